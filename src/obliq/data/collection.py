@@ -1,0 +1,144 @@
+"""What a data set is before anyone has asked for anything: samples, labels and whose they are."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+from obliq.errors import DataError
+
+UNKNOWN_SUBJECT = -1
+
+
+class MapDataset(Protocol):
+    """Any map-style data set whose items are (input, label)."""
+
+    def __len__(self) -> int:
+        """The number of samples."""
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, int]:
+        """One sample and its label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """All samples of a data set, in one order that never changes.
+
+    Attributes:
+        name: the words that load it again, for instance `digits` or `npz:watch.npz`.
+        inputs: samples of any shape, uint8 or float32, in memory; or a map-style data set
+            that is read sample by sample.
+        labels: classes 0..C-1.
+        subjects: whose sample it is, -1 where unknown; None when nobody recorded it.
+        official_test: the part that its authors set aside for testing; all False when they did not.
+        mean: per channel, subtracted from inputs after uint8 has been divided by 255; empty for none.
+        deviation: per channel, divides what remains.
+        class_names: one name a class.
+    """
+
+    name: str
+    inputs: Shaped[Tensor, "samples ..."] | MapDataset = field(repr=False)
+    labels: Int[Tensor, " samples"] = field(repr=False)
+    subjects: Int[Tensor, " samples"] | None = field(repr=False, default=None)
+    official_test: Bool[Tensor, " samples"] | None = field(repr=False, default=None)
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+    class_names: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if len(self.inputs) != count:
+            raise DataError(f"{self.name}: {len(self.inputs)} inputs but {count} labels; expected one label an input")
+        if count == 0:
+            raise DataError(f"{self.name}: no samples; expected at least one")
+        for what, values in (("subjects", self.subjects), ("test marks", self.official_test)):
+            if values is not None and len(values) != count:
+                raise DataError(f"{self.name}: {len(values)} {what} for {count} samples; expected one each")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= self.classes:
+            raise DataError(f"{self.name}: labels run from {low} to {high}; expected 0 to {self.classes - 1}")
+        if isinstance(self.inputs, Tensor) and self.inputs.is_floating_point():
+            bad = int((~torch.isfinite(self.inputs)).flatten(1).any(dim=1).sum())
+            if bad:
+                raise DataError(f"{self.name}: {bad} of {count} inputs hold NaN or infinity; expected finite numbers")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names) if self.class_names else int(self.labels.max()) + 1
+
+    @cached_property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one input as a network reads it, for instance (1, 28, 28)."""
+        if isinstance(self.inputs, Tensor):
+            return tuple(self.inputs.shape[1:])
+        return tuple(self.inputs[0][0].shape)
+
+    def fetch(self, indices: Int[Tensor, " batch"]) -> Shaped[Tensor, "batch ..."]:
+        """The inputs at `indices`, standardised, as float32."""
+        if isinstance(self.inputs, Tensor):
+            raw = self.inputs[indices]
+        else:
+            raw = torch.stack([self.inputs[int(index)][0] for index in indices])
+        return self.standardise(raw)
+
+    def standardise(self, raw: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+        """Scale uint8 to 0..1, then subtract the mean and divide by the deviation, channel by channel."""
+        inputs = raw.float().div_(255) if raw.dtype == torch.uint8 else raw.float()
+        if not self.mean:
+            return inputs
+        along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
+        mean = torch.tensor(self.mean).view(along_channels)
+        deviation = torch.tensor(self.deviation).view(along_channels)
+        return (inputs - mean) / deviation
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the inputs, labels and subjects; equal exactly when the content is."""
+        content = hashlib.sha256()
+        content.update(repr((len(self), self.sample_shape, self.mean, self.deviation)).encode())
+        if isinstance(self.inputs, Tensor):
+            content.update(self.inputs.contiguous().numpy().data)
+        else:
+            for index in range(len(self)):
+                content.update(self.inputs[index][0].contiguous().numpy().data)
+        content.update(self.labels.contiguous().numpy().data)
+        if self.subjects is not None:
+            content.update(self.subjects.contiguous().numpy().data)
+        return content.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Some samples of a collection, by index; what every loop, signal and method is given."""
+
+    collection: Collection = field(repr=False)
+    indices: Int[Tensor, " samples"] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def labels(self) -> Int[Tensor, " samples"]:
+        """The class of each sample."""
+        return self.collection.labels[self.indices]
+
+    def inputs(self) -> Shaped[Tensor, "samples ..."]:
+        """Every input, standardised; for small sets."""
+        return self.collection.fetch(self.indices)
+
+    def where(self, chosen: Bool[Tensor, " samples"]) -> "Examples":
+        """The samples that are marked."""
+        return Examples(self.collection, self.indices[chosen])
+
+    def take(self, count: int) -> "Examples":
+        """The first `count` samples."""
+        return Examples(self.collection, self.indices[:count])

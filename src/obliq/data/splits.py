@@ -1,0 +1,180 @@
+"""Who plays which role: forget, retain, holdout and test, disjoint by construction.
+
+A `Partition` is drawn once, when the original network is trained, from one seed that is stored with
+it; a request later divides the training part alone into `Splits`. Original, unlearned and retrained
+networks therefore agree on every sample's role.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
+from obliq.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionRule:
+    """How a collection is divided before training; stored with the network that was trained on it.
+
+    Attributes:
+        seed: decides every draw.
+        holdout: share of the samples (of the subjects, where they are known) kept out of training,
+            for calibration and as non-members.
+        test: the same for the test part; unused where the collection has an official one.
+        limit: at most about this many training samples, whole subjects where they are known; 0 for all.
+    """
+
+    seed: int = 0
+    holdout: float = 0.15
+    test: float = 0.15
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.holdout < 1 and 0 < self.test < 1 and self.holdout + self.test < 1):
+            raise DataError(f"holdout={self.holdout}, test={self.test}; expected shares above 0 that leave some data")
+        if self.limit < 0:
+            raise DataError(f"limit={self.limit}; expected 0 (all) or a number of samples")
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """A collection divided into training, holdout and test parts."""
+
+    rule: PartitionRule
+    train: Examples
+    holdout: Examples
+    test: Examples
+
+    def __post_init__(self) -> None:
+        _require_disjoint(train=self.train, holdout=self.holdout, test=self.test)
+        for name, part in (("training", self.train), ("holdout", self.holdout), ("test", self.test)):
+            if len(part) == 0:
+                raise DataError(f"the {name} part is empty; expected samples in every part ({self.rule})")
+
+    @property
+    def collection(self) -> Collection:
+        """Where the samples come from."""
+        return self.train.collection
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the content and the roles before any request: not personal, safe to publish."""
+        parts = (self.train.indices, self.holdout.indices, self.test.indices)
+        return hashlib.sha256(b"".join([self.collection.digest.encode(), *map(_packed, parts)])).hexdigest()
+
+    def forgetting(self, forget: Int[Tensor, " forget"], *, salt: bytes | None = None) -> "Splits":
+        """Divide the training part into what is forgotten and what is retained.
+
+        Args:
+            forget: ids of samples, all of them in the training part, without repetition.
+            salt: key of the commitment; a fresh random one when left out.
+
+        Raises:
+            DataError: for no ids, unknown or repeated ids, ids outside the training part, or all of it.
+        """
+        forget = forget.sort().values
+        asked = Examples(self.collection, forget)
+        if len(forget) == 0:
+            raise DataError("the forget set is empty; expected at least one training sample")
+        if len(forget.unique()) != len(forget):
+            raise DataError(f"the forget set names {len(forget) - len(forget.unique())} samples twice; expected each once")
+        outside = forget[~torch.isin(forget, self.train.indices)]
+        if len(outside):
+            raise DataError(
+                f"{len(outside)} of {len(forget)} samples to forget were never trained on (first id "
+                f"{int(outside[0])}); expected ids of the training part"
+            )
+        if len(forget) == len(self.train):
+            raise DataError(f"all {len(forget)} training samples are to be forgotten; expected some to be retained")
+        retain = self.train.where(~torch.isin(self.train.indices, forget))
+        return Splits(
+            partition=self, forget=asked, retain=retain, holdout=self.holdout, test=self.test,
+            salt=secrets.token_bytes(32) if salt is None else salt,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The roles under one request. Methods may read forget, retain and holdout; test is for audits."""
+
+    partition: Partition
+    forget: Examples
+    retain: Examples
+    holdout: Examples
+    test: Examples
+    salt: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require_disjoint(forget=self.forget, retain=self.retain, holdout=self.holdout, test=self.test)
+
+    @cached_property
+    def digest(self) -> str:
+        """HMAC-SHA-256 over all roles, keyed by the request's salt.
+
+        A plain hash of a small forget set could be guessed by trying every person; who does not
+        hold the salt learns nothing from this one.
+        """
+        message = self.partition.digest.encode() + _packed(self.forget.indices)
+        return hmac.new(self.salt, message, hashlib.sha256).hexdigest()
+
+    @cached_property
+    def forgotten_classes(self) -> frozenset[int]:
+        """Classes of which nothing is retained: under a class-wise request, the class."""
+        gone = set(self.forget.labels.tolist()) - set(self.retain.labels.tolist())
+        return frozenset(int(label) for label in gone)
+
+
+def partition(collection: Collection, rule: PartitionRule) -> Partition:
+    """Divide a collection, by subject where subjects are known, so that holdout and test are unseen people."""
+    generator = torch.Generator().manual_seed(rule.seed)
+    everything = torch.arange(len(collection))
+    official = collection.official_test
+    if official is None or not bool(official.any()):
+        test, rest = _draw(collection, everything, rule.test, generator)
+    else:
+        test, rest = everything[official], everything[~official]
+    holdout, train = _draw(collection, rest, min(0.9, rule.holdout * len(collection) / len(rest)), generator)
+    if rule.limit and rule.limit < len(train):
+        train, _ = _draw(collection, train, rule.limit / len(train), generator)
+    return Partition(rule, *(Examples(collection, part.sort().values) for part in (train, holdout, test)))
+
+
+def _draw(collection: Collection, pool: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw about `share` of `pool`, whole subjects where known, classes in proportion where not."""
+    subjects = None if collection.subjects is None else collection.subjects[pool]
+    wanted = max(1, round(share * len(pool)))
+    if subjects is not None and bool((subjects != UNKNOWN_SUBJECT).all()) and len(subjects.unique()) > 1:
+        people = subjects.unique()
+        people = people[torch.randperm(len(people), generator=generator)]
+        sizes = torch.stack([(subjects == person).sum() for person in people]).cumsum(0)
+        count = int((sizes - wanted).abs().argmin()) + 1
+        chosen = torch.isin(subjects, people[: min(count, len(people) - 1)])
+    else:
+        chosen = torch.zeros(len(pool), dtype=torch.bool)
+        labels = collection.labels[pool]
+        for label in labels.unique():
+            members = (labels == label).nonzero().flatten()
+            order = torch.randperm(len(members), generator=generator)
+            chosen[members[order[: max(1, round(share * len(members)))]]] = True
+    return pool[chosen], pool[~chosen]
+
+
+def _packed(indices: Tensor) -> bytes:
+    return len(indices).to_bytes(8, "little") + indices.to(torch.int64).contiguous().numpy().tobytes()
+
+
+def _require_disjoint(**parts: Examples) -> None:
+    """Raise unless no sample has two roles."""
+    owner: dict[int, str] = {}
+    for name, part in parts.items():
+        for index in part.indices.tolist():
+            if index in owner:
+                raise DataError(f"sample {index} is in both {owner[index]} and {name}; expected disjoint parts")
+            owner[index] = name

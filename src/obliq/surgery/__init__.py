@@ -1,0 +1,20 @@
+"""The heart of orthogonal unlearning: pure functions on tensors."""
+
+from obliq.surgery.calibration import matched_confidence
+from obliq.surgery.gradients import gradient_of, inner
+from obliq.surgery.objectives import calibrated, entropy, negative_entropy, uniform
+from obliq.surgery.projections import Scope, When, project_, remove_component
+
+__all__ = [
+    "Scope",
+    "When",
+    "calibrated",
+    "entropy",
+    "gradient_of",
+    "inner",
+    "matched_confidence",
+    "negative_entropy",
+    "project_",
+    "remove_component",
+    "uniform",
+]

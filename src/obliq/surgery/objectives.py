@@ -1,0 +1,50 @@
+"""What is asked of the network on forgotten samples: losses to minimise, averaged over the batch."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
+    """Shannon entropy of the predicted distribution, in nats: -sum_c p_c log p_c."""
+    log_probabilities = F.log_softmax(logits, dim=1)
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+
+
+def negative_entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+    """Minus the mean entropy: minimising it raises uncertainty and prefers no class.
+
+    Its gradient, p_c (log p_c + H), vanishes on confident samples, where training leaves them; compare
+    `uniform`.
+    """
+    return -entropy(logits).mean()
+
+
+def uniform(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+    """Cross-entropy to the uniform label less its minimum: KL(uniform || p).
+
+    The same optimum as maximal entropy, with a gradient p_c - 1/C that does not vanish on confident
+    samples.
+    """
+    return -F.log_softmax(logits, dim=1).mean(dim=1).mean() - math.log(logits.shape[1])
+
+
+def calibrated(
+    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], targets: Float[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy to a soft label that gives the true class the confidence of unseen data.
+
+    The label q has q_y = target; the rest is shared among the other classes in proportion to the
+    current prediction (held constant), so that no wrong class is taught. The gradient with respect to
+    the true class's logit is p_y - target: it pulls back when a sample has gone past its target.
+
+    Source: ours, not part of the OEU paper.
+    """
+    true_class = F.one_hot(labels, logits.shape[1]).bool()
+    with torch.no_grad():
+        others = F.softmax(logits.masked_fill(true_class, -math.inf), dim=1)
+        label = torch.where(true_class, targets.unsqueeze(1), (1 - targets).unsqueeze(1) * others)
+    return -(label * F.log_softmax(logits, dim=1)).sum(dim=1).mean()

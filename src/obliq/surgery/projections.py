@@ -1,0 +1,51 @@
+"""Removing from one gradient what it has in common with another.
+
+    g_perp = g - (<g, d> / (||d||^2 + 1e-12)) d
+
+so that to first order a step along -g_perp leaves the loss whose gradient is d unchanged.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from obliq.surgery.gradients import Gradient, inners
+
+When = Literal["always", "on_conflict", "never"]
+Scope = Literal["global", "per_tensor"]
+
+TINY = 1e-12
+
+
+def remove_component(gradient: Sequence[Tensor], direction: Sequence[Tensor]) -> Gradient:
+    """The part of `gradient` that is orthogonal to `direction`, over all tensors as one vector."""
+    result = [tensor.clone() for tensor in gradient]
+    project_(result, direction, when="always", scope="global")
+    return result
+
+
+def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, scope: Scope) -> None:
+    """Remove the component along `direction` from `gradient`, in place.
+
+    Args:
+        gradient: one tensor a parameter; overwritten.
+        direction: the same shapes; usually the gradient of the retain loss.
+        when: `always`; `on_conflict` only where the two disagree (negative inner product: following
+            one raises the other's loss), as PCGrad and A-GEM do; `never`.
+        scope: `global` treats all tensors as one vector, the statement that first-order theory makes;
+            `per_tensor` projects each tensor by itself, which is stricter and implies the former.
+    """
+    if when == "never":
+        return
+    products, squares = inners(gradient, direction), inners(direction, direction)
+    if scope == "global":
+        products = products.sum().expand_as(products)
+        squares = squares.sum().expand_as(squares)
+    coefficients = products / (squares + TINY)
+    if when == "on_conflict":
+        coefficients = coefficients.clamp(max=0.0)
+    # One read of all coefficients: on an accelerator each separate one would stop the queue.
+    scalars = coefficients.tolist()
+    torch._foreach_sub_(gradient, torch._foreach_mul(direction, scalars))
