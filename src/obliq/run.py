@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
+from obliq.errors import ObliqError
 
+
+@runtime_checkable
 class Listener(Protocol):
     """Someone who is told how a computation goes on, for a progress bar or a record."""
 
@@ -34,3 +37,43 @@ class Run:
     def generator(self, purpose: int = 0) -> torch.Generator:
         """A fresh random generator; different purposes of one run draw independent streams."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + purpose)
+
+
+Row = dict[str, str | float]
+
+
+@dataclass
+class Trace:
+    """A listener that keeps what was measured, as rows that can be stored and drawn."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        """Keep a row where something was measured."""
+        if values:
+            self.rows.append({"stage": stage, "step": step, "of": of, **values})
+
+
+def together(*listeners: Listener) -> Listener:
+    """One listener that tells several."""
+
+    def listen(stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        for listener in listeners:
+            listener(stage, step, of, values)
+
+    return listen
+
+
+def device_named(name: str) -> torch.device:
+    """The device for `auto` (an accelerator where there is one), `cpu` or `cuda`.
+
+    Raises:
+        ObliqError: for another name, or `cuda` where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ObliqError(f"device '{name}'; expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ObliqError("device 'cuda', but torch finds no CUDA device here; expected cpu or auto")
+    return torch.device(name)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -15,6 +15,8 @@ from obliq.errors import DataError
 UNKNOWN_SUBJECT = -1
 
 
+@runtime_checkable
+@runtime_checkable
 class MapDataset(Protocol):
     """Any map-style data set whose items are (input, label)."""
 
@@ -43,9 +45,10 @@ class Collection:
 
     name: str
     inputs: Shaped[Tensor, "samples ..."] | MapDataset = field(repr=False)
-    labels: Int[Tensor, " samples"] = field(repr=False)
-    subjects: Int[Tensor, " samples"] | None = field(repr=False, default=None)
-    official_test: Bool[Tensor, " samples"] | None = field(repr=False, default=None)
+    # different lengths are a user's mistake, told below in one line: so the shapes do not share a name
+    labels: Int[Tensor, " labels"] = field(repr=False)
+    subjects: Int[Tensor, " subjects"] | None = field(repr=False, default=None)
+    official_test: Bool[Tensor, " marks"] | None = field(repr=False, default=None)
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
     class_names: Sequence[str] = ()
@@ -96,8 +99,8 @@ class Collection:
         if not self.mean:
             return inputs
         along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
-        mean = torch.tensor(self.mean).view(along_channels)
-        deviation = torch.tensor(self.deviation).view(along_channels)
+        mean = torch.tensor(self.mean, device=raw.device).view(along_channels)
+        deviation = torch.tensor(self.deviation, device=raw.device).view(along_channels)
         return (inputs - mean) / deviation
 
     @cached_property

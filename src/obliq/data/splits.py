@@ -83,8 +83,8 @@ class Partition:
         asked = Examples(self.collection, forget)
         if len(forget) == 0:
             raise DataError("the forget set is empty; expected at least one training sample")
-        if len(forget.unique()) != len(forget):
-            raise DataError(f"the forget set names {len(forget) - len(forget.unique())} samples twice; expected each once")
+        if len(torch.unique(forget)) != len(forget):
+            raise DataError(f"the forget set names {len(forget) - len(torch.unique(forget))} samples twice; expected each once")
         outside = forget[~torch.isin(forget, self.train.indices)]
         if len(outside):
             raise DataError(
@@ -150,16 +150,19 @@ def _draw(collection: Collection, pool: Tensor, share: float, generator: torch.G
     """Draw about `share` of `pool`, whole subjects where known, classes in proportion where not."""
     subjects = None if collection.subjects is None else collection.subjects[pool]
     wanted = max(1, round(share * len(pool)))
-    if subjects is not None and bool((subjects != UNKNOWN_SUBJECT).all()) and len(subjects.unique()) > 1:
-        people = subjects.unique()
-        people = people[torch.randperm(len(people), generator=generator)]
-        sizes = torch.stack([(subjects == person).sum() for person in people]).cumsum(0)
+    if subjects is not None and bool((subjects != UNKNOWN_SUBJECT).any()):
+        # a sample of nobody known counts as a person of its own, so that no known person is in two parts
+        subjects = torch.where(subjects == UNKNOWN_SUBJECT, UNKNOWN_SUBJECT - 1 - pool, subjects)
+    if subjects is not None and len(torch.unique(subjects)) > 1:
+        people, sizes = torch.unique(subjects, return_counts=True)
+        order = torch.randperm(len(people), generator=generator)
+        people, sizes = people[order], sizes[order].cumsum(0)
         count = int((sizes - wanted).abs().argmin()) + 1
         chosen = torch.isin(subjects, people[: min(count, len(people) - 1)])
     else:
         chosen = torch.zeros(len(pool), dtype=torch.bool)
         labels = collection.labels[pool]
-        for label in labels.unique():
+        for label in torch.unique(labels):
             members = (labels == label).nonzero().flatten()
             order = torch.randperm(len(members), generator=generator)
             chosen[members[order[: max(1, round(share * len(members)))]]] = True

@@ -1,0 +1,6 @@
+"""The field's small networks, as ordinary modules with PyTorch's own initialisation."""
+
+from obliq.models.architectures import ARCHITECTURES, Architecture, build, choose
+from obliq.models.initialise import initialise
+
+__all__ = ["ARCHITECTURES", "Architecture", "build", "choose", "initialise"]

@@ -1,0 +1,57 @@
+"""Quantized networks: learned steps, conversion, and the one integer view."""
+
+from obliq.quantization.convert import PRESETS, calibrate, quantize
+from obliq.quantization.integer_tensor import IntegerTensor
+from obliq.quantization.integers import (
+    changed_codes,
+    float_state,
+    integer_state,
+    latent_state,
+    load_integer_state,
+    load_latent,
+    state_digest,
+    weight_codes,
+    weights_digest,
+)
+from obliq.quantization.layers import (
+    QuantizedActivation,
+    QuantizedConv1d,
+    QuantizedConv2d,
+    QuantizedLinear,
+    QuantizedWeight,
+    activations,
+    keep_steps_positive_,
+    steps,
+    weighted_layers,
+)
+from obliq.quantization.packing import pack, packed_size, unpack
+from obliq.quantization.precision import Precision
+
+__all__ = [
+    "PRESETS",
+    "IntegerTensor",
+    "Precision",
+    "QuantizedActivation",
+    "QuantizedConv1d",
+    "QuantizedConv2d",
+    "QuantizedLinear",
+    "QuantizedWeight",
+    "activations",
+    "calibrate",
+    "changed_codes",
+    "float_state",
+    "integer_state",
+    "keep_steps_positive_",
+    "latent_state",
+    "load_integer_state",
+    "load_latent",
+    "pack",
+    "packed_size",
+    "quantize",
+    "state_digest",
+    "steps",
+    "unpack",
+    "weight_codes",
+    "weighted_layers",
+    "weights_digest",
+]

@@ -1,0 +1,35 @@
+"""How sure a percentage is: intervals at 95 %."""
+
+import math
+from dataclasses import dataclass
+
+Z = 1.959963984540054  # two-sided 95 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % confidence interval, both ends included, in the unit of what it belongs to."""
+
+    low: float
+    high: float
+
+    def within(self, margin: float) -> bool:
+        """Whether it lies wholly inside plus or minus `margin`."""
+        return -margin <= self.low and self.high <= margin
+
+    @property
+    def half_width(self) -> float:
+        """Half of its length."""
+        return (self.high - self.low) / 2
+
+
+def wilson(percent: float, samples: int) -> Interval:
+    """The Wilson score interval of a share, in percent; sensible at 0, at 100 and for few samples.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    share = percent / 100
+    weight = Z * Z / samples
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z / (1 + weight) * math.sqrt(max(0.0, share * (1 - share) / samples + weight / (4 * samples)))
+    return Interval(100 * max(0.0, centre - half), 100 * min(1.0, centre + half))

@@ -1,0 +1,208 @@
+"""The audit: one measurement a network, each computed from its signals alone."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from obliq.audit.histograms import confidence_histograms, entropy_histograms
+from obliq.audit.intervals import Interval
+from obliq.audit.measurement import Audit, Counts, Kind, Measurement
+from obliq.audit.membership import Separation, separation, svc_confidence
+from obliq.audit.signals import RoleSignals
+from obliq.audit.utility import utility
+from obliq.audit.verdict import MARGIN, Verdict, judge
+from obliq.errors import AuditError
+
+GAP_FIELDS = ("unlearning_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence")
+ROLES = ("forget", "retain", "holdout", "test")
+DIGITS = 4  # decimals of percentages and points: far below what any sample count resolves
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AuditedModel:
+    """One network to audit.
+
+    Attributes:
+        kind: original, unlearned or retrained.
+        name: how people call it; the kind when left out.
+        answers: its signals in every role.
+        weights_digest: SHA-256 over its integer content.
+        seconds: wall time that making it took.
+        changed_codes_percent: integer weight codes that differ from the original's.
+    """
+
+    kind: Kind
+    answers: RoleSignals
+    name: str = ""
+    weights_digest: str | None = None
+    seconds: float | None = None
+    changed_codes_percent: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, or the kind where there is none."""
+        return self.name or self.kind
+
+
+def audit(
+    models: Sequence[AuditedModel],
+    *,
+    precision: str,
+    forgotten_classes: Collection[int] = (),
+    digests: Mapping[str, str] | None = None,
+    margin: float = MARGIN,
+) -> Audit:
+    """Measure every network on the same samples and compare them.
+
+    Args:
+        models: one original, any number of unlearned ones, at most one retrained; in any order.
+        precision: bits of weights and activations, for instance W4A4.
+        forgotten_classes: see `utility`.
+        digests: of the partition and the splits.
+        margin: points of AUC that count as no difference; see `judge`.
+
+    Raises:
+        AuditError: without exactly one original, with two retrained ones or two of one name, or when the
+            networks did not answer the same samples.
+    """
+    ordered = _in_order(models)
+    apart = [separation(model.answers) for model in ordered]
+    measured = [_measured(*pair, forgotten_classes) for pair in zip(ordered, apart, strict=True)]
+    has_reference = ordered[-1].kind == "retrained"
+    reference, ideal = (measured[-1], apart[-1]) if has_reference else (None, None)
+    entries = tuple(
+        dataclasses.replace(
+            one,
+            verdict=_rounded(judge(own, apart[0], ideal, margin)) if one.kind == "unlearned" else None,
+            average_gap=_gap(one, reference),
+            time_ratio=_ratio(one, reference),
+        )
+        for one, own in zip(measured, apart, strict=True)
+    )
+    return Audit(
+        entries=entries,
+        counts=_counts(ordered[0].answers, forgotten_classes),
+        classes=ordered[0].answers.test.classes,
+        precision=precision,
+        digests=dict(digests or {}),
+        settings={
+            "margin": f"{margin:g} points of AUC, and at most half of the original's difference",
+            "intervals": "95 %; accuracies and shares: Wilson; AUC: DeLong",
+            "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence; AUC of true-class confidence",
+            "forgotten classes left out of test accuracy": str(len(forgotten_classes)),
+        },
+    )
+
+
+def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
+    kinds = [model.kind for model in models]
+    if kinds.count("original") != 1 or kinds.count("retrained") > 1:
+        raise AuditError(
+            f"{kinds.count('original')} original and {kinds.count('retrained')} retrained networks; "
+            "expected exactly one original and at most one retrained"
+        )
+    titles = [model.title for model in models]
+    twice = sorted({title for title in titles if titles.count(title) > 1})
+    if twice:
+        raise AuditError(f"two networks are called {twice[0]!r}; expected one name each")
+    order = ("original", "unlearned", "retrained")
+    ordered = sorted(models, key=lambda model: order.index(model.kind))
+    for model in ordered[1:]:
+        for role in ROLES:
+            mine, first = getattr(model.answers, role), getattr(ordered[0].answers, role)
+            if not torch.equal(mine.labels, first.labels):
+                raise AuditError(
+                    f"{model.title!r} and the original answered different {role} samples; expected the same"
+                )
+    return ordered
+
+
+def _measured(model: AuditedModel, apart: Separation, forgotten_classes: Collection[int]) -> Measurement:
+    """Everything that one network tells by itself."""
+    answers = model.answers
+    useful = utility(answers, forgotten_classes)
+    attacked = svc_confidence(answers)
+    recognised = apart.recognised_at_one_percent
+    intervals = {
+        "unlearning_accuracy": useful.unlearning.interval,
+        "forget_accuracy": useful.forget.interval,
+        "retain_accuracy": useful.retain.interval,
+        "test_accuracy": useful.test.interval,
+        "mia_svc_confidence": attacked.interval,
+        "auc_forget_vs_test": apart.interval,
+    }
+    if recognised is not None:
+        intervals["recognised_at_one_percent"] = recognised.interval
+    return Measurement(
+        name=model.title,
+        kind=model.kind,
+        weights_digest=model.weights_digest,
+        unlearning_accuracy=_short(useful.unlearning.percent),
+        forget_accuracy=_short(useful.forget.percent),
+        retain_accuracy=_short(useful.retain.percent),
+        test_accuracy=_short(useful.test.percent),
+        mia_svc_confidence=_short(attacked.percent),
+        auc_forget_vs_test=_short(apart.auc),
+        recognised_at_one_percent=None if recognised is None else _short(recognised.percent),
+        entropy_forget=_short(float(answers.forget.entropy.mean())),
+        entropy_retain=_short(float(answers.retain.entropy.mean())),
+        entropy_holdout=_short(float(answers.holdout.entropy.mean())),
+        entropy_test=_short(float(answers.test.entropy.mean())),
+        average_gap=None,
+        seconds=None if model.seconds is None else _short(model.seconds),
+        time_ratio=None,
+        changed_codes_percent=None
+        if model.changed_codes_percent is None
+        else _short(model.changed_codes_percent),
+        intervals={name: _rounded_interval(interval) for name, interval in intervals.items()},
+        verdict=None,
+        confidence=confidence_histograms(answers),
+        entropy=entropy_histograms(answers),
+    )
+
+
+def _gap(measured: Measurement, reference: Measurement | None) -> float | None:
+    """Mean absolute difference to the retrained network over the field's four numbers."""
+    if reference is None:
+        return None
+    return _short(
+        float(np.mean([abs(getattr(measured, name) - getattr(reference, name)) for name in GAP_FIELDS]))
+    )
+
+
+def _ratio(measured: Measurement, reference: Measurement | None) -> float | None:
+    if reference is None or measured.seconds is None or not reference.seconds:
+        return None
+    return _short(measured.seconds / reference.seconds)
+
+
+def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
+    scored = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
+    return Counts(
+        **{role: len(getattr(answers, role)) for role in ROLES},
+        test_scored=int(scored.sum()),
+        unseen=len(answers.unseen),
+        attack_members=min(len(answers.test), len(answers.retain)),
+        attack_non_members=len(answers.test),
+    )
+
+
+def _short(value: float) -> float:
+    return round(float(value), DIGITS)
+
+
+def _rounded_interval(interval: Interval) -> Interval:
+    return Interval(_short(interval.low), _short(interval.high))
+
+
+def _rounded(verdict: Verdict) -> Verdict:
+    return dataclasses.replace(
+        verdict,
+        reference=_short(verdict.reference),
+        difference=_short(verdict.difference),
+        interval=_rounded_interval(verdict.interval),
+        margin=_short(verdict.margin),
+    )

@@ -1,0 +1,161 @@
+"""What a network says about a set of samples: the one pass from which every figure is computed."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int
+from numpy import ndarray
+from scipy.special import logsumexp
+from torch import Tensor, nn
+
+from obliq.data import Examples
+from obliq.data.batches import batches
+from obliq.errors import AuditError
+
+BATCH_SIZE = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """The answers of one network to one set of samples, in the order of the set.
+
+    Everything derived is in float64: confident networks differ only in the last digits of float32.
+
+    Attributes:
+        logits: what the network returned.
+        labels: the true classes.
+    """
+
+    logits: Float32[Tensor, "samples classes"] = field(repr=False)
+    labels: Int[Tensor, " samples"] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.logits.dim() != 2 or self.logits.shape[1] < 2 or len(self.logits) != len(self.labels):
+            raise AuditError(
+                f"logits of shape {tuple(self.logits.shape)} for {len(self.labels)} labels; "
+                "expected one row of two or more class scores a label"
+            )
+        if len(self.labels) == 0:
+            raise AuditError("no samples to audit; expected at least one in every role")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= self.logits.shape[1]:
+            raise AuditError(f"labels run from {low} to {high}; expected 0 to {self.logits.shape[1] - 1}")
+        unusable = int((~torch.isfinite(self.logits)).any(dim=1).sum())
+        if unusable:
+            raise AuditError(
+                f"the network answers {unusable} of {len(self)} samples with NaN; expected numbers"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return int(self.logits.shape[1])
+
+    @cached_property
+    def confidence(self) -> Float64[ndarray, " samples"]:
+        """The softmax probability of the true class, 0 to 1."""
+        probability: ndarray = np.exp(-self.loss)
+        return probability
+
+    @cached_property
+    def loss(self) -> Float64[ndarray, " samples"]:
+        """Cross-entropy, in nats."""
+        return -self._true(self._log_probabilities)
+
+    @cached_property
+    def entropy(self) -> Float64[ndarray, " samples"]:
+        """Shannon entropy of the prediction, in nats: 0 when certain, log C when uniform."""
+        terms: ndarray = np.exp(self._log_probabilities) * self._log_probabilities
+        total: ndarray = np.maximum(0.0, -terms.sum(axis=1))
+        return total
+
+    @cached_property
+    def normalised_entropy(self) -> Float64[ndarray, " samples"]:
+        """Entropy divided by log C: 0 when certain, 1 when uniform; comparable between data sets."""
+        relative: ndarray = np.clip(self.entropy / np.log(self.classes), 0.0, 1.0)
+        return relative
+
+    @cached_property
+    def margin(self) -> Float64[ndarray, " samples"]:
+        """Logit-scaled confidence log(p / (1 - p)) of the true class, exact near 0 and 1 too."""
+        scores = self.logits.double().numpy()
+        others = scores.copy()
+        others[np.arange(len(self)), self.labels.numpy()] = -np.inf
+        scaled: ndarray = self._true(scores) - logsumexp(others, axis=1)
+        return scaled
+
+    @cached_property
+    def predictions(self) -> Int[ndarray, " samples"]:
+        """The class with the largest logit; the first of them at a tie."""
+        chosen: ndarray = self.logits.argmax(dim=1).numpy()
+        return chosen
+
+    @cached_property
+    def correct(self) -> Bool[ndarray, " samples"]:
+        """Whether the prediction is the true class."""
+        return np.asarray(self.predictions == self.labels.numpy())
+
+    def where(self, chosen: Bool[ndarray, " samples"]) -> "Signals":
+        """The samples that are marked.
+
+        Raises:
+            AuditError: when none is.
+        """
+        marks = torch.from_numpy(np.ascontiguousarray(chosen))
+        return Signals(self.logits[marks], self.labels[marks])
+
+    @cached_property
+    def _log_probabilities(self) -> Float64[ndarray, "samples classes"]:
+        logarithms: ndarray = self.logits.double().log_softmax(dim=1).numpy()
+        return logarithms
+
+    def _true(self, values: Float[ndarray, "samples classes"]) -> Float64[ndarray, " samples"]:
+        picked: ndarray = values[np.arange(len(self)), self.labels.numpy()]
+        return picked
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RoleSignals:
+    """The answers of one network in the four roles, each in the order of the data set (an attack uses it)."""
+
+    forget: Signals
+    retain: Signals
+    holdout: Signals
+    test: Signals
+
+    @cached_property
+    def unseen(self) -> Signals:
+        """What forget samples are compared with: test samples of the classes that occur among them.
+
+        Raises:
+            AuditError: when the test set has no sample of these classes.
+        """
+        same = np.isin(self.test.labels.numpy(), np.unique(self.forget.labels.numpy()))
+        if not same.any():
+            raise AuditError(
+                "the test set has no sample of the forget set's classes; expected some to compare with"
+            )
+        return self.test.where(same)
+
+
+@torch.no_grad()
+def signals(model: nn.Module, examples: Examples, device: torch.device) -> Signals:
+    """Ask a network once about every sample, in evaluation mode; its mode is put back afterwards.
+
+    Raises:
+        AuditError: for no samples, or answers that are not one finite row a sample.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        answers = [model(inputs).float().cpu() for inputs, _ in batches(examples, BATCH_SIZE, None, device)]
+    finally:
+        model.train(was_training)
+    if not answers:
+        raise AuditError("no samples to audit; expected at least one in every role")
+    return Signals(torch.cat(answers), examples.labels)

@@ -1,0 +1,118 @@
+"""Named tensors as bytes: safetensors, with checks of our own before and after the library's."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from obliq.documents import LARGEST_DOCUMENT, parse
+from obliq.errors import ObliqError
+
+DTYPES = {
+    "U8": torch.uint8, "BOOL": torch.bool, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
+    "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
+}  # fmt: skip
+"""The types of stored tensors, by their names in the format; no others are read."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The type and shape of one stored tensor."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{str(self.dtype).removeprefix('torch.')} of shape {self.shape}"
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def form_of(tensor: Tensor) -> Form:
+    """The type and shape of a tensor."""
+    return Form(tensor.dtype, tuple(tensor.shape))
+
+
+def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Safetensors; equal tensors give equal bytes, whatever the order of their names."""
+    return bytes(safetensors.torch.save(dict(tensors)))
+
+
+def from_bytes(data: bytes, expected: Mapping[str, Form]) -> dict[str, Tensor]:
+    """The tensors in safetensors bytes, which must be exactly the expected ones.
+
+    Nothing is allocated before the header has been found to describe `expected` and to add up to
+    the length of `data`.
+
+    Raises:
+        ObliqError: naming the first tensor that is missing, unknown, of another form, displaced or
+            not finite.
+    """
+    found, length = _header(data)
+    if missing := sorted(set(expected) - set(found)):
+        raise ObliqError(f"tensor {missing[0]!r} is missing; expected {len(expected)} tensors")
+    if unknown := sorted(set(found) - set(expected)):
+        raise ObliqError(f"tensor {unknown[0][:200]!r} is unknown; expected {len(expected)} others")
+    end = 0
+    for name, (form, offsets) in sorted(found.items(), key=lambda item: (item[1][1], item[0])):
+        if form != expected[name]:
+            raise ObliqError(f"tensor {name!r} is {form}; expected {expected[name]}")
+        if offsets != (end, end + form.size):
+            raise ObliqError(f"tensor {name!r} lies at bytes {offsets}; expected {(end, end + form.size)}")
+        end += form.size
+    if len(data) != 8 + length + end:
+        raise ObliqError(
+            f"{len(data)} bytes; expected {8 + length + end}, so it is cut off or has been added to"
+        )
+    try:
+        tensors = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise ObliqError(f"not readable as safetensors: {error}") from error
+    for name, form in expected.items():
+        tensor = tensors.get(name)
+        if tensor is None or form_of(tensor) != form:
+            raise ObliqError(f"tensor {name!r} is read differently by the safetensors library")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ObliqError(f"tensor {name!r} holds NaN or infinity; expected finite numbers")
+    return tensors
+
+
+def _header(data: bytes) -> tuple[dict[str, tuple[Form, tuple[int, int]]], int]:
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, LARGEST_DOCUMENT):
+        raise ObliqError(f"{len(data)} bytes and a header of {length}; expected a whole safetensors file")
+    described = parse(data[8 : 8 + length])
+    return {name: (_form(name, entry), _offsets(name, entry)) for name, entry in described.items()}, length
+
+
+def _form(name: str, entry: object) -> Form:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise ObliqError(
+            f"tensor {name[:200]!r} is described by something else than dtype, shape and data_offsets"
+        )
+    dtype, shape = entry["dtype"], entry["shape"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ObliqError(
+            f"tensor {name[:200]!r} has dtype {repr(dtype)[:80]}; expected one of {', '.join(DTYPES)}"
+        )
+    if not _are_sizes(shape) or len(shape) > 8:
+        raise ObliqError(f"tensor {name[:200]!r} has shape {repr(shape)[:80]}; expected at most 8 sizes")
+    return Form(DTYPES[dtype], tuple(shape))
+
+
+def _offsets(name: str, entry: dict[str, object]) -> tuple[int, int]:
+    offsets = entry["data_offsets"]
+    if not isinstance(offsets, list) or not _are_sizes(offsets) or len(offsets) != 2:
+        raise ObliqError(f"tensor {name[:200]!r} has offsets {repr(offsets)[:80]}; expected two positions")
+    return offsets[0], offsets[1]
+
+
+def _are_sizes(values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**48 for value in values)

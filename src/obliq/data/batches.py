@@ -1,0 +1,165 @@
+"""Reproducible batches: by indexing for what is in memory, through a DataLoader for the rest.
+
+Only the given generator decides the order and the augmentation; the global one is not touched.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from obliq.data.collection import Collection, Examples, MapDataset
+from obliq.errors import DataError
+
+Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
+PADDING = 4  # pixels on each side, the field's habit for 28 and 32 pixel images
+
+
+def batches(
+    examples: Examples,
+    batch_size: int,
+    generator: torch.Generator | None,
+    device: torch.device,
+    augment: bool = False,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Go once over the examples; every sample comes exactly once.
+
+    Args:
+        examples: what to read.
+        batch_size: samples a batch. The last batch may be shorter; were it a single sample, which batch
+            normalisation cannot learn from, it joins the batch before.
+        generator: shuffles (and augments); None keeps the order of the examples.
+        device: where the batches go; inputs of four dimensions arrive there as channels_last.
+        augment: crop at random after padding by 4 black pixels, and mirror every second image.
+        workers: processes that read a data set that is not in memory.
+
+    Yields:
+        Standardised float32 inputs and their labels.
+
+    Raises:
+        DataError: for a batch size below 1, or augmentation of what is not an image or without a generator.
+    """
+    if batch_size < 1:
+        raise DataError(f"batch size {batch_size}; expected at least 1")
+    if augment and len(examples.collection.sample_shape) != 3:
+        raise DataError(
+            f"augmentation crops and mirrors images; {examples.collection.name} has samples of shape "
+            f"{examples.collection.sample_shape}, expected (channels, height, width)"
+        )
+    if augment and generator is None:
+        raise DataError("augmentation draws at random; expected a generator")
+    numbered = _pass(examples, batch_size, generator, device, augment, workers)
+    return ((inputs, labels) for inputs, labels, _ in numbered)
+
+
+def numbered_cycle(
+    examples: Examples, batch_size: int, generator: torch.Generator, device: torch.device, augment: bool = False
+) -> Iterator[tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
+    """As `cycle`, each batch with the positions of its samples within `examples`, on the processor."""
+    while True:
+        yield from _pass(examples, batch_size, generator, device, augment, 0)
+
+
+def cycle(
+    examples: Examples,
+    batch_size: int,
+    generator: torch.Generator,
+    device: torch.device,
+    augment: bool = False,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Endless batches: pass after pass, each shuffled anew from the generator. Arguments as for `batches`."""
+    if len(examples) == 0:
+        raise DataError("no samples to draw batches from; expected at least one")
+    first = batches(examples, batch_size, generator, device, augment, workers)
+    return _endless(first, examples, batch_size, generator, device, augment, workers)
+
+
+def _endless(first: Iterator[Batch], *arguments: Any) -> Iterator[Batch]:
+    yield from first
+    while True:
+        yield from batches(*arguments)
+
+
+def _pass(
+    examples: Examples,
+    batch_size: int,
+    generator: torch.Generator | None,
+    device: torch.device,
+    augment: bool,
+    workers: int,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    collection = examples.collection
+    order = torch.arange(len(examples))
+    if generator is not None:
+        order = torch.randperm(len(examples), generator=generator)
+    positions = _divide(order, batch_size)
+    chosen = [examples.indices[part] for part in positions]
+    for raw, batch, part in zip(_read(collection, chosen, generator, workers), chosen, positions, strict=True):
+        if augment and generator is not None:
+            raw = crop_and_mirror(raw, generator)
+        inputs = collection.standardise(raw.to(device, non_blocking=True))
+        if inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        yield inputs, collection.labels[batch].to(device, non_blocking=True), part
+
+
+def _divide(indices: Tensor, batch_size: int) -> list[Tensor]:
+    parts = list(torch.split(indices, batch_size)) if len(indices) else []
+    if len(parts) > 1 and len(parts[-1]) == 1 and batch_size > 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def _read(
+    collection: Collection, chosen: list[Tensor], generator: torch.Generator | None, workers: int
+) -> Iterator[Tensor]:
+    if isinstance(collection.inputs, Tensor):
+        return (collection.inputs[batch] for batch in chosen)
+    loader: DataLoader[Tensor] = DataLoader(
+        _InputsOnly(collection.inputs),
+        batch_sampler=[batch.tolist() for batch in chosen],
+        collate_fn=_stack,
+        num_workers=workers,
+        # the loader draws a seed for its workers, from the global generator unless it is given another
+        generator=generator if generator is not None else torch.Generator(),
+    )
+    return iter(loader)
+
+
+class _InputsOnly(Dataset[Tensor]):
+    """The inputs of a map-style data set; labels are known already."""
+
+    def __init__(self, items: MapDataset) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.items[index][0]
+
+
+def _stack(inputs: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(inputs))
+
+
+def crop_and_mirror(
+    images: Shaped[Tensor, "batch channels height width"], generator: torch.Generator
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Shift every image by up to 4 pixels each way and mirror it with probability 1/2, all at once."""
+    count, _, height, width = images.shape
+    top = torch.randint(0, 2 * PADDING + 1, (count, 1), generator=generator)
+    left = torch.randint(0, 2 * PADDING + 1, (count, 1), generator=generator)
+    mirrored = torch.rand((count, 1), generator=generator) < 0.5
+    rows = top + torch.arange(height)
+    columns = torch.arange(width)
+    columns = left + torch.where(mirrored, columns.flip(0), columns)
+    padded = F.pad(images, (PADDING, PADDING, PADDING, PADDING)).permute(0, 2, 3, 1)
+    taken = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return taken.permute(0, 3, 1, 2)

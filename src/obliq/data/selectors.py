@@ -1,0 +1,236 @@
+"""What a request asks to forget: a class, a person, a random share, or listed samples."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from obliq.data.collection import UNKNOWN_SUBJECT, Collection
+from obliq.data.splits import Partition
+from obliq.errors import DataError
+
+ACCEPTED = "class=3, class=3,5, subject=7, subject=7,12, random=10%, random=600 or ids=FILE"
+_LARGEST_FILE = 64 * 2**20  # bytes; several million ids, and still read in a moment
+_NUMBER = re.compile(r"[0-9]{1,18}")  # int() alone also takes 1_000, signs and more than 64 bits
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Every training sample of these classes."""
+
+    labels: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return "class=" + ",".join(map(str, self.labels))
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """Every training sample of these people."""
+
+    subjects: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return "subject=" + ",".join(map(str, self.subjects))
+
+
+@dataclass(frozen=True)
+class RandomShare:
+    """A random share of the training part, in percent."""
+
+    percent: float
+
+    def __str__(self) -> str:
+        return f"random={self.percent!r}".removesuffix(".0") + "%"
+
+
+@dataclass(frozen=True)
+class RandomCount:
+    """A random number of training samples."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"random={self.count}"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The samples whose ids stand in a text file, one a line; `#` starts a comment."""
+
+    file: Path
+
+    def __str__(self) -> str:
+        return f"ids={self.file}"
+
+
+Selector = Classes | Subjects | RandomShare | RandomCount | Listed
+
+
+def parse_selector(text: str) -> Selector:
+    """Read a request as it is typed; `str()` of the result gives the text back.
+
+    Raises:
+        DataError: for anything but the accepted forms, and for shares outside 0 to 100 percent.
+    """
+    kind, _, given = (part.strip() for part in text.partition("="))
+    if kind == "class":
+        return Classes(_numbers(text, given))
+    if kind == "subject":
+        return Subjects(_numbers(text, given))
+    if kind == "random" and given.endswith("%"):
+        return RandomShare(_percent(text, given.removesuffix("%")))
+    if kind == "random" and _NUMBER.fullmatch(given):
+        if int(given) == 0:
+            raise DataError(f"{text}: nothing to forget; expected at least one sample")
+        return RandomCount(int(given))
+    if kind == "ids" and given:
+        return Listed(Path(given))
+    raise DataError(f"{text!r} does not say what to forget; expected {ACCEPTED}")
+
+
+def select(selector: Selector, partition: Partition, seed: int) -> Int[Tensor, " forget"]:
+    """The ids of the training samples that a request names, ascending.
+
+    Args:
+        selector: what to forget.
+        partition: who was trained on; ids are positions in its collection.
+        seed: decides a random request, and nothing else.
+
+    Raises:
+        DataError: for a class, person or id that does not exist or was never trained on, or too many samples.
+    """
+    train = partition.train.indices
+    match selector:
+        case Classes(labels):
+            return _of_classes(selector, labels, partition)
+        case Subjects(subjects):
+            return _of_subjects(selector, subjects, partition)
+        case RandomShare(percent):
+            return _at_random(selector, max(1, round(percent / 100 * len(train))), train, seed)
+        case RandomCount(count):
+            return _at_random(selector, count, train, seed)
+        case Listed(file):
+            return _listed(file, partition)
+
+
+def _of_classes(selector: Selector, labels: tuple[int, ...], partition: Partition) -> Tensor:
+    collection, train = partition.collection, partition.train
+    for label in labels:
+        if label >= collection.classes:
+            raise DataError(
+                f"{selector}: there is no class {label}; expected 0 to {collection.classes - 1} "
+                f"({collection.name} has {collection.classes} classes)"
+            )
+        if not bool((train.labels == label).any()):
+            raise DataError(
+                f"{selector}: class {label} was never trained on; expected a class of the training part"
+            )
+    return train.indices[torch.isin(train.labels, torch.tensor(labels))]
+
+
+def _of_subjects(selector: Selector, subjects: tuple[int, ...], partition: Partition) -> Tensor:
+    collection, train = partition.collection, partition.train
+    owners = collection.subjects
+    if owners is None or not bool((owners != UNKNOWN_SUBJECT).any()):
+        raise DataError(
+            f"{selector}: {collection.name} records no subjects, so nobody can be forgotten by number; "
+            "expected class=, random= or ids="
+        )
+    trained = owners[train.indices]
+    for subject in subjects:
+        if not bool((trained == subject).any()):
+            raise DataError(_why_not(selector, subject, owners, trained, partition))
+    return train.indices[torch.isin(trained, torch.tensor(subjects))]
+
+
+def _why_not(selector: Selector, subject: int, owners: Tensor, trained: Tensor, partition: Partition) -> str:
+    everyone = torch.unique(owners[owners != UNKNOWN_SUBJECT])
+    if not bool((owners == subject).any()):
+        return (
+            f"{selector}: there is no subject {subject}; expected one of the {len(everyone)} subjects of "
+            f"{partition.collection.name} ({_some(everyone)})"
+        )
+    people = torch.unique(trained[trained != UNKNOWN_SUBJECT])
+    parts = (("holdout", partition.holdout), ("test", partition.test))
+    where = [name for name, part in parts if bool((owners[part.indices] == subject).any())]
+    place = f"in the {' and '.join(where)} part" if where else "outside the limited training part"
+    return (
+        f"{selector}: subject {subject} was never trained on, being {place}; expected one of the "
+        f"{len(people)} subjects in training ({_some(people)})"
+    )
+
+
+def _some(people: Tensor) -> str:
+    """A few numbers, so that a message about hundreds of people stays one line."""
+    numbers = people.tolist()
+    if not numbers:
+        return "none"
+    if len(numbers) == numbers[-1] - numbers[0] + 1 and len(numbers) > 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers[:8])) + (f", ... {numbers[-1]}" if len(numbers) > 8 else "")
+
+
+def _at_random(selector: Selector, count: int, train: Tensor, seed: int) -> Tensor:
+    if count >= len(train):
+        raise DataError(f"{selector}: {count} of {len(train)} training samples; expected some to be retained")
+    generator = torch.Generator().manual_seed(seed)
+    return train[torch.randperm(len(train), generator=generator)[:count]].sort().values
+
+
+def _listed(file: Path, partition: Partition) -> Tensor:
+    known = set(partition.train.indices.tolist())
+    line_of: dict[int, int] = {}
+    for number, line in enumerate(_lines(file), start=1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        place = f"{file}, line {number}"
+        if not _NUMBER.fullmatch(entry):
+            raise DataError(f"{place}: {entry[:40]!r} is not an id; expected one whole number a line")
+        sample = int(entry)
+        if sample in line_of:
+            raise DataError(f"{place}: id {sample} is in line {line_of[sample]} already; expected each once")
+        if sample not in known:
+            raise DataError(f"{place}: {_outside(sample, partition.collection)}")
+        line_of[sample] = number
+    if not line_of:
+        raise DataError(f"{file}: no ids in it; expected one whole number a line")
+    return torch.tensor(sorted(line_of))
+
+
+def _outside(sample: int, collection: Collection) -> str:
+    if sample >= len(collection):
+        return f"there is no sample {sample}; expected 0 to {len(collection) - 1}"
+    return f"sample {sample} was never trained on; expected ids of the training part"
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        if file.stat().st_size > _LARGEST_FILE:
+            raise DataError(f"{file}: {file.stat().st_size} bytes; expected at most {_LARGEST_FILE}")
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read the ids in {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not a text file; expected one whole number a line") from error
+
+
+def _numbers(text: str, given: str) -> tuple[int, ...]:
+    entries = [entry.strip() for entry in given.split(",")]
+    if not all(_NUMBER.fullmatch(entry) for entry in entries):
+        raise DataError(f"{text!r} does not list whole numbers from 0; expected {ACCEPTED}")
+    return tuple(dict.fromkeys(map(int, entries)))
+
+
+def _percent(text: str, given: str) -> float:
+    try:
+        percent = float(given)
+    except ValueError as error:
+        raise DataError(f"{text!r} is not a share; expected {ACCEPTED}") from error
+    if not 0 < percent < 100:
+        raise DataError(f"{text}: expected more than 0% and less than 100%")
+    return percent

@@ -1,0 +1,205 @@
+"""Orthogonal entropy unlearning (OEU), a reconstruction, and our calibrated objective within it.
+
+Paper: Zhang et al., "Forget by uncertainty: orthogonal entropy unlearning for quantized neural
+networks", ICML 2026, arXiv 2602.00567. Reference code: none published.
+Known from the abstract: the forget objective raises the prediction's entropy, and its gradient is
+projected on the orthogonal complement of the retain gradient. Everything else here is reconstructed,
+and each open choice is a field:
+
+    g_r = grad CE(B_r),  g_f = grad L_f(B_f),  u = g_f - (<g_f, g_r> / ||g_r||^2) g_r
+    theta <- theta - rate * (g_r + forget_weight * u)
+
+with momentum kept apart for the two terms. To first order u leaves the loss of the batch B_r as it is.
+What bounds this statement: it is about one batch of the retain set; gradients pass the quantizers
+straight through, so they are those of a surrogate; momentum carries earlier u, orthogonal to earlier
+retain gradients only (`projected="update"` projects what is applied instead); and weight decay, which
+belongs to the retain term, adds a change of its own. The run therefore records both the predicted and
+the measured change of the retain loss.
+
+In quantized networks: all parameters are trained, learned steps too unless `steps="frozen"`;
+batch-norm statistics stay as they are unless `batch_norm="retain"`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from obliq.data import Examples, Splits
+from obliq.data.batches import numbered_cycle
+from obliq.errors import ModelError
+from obliq.paired_descent import PairedDescent
+from obliq.quantization import keep_steps_positive_
+from obliq.run import Run
+from obliq.surgery import (
+    FirstOrder,
+    Scope,
+    When,
+    calibrated,
+    gradient_of,
+    matched_confidence,
+    negative_entropy,
+    project_,
+    uniform,
+)
+from obliq.training import (
+    cosine,
+    mixed_precision,
+    placed,
+    predict,
+    require_at_least,
+    require_finite,
+    seeded,
+    steps_in_pass,
+)
+
+Batch = tuple[Tensor, Tensor, Tensor]
+ForgetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class OrthogonalEntropy:
+    """Raise uncertainty on the forget set along directions that the retain loss does not feel.
+
+    Attributes:
+        objective: L_f. `entropy`: minus the mean entropy (the reconstruction). `uniform`: KL(uniform || p),
+            the same optimum with a gradient that does not vanish on confident samples. `calibrated`: cross-entropy
+            to a soft label with the confidence that the original has on unseen samples of the same class (ours).
+        projection: `always` (the reconstruction), `on_conflict` only where <g_f, g_r> < 0, or `never`.
+        scope: the inner product over all parameters (`global`) or for each tensor by itself (`per_tensor`).
+        projected: the raw forget `gradient`, or the forget part of the final `update`, momentum included.
+        update: `retain+forget`, or `forget_only`, where the retain gradient only serves the projection.
+        forget_weight: lambda, the weight of the forget term.
+        epochs: passes over the retain set.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        retain_batch: retain samples a step.
+        forget_batch: forget samples a step; the forget set is gone through as often as that makes.
+        momentum: for both terms.
+        weight_decay: on weights, as part of the retain term.
+        batch_norm: statistics `frozen`, or following the `retain` batches; forget batches are always
+            normalised by the running statistics and never change them.
+        steps: `learned`, or `frozen` together with batch norm's scale and shift, since a deployed weight's
+            scale is step x gamma / sigma; then only integer codes and layer biases move.
+        augment: random crops and flips; for natural images.
+        record_every: steps between two measurements of the first-order guarantee; 0 for none.
+    """
+
+    objective: Literal["entropy", "uniform", "calibrated"] = "entropy"
+    projection: When = "always"
+    scope: Scope = "global"
+    projected: Literal["gradient", "update"] = "gradient"
+    update: Literal["retain+forget", "forget_only"] = "retain+forget"
+    forget_weight: float = 1.0
+    epochs: int = 5
+    learning_rate: float = 0.01
+    retain_batch: int = 128
+    forget_batch: int = 32
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: Literal["frozen", "retain"] = "frozen"
+    steps: Literal["learned", "frozen"] = "learned"
+    augment: bool = False
+    record_every: int = 10
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, retain_batch=self.retain_batch, forget_batch=self.forget_batch)
+        require_at_least(
+            0, forget_weight=self.forget_weight, momentum=self.momentum,
+            weight_decay=self.weight_decay, record_every=self.record_every,
+        )  # fmt: skip
+        if self.learning_rate <= 0:
+            raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        """The network after descending on both losses, the forget gradient projected."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run)
+            forget_loss = self._forget_loss(network, splits, run)
+            descent = PairedDescent.start(network.train(), frozen_grid=self.steps == "frozen", run=run)
+            order = descent.generator
+            retain = numbered_cycle(splits.retain, self.retain_batch, order, run.device, self.augment)
+            forget = numbered_cycle(splits.forget, self.forget_batch, order, run.device, self.augment)
+            total = self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
+            rate = cosine(self.learning_rate, total)
+            while descent.step < total:
+                values = self._step(descent, next(retain), next(forget), forget_loss, rate(descent.step), run)
+                run.listen("unlearn", descent.step, total, values)
+            return network.eval()
+
+    def _step(
+        self, descent: PairedDescent, retain: Batch, forget: Batch, forget_loss: ForgetLoss, rate: float, run: Run
+    ) -> dict[str, float]:
+        """One step; the values recorded there, none between records."""
+        by_batch = self.batch_norm == "retain"
+
+        def retain_loss() -> Tensor:
+            inputs, labels, _ = retain
+            with mixed_precision(run):
+                return F.cross_entropy(descent.model(inputs), labels)
+
+        descent.normalise_by_batch(by_batch)
+        loss_r = retain_loss()
+        g_r = gradient_of(loss_r, descent.parameters)
+        descent.normalise_by_batch(False)
+        inputs, labels, positions = forget
+        with mixed_precision(run):
+            loss_f = forget_loss(descent.model(inputs), labels, positions)
+        g_f = gradient_of(loss_f, descent.parameters)
+        require_finite(float(loss_r.detach() + loss_f.detach()), descent.step, self.learning_rate)
+
+        recorded = self.record_every > 0 and descent.step % self.record_every == 0
+        record = FirstOrder.before(g_r, g_f, loss_r, loss_f) if recorded else None
+        u = self._forget_direction(descent, g_f, g_r)
+        v = self._retain_direction(descent, g_r)
+        descent.move_(u, rate * self.forget_weight)
+        if record:
+            with descent.statistics_kept(by_batch):
+                record.after_forget_part(u, rate * self.forget_weight, retain_loss)
+        descent.move_(v, rate)
+        if record:
+            with descent.statistics_kept(by_batch):
+                record.after_retain_part(v, rate, retain_loss)
+        keep_steps_positive_(descent.learned_steps)
+        descent.step += 1
+        return {**record.values, "changed_codes": descent.changed_codes()} if record else {}
+
+    def _forget_direction(self, descent: PairedDescent, g_f: list[Tensor], g_r: list[Tensor]) -> list[Tensor]:
+        if self.projected == "gradient":
+            project_(g_f, g_r, when=self.projection, scope=self.scope)
+            descent.accelerate_(descent.forget_velocity, g_f, self.momentum)
+            return descent.forget_velocity
+        descent.accelerate_(descent.forget_velocity, g_f, self.momentum)
+        applied = [velocity.clone() for velocity in descent.forget_velocity]
+        project_(applied, g_r, when=self.projection, scope=self.scope)
+        return applied
+
+    def _retain_direction(self, descent: PairedDescent, g_r: list[Tensor]) -> list[Tensor]:
+        if self.update == "retain+forget":
+            descent.accelerate_(descent.retain_velocity, g_r, self.momentum)
+            descent.decay_(self.weight_decay)
+        return descent.retain_velocity
+
+    def _forget_loss(self, original: nn.Module, splits: Splits, run: Run) -> ForgetLoss:
+        if self.objective == "entropy":
+            return lambda logits, labels, positions: negative_entropy(logits)
+        if self.objective == "uniform":
+            return lambda logits, labels, positions: uniform(logits)
+        targets = matched_confidence(
+            _confidence(original, splits.forget, run), splits.forget.labels,
+            _confidence(original, splits.holdout, run), splits.holdout.labels,
+            forgotten_classes=splits.forgotten_classes,
+        ).to(run.device)  # fmt: skip
+        return lambda logits, labels, positions: calibrated(logits, labels, targets[positions.to(run.device)])
+
+
+def _confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
+    probabilities = predict(model, examples, run.device).softmax(dim=1)
+    return probabilities.gather(1, examples.labels.unsqueeze(1)).squeeze(1)

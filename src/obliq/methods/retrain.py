@@ -1,0 +1,35 @@
+"""Retraining from scratch without the forget set: the reference of every gap.
+
+Source: the definition of exact unlearning; as in the public code of SalUn and Q-MUL, the recipe is that
+of the original network.
+Deviations: weights are drawn anew under the run's seed, by the same function that drew the original's.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import final
+
+from torch import nn
+
+from obliq.data import Splits
+from obliq.models import initialise
+from obliq.run import Run
+from obliq.training import Recipe, train
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Retrain:
+    """Train from scratch on the retain set.
+
+    Attributes:
+        recipe: how; give the original's.
+    """
+
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        """A network of the same architecture and precision that never saw the forget set."""
+        fresh = copy.deepcopy(model)
+        initialise(fresh, run.seed)
+        return train(fresh, splits.retain, self.recipe, run)

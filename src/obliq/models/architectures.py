@@ -1,0 +1,119 @@
+"""Which networks there are, by name, and which one suits an input."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from obliq.errors import ModelError
+from obliq.models.convnet import convnet
+from obliq.models.mobilenet import mobilenetv2
+from obliq.models.resnet import resnet18, resnet20
+from obliq.models.signal import signal_convnet
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family member that can be built for any number of channels and classes.
+
+    Attributes:
+        build: from (in_channels, classes) to the network.
+        layout: what one input's axes mean, channels first.
+        smallest: the least height, width or length that survives the pooling.
+    """
+
+    build: Callable[[int, int], nn.Module]
+    layout: tuple[str, ...] = ("channels", "height", "width")
+    smallest: int = 4
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "convnet": Architecture(convnet),
+    "resnet20": Architecture(resnet20),
+    "resnet18": Architecture(resnet18),
+    "mobilenetv2": Architecture(mobilenetv2),
+    "signal-convnet": Architecture(signal_convnet, layout=("channels", "length")),
+}
+
+
+def build(name: str, input_shape: Sequence[int], classes: int) -> nn.Module:
+    """A new float network.
+
+    Args:
+        name: a key of `ARCHITECTURES`, or `module:function` for your own; that module is imported
+            and the function called with (input_shape, classes).
+        input_shape: the shape of one input, channels first.
+        classes: the number of logits.
+
+    Raises:
+        ModelError: for an unknown name, an input that the network cannot read, or a function that
+            cannot be imported or does not return a module.
+    """
+    shape = tuple(input_shape)
+    if classes < 2:
+        raise ModelError(f"{classes} classes; expected at least 2")
+    if any(size < 1 for size in shape):
+        raise ModelError(f"an input of shape {shape}; expected sizes of at least 1")
+    if is_import_path(name):
+        return _imported(name, shape, classes)
+    if name not in ARCHITECTURES:
+        raise ModelError(
+            f"unknown architecture {name!r}; expected {', '.join(ARCHITECTURES)} or module:function"
+        )
+    architecture = ARCHITECTURES[name]
+    if len(shape) != len(architecture.layout):
+        raise ModelError(
+            f"{name} was given inputs of shape {shape}; expected ({', '.join(architecture.layout)})"
+        )
+    if min(shape[1:]) < architecture.smallest:
+        sizes = " and ".join(architecture.layout[1:])
+        raise ModelError(
+            f"{name} was given inputs of shape {shape}; expected {sizes} of {architecture.smallest} or more"
+        )
+    return architecture.build(shape[0], classes)
+
+
+def choose(input_shape: Sequence[int]) -> str:
+    """The name of a network that suits the input: the smallest that learns its usual data sets well.
+
+    Raises:
+        ModelError: when the input is neither (channels, length) nor (channels, height, width).
+    """
+    shape = tuple(input_shape)
+    if len(shape) == 2:
+        return "signal-convnet"
+    if len(shape) != 3:
+        raise ModelError(f"inputs of shape {shape}; expected (channels, length) or (channels, height, width)")
+    return "convnet" if shape[0] == 1 and max(shape[1:]) < 32 else "resnet20"
+
+
+def is_import_path(name: str) -> bool:
+    """Whether a name means a function of the user's own, which runs code when it is imported."""
+    return ":" in name
+
+
+def _imported(path: str, input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    module_name, _, function_name = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"cannot import {path!r}: {error}; expected module:function on the import path"
+        ) from error
+    if not callable(function):
+        raise ModelError(
+            f"{path!r} is a {type(function).__name__}; expected a function of (input_shape, classes)"
+        )
+    return require_module(function(input_shape, classes), path)
+
+
+def require_module(made: object, what: str) -> nn.Module:
+    """The network itself.
+
+    Raises:
+        ModelError: when it is something else.
+    """
+    if not isinstance(made, nn.Module):
+        raise ModelError(f"{what} returned a {type(made).__name__}; expected a torch.nn.Module")
+    return made

@@ -1,0 +1,157 @@
+"""From an ordinary network to one that trains on quantized weights and activations."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx, nn
+
+from obliq.errors import ModelError
+from obliq.quantization.layers import QuantizedActivation, activations, check_weight_grid, from_float
+from obliq.quantization.operations import DROPOUTS, RECTIFIERS, operation
+from obliq.quantization.placement import (
+    Placement,
+    before_layers,
+    everywhere,
+    shortcut_convolutions,
+    weighted_nodes,
+)
+from obliq.quantization.precision import Precision, check_bits
+from obliq.quantization.tracing import check_quantizable, trace
+
+PRESETS = ("deploy", "paper")
+
+
+def quantize(
+    model: nn.Module,
+    precision: Precision | str | None = None,
+    *,
+    weight_bits: int | None = None,
+    activation_bits: int | None = None,
+    edge_bits: int = 8,
+    weight_grid: str = "per_channel",
+    preset: str = "deploy",
+) -> fx.GraphModule:
+    """Make a quantization-aware copy of a network.
+
+    Convolutions and linear layers become layers with learned weight steps, and quantizers are
+    inserted for activations. These must be set from data by `calibrate` before the first forward.
+
+    Args:
+        model: any module that torch.fx can trace, mapping one tensor to logits; left untouched.
+        precision: bit widths as a value or as text such as `W4A4`; FP32 gives a float copy.
+        weight_bits: instead of `precision`, together with `activation_bits`.
+        activation_bits: instead of `precision`, together with `weight_bits`.
+        edge_bits: bits of the weights and inputs of the first and last layer, of the network's
+            input, the logits and residual sums, where coarse grids cost most.
+        weight_grid: a step for each output channel (`per_channel`) or for each layer (`per_tensor`).
+        preset: `deploy` quantizes all that an integer graph needs; `paper` leaves the first and last
+            layer and 1x1 convolutions on shortcuts in floating point and quantizes activations
+            only where a quantized layer reads them, as the published Q-MUL networks do.
+
+    Returns:
+        A graph with the parameter names of `model`, plus steps.
+
+    Raises:
+        ModelError: when a setting is out of range or the network cannot be quantized.
+    """
+    wanted = _precision(precision, weight_bits, activation_bits)
+    check_bits("edge bits", edge_bits)
+    check_weight_grid(weight_grid)
+    if preset not in PRESETS:
+        raise ModelError(f"preset is {preset!r}; expected {' or '.join(PRESETS)}")
+    traced = trace(model)
+    if wanted.is_float:
+        return traced
+    check_quantizable(traced)
+    weighted = weighted_nodes(traced)
+    if not weighted:
+        raise ModelError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear; expected at least one")
+    edges = {weighted[0], weighted[-1]}
+    if preset == "deploy":
+        bits = {node: edge_bits if node in edges else wanted.weights for node in weighted}
+        placements = everywhere(traced, wanted.activations, edge_bits)
+    else:
+        kept = edges | shortcut_convolutions(traced)
+        bits = {node: wanted.weights for node in weighted if node not in kept}
+        if not bits:
+            raise ModelError("the paper preset keeps first and last layer float; expected more layers")
+        placements = before_layers(traced, set(bits), wanted.activations)
+    _insert(traced, placements)
+    for node, width in bits.items():
+        name = str(node.target)
+        traced.set_submodule(name, from_float(traced.get_submodule(name), width, weight_grid))
+    traced.delete_all_unused_submodules()
+    traced.graph.lint()
+    traced.recompile()
+    return traced.train(model.training)
+
+
+def calibrate(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> None:
+    """Set the activation steps of a quantized network from one batch, in place and in graph order.
+
+    Every quantizer sees what the quantizers before it let through. Batch norm normalises as in the
+    present mode of the network (by the batch when training), its running statistics stay as they
+    are, and dropout is off. Calling it again sets the steps anew. A float network is left as it is.
+
+    Args:
+        model: a network made by `quantize`.
+        inputs: standardised inputs on the device of the network.
+
+    Raises:
+        ModelError: when the batch is empty or not finite, or the network is no traced one.
+    """
+    if not activations(model):
+        return
+    if not isinstance(model, fx.GraphModule):
+        raise ModelError(f"cannot calibrate a {type(model).__name__}; expected a network made by quantize")
+    if inputs.shape[0] == 0 or not bool(torch.isfinite(inputs).all()):
+        raise ModelError("the calibration batch is empty or not finite; expected finite inputs")
+    saved = {name: value.clone() for name, value in model.named_buffers() if not name.endswith("calibrated")}
+    resting = [module for module in model.modules() if type(module) in DROPOUTS and module.training]
+    try:
+        for module in resting:
+            module.train(False)
+        with torch.no_grad():
+            calibration = _Calibration(model)
+            calibration.extra_traceback = False  # errors stay the one line that they are
+            calibration.run(inputs)
+    finally:
+        for module in resting:
+            module.train(True)
+        with torch.no_grad():
+            for name, value in saved.items():
+                model.get_buffer(name).copy_(value)
+
+
+class _Calibration(fx.Interpreter):
+    """Runs a network and lets each quantizer look at its input first."""
+
+    def call_module(self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        module = self.fetch_attr(str(target))
+        if isinstance(module, QuantizedActivation):
+            module.calibrate(args[0])
+        return super().call_module(target, args, kwargs)
+
+
+def _precision(precision: Precision | str | None, weights: int | None, activations: int | None) -> Precision:
+    if precision is not None and weights is None and activations is None:
+        return Precision.parse(precision) if isinstance(precision, str) else precision
+    if precision is None and weights is not None and activations is not None:
+        return Precision(weights, activations)
+    raise ModelError("bit widths are not clear; expected a precision, or weight and activation bits")
+
+
+def _insert(traced: fx.GraphModule, placements: list[Placement]) -> None:
+    for placement in placements:
+        after = placement.after
+        traced.add_submodule(placement.name, QuantizedActivation(placement.bits, placement.signed))
+        readers = list(after.users) if placement.readers is None else list(placement.readers)
+        with traced.graph.inserting_after(after):
+            quantizer = traced.graph.call_module(placement.name, (after,))
+        for reader in readers:
+            reader.replace_input_with(after, quantizer)
+        if operation(after) in RECTIFIERS and set(after.users) == {quantizer}:
+            # Clamping at zero is the quantizer's own work, with the same gradient.
+            quantizer.replace_input_with(after, after.all_input_nodes[0])
+            traced.graph.erase_node(after)

@@ -1,0 +1,93 @@
+"""One tensor on a grid: integer codes and their scales, checked when made."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from obliq.errors import ModelError
+from obliq.quantization.precision import check_bits, weight_range
+
+_SMALLEST_SCALE = torch.finfo(torch.float32).tiny
+_LARGEST_SCALE = torch.finfo(torch.float32).max / 256
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerTensor:
+    """A tensor on a grid: value = (code - zero_point) * scale.
+
+    Attributes:
+        codes: int8 weight codes in -(2^(bits-1)-1) .. 2^(bits-1)-1; None for activations.
+        scale: float32, one a channel or a single one without a shape; positive and normal.
+        zero_point: the code of zero; always 0 in this format.
+        bits: bit width, 2 to 8.
+        channel_axis: the axis of `codes` that the scales run along, or None.
+        signed: whether codes can be negative; always so for weights.
+
+    Raises:
+        ModelError: when the parts do not fit together.
+    """
+
+    codes: Tensor | None
+    scale: Tensor
+    zero_point: int
+    bits: int
+    channel_axis: int | None
+    signed: bool
+
+    def __post_init__(self) -> None:
+        check_bits("bits", self.bits)
+        if self.zero_point != 0:
+            raise ModelError(f"zero point is {self.zero_point}; expected 0")
+        if self.scale.dtype != torch.float32:
+            raise ModelError(f"scales are {self.scale.dtype}; expected torch.float32")
+        usable = torch.isfinite(self.scale) & (self.scale >= _SMALLEST_SCALE) & (self.scale <= _LARGEST_SCALE)
+        if not bool(usable.all()):
+            first = self.scale[~usable].flatten()[0].item()
+            raise ModelError(f"a scale is {first!r}; expected positive, finite and not denormal")
+        self._check_codes()
+
+    def _check_codes(self) -> None:
+        if self.codes is None:
+            if self.channel_axis is not None or self.scale.dim() != 0:
+                raise ModelError("an activation has scales by channel; expected a single scale")
+            return
+        if self.codes.dtype != torch.int8 or not self.signed:
+            raise ModelError(
+                f"codes are {self.codes.dtype}, signed={self.signed}; expected signed torch.int8"
+            )
+        expected: tuple[int, ...] = ()
+        if self.channel_axis is not None:
+            if not 0 <= self.channel_axis < self.codes.dim():
+                raise ModelError(
+                    f"channel axis is {self.channel_axis}; expected 0..{self.codes.dim() - 1} or none"
+                )
+            expected = (self.codes.shape[self.channel_axis],)
+        if tuple(self.scale.shape) != expected:
+            raise ModelError(f"scales have shape {tuple(self.scale.shape)}; expected {expected}")
+        low, high = weight_range(self.bits)
+        if self.codes.numel() and not low <= int(self.codes.min()) <= int(self.codes.max()) <= high:
+            raise ModelError(
+                f"codes lie in {int(self.codes.min())}..{int(self.codes.max())}; "
+                f"expected {low}..{high} for {self.bits} bits"
+            )
+
+    def values(self) -> Float[Tensor, "..."]:
+        """The real numbers that the codes stand for, exactly as the network computes them.
+
+        Raises:
+            ModelError: for an activation, which has no codes.
+        """
+        if self.codes is None:
+            raise ModelError("an activation has no codes; expected a weight")
+        return self.codes.to(torch.float32) * along(self.scale, self.channel_axis, self.codes.dim())
+
+
+def along(scale: Tensor, axis: int | None, dimensions: int) -> Tensor:
+    """Shape one scale a channel so that it broadcasts along `axis`."""
+    if axis is None:
+        return scale
+    shape = [1] * dimensions
+    shape[axis] = -1
+    return scale.view(shape)

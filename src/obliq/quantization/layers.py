@@ -1,0 +1,248 @@
+"""Layers whose weights, and a module whose inputs, are rounded to a learned grid while training."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from obliq.errors import ModelError
+from obliq.quantization.learned_step import SMALLEST_STEP, gradient_scale, initial_step, quantize
+from obliq.quantization.precision import activation_range, check_bits, weight_range
+
+WEIGHT_GRIDS = ("per_channel", "per_tensor")
+
+
+class QuantizedWeight(nn.Module):
+    """The part that the three weighted layers share: a latent float weight, its step and its bits.
+
+    Attributes:
+        weight: latent float weights, the first axis counting the outputs.
+        weight_step: the learned step, one a channel (first axis) or a single one without a shape.
+        bits: bit width of the codes, which lie in -(2^(bits-1)-1) .. 2^(bits-1)-1.
+    """
+
+    weight: Tensor
+    weight_step: nn.Parameter
+    bits: int
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of the weight that the steps run along, or None for a single step."""
+        return 0 if self.weight_step.dim() == 1 else None
+
+    def quantized_weight(self) -> Float[Tensor, "outputs ..."]:
+        """The weights as the network uses them: whole multiples of the step."""
+        low, high = weight_range(self.bits)
+        elements = self.weight.numel() // self.weight_step.numel()
+        scale = gradient_scale(elements, high)
+        return quantize(self.weight, self.weight_step, low, high, scale, self.channel_axis)
+
+    def reset_step(self) -> None:
+        """Derive the step from the weights, as before the first training step."""
+        _, high = weight_range(self.bits)
+        with torch.no_grad():
+            self.weight_step.copy_(initial_step(self.weight, high, self.channel_axis))
+
+    def reset_parameters(self) -> None:
+        """Draw new weights as the float layer does and derive their step."""
+        super().reset_parameters()  # type: ignore[misc]
+        if hasattr(self, "weight_step"):  # the float constructor calls this before the step exists
+            self.reset_step()
+
+    def extra_repr(self) -> str:
+        """Add the bit width and the grid to the float layer's description."""
+        grid = WEIGHT_GRIDS[0 if self.channel_axis == 0 else 1]
+        return f"{super().extra_repr()}, bits={self.bits}, weight_grid={grid}"
+
+    def _add_step(self, bits: int, weight_grid: str) -> None:
+        check_bits("weight bits", bits)
+        check_weight_grid(weight_grid)
+        self.bits = bits
+        shape = self.weight.shape[:1] if weight_grid == "per_channel" else ()
+        self.weight_step = nn.Parameter(self.weight.new_empty(shape))
+        self.reset_step()
+
+
+class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
+    """`nn.Conv1d` with weights on a learned grid."""
+
+    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._add_step(bits, weight_grid)
+
+    def forward(self, input: Float[Tensor, "*batch channels length"]) -> Float[Tensor, "*batch outputs out"]:
+        """Convolve with the rounded weights."""
+        result: Tensor = self._conv_forward(input, self.quantized_weight(), self.bias)
+        return result
+
+
+class QuantizedConv2d(QuantizedWeight, nn.Conv2d):
+    """`nn.Conv2d` with weights on a learned grid; grouped and depthwise forms too."""
+
+    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._add_step(bits, weight_grid)
+
+    def forward(
+        self, input: Float[Tensor, "*batch channels height width"]
+    ) -> Float[Tensor, "*batch outputs out_height out_width"]:
+        """Convolve with the rounded weights."""
+        result: Tensor = self._conv_forward(input, self.quantized_weight(), self.bias)
+        return result
+
+
+class QuantizedLinear(QuantizedWeight, nn.Linear):
+    """`nn.Linear` with weights on a learned grid."""
+
+    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._add_step(bits, weight_grid)
+
+    def forward(self, input: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch outputs"]:
+        """Multiply with the rounded weights."""
+        return nn.functional.linear(input, self.quantized_weight(), self.bias)
+
+
+class QuantizedActivation(nn.Module):
+    """Rounds what flows through it to a learned grid with zero point 0.
+
+    An unsigned grid starts at 0 and so does the work of the ReLU before it, with the same gradient.
+
+    Attributes:
+        step: the learned step, without a shape.
+        bits: bit width of the codes.
+        signed: codes in -2^(bits-1) .. 2^(bits-1)-1, or else in 0 .. 2^bits-1.
+        calibrated: a flag stored with the model: whether the step has been set from data.
+    """
+
+    step: nn.Parameter
+    calibrated: Tensor
+
+    def __init__(self, bits: int, signed: bool) -> None:
+        super().__init__()
+        check_bits("activation bits", bits)
+        self.bits, self.signed = bits, signed
+        self.low, self.high = activation_range(bits, signed)
+        self.step = nn.Parameter(torch.ones(()))
+        self.register_buffer("calibrated", torch.tensor(False))
+        # The flag above may live on an accelerator, where reading it would stall every forward
+        # pass; once it has been seen to be set, this remembers it.
+        self._known_calibrated = False
+
+    def forward(self, input: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Round to the grid.
+
+        Raises:
+            ModelError: when the step has not been set from data yet.
+        """
+        if not self._known_calibrated:
+            if not self.calibrated.item():
+                raise ModelError("an activation step has not been set from data; call calibrate first")
+            self._known_calibrated = True
+        features = input.numel() // input.shape[0] if input.dim() and input.shape[0] else 1
+        scale = gradient_scale(max(1, features), self.high)
+        return quantize(input, self.step, self.low, self.high, scale)
+
+    def calibrate(self, input: Float[Tensor, "..."]) -> None:
+        """Set the step from a batch of what will flow through.
+
+        Raises:
+            ModelError: when the batch is empty or not finite.
+        """
+        seen = input if self.signed else input.clamp_min(0)
+        step = initial_step(seen, self.high)
+        if not torch.isfinite(step):
+            raise ModelError(
+                "calibration met an empty batch or values that are not finite; expected finite ones"
+            )
+        self.set_step(step)
+
+    def set_step(self, step: Float[Tensor, ""]) -> None:
+        """Use this step and count as calibrated."""
+        with torch.no_grad():
+            self.step.copy_(step)
+            self.calibrated.fill_(True)
+
+    def reset_parameters(self) -> None:
+        """Forget the step; the module must be calibrated again."""
+        with torch.no_grad():
+            self.step.fill_(1.0)
+            self.calibrated.fill_(False)
+        self._known_calibrated = False
+
+    def extra_repr(self) -> str:
+        """Bits and sign."""
+        return f"bits={self.bits}, signed={self.signed}"
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self._known_calibrated = False
+
+
+QUANTIZED: dict[type[nn.Module], type[QuantizedWeight]] = {
+    nn.Conv1d: QuantizedConv1d,
+    nn.Conv2d: QuantizedConv2d,
+    nn.Linear: QuantizedLinear,
+}
+"""The float layers that can be quantized, and what they become."""
+
+
+def from_float(layer: nn.Module, bits: int, weight_grid: str = "per_channel") -> QuantizedWeight:
+    """A quantized copy of a float layer with equal latent weights.
+
+    Raises:
+        ModelError: when the layer is none of `QUANTIZED`.
+    """
+    kind = QUANTIZED.get(type(layer))
+    if kind is None:
+        raise ModelError(f"cannot quantize a {type(layer).__name__}; expected Conv1d, Conv2d or Linear")
+    has_bias = layer.bias is not None
+    if isinstance(layer, nn.Linear):
+        arguments: dict[str, Any] = {"in_features": layer.in_features, "out_features": layer.out_features}
+    else:
+        names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+        arguments = {name: getattr(layer, name) for name in (*names, "padding_mode")}
+    # On the meta device the constructor draws no random numbers for weights that are replaced anyway.
+    made = kind(**arguments, bias=has_bias, bits=bits, weight_grid=weight_grid, device="meta")
+    for name, parameter in layer.named_parameters(recurse=False):
+        copy = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
+        setattr(made, name, copy)
+    made.weight_step = nn.Parameter(made.weight.detach().new_empty(made.weight_step.shape))
+    made.reset_step()
+    return made.train(layer.training)
+
+
+def weighted_layers(model: nn.Module) -> dict[str, QuantizedWeight]:
+    """The quantized convolutions and linear layers of a network by name, in its order."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, QuantizedWeight)}
+
+
+def activations(model: nn.Module) -> dict[str, QuantizedActivation]:
+    """The activation quantizers of a network by name, in its order."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, QuantizedActivation)}
+
+
+def steps(model: nn.Module) -> list[nn.Parameter]:
+    """Every learned step of a network: of weights first, then of activations."""
+    of_weights = [layer.weight_step for layer in weighted_layers(model).values()]
+    return of_weights + [quantizer.step for quantizer in activations(model).values()]
+
+
+def keep_steps_positive_(model: nn.Module | Iterable[Tensor]) -> None:
+    """Lift steps that an optimizer has pushed below `SMALLEST_STEP` back to it, in place."""
+    learned: list[Tensor] = [*steps(model)] if isinstance(model, nn.Module) else [*model]
+    if learned:
+        with torch.no_grad():
+            torch._foreach_clamp_min_(learned, SMALLEST_STEP)
+
+
+def check_weight_grid(weight_grid: str) -> None:
+    """Raise unless the name of a weight grid is known.
+
+    Raises:
+        ModelError: for anything but `per_channel` and `per_tensor`.
+    """
+    if weight_grid not in WEIGHT_GRIDS:
+        raise ModelError(f"weight grid is {weight_grid!r}; expected {' or '.join(WEIGHT_GRIDS)}")

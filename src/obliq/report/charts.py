@@ -1,0 +1,177 @@
+"""Numbers as pictures: inline SVG that takes its colours and letters from the page around it.
+
+Lines are drawn in stand-in colours that become CSS variables, so one drawing serves light, dark and
+paper. Forgotten samples are filled, unseen ones solid, retained ones dotted: readable without colour.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from obliq.audit import Histogram, Interval
+from obliq.report.story import Row
+
+INK, MUTED, RULE = "#010101", "#020202", "#030303"
+FORGET, TEST, RETAIN, BAND = "#040404", "#050505", "#060606", "#070707"
+VARIABLES = {
+    INK: "--ink", MUTED: "--muted", RULE: "--rule", FORGET: "--forget", TEST: "--unseen",
+    RETAIN: "--retain", BAND: "--band",
+}  # fmt: skip
+WIDE, HIGH = 3.5, 2.1  # inches; the page scales the drawing
+CONFIDENCE_TICKS = {0.001: "0.1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.999: "99.9 %"}
+ENTROPY_TICKS = {0.0: "certain", 0.5: "half", 1.0: "guessing"}
+
+
+def distribution(histograms: Mapping[str, Histogram], measure: str, title: str) -> str:
+    """Shares of forget, test and retain samples by `confidence` or `entropy`, in percent of each role."""
+    confidence = measure == "confidence"
+    place = _logit if confidence else float
+
+    def draw(axes: Axes) -> None:
+        for role in ("retain", "test", "forget"):
+            if role in histograms:
+                _outline(axes, histograms[role], role, place)
+        ticks = CONFIDENCE_TICKS if confidence else ENTROPY_TICKS
+        axes.set_xticks([place(value) for value in ticks], list(ticks.values()))
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.01)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter("{x:g} %")
+
+    return _svg(draw, title)
+
+
+def _outline(axes: Axes, histogram: Histogram, role: str, place: Callable[[float], float]) -> None:
+    edges = [place(edge) for edge in histogram.edges]
+    shares = [100 * share for share in histogram.shares]
+    if role == "forget":
+        axes.stairs(shares, edges, fill=True, color=FORGET, alpha=0.30)
+        axes.stairs(shares, edges, color=FORGET, linewidth=1.6)
+    elif role == "test":
+        axes.stairs(shares, edges, color=TEST, linewidth=1.6)
+    else:
+        axes.stairs(shares, edges, color=RETAIN, linewidth=1.2, linestyle=(0, (1.5, 1.5)))
+
+
+def _logit(confidence: float) -> float:
+    """Even steps in log-odds; the open ends become one bin of the usual width."""
+    if confidence <= 0 or confidence >= 1:
+        return math.copysign(8.0, confidence - 0.5)
+    return math.log(confidence / (1 - confidence))
+
+
+def curves(
+    rows_by_name: Mapping[str, Sequence[Row]], value: str, title: str, *, level: float | None = None, scale: float = 1
+) -> str:
+    """One line a name of `value` over the steps that recorded it; `level` is drawn as a thin line."""
+
+    def draw(axes: Axes) -> None:
+        if level is not None:
+            axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        for number, rows in enumerate(rows_by_name.values()):
+            _line(axes, rows, value, number, scale)
+
+    return _svg(draw, title)
+
+
+def predicted_and_measured(rows: Sequence[Row], predicted: str, measured: str, title: str) -> str:
+    """Two lines over the steps: what first-order theory says, and what the quantized network did."""
+
+    def draw(axes: Axes) -> None:
+        axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        _line(axes, rows, measured, 0, 1)
+        _line(axes, rows, predicted, 1, 1)
+
+    return _svg(draw, title)
+
+
+STYLES: Sequence[tuple[str, float, object]] = (
+    (FORGET, 1.6, "-"),
+    (TEST, 1.6, (0, (5, 2))),
+    (RETAIN, 1.4, (0, (1.5, 1.5))),
+    (INK, 1.2, (0, (6, 2, 1, 2))),
+)
+
+
+def _line(axes: Axes, rows: Sequence[Row], value: str, number: int, scale: float) -> None:
+    points = [(float(row["step"]), scale * float(row[value])) for row in rows if value in row]
+    color, width, dashes = STYLES[number % len(STYLES)]
+    steps, values = [point[0] for point in points], [point[1] for point in points]
+    axes.plot(steps, values, color=color, linewidth=width, linestyle=dashes, marker="." if len(points) == 1 else "")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def strip(value: float, interval: Interval, aim: float, limits: tuple[float, float], title: str, kind: str) -> str:
+    """One row of an interval chart: a point with its interval, and the aim as an upright line."""
+    color = {"original": INK, "unlearned": FORGET, "retrained": TEST}[kind]
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(aim, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot([interval.low, interval.high], [0, 0], color=color, linewidth=2.2, solid_capstyle="round")
+        axes.plot([value], [0], color=color, marker="o", markersize=7)
+        axes.set_xlim(*limits)
+        axes.set_ylim(-1, 1)
+        axes.set_yticks([])
+        axes.spines["bottom"].set_visible(False)
+        axes.grid(visible=False)
+        axes.tick_params(axis="x", length=0, pad=0)
+        axes.set_xticks([])
+
+    return _svg(draw, title, size=(5.2, 0.36))
+
+
+def _svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (WIDE, HIGH)) -> str:
+    """Draw on a fresh figure, without pyplot's global state, and clean the SVG for use inside a page."""
+    figure = Figure(figsize=size, layout="constrained")
+    figure.patch.set_visible(False)
+    axes = figure.add_subplot()
+    axes.patch.set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelcolor=MUTED, labelsize=8.5, length=3)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", color=RULE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    draw(axes)
+    written = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "obliq"}):
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _inlined(written.getvalue(), title)
+
+
+def _inlined(document: str, title: str) -> str:
+    """The bare svg element: named, scalable, coloured by the page, with ids that no other picture has."""
+    body = document[document.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<g id=\"[^\"]*\"", "<g", body)
+    prefix = "c" + format(abs(_stable(title + body)), "x") + "-"
+    body = re.sub(r'\bid="', f'id="{prefix}', body)
+    body = body.replace('href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", body)
+    for color, variable in VARIABLES.items():
+        body = body.replace(color, f"var({variable})")
+    view = re.search(r'viewBox="[^"]*"', body)
+    inside = body[body.index(">") + 1 :]
+    named = escape(title, quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'aria-label="{named}" {view.group() if view else ""}><title>{named}</title>{inside.strip()}'
+    )
+
+
+def _stable(text: str) -> int:
+    """A short number that is the same in every run, unlike hash()."""
+    number = 7
+    for character in text:
+        number = (number * 31 + ord(character)) % 2_147_483_647
+    return number

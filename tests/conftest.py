@@ -1,0 +1,96 @@
+"""What tests share: one thread, one small learnable data set, one small quantized network."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, partition
+from obliq.models import initialise
+from obliq.quantization import quantize
+from obliq.run import Run
+from obliq.training import Recipe, train
+
+CLASSES = 3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class SmallNet(nn.Module):
+    """Two convolutions, under 2,000 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.classifier = nn.Linear(16, CLASSES)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.features(inputs))
+
+
+def make_collection(samples: int = 240, noise: float = 2.0, seed: int = 0) -> Collection:
+    """Noisy pictures of three templates: learnable, with something left to learn by heart."""
+    generator = torch.Generator().manual_seed(seed)
+    templates = torch.randn(CLASSES, 1, 6, 6, generator=generator)
+    labels = torch.arange(samples) % CLASSES
+    inputs = templates[labels] + noise * torch.randn(samples, 1, 6, 6, generator=generator)
+    subjects = torch.arange(samples) // 12
+    return Collection("toy", inputs, labels, subjects, class_names=("a", "b", "c"))
+
+
+@pytest.fixture(scope="session")
+def parts() -> Partition:
+    return partition(make_collection(), PartitionRule(seed=1, holdout=0.2, test=0.2))
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return Recipe(epochs=25, learning_rate=0.05, batch_size=32)
+
+
+@pytest.fixture(scope="session")
+def original(parts: Partition, recipe: Recipe) -> nn.Module:
+    model = quantize(SmallNet(), weight_bits=4, activation_bits=4)
+    initialise(model, 0)
+    return train(model, parts.train, recipe, Run(seed=0))
+
+
+@pytest.fixture(scope="session")
+def splits(parts: Partition) -> Splits:
+    subject = parts.collection.subjects[parts.train.indices[0]]
+    forget = parts.train.indices[parts.collection.subjects[parts.train.indices] == subject]
+    return parts.forgetting(forget, salt=b"0" * 32)
+
+
+@pytest.fixture(scope="session")
+def untestable(splits: Splits) -> Splits:
+    """The same splits, with a test set that may not be looked at."""
+
+    class Forbidden(Examples):
+        @property
+        def labels(self) -> torch.Tensor:
+            raise AssertionError("a method read the labels of the test set")
+
+        @property
+        def indices(self) -> torch.Tensor:
+            raise AssertionError("a method read the test set")
+
+        @indices.setter
+        def indices(self, value: torch.Tensor) -> None: ...
+
+    guarded = object.__new__(Splits)
+    for name in ("partition", "forget", "retain", "holdout", "salt"):
+        object.__setattr__(guarded, name, getattr(splits, name))
+    object.__setattr__(guarded, "test", object.__new__(Forbidden))
+    return guarded

@@ -1,0 +1,122 @@
+"""What every registered method promises. A new method is tested by being registered."""
+
+import copy
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from obliq.data import Partition, Splits
+from obliq.methods import BUILT_IN, Method, Retrain
+from obliq.quantization import integer_state, steps
+from obliq.run import Run
+from obliq.training import Recipe, accuracy, predict
+
+
+def short(kind: type[Method]) -> Method:
+    """The method with its defaults, made short."""
+    if kind is Retrain:
+        return Retrain(recipe=Recipe(epochs=25, learning_rate=0.05, batch_size=32))
+    return kind(epochs=3)
+
+
+every_method = pytest.mark.parametrize("kind", BUILT_IN.values(), ids=BUILT_IN.keys())
+
+
+@every_method
+def test_the_given_network_is_left_as_it_was(kind: type[Method], original: nn.Module, splits: Splits) -> None:
+    before = copy.deepcopy(original.state_dict())
+    was_training = original.training
+    short(kind).unlearn(original, splits, Run(seed=1))
+    after = original.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert original.training == was_training
+
+
+@every_method
+def test_same_seed_same_integers_and_other_seed_other_weights(
+    kind: type[Method], original: nn.Module, splits: Splits
+) -> None:
+    first, again, other = (short(kind).unlearn(original, splits, Run(seed=seed)).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@every_method
+def test_global_random_numbers_are_neither_used_nor_moved(
+    kind: type[Method], original: nn.Module, splits: Splits
+) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = short(kind).unlearn(original, splits, Run(seed=1)).state_dict()
+    assert torch.equal(torch.rand(3), expected)
+    again = short(kind).unlearn(original, splits, Run(seed=1)).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+@every_method
+def test_the_result_is_a_sound_network_of_the_same_layers(
+    kind: type[Method], original: nn.Module, splits: Splits
+) -> None:
+    result = short(kind).unlearn(original, splits, Run(seed=1))
+    before, after = original.state_dict(), result.state_dict()
+    assert {n: (t.shape, t.dtype) for n, t in before.items()} == {n: (t.shape, t.dtype) for n, t in after.items()}
+    assert all(bool(torch.isfinite(tensor.float()).all()) for tensor in after.values())
+    assert all(bool((step > 0).all()) for step in steps(result))
+    assert integer_state(result).keys() == integer_state(original).keys()
+    assert not result.training
+
+
+@every_method
+def test_what_is_retained_is_kept(kind: type[Method], original: nn.Module, splits: Splits) -> None:
+    result = short(kind).unlearn(original, splits, Run(seed=1))
+    device = torch.device("cpu")
+    assert accuracy(result, splits.retain, device) >= accuracy(original, splits.retain, device) - 10
+
+
+@every_method
+def test_the_test_set_is_never_read(kind: type[Method], original: nn.Module, untestable: Splits) -> None:
+    with pytest.raises(AssertionError, match="test set"):
+        len(untestable.test)
+    short(kind).unlearn(original, untestable, Run(seed=1))
+
+
+@every_method
+@pytest.mark.parametrize("count", [1, 7], ids=["one sample", "an incomplete batch"])
+def test_small_forget_sets(kind: type[Method], original: nn.Module, parts: Partition, count: int) -> None:
+    splits = parts.forgetting(parts.train.indices[:count], salt=b"1" * 32)
+    result = short(kind).unlearn(original, splits, Run(seed=1))
+    assert bool(torch.isfinite(predict(result, splits.forget, torch.device("cpu"))).all())
+
+
+@every_method
+def test_a_whole_class(kind: type[Method], original: nn.Module, parts: Partition) -> None:
+    of_class = parts.train.indices[parts.train.labels == 1]
+    splits = parts.forgetting(of_class, salt=b"1" * 32)
+    assert splits.forgotten_classes == {1}
+    result = short(kind).unlearn(original, splits, Run(seed=1))
+    assert bool(torch.isfinite(predict(result, splits.forget, torch.device("cpu"))).all())
+
+
+@every_method
+def test_fields_are_settings_that_can_be_written_down(kind: type[Method]) -> None:
+    method = short(kind)
+    assert dataclasses.is_dataclass(method)
+    written = json.loads(json.dumps(dataclasses.asdict(method)))
+    nested = {"recipe": Recipe(**written.pop("recipe"))} if "recipe" in written else {}
+    assert kind(**written, **nested) == method
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.epochs = 7
+
+
+@every_method
+def test_the_docstring_names_its_source(kind: type[Method]) -> None:
+    import importlib
+
+    text = importlib.import_module(kind.__module__).__doc__ or ""
+    assert "Paper:" in text or "Source:" in text
+    assert "econstructed" in text or "Deviations:" in text

@@ -1,0 +1,75 @@
+"""Objectives against their closed forms."""
+
+import math
+
+import hypothesis.strategies as st
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+
+from obliq.surgery import calibrated, entropy, negative_entropy, uniform
+
+seeds = st.integers(0, 10_000)
+
+
+def some_logits(seed: int, batch: int = 6, classes: int = 5) -> torch.Tensor:
+    return 3 * torch.randn(batch, classes, generator=torch.Generator().manual_seed(seed))
+
+
+@given(seeds)
+def test_entropy_lies_between_zero_and_its_maximum(seed: int) -> None:
+    values = entropy(some_logits(seed))
+    assert bool((values >= 0).all())
+    assert bool((values <= math.log(5) + 1e-5).all())
+
+
+@given(seeds)
+def test_entropy_equals_torch_distributions(seed: int) -> None:
+    logits = some_logits(seed)
+    torch.testing.assert_close(entropy(logits), torch.distributions.Categorical(logits=logits).entropy())
+
+
+def test_entropy_gradient_is_the_closed_form() -> None:
+    logits = some_logits(1).requires_grad_()
+    (found,) = torch.autograd.grad(negative_entropy(logits), logits)
+    p = logits.softmax(1)
+    expected = p * (p.log() + entropy(logits).unsqueeze(1)) / len(logits)
+    torch.testing.assert_close(found, expected)
+
+
+def test_uniform_is_zero_at_equal_logits_and_its_gradient_does_not_vanish_on_confident_samples() -> None:
+    assert uniform(torch.zeros(3, 7)).item() == pytest.approx(0, abs=1e-6)
+    confident = torch.tensor([[20.0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]).requires_grad_()
+    (by_entropy,) = torch.autograd.grad(negative_entropy(confident), confident)
+    (by_uniform,) = torch.autograd.grad(uniform(confident), confident)
+    assert by_entropy.norm() < 1e-6
+    assert by_uniform.norm().item() == pytest.approx(math.sqrt(0.9**2 + 9 * 0.1**2), rel=1e-4)
+
+
+@given(seeds)
+def test_calibrated_gradient_on_the_true_logit_is_confidence_minus_target(seed: int) -> None:
+    logits = some_logits(seed).requires_grad_()
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 5, (6,), generator=generator)
+    targets = torch.rand(6, generator=generator)
+    (found,) = torch.autograd.grad(calibrated(logits, labels, targets), logits)
+    p = logits.softmax(1)
+    true = F.one_hot(labels, 5).bool()
+    torch.testing.assert_close(found[true] * 6, (p[true] - targets), atol=1e-5, rtol=1e-4)
+
+
+def test_calibrated_is_still_where_the_target_is_met() -> None:
+    logits = some_logits(2).requires_grad_()
+    labels = torch.arange(5).repeat(2)[:6]
+    reached = logits.softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1).detach()
+    (found,) = torch.autograd.grad(calibrated(logits, labels, reached), logits)
+    torch.testing.assert_close(found, torch.zeros_like(found), atol=1e-6, rtol=0)
+
+
+def test_calibrated_is_finite_at_the_extremes() -> None:
+    logits = torch.tensor([[100.0, 0, 0], [0, 100.0, 0]]).requires_grad_()
+    loss = calibrated(logits, torch.tensor([0, 0]), torch.tensor([0.0, 1.0]))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert torch.isfinite(loss)
+    assert bool(torch.isfinite(gradient).all())
