@@ -4,7 +4,9 @@ What is read must have exactly the fields and types that the dataclass declares.
 numbers that are not finite, names that cannot be written as UTF-8 and links in place of files are refused.
 """
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import stat
@@ -50,7 +52,7 @@ def render(values: Mapping[str, object]) -> str:
         raise ObliqError(f"{error}; expected text, finite numbers, true, false or null") from error
 
 
-def read_bytes(file: Path, largest: int | None = None) -> bytes:
+def read_bytes(file: Path, largest: int) -> bytes:
     """The content of a regular file that is not a link.
 
     Raises:
@@ -59,18 +61,19 @@ def read_bytes(file: Path, largest: int | None = None) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(file, flags | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as opened:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise ObliqError("not a regular file")
-            if largest is not None and status.st_size > largest:
+            if status.st_size > largest:
                 raise ObliqError(f"{status.st_size} bytes; expected at most {largest}")
-            return opened.read(status.st_size + 1)
-    except FileNotFoundError as error:
-        raise ObliqError("no such file") from error
-    except (OSError, ValueError) as error:
-        link = " (links are not followed)" if file.is_symlink() else ""
-        raise ObliqError(f"cannot be read{link}: {error}") from error
+            with os.fdopen(descriptor, "rb", closefd=False) as opened:
+                return opened.read(status.st_size)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        link = " (links are not followed)" if error.errno in (errno.ELOOP, errno.EMLINK) else ""
+        raise ObliqError(f"cannot be read{link}: {error.strerror}") from error
 
 
 def parse(text: bytes) -> dict[str, Any]:
@@ -108,25 +111,26 @@ def _decode(kind: Any, value: object, where: str) -> Any:
         return tuple(_decode(inner[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
         return {name: _decode(inner[1], item, f"{where}.{name!r}") for name, item in value.items()}
-    if hasattr(kind, "parse") and isinstance(value, str):
-        return kind.parse(value)
+    if hasattr(kind, "parse"):
+        return kind.parse(_decode(str, value, where))
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return _decode_fields(kind, value, where)
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is kind and not (isinstance(value, int) and abs(value) >= 2**63):
         return value
-    raise ObliqError(f"{where} is {repr(value)[:80]}; expected {getattr(kind, '__name__', kind)}")
+    expected = str(kind) if inner else kind.__name__
+    raise ObliqError(f"{where} is {repr(value)[:80]}; expected {expected}")
 
 
 def _decode_one_of(kinds: Sequence[Any], value: object, where: str) -> Any:
-    problem: ObliqError | None = None
-    for kind in kinds:
-        try:
+    if value is None and types.NoneType in kinds:
+        return None
+    others = [kind for kind in kinds if kind is not types.NoneType]
+    for kind in others[:-1]:
+        with contextlib.suppress(ObliqError):
             return _decode(kind, value, where)
-        except ObliqError as error:
-            problem = problem or error
-    raise problem or ObliqError(f"{where} cannot be read")
+    return _decode(others[-1], value, where)
 
 
 def _decode_fields(kind: Any, values: dict[str, Any], where: str) -> Any:

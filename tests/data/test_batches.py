@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obliq.data import Collection, Examples, MapDataset
-from obliq.data.batches import Batch, batches, crop_and_mirror, cycle
+from obliq.data.batches import Batch, batches, crop_and_mirror, cycle, numbered_cycle
 from obliq.errors import DataError
 
 CPU = torch.device("cpu")
@@ -93,6 +93,18 @@ def test_cycle_shuffles_every_pass_anew() -> None:
     assert passes[0] != passes[1] != passes[2]
     again = list(islice(cycle(numbered(24), 8, seeded(0), CPU), 9))
     assert seen(read) == seen(again)
+
+
+def test_numbered_batches_are_those_of_cycle_with_positions() -> None:
+    some = replace(numbered(20), indices=torch.arange(19, 0, -2))
+    plain = islice(cycle(some, 4, seeded(0), CPU), 6)
+    told = islice(numbered_cycle(some, 4, seeded(0), CPU), 6)
+    for (inputs, labels), (same, labels_too, positions) in zip(plain, told, strict=True):
+        assert torch.equal(inputs, same)
+        assert torch.equal(labels, labels_too)
+        assert torch.equal(some.indices[positions], same.flatten().long())
+    with pytest.raises(DataError, match="no samples"):
+        numbered_cycle(some.take(0), 4, seeded(0), CPU)
 
 
 def pictures(count: int = 10, size: int = 12) -> Examples:

@@ -83,8 +83,14 @@ def test_forms_repeat_the_same_sequence_of_digits() -> None:
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize(
     ("name", "below"),
-    [("mnist", ""), ("mnist", "raw"), ("mnist", "MNIST/raw"), ("fashion-mnist", ""), ("fashion-mnist", "FashionMNIST/raw")],
-)  # fmt: skip
+    [
+        ("mnist", ""),
+        ("mnist", "raw"),
+        ("mnist", "MNIST/raw"),
+        ("fashion-mnist", ""),
+        ("fashion-mnist", "FashionMNIST/raw"),
+    ],
+)
 def test_idx_images(name: str, below: str, compressed: bool, tmp_path: Path) -> None:
     arrays = write_images(tmp_path / below, compressed)
     collection = load(name, tmp_path)

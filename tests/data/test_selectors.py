@@ -55,8 +55,9 @@ def test_every_share_round_trips(percent: float) -> None:
     "text",
     [
         "", "class", "class=", "class=x", "class=-1", "class=1.5", "class=3,", "class=1_0", "subject=Ann",
-        "subject=", "random=", "random=ten%", "random=-5", "random=1.5", "random=nan%", "random=0", "random=0%",
-        "random=100%", "random=250%", "random=-1%", "ids=", "id=4", "class=99999999999999999999999",
+        "subject=", "random=", "random=ten%", "random=-5", "random=1.5", "random=nan%", "random=0",
+        "random=0%", "random=100%", "random=250%", "random=-1%", "ids=", "id=4",
+        "class=99999999999999999999999",
     ],
 )  # fmt: skip
 def test_unreadable_texts_are_refused(text: str) -> None:

@@ -59,7 +59,7 @@ def judge(
     powerful = interval_before.low > 0
     if powerful:
         margin = min(margin, before / 2)
-    aim = "the retrained network's" if retrained else "50, the value of unseen data,"
+    aim = "the retrained network's" if retrained else "50, the value of unseen data"
     word, reason = _decide(candidate, aim, difference, interval, interval_before, margin, powerful)
     return Verdict(word, reason, reference, difference, interval, margin)
 
@@ -74,7 +74,8 @@ def _decide(
     powerful: bool,
 ) -> tuple[Word, str]:
     forget, unseen = len(candidate.forget), len(candidate.unseen)
-    measured = f"The AUC lies {difference:+.1f} points from {aim} (95 % interval {_spoken(interval)})"
+    side = "above" if difference >= 0 else "below"
+    measured = f"The AUC lies {abs(difference):.1f} points {side} {aim} (95 % interval of the difference {_spoken(interval)})"
     if min(forget, unseen) < LEAST_SAMPLES:
         return "INCONCLUSIVE", (
             f"{forget} forgotten and {unseen} unseen samples are too few to tell; "
@@ -95,7 +96,7 @@ def _decide(
     if interval.within(margin):
         return (
             "INDISTINGUISHABLE",
-            f"{measured}, inside the margin of {margin:.1f}; before, the attack had power.",
+            f"{measured}, inside the margin of {margin:.1f}; before unlearning, the same attack had power.",
         )
     return (
         "INCONCLUSIVE",

@@ -9,21 +9,26 @@ that a file names or brings along.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from obliq.atomic import new_folder
 from obliq.checkpoints.blueprint import Blueprint, Builder
 from obliq.checkpoints.layout import Grid, forms, from_tensors, grids, latent_forms, to_tensors
 from obliq.checkpoints.provenance import Provenance, require_digest
-from obliq.checkpoints.tensors import form_of, from_bytes, to_bytes
+from obliq.checkpoints.tensors import Form, form_of, from_bytes, to_bytes
 from obliq.documents import LARGEST_DOCUMENT, decode, parse, read_bytes, render
 from obliq.errors import ModelError, ObliqError
 from obliq.quantization import (
-    float_state, integer_state, latent_state, load_integer_state, load_latent, state_digest, weights_digest,
+    float_state,
+    integer_state,
+    latent_state,
+    load_integer_state,
+    load_latent,
+    state_digest,
 )  # fmt: skip
 
 FORMAT, VERSION = "obliq-network", 1
@@ -94,8 +99,8 @@ def write(folder: Path, saved: Saved, *, latent: bool = True, created: str | Non
         format=FORMAT, version=VERSION, blueprint=saved.blueprint, quantization=grids(saved.model),
         provenance=saved.provenance, weights_digest=state_digest(integers, floats), created=created,
     )  # fmt: skip
-    text = render(vars(document))
     with _naming("the network to save"):
+        text = render(vars(document))
         decode(Document, parse(text.encode()))  # what cannot be read back is not written
     (folder / TENSORS).write_bytes(to_bytes(stored))
     (folder / DOCUMENT).write_text(text, encoding="utf-8")
@@ -122,7 +127,7 @@ def load(folder: Path, architecture: str | Builder | None = None) -> Saved:
         _compare(document.quantization, grids(shape))
     with _naming(folder / TENSORS):
         expected = forms(shape)
-        stored = from_bytes(_content(folder / TENSORS), expected)
+        stored = _tensors(folder / TENSORS, expected)
         integers, floats = from_tensors(stored, document.quantization)
         if state_digest(integers, floats) != document.weights_digest:
             raise ModelError(
@@ -132,7 +137,7 @@ def load(folder: Path, architecture: str | Builder | None = None) -> Saved:
         model = load_integer_state(empty, integers, floats)
     if (folder / LATENT).is_symlink() or (folder / LATENT).exists():
         with _naming(folder / LATENT):
-            model = load_latent(model, from_bytes(_content(folder / LATENT), latent_forms(model)))
+            model = load_latent(model, _tensors(folder / LATENT, latent_forms(model)))
     return Saved(model.eval(), blueprint, document.provenance)
 
 
@@ -147,19 +152,20 @@ def _document(file: Path) -> Document:
         return decode(Document, values, "the file")
 
 
-def _content(file: Path) -> bytes:
-    return read_bytes(file)
+def _tensors(file: Path, expected: Mapping[str, Form]) -> dict[str, Tensor]:
+    largest = 8 + LARGEST_DOCUMENT + sum(form.size for form in expected.values())
+    return from_bytes(read_bytes(file, largest), expected)
 
 
 def _own_code(blueprint: Blueprint, given: str | Builder | None) -> str | Builder | None:
     """What builds the network when it is not a built-in one, with the caller's consent."""
     if not blueprint.is_own_code:
         if given is not None and given != blueprint.architecture:
-            raise ModelError(f"its architecture is {blueprint.architecture}, but {given!r} was given")
+            raise ModelError(f"its architecture is {blueprint.architecture!r}, but {given!r} was given")
         return None
     if given is None:
         raise ModelError(
-            f"its architecture {blueprint.architecture!r} is code outside obliq, which is not run on a file's word; "
+            f"its architecture {blueprint.architecture!r} is code outside obliq and not run on a file's word; "
             f"expected architecture={blueprint.architecture!r} (or the function itself) if you trust it"
         )
     if isinstance(given, str) and given != blueprint.architecture:

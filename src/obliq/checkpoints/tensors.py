@@ -13,8 +13,9 @@ from obliq.documents import LARGEST_DOCUMENT, parse
 from obliq.errors import ObliqError
 
 DTYPES = {
-    "U8": torch.uint8, "BOOL": torch.bool, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
-    "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
+    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
+    "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32,
+    "F64": torch.float64,
 }  # fmt: skip
 """The types of stored tensors, by their names in the format; no others are read."""
 

@@ -4,7 +4,6 @@ Only the given generator decides the order and the augmentation; the global one 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,25 +43,22 @@ def batches(
     Raises:
         DataError: for a batch size below 1, or augmentation of what is not an image or without a generator.
     """
-    if batch_size < 1:
-        raise DataError(f"batch size {batch_size}; expected at least 1")
-    if augment and len(examples.collection.sample_shape) != 3:
-        raise DataError(
-            f"augmentation crops and mirrors images; {examples.collection.name} has samples of shape "
-            f"{examples.collection.sample_shape}, expected (channels, height, width)"
-        )
-    if augment and generator is None:
-        raise DataError("augmentation draws at random; expected a generator")
+    _require_usable(examples, batch_size, generator, augment)
     numbered = _pass(examples, batch_size, generator, device, augment, workers)
     return ((inputs, labels) for inputs, labels, _ in numbered)
 
 
 def numbered_cycle(
-    examples: Examples, batch_size: int, generator: torch.Generator, device: torch.device, augment: bool = False
+    examples: Examples,
+    batch_size: int,
+    generator: torch.Generator,
+    device: torch.device,
+    augment: bool = False,
 ) -> Iterator[tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
     """As `cycle`, each batch with the positions of its samples within `examples`, on the processor."""
-    while True:
-        yield from _pass(examples, batch_size, generator, device, augment, 0)
+    _require_usable(examples, batch_size, generator, augment)
+    _require_some(examples)
+    return _endless(examples, batch_size, generator, device, augment, 0)
 
 
 def cycle(
@@ -74,16 +70,42 @@ def cycle(
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches: pass after pass, each shuffled anew from the generator. Arguments as for `batches`."""
+    _require_usable(examples, batch_size, generator, augment)
+    _require_some(examples)
+    numbered = _endless(examples, batch_size, generator, device, augment, workers)
+    return ((inputs, labels) for inputs, labels, _ in numbered)
+
+
+def _require_usable(
+    examples: Examples, batch_size: int, generator: torch.Generator | None, augment: bool
+) -> None:
+    if batch_size < 1:
+        raise DataError(f"batch size {batch_size}; expected at least 1")
+    if augment and len(examples.collection.sample_shape) != 3:
+        raise DataError(
+            f"augmentation crops and mirrors images; {examples.collection.name} has samples of shape "
+            f"{examples.collection.sample_shape}, expected (channels, height, width)"
+        )
+    if augment and generator is None:
+        raise DataError("augmentation draws at random; expected a generator")
+
+
+def _require_some(examples: Examples) -> None:
+    """Raise for no samples, over which an endless loop would never yield."""
     if len(examples) == 0:
         raise DataError("no samples to draw batches from; expected at least one")
-    first = batches(examples, batch_size, generator, device, augment, workers)
-    return _endless(first, examples, batch_size, generator, device, augment, workers)
 
 
-def _endless(first: Iterator[Batch], *arguments: Any) -> Iterator[Batch]:
-    yield from first
+def _endless(
+    examples: Examples,
+    batch_size: int,
+    generator: torch.Generator,
+    device: torch.device,
+    augment: bool,
+    workers: int,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     while True:
-        yield from batches(*arguments)
+        yield from _pass(examples, batch_size, generator, device, augment, workers)
 
 
 def _pass(
@@ -100,7 +122,8 @@ def _pass(
         order = torch.randperm(len(examples), generator=generator)
     positions = _divide(order, batch_size)
     chosen = [examples.indices[part] for part in positions]
-    for raw, batch, part in zip(_read(collection, chosen, generator, workers), chosen, positions, strict=True):
+    read = _read(collection, chosen, generator, workers)
+    for raw, batch, part in zip(read, chosen, positions, strict=True):
         if augment and generator is not None:
             raw = crop_and_mirror(raw, generator)
         inputs = collection.standardise(raw.to(device, non_blocking=True))

@@ -16,7 +16,6 @@ UNKNOWN_SUBJECT = -1
 
 
 @runtime_checkable
-@runtime_checkable
 class MapDataset(Protocol):
     """Any map-style data set whose items are (input, label)."""
 

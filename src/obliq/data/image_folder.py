@@ -83,7 +83,7 @@ def _pixels(name: str, file: Path) -> Tensor:
             channels = _CHANNELS[image.mode]
             pixels = np.array(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: cannot read {file} as an image: {error}") from error
+        raise DataError(f"{name}: cannot read {file} as an image ({error}); expected PNG or JPEG") from error
     return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
 
 

@@ -1,0 +1,6 @@
+"""Reports: numbers to something that a person reads."""
+
+from obliq.report.page import render
+from obliq.report.story import Story
+
+__all__ = ["Story", "render"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import math
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -31,7 +32,7 @@ CONFIDENCE_TICKS = {0.001: "0.1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.999
 ENTROPY_TICKS = {0.0: "certain", 0.5: "half", 1.0: "guessing"}
 
 
-def distribution(histograms: Mapping[str, Histogram], measure: str, title: str) -> str:
+def distribution(histograms: Mapping[str, Histogram], measure: str, title: str) -> Markup:
     """Shares of forget, test and retain samples by `confidence` or `entropy`, in percent of each role."""
     confidence = measure == "confidence"
     place = _logit if confidence else float
@@ -70,8 +71,13 @@ def _logit(confidence: float) -> float:
 
 
 def curves(
-    rows_by_name: Mapping[str, Sequence[Row]], value: str, title: str, *, level: float | None = None, scale: float = 1
-) -> str:
+    rows_by_name: Mapping[str, Sequence[Row]],
+    value: str,
+    title: str,
+    *,
+    level: float | None = None,
+    scale: float = 1,
+) -> Markup:
     """One line a name of `value` over the steps that recorded it; `level` is drawn as a thin line."""
 
     def draw(axes: Axes) -> None:
@@ -83,7 +89,7 @@ def curves(
     return _svg(draw, title)
 
 
-def predicted_and_measured(rows: Sequence[Row], predicted: str, measured: str, title: str) -> str:
+def predicted_and_measured(rows: Sequence[Row], predicted: str, measured: str, title: str) -> Markup:
     """Two lines over the steps: what first-order theory says, and what the quantized network did."""
 
     def draw(axes: Axes) -> None:
@@ -106,12 +112,16 @@ def _line(axes: Axes, rows: Sequence[Row], value: str, number: int, scale: float
     points = [(float(row["step"]), scale * float(row[value])) for row in rows if value in row]
     color, width, dashes = STYLES[number % len(STYLES)]
     steps, values = [point[0] for point in points], [point[1] for point in points]
-    axes.plot(steps, values, color=color, linewidth=width, linestyle=dashes, marker="." if len(points) == 1 else "")
+    axes.plot(
+        steps, values, color=color, linewidth=width, linestyle=dashes, marker="." if len(points) == 1 else ""
+    )
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def strip(value: float, interval: Interval, aim: float, limits: tuple[float, float], title: str, kind: str) -> str:
+def strip(
+    value: float, interval: Interval, aim: float, limits: tuple[float, float], title: str, kind: str
+) -> Markup:
     """One row of an interval chart: a point with its interval, and the aim as an upright line."""
     color = {"original": INK, "unlearned": FORGET, "retrained": TEST}[kind]
 
@@ -130,7 +140,7 @@ def strip(value: float, interval: Interval, aim: float, limits: tuple[float, flo
     return _svg(draw, title, size=(5.2, 0.36))
 
 
-def _svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (WIDE, HIGH)) -> str:
+def _svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (WIDE, HIGH)) -> Markup:
     """Draw on a fresh figure, without pyplot's global state, and clean the SVG for use inside a page."""
     figure = Figure(figsize=size, layout="constrained")
     figure.patch.set_visible(False)
@@ -145,33 +155,30 @@ def _svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (
     draw(axes)
     written = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "obliq"}):
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     return _inlined(written.getvalue(), title)
 
 
-def _inlined(document: str, title: str) -> str:
+def _inlined(document: str, title: str) -> Markup:
     """The bare svg element: named, scalable, coloured by the page, with ids that no other picture has."""
     body = document[document.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<g id=\"[^\"]*\"", "<g", body)
-    prefix = "c" + format(abs(_stable(title + body)), "x") + "-"
+    prefix = f"c{zlib.crc32((title + body).encode()):08x}-"
     body = re.sub(r'\bid="', f'id="{prefix}', body)
     body = body.replace('href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
-    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", body)
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r"font-family: [^;\"]*; |(?<=font-size: )([\d.]+px) [^;\"]*", r"\1", body)
+    body = re.sub(r"\s*\n\s*", "\n", body).replace("xlink:href", "href")
     for color, variable in VARIABLES.items():
         body = body.replace(color, f"var({variable})")
     view = re.search(r'viewBox="[^"]*"', body)
-    inside = body[body.index(">") + 1 :]
-    named = escape(title, quote=True)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
-        f'aria-label="{named}" {view.group() if view else ""}><title>{named}</title>{inside.strip()}'
+    inside = Markup(
+        body[body.index(">") + 1 :].strip()
+    )  # made by matplotlib alone; no text from outside is in it
+    opening = Markup(
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" {view}><title>{title}</title>'
     )
-
-
-def _stable(text: str) -> int:
-    """A short number that is the same in every run, unlike hash()."""
-    number = 7
-    for character in text:
-        number = (number * 31 + ord(character)) % 2_147_483_647
-    return number
+    return opening.format(title=title, view=Markup(view.group() if view else "")) + inside

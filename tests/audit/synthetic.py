@@ -1,0 +1,36 @@
+"""Networks that do not exist: answers with a known confidence, drawn from a seed."""
+
+import numpy as np
+import torch
+
+from obliq.audit import AuditedModel, RoleSignals, Signals
+
+CLASSES = 4
+SIZES = {"forget": 400, "retain": 1500, "holdout": 300, "test": 900}
+
+
+def answering(samples: int, surety: float, seed: int, spread: float = 2.0) -> Signals:
+    """Answers whose true-class margin is normal around `surety`; labels go round the classes."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(samples) % CLASSES
+    logits = 0.3 * generator.standard_normal((samples, CLASSES))
+    logits[np.arange(samples), labels] += surety + spread * generator.standard_normal(samples)
+    return Signals(torch.from_numpy(logits).float(), torch.from_numpy(labels))
+
+
+def network(forget: float, seed: int = 0, test: float = 2.0, **sizes: int) -> RoleSignals:
+    """Sure by 4 about what is retained, by 2 about the unseen, by `forget` about the forgotten."""
+    surety = {"forget": forget, "retain": 4.0, "holdout": test, "test": test}
+    counts = SIZES | sizes
+    return RoleSignals(
+        **{role: answering(counts[role], surety[role], 10 * seed + number) for number, role in enumerate(counts)}
+    )
+
+
+def three(unlearned: float = 2.0, **sizes: int) -> list[AuditedModel]:
+    """An original that remembers, one that unlearned, and a retrained one."""
+    return [
+        AuditedModel(kind="original", answers=network(4.0, 1, **sizes), seconds=40.0, weights_digest="a" * 64),
+        AuditedModel(kind="unlearned", answers=network(unlearned, 2, **sizes), seconds=5.0, changed_codes_percent=3.21),
+        AuditedModel(kind="retrained", answers=network(2.0, 3, **sizes), seconds=38.0),
+    ]
