@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
 import stat
 import types
@@ -84,7 +85,9 @@ def parse(text: bytes) -> dict[str, Any]:
             characters that UTF-8 cannot carry.
     """
     try:
-        values = json.loads(text.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+        values = json.loads(
+            text.decode(), object_pairs_hook=_without_duplicates, parse_constant=_finite, parse_float=_finite
+        )
         json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ObliqError(f"not readable as JSON: {' '.join(str(error).split())[:200]!r}") from error
@@ -150,5 +153,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a finite number")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:80]} is not a finite number")
+    return number

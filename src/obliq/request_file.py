@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from obliq.errors import DataError, ObliqError
 
 FORMAT, VERSION = "obliq-request", 1
 FILE = "request.json"
-LARGEST = 2**30
+LARGEST = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,7 @@ class Request:
         for name in ("salt", "digest"):
             if not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
                 raise DataError(f"{name} of the request is no 64 hexadecimal digits")
-        if (
-            not self.ids
-            or self.ids[0] < 0
-            or any(a >= b for a, b in zip(self.ids, self.ids[1:], strict=False))
-        ):
+        if not self.ids or self.ids[0] < 0 or any(a >= b for a, b in pairwise(self.ids)):
             raise DataError("ids of the request; expected at least one, each once, ascending from 0 on")
 
     @classmethod

@@ -23,14 +23,21 @@ def network(forget: float, seed: int = 0, test: float = 2.0, **sizes: int) -> Ro
     surety = {"forget": forget, "retain": 4.0, "holdout": test, "test": test}
     counts = SIZES | sizes
     return RoleSignals(
-        **{role: answering(counts[role], surety[role], 10 * seed + number) for number, role in enumerate(counts)}
+        **{
+            role: answering(counts[role], surety[role], 10 * seed + number)
+            for number, role in enumerate(counts)
+        }
     )
 
 
 def three(unlearned: float = 2.0, **sizes: int) -> list[AuditedModel]:
     """An original that remembers, one that unlearned, and a retrained one."""
     return [
-        AuditedModel(kind="original", answers=network(4.0, 1, **sizes), seconds=40.0, weights_digest="a" * 64),
-        AuditedModel(kind="unlearned", answers=network(unlearned, 2, **sizes), seconds=5.0, changed_codes_percent=3.21),
+        AuditedModel(
+            kind="original", answers=network(4.0, 1, **sizes), seconds=40.0, weights_digest="a" * 64
+        ),
+        AuditedModel(
+            kind="unlearned", answers=network(unlearned, 2, **sizes), seconds=5.0, changed_codes_percent=3.21
+        ),
         AuditedModel(kind="retrained", answers=network(2.0, 3, **sizes), seconds=38.0),
     ]

@@ -24,7 +24,13 @@ def sample_story(**changes: object) -> Story:
     ]  # fmt: skip
     training = {
         name: [
-            {"stage": "train", "step": epoch, "of": 20, "loss": 1.6 * math.exp(-epoch / speed), "accuracy": 99 - 60 * math.exp(-epoch / 3)}
+            {
+                "stage": "train",
+                "step": epoch,
+                "of": 20,
+                "loss": 1.6 * math.exp(-epoch / speed),
+                "accuracy": 99 - 60 * math.exp(-epoch / 3),
+            }
             for epoch in range(1, 21)
         ]
         for name, speed in (("original", 4.0), ("retrained", 4.3))

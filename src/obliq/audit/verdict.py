@@ -75,7 +75,8 @@ def _decide(
 ) -> tuple[Word, str]:
     forget, unseen = len(candidate.forget), len(candidate.unseen)
     side = "above" if difference >= 0 else "below"
-    measured = f"The AUC lies {abs(difference):.1f} points {side} {aim} (95 % interval of the difference {_spoken(interval)})"
+    spread = f"95 % interval of the difference {_spoken(interval)}"
+    measured = f"The AUC lies {abs(difference):.1f} points {side} {aim} ({spread})"
     if min(forget, unseen) < LEAST_SAMPLES:
         return "INCONCLUSIVE", (
             f"{forget} forgotten and {unseen} unseen samples are too few to tell; "

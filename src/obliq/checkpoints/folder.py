@@ -165,7 +165,7 @@ def _own_code(blueprint: Blueprint, given: str | Builder | None) -> str | Builde
         return None
     if given is None:
         raise ModelError(
-            f"its architecture {blueprint.architecture!r} is code outside obliq and not run on a file's word; "
+            f"its architecture {blueprint.architecture!r} is code outside obliq, not run on a file's word; "
             f"expected architecture={blueprint.architecture!r} (or the function itself) if you trust it"
         )
     if isinstance(given, str) and given != blueprint.architecture:

@@ -126,7 +126,7 @@ def strip(
     color = {"original": INK, "unlearned": FORGET, "retrained": TEST}[kind]
 
     def draw(axes: Axes) -> None:
-        axes.axvline(aim, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axvline(aim, color=MUTED, linewidth=1)
         axes.plot([interval.low, interval.high], [0, 0], color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot([value], [0], color=color, marker="o", markersize=7)
         axes.set_xlim(*limits)
@@ -148,7 +148,7 @@ def _svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(MUTED)
-    axes.tick_params(colors=MUTED, labelcolor=MUTED, labelsize=8.5, length=3)
+    axes.tick_params(colors=MUTED, labelcolor=MUTED, labelsize=9, length=3)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", color=RULE, linewidth=0.7)
     axes.set_axisbelow(True)
@@ -175,10 +175,10 @@ def _inlined(document: str, title: str) -> Markup:
     for color, variable in VARIABLES.items():
         body = body.replace(color, f"var({variable})")
     view = re.search(r'viewBox="[^"]*"', body)
-    inside = Markup(
-        body[body.index(">") + 1 :].strip()
-    )  # made by matplotlib alone; no text from outside is in it
+    # matplotlib alone made the inside: no text from elsewhere is drawn, and the title is escaped by format()
+    inside = Markup(body[body.index(">") + 1 :].strip())
     opening = Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" {view}><title>{title}</title>'
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" {view}>'
+        "<title>{title}</title>"
     )
     return opening.format(title=title, view=Markup(view.group() if view else "")) + inside

@@ -1,0 +1,200 @@
+"""What can be typed: one dataclass a verb, whose docstrings are the help."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+
+from obliq.methods import Method, available
+from obliq.training import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """How to run.
+
+    Attributes:
+        seed: Decides every random draw; the same seed and threads give the same integers.
+        threads: Processor threads; 0 uses what torch finds.
+        device: Where to compute.
+        autocast: Compute in bfloat16 where that pays (accelerators).
+        json: Print one JSON object on standard output; everything else goes to standard error.
+    """
+
+    seed: int = 0
+    threads: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    autocast: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Where results go.
+
+    Attributes:
+        out: A new folder; it appears when it is complete.
+        overwrite: Replace the folder if it is there.
+    """
+
+    out: Path
+    overwrite: bool = False
+
+
+def _methods() -> Any:
+    """Every registered method as a sub-command; its fields are the options."""
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available().items()]
+    return Union[tuple(kinds)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Forget one writer of handwritten digits, end to end, in about two minutes.
+
+    Trains a 4-bit network on scikit-learn's digits, forgets one writer, retrains without that writer for
+    comparison, and writes an audit and a report.
+
+    Attributes:
+        out: A new folder; it appears when it is complete.
+        overwrite: Replace the folder if it is there.
+        run: How to run.
+    """
+
+    out: Path = Path("demo")
+    overwrite: bool = False
+    run: Circumstances = field(default_factory=Circumstances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a quantized network and remember which samples it learned from.
+
+    Example: obliq train fashion-mnist --arch resnet20 --bits W4A4 --out runs/original
+
+    Attributes:
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function.
+        data_folder: Where the files of a built-in set are.
+        arch: convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function; chosen to fit the
+            data when left out.
+        bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
+        preset: `deploy` quantizes everything that an integer graph needs, `paper` as the Q-MUL networks do.
+        weight_grid: One weight step a channel or one a layer.
+        holdout: Share of samples (or people) kept out of training, for calibration and audits.
+        test: The same for the test part, where the data set has none of its own.
+        limit: Train on about this many samples at most; 0 for all.
+        recipe: The training recipe.
+        result: Where results go.
+        run: How to run.
+    """
+
+    data: tyro.conf.Positional[str]
+    data_folder: Path | None = None
+    arch: str = ""
+    bits: str = "W4A4"
+    preset: Literal["deploy", "paper"] = "deploy"
+    weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
+    holdout: float = 0.15
+    test: float = 0.15
+    limit: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+    result: Result
+    run: Circumstances = field(default_factory=Circumstances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearn:
+    """Make a saved network forget, by the method named last.
+
+    Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned oeu --epochs 5
+
+    Attributes:
+        original: Folder of the network.
+        forget: What to forget: class=3, subject=7, random=10%, random=600 or ids=FILE (one id a line).
+        data_folder: Where the files of a built-in data set are.
+        arch: Say module:function again to allow a network of your own code to be built.
+        method: The method; `obliq unlearn ... METHOD --help` lists its options.
+        result: Where results go.
+        run: How to run.
+    """
+
+    original: tyro.conf.Positional[Path]
+    forget: str
+    data_folder: Path | None = None
+    arch: str | None = None
+    method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)]
+    result: Result
+    run: Circumstances = field(default_factory=Circumstances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainVerb:
+    """Train the same network anew without what is to be forgotten: the reference of every gap.
+
+    Example: obliq retrain runs/original --forget subject=7 --out runs/retrained
+
+    Attributes:
+        original: Folder of the network; its recipe is followed.
+        forget: As for `obliq unlearn`.
+        data_folder: Where the files of a built-in data set are.
+        arch: Say module:function again to allow a network of your own code to be built.
+        result: Where results go.
+        run: How to run.
+    """
+
+    original: tyro.conf.Positional[Path]
+    forget: str
+    data_folder: Path | None = None
+    arch: str | None = None
+    result: Result
+    run: Circumstances = field(default_factory=Circumstances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditVerb:
+    """Measure what networks still show of the forgotten samples, and write audit.json and report.html.
+
+    Example: obliq audit runs/original runs/unlearned --retrained runs/retrained --out runs/audit
+
+    Attributes:
+        folders: The original, then one or more networks that unlearned.
+        retrained: The network trained without the forget set; without it there is no gap.
+        data_folder: Where the files of a built-in data set are.
+        arch: Say module:function again to allow networks of your own code to be built.
+        show_forgotten: Put up to this many forgotten images into the report, which may outlive the request.
+        result: Where results go.
+        run: How to run.
+    """
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    retrained: Path | None = None
+    data_folder: Path | None = None
+    arch: str | None = None
+    show_forgotten: int = 0
+    result: Result
+    run: Circumstances = field(default_factory=Circumstances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Show what is in a saved network: layers, bits, sizes, digests, and how it was made.
+
+    Attributes:
+        folder: Folder of the network.
+        arch: Say module:function again to allow a network of your own code to be built.
+        json: Print one JSON object on standard output.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    arch: str | None = None
+    json: bool = False
+
+
+VERBS = {
+    "demo": Demo,
+    "train": Train,
+    "unlearn": Unlearn,
+    "retrain": RetrainVerb,
+    "audit": AuditVerb,
+    "show": Show,
+}

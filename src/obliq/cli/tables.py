@@ -1,0 +1,76 @@
+"""Values as lines for a terminal."""
+
+from pathlib import Path
+
+from obliq.audit import Audit, Measurement
+from obliq.inventory import Inventory
+
+COLUMNS = (
+    ("FA", "forget_accuracy"),
+    ("RA", "retain_accuracy"),
+    ("TA", "test_accuracy"),
+    ("MIA", "mia_svc_confidence"),
+    ("AUC", "auc_forget_vs_test"),
+    ("Avg. Gap", "average_gap"),
+    ("seconds", "seconds"),
+    ("codes %", "changed_codes_percent"),
+)
+
+
+def audit_lines(audit: Audit, report: Path) -> list[str]:
+    """A table of all networks, the verdicts, and last the report with the four numbers that matter."""
+    width = max(len(entry.name) for entry in audit.entries)
+    lines = ["", " " * width + "".join(f"{short:>10}" for short, _ in COLUMNS)]
+    for entry in audit.entries:
+        cells = (getattr(entry, name) for _, name in COLUMNS)
+        lines.append(f"{entry.name:<{width}}" + "".join(f"{_cell(value):>10}" for value in cells))
+    lines.append("percent; the target of FA, RA, TA, MIA and AUC is the retrained network's value, of Avg. Gap 0")
+    for entry in audit.unlearned:
+        if entry.verdict:
+            lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}"]
+    return [*lines, "", f"report: {report}", *_four_numbers(audit)]
+
+
+def _four_numbers(audit: Audit) -> list[str]:
+    entry, retrained = audit.unlearned[0], audit.retrained
+    if retrained is None:
+        return ["no retrained network was given, so there is no gap to report"]
+    return [
+        f"average gap {_cell(entry.average_gap)} points (original {_cell(audit.original.average_gap)}) | "
+        f"test accuracy {_against(entry, retrained, 'test_accuracy')} | "
+        f"AUC {_against(entry, retrained, 'auc_forget_vs_test')} | "
+        f"{_cell(entry.time_ratio, 2)} of the retraining time"
+    ]
+
+
+def _against(entry: Measurement, retrained: Measurement, name: str) -> str:
+    return f"{getattr(entry, name):.1f} (retrained {getattr(retrained, name):.1f})"
+
+
+def _cell(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def inventory_lines(found: Inventory) -> list[str]:
+    """Form, sizes, digest, history, and a row a tensor."""
+    blueprint, provenance = found.blueprint, found.provenance
+    shape = "x".join(map(str, blueprint["input_shape"]))
+    lines = [
+        f"{provenance['role']} {blueprint['architecture']} {blueprint['precision']}, input {shape}, "
+        f"{blueprint['classes']} classes",
+        f"{found.parameters:,} parameters in {found.total_bytes:,} bytes "
+        f"({found.unquantized_bytes / max(1, found.total_bytes):.1f} times smaller than float32)",
+        f"weights digest {found.weights_digest}",
+        f"trained on {provenance['data']}, samples {provenance['counts']}, seed {provenance['seed']}",
+    ]
+    if provenance["method"]:
+        lines.append(f"method {provenance['method']} {provenance['method_fields']}")
+    if provenance["recipe"]:
+        lines.append(f"recipe {provenance['recipe']}")
+    lines.append(f"made in {provenance['seconds']:.1f} s by {provenance['versions']}")
+    width = max(len(row.name) for row in found.rows)
+    lines += ["", f"{'tensor':<{width}}  {'kind':<10} {'bits':>4} {'shape':>16} {'bytes':>9}"]
+    for row in found.rows:
+        size = "x".join(map(str, row.shape)) or "-"
+        lines.append(f"{row.name:<{width}}  {row.kind:<10} {row.bits:>4} {size:>16} {row.bytes:>9,}")
+    return lines

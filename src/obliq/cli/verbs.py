@@ -1,0 +1,195 @@
+"""What each verb does: reads, calls one function of the library, writes, and returns what to print."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from obliq import demo
+from obliq.atomic import refuse_existing
+from obliq.audit import Audit
+from obliq.checkpoints import Blueprint
+from obliq.cli.arguments import AuditVerb, Circumstances, Demo, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.tables import audit_lines, inventory_lines
+from obliq.data import PartitionRule, Splits, load, partition
+from obliq.erase import (
+    AUDIT,
+    REPORT,
+    ask,
+    compare,
+    forget,
+    make_original,
+    own_recipe,
+    publish,
+    same_division,
+    tell,
+)
+from obliq.errors import AuditError, DataError
+from obliq.inventory import inventory
+from obliq.made import Made, find, keep
+from obliq.methods import Method, Retrain
+from obliq.models import choose
+from obliq.progress import Narrator
+from obliq.quantization import Precision, weights_digest
+from obliq.report import pictures
+from obliq.run import Run, device_named
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb has to say, for people and for machines."""
+
+    lines: list[str]
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def run_demo(arguments: Demo, narrator: Narrator) -> Outcome:
+    """Show the whole idea on real data."""
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
+    run = _run(arguments.run, narrator)
+    measured = demo.demonstrate(arguments.out, run, narrator.stage, overwrite=arguments.overwrite)
+    return _audited(measured, arguments.out)
+
+
+def run_train(arguments: Train, narrator: Narrator) -> Outcome:
+    """Train an original."""
+    result = arguments.result
+    refuse_existing(result.out, overwrite=result.overwrite)
+    precision = Precision.parse(arguments.bits)
+    run = _run(arguments.run, narrator)
+    rule = PartitionRule(
+        seed=arguments.run.seed, holdout=arguments.holdout, test=arguments.test, limit=arguments.limit
+    )
+    parts = partition(load(arguments.data, arguments.data_folder), rule)
+    data = parts.collection
+    blueprint = Blueprint(
+        architecture=arguments.arch or choose(data.sample_shape), input_shape=data.sample_shape,
+        classes=data.classes, precision=precision, preset=arguments.preset, weight_grid=arguments.weight_grid,
+    )  # fmt: skip
+    narrator.stage(f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}")
+    made = make_original(parts, blueprint, arguments.recipe, run)
+    return _kept(made, result.out, result.overwrite)
+
+
+def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
+    """Apply a method."""
+    return _forget(arguments, lambda original: arguments.method, narrator)
+
+
+def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
+    """Train anew by the original's recipe."""
+    return _forget(arguments, lambda original: Retrain(recipe=own_recipe(original.saved)), narrator)
+
+
+def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
+    """Audit and report."""
+    if len(arguments.folders) < 2:
+        raise AuditError(
+            f"{len(arguments.folders)} networks to audit; expected the original, then at least one that unlearned"
+        )
+    refuse_existing(arguments.result.out, overwrite=arguments.result.overwrite)
+    run = _run(arguments.run, narrator)
+    original = find(arguments.folders[0], arguments.arch)
+    unlearned = {folder: find(folder, arguments.arch) for folder in arguments.folders[1:]}
+    others = {folder.name if len(unlearned) > 1 else "unlearned": made for folder, made in unlearned.items()}
+    if len(others) < len(unlearned):
+        raise AuditError("two of the networks have folders of the same name; expected names that differ")
+    if arguments.retrained:
+        others["retrained"] = find(arguments.retrained, arguments.arch)
+    request = next(iter(unlearned.values())).request
+    if request is None:
+        raise AuditError(
+            f"{arguments.folders[1]} holds no request.json; expected the request, since the audit needs its samples"
+        )
+    parts = same_division(original.saved, arguments.data_folder)
+    splits = request.splits(parts)
+    narrator.stage("auditing")
+    measured = compare(original.saved, others, splits, run.device)
+    story = tell(original, others, request.selector, images=_images(splits, arguments.show_forgotten))
+    publish(arguments.result.out, measured, story, overwrite=arguments.result.overwrite)
+    return _audited(measured, arguments.result.out)
+
+
+def run_show(arguments: Show, narrator: Narrator) -> Outcome:
+    """Show what is in a folder."""
+    found = inventory(find(arguments.folder, arguments.arch).saved)
+    return Outcome(inventory_lines(found), found.as_json())
+
+
+def _forget(
+    arguments: Unlearn | RetrainVerb, method_for: Callable[[Made], Method], narrator: Narrator
+) -> Outcome:
+    result = arguments.result
+    refuse_existing(result.out, overwrite=result.overwrite)
+    run = _run(arguments.run, narrator)
+    original = find(arguments.original, arguments.arch)
+    if original.saved.provenance.role != "original":
+        raise DataError(
+            f"{arguments.original} is {original.saved.provenance.role} already; expected an original (one request "
+            "may name several classes, subjects or ids)"
+        )
+    parts = same_division(original.saved, arguments.data_folder)
+    splits, request = ask(parts, arguments.forget, run.seed)
+    method = method_for(original)
+    narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
+    made = forget(original.saved, splits, request, method, run)
+    return _kept(made, result.out, result.overwrite)
+
+
+def _run(circumstances: Circumstances, narrator: Narrator) -> Run:
+    if circumstances.threads < 0:
+        raise DataError(f"threads {circumstances.threads}; expected 0 (all) or a number of threads")
+    if circumstances.threads:
+        torch.set_num_threads(circumstances.threads)
+    return Run(
+        seed=circumstances.seed, device=device_named(circumstances.device), autocast=circumstances.autocast,
+        listen=narrator,
+    )  # fmt: skip
+
+
+def _kept(made: Made, out: Path, overwrite: bool) -> Outcome:
+    keep(out, made, overwrite=overwrite)
+    provenance = made.saved.provenance
+    values = {
+        "folder": str(out),
+        "role": provenance.role,
+        "counts": provenance.counts,
+        "seconds": round(provenance.seconds, 3),
+        "weights_digest": weights_digest(made.saved.model),
+    }
+    return Outcome([f"{provenance.role} network in {out}, made in {provenance.seconds:.1f} s"], values)
+
+
+def _audited(measured: Audit, out: Path) -> Outcome:
+    values = {
+        "report": str(out / REPORT),
+        "audit": str(out / AUDIT),
+        "entries": [
+            {name: getattr(entry, name) for name in SUMMARY} | {"verdict": entry.verdict and entry.verdict.word}
+            for entry in measured.entries
+        ],
+    }
+    return Outcome(audit_lines(measured, out / REPORT), values)
+
+
+SUMMARY = (
+    "name",
+    "kind",
+    "forget_accuracy",
+    "retain_accuracy",
+    "test_accuracy",
+    "mia_svc_confidence",
+    "auc_forget_vs_test",
+    "average_gap",
+    "seconds",
+    "time_ratio",
+    "changed_codes_percent",
+)
+
+
+def _images(splits: Splits, count: int) -> list[bytes]:
+    if count < 0:
+        raise DataError(f"show_forgotten {count}; expected 0 or more")
+    return pictures(splits.forget, count) if count else []

@@ -1,0 +1,67 @@
+"""The idea in two minutes on real data: a network that learned from people forgets one of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from obliq.atomic import new_folder
+from obliq.audit import Audit
+from obliq.checkpoints import Blueprint
+from obliq.data import PartitionRule, load, partition
+from obliq.erase import AUDIT, REPORT, ask, compare, forget, make_original, own_recipe, publish, tell
+from obliq.made import keep
+from obliq.methods import Method, OrthogonalEntropy, Retrain
+from obliq.models import choose
+from obliq.quantization import Precision
+from obliq.run import Run
+from obliq.training import Recipe
+
+PERSON = 7
+RECIPE = Recipe(epochs=40, learning_rate=0.05, batch_size=64)
+METHODS: dict[str, Method] = {
+    "unlearned": OrthogonalEntropy(objective="calibrated", epochs=10, retain_batch=64),
+    "unlearned by entropy": OrthogonalEntropy(
+        objective="entropy", forget_weight=0.3, epochs=10, retain_batch=64
+    ),
+}
+
+
+def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite: bool = False) -> Audit:
+    """Train, forget one writer of handwritten digits, retrain for comparison, audit, and report.
+
+    Args:
+        out: a folder that receives one folder a network, `audit.json` and `report.html`.
+        run: seed, device and listener.
+        stage: told in words what begins.
+        overwrite: whether `out` may be replaced.
+
+    Returns:
+        The audit.
+    """
+    data = load("digits")
+    parts = partition(data, PartitionRule(seed=run.seed))
+    trained = data.subjects[parts.train.indices] if data.subjects is not None else torch.empty(0)
+    person = PERSON if bool((trained == PERSON).any()) else int(trained[0])
+    blueprint = Blueprint(
+        architecture=choose(data.sample_shape), input_shape=data.sample_shape, classes=data.classes,
+        precision=Precision(4, 4),
+    )  # fmt: skip
+    with new_folder(out, overwrite=overwrite) as draft:
+        stage("training the original 4-bit network")
+        original = make_original(parts, blueprint, RECIPE, run)
+        splits, request = ask(parts, f"subject={person}", run.seed)
+        stage("retraining without that person, for reference")
+        others = {"retrained": forget(original.saved, splits, request, Retrain(recipe=own_recipe(original.saved)), run)}
+        for name, method in METHODS.items():
+            stage(f"forgetting that person: {name}")
+            others[name] = forget(original.saved, splits, request, method, run)
+        stage("auditing")
+        measured = compare(original.saved, others, splits, run.device)
+        for name, made in {"original": original, **others}.items():
+            keep(draft / name.replace(" ", "-"), made)
+        publish(draft / "audit", measured, tell(original, others, request.selector))
+        for file in (AUDIT, REPORT):
+            (draft / "audit" / file).rename(draft / file)
+        (draft / "audit").rmdir()
+    return measured

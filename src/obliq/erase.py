@@ -1,0 +1,209 @@
+"""The whole way: data -> original -> request -> unlearned and retrained -> audit -> report.
+
+Each step is one function from values to a value; the command line does nothing but call them.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from obliq.atomic import new_folder
+from obliq.audit import Audit, AuditedModel, RoleSignals, audit, signals, write
+from obliq.audit.measurement import Kind
+from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
+from obliq.data import Partition, Splits, load, parse_selector, partition, select
+from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
+from obliq.documents import encode
+from obliq.errors import AuditError, DataError, ObliqError
+from obliq.made import Made
+from obliq.methods import Method, Retrain, available
+from obliq.models import initialise
+from obliq.quantization import changed_codes, weighted_layers, weights_digest
+from obliq.report import Story, render
+from obliq.request_file import Request
+from obliq.run import Run, Trace, together
+from obliq.training import Recipe, train
+
+
+AUDIT, REPORT = "audit.json", "report.html"
+
+
+def make_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> Made:
+    """Train a network on the whole training part."""
+    trace, started = Trace(), time.perf_counter()
+    model = blueprint.build()
+    initialise(model, run.seed)
+    model = train(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
+    provenance = Provenance(
+        role="original", data=parts.collection.name, rule=parts.rule, partition_digest=parts.digest,
+        counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},
+        recipe=encode(recipe), seconds=time.perf_counter() - started, seed=run.seed, threads=torch.get_num_threads(),
+    )  # fmt: skip
+    return Made(Saved(model.cpu(), blueprint, provenance), trace.rows)
+
+
+def ask(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
+    """Divide the training part as a request demands."""
+    parsed = parse_selector(selector)
+    splits = parts.forgetting(select(parsed, parts, seed))
+    return splits, Request.of(splits, str(parsed))
+
+
+def forget(original: Saved, splits: Splits, request: Request, method: Method, run: Run) -> Made:
+    """Apply a method to an original network.
+
+    Raises:
+        DataError: when the splits are not of the data that the original was trained on.
+    """
+    if splits.partition.digest != original.provenance.partition_digest:
+        raise DataError(
+            f"the network was trained on a division with digest {original.provenance.partition_digest[:12]}..., this "
+            f"one has {splits.partition.digest[:12]}...; expected the same data, divided in the same way"
+        )
+    trace, started = Trace(), time.perf_counter()
+    model = method.unlearn(original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace)))
+    seconds = time.perf_counter() - started
+    fields = encode(method)
+    provenance = dataclasses.replace(
+        original.provenance,
+        role="retrained" if isinstance(method, Retrain) else "unlearned",
+        splits_digest=splits.digest,
+        counts={name: len(getattr(splits, name)) for name in ("forget", "retain", "holdout", "test")},
+        recipe=fields.pop("recipe", None), method=method_name(method), method_fields=fields,
+        base_digest=weights_digest(original.model), seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
+        versions=present_versions(),
+    )  # fmt: skip
+    return Made(Saved(model.cpu(), original.blueprint, provenance), trace.rows, request)
+
+
+def method_name(method: Method) -> str:
+    """The name under which a method is registered; its class's own when it is not."""
+    return next((name for name, kind in available().items() if type(method) is kind), type(method).__name__)
+
+
+def own_recipe(original: Saved) -> Recipe:
+    """The recipe that an original was trained by, which a retrained reference must follow.
+
+    Raises:
+        ObliqError: when the network does not say how it was trained.
+    """
+    if original.provenance.recipe is None:
+        raise ObliqError("the network does not record how it was trained; expected an original made by `obliq train`")
+    return Recipe(**original.provenance.recipe)  # type: ignore[arg-type]
+
+
+def same_division(original: Saved, folder: Path | None) -> Partition:
+    """Load the data that a network was trained on and divide it as then.
+
+    Raises:
+        DataError: when the data are no longer the same.
+    """
+    provenance = original.provenance
+    parts = partition(load(provenance.data, folder), provenance.rule)
+    if parts.digest != provenance.partition_digest:
+        raise DataError(
+            f"{provenance.data} is not what the network was trained on: digest {parts.digest[:12]}..., expected "
+            f"{provenance.partition_digest[:12]}..."
+        )
+    return parts
+
+
+def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device: torch.device) -> Audit:
+    """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
+
+    Raises:
+        AuditError: when a network does not come from this original or answers another request.
+    """
+    base = weights_digest(original.model)
+    models = [_audited("original", "original", original, original, splits, device)]
+    for name, made in others.items():
+        provenance = made.saved.provenance
+        if provenance.base_digest != base:
+            raise AuditError(f"{name} was not made from this original; expected base {base[:12]}... in its provenance")
+        if made.request is None or set(made.request.ids) != set(splits.forget.indices.tolist()):
+            raise AuditError(f"{name} answers another request; expected networks that forgot the same samples")
+        kind = "retrained" if provenance.role == "retrained" else "unlearned"
+        models.append(_audited(kind, name, made.saved, original, splits, device))
+    return audit(
+        models,
+        precision=str(original.blueprint.precision),
+        forgotten_classes=splits.forgotten_classes,
+        digests={"partition": splits.partition.digest, "splits": splits.digest},
+    )
+
+
+def _audited(
+    kind: Kind, name: str, saved: Saved, original: Saved, splits: Splits, device: torch.device
+) -> AuditedModel:
+    moved = None
+    if weighted_layers(original.model) and kind == "unlearned":
+        moved = 100 * changed_codes(original.model, saved.model)
+    roles = {
+        role: signals(saved.model.to(device), getattr(splits, role), device)
+        for role in ("forget", "retain", "holdout", "test")
+    }
+    saved.model.cpu()
+    return AuditedModel(
+        kind=kind, name=name, weights_digest=weights_digest(saved.model), seconds=saved.provenance.seconds,
+        answers=RoleSignals(**roles), changed_codes_percent=moved,
+    )  # fmt: skip
+
+
+def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: Sequence[bytes] = ()) -> Story:
+    """What a report says around the numbers: kinds and counts, never who was forgotten."""
+    unlearned = {name: made for name, made in others.items() if made.saved.provenance.role == "unlearned"}
+    provenance, blueprint = original.saved.provenance, original.saved.blueprint
+    training = {"original": original.trace}
+    training |= {name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"}
+    settings = {
+        f"{name}: {field}" if len(unlearned) > 1 else field: value
+        for name, made in unlearned.items()
+        for field, value in (made.saved.provenance.method_fields or {}).items()
+    }
+    first = next(iter(unlearned.values()), None)
+    methods = [f"{made.saved.provenance.method}" for made in unlearned.values()]
+    return Story(
+        request=kind_of_request(selector),
+        data=provenance.data,
+        architecture=blueprint.architecture,
+        method=", ".join(dict.fromkeys(methods)) or "none",
+        method_settings=settings,
+        training_settings=provenance.recipe or {},
+        trace=first.trace if first else (),
+        training=training,
+        versions=present_versions(),
+        images=images,
+    )
+
+
+def kind_of_request(selector: str) -> str:
+    """The kind of a request in words, for instance `one subject`."""
+    match parse_selector(selector):
+        case Classes(labels):
+            return _counted(len(labels), "class", "classes")
+        case Subjects(subjects):
+            return _counted(len(subjects), "subject", "subjects")
+        case RandomShare() | RandomCount():
+            return "a random share of the samples"
+        case _:
+            return "listed samples"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"one {one}" if count == 1 else f"{count} {many}"
+
+
+def publish(folder: Path, measured: Audit, story: Story, *, overwrite: bool = False) -> Path:
+    """Write `audit.json` and `report.html` into a new folder; the report's path.
+
+    Raises:
+        ObliqError: when the folder exists or cannot be written.
+    """
+    page, document = render(measured, story), write(measured)
+    with new_folder(folder, overwrite=overwrite) as draft:
+        (draft / AUDIT).write_text(document, encoding="utf-8")
+        (draft / REPORT).write_text(page, encoding="utf-8")
+    return folder / REPORT

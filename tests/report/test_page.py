@@ -1,0 +1,148 @@
+import dataclasses
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from obliq.audit import Audit, audit
+from obliq.errors import AuditError
+from obliq.report import render
+from tests.audit.synthetic import three
+from tests.report.sample import sample_audit, sample_story
+
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+NASTY = '<script>alert("$x$")</script>&\''
+
+
+class Outline(HTMLParser):
+    """Elements that open and close in pairs, ids, and the text outside of style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.addresses += [
+            value or "" for name, value in attrs if name in ("href", "src", "action", "xlink:href")
+        ]
+        assert not any(name.startswith("on") for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def measured() -> Audit:
+    return sample_audit()
+
+
+@pytest.fixture(scope="module")
+def page(measured: Audit) -> str:
+    return render(measured, sample_story())
+
+
+def test_page_is_balanced_and_fetches_nothing(page: str) -> None:
+    outline = Outline(page)
+    assert "script" not in outline.seen
+    assert "link" not in outline.seen
+    assert len(outline.ids) == len(set(outline.ids))
+    assert all(address.startswith(("#", "data:image/png")) for address in outline.addresses)
+    assert "http" not in page.replace('xmlns="http://www.w3.org/2000/svg"', "").replace("http-equiv", "")
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+    assert len(page) < 400_000
+
+
+def test_same_inputs_same_page(measured: Audit, page: str) -> None:
+    assert render(measured, sample_story()) == page
+
+
+def test_every_network_and_number_is_there(measured: Audit, page: str) -> None:
+    text = Outline(page).text
+    for entry in measured.entries:
+        assert entry.name in text
+        assert f"{entry.unlearning_accuracy:.1f}" in text
+        assert f"{entry.auc_forget_vs_test:.1f}" in text
+    assert measured.unlearned[0].verdict is not None
+    assert measured.unlearned[0].verdict.word in text
+    assert measured.unlearned[0].verdict.reason in text
+    assert "one subject" in text
+    assert "b" * 64 in text
+    assert "What is not claimed" in text
+
+
+def test_pictures_are_named_and_follow_the_colours_of_the_page(page: str) -> None:
+    pictures = re.findall(r"<svg[^>]*>", page)
+    assert len(pictures) == 3 + 3 + 3 + 5 + 2
+    assert all('role="img"' in picture and 'aria-label="' in picture for picture in pictures)
+    drawings = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    assert not re.search(r"#0\d0\d0\d", drawings)
+    assert "DejaVu" not in drawings
+
+
+def test_nothing_is_overclaimed(page: str) -> None:
+    text = " ".join(Outline(page).text.lower().split())
+    for phrase in ("has been deleted", "is deleted", "data deleted", "no influence", "gdpr", "compliant", "anonymous",
+                   "irreversible", "guarantee", "proves", "certif"):  # fmt: skip
+        assert phrase not in text
+
+
+def test_names_from_outside_are_escaped(measured: Audit) -> None:
+    models = [dataclasses.replace(model, name=f"{model.kind} {NASTY}") for model in three()]
+    nasty = audit(models, precision=NASTY, digests={NASTY: NASTY})
+    rows = sample_story().training["original"]
+    story = sample_story(
+        title=NASTY, request=NASTY, data=NASTY, architecture=NASTY, method=NASTY, created=NASTY,
+        method_settings={NASTY: NASTY}, training={NASTY: rows}, versions={NASTY: NASTY},
+    )  # fmt: skip
+    page = render(nasty, story)
+    assert "script" not in Outline(page).seen
+    assert "<script" not in page.lower()
+
+
+def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None:
+    page = render(audit(three()[:2], precision="W4A4"), sample_story(trace=(), training={}))
+    text = " ".join(Outline(page).text.split())
+    assert "No average gap is given" in text
+    assert "no retrained network" in text
+
+
+def test_the_bare_minimum_still_renders() -> None:
+    few = audit(three(forget=5)[:1], precision="FP32")
+    text = Outline(
+        render(few, sample_story(trace=[{"step": 1, "of": 1}], training={}, method_settings={}))
+    ).text
+    assert "NO VERDICT" in text
+    assert "too few forget samples" in text
+
+
+def test_images_only_when_given(measured: Audit, page: str) -> None:
+    assert "<img" not in page
+    drawn = io.BytesIO()
+    Image.new("L", (8, 8)).save(drawn, format="PNG")
+    assert 'src="data:image/png;base64,' in render(measured, sample_story(images=(drawn.getvalue(),)))
+    with pytest.raises(AuditError, match="PNG"):
+        render(measured, sample_story(images=(b"<svg onload=alert(1)>",)))
