@@ -18,9 +18,9 @@ def answering(samples: int, surety: float, seed: int, spread: float = 2.0) -> Si
     return Signals(torch.from_numpy(logits).float(), torch.from_numpy(labels))
 
 
-def network(forget: float, seed: int = 0, test: float = 2.0, **sizes: int) -> RoleSignals:
-    """Sure by 4 about what is retained, by 2 about the unseen, by `forget` about the forgotten."""
-    surety = {"forget": forget, "retain": 4.0, "holdout": test, "test": test}
+def network(surety_forget: float, seed: int = 0, test: float = 2.0, **sizes: int) -> RoleSignals:
+    """Sure by 4 about what is retained, by 2 about the unseen, by `surety_forget` about the forgotten."""
+    surety = {"forget": surety_forget, "retain": 4.0, "holdout": test, "test": test}
     counts = SIZES | sizes
     return RoleSignals(
         **{

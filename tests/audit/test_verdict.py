@@ -17,7 +17,8 @@ REMEMBERS, RETRAINED = drawn(0.9, seed=1), drawn(0.0, seed=2)
     ("shift", "word"), [(0.0, "INDISTINGUISHABLE"), (0.5, "REMEMBERED"), (-0.5, "OVER-FORGOTTEN")]
 )
 def test_two_sided(shift: float, word: str, retrained: Separation | None) -> None:
-    verdict = judge(drawn(shift, seed=3), REMEMBERS, retrained)
+    similar = drawn(shift + 0.01, seed=2)  # answers the same samples much as the retrained network does
+    verdict = judge(similar, REMEMBERS, retrained)
     assert verdict.word == word
     assert verdict.reference == (retrained.auc if retrained else 50)
     assert verdict.reason.endswith(".")
@@ -45,9 +46,7 @@ def test_an_attack_without_power_settles_nothing() -> None:
 @pytest.mark.parametrize("shift", [0.05, 0.1, 0.2, 0.5, 1.5, 6.0])
 @pytest.mark.parametrize("retrained", [None, RETRAINED])
 def test_doing_nothing_never_passes(shift: float, retrained: Separation | None) -> None:
-    for samples in (50, 500, 5000):
-        if retrained and samples != 2000:
-            samples = 2000  # noqa: PLW2901 - paired on the same samples
+    for samples in (2000,) if retrained else (50, 500, 5000):  # a pair has answered the same samples
         original = drawn(shift, samples, seed=7)
         assert judge(original, original, retrained).word in ("REMEMBERED", "INCONCLUSIVE")
 

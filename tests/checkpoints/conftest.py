@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +51,8 @@ def settled(model: nn.Module, shape: tuple[int, ...], seed: int = 0) -> nn.Modul
 def make(architecture: str = "convnet", precision: str = "W4A4", **fields: object) -> Saved:
     shape = SHAPES[architecture]
     blueprint = Blueprint(
-        architecture=architecture, input_shape=shape, classes=3, precision=Precision.parse(precision), **fields
+        architecture=architecture, input_shape=shape, classes=3,
+        precision=Precision.parse(precision), **fields,
     )  # fmt: skip
     return Saved(settled(blueprint.build(), shape), blueprint, provenance())
 
@@ -59,16 +62,21 @@ def saved() -> Saved:
     return make()
 
 
+@pytest.fixture(scope="session")
+def pristine(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pristine") / "network"
+    save(folder, saved)
+    return folder
+
+
 @pytest.fixture
-def stored(saved: Saved, tmp_path: Path) -> Path:
-    save(tmp_path / "network", saved)
-    return tmp_path / "network"
+def stored(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "network"))
 
 
 @pytest.fixture
 def edit(stored: Path) -> Callable[[Callable[[dict[str, object]], object]], Path]:
     """Change model.json in place by a function of its values."""
-    import json
 
     def change(function: Callable[[dict[str, object]], object]) -> Path:
         values = json.loads((stored / "model.json").read_text())

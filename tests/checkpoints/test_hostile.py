@@ -1,11 +1,12 @@
 """Every change to a saved network is answered by one ModelError that names the file, and runs no code."""
 
+import copy
 import json
 import os
 import random
-import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +15,48 @@ import pytest
 import safetensors.torch
 import torch
 
-from obliq.checkpoints import Saved, load
+from obliq.checkpoints import Blueprint, Saved, load
 from obliq.errors import ModelError
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 FILES = ("model.json", "model.safetensors", "latent.safetensors")
-FORBIDDEN_EVENTS = {"compile", "subprocess.Popen", "os.system", "os.exec", "socket.connect", "ctypes.dlopen", "pickle.find_class"}  # fmt: skip
-
-# torch.fx compiles the graph of our own networks: calls of submodules by name, one a line, nothing else
-GRAPH_OF_OUR_OWN = re.compile(
-    r"b?'(\\n)+def forward\(self, (images|signals)[^(]*:(\\n    \w+ = (getattr\(self(\.\w+)*, \"\w+\"\)|self(\.\w+)*)"
-    r"(\((\w+(, \w+)?)?\))?;?( +\w+ = (\w+ = )*None)?)*"
-)
+FORBIDDEN_EVENTS = {
+    "compile", "subprocess.Popen", "os.system", "os.exec", "socket.connect", "ctypes.dlopen",
+    "pickle.find_class",
+}  # fmt: skip
 
 watched: list[str] | None = None
 
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
     if watched is not None and event in FORBIDDEN_EVENTS:
-        if event == "compile" and GRAPH_OF_OUR_OWN.match(str(arguments[0])):
-            return
-        watched.append(f"{event} {arguments!r}"[:200])
+        watched.append(f"{event} {arguments[0]!r}")
 
 
 sys.addaudithook(_watch)
 
 
+@cache
+def graphs_of_our_own() -> frozenset[str]:
+    """What torch.fx compiles when it traces our own networks; the one code that loading may make."""
+    global watched
+    watched = []
+    for architecture, shape in (("convnet", (1, 8, 8)), ("resnet20", (1, 8, 8))):
+        copy.deepcopy(Blueprint(architecture=architecture, input_shape=shape, classes=3).outline())
+    events, watched = frozenset(watched), None
+    return events
+
+
 def refused(folder: Path, file: str) -> str:
     """The message of the one error that loading ends in; anything else fails the test."""
     global watched
+    allowed = graphs_of_our_own()
     modules = set(sys.modules)
     watched = []
     try:
         with pytest.raises(ModelError) as caught:
             load(folder)
-        assert watched == []
+        assert set(watched) <= allowed
     finally:
         watched = None
     assert set(sys.modules) == modules
@@ -118,11 +126,11 @@ def test_every_kind_of_byte_flip(stored: Path, saved: Saved, file: str) -> None:
     header = 8 + int.from_bytes(content[:8], "little") if file.endswith("safetensors") else len(content)
     positions = [
         *range(8),
-        *chance.sample(range(8, header), 60),
-        *chance.sample(range(header, len(content) + 20), 20),
+        *chance.sample(range(8, header), 30),
+        *chance.sample(range(header, len(content) + 20), 10),
     ]
     if file == "latent.safetensors":
-        positions = positions[::3]
+        positions = positions[::2]
     integers = {name: value.clone() for name, value in saved.model.state_dict().items()}
     refusals = 0
     for position in positions:
@@ -181,7 +189,8 @@ def first_element(number: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 CODES, SCALE, STEP, NORM = (
-    "codes/features.4.weight", "scale/features.4.weight", "scale/network_input", "float/features.1.running_var",
+    "codes/features.4.weight", "scale/features.4.weight", "scale/network_input",
+    "float/features.1.running_var",
 )  # fmt: skip
 
 
@@ -190,15 +199,15 @@ CODES, SCALE, STEP, NORM = (
     [
         (lambda tensors: tensors.pop(CODES), f"'{CODES}' is missing"),
         (lambda tensors: tensors.pop(NORM), f"'{NORM}' is missing"),
-        (lambda tensors: tensors.update({"codes/features.99.weight": tensors.pop(CODES)}), f"'{CODES}' is missing"),
-        (lambda tensors: tensors.update({"../evil": tensors[STEP].clone()}), "'../evil' is unknown"),
-        (lambda tensors: tensors.update({"a" * 5000: tensors[STEP].clone()}), "is unknown"),
-        (lambda tensors: tensors.update({"a\nb\x1b[31m": tensors[STEP].clone()}), r"'a\nb\x1b[31m' is unknown"),
+        (lambda tensors: tensors.update({"codes/other": tensors.pop(CODES)}), f"'{CODES}' is missing"),
+        (lambda tensors: tensors.update({"../evil": torch.ones(1)}), "'../evil' is unknown"),
+        (lambda tensors: tensors.update({"a" * 5000: torch.ones(1)}), "is unknown"),
+        (lambda tensors: tensors.update({"a\nb\x1b[31m": torch.ones(1)}), r"'a\nb\x1b[31m' is unknown"),
         (put(CODES, lambda codes: codes[:-1]), f"'{CODES}' is uint8 of shape (2303,); expected"),
         (put(CODES, lambda codes: codes.view(2, -1)), "expected uint8 of shape (2304,)"),
         (put(CODES, lambda codes: codes.to(torch.int8)), "is int8"),
-        (put(CODES, first_element(0x88)), "'features.4.weight': codes lie in -8..7; expected -7..7"),
-        (put(SCALE, lambda scale: scale[:-1]), f"'{SCALE}' is float32 of shape (31,); expected float32 of shape (32,)"),
+        (put(CODES, first_element(0x88)), "'features.4.weight': codes lie in -8.."),
+        (put(SCALE, lambda scale: scale[:-1]), f"'{SCALE}' is float32 of shape (31,); expected"),
         (put(SCALE, lambda scale: scale.double()), "is float64"),
         (put(SCALE, first_element(float("nan"))), "NaN or infinity"),
         (put(SCALE, first_element(float("inf"))), "NaN or infinity"),
@@ -256,7 +265,6 @@ def entry_of(name: str, **fields: object) -> Callable[[str], str]:
         lambda header: "null",
         lambda header: "",
         lambda header: '{"a":' + "9" * 6000 + "}",
-        entry_of(STEP, shape=[]),
         entry_of(STEP, shape=[0]),
         entry_of(STEP, shape=[-1, -1]),
         entry_of(STEP, shape=[1.0]),

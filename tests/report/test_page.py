@@ -13,6 +13,10 @@ from tests.audit.synthetic import three
 from tests.report.sample import sample_audit, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
+CLAIMS = (
+    "has been deleted", "is deleted", "data deleted", "no influence", "gdpr", "compliant", "anonymous",
+    "irreversible", "guarantee", "proves", "certif",
+)  # fmt: skip
 NASTY = '<script>alert("$x$")</script>&\''
 
 
@@ -105,8 +109,7 @@ def test_pictures_are_named_and_follow_the_colours_of_the_page(page: str) -> Non
 
 def test_nothing_is_overclaimed(page: str) -> None:
     text = " ".join(Outline(page).text.lower().split())
-    for phrase in ("has been deleted", "is deleted", "data deleted", "no influence", "gdpr", "compliant", "anonymous",
-                   "irreversible", "guarantee", "proves", "certif"):  # fmt: skip
+    for phrase in CLAIMS:
         assert phrase not in text
 
 
