@@ -1,0 +1,81 @@
+"""Obliq: make quantized neural networks forget, measure how well it worked, and ship the result.
+
+    parts = partition(load("digits"), PartitionRule(seed=0))
+    blueprint = Blueprint(architecture="convnet", input_shape=(1, 8, 8), classes=10)
+    original = make_original(parts, blueprint, Recipe(epochs=40), Run())
+    splits, request = ask(parts, "subject=7", seed=0)
+    made = forget(original.saved, splits, request, OrthogonalEntropy(objective="calibrated"), Run())
+"""
+
+from obliq.audit import Audit, Measurement
+from obliq.checkpoints import Blueprint, Provenance, Saved
+from obliq.data import (
+    Collection,
+    Examples,
+    Partition,
+    PartitionRule,
+    Splits,
+    load,
+    parse_selector,
+    partition,
+    select,
+)
+from obliq.erase import ask, compare, forget, make_original, own_recipe, publish, same_division, tell
+from obliq.errors import AuditError, DataError, ModelError, ObliqError
+from obliq.made import Made, find, keep
+from obliq.methods import FineTune, Method, OrthogonalEntropy, Retrain, available
+from obliq.models import build, initialise
+from obliq.quantization import IntegerTensor, Precision, integer_state, quantize, weights_digest
+from obliq.run import Run, Trace, device_named
+from obliq.training import Recipe, accuracy, predict, train
+
+__all__ = [
+    "Audit",
+    "AuditError",
+    "Blueprint",
+    "Collection",
+    "DataError",
+    "Examples",
+    "FineTune",
+    "IntegerTensor",
+    "Made",
+    "Measurement",
+    "Method",
+    "ModelError",
+    "ObliqError",
+    "OrthogonalEntropy",
+    "Partition",
+    "PartitionRule",
+    "Precision",
+    "Provenance",
+    "Recipe",
+    "Retrain",
+    "Run",
+    "Saved",
+    "Splits",
+    "Trace",
+    "accuracy",
+    "ask",
+    "available",
+    "build",
+    "compare",
+    "device_named",
+    "find",
+    "forget",
+    "initialise",
+    "integer_state",
+    "keep",
+    "load",
+    "make_original",
+    "own_recipe",
+    "parse_selector",
+    "partition",
+    "predict",
+    "publish",
+    "quantize",
+    "same_division",
+    "select",
+    "tell",
+    "train",
+    "weights_digest",
+]

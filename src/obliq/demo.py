@@ -52,7 +52,11 @@ def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite:
         original = make_original(parts, blueprint, RECIPE, run)
         splits, request = ask(parts, f"subject={person}", run.seed)
         stage("retraining without that person, for reference")
-        others = {"retrained": forget(original.saved, splits, request, Retrain(recipe=own_recipe(original.saved)), run)}
+        others = {
+            "retrained": forget(
+                original.saved, splits, request, Retrain(recipe=own_recipe(original.saved)), run
+            )
+        }
         for name, method in METHODS.items():
             stage(f"forgetting that person: {name}")
             others[name] = forget(original.saved, splits, request, method, run)

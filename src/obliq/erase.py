@@ -27,7 +27,6 @@ from obliq.request_file import Request
 from obliq.run import Run, Trace, together
 from obliq.training import Recipe, train
 
-
 AUDIT, REPORT = "audit.json", "report.html"
 
 
@@ -64,7 +63,9 @@ def forget(original: Saved, splits: Splits, request: Request, method: Method, ru
             f"one has {splits.partition.digest[:12]}...; expected the same data, divided in the same way"
         )
     trace, started = Trace(), time.perf_counter()
-    model = method.unlearn(original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace)))
+    model = method.unlearn(
+        original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace))
+    )
     seconds = time.perf_counter() - started
     fields = encode(method)
     provenance = dataclasses.replace(
@@ -91,7 +92,9 @@ def own_recipe(original: Saved) -> Recipe:
         ObliqError: when the network does not say how it was trained.
     """
     if original.provenance.recipe is None:
-        raise ObliqError("the network does not record how it was trained; expected an original made by `obliq train`")
+        raise ObliqError(
+            "the network does not record how it was trained; expected an original made by `obliq train`"
+        )
     return Recipe(**original.provenance.recipe)  # type: ignore[arg-type]
 
 
@@ -122,10 +125,14 @@ def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device:
     for name, made in others.items():
         provenance = made.saved.provenance
         if provenance.base_digest != base:
-            raise AuditError(f"{name} was not made from this original; expected base {base[:12]}... in its provenance")
+            raise AuditError(
+                f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
+            )
         if made.request is None or set(made.request.ids) != set(splits.forget.indices.tolist()):
-            raise AuditError(f"{name} answers another request; expected networks that forgot the same samples")
-        kind = "retrained" if provenance.role == "retrained" else "unlearned"
+            raise AuditError(
+                f"{name} answers another request; expected networks that forgot the same samples"
+            )
+        kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
         models.append(_audited(kind, name, made.saved, original, splits, device))
     return audit(
         models,
@@ -157,7 +164,9 @@ def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: S
     unlearned = {name: made for name, made in others.items() if made.saved.provenance.role == "unlearned"}
     provenance, blueprint = original.saved.provenance, original.saved.blueprint
     training = {"original": original.trace}
-    training |= {name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"}
+    training |= {
+        name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"
+    }
     settings = {
         f"{name}: {field}" if len(unlearned) > 1 else field: value
         for name, made in unlearned.items()

@@ -1,8 +1,8 @@
 """A network together with the record of its making and the request that it answers, as a folder.
 
-    model.safetensors, model.json, latent.safetensors   see `obliq.checkpoints`
-    trace.json                                          what was measured while it was made
-    request.json                                        what was to be forgotten; personal data
+model.safetensors, model.json, latent.safetensors   see `obliq.checkpoints`
+trace.json                                          what was measured while it was made
+request.json                                        what was to be forgotten; personal data
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,9 @@ def find(folder: Path, architecture: str | None = None) -> Made:
         ModelError: when there is no such folder or a file in it is not what was written.
     """
     if not folder.is_dir():
-        raise ModelError(f"there is no folder {folder}; expected one made by `obliq train`, `unlearn` or `retrain`")
+        raise ModelError(
+            f"there is no folder {folder}; expected one made by `obliq train`, `unlearn` or `retrain`"
+        )
     saved = checkpoints.load(folder, architecture)
     request = folder / request_file.FILE
     return Made(saved, _rows(folder / TRACE), request_file.load(request) if request.exists() else None)

@@ -35,7 +35,11 @@ class PairedDescent:
     @classmethod
     def start(cls, model: nn.Module, *, frozen_grid: bool, run: Run) -> PairedDescent:
         """Stand still at the beginning; with a frozen grid, steps and batch norm take no part."""
-        grid = {id(parameter) for parameter in (*steps(model), *_scales_and_shifts(model))} if frozen_grid else set()
+        grid = (
+            {id(parameter) for parameter in (*steps(model), *_scales_and_shifts(model))}
+            if frozen_grid
+            else set()
+        )
         parameters = [parameter for parameter in model.parameters() if id(parameter) not in grid]
         return cls(
             model=model,
@@ -48,7 +52,7 @@ class PairedDescent:
         )
 
     def accelerate_(self, velocity: list[Tensor], gradient: list[Tensor], momentum: float) -> None:
-        """velocity <- momentum * velocity + gradient."""
+        """Apply velocity <- momentum * velocity + gradient."""
         torch._foreach_mul_(velocity, momentum)
         torch._foreach_add_(velocity, gradient)
 
@@ -63,7 +67,7 @@ class PairedDescent:
             torch._foreach_add_([pair[0] for pair in pairs], [pair[1] for pair in pairs], alpha=weight_decay)
 
     def move_(self, direction: list[Tensor], rate: float) -> None:
-        """theta <- theta - rate * direction."""
+        """Apply theta <- theta - rate * direction."""
         torch._foreach_add_([parameter.detach() for parameter in self.parameters], direction, alpha=-rate)
 
     def normalise_by_batch(self, by_batch: bool) -> None:

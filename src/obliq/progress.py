@@ -56,7 +56,9 @@ class Narrator:
         elif step == of or step % max(1, of // LINES_A_STAGE) == 0:
             seconds = time.monotonic() - self._started
             left = seconds / step * (of - step)
-            words = f"  {self._label}: {step} of {of}, {seconds:.0f} s, about {left:.0f} s left  {_note(values)}"
+            words = (
+                f"  {self._label}: {step} of {of}, {seconds:.0f} s, about {left:.0f} s left  {_note(values)}"
+            )
             self._console.print(words.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
     def _noted(self) -> str:

@@ -75,7 +75,10 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
         inputs, _ = next(batches(examples, recipe.batch_size, run.generator(purpose=2), run.device))
         calibrate(model, inputs)
     optimizer = torch.optim.SGD(
-        decayed_groups(model, recipe.weight_decay), lr=recipe.learning_rate, momentum=recipe.momentum, foreach=True
+        decayed_groups(model, recipe.weight_decay),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        foreach=True,
     )
     learned_steps = steps(model)
     length = steps_in_pass(len(examples), recipe.batch_size)
@@ -83,7 +86,9 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
     step = 0
     for epoch in range(1, recipe.epochs + 1):
         total_loss, right = 0.0, 0
-        for inputs, labels in batches(examples, recipe.batch_size, generator, run.device, augment=recipe.augment):
+        for inputs, labels in batches(
+            examples, recipe.batch_size, generator, run.device, augment=recipe.augment
+        ):
             for group in optimizer.param_groups:
                 group["lr"] = rate(step)
             with mixed_precision(run):
@@ -152,7 +157,10 @@ def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, obje
     """The parameters in two groups for an optimizer: those that weight decay shrinks, and the others."""
     parameters = list(model.parameters())
     return [
-        {"params": [parameter for parameter in parameters if decays(parameter)], "weight_decay": weight_decay},
+        {
+            "params": [parameter for parameter in parameters if decays(parameter)],
+            "weight_decay": weight_decay,
+        },
         {"params": [parameter for parameter in parameters if not decays(parameter)], "weight_decay": 0.0},
     ]
 
@@ -178,5 +186,7 @@ def require_finite(loss: float, step: int, learning_rate: float) -> float:
         ModelError: when it is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise ModelError(f"the loss became {loss} at step {step} with learning rate {learning_rate}; expected a lower rate")
+        raise ModelError(
+            f"the loss became {loss} at step {step} with learning rate {learning_rate}; expected a lower rate"
+        )
     return loss

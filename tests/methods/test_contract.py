@@ -40,7 +40,9 @@ def test_the_given_network_is_left_as_it_was(kind: type[Method], original: nn.Mo
 def test_same_seed_same_integers_and_other_seed_other_weights(
     kind: type[Method], original: nn.Module, splits: Splits
 ) -> None:
-    first, again, other = (short(kind).unlearn(original, splits, Run(seed=seed)).state_dict() for seed in (1, 1, 2))
+    first, again, other = (
+        short(kind).unlearn(original, splits, Run(seed=seed)).state_dict() for seed in (1, 1, 2)
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
@@ -64,7 +66,9 @@ def test_the_result_is_a_sound_network_of_the_same_layers(
 ) -> None:
     result = short(kind).unlearn(original, splits, Run(seed=1))
     before, after = original.state_dict(), result.state_dict()
-    assert {n: (t.shape, t.dtype) for n, t in before.items()} == {n: (t.shape, t.dtype) for n, t in after.items()}
+    assert {n: (t.shape, t.dtype) for n, t in before.items()} == {
+        n: (t.shape, t.dtype) for n, t in after.items()
+    }
     assert all(bool(torch.isfinite(tensor.float()).all()) for tensor in after.values())
     assert all(bool((step > 0).all()) for step in steps(result))
     assert integer_state(result).keys() == integer_state(original).keys()

@@ -17,13 +17,17 @@ from obliq.training import predict
 CPU = torch.device("cpu")
 
 
-def traced(method: OrthogonalEntropy, model: nn.Module, splits: Splits) -> tuple[nn.Module, list[dict[str, float]]]:
+def traced(
+    method: OrthogonalEntropy, model: nn.Module, splits: Splits
+) -> tuple[nn.Module, list[dict[str, float]]]:
     trace = Trace()
     return method.unlearn(model, splits, Run(seed=1, listen=trace)), trace.rows
 
 
 def alignments(original: nn.Module, splits: Splits, **settings: object) -> list[float]:
-    _, rows = traced(OrthogonalEntropy(epochs=2, retain_batch=32, record_every=1, **settings), original, splits)
+    _, rows = traced(
+        OrthogonalEntropy(epochs=2, retain_batch=32, record_every=1, **settings), original, splits
+    )
     return [abs(row["forget_alignment"]) for row in rows]
 
 
@@ -84,7 +88,9 @@ def test_entropy_on_the_forget_set_rises(original: nn.Module, splits: Splits) ->
         assert entropy(predict(result, splits.forget, CPU)).mean() > before + 0.05
 
 
-def test_calibrated_moves_forget_confidence_towards_holdout_confidence(original: nn.Module, splits: Splits) -> None:
+def test_calibrated_moves_forget_confidence_towards_holdout_confidence(
+    original: nn.Module, splits: Splits
+) -> None:
     def mean_confidence(model: nn.Module, examples) -> float:  # type: ignore[no-untyped-def]
         return predict(model, examples, CPU).softmax(1).gather(1, examples.labels[:, None]).mean().item()
 
@@ -103,7 +109,8 @@ def test_a_frozen_grid_moves_only_codes_and_layer_biases(original: nn.Module, sp
     assert moved <= {"features.0.weight", "features.3.weight", "classifier.weight", "classifier.bias"}
     assert all(torch.equal(a, b) for a, b in zip(steps(original), steps(result), strict=True))
     codes = [
-        (integer_state(original)[name].codes, integer_state(result)[name].codes) for name in integer_state(original)
+        (integer_state(original)[name].codes, integer_state(result)[name].codes)
+        for name in integer_state(original)
     ]
     pairs = [(a, b) for a, b in codes if a is not None]
     share = sum(int((a != b).sum()) for a, b in pairs) / sum(a.numel() for a, _ in pairs)
@@ -122,13 +129,17 @@ def test_frozen_statistics_stay_and_retain_statistics_follow(original: nn.Module
 def test_measuring_changes_nothing(original: nn.Module, splits: Splits) -> None:
     for batch_norm in ("frozen", "retain"):
         often, seldom = (
-            traced(OrthogonalEntropy(epochs=2, record_every=n, batch_norm=batch_norm), original, splits)[0].state_dict()
+            traced(OrthogonalEntropy(epochs=2, record_every=n, batch_norm=batch_norm), original, splits)[
+                0
+            ].state_dict()
             for n in (1, 0)
         )
         assert all(torch.equal(often[name], seldom[name]) for name in often)
 
 
-def test_forget_only_uses_the_retain_gradient_for_projection_alone(original: nn.Module, splits: Splits) -> None:
+def test_forget_only_uses_the_retain_gradient_for_projection_alone(
+    original: nn.Module, splits: Splits
+) -> None:
     method = OrthogonalEntropy(epochs=2, update="forget_only", momentum=0.0, record_every=1, weight_decay=0.1)
     _, rows = traced(method, original, splits)
     for row in rows:
@@ -137,7 +148,13 @@ def test_forget_only_uses_the_retain_gradient_for_projection_alone(original: nn.
 
 @pytest.mark.parametrize(
     "settings",
-    [{"epochs": 0}, {"learning_rate": 0.0}, {"forget_weight": -1.0}, {"retain_batch": 0}, {"momentum": float("nan")}],
+    [
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"forget_weight": -1.0},
+        {"retain_batch": 0},
+        {"momentum": float("nan")},
+    ],
 )
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(settings))):

@@ -34,12 +34,16 @@ def test_each_class_is_matched_with_its_own() -> None:
 
 def test_a_class_with_little_holdout_borrows_from_all() -> None:
     holdout = torch.cat([torch.full((10,), 0.5), torch.tensor([0.99])])
-    targets = matched_confidence(torch.rand(4), labels(4, 1), holdout, torch.cat([labels(10, 0), labels(1, 1)]))
+    targets = matched_confidence(
+        torch.rand(4), labels(4, 1), holdout, torch.cat([labels(10, 0), labels(1, 1)])
+    )
     assert float(targets.median()) == 0.5
 
 
 def test_a_class_of_which_nothing_is_retained_gets_no_confidence() -> None:
-    targets = matched_confidence(torch.rand(4), labels(4, 1), torch.rand(9), labels(9, 1), forgotten_classes={1})
+    targets = matched_confidence(
+        torch.rand(4), labels(4, 1), torch.rand(9), labels(9, 1), forgotten_classes={1}
+    )
     assert targets.tolist() == [0.0] * 4
 
 

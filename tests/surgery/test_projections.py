@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from obliq.surgery import inner, project_, remove_component
+from obliq.surgery import inner, project_, remove_component, shorten_
 
 seeds = st.integers(0, 10_000)
 SHAPES = [(4, 3), (5,), (2, 3, 3, 3), ()]
@@ -102,3 +102,14 @@ def test_a_step_along_the_result_leaves_a_linear_loss_as_it_is() -> None:
     slope = torch.randn(50, generator=generator, dtype=torch.float64)
     (u,) = remove_component([torch.randn(50, generator=generator, dtype=torch.float64)], [slope])
     assert float(slope @ (theta - 3.0 * u)) == pytest.approx(float(slope @ theta), abs=1e-9)
+
+
+@given(seeds, st.sampled_from([0.1, 1.0, 100.0]))
+def test_shortening_keeps_the_direction_and_never_lengthens(seed: int, longest: float) -> None:
+    g = gradient(seed)
+    before = [x.clone() for x in g]
+    shorten_(g, longest)
+    assert norm(g) <= max(longest, 0) * (1 + 1e-5)
+    scale = min(1.0, longest / norm(before))
+    for a, b in zip(g, before, strict=True):
+        torch.testing.assert_close(a, scale * b)

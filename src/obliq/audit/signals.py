@@ -11,10 +11,8 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from obliq.data import Examples
-from obliq.data.batches import batches
 from obliq.errors import AuditError
-
-BATCH_SIZE = 512
+from obliq.training import predict
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,19 +141,12 @@ class RoleSignals:
         return self.test.where(same)
 
 
-@torch.no_grad()
 def signals(model: nn.Module, examples: Examples, device: torch.device) -> Signals:
     """Ask a network once about every sample, in evaluation mode; its mode is put back afterwards.
 
     Raises:
         AuditError: for no samples, or answers that are not one finite row a sample.
     """
-    was_training = model.training
-    model.eval()
-    try:
-        answers = [model(inputs).float().cpu() for inputs, _ in batches(examples, BATCH_SIZE, None, device)]
-    finally:
-        model.train(was_training)
-    if not answers:
+    if len(examples) == 0:
         raise AuditError("no samples to audit; expected at least one in every role")
-    return Signals(torch.cat(answers), examples.labels)
+    return Signals(predict(model, examples, device), examples.labels)

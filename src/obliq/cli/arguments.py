@@ -45,7 +45,7 @@ class Result:
 def _methods() -> Any:
     """Every registered method as a sub-command; its fields are the options."""
     kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available().items()]
-    return Union[tuple(kinds)]
+    return Union[tuple(kinds)]  # noqa: UP007 - a tuple of any length has no other spelling
 
 
 @dataclass(frozen=True, kw_only=True)

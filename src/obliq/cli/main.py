@@ -50,9 +50,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str] | None) -> Any:
     """The dataclass of the verb that was typed; exits with status 2 and an explanation when it cannot be."""
-    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in VERBS.items()]
-    wanted = tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Union[tuple(kinds)]]]  # type: ignore[misc]
-    return tyro.cli(wanted, prog="obliq", args=words, description="Make quantized neural networks forget.")
+    kinds: Any = Union[tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in VERBS.items())]  # noqa: UP007
+    return tyro.cli(
+        kinds, prog="obliq", args=words, description="Make quantized neural networks forget.",
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+    )  # fmt: skip
 
 
 def _one_line(text: str) -> str:

@@ -24,7 +24,9 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
     for entry in audit.entries:
         cells = (getattr(entry, name) for _, name in COLUMNS)
         lines.append(f"{entry.name:<{width}}" + "".join(f"{_cell(value):>10}" for value in cells))
-    lines.append("percent; the target of FA, RA, TA, MIA and AUC is the retrained network's value, of Avg. Gap 0")
+    lines.append(
+        "percent; the target of FA, RA, TA, MIA and AUC is the retrained network's value, of Avg. Gap 0"
+    )
     for entry in audit.unlearned:
         if entry.verdict:
             lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}"]

@@ -68,7 +68,9 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
         architecture=arguments.arch or choose(data.sample_shape), input_shape=data.sample_shape,
         classes=data.classes, precision=precision, preset=arguments.preset, weight_grid=arguments.weight_grid,
     )  # fmt: skip
-    narrator.stage(f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}")
+    narrator.stage(
+        f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
+    )
     made = make_original(parts, blueprint, arguments.recipe, run)
     return _kept(made, result.out, result.overwrite)
 
@@ -167,7 +169,8 @@ def _audited(measured: Audit, out: Path) -> Outcome:
         "report": str(out / REPORT),
         "audit": str(out / AUDIT),
         "entries": [
-            {name: getattr(entry, name) for name in SUMMARY} | {"verdict": entry.verdict and entry.verdict.word}
+            {name: getattr(entry, name) for name in SUMMARY}
+            | {"verdict": entry.verdict and entry.verdict.word}
             for entry in measured.entries
         ],
     }

@@ -55,7 +55,9 @@ class Collection:
     def __post_init__(self) -> None:
         count = len(self.labels)
         if len(self.inputs) != count:
-            raise DataError(f"{self.name}: {len(self.inputs)} inputs but {count} labels; expected one label an input")
+            raise DataError(
+                f"{self.name}: {len(self.inputs)} inputs but {count} labels; expected one label an input"
+            )
         if count == 0:
             raise DataError(f"{self.name}: no samples; expected at least one")
         for what, values in (("subjects", self.subjects), ("test marks", self.official_test)):
@@ -67,7 +69,9 @@ class Collection:
         if isinstance(self.inputs, Tensor) and self.inputs.is_floating_point():
             bad = int((~torch.isfinite(self.inputs)).flatten(1).any(dim=1).sum())
             if bad:
-                raise DataError(f"{self.name}: {bad} of {count} inputs hold NaN or infinity; expected finite numbers")
+                raise DataError(
+                    f"{self.name}: {bad} of {count} inputs hold NaN or infinity; expected finite numbers"
+                )
 
     def __len__(self) -> int:
         return len(self.labels)

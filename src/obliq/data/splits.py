@@ -38,7 +38,9 @@ class PartitionRule:
 
     def __post_init__(self) -> None:
         if not (0 < self.holdout < 1 and 0 < self.test < 1 and self.holdout + self.test < 1):
-            raise DataError(f"holdout={self.holdout}, test={self.test}; expected shares above 0 that leave some data")
+            raise DataError(
+                f"holdout={self.holdout}, test={self.test}; expected shares above 0 that leave some data"
+            )
         if self.limit < 0:
             raise DataError(f"limit={self.limit}; expected 0 (all) or a number of samples")
 
@@ -84,7 +86,9 @@ class Partition:
         if len(forget) == 0:
             raise DataError("the forget set is empty; expected at least one training sample")
         if len(torch.unique(forget)) != len(forget):
-            raise DataError(f"the forget set names {len(forget) - len(torch.unique(forget))} samples twice; expected each once")
+            raise DataError(
+                f"the forget set names {len(forget) - len(torch.unique(forget))} samples twice; expected each once"
+            )
         outside = forget[~torch.isin(forget, self.train.indices)]
         if len(outside):
             raise DataError(
@@ -92,7 +96,9 @@ class Partition:
                 f"{int(outside[0])}); expected ids of the training part"
             )
         if len(forget) == len(self.train):
-            raise DataError(f"all {len(forget)} training samples are to be forgotten; expected some to be retained")
+            raise DataError(
+                f"all {len(forget)} training samples are to be forgotten; expected some to be retained"
+            )
         retain = self.train.where(~torch.isin(self.train.indices, forget))
         return Splits(
             partition=self, forget=asked, retain=retain, holdout=self.holdout, test=self.test,
@@ -146,7 +152,9 @@ def partition(collection: Collection, rule: PartitionRule) -> Partition:
     return Partition(rule, *(Examples(collection, part.sort().values) for part in (train, holdout, test)))
 
 
-def _draw(collection: Collection, pool: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _draw(
+    collection: Collection, pool: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Draw about `share` of `pool`, whole subjects where known, classes in proportion where not."""
     subjects = None if collection.subjects is None else collection.subjects[pool]
     wanted = max(1, round(share * len(pool)))
@@ -179,5 +187,7 @@ def _require_disjoint(**parts: Examples) -> None:
     for name, part in parts.items():
         for index in part.indices.tolist():
             if index in owner:
-                raise DataError(f"sample {index} is in both {owner[index]} and {name}; expected disjoint parts")
+                raise DataError(
+                    f"sample {index} is in both {owner[index]} and {name}; expected disjoint parts"
+                )
             owner[index] = name

@@ -26,11 +26,15 @@ def available() -> dict[str, type[Method]]:
     methods = dict(BUILT_IN)
     for found in entry_points(group=ENTRY_POINTS):
         if found.name in methods:
-            raise ModelError(f"the installed method {found.value} calls itself '{found.name}'; expected a free name")
+            raise ModelError(
+                f"the installed method {found.value} calls itself '{found.name}'; expected a free name"
+            )
         try:
             methods[found.name] = found.load()
         except Exception as error:
-            raise ModelError(f"the installed method '{found.name}' ({found.value}) does not load: {error}") from error
+            raise ModelError(
+                f"the installed method '{found.name}' ({found.value}) does not load: {error}"
+            ) from error
     return methods
 
 

@@ -9,7 +9,9 @@ and each open choice is a field:
     g_r = grad CE(B_r),  g_f = grad L_f(B_f),  u = g_f - (<g_f, g_r> / ||g_r||^2) g_r
     theta <- theta - rate * (g_r + forget_weight * u)
 
-with momentum kept apart for the two terms. To first order u leaves the loss of the batch B_r as it is.
+with momentum kept apart for the two terms, and each raw gradient shortened to the length `clip`: early
+forget gradients are long, and without clipping networks with frozen batch norm collapsed to a constant
+answer in our trials at weights of 2 and more. To first order u leaves the loss of the batch B_r as it is.
 What bounds this statement: it is about one batch of the retain set; gradients pass the quantizers
 straight through, so they are those of a surrogate; momentum carries earlier u, orthogonal to earlier
 retain gradients only (`projected="update"` projects what is applied instead); and weight decay, which
@@ -27,7 +29,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ from obliq.surgery import (
     matched_confidence,
     negative_entropy,
     project_,
+    shorten_,
     uniform,
 )
 from obliq.training import (
@@ -82,6 +84,7 @@ class OrthogonalEntropy:
         learning_rate: at the start; it falls to zero along half a cosine.
         retain_batch: retain samples a step.
         forget_batch: forget samples a step; the forget set is gone through as often as that makes.
+        clip: the greatest length of each raw gradient; 0 for no limit.
         momentum: for both terms.
         weight_decay: on weights, as part of the retain term.
         batch_norm: statistics `frozen`, or following the `retain` batches; forget batches are always
@@ -102,6 +105,7 @@ class OrthogonalEntropy:
     learning_rate: float = 0.01
     retain_batch: int = 128
     forget_batch: int = 32
+    clip: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch_norm: Literal["frozen", "retain"] = "frozen"
@@ -110,9 +114,11 @@ class OrthogonalEntropy:
     record_every: int = 10
 
     def __post_init__(self) -> None:
-        require_at_least(1, epochs=self.epochs, retain_batch=self.retain_batch, forget_batch=self.forget_batch)
         require_at_least(
-            0, forget_weight=self.forget_weight, momentum=self.momentum,
+            1, epochs=self.epochs, retain_batch=self.retain_batch, forget_batch=self.forget_batch
+        )
+        require_at_least(
+            0, forget_weight=self.forget_weight, clip=self.clip, momentum=self.momentum,
             weight_decay=self.weight_decay, record_every=self.record_every,
         )  # fmt: skip
         if self.learning_rate <= 0:
@@ -135,7 +141,13 @@ class OrthogonalEntropy:
             return network.eval()
 
     def _step(
-        self, descent: PairedDescent, retain: Batch, forget: Batch, forget_loss: ForgetLoss, rate: float, run: Run
+        self,
+        descent: PairedDescent,
+        retain: Batch,
+        forget: Batch,
+        forget_loss: ForgetLoss,
+        rate: float,
+        run: Run,
     ) -> dict[str, float]:
         """One step; the values recorded there, none between records."""
         by_batch = self.batch_norm == "retain"
@@ -157,6 +169,9 @@ class OrthogonalEntropy:
 
         recorded = self.record_every > 0 and descent.step % self.record_every == 0
         record = FirstOrder.before(g_r, g_f, loss_r, loss_f) if recorded else None
+        if self.clip:
+            shorten_(g_r, self.clip)
+            shorten_(g_f, self.clip)
         u = self._forget_direction(descent, g_f, g_r)
         v = self._retain_direction(descent, g_r)
         descent.move_(u, rate * self.forget_weight)

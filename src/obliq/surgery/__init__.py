@@ -4,7 +4,7 @@ from obliq.surgery.calibration import matched_confidence
 from obliq.surgery.first_order import FirstOrder
 from obliq.surgery.gradients import gradient_of, inner
 from obliq.surgery.objectives import calibrated, entropy, negative_entropy, uniform
-from obliq.surgery.projections import Scope, When, project_, remove_component
+from obliq.surgery.projections import Scope, When, project_, remove_component, shorten_
 
 __all__ = [
     "FirstOrder",
@@ -18,5 +18,6 @@ __all__ = [
     "negative_entropy",
     "project_",
     "remove_component",
+    "shorten_",
     "uniform",
 ]

@@ -39,7 +39,7 @@ def matched_confidence(
     A class with fewer than five holdout samples borrows the quantiles of all classes together.
     """
     targets = torch.empty_like(forget)
-    for label in forget_labels.unique().tolist():
+    for label in sorted(set(forget_labels.tolist())):
         members = (forget_labels == label).nonzero().flatten()
         if label in forgotten_classes:
             targets[members] = 0.0

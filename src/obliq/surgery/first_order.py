@@ -32,7 +32,11 @@ class FirstOrder:
 
     @classmethod
     def before(
-        cls, g_r: Sequence[Tensor], g_f: Sequence[Tensor], retain_loss: Float[Tensor, ""], forget_loss: Float[Tensor, ""]
+        cls,
+        g_r: Sequence[Tensor],
+        g_f: Sequence[Tensor],
+        retain_loss: Float[Tensor, ""],
+        forget_loss: Float[Tensor, ""],
     ) -> FirstOrder:
         """Begin with the raw gradients; call before the forget gradient is projected in place."""
         norms = math.sqrt(float(inner(g_r, g_r)) * float(inner(g_f, g_f)))
@@ -53,7 +57,9 @@ class FirstOrder:
 
     def after_retain_part(self, v: Sequence[Tensor], rate: float, retain_loss: Callable[[], Tensor]) -> None:
         """Record the effect of the whole step, once theta <- theta - rate * v is applied too."""
-        self.values["predicted_change"] = self.values["predicted_forget_change"] - rate * float(inner(self.g_r, v))
+        self.values["predicted_change"] = self.values["predicted_forget_change"] - rate * float(
+            inner(self.g_r, v)
+        )
         self.values["measured_change"] = self._loss_now(retain_loss) - self.values["retain_loss"]
 
     @staticmethod

@@ -5,13 +5,14 @@
 so that to first order a step along -g_perp leaves the loss whose gradient is d unchanged.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from obliq.surgery.gradients import Gradient, inners
+from obliq.surgery.gradients import Gradient, inner, inners
 
 When = Literal["always", "on_conflict", "never"]
 Scope = Literal["global", "per_tensor"]
@@ -48,4 +49,11 @@ def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, sco
         coefficients = coefficients.clamp(max=0.0)
     # One read of all coefficients: on an accelerator each separate one would stop the queue.
     scalars = coefficients.tolist()
-    torch._foreach_sub_(gradient, torch._foreach_mul(direction, scalars))
+    torch._foreach_sub_(gradient, torch._foreach_mul(list(direction), scalars))
+
+
+def shorten_(gradient: Gradient, longest: float) -> None:
+    """Scale `gradient` to the length `longest` where it is longer, over all tensors, in place."""
+    length = math.sqrt(float(inner(gradient, gradient)))
+    if length > longest:
+        torch._foreach_mul_(gradient, longest / length)
