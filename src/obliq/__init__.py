@@ -1,10 +1,6 @@
 """Obliq: make quantized neural networks forget, measure how well it worked, and ship the result.
 
-    parts = partition(load("digits"), PartitionRule(seed=0))
-    blueprint = Blueprint(architecture="convnet", input_shape=(1, 8, 8), classes=10)
-    original = make_original(parts, blueprint, Recipe(epochs=40), Run())
-    splits, request = ask(parts, "subject=7", seed=0)
-    made = forget(original.saved, splits, request, OrthogonalEntropy(objective="calibrated"), Run())
+Start with `README.md`; `obliq.erase` is the whole way in one file.
 """
 
 from obliq.audit import Audit, Measurement

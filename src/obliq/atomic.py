@@ -1,13 +1,16 @@
-"""Files and folders that appear whole or not at all."""
+"""Folders that appear whole or not at all."""
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from obliq.errors import ObliqError
+
+MARKS = ("model.json", "audit.json")
+"""A folder that holds one of these is a result of ours."""
 
 
 @contextlib.contextmanager
@@ -18,13 +21,11 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
     `destination` stays as it was. A full disk is reported in one line.
     """
     refuse_existing(destination, overwrite=overwrite)
-    with _one_line_for_disk_errors(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
     try:
         with _one_line_for_disk_errors(destination):
+            draft.mkdir(parents=True)
             yield draft
-            draft.chmod(0o755)
             for file in draft.rglob("*"):
                 if file.is_file():
                     _sync(file)
@@ -37,26 +38,20 @@ def refuse_existing(destination: Path, *, overwrite: bool) -> None:
     """Raise unless `destination` is free or may be replaced.
 
     Raises:
-        ObliqError: when something is there and `overwrite` is false.
+        ObliqError: when something is there and `overwrite` is false, or it is no result of ours: a
+            mistyped name must not cost anyone a folder of something else.
     """
-    if destination.exists() and not overwrite:
+    if not destination.name or destination.name == "..":
+        raise ObliqError(f"cannot write {destination}; expected a folder with a name of its own")
+    if not (destination.exists() or destination.is_symlink()):
+        return
+    if not overwrite:
         raise ObliqError(f"{destination} exists already; choose another --out or pass --overwrite")
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old or the new content, never a part."""
-    with _one_line_for_disk_errors(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as draft:
-                draft.write(text)
-                draft.flush()
-                os.fsync(draft.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(file)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    if destination.is_symlink() or not any((destination / mark).is_file() for mark in MARKS):
+        raise ObliqError(
+            f"{destination} is no folder made by obliq, so it is not replaced; expected one that holds "
+            f"{' or '.join(MARKS)}, or another --out"
+        )
 
 
 def _replace_folder(draft: Path, destination: Path) -> None:
@@ -64,11 +59,12 @@ def _replace_folder(draft: Path, destination: Path) -> None:
         draft.rename(destination)
         return
     aside = draft.with_name(draft.name + "-replaced")
-    destination.rename(aside)
     try:
+        destination.rename(aside)
         draft.rename(destination)
-    except OSError:
-        aside.rename(destination)
+    except BaseException:  # an interrupt between the two as well
+        if aside.exists() and not destination.exists():
+            aside.rename(destination)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 

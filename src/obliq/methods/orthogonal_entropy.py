@@ -136,11 +136,11 @@ class OrthogonalEntropy:
             total = self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
             rate = cosine(self.learning_rate, total)
             while descent.step < total:
-                values = self._step(descent, next(retain), next(forget), forget_loss, rate(descent.step), run)
+                values = self.step(descent, next(retain), next(forget), forget_loss, rate(descent.step), run)
                 run.listen("unlearn", descent.step, total, values)
             return network.eval()
 
-    def _step(
+    def step(
         self,
         descent: PairedDescent,
         retain: Batch,
@@ -149,7 +149,7 @@ class OrthogonalEntropy:
         rate: float,
         run: Run,
     ) -> dict[str, float]:
-        """One step; the values recorded there, none between records."""
+        """Take one step; the values recorded there, none between records."""
         by_batch = self.batch_norm == "retain"
 
         def retain_loss() -> Tensor:
