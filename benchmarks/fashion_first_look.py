@@ -48,7 +48,7 @@ from obliq import (
 
 RESULTS = Path(__file__).parent / "results"
 TUNED, ROWS, TABLE = (RESULTS / f"fashion_first_look.{kind}" for kind in ("tuned.json", "csv", "md"))
-RECIPE = Recipe(epochs=20, learning_rate=0.05, batch_size=128)
+RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)  # fits 95 % of its training images or more
 IMAGES = 6000
 HOLDOUT = 0.03  # of the whole set: about 2,000 images
 SEEDS = (1, 2, 3)
@@ -76,6 +76,7 @@ SCENARIOS = {
     "mnist one writer": ("mnist", lambda parts: writers(parts, 1)),
     "mnist ten writers": ("mnist", lambda parts: writers(parts, 10)),
 }
+TUNED_ON = ("fashion 10 % random", "mnist ten writers")
 FIELDS = (
     "unlearning_accuracy",
     "retain_accuracy",
@@ -105,6 +106,7 @@ class Job:
     folder: Path
     seed: int
     trials: dict[str, list[Method]]
+    scenarios: tuple[str, ...]
 
 
 def cells(job: Job) -> list[dict[str, object]]:
@@ -119,7 +121,7 @@ def cells(job: Job) -> list[dict[str, object]]:
     original = make_original(parts, blueprint, RECIPE, run)
     rows: list[dict[str, object]] = []
     for scenario, (data, selector) in SCENARIOS.items():
-        if data == job.data:
+        if data == job.data and scenario in job.scenarios:
             rows += list(scenario_rows(job, scenario, selector(parts), parts, original, run))
     return rows
 
@@ -147,11 +149,15 @@ def scenario_rows(
 
 
 def tune(folders: dict[str, Path], jobs: int) -> None:
-    """Choose, for each data set and method, the trial of smallest Avg. Gap on the tuning split."""
-    rows = work([Job(data, folder, TUNING_SEED, TRIALS) for data, folder in folders.items()], jobs)
+    """Choose, for each data set and method, the trial of smallest Avg. Gap on the tuning split.
+
+    The two scenarios of writers share the settings that are best for ten.
+    """
+    todo = [Job(data, folder, TUNING_SEED, TRIALS, TUNED_ON) for data, folder in folders.items()]
+    rows = work(todo, jobs)
     chosen: dict[str, dict[str, object]] = {}
     for data in folders:
-        scenarios = [name for name, (source, _) in SCENARIOS.items() if source == data]
+        scenarios = [name for name in TUNED_ON if SCENARIOS[name][0] == data]
         for name, methods in TRIALS.items():
             gaps = [
                 statistics.mean(
@@ -174,7 +180,7 @@ def run(folders: dict[str, Path], jobs: int) -> None:
     for seed in SEEDS:
         for data, folder in folders.items():
             trials = {name: [TRIALS[name][chosen[data][name]["trial"]]] for name in TRIALS}
-            todo.append(Job(data, folder, seed, trials))
+            todo.append(Job(data, folder, seed, trials, tuple(SCENARIOS)))
     rows = work(todo, jobs)
     with ROWS.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -197,9 +203,10 @@ def table() -> None:
         "# First look: Fashion-MNIST and MNIST writers, ConvNet W4A4",
         "",
         f"Mean ± standard deviation over {len(SEEDS)} independent originals, each with its own retrained "
-        f"network; about {IMAGES} training images, {RECIPE.epochs} epochs. Percent, except entropy (nats) and time (share of "
-        "the retraining time, same process). The target of UA, RA, TA, MIA and AUC is Retrain's value, of "
-        "Avg. Gap 0. Settings: `fashion_first_look.tuned.json`, chosen on a tuning split of another seed. "
+        f"network; about {IMAGES} training images, {RECIPE.epochs} epochs. Percent, except entropy (nats) and "
+        "time (share of the retraining time, same process). The target of UA, RA, TA, MIA and AUC is "
+        "the value of Retrain, of Avg. Gap 0. Settings: `fashion_first_look.tuned.json`, chosen on a tuning "
+        "split of another seed. "
         f"PyTorch {torch.__version__}, {platform.machine()}, one thread.",
     ]
     for scenario in SCENARIOS:

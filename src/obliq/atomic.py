@@ -29,6 +29,7 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
             for file in draft.rglob("*"):
                 if file.is_file():
                     _sync(file)
+            refuse_existing(destination, overwrite=overwrite)  # somebody may have come first
             _replace_folder(draft, destination)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -16,7 +16,7 @@ from obliq.audit.measurement import Kind
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.data import Partition, Splits, load, parse_selector, partition, select
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
-from obliq.documents import encode
+from obliq.documents import decode, encode
 from obliq.errors import AuditError, DataError, ObliqError
 from obliq.made import Made
 from obliq.methods import Method, Retrain, available
@@ -95,7 +95,7 @@ def own_recipe(original: Saved) -> Recipe:
         raise ObliqError(
             "the network does not record how it was trained; expected an original made by `obliq train`"
         )
-    return Recipe(**original.provenance.recipe)  # type: ignore[arg-type]
+    return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
 
 
 def same_division(original: Saved, folder: Path | None) -> Partition:
@@ -128,10 +128,13 @@ def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device:
             raise AuditError(
                 f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
             )
-        if made.request is None or set(made.request.ids) != set(splits.forget.indices.tolist()):
+        if made.request is None:
+            raise AuditError(f"{name} comes without a request; expected the request that all of them answer")
+        if made.request.ids != tuple(splits.forget.indices.tolist()):
             raise AuditError(
                 f"{name} answers another request; expected networks that forgot the same samples"
             )
+        made.request.splits(splits.partition)  # the digest, too, is that of these ids
         kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
         models.append(_audited(kind, name, made.saved, original, splits, device))
     return audit(

@@ -60,12 +60,21 @@ def find(folder: Path, architecture: str | None = None) -> Made:
             f"there is no folder {folder}; expected one made by `obliq train`, `unlearn` or `retrain`"
         )
     saved = checkpoints.load(folder, architecture)
-    request = folder / request_file.FILE
-    return Made(saved, _rows(folder / TRACE), request_file.load(request) if request.exists() else None)
+    request = _request(folder / request_file.FILE)
+    if request and request.digest != saved.provenance.splits_digest:
+        raise ModelError(
+            f"{folder / request_file.FILE} is not the request that the network beside it answers; expected the "
+            "digests to agree"
+        )
+    return Made(saved, _rows(folder / TRACE), request)
+
+
+def _request(file: Path) -> Request | None:
+    return request_file.load(file) if file.exists() or file.is_symlink() else None
 
 
 def _rows(file: Path) -> list[Row]:
-    if not file.exists():
+    if not (file.exists() or file.is_symlink()):
         return []
     try:
         values = parse(read_bytes(file, LARGEST_DOCUMENT))

@@ -43,10 +43,10 @@ class Narrator:
         if self._bars:
             self._bar = self._bars.add_task(label, total=None, note="")
         else:
-            self._console.print(f"{label} ...", highlight=False, markup=False)
+            self.say(f"{label} ...")
 
     def say(self, line: str) -> None:
-        """Print a line between stages."""
+        """Print a line, however long, and nothing in it read as markup."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
@@ -59,7 +59,7 @@ class Narrator:
             words = (
                 f"  {self._label}: {step} of {of}, {seconds:.0f} s, about {left:.0f} s left  {_note(values)}"
             )
-            self._console.print(words.rstrip(), highlight=False, markup=False, soft_wrap=True)
+            self.say(words.rstrip())
 
     def _noted(self) -> str:
         assert self._bars is not None

@@ -34,6 +34,10 @@ class Run:
     autocast: bool = False
     listen: Listener = silent
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise ObliqError(f"seed {self.seed}; expected 0 to {2**32 - 1}")
+
     def generator(self, purpose: int = 0) -> torch.Generator:
         """A fresh random generator; different purposes of one run draw independent streams."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + purpose)

@@ -43,19 +43,23 @@ class Recipe:
     def __post_init__(self) -> None:
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
         require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, warmup=self.warmup)
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
+        if self.momentum >= 1 or self.warmup > 1:
+            raise ModelError(
+                f"momentum={self.momentum}, warmup={self.warmup}; expected below 1, and a share of at most 1"
+            )
 
 
 def require_at_least(least: float, **values: float) -> None:
-    """Raise for the first value that is below `least` or not a number.
+    """Raise for the first value that is below `least`, infinite or not a number.
 
     Raises:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not value >= least:
-            raise ModelError(f"{name}={value}; expected at least {least}")
+        if not least <= value < math.inf:
+            raise ModelError(f"{name}={value}; expected a number of at least {least}")
 
 
 def train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:

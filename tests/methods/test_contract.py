@@ -9,17 +9,34 @@ import torch
 from torch import nn
 
 from obliq.data import Partition, Splits
-from obliq.methods import BUILT_IN, Method, Retrain
+from obliq.methods import (
+    BUILT_IN,
+    BoundaryExpand,
+    BoundaryShrink,
+    Influence,
+    Method,
+    ProjectedGradient,
+    Retrain,
+    SelectiveDampening,
+)
 from obliq.quantization import integer_state, steps
 from obliq.run import Run
 from obliq.training import Recipe, accuracy, predict
 
+# small batches: where a whole forget set is one batch, its order does not matter and seeds cannot differ
+SHORTENED: dict[type[Method], Method] = {
+    BoundaryExpand: BoundaryExpand(epochs=3, batch_size=4),
+    BoundaryShrink: BoundaryShrink(epochs=3, batch_size=4),
+    Influence: Influence(samples=40),
+    ProjectedGradient: ProjectedGradient(epochs=3, batch_size=4),
+    Retrain: Retrain(recipe=Recipe(epochs=25, learning_rate=0.05, batch_size=32)),
+    SelectiveDampening: SelectiveDampening(alpha=3.0, batch_size=4),
+}
+
 
 def short(kind: type[Method]) -> Method:
     """The method with its defaults, made short."""
-    if kind is Retrain:
-        return Retrain(recipe=Recipe(epochs=25, learning_rate=0.05, batch_size=32))
-    return kind(epochs=3)
+    return SHORTENED[kind] if kind in SHORTENED else kind(epochs=3)
 
 
 every_method = pytest.mark.parametrize("kind", BUILT_IN.values(), ids=BUILT_IN.keys())

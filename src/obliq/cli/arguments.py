@@ -1,13 +1,19 @@
 """What can be typed: one dataclass a verb, whose docstrings are the help."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
 
+from obliq.errors import ModelError
 from obliq.methods import Method, available
 from obliq.training import Recipe
+
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+Network = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
+What = Annotated[str, tyro.conf.arg(metavar="WHAT")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +41,24 @@ class Result:
 
     Attributes:
         out: A new folder; it appears when it is complete.
-        overwrite: Replace the folder if it is there.
+        overwrite: Replace the folder if it is there and was made by obliq.
     """
 
-    out: Path
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     overwrite: bool = False
 
 
 def _methods() -> Any:
-    """Every registered method as a sub-command; its fields are the options."""
+    """Every registered method as a sub-command; its fields are the options.
+
+    Raises:
+        ModelError: when a method cannot be loaded or has no fields.
+    """
+    for name, kind in available().items():
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, Method)):
+            raise ModelError(
+                f"the method '{name}' is {kind!r}; expected a dataclass with an unlearn function"
+            )
     kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available().items()]
     return Union[tuple(kinds)]  # noqa: UP007 - a tuple of any length has no other spelling
 
@@ -52,16 +67,18 @@ def _methods() -> Any:
 class Demo:
     """Forget one writer of handwritten digits, end to end, in about two minutes.
 
+    Example: obliq demo --out demo
+
     Trains a 4-bit network on scikit-learn's digits, forgets one writer, retrains without that writer for
     comparison, and writes an audit and a report.
 
     Attributes:
         out: A new folder; it appears when it is complete.
-        overwrite: Replace the folder if it is there.
+        overwrite: Replace the folder if it is there and was made by obliq.
         run: How to run.
     """
 
-    out: Path = Path("demo")
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("demo")
     overwrite: bool = False
     run: Circumstances = field(default_factory=Circumstances)
 
@@ -78,8 +95,9 @@ class Train:
         arch: convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function; chosen to fit the
             data when left out.
         bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
-        preset: `deploy` quantizes everything that an integer graph needs, `paper` as the Q-MUL networks do.
-        weight_grid: One weight step a channel or one a layer.
+        preset: `deploy` quantizes everything that an integer graph needs; `paper` leaves stem, 1x1 shortcuts and
+            classifier in floating point, as the Q-MUL networks do.
+        weight_grid: One learned weight step for each channel, or one for the whole layer (tensor).
         holdout: Share of samples (or people) kept out of training, for calibration and audits.
         test: The same for the test part, where the data set has none of its own.
         limit: Train on about this many samples at most; 0 for all.
@@ -89,8 +107,8 @@ class Train:
     """
 
     data: tyro.conf.Positional[str]
-    data_folder: Path | None = None
-    arch: str = ""
+    data_folder: Folder = None
+    arch: Network = None
     bits: str = "W4A4"
     preset: Literal["deploy", "paper"] = "deploy"
     weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
@@ -119,12 +137,12 @@ class Unlearn:
     """
 
     original: tyro.conf.Positional[Path]
-    forget: str
-    data_folder: Path | None = None
-    arch: str | None = None
+    forget: What
+    data_folder: Folder = None
+    arch: Network = None
     method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)]
     result: Result
-    run: Circumstances = field(default_factory=Circumstances)
+    run: tyro.conf.CascadeSubcommandArgs[Circumstances] = field(default_factory=Circumstances)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +153,7 @@ class RetrainVerb:
 
     Attributes:
         original: Folder of the network; its recipe is followed.
-        forget: As for `obliq unlearn`.
+        forget: What to leave out: class=3, subject=7, random=10%, random=600 or ids=FILE (one id a line).
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow a network of your own code to be built.
         result: Where results go.
@@ -143,9 +161,9 @@ class RetrainVerb:
     """
 
     original: tyro.conf.Positional[Path]
-    forget: str
-    data_folder: Path | None = None
-    arch: str | None = None
+    forget: What
+    data_folder: Folder = None
+    arch: Network = None
     result: Result
     run: Circumstances = field(default_factory=Circumstances)
 
@@ -166,10 +184,13 @@ class AuditVerb:
         run: How to run.
     """
 
-    folders: tyro.conf.Positional[tuple[Path, ...]]
-    retrained: Path | None = None
-    data_folder: Path | None = None
-    arch: str | None = None
+    folders: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="ORIGINAL UNLEARNED [UNLEARNED ...]", help_behavior_hint="(required)"),
+    ]
+    retrained: Folder = None
+    data_folder: Folder = None
+    arch: Network = None
     show_forgotten: int = 0
     result: Result
     run: Circumstances = field(default_factory=Circumstances)
@@ -179,15 +200,17 @@ class AuditVerb:
 class Show:
     """Show what is in a saved network: layers, bits, sizes, digests, and how it was made.
 
+    Example: obliq show runs/unlearned
+
     Attributes:
         folder: Folder of the network.
         arch: Say module:function again to allow a network of your own code to be built.
-        json: Print one JSON object on standard output.
+        run: How to run.
     """
 
     folder: tyro.conf.Positional[Path]
-    arch: str | None = None
-    json: bool = False
+    arch: Network = None
+    run: Circumstances = field(default_factory=Circumstances)
 
 
 VERBS = {

@@ -36,6 +36,8 @@ from obliq.quantization import Precision, weights_digest
 from obliq.report import pictures
 from obliq.run import Run, device_named
 
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -87,35 +89,60 @@ def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
 
 def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     """Audit and report."""
-    if len(arguments.folders) < 2:
-        raise AuditError(
-            f"{len(arguments.folders)} networks to audit; expected the original, then at least one that unlearned"
-        )
-    refuse_existing(arguments.result.out, overwrite=arguments.result.overwrite)
+    result = arguments.result
+    refuse_existing(result.out, overwrite=result.overwrite)
     run = _run(arguments.run, narrator)
-    original = find(arguments.folders[0], arguments.arch)
-    unlearned = {folder: find(folder, arguments.arch) for folder in arguments.folders[1:]}
-    others = {folder.name if len(unlearned) > 1 else "unlearned": made for folder, made in unlearned.items()}
-    if len(others) < len(unlearned):
-        raise AuditError("two of the networks have folders of the same name; expected names that differ")
-    if arguments.retrained:
-        others["retrained"] = find(arguments.retrained, arguments.arch)
-    request = next(iter(unlearned.values())).request
+    original, others = _networks(arguments)
+    request = next(iter(others.values())).request
     if request is None:
         raise AuditError(
             f"{arguments.folders[1]} holds no request.json; expected the request, since the audit needs its samples"
         )
     parts = same_division(original.saved, arguments.data_folder)
     splits = request.splits(parts)
+    images = _images(splits, arguments.show_forgotten)
     narrator.stage("auditing")
     measured = compare(original.saved, others, splits, run.device)
-    story = tell(original, others, request.selector, images=_images(splits, arguments.show_forgotten))
-    publish(arguments.result.out, measured, story, overwrite=arguments.result.overwrite)
-    return _audited(measured, arguments.result.out)
+    publish(
+        result.out,
+        measured,
+        tell(original, others, request.selector, images=images),
+        overwrite=result.overwrite,
+    )
+    return _audited(measured, result.out)
+
+
+def _networks(arguments: AuditVerb) -> tuple[Made, dict[str, Made]]:
+    """The original, and by name those that unlearned and then the retrained one."""
+    if len(arguments.folders) < 2:
+        raise AuditError(
+            f"{len(arguments.folders)} networks to audit; expected the original, then at least one that unlearned"
+        )
+    first, *folders = arguments.folders
+    original = _in_role("original", first, arguments.arch)
+    unlearned = [_in_role("unlearned", folder, arguments.arch) for folder in folders]
+    names = [folder.resolve().name for folder in folders] if len(folders) > 1 else ["unlearned"]
+    reserved = ["original", "retrained"] if len(folders) > 1 else []
+    if len(set(names + reserved)) < len(names + reserved):
+        raise AuditError(
+            f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
+        )
+    others = dict(zip(names, unlearned, strict=True))
+    if arguments.retrained:
+        others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
+    return original, others
+
+
+def _in_role(role: str, folder: Path, architecture: str | None) -> Made:
+    made = find(folder, architecture)
+    if made.saved.provenance.role != role:
+        raise AuditError(f"{folder} holds a network that is {made.saved.provenance.role}; expected {role}")
+    return made
 
 
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
     """Show what is in a folder."""
+    _run(arguments.run, narrator)
     found = inventory(find(arguments.folder, arguments.arch).saved)
     return Outcome(inventory_lines(found), found.as_json())
 
@@ -141,8 +168,8 @@ def _forget(
 
 
 def _run(circumstances: Circumstances, narrator: Narrator) -> Run:
-    if circumstances.threads < 0:
-        raise DataError(f"threads {circumstances.threads}; expected 0 (all) or a number of threads")
+    if not 0 <= circumstances.threads <= MOST_THREADS:
+        raise DataError(f"threads {circumstances.threads}; expected 0 (all) or 1 to {MOST_THREADS}")
     if circumstances.threads:
         torch.set_num_threads(circumstances.threads)
     return Run(

@@ -1,12 +1,7 @@
 """Own data from a function in the user's own code, named `package.module:function`."""
 
-import contextlib
-import importlib
 import math
 import operator
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +10,7 @@ from torch import Tensor
 from obliq.data.collection import Collection, MapDataset
 from obliq.data.own import channels_of, own_collection
 from obliq.errors import DataError
+from obliq.own_code import function_named, said
 
 IN_MEMORY = 2**30  # bytes; up to here a data set is read once and kept
 
@@ -37,7 +33,7 @@ def from_function(name: str) -> Collection:
         owners = None if subjects is None else torch.as_tensor(subjects)
         names = tuple(str(one) for one in class_names or ())
     except Exception as error:  # the user's own code may raise anything
-        raise DataError(f"{name}: {_said(error)}; expected a map-style data set with a length") from error
+        raise DataError(f"{name}: {said(error)}; expected a map-style data set with a length") from error
     if count == 0:
         raise DataError(f"{name}: no samples; expected at least one")
     if owners is not None and (owners.dim() != 1 or owners.is_floating_point() or owners.is_complex()):
@@ -82,7 +78,7 @@ class CheckedItems:
             number = operator.index(label)
         except Exception as error:  # the user's own code may raise anything
             raise DataError(
-                f"{self.name}: item {index}: {_said(error)}; expected (tensor, integer)"
+                f"{self.name}: item {index}: {said(error)}; expected (tensor, integer)"
             ) from error
         if not isinstance(inputs, Tensor) or not (inputs.dtype == torch.uint8 or inputs.is_floating_point()):
             given = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
@@ -111,33 +107,10 @@ def _read(items: CheckedItems, count: int) -> tuple[Tensor | MapDataset, Tensor]
 
 
 def _called(name: str) -> Any:
-    module_name, _, function_name = name.partition(":")
     try:
-        with _working_folder_importable():
-            function = getattr(importlib.import_module(module_name), function_name)
-            return function()
+        return function_named(name)()
     except Exception as error:  # the user's own code may raise anything
         raise DataError(
-            f"{name}: {_said(error)}; expected package.module:function, a function without "
+            f"{name}: {said(error)}; expected package.module:function, a function without "
             "arguments that returns a map-style data set"
         ) from error
-
-
-@contextlib.contextmanager
-def _working_folder_importable() -> Iterator[None]:
-    """Let a file beside the user be imported; last in the path, so that it hides no installed package."""
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.append(here)
-    try:
-        yield
-    finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
-
-
-def _said(error: Exception) -> str:
-    """The first line of an error; some are pages long."""
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

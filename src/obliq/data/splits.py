@@ -173,7 +173,8 @@ def _draw(
         for label in torch.unique(labels):
             members = (labels == label).nonzero().flatten()
             order = torch.randperm(len(members), generator=generator)
-            chosen[members[order[: max(1, round(share * len(members)))]]] = True
+            least = 1 if len(members) > 2 else 0  # a class of one or two samples should rather be learned
+            chosen[members[order[: max(least, round(share * len(members)))]]] = True
     return pool[chosen], pool[~chosen]
 
 

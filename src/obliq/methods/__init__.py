@@ -3,15 +3,42 @@
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
+from obliq.methods.bad_teacher import BadTeacher
+from obliq.methods.boundary_expand import BoundaryExpand
+from obliq.methods.boundary_shrink import BoundaryShrink
 from obliq.methods.contract import Method
 from obliq.methods.fine_tune import FineTune
+from obliq.methods.gradient_ascent import GradientAscent
+from obliq.methods.gradient_difference import GradientDifference
+from obliq.methods.influence import Influence
+from obliq.methods.l1_sparse import L1Sparse
+from obliq.methods.masked import Maskable, Masked
 from obliq.methods.orthogonal_entropy import OrthogonalEntropy
+from obliq.methods.projected_gradient import ProjectedGradient
+from obliq.methods.random_label import RandomLabel
 from obliq.methods.retrain import Retrain
+from obliq.methods.salun import SalUn
+from obliq.methods.scrub import SCRUB
+from obliq.methods.selective_dampening import SelectiveDampening
+from obliq.methods.similar_label_reweighting import SimilarLabelReweighting
 
 BUILT_IN: dict[str, type[Method]] = {
     "oeu": OrthogonalEntropy,
+    "bad-teacher": BadTeacher,
+    "boundary-expand": BoundaryExpand,
+    "boundary-shrink": BoundaryShrink,
     "fine-tune": FineTune,
+    "gradient-ascent": GradientAscent,
+    "gradient-difference": GradientDifference,
+    "influence": Influence,
+    "l1-sparse": L1Sparse,
+    "projected-gradient": ProjectedGradient,
+    "q-mul": SimilarLabelReweighting,
+    "random-label": RandomLabel,
     "retrain": Retrain,
+    "salun": SalUn,
+    "scrub": SCRUB,
+    "selective-dampening": SelectiveDampening,
 }
 
 ENTRY_POINTS = "obliq.methods"
@@ -38,4 +65,26 @@ def available() -> dict[str, type[Method]]:
     return methods
 
 
-__all__ = ["BUILT_IN", "FineTune", "Method", "OrthogonalEntropy", "Retrain", "available"]
+__all__ = [
+    "BUILT_IN",
+    "SCRUB",
+    "BadTeacher",
+    "BoundaryExpand",
+    "BoundaryShrink",
+    "FineTune",
+    "GradientAscent",
+    "GradientDifference",
+    "Influence",
+    "L1Sparse",
+    "Maskable",
+    "Masked",
+    "Method",
+    "OrthogonalEntropy",
+    "ProjectedGradient",
+    "RandomLabel",
+    "Retrain",
+    "SalUn",
+    "SelectiveDampening",
+    "SimilarLabelReweighting",
+    "available",
+]

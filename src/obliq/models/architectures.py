@@ -1,6 +1,5 @@
 """Which networks there are, by name, and which one suits an input."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from obliq.models.convnet import convnet
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import resnet18, resnet20
 from obliq.models.signal import signal_convnet
+from obliq.own_code import function_named, said
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,18 @@ def is_import_path(name: str) -> bool:
 
 
 def _imported(path: str, input_shape: tuple[int, ...], classes: int) -> nn.Module:
-    module_name, _, function_name = path.partition(":")
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
+        function = function_named(path)
+    except Exception as error:  # the user's own code may raise anything
         raise ModelError(
-            f"cannot import {path!r}: {error}; expected module:function on the import path"
+            f"cannot import {path!r}: {said(error)}; expected module:function, a function of "
+            "(input_shape, classes)"
         ) from error
-    if not callable(function):
-        raise ModelError(
-            f"{path!r} is a {type(function).__name__}; expected a function of (input_shape, classes)"
-        )
-    return require_module(function(input_shape, classes), path)
+    try:
+        made = function(input_shape, classes)
+    except Exception as error:
+        raise ModelError(f"{path!r} failed for {input_shape}, {classes}: {said(error)}") from error
+    return require_module(made, path)
 
 
 def require_module(made: object, what: str) -> nn.Module:

@@ -1,6 +1,7 @@
 """The heart of orthogonal unlearning: pure functions on tensors."""
 
 from obliq.surgery.calibration import matched_confidence
+from obliq.surgery.distillation import divergence
 from obliq.surgery.first_order import FirstOrder
 from obliq.surgery.gradients import gradient_of, inner
 from obliq.surgery.objectives import calibrated, entropy, negative_entropy, uniform
@@ -11,6 +12,7 @@ __all__ = [
     "Scope",
     "When",
     "calibrated",
+    "divergence",
     "entropy",
     "gradient_of",
     "inner",

@@ -1,0 +1,119 @@
+"""Bad teacher: learn from an ignorant teacher on the forget set, from the original on the rest.
+
+Paper: Chundawat et al., "Can bad teaching induce forgetting? Unlearning in deep networks using an
+incompetent teacher" (AAAI 2023, arXiv 2205.08096). Reference code: vikram2000b/bad-teaching-unlearning,
+`blindspot_unlearner` (read at 0aab08c). Both sets are shuffled together, the retain set reduced to a
+share, and the student, starting from the original, descends on
+
+    L = KL(ignorant || student) on forget samples, KL(original || student) on retain samples
+
+Deviations: stochastic gradient descent with a cosine schedule (Adam at a constant rate there); the
+divergence is averaged over samples alone (there over samples and classes) and carries the factor T^2;
+training mode, so that batch norm follows the batches unless `batch_norm="frozen"`.
+
+In quantized networks the ignorant teacher is the same network with everything drawn anew, its steps and
+statistics included; its activation steps are then set from one retain batch, since without a grid it
+would not compute at all. It is used in evaluation mode, like the original. Every parameter of the student
+is trained, learned steps included.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from obliq.data import Examples, Splits
+from obliq.data.batches import batches, numbered_cycle
+from obliq.descent import descend, follow_statistics, require_above, require_descent, require_share
+from obliq.masks import Mask
+from obliq.models import initialise
+from obliq.quantization import calibrate
+from obliq.run import Run
+from obliq.surgery import divergence
+from obliq.training import placed, require_at_least, seeded, steps_in_pass
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BadTeacher:
+    """Distil from two teachers. Defaults are starting points, not tuned.
+
+    Attributes:
+        retain_share: of the retain set, drawn once, that is taught beside the forget set.
+        temperature: that softens all predictions.
+        epochs: passes over the forget set and that share.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step.
+        momentum: of the descent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, or following `all` batches.
+        augment: random crops and flips; for natural images.
+    """
+
+    retain_share: float = 0.3
+    temperature: float = 1.0
+    epochs: int = 5
+    learning_rate: float = 0.01
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: Literal["frozen", "all"] = "all"
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        require_above(0, temperature=self.temperature)
+        require_share(retain_share=self.retain_share)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The student of both teachers; outside `mask` it stays as it was."""
+        with seeded(run):
+            competent = placed(copy.deepcopy(model), run).eval()
+            ignorant = incompetent(model, splits.retain, self.batch_size, run)
+            network = placed(copy.deepcopy(model), run).train()
+            order, draws = run.generator(purpose=1), run.generator(purpose=6)
+            count = int(self.retain_share * len(splits.retain))
+            chosen = splits.retain.indices[torch.randperm(len(splits.retain), generator=draws)[:count]]
+            both = Examples(splits.retain.collection, torch.cat([splits.forget.indices, chosen]))
+            stream = numbered_cycle(both, self.batch_size, order, run.device, self.augment)
+            length = steps_in_pass(len(both), self.batch_size)
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                for inputs, _, positions in islice(stream, length):
+                    forgotten = (positions < len(splits.forget)).to(run.device).unsqueeze(1)
+                    with torch.no_grad():
+                        taught = torch.where(forgotten, ignorant(inputs), competent(inputs)).float()
+                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    yield divergence(taught, network(inputs).float(), self.temperature)
+
+            descend(
+                network, losses, epochs=self.epochs, total=self.epochs * length,
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()
+
+
+def incompetent(model: nn.Module, retain: Examples, batch_size: int, run: Run) -> nn.Module:
+    """A network of the same form that has learned nothing, in evaluation mode.
+
+    Args:
+        model: left as it is.
+        retain: the samples from which activation steps are set, the first batch of them.
+        batch_size: how many that is.
+        run: its seed draws the weights.
+    """
+    fresh = copy.deepcopy(model)
+    # not run.seed itself, from which the original may once have started
+    initialise(fresh, run.generator(purpose=7).initial_seed())
+    fresh = placed(fresh, run).eval()
+    inputs, _ = next(batches(retain, batch_size, run.generator(purpose=2), run.device))
+    calibrate(fresh, inputs)
+    return fresh

@@ -1,0 +1,141 @@
+"""Boundary shrink: give each forgotten sample the class that lies just across the decision boundary.
+
+Paper: Chen et al., "Boundary unlearning: rapid forgetting of deep networks via shifting the decision
+boundary", CVPR 2023, section 3.3. Reference code: TY-LEE-KR/Boundary-Unlearning-Code,
+`boundary_shrink`; OPTML-Group/Unlearn-Saliency, `boundary_sh`.
+Deviations: the neighbouring classes are found once, before the descent, instead of batch by batch in
+every pass: the network that finds them is frozen, so they are the same. The attack (one signed gradient
+step, FGSM) is carried out in the space of the raw inputs, whatever standardisation the data set has:
+back to raw values, the step, the clamp to 0..1 and the rounding to 1/255 where inputs are 8-bit, and
+forward again; the public ports clamp standardised inputs to 0..1. Where inputs are stored as floats their
+valid range is unknown: the step is then in their own units and nothing is clamped or rounded. Cosine
+schedule (constant there); the default learning rate is 1e-4 (1e-5 there, which moves few integer codes).
+
+In quantized networks: the attack's gradient passes the input quantizer straight through and is zero
+where that saturates; there the input keeps its value. All parameters are trained, learned steps included
+and never decayed. Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the forget
+batches as the reference code does.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from obliq.data import Collection, Examples, Splits
+from obliq.data.batches import batches, numbered_cycle
+from obliq.descent import descend, follow_statistics, require_above
+from obliq.run import Run
+from obliq.training import placed, require_at_least, seeded, steps_in_pass
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BoundaryShrink:
+    """Train forgotten samples to the class next to their own.
+
+    Attributes:
+        bound: length of the attack's step, in raw input values (0..1 for 8-bit inputs).
+        epochs: passes over the forget set.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step.
+        momentum: of the descent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, or following the `forget` batches.
+    """
+
+    bound: float = 0.1
+    epochs: int = 10
+    learning_rate: float = 1e-4
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_norm: Literal["frozen", "forget"] = "frozen"
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, bound=self.bound)
+        require_above(0, learning_rate=self.learning_rate)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        """The network after descending on the forget set towards the neighbouring classes."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run)
+            labels = neighbouring_classes(network, splits.forget, self.bound, self.batch_size, run)
+            labels = labels.to(run.device)
+            stream = numbered_cycle(splits.forget, self.batch_size, run.generator(purpose=1), run.device)
+            length = steps_in_pass(len(splits.forget), self.batch_size)
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                for inputs, _, positions in islice(stream, length):
+                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    yield F.cross_entropy(network(inputs), labels[positions.to(run.device)])
+
+            descend(
+                network.train(), losses, epochs=self.epochs, total=self.epochs * length,
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+            )  # fmt: skip
+            return network.eval()
+
+
+def neighbouring_classes(
+    network: nn.Module, examples: Examples, bound: float, batch_size: int, run: Run
+) -> Int[Tensor, " samples"]:
+    """The class that the network gives each sample after one adversarial step, on the processor.
+
+    It is the sample's own class where the step does not cross a boundary. Leaves the network in evaluation
+    mode.
+    """
+    network.eval()
+    found = []
+    for inputs, labels in batches(examples, batch_size, None, run.device):
+        attacked = adversarial(network, inputs, labels, examples.collection, bound, eight_bit(examples))
+        with torch.no_grad():
+            found.append(network(attacked).argmax(dim=1).cpu())
+    return torch.cat(found)
+
+
+def adversarial(
+    network: nn.Module,
+    inputs: Float[Tensor, "batch ..."],
+    labels: Int[Tensor, " batch"],
+    collection: Collection,
+    bound: float,
+    eight_bit: bool,
+) -> Float[Tensor, "batch ..."]:
+    """Standardised inputs one step up the loss: x + bound * sign(grad), taken in raw values.
+
+    Standardisation is an increasing map of each value, so the sign of the gradient is the same in both
+    spaces; lengths and limits are not, hence the way to raw values and back.
+    """
+    inputs = inputs.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(network(inputs), labels), inputs)
+    mean, deviation = _statistics(collection, inputs)
+    raw = inputs.detach() * deviation + mean + bound * gradient.sign()
+    if eight_bit:
+        raw = raw.clamp(0, 1).mul(255).round().div(255)
+    return (raw - mean) / deviation
+
+
+def eight_bit(examples: Examples) -> bool:
+    """Whether the raw inputs are bytes, whose values are known to lie in 0..255."""
+    inputs = examples.collection.inputs
+    first = inputs if isinstance(inputs, Tensor) else inputs[int(examples.indices[0])][0]
+    return first.dtype == torch.uint8
+
+
+def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, shaped to broadcast along the channels of a batch."""
+    if not collection.mean:
+        return inputs.new_zeros(()), inputs.new_ones(())
+    along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
+    return (
+        inputs.new_tensor(collection.mean).view(along_channels),
+        inputs.new_tensor(collection.deviation).view(along_channels),
+    )

@@ -1,0 +1,81 @@
+"""Gradient ascent on the forget set: training in reverse.
+
+Paper: the GA baseline of the field; Thudi et al., "Unrolling SGD: understanding factors influencing
+machine unlearning" (EuroS&P 2022). Reference code: OPTML-Group/Unlearn-Saliency, `GA` (read at 3152cfe).
+Deviations: cosine schedule (constant there); weight decay leaves learned steps, batch norm and biases
+alone; batch norm normalises by its running statistics, where the reference normalises by the forget
+batch and follows it (`batch_norm="forget"`).
+
+The loss -CE(B_f) has no lower bound: too many steps, or too high a rate, destroy the network, and a loss
+that stops being finite is an error. Nothing here looks at the retain set.
+
+In quantized networks every parameter moves, learned steps included: ascent can shrink or stretch the
+grid itself. Following forget batches matters: statistics of one person or class then replace those of
+all the data, for everybody.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from obliq.data import Splits
+from obliq.data.batches import batches
+from obliq.descent import descend, follow_statistics, require_descent
+from obliq.masks import Mask
+from obliq.run import Run
+from obliq.training import placed, require_at_least, seeded, steps_in_pass
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class GradientAscent:
+    """Raise the loss on the forget set. Defaults are starting points for a small network, not tuned.
+
+    Attributes:
+        epochs: passes over the forget set.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step.
+        momentum: of the ascent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, or following the `forget` batches as in the reference code.
+        augment: random crops and flips; for natural images.
+    """
+
+    epochs: int = 5
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: Literal["frozen", "forget"] = "frozen"
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after ascending on the forget set; outside `mask` it stays as it was."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run).train()
+            order = run.generator(purpose=1)
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                for inputs, labels in batches(
+                    splits.forget, self.batch_size, order, run.device, self.augment
+                ):
+                    follow_statistics(network, self.batch_norm, "forget", len(labels))
+                    yield -F.cross_entropy(network(inputs), labels)
+
+            descend(
+                network, losses, epochs=self.epochs,
+                total=self.epochs * steps_in_pass(len(splits.forget), self.batch_size),
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()

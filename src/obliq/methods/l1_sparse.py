@@ -1,0 +1,103 @@
+"""l1-sparse: fine-tune on the retain set while an l1 penalty makes the weights sparse.
+
+Paper: Jia et al., "Model sparsity can simplify machine unlearning" (NeurIPS 2023, arXiv 2304.04934).
+Reference code: OPTML-Group/Unlearn-Saliency, `FT_l1` (read at 3152cfe). In epoch t = 0, 1, ... of T
+
+    L = CE(B_r) + a_t ||w||_1,    a_t = a (1 - t / (T - T_0)), and 0 in the last T_0 epochs
+
+so that the penalty falls to zero along a line.
+Deviations: the norm is that of weights alone; the reference also shrinks biases, batch norm and, in a
+quantized network, learned steps, where a penalty coarsens or destroys the grid and makes nothing sparse.
+Cosine schedule (constant there); weight decay leaves steps, batch norm and biases alone.
+
+In quantized networks the penalty acts on the latent weights, those with codes at the end of the grid
+included; small ones end on code 0. Steps are trained by the loss alone, and batch-norm statistics follow
+the retain set.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from obliq.data import Splits
+from obliq.data.batches import batches
+from obliq.descent import descend, follow_statistics, require_descent
+from obliq.errors import ModelError
+from obliq.masks import Mask
+from obliq.run import Run
+from obliq.training import decays, placed, require_at_least, seeded, steps_in_pass
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class L1Sparse:
+    """Fine-tune with a falling l1 penalty on weights. Defaults are starting points, not tuned.
+
+    Attributes:
+        penalty: a, the weight of the l1 norm in the first epoch.
+        unpenalised_epochs: T_0, how many epochs at the end do without it.
+        epochs: T, passes over the retain set.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step.
+        momentum: of the descent.
+        weight_decay: on weights.
+        augment: random crops and flips; for natural images.
+    """
+
+    penalty: float = 1e-4
+    unpenalised_epochs: int = 0
+    epochs: int = 5
+    learning_rate: float = 0.01
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_at_least(0, penalty=self.penalty, unpenalised_epochs=self.unpenalised_epochs)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        if self.unpenalised_epochs > self.epochs:
+            raise ModelError(
+                f"unpenalised_epochs={self.unpenalised_epochs} of epochs={self.epochs}; expected no more than all"
+            )
+
+    def penalty_at(self, epoch: int) -> float:
+        """The weight of the norm in an epoch, counted from 1."""
+        penalised = self.epochs - self.unpenalised_epochs
+        return self.penalty * (1 - (epoch - 1) / penalised) if epoch <= penalised else 0.0
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after sparse fine-tuning; outside `mask` it stays as it was."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run).train()
+            order = run.generator(purpose=1)
+            weights = [parameter for parameter in network.parameters() if decays(parameter)]
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                for inputs, labels in batches(
+                    splits.retain, self.batch_size, order, run.device, self.augment
+                ):
+                    follow_statistics(network, "retain", "retain", len(labels))
+                    loss = F.cross_entropy(network(inputs), labels)
+                    yield loss + self.penalty_at(epoch) * l1_norm(weights)
+
+            descend(
+                network, losses, epochs=self.epochs,
+                total=self.epochs * steps_in_pass(len(splits.retain), self.batch_size),
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()
+
+
+def l1_norm(weights: Sequence[Tensor]) -> Tensor:
+    """The sum of all absolute values."""
+    return torch.stack([weight.abs().sum() for weight in weights]).sum()

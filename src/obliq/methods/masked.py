@@ -1,0 +1,76 @@
+"""A wrapper: another method, moving only the parameters that the forget loss depends on most.
+
+Source: the mask of Fan et al., "SalUn" (ICLR 2024), which the paper puts on other methods as well.
+Deviations: none; around random labels this is SalUn, to the bit.
+
+Masked training is no operation on results: had the masked parameters not moved, the others would have
+moved otherwise, so writing the original's values into a finished network is another, worse, network.
+The mask must be held at every step, which only the method itself can do. So this wraps methods whose
+`unlearn` takes a mask (`Maskable`): all that descend by `obliq.descent.descend` do, and any other that
+passes its `mask` on to it, or keeps it by `obliq.masks.Restraint`. What a method leaves outside the mask
+is compared with the original, and a difference is an error.
+
+In quantized networks latent weights, learned steps and batch norm's scale and shift are masked alike;
+integer codes of frozen weights can change with a step that may move, and batch-norm statistics, which are
+no parameters, are the wrapped method's affair.
+"""
+
+import inspect
+from dataclasses import dataclass
+from typing import Protocol, final, runtime_checkable
+
+from torch import nn
+
+from obliq.data import Splits
+from obliq.descent import require_share
+from obliq.errors import ModelError
+from obliq.masks import Mask, saliency_mask
+from obliq.run import Run
+from obliq.training import require_at_least
+
+
+@runtime_checkable
+class Maskable(Protocol):
+    """A method that can leave parameters alone."""
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """As for every method; entries where `mask` is False keep their values to the bit."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Masked:
+    """Another method on the salient parameters alone.
+
+    Attributes:
+        method: what moves them.
+        share: of all parameter entries, those that may move, the most salient first.
+        batch_size: forget samples a gradient of the mask.
+    """
+
+    method: Maskable
+    share: float = 0.5
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        require_at_least(1, batch_size=self.batch_size)
+        require_share(share=self.share)
+        if "mask" not in inspect.signature(self.method.unlearn).parameters:
+            raise ModelError(f"{type(self.method).__name__} takes no mask; expected a method that does")
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        """The network that the method makes within the mask.
+
+        Raises:
+            ModelError: when the method moved what the mask holds.
+        """
+        mask = saliency_mask(model, splits.forget, share=self.share, batch_size=self.batch_size, run=run)
+        result = self.method.unlearn(model, splits, run, mask=mask)
+        before = dict(model.named_parameters())
+        for name, after in result.named_parameters():
+            moved = after.detach().cpu() != before[name].detach().cpu()
+            if bool((moved & ~mask[name].cpu()).any()):
+                raise ModelError(
+                    f"{type(self.method).__name__} moved {name} outside the mask; expected a method that holds it"
+                )
+        return result

@@ -1,0 +1,194 @@
+"""Projected gradient unlearning (PGU): move weights only where retained inputs do not reach.
+
+Paper: Hoang et al., "Learn to unlearn for deep neural networks: minimizing unlearning interference with
+gradient projection", WACV 2024. Reference code: hnanhtuan/projected_gradient_unlearning, `unlearn.py`.
+For each convolution and linear layer let C = sum x x^T over its inputs (the patches that a kernel sees) on
+the retain set, with eigenvectors U and S the roots of its eigenvalues; U_k are the leading ones whose S sum
+to at most the share `kept` of all. Each step is plain gradient descent on the forget set with
+
+    g <- g - g U_k U_k^T,   L = mean(-log(1 - (p_y - offset))) - entropy_weight * H(p),
+
+so the layer's answers to retained inputs hardly change. After each pass the forget set is compared with the
+holdout set: once it is answered less accurately, that network or the one before is taken, whichever is
+closer. A forgotten class has no such mark, and all epochs are run, as in `unlearn_class.py`.
+Deviations: C is summed over the retain set itself, as seen without augmentation (there: over all training
+data, less the forget set); patches are taken with the layer's own stride; a network that answers the forget
+set less accurately than the holdout set from the start is left as it is (an error there).
+
+In quantized networks: inputs are those behind the activation quantizers, and g is the straight-through
+gradient of the latent weights. What holds for latent weights holds for their codes up to rounding. As
+there, what has no projection stays as it is: biases, batch norm with its statistics, and the learned steps.
+"""
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from obliq.data import Examples, Splits
+from obliq.data.batches import batches
+from obliq.descent import follow_statistics, require_above, require_share
+from obliq.run import Run
+from obliq.surgery import entropy, gradient_of
+from obliq.training import accuracy, mixed_precision, placed, require_at_least, require_finite, seeded
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ProjectedGradient:
+    """Descend on the forget set within the complement of what the retain set uses.
+
+    Attributes:
+        kept: the share of each layer's input spectrum that stays protected.
+        offset: lowers p_y within the logarithm, which must stay finite at p_y = 1.
+        entropy_weight: of the bonus for uncertainty.
+        epochs: at most this many passes over the forget set.
+        learning_rate: in the first pass.
+        last_learning_rate: approached exponentially.
+        batch_size: samples a step.
+    """
+
+    kept: float = 0.95
+    offset: float = 0.05
+    entropy_weight: float = 0.2
+    epochs: int = 100
+    learning_rate: float = 0.05
+    last_learning_rate: float = 0.01
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_at_least(0, entropy_weight=self.entropy_weight)
+        require_above(
+            0,
+            learning_rate=self.learning_rate,
+            last_learning_rate=self.last_learning_rate,
+            offset=self.offset,
+        )
+        require_share(kept=self.kept, offset=self.offset)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        """The network after projected descent, at the pass where forget and holdout set are closest."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run)
+            protected = protected_subspaces(network, splits.retain, self.kept, self.batch_size, run)
+            has_mark = not set(splits.forget.labels.tolist()) <= splits.forgotten_classes
+            order = run.generator(purpose=1)
+            ahead = _ahead(network, splits, run)
+            for epoch in range(1, self.epochs + 1):
+                if has_mark and ahead < 0:
+                    break
+                before, ahead_before = copy.deepcopy(network), ahead
+                decay = (self.last_learning_rate / self.learning_rate) ** ((epoch - 1) / self.epochs)
+                loss = self._pass(network, protected, splits.forget, self.learning_rate * decay, order, run)
+                ahead = _ahead(network, splits, run)
+                run.listen("unlearn", epoch, self.epochs, {"loss": loss, "forget_ahead_of_holdout": ahead})
+                if has_mark and ahead < 0 and -ahead >= ahead_before:
+                    network = before
+            return network.eval()
+
+    def _pass(
+        self,
+        network: nn.Module,
+        protected: dict[str, Tensor],
+        forget: Examples,
+        rate: float,
+        order: torch.Generator,
+        run: Run,
+    ) -> float:
+        """One pass over the forget set; its mean loss."""
+        follow_statistics(network.train(), "frozen", "forget", 0)
+        weights = [network.get_parameter(f"{name}.weight") for name in protected]
+        values: list[float] = []
+        for inputs, labels in batches(forget, self.batch_size, order, run.device):
+            with mixed_precision(run):
+                loss = projected_loss(network(inputs).float(), labels, self.offset, self.entropy_weight)
+            gradients = gradient_of(loss, weights)
+            with torch.no_grad():
+                for weight, gradient, basis in zip(weights, gradients, protected.values(), strict=True):
+                    weight.sub_(outside(gradient, basis), alpha=rate)
+            values.append(require_finite(loss.item(), len(values), self.learning_rate))
+        return sum(values) / len(values)
+
+
+def projected_loss(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"],
+    offset: float,
+    entropy_weight: float,
+) -> Float[Tensor, ""]:
+    """Mean of -log(1 - (p_y - offset)), less a bonus for entropy."""
+    true_class = logits.softmax(dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
+    return -(1 - (true_class - offset)).log().mean() - entropy_weight * entropy(logits).mean()
+
+
+def outside(
+    gradient: Float[Tensor, "outputs ..."], protected: Float[Tensor, "groups inputs inputs"]
+) -> Float[Tensor, "outputs ..."]:
+    """The gradient less its part within the protected subspace of the layer's inputs, group by group."""
+    rows = gradient.reshape(len(protected), -1, protected.shape[1])
+    return (rows - rows @ protected).view_as(gradient)
+
+
+@torch.no_grad()
+def protected_subspaces(
+    network: nn.Module, retain: Examples, kept: float, batch_size: int, run: Run
+) -> dict[str, Float[Tensor, "groups inputs inputs"]]:
+    """For each weighted layer by name, U_k U_k^T of its inputs on the retain set; one a group of channels."""
+    layers = {
+        name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear | _ConvNd)
+    }
+    sums: dict[str, Tensor] = {}
+
+    def add(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen = patches(layer, inputs[0]).double()
+        sums[name] = sums.get(name, 0) + torch.einsum("gid,gjd->gij", seen, seen)
+
+    hooks = [layer.register_forward_pre_hook(partial(add, name)) for name, layer in layers.items()]
+    try:
+        network.eval()
+        for inputs, _ in batches(retain, batch_size, None, run.device):
+            network(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: protected_subspace(total, kept).float() for name, total in sums.items()}
+
+
+def protected_subspace(
+    total: Float[Tensor, "groups inputs inputs"], kept: float
+) -> Float[Tensor, "groups inputs inputs"]:
+    """U_k U_k^T, with k the leading directions whose singular values sum to at most `kept` of all."""
+    values, vectors = torch.linalg.eigh(total)
+    singular = values.clamp_min(0).sqrt().flip(-1)
+    share = singular.cumsum(-1) / singular.sum(-1, keepdim=True)
+    chosen = (share <= kept).to(vectors.dtype).flip(-1)
+    result: Tensor = (vectors * chosen.unsqueeze(-2)) @ vectors.mT
+    return result
+
+
+def patches(layer: nn.Module, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "groups inputs places"]:
+    """Every vector that a row of the layer's weight is multiplied with, by group of channels."""
+    if not isinstance(layer, _ConvNd):
+        return inputs.reshape(-1, inputs.shape[-1]).T.unsqueeze(0)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
+    kernel, dilation, stride = layer.kernel_size, layer.dilation, layer.stride
+    if windows.dim() == 3:  # a signal is an image of one row
+        windows = windows.unsqueeze(2)
+        kernel, dilation, stride = ((1, *value) for value in (kernel, dilation, stride))
+    columns = F.unfold(windows, kernel, dilation=dilation, stride=stride)
+    batch, rows, places = columns.shape
+    grouped = columns.view(batch, layer.groups, rows // layer.groups, places)
+    return grouped.permute(1, 2, 0, 3).flatten(2)
+
+
+def _ahead(network: nn.Module, splits: Splits, run: Run) -> float:
+    """By how many percent points the forget set is answered more accurately than the holdout set."""
+    return accuracy(network, splits.forget, run.device) - accuracy(network, splits.holdout, run.device)

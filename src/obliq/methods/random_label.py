@@ -1,0 +1,77 @@
+"""Random labels: teach the network wrong answers on the forget set, and the right ones on the rest.
+
+Paper: the RL baseline of the field; Golatkar et al., "Eternal sunshine of the spotless net" (CVPR 2020).
+Reference code: OPTML-Group/Unlearn-Saliency, `RL` (read at 3152cfe), whose two forms are a field here:
+`sequential` (there for CIFAR-10 and SVHN), each epoch a pass over the forget set with labels drawn anew
+for each batch, then a pass over the retain set; `mixed` (there for CIFAR-100 and Tiny-ImageNet), labels
+drawn once an epoch and both sets shuffled together. In both, labels come uniformly from all classes,
+the sample's own among them.
+Deviations: cosine schedule (constant there); weight decay leaves learned steps, batch norm and biases
+alone.
+
+In quantized networks every parameter is trained, learned steps included; batch norm normalises by each
+batch and follows it, forget batches too, as in the reference, unless `batch_norm` says otherwise. In the
+sequential form each epoch ends with the retain set, so its statistics are the last to be followed.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import final
+
+from torch import nn
+
+from obliq.data import Splits
+from obliq.descent import descend, require_descent
+from obliq.masks import Mask
+from obliq.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
+from obliq.run import Run
+from obliq.training import placed, require_at_least, seeded
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RandomLabel:
+    """Train on random labels for the forget set. Defaults are starting points, not tuned.
+
+    Attributes:
+        form: `sequential` or `mixed` passes over the two sets.
+        epochs: passes over both sets.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step.
+        momentum: of the descent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, following the `retain` batches (sequential form only), or `all`
+            as in the reference code.
+        augment: random crops and flips; for natural images.
+    """
+
+    form: Form = "sequential"
+    epochs: int = 5
+    learning_rate: float = 0.01
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: BatchNorm = "all"
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        require_form(self.form, self.batch_norm)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after learning random labels; outside `mask` it stays as it was."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run).train()
+            losses = relabelled(
+                network, splits, form=self.form, batch_size=self.batch_size, batch_norm=self.batch_norm,
+                augment=self.augment, run=run,
+            )  # fmt: skip
+            total = self.epochs * relabelled_steps(splits, form=self.form, batch_size=self.batch_size)
+            descend(
+                network, losses, epochs=self.epochs, total=total, learning_rate=self.learning_rate,
+                momentum=self.momentum, weight_decay=self.weight_decay, run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()

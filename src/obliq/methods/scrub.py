@@ -1,0 +1,122 @@
+"""SCRUB: leave the teacher on the forget set, stay with it on the retain set.
+
+Paper: Kurmanji et al., "Towards unbounded machine unlearning" (NeurIPS 2023, arXiv 2302.09880).
+Reference code: meghdadk/SCRUB, `train_distill` (read at 98ffb11). The teacher is the original, frozen.
+Each of the first `forget_epochs` epochs starts with a pass over the forget set, every epoch ends with one
+over the retain set:
+
+    L_max = -KL(teacher || student)(B_f),    L_min = gamma CE(B_r) + alpha KL(teacher || student)(B_r)
+
+with T^2 KL of predictions softened by the temperature T. The defaults of alpha, gamma, temperature,
+forget epochs and batch sizes are those of the authors' large-scale notebook.
+Deviations: cosine schedule (steps there) and our own rate; weight decay leaves learned steps, batch norm
+and biases alone; no rewinding (the paper's SCRUB+R).
+
+In quantized networks teacher and student have the same precision; every parameter of the student is
+trained, learned steps included. Batch norm of the student follows all batches, forget ones too, as in the
+reference. That is more than habit: a student that starts as the teacher's copy and normalises as the
+teacher does is at distance 0, where L_max has no gradient, so with `batch_norm` at `frozen` or `retain` the
+first forget phase moves nothing but what weight decay does. The forget phase has no upper bound: a loss
+that is no longer finite is an error.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from obliq.data import Splits
+from obliq.data.batches import batches
+from obliq.descent import descend, follow_statistics, require_above, require_descent
+from obliq.masks import Mask
+from obliq.run import Run
+from obliq.surgery import divergence
+from obliq.training import placed, require_at_least, seeded, steps_in_pass
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SCRUB:
+    """Alternate between leaving and following the original. Defaults are starting points, not tuned.
+
+    Attributes:
+        alpha: weight of the distance to the teacher on the retain set.
+        gamma: weight of the cross-entropy there.
+        temperature: that softens both predictions.
+        epochs: passes over the retain set.
+        forget_epochs: how many of them, the first ones, begin with a pass over the forget set.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        retain_batch: retain samples a step.
+        forget_batch: forget samples a step.
+        momentum: of the descent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, following the `retain` batches, or `all` as in the reference code;
+            the first two disable the first forget phase (see above).
+        augment: random crops and flips; for natural images.
+    """
+
+    alpha: float = 0.001
+    gamma: float = 0.99
+    temperature: float = 4.0
+    epochs: int = 5
+    forget_epochs: int = 2
+    learning_rate: float = 0.005
+    retain_batch: int = 128
+    forget_batch: int = 32
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: Literal["frozen", "retain", "all"] = "all"
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(
+            1, epochs=self.epochs, retain_batch=self.retain_batch, forget_batch=self.forget_batch
+        )
+        require_at_least(0, alpha=self.alpha, gamma=self.gamma, forget_epochs=self.forget_epochs)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        require_above(0, temperature=self.temperature)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The student after both kinds of phases; outside `mask` it stays as it was."""
+        with seeded(run):
+            teacher = placed(copy.deepcopy(model), run).eval()
+            network = placed(copy.deepcopy(model), run).train()
+            order, forget_order = run.generator(purpose=1), run.generator(purpose=4)
+
+            def distance(inputs: Tensor, student: Tensor) -> Tensor:
+                with torch.no_grad():
+                    taught = teacher(inputs)
+                return divergence(taught.float(), student.float(), self.temperature)
+
+            def leave() -> Iterator[Tensor]:
+                for inputs, labels in batches(
+                    splits.forget, self.forget_batch, forget_order, run.device, self.augment
+                ):
+                    follow_statistics(network, self.batch_norm, "forget", len(labels))
+                    yield -distance(inputs, network(inputs))
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                if epoch <= self.forget_epochs:
+                    yield from leave()
+                for inputs, labels in batches(
+                    splits.retain, self.retain_batch, order, run.device, self.augment
+                ):
+                    follow_statistics(network, self.batch_norm, "retain", len(labels))
+                    logits = network(inputs)
+                    yield self.gamma * F.cross_entropy(logits, labels) + self.alpha * distance(inputs, logits)
+
+            forgetting = min(self.forget_epochs, self.epochs)
+            descend(
+                network, losses, epochs=self.epochs,
+                total=self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
+                + forgetting * steps_in_pass(len(splits.forget), self.forget_batch),
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()

@@ -1,0 +1,267 @@
+import json
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import SHORT, Said, Way, pictures, start
+
+Obliq = Callable[..., Said]
+
+
+def only_json(said: Said) -> dict[str, object]:
+    """The one JSON object on standard output, which nothing else may touch."""
+    assert said.status == 0, said.err
+    assert said.out.count("\n") == 1
+    values = json.loads(said.out)
+    assert isinstance(values, dict)
+    return values
+
+
+def test_the_usual_way_with_one_json_object_a_command(obliq: Obliq, tmp_path: Path, way: Way) -> None:
+    original, unlearned, retrained = (tmp_path / name for name in ("o", "u", "r"))
+    made = only_json(obliq("train", f"npz:{way.data}", "--out", original, "--json", *SHORT))
+    assert made["role"] == "original"
+    assert made["folder"] == str(original)
+    request = ("--forget", f"subject={way.person}", "--threads", 1, "--json", "--out")
+    forgot = only_json(obliq("unlearn", original, *request, unlearned, "fine-tune", "--epochs", 1))
+    assert forgot["role"] == "unlearned"
+    assert forgot["counts"]["forget"] == 12
+    assert forgot["weights_digest"] != made["weights_digest"]
+    assert only_json(obliq("retrain", original, *request, retrained))["role"] == "retrained"
+
+    plain = only_json(obliq("audit", original, unlearned, "--out", tmp_path / "a", "--json"))
+    assert [entry["kind"] for entry in plain["entries"]] == ["original", "unlearned"]
+    assert all(entry["average_gap"] is None for entry in plain["entries"])
+    full = only_json(
+        obliq("audit", original, unlearned, "--retrained", retrained, "--out", tmp_path / "b", "--json")
+    )
+    assert [entry["kind"] for entry in full["entries"]] == ["original", "unlearned", "retrained"]
+    assert full["entries"][1]["average_gap"] >= 0
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        assert sorted(file.name for file in folder.iterdir()) == ["audit.json", "report.html"]
+        assert json.loads((folder / "audit.json").read_text())["version"] >= 1
+
+    for folder, values in ((original, made), (unlearned, forgot)):
+        shown = only_json(obliq("show", folder, "--json"))
+        assert shown["weights_digest"] == values["weights_digest"]
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_what_is_told_to_people(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    said = obliq("audit", *way.folders[:2], "--retrained", way.retrained, "--out", tmp_path / "audit")
+    assert said.status == 0
+    assert "auditing" in said.err
+    last = said.out.splitlines()[-2:]
+    assert last[0] == f"report: {tmp_path / 'audit' / 'report.html'}"
+    assert all(words in last[1] for words in ("average gap", "test accuracy", "AUC", "retraining time"))
+    shown = obliq("show", way.unlearned)
+    assert "method oeu" in shown.out
+    assert shown.err == ""
+
+
+def test_options_of_the_run_may_follow_the_method(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    words = ("unlearn", way.original, "--forget", "class=1", "--out", tmp_path / "u")
+    values = only_json(obliq(*words, "oeu", "--epochs", 1, "--json", "--threads", 1, "--seed", 5))
+    assert only_json(obliq("show", tmp_path / "u", "--json"))["provenance"]["seed"] == 5
+    assert values["role"] == "unlearned"
+
+
+def test_who_was_forgotten_stands_in_the_request_alone(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    audited = tmp_path / "audit"
+    said = obliq("audit", *way.folders[:2], "--retrained", way.retrained, "--out", audited)
+    file = way.unlearned / "request.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    request = json.loads(file.read_text())
+    assert request["selector"] == f"subject={way.person}"
+    ids = request["ids"]
+    secrets = (
+        request["selector"],
+        str(way.person),
+        request["salt"],
+        str(ids)[1:-1],
+        "\n".join(map(str, ids)),
+    )
+    open_files = [folder / name for folder in way.folders[1:] for name in ("model.json", "trace.json")]
+    for place in (*open_files, audited / "audit.json", audited / "report.html"):
+        text = place.read_text()
+        assert not [secret for secret in secrets if secret in text], place
+        assert json.dumps(ids, indent=2)[1:-1].strip() not in text
+        assert '"ids"' not in text
+    assert not any(secret in said.out + said.err for secret in secrets)
+    assert not (way.original / "request.json").exists()
+
+
+def test_same_seed_and_threads_same_integers_in_another_process(
+    obliq: Obliq, way: Way, tmp_path: Path
+) -> None:
+    words = (
+        "unlearn",
+        way.original,
+        "--forget",
+        "random=10%",
+        "--threads",
+        1,
+        "--seed",
+        3,
+        "--json",
+        "--out",
+    )
+    method = ("oeu", "--epochs", 1)
+    here = only_json(obliq(*words, tmp_path / "here", *method))
+    process = start(*words, tmp_path / "there", *method)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert json.loads(out)["weights_digest"] == here["weights_digest"]
+
+
+def test_training_again_gives_the_same_network(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    made = only_json(obliq("train", f"npz:{way.data}", "--out", tmp_path / "again", "--json", *SHORT))
+    assert made["weights_digest"] == only_json(obliq("show", way.original, "--json"))["weights_digest"]
+
+
+def test_overwrite_replaces_what_is_ours(obliq: Obliq, own_way: Way) -> None:
+    before = only_json(obliq("show", own_way.original, "--json"))["weights_digest"]
+    words = ("train", f"npz:{own_way.data}", "--out", own_way.original, *SHORT, "--seed", 9)
+    assert obliq(*words).status == 1
+    assert only_json(obliq("show", own_way.original, "--json"))["weights_digest"] == before
+    assert only_json(obliq(*words, "--overwrite", "--json"))["weights_digest"] != before
+    assert sorted(p.name for p in own_way.original.parent.iterdir()) == ["original", "retrained", "unlearned"]
+
+
+def test_forgotten_images_only_when_asked_for(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    sizes = {}
+    for count in (0, 3):
+        out = tmp_path / str(count)
+        said = obliq("audit", *way.folders[:2], "--show-forgotten", count, "--out", out)
+        assert said.status == 0
+        sizes[count] = (out / "report.html").read_text().count("data:image/png;base64")
+    assert sizes == {0: 0, 3: 3}
+
+
+def test_several_networks_in_one_audit(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    ids = json.loads((way.unlearned / "request.json").read_text())["ids"]
+    listed = tmp_path / "ids.txt"
+    listed.write_text("# asked on Monday\n" + "\n".join(map(str, ids)))
+    other = tmp_path / "other"
+    words = ("unlearn", way.original, "--forget", f"ids={listed}", "--out", other, "fine-tune", "--epochs", 1)
+    assert obliq(*words).status == 0
+    said = obliq("audit", way.original, way.unlearned, other, "--out", tmp_path / "audit", "--json")
+    assert [entry["name"] for entry in only_json(said)["entries"]] == ["original", "unlearned", "other"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "count"), [("class=1", None), ("class=0,1", None), ("random=10%", None), ("random=7", 7)]
+)
+def test_selectors(selector: str, count: int | None, obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    words = ("unlearn", way.original, "--forget", selector, "--out", tmp_path / "u", "--json")
+    counts = only_json(obliq(*words, "fine-tune", "--epochs", 1))["counts"]
+    assert counts["forget"] == count or count is None
+    assert 0 < counts["forget"] < counts["retain"] + counts["forget"]
+
+
+def test_signals_choose_a_network_in_one_dimension(obliq: Obliq, tmp_path: Path) -> None:
+    data, original, unlearned = tmp_path / "watch.npz", tmp_path / "o", tmp_path / "u"
+    np.savez(data, **pictures(shape=(2, 24)))
+    assert obliq("train", f"npz:{data}", "--out", original, *SHORT).status == 0
+    shown = only_json(obliq("show", original, "--json"))
+    assert shown["blueprint"]["architecture"] == "signal-convnet"
+    assert obliq("unlearn", original, "--forget", "random=9", "--out", unlearned, "oeu").status == 0
+    assert obliq("audit", original, unlearned, "--out", tmp_path / "a").status == 0
+    refused = obliq("audit", original, unlearned, "--show-forgotten", 2, "--out", tmp_path / "b")
+    assert refused.status == 1
+    assert "cannot be shown" in refused.err
+    assert not (tmp_path / "b").exists()
+
+
+OWN_CODE = """
+import torch
+from torch import nn
+
+def build(shape, classes):
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, classes),
+    )
+
+class Items(torch.utils.data.Dataset):
+    subjects = torch.arange(90) // 9
+
+    def __len__(self):
+        return 90
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        return torch.randn(1, 6, 6, generator=generator) + index % 3, index % 3
+
+def data():
+    return Items()
+"""
+
+
+def test_a_network_and_data_of_the_users_own(
+    obliq: Obliq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "users_own_code.py").write_text(OWN_CODE)
+    monkeypatch.chdir(tmp_path)
+    consent = ("--arch", "users_own_code:build")
+    assert obliq("train", "users_own_code:data", *consent, "--out", "o", *SHORT).status == 0
+    forget = ("unlearn", "o", "--forget", "random=9", "--out", "u")
+    audit = ("audit", "o", "u", "--out", "a")
+    method = ("oeu", "--epochs", 1)
+    for words in ((*forget, *method), ("show", "o"), ("retrain", *forget[1:])):
+        refused = obliq(*words)
+        assert refused.status == 1
+        assert "not run on a file's word" in refused.err
+    assert obliq(*forget, *consent, *method).status == 0
+    assert obliq(*audit).status == 1
+    assert obliq(*audit, *consent).status == 0
+    assert only_json(obliq("show", "u", *consent, "--json"))["blueprint"]["architecture"] == consent[1]
+    sys.modules.pop("users_own_code", None)
+
+
+def test_digits_need_no_files(obliq: Obliq, tmp_path: Path) -> None:
+    words = ("train", "digits", "--limit", 300, "--out", tmp_path / "o", "--epochs", 1, "--threads", 1)
+    assert only_json(obliq(*words, "--bits", "W2A8", "--json"))["counts"]["train"] <= 450
+    assert obliq("show", tmp_path / "o").out.startswith("original convnet W2A8, input 1x8x8, 10 classes")
+    float_words = (
+        "train",
+        "digits",
+        "--out",
+        tmp_path / "f",
+        "--epochs",
+        1,
+        "--bits",
+        "FP32",
+        "--limit",
+        300,
+    )
+    assert obliq(*float_words).status == 0
+    assert (
+        obliq("unlearn", tmp_path / "f", "--forget", "random=9", "--out", tmp_path / "u", "oeu").status == 0
+    )
+    assert obliq("audit", tmp_path / "f", tmp_path / "u", "--out", tmp_path / "a").status == 0
+
+
+def test_data_found_in_another_folder(obliq: Obliq, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    for part, count in (("train", 60), ("t10k", 24)):
+        header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in (count, 28, 28))
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8).tobytes()
+        (here / f"{part}-images-idx3-ubyte").write_bytes(header + images)
+        labels = b"\0\0\x08\x01" + count.to_bytes(4, "big") + bytes(i % 10 for i in range(count))
+        (here / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    words = ("train", "fashion-mnist", "--data-folder", here, "--out", tmp_path / "o", *SHORT)
+    assert obliq(*words).status == 0
+    here.rename(there)
+    forget = ("unlearn", tmp_path / "o", "--forget", "random=5", "--out", tmp_path / "u", "--data-folder")
+    missing = obliq(*forget, here, "oeu", "--epochs", 1)
+    assert missing.status == 1
+    assert missing.err.count("obliq: error:") == 1
+    assert obliq(*forget, there, "oeu", "--epochs", 1).status == 0

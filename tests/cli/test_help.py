@@ -1,0 +1,156 @@
+"""The command line explains itself, and methods appear in it by being registered."""
+
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from obliq.cli.arguments import VERBS
+from obliq.errors import ModelError
+from obliq.methods import available
+from tests.cli.conftest import Said, Way, start
+
+Obliq = Callable[..., Said]
+OPTION = re.compile(r"^│ (--?[a-z][^ ]*)(.*)│$")
+
+
+def unexplained(text: str) -> list[str]:
+    """Options of a help text that are followed by nothing but their default."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    found = []
+    for number, line in enumerate(lines):
+        if not (option := OPTION.match(line)):
+            continue
+        block = [line]
+        for following in lines[number + 1 :]:
+            if OPTION.match(following) or not following.startswith("│"):
+                break
+            block.append(following)
+        words = re.sub(r"\((default: [^)]*|required)\)|--?[a-z-]+|[│{},A-Z]", " ", " ".join(block)).split()
+        if len(words) < 2:
+            found.append(option[1])
+    return found
+
+
+def test_a_missing_explanation_would_be_noticed() -> None:
+    assert unexplained("│ --out DIR   (required)    │\n│ --seed INT  Decides every draw. │") == ["--out"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_verbs_in_a_line_each(columns: int, obliq: Obliq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = obliq("--help")
+    assert (said.status, said.err) == (0, "")
+    assert [verb for verb in VERBS if not re.search(rf"• {verb} +[A-Z].{{10}}", said.out)] == []
+    assert "--version" in said.out
+    assert max(map(len, said.out.splitlines())) <= columns
+    assert "Example:" not in said.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb(verb: str, obliq: Obliq) -> None:
+    said = obliq(verb, "--help")
+    assert (said.status, said.err) == (0, "")
+    assert unexplained(said.out) == []
+    assert f"Example: obliq {verb}" in said.out
+    for option in ("--json", "--seed", "--threads", "--device"):
+        assert option in said.out
+
+
+@pytest.mark.parametrize("method", available())
+def test_a_method(method: str, obliq: Obliq) -> None:
+    said = obliq("unlearn", "x", "--forget", "class=0", "--out", "y", method, "--help")
+    assert (said.status, said.err) == (0, "")
+    assert f"obliq unlearn {method}" in said.out
+    assert unexplained(said.out) == []
+
+
+def test_every_method_is_listed(obliq: Obliq) -> None:
+    text = obliq("unlearn", "--help").out
+    assert [method for method in available() if not re.search(rf"• {method}\s", text)] == []
+
+
+def test_version(obliq: Obliq) -> None:
+    assert obliq("--version") == Said(0, f"obliq {version('obliq')}\n", "")
+
+
+METHOD = '''
+import copy
+from dataclasses import dataclass
+
+@dataclass(frozen=True, kw_only=True)
+class DoNothing:
+    """Leave the network as it is.
+
+    Attributes:
+        patience: how long to think about it.
+    """
+
+    patience: int = 3
+
+    def unlearn(self, model, splits, run):
+        return copy.deepcopy(model)
+'''
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """What installing a package with one method leaves on the disk."""
+
+    def written(entry: str) -> Path:
+        site = tmp_path / "site"
+        information = site / "obliq_patience-1.0.dist-info"
+        information.mkdir(parents=True)
+        (site / "obliq_patience.py").write_text(METHOD)
+        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: obliq-patience\nVersion: 1.0\n")
+        (information / "entry_points.txt").write_text(f"[obliq.methods]\n{entry}\n")
+        monkeypatch.syspath_prepend(site)
+        return site
+
+    return written
+
+
+def test_an_installed_package_adds_a_method(install: Callable[[str], Path], way: Way, tmp_path: Path) -> None:
+    site = install("do-nothing = obliq_patience:DoNothing")
+    words = ("unlearn", way.original, "--forget", "class=1", "--out", tmp_path / "out", "--json")
+    process = start(*words, "do-nothing", "--patience", 2, environment={"PYTHONPATH": str(site)})
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert '"role": "unlearned"' in out
+
+
+def test_an_installed_method_is_listed_and_explained(install: Callable[[str], Path], obliq: Obliq) -> None:
+    install("do-nothing = obliq_patience:DoNothing")
+    assert "do-nothing" in obliq("unlearn", "--help").out
+    said = obliq("unlearn", "x", "--forget", "class=0", "--out", "y", "do-nothing", "--help")
+    assert "how long to think about it" in said.out
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("oeu = obliq_patience:DoNothing", "calls itself 'oeu'; expected a free name"),
+        ("do-nothing = obliq_patience:Missing", "'do-nothing'"),
+        ("do-nothing = obliq_patience:copy", "expected a dataclass with an unlearn function"),
+    ],
+    ids=["taken name", "not there", "no method"],
+)
+def test_an_installed_package_that_is_wrong(
+    entry: str, message: str, install: Callable[[str], Path], obliq: Obliq, way: Way, tmp_path: Path
+) -> None:
+    install(entry)
+    words = ("unlearn", way.original, "--forget", "class=1", "--out", tmp_path / "out", "oeu")
+    said = obliq(*words)
+    assert said.status == 1
+    assert said.err.startswith("obliq: error: ")
+    assert said.err.count("\n") == 1
+    assert message in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_same_error_in_python(install: Callable[[str], Path]) -> None:
+    install("oeu = obliq_patience:DoNothing")
+    with pytest.raises(ModelError, match="expected a free name"):
+        available()
