@@ -44,7 +44,7 @@ def test_make_targets_exist(line: str) -> None:
 
 
 def test_every_method_is_in_the_table() -> None:
-    assert {name for name in BUILT_IN if f"| `{name}` |" not in README} == set()
+    assert {name for name in BUILT_IN if f"`{name}`" not in README} == set()
 
 
 def test_links_point_to_files() -> None:

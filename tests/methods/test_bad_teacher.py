@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
@@ -61,6 +61,21 @@ def test_no_label_is_read(original: nn.Module, splits: Splits) -> None:
         )
     method = BadTeacher(epochs=1)
     assert same(method.unlearn(original, splits, Run(seed=1)), method.unlearn(original, other, Run(seed=1)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_an_epoch_is_the_forget_set_and_a_share_of_the_retain_set(
+    original: nn.Module, splits: Splits, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def counting(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+        seen.append(len(student))
+        return divergence(teacher, student, temperature)
+
+    monkeypatch.setattr("obliq.methods.bad_teacher.divergence", counting)
+    BadTeacher(epochs=2, retain_share=share, batch_size=32).unlearn(original, splits, Run(seed=1))
+    assert sum(seen) == 2 * (len(splits.forget) + int(share * len(splits.retain)))
 
 
 def test_the_holdout_set_is_never_read(original: nn.Module, splits: Splits) -> None:

@@ -154,6 +154,8 @@ def test_forget_only_uses_the_retain_gradient_for_projection_alone(
         {"forget_weight": -1.0},
         {"retain_batch": 0},
         {"momentum": float("nan")},
+        {"momentum": 1.0},
+        {"learning_rate": float("nan")},
     ],
 )
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:

@@ -25,6 +25,7 @@ batch-norm statistics stay as they are unless `batch_norm="retain"`.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
@@ -121,8 +122,10 @@ class OrthogonalEntropy:
             0, forget_weight=self.forget_weight, clip=self.clip, momentum=self.momentum,
             weight_decay=self.weight_decay, record_every=self.record_every,
         )  # fmt: skip
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
+        if self.momentum >= 1:
+            raise ModelError(f"momentum={self.momentum}; expected a number below 1")
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         """The network after descending on both losses, the forget gradient projected."""

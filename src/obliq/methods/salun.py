@@ -2,8 +2,8 @@
 
 Paper: Fan et al., "SalUn: empowering machine unlearning via gradient-based weight saliency in both image
 classification and generation" (ICLR 2024, arXiv 2310.12508). Reference code: OPTML-Group/Unlearn-Saliency,
-`generate_mask` and `RL` with a mask (read at 3152cfe, which freezes masked weights in full; earlier
-versions masked gradients alone, so that weight decay and momentum still moved them).
+`generate_mask` (read at ac880a2) and `RL` with a mask (read at 3152cfe, which freezes masked weights in
+full; earlier versions masked gradients alone, so that weight decay and momentum still moved them).
 Here as there: the mask is made once, at the original weights and in evaluation mode, from the absolute
 value of the summed forget gradient, ranked over all parameters together; then random labels are taught,
 and what the mask leaves out is put back after every step.
