@@ -7,9 +7,9 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
 
-from obliq.audit import Separation, separation, svc_confidence
+from obliq.audit import RoleSignals, Separation, separation, svc_confidence
 from obliq.audit.membership import fitted
-from tests.audit.synthetic import network
+from tests.audit.synthetic import answering, network
 
 
 def confidences(samples: int, shift: float, generator: np.random.Generator) -> np.ndarray:
@@ -45,6 +45,21 @@ def test_members_are_the_first_of_the_retain_set() -> None:
     mine = fitted(answers.retain.confidence[:900], answers.test.confidence, answers.forget.confidence)
     assert svc_confidence(answers).percent == pytest.approx(100 * (~mine).mean())
     assert svc_confidence(network(4.0, retain=100)).samples == 400
+
+
+def test_a_small_retain_set_does_not_turn_the_attack_into_a_constant() -> None:
+    """Unequal numbers of members and non-members would call every sample by the more frequent label."""
+    sets = {
+        "forget": answering(500, 2.6, 1),
+        "retain": answering(1000, 2.6, 2),
+        "holdout": answering(100, 2.0, 3),
+    }
+    long, even = (
+        svc_confidence(RoleSignals(**sets, test=answering(samples, 2.0, 4))).percent
+        for samples in (3000, 1000)
+    )
+    assert 10 < long < 90
+    assert long == pytest.approx(even, abs=20)
 
 
 def test_two_gaussians_have_the_known_auc() -> None:

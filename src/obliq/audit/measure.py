@@ -186,7 +186,7 @@ def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
         test_scored=int(scored.sum()),
         unseen=len(answers.unseen),
         attack_members=min(len(answers.test), len(answers.retain)),
-        attack_non_members=len(answers.test),
+        attack_non_members=min(len(answers.test), len(answers.retain)),
     )
 
 
