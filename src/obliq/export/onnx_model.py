@@ -1,0 +1,216 @@
+"""A graph of integer steps as an ONNX file, in one of three forms.
+
+Every activation is stored as an unsigned byte, signed ones with zero point 128: ONNX Runtime's
+kernel for additions takes one type on both sides, and those for x86 want unsigned activations.
+After rounding to a byte, activations of fewer bits are clamped as bytes; without that a 4-bit
+activation would saturate at 255 instead of 15, and no runtime would notice.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from obliq.errors import ModelError
+from obliq.export.graph import (
+    Add,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Graph,
+    Grid,
+    Linear,
+    MaxPool,
+    Quantize,
+    Step,
+)
+from obliq.export.runtime import import_onnx
+from obliq.quantization import pack
+
+INPUT, LOGITS = "input", "logits"
+FORMS = ("integer", "compact", "float")
+_OPSETS = {8: 13, 4: 21, 2: 25}
+"""ONNX operator set by the width of the narrowest stored weight: 13 brings scales by channel, 21
+four-bit and 25 two-bit tensors. The oldest possible one opens in most runtimes."""
+
+
+def to_onnx(graph: Graph, form: str = "integer") -> bytes:
+    """The bytes of a single-file ONNX model with a free batch size; equal graphs give equal bytes.
+
+    Args:
+        graph: as `graph_of` makes it.
+        form: `integer`: bytes everywhere, which ONNX Runtime fuses into integer kernels; `compact`: the
+            same computation with weights packed to 4 or 2 bits, for size (ONNX Runtime 1.32 unpacks
+            them to floats); `float`: float32 weights and biases, activations clamped to their learned ranges
+            but not rounded.
+
+    Raises:
+        ModelError: for another form, or when the extra `onnx` is not installed.
+    """
+    if form not in FORMS:
+        raise ModelError(f"form is {form!r}; expected {', '.join(FORMS)}")
+    onnx = import_onnx()
+    writer = _Writer(onnx, graph, form)
+    for step in graph.steps:
+        writer.write(step)
+    return writer.finished()
+
+
+class _Writer:
+    """Gathers nodes and constants.
+
+    Codes carry the names of steps, weights those of layers; what lies between has short names made
+    of the step's number, since a file of a small network consists of names to a good part.
+    """
+
+    def __init__(self, onnx: ModuleType, graph: Graph, form: str) -> None:
+        self.onnx, self.graph, self.form = onnx, graph, form
+        self.number = {step.name: index for index, step in enumerate(graph.steps)}
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+        self.read: set[str] = set()
+        self.narrowest = 8
+
+    def write(self, step: Step) -> None:
+        """Add one step."""
+        if isinstance(step, MaxPool | Flatten) and self.form != "float":
+            self._node(*_operator(step), [step.sources[0]], step.name)  # bytes are moved, not computed with
+            return
+        computed = INPUT if isinstance(step, Quantize) else f"sum.{self.number[step.name]}"
+        if not isinstance(step, Quantize):
+            inputs = [self._real(name) for name in step.sources]
+            if isinstance(step, Convolution | Linear):
+                inputs += self._weights(step, self.graph[step.sources[0]].grid)
+            self._node(*_operator(step), inputs, computed)
+        if self.form == "float":
+            self._clamped(step, computed)
+        else:
+            self._rounded(step, computed)
+
+    def finished(self) -> bytes:
+        """The whole file."""
+        helper, types = self.onnx.helper, self.onnx.TensorProto
+        self._real(self.graph.result.name)
+        self.nodes[-1].output[0] = LOGITS
+        opset = helper.make_opsetid("", 17 if self.form == "float" else _OPSETS[self.narrowest])
+        ends = (
+            helper.make_tensor_value_info(INPUT, types.FLOAT, ["batch", *self.graph.input_shape]),
+            helper.make_tensor_value_info(LOGITS, types.FLOAT, ["batch", "classes"]),
+        )
+        body = helper.make_graph(self.nodes, "network", [ends[0]], [ends[1]], [*self.constants.values()])
+        version = helper.find_min_ir_version_for([opset])
+        model = helper.make_model(body, producer_name="obliq", opset_imports=[opset], ir_version=version)
+        self.onnx.checker.check_model(model)
+        written: bytes = model.SerializeToString(deterministic=True)
+        return written
+
+    def _rounded(self, step: Step, computed: str) -> None:
+        """Round to bytes, and clamp those that have fewer codes."""
+        grid = step.grid
+        byte = step.name if grid.fills_container else f"byte.{self.number[step.name]}"
+        self._node("QuantizeLinear", {}, [computed, *self._scale(step.name)], byte)
+        if not grid.fills_container:
+            bounds = [self._byte(code + grid.zero_point) for code in (grid.low, grid.high)]
+            self._node("Clip", {}, [byte, *bounds], step.name)
+
+    def _clamped(self, step: Step, computed: str) -> None:
+        """What is left of rounding without the rounding: the learned range, which trained networks rely on."""
+        made = f"real.{self.number[step.name]}"
+        self.read.add(made)
+        if isinstance(step, MaxPool | Flatten):
+            self._node("Identity", {}, [computed], made)
+            return
+        bounds = [
+            self._constant(f"{end}.{self.number[step.name]}", np.array(code * step.grid.scale, np.float32))
+            for end, code in (("low", step.grid.low), ("high", step.grid.high))
+        ]
+        self._node("Clip", {}, [computed, *bounds], made)
+
+    def _real(self, name: str) -> str:
+        """The real values of a step's codes, made once."""
+        real = f"real.{self.number[name]}"
+        if real not in self.read:
+            self.read.add(real)
+            self._node("DequantizeLinear", {}, [name, *self._scale(name)], real)
+        return real
+
+    def _scale(self, name: str) -> list[str]:
+        grid = self.graph[name].grid
+        number = self.number[self.graph.owner(name)]
+        return [
+            self._constant(f"scale.{number}", np.array(grid.scale, np.float32)),
+            self._byte(grid.zero_point),
+        ]
+
+    def _byte(self, value: int) -> str:
+        return self._constant(f"byte={value}", np.array(value, np.uint8))
+
+    def _weights(self, step: Convolution | Linear, source: Grid) -> list[str]:
+        """The weight and the bias as real numbers, from codes and scales unless the form is `float`."""
+        path, weights = step.path, step.weights
+        if self.form == "float":
+            scale = weights.scale.reshape(-1, *(1,) * (weights.codes.ndim - 1))
+            return [
+                self._constant(f"{path}.weight", weights.codes * scale),
+                self._constant(f"{path}.bias", weights.real_bias.astype(np.float32)),
+            ]
+        width = 8 if self.form == "integer" or weights.bits > 4 else 4 if weights.bits > 2 else 2
+        self.narrowest = min(self.narrowest, width)
+        wide = weights.wide_codes(), weights.wide_scale()
+        codes, scale = wide if width == 8 else (weights.codes, weights.scale)
+        read = [self._constant(f"{path}.weight", codes, width), self._constant(f"{path}.scale", scale)]
+        if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
+            read.append(self._constant(f"{path}.zeros", np.zeros(len(codes), np.int8), width))
+        bias = [
+            self._constant(f"{path}.bias", weights.bias),
+            self._constant(f"{path}.unit", weights.bias_scale(source)),
+        ]
+        real = [f"weight.{self.number[step.name]}", f"bias.{self.number[step.name]}"]
+        for made, inputs in zip(real, (read, bias), strict=True):
+            self._node("DequantizeLinear", {"axis": 0}, inputs, made)
+        return real
+
+    def _node(self, operator: str, settings: dict[str, Any], inputs: list[str], output: str) -> None:
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **settings))
+
+    def _constant(self, name: str, values: ndarray, width: int = 8) -> str:
+        if width < 8 and values.dtype == np.int8:
+            kind = {4: self.onnx.TensorProto.INT4, 2: self.onnx.TensorProto.INT2}[width]
+            packed = pack(torch.from_numpy(values), width).numpy().tobytes()
+            made = self.onnx.helper.make_tensor(name, kind, values.shape, packed, raw=True)
+        else:
+            made = self.onnx.numpy_helper.from_array(values, name)
+        self.constants.setdefault(name, made)
+        return name
+
+
+def _operator(step: Step) -> tuple[str, dict[str, Any]]:
+    """The ONNX operator of a step and its attributes."""
+    match step:
+        case Convolution():
+            before, after = zip(*step.padding, strict=True)
+            settings = {"strides": step.stride, "pads": (*before, *after), "dilations": step.dilation}
+            return "Conv", _unusual(settings) | ({"group": step.groups} if step.groups > 1 else {})
+        case Linear():
+            return "Gemm", {"transB": 1}
+        case Add():
+            return "Add", {}
+        case AveragePool(kernel=None):
+            return "GlobalAveragePool", {}
+        case AveragePool():
+            return "AveragePool", {"kernel_shape": step.kernel, "strides": step.stride}
+        case MaxPool():
+            settings = {"strides": step.stride, "pads": step.padding * 2, "dilations": step.dilation}
+            return "MaxPool", {"kernel_shape": step.kernel, **_unusual(settings)}
+        case Flatten():
+            return "Flatten", {"axis": 1}
+        case _:
+            raise ModelError(f"{step.path} is a {type(step).__name__}, which has no ONNX form here")
+
+
+def _unusual(settings: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Leave out what ONNX takes for granted: strides and dilations of 1, no padding."""
+    usual = {"strides": 1, "dilations": 1, "pads": 0}
+    return {name: value for name, value in settings.items() if set(value) != {usual[name]}}

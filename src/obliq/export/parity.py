@@ -1,0 +1,163 @@
+"""Whether an exported file answers as the network does: measured on real inputs, in numbers.
+
+Logits are compared with three references: the network as trained, the same network with the biases
+that the device adds (see `obliq.export.rounding`), and the integer interpreter. Activations, where the
+file has them as bytes, are compared code by code with the interpreter's.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from torch import Tensor, nn
+
+from obliq.errors import ModelError
+from obliq.export import interpreter
+from obliq.export.graph import Graph
+from obliq.export.onnx_model import INPUT, LOGITS
+from obliq.export.rounding import largest_bias_rounding, with_integer_biases
+from obliq.export.runtime import import_onnx, import_onnxruntime, session
+from obliq.export.walk import graph_of
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How close one set of logits is to a reference.
+
+    Attributes:
+        same_top1: share of samples, 0 to 1, with the same largest logit.
+        largest_difference: of any logit, in standard deviations of all reference logits.
+        mean_difference: of all logits, in the same unit.
+    """
+
+    same_top1: float
+    largest_difference: float
+    mean_difference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """What was found for one file.
+
+    Attributes:
+        samples: number of inputs.
+        runtime: name and version of what ran the file.
+        network: agreement with the network as trained, in its own arithmetic.
+        rounded_network: agreement with the network that adds the device's biases.
+        reference: agreement with the integer interpreter.
+        activations: bytes that were compared with the interpreter's codes; 0 where a file has none.
+        equal_activations: share of them that are equal, 0 to 1; 1 when there are none.
+        largest_step: the most that one of them is off by, in codes.
+        largest_bias_rounding: the most that rounding a bias moves a layer's output, in output steps.
+    """
+
+    samples: int
+    runtime: str
+    network: Agreement
+    rounded_network: Agreement
+    reference: Agreement
+    activations: int
+    equal_activations: float
+    largest_step: int
+    largest_bias_rounding: float
+
+
+def check(model: nn.Module, onnx_model: bytes, inputs: Float[Tensor, "samples ..."]) -> Parity:
+    """Run a file, the network that it was made from and the interpreter on the same inputs.
+
+    Args:
+        model: a quantized network; read in evaluation mode and left as it was.
+        onnx_model: what `to_onnx` made of it.
+        inputs: standardised as for the network; at least one.
+
+    Raises:
+        ModelError: when there are no inputs, the extra `onnx` is missing, or the file is for another
+            network.
+    """
+    if len(inputs) == 0:
+        raise ModelError("no inputs to compare on; expected at least one")
+    graph = graph_of(model, tuple(inputs.shape[1:]))
+    rounded = with_integer_biases(model, graph)
+    names = activations_in(onnx_model, graph)
+    running = session(exposing(onnx_model, names))
+    if (shape := tuple(running.get_inputs()[0].shape[1:])) != graph.input_shape:
+        raise ModelError(f"the file is for inputs of shape {shape}; expected {graph.input_shape}")
+    logits: dict[str, list[ndarray]] = {"file": [], "network": [], "rounded": [], "reference": []}
+    steps_apart: Counter[int] = Counter()
+    for batch in torch.split(inputs.cpu().float(), _BATCH):
+        answer, *codes = running.run([LOGITS, *names], {INPUT: batch.numpy()})
+        expected = interpreter.run(graph, batch.numpy())
+        for name, found in zip(names, codes, strict=True):
+            apart = np.abs(found.astype(np.int32) - graph[name].grid.zero_point - expected[name])
+            steps_apart.update(dict(enumerate(np.bincount(apart.reshape(-1)).tolist())))
+        logits["file"].append(answer)
+        logits["network"].append(_answers(model, batch))
+        logits["rounded"].append(_answers(rounded, batch))
+        logits["reference"].append(interpreter.logits(graph, expected))
+    joined = {name: np.concatenate(parts) for name, parts in logits.items()}
+    compared = steps_apart.total()
+    return Parity(
+        samples=len(inputs),
+        runtime=f"onnxruntime {import_onnxruntime().__version__}",
+        network=agreement(joined["file"], joined["network"]),
+        rounded_network=agreement(joined["file"], joined["rounded"]),
+        reference=agreement(joined["file"], joined["reference"]),
+        activations=compared,
+        equal_activations=steps_apart[0] / compared if compared else 1.0,
+        largest_step=max((step for step, count in steps_apart.items() if count), default=0),
+        largest_bias_rounding=largest_bias_rounding(graph),
+    )
+
+
+def agreement(
+    found: Float32[ndarray, "samples classes"], expected: Float32[ndarray, "samples classes"]
+) -> Agreement:
+    """Compare two sets of logits for the same samples.
+
+    Raises:
+        ModelError: when they do not have the same shape.
+    """
+    if found.shape != expected.shape:
+        raise ModelError(f"the file gives logits of shape {found.shape}; expected {expected.shape}")
+    spread = float(expected.std()) or 1.0
+    difference = np.abs(found.astype(np.float64) - expected) / spread
+    return Agreement(
+        same_top1=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+    )
+
+
+def activations_in(onnx_model: bytes, graph: Graph) -> list[str]:
+    """The steps of a graph whose codes a file computes as bytes."""
+    made = {
+        name for node in import_onnx().load_model_from_string(onnx_model).graph.node for name in node.output
+    }
+    return [step.name for step in graph.steps if step.name in made]
+
+
+def exposing(onnx_model: bytes, names: list[str]) -> bytes:
+    """The same file with the bytes of these activations as further outputs."""
+    onnx = import_onnx()
+    model = onnx.load_model_from_string(onnx_model)
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
+    written: bytes = model.SerializeToString(deterministic=True)
+    return written
+
+
+def _answers(model: nn.Module, batch: Tensor) -> ndarray:
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            device = next(model.parameters()).device
+            logits: ndarray = model(batch.to(device)).float().cpu().numpy()
+            return logits
+    finally:
+        model.train(was_training)

@@ -1,0 +1,51 @@
+"""Quantized networks of every kind that can be exported, with batch norms as training could leave them."""
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from obliq.models import build
+from obliq.models.mobilenet import mobilenetv2
+from obliq.models.resnet import ResidualNetwork
+from obliq.quantization import calibrate, quantize
+from tests.quantization.nets import NETS
+
+Case = tuple[Callable[[], nn.Module], tuple[int, ...]]
+
+CASES: dict[str, Case] = {
+    "convnet": (lambda: build("convnet", (1, 8, 8), 10), (1, 8, 8)),
+    "resnet20": (lambda: build("resnet20", (3, 8, 8), 10), (3, 8, 8)),
+    "narrow resnet18": (lambda: ResidualNetwork(3, 10, widths=(8, 12, 16, 24), blocks=2), (3, 8, 8)),
+    "narrow mobilenetv2": (lambda: mobilenetv2(3, 10, width=0.1), (3, 8, 8)),
+    "signal-convnet": (lambda: build("signal-convnet", (3, 16), 6), (3, 16)),
+    **{f"own {name}": NETS[name] for name in ("residual", "inverted", "signal")},
+}
+"""ReLU6, means by method, reshapes by view, depthwise layers and one-dimensional pools are in the last three."""
+
+
+@functools.cache
+def made(name: str, precision: str) -> tuple[nn.Module, Tensor]:
+    """A quantized network in evaluation mode and inputs for it; some gammas are negative, one is zero.
+
+    It is built once, so tests must leave it as it is.
+    """
+    build_float, shape = CASES[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = build_float()
+        inputs = torch.randn(8, *shape)
+        model = quantize(net, precision)
+        calibrate(model, inputs)
+        with torch.no_grad():
+            for module in model.modules():
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                    module.weight.normal_()
+                    module.bias.normal_(std=0.3)
+                    module.weight[0] = 0
+            for _ in range(5):
+                model(inputs)
+        model.eval()
+        calibrate(model, inputs)
+    return model, inputs
