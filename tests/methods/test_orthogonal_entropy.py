@@ -65,7 +65,10 @@ def test_without_projection_the_two_gradients_interfere(original: nn.Module, spl
     assert max(alignments(original, splits, momentum=0.0, projection="never")) > 1e-3
 
 
-def test_measured_change_follows_the_prediction_for_small_steps(original: nn.Module, splits: Splits) -> None:
+@pytest.mark.parametrize("clip", [0.0, 0.05], ids=["no clipping", "clipping"])
+def test_measured_change_follows_the_prediction_for_small_steps(
+    original: nn.Module, splits: Splits, clip: float
+) -> None:
     """In float arithmetic theory and measurement meet; the quantized forward moves in jumps around it."""
     from obliq.models import initialise
     from tests.conftest import SmallNet
@@ -73,7 +76,7 @@ def test_measured_change_follows_the_prediction_for_small_steps(original: nn.Mod
     network = SmallNet()
     initialise(network, 3)
     method = OrthogonalEntropy(
-        epochs=1, record_every=1, momentum=0.0, learning_rate=1e-3, batch_norm="frozen", weight_decay=0.0
+        epochs=1, record_every=1, momentum=0.0, learning_rate=1e-3, weight_decay=0.0, clip=clip
     )
     _, rows = traced(method, network, splits)
     for row in rows[:4]:

@@ -22,9 +22,9 @@ def norm(vector: list[torch.Tensor]) -> float:
     return math.sqrt(float(inner(vector, vector)))
 
 
-@given(seeds, st.sampled_from([1e-3, 1.0, 1e3]))
-def test_result_is_orthogonal_to_the_direction(seed: int, scale: float) -> None:
-    g, d = gradient(seed, scale), gradient(seed + 1)
+@given(seeds, st.sampled_from([1e-3, 1.0, 1e3]), st.sampled_from([1e-8, 1e-4, 1.0, 1e8]))
+def test_result_is_orthogonal_to_the_direction(seed: int, scale: float, length: float) -> None:
+    g, d = gradient(seed, scale), gradient(seed + 1, length)
     result = remove_component(g, d)
     assert abs(float(inner(result, d))) <= 1e-6 * norm(g) * norm(d)
 

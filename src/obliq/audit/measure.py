@@ -91,7 +91,8 @@ def audit(
         settings={
             "margin": f"{margin:g} points of AUC, and at most half of the original's difference",
             "intervals": "95 %; accuracies and shares: Wilson; AUC: DeLong",
-            "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence; AUC of true-class confidence",
+            "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence, equal numbers of members and "
+            "non-members; AUC of true-class confidence",
             "forgotten classes left out of test accuracy": str(len(forgotten_classes)),
         },
     )

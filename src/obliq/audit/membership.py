@@ -26,7 +26,7 @@ def svc_confidence(answers: RoleSignals) -> Share:
     Source: the evaluation published with SalUn (Fan et al., ICLR 2024), shared by Q-MUL (ICCV 2025); the
     entry "confidence". An SVC with C = 3, gamma = "auto" and a radial kernel learns from the probability of
     the true class alone. Members (label 1): the first |test| samples of the retain set in the order of the
-    data set, read with the test transform. Non-members (label 0): the whole test set. It then judges the
+    data set, read with the test transform. Non-members (label 0): the test set. It then judges the
     forget set.
 
     Deviations: confidences of the shadow samples are merged to multiples of 1/1000 and weighted, which

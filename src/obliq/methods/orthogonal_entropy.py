@@ -173,6 +173,8 @@ class OrthogonalEntropy:
         recorded = self.record_every > 0 and descent.step % self.record_every == 0
         record = FirstOrder.before(g_r, g_f, loss_r, loss_f) if recorded else None
         if self.clip:
+            if record:
+                g_r = [tensor.clone() for tensor in g_r]  # the record predicts with the gradient as it is
             shorten_(g_r, self.clip)
             shorten_(g_f, self.clip)
         u = self._forget_direction(descent, g_f, g_r)

@@ -1,6 +1,6 @@
 """Removing from one gradient what it has in common with another.
 
-    g_perp = g - (<g, d> / (||d||^2 + 1e-12)) d
+    g_perp = g - (<g, d> / ||d||^2) d, and g itself where d = 0
 
 so that to first order a step along -g_perp leaves the loss whose gradient is d unchanged.
 """
@@ -16,8 +16,6 @@ from obliq.surgery.gradients import Gradient, inner, inners
 
 When = Literal["always", "on_conflict", "never"]
 Scope = Literal["global", "per_tensor"]
-
-TINY = 1e-12
 
 
 def remove_component(gradient: Sequence[Tensor], direction: Sequence[Tensor]) -> Gradient:
@@ -44,7 +42,9 @@ def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, sco
     if scope == "global":
         products = products.sum().expand_as(products)
         squares = squares.sum().expand_as(squares)
-    coefficients = products / (squares + TINY)
+    # No constant is added to the denominator: it would undo the projection for short directions, and
+    # retain gradients of a well-trained network are short.
+    coefficients = torch.where(squares > 0, products / squares, 0.0)
     if when == "on_conflict":
         coefficients = coefficients.clamp(max=0.0)
     # One read of all coefficients: on an accelerator each separate one would stop the queue.
