@@ -15,6 +15,7 @@ from obliq.erase import (
     method_name,
     own_recipe,
     publish,
+    same_division,
     tell,
 )
 from obliq.errors import AuditError, DataError, ObliqError
@@ -131,3 +132,23 @@ def test_a_method_that_is_not_registered_has_its_class_name() -> None:
         def unlearn(self, model: object, splits: object, run: object) -> object: ...
 
     assert (method_name(FineTune()), method_name(Mine())) == ("fine-tune", "Mine")
+
+
+def test_a_reference_of_another_recipe_is_refused(made: Made, asked: tuple[Splits, Request]) -> None:
+    splits, request = asked
+    other = forget(made.saved, splits, request, Retrain(recipe=Recipe(epochs=1)), Run(seed=3))
+    with pytest.raises(AuditError, match="another recipe"):
+        compare(made.saved, {"retrained": other}, splits, CPU)
+
+
+def test_data_that_run_code_are_not_loaded_on_a_files_word(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted_data.py").write_text("raise SystemExit('planted code ran')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    provenance = dataclasses.replace(made.saved.provenance, data="planted_data:samples")
+    received = dataclasses.replace(made.saved, provenance=provenance)
+    with pytest.raises(DataError, match="expected that name again"):
+        same_division(received, None)
+    with pytest.raises(DataError, match="expected that name again"):
+        same_division(received, None, "another:name")

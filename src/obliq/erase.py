@@ -15,6 +15,7 @@ from obliq.audit import Audit, AuditedModel, RoleSignals, audit, signals, write
 from obliq.audit.measurement import Kind
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.data import Partition, Splits, load, parse_selector, partition, select
+from obliq.data.datasets import runs_code
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
 from obliq.documents import decode, encode
 from obliq.errors import AuditError, DataError, ObliqError
@@ -98,13 +99,24 @@ def own_recipe(original: Saved) -> Recipe:
     return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
 
 
-def same_division(original: Saved, folder: Path | None) -> Partition:
+def same_division(original: Saved, folder: Path | None, trusted: str | None = None) -> Partition:
     """Load the data that a network was trained on and divide it as then.
 
+    Args:
+        original: says which data.
+        folder: where the files of a built-in set are.
+        trusted: needed when the data come from code of the user's (`module:function`), which is never
+            imported on a file's word alone: that text again.
+
     Raises:
-        DataError: when the data are no longer the same.
+        DataError: when the data are no longer the same, or would run code that the caller has not named.
     """
     provenance = original.provenance
+    if runs_code(provenance.data) and trusted != provenance.data:
+        raise DataError(
+            f"the network's data {provenance.data!r} are made by code outside obliq, not run on a file's word; "
+            f"expected that name again (--data {provenance.data}) if you trust it"
+        )
     parts = partition(load(provenance.data, folder), provenance.rule)
     if parts.digest != provenance.partition_digest:
         raise DataError(
@@ -136,6 +148,11 @@ def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device:
             )
         made.request.splits(splits.partition)  # the digest, too, is that of these ids
         kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
+        if kind == "retrained" and provenance.recipe != original.provenance.recipe:
+            raise AuditError(
+                f"{name} was trained by another recipe than the original; expected the same, as `obliq retrain` "
+                "uses it, since every gap is measured from this network"
+            )
         models.append(_audited(kind, name, made.saved, original, splits, device))
     return audit(
         models,

@@ -217,9 +217,14 @@ def test_a_network_and_data_of_the_users_own(
         refused = obliq(*words)
         assert refused.status == 1
         assert "not run on a file's word" in refused.err
-    assert obliq(*forget, *consent, *method).status == 0
-    assert obliq(*audit).status == 1
-    assert obliq(*audit, *consent).status == 0
+    data = ("--data", "users_own_code:data")
+    only_network = obliq(*forget, *consent, *method)
+    assert only_network.status == 1
+    assert "--data users_own_code:data" in only_network.err
+    assert obliq(*forget, *consent, *data, *method).status == 0
+    assert obliq(*audit, *data).status == 1
+    assert obliq(*audit, *consent).status == 1
+    assert obliq(*audit, *consent, *data).status == 0
     assert only_json(obliq("show", "u", *consent, "--json"))["blueprint"]["architecture"] == consent[1]
     sys.modules.pop("users_own_code", None)
 

@@ -129,6 +129,7 @@ class Unlearn:
     Attributes:
         original: Folder of the network.
         forget: What to forget: class=3, subject=7, random=10%, random=600 or ids=FILE (one id a line).
+        data: Say module:function again to allow data made by your own code to be loaded.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow a network of your own code to be built.
         method: The method; `obliq unlearn ... METHOD --help` lists its options.
@@ -138,6 +139,7 @@ class Unlearn:
 
     original: tyro.conf.Positional[Path]
     forget: What
+    data: Network = None
     data_folder: Folder = None
     arch: Network = None
     method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)]
@@ -154,6 +156,7 @@ class RetrainVerb:
     Attributes:
         original: Folder of the network; its recipe is followed.
         forget: What to leave out: class=3, subject=7, random=10%, random=600 or ids=FILE (one id a line).
+        data: Say module:function again to allow data made by your own code to be loaded.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow a network of your own code to be built.
         result: Where results go.
@@ -162,6 +165,7 @@ class RetrainVerb:
 
     original: tyro.conf.Positional[Path]
     forget: What
+    data: Network = None
     data_folder: Folder = None
     arch: Network = None
     result: Result
@@ -177,6 +181,7 @@ class AuditVerb:
     Attributes:
         folders: The original, then one or more networks that unlearned.
         retrained: The network trained without the forget set; without it there is no gap.
+        data: Say module:function again to allow data made by your own code to be loaded.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow networks of your own code to be built.
         show_forgotten: Put up to this many forgotten images into the report, which may outlive the request.
@@ -189,6 +194,7 @@ class AuditVerb:
         tyro.conf.arg(metavar="ORIGINAL UNLEARNED [UNLEARNED ...]", help_behavior_hint="(required)"),
     ]
     retrained: Folder = None
+    data: Network = None
     data_folder: Folder = None
     arch: Network = None
     show_forgotten: int = 0

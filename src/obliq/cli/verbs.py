@@ -98,7 +98,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
         raise AuditError(
             f"{arguments.folders[1]} holds no request.json; expected the request, since the audit needs its samples"
         )
-    parts = same_division(original.saved, arguments.data_folder)
+    parts = same_division(original.saved, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
     images = _images(splits, arguments.show_forgotten)
     narrator.stage("auditing")
@@ -159,7 +159,7 @@ def _forget(
             f"{arguments.original} is {original.saved.provenance.role} already; expected an original (one request "
             "may name several classes, subjects or ids)"
         )
-    parts = same_division(original.saved, arguments.data_folder)
+    parts = same_division(original.saved, arguments.data_folder, arguments.data)
     splits, request = ask(parts, arguments.forget, run.seed)
     method = method_for(original)
     narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")

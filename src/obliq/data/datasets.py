@@ -23,6 +23,11 @@ DATASETS: dict[str, Callable[[Path | None], Collection]] = {
 }
 
 
+def runs_code(name: str) -> bool:
+    """Whether loading a data set by this name imports code of the user's."""
+    return name not in DATASETS and not name.startswith(("npz:", "folder:"))
+
+
 def load(name: str, folder: Path | None = None) -> Collection:
     """Load a data set; the result's `name` loads it again.
 
