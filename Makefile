@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test lint types imports check bench clean
+.PHONY: setup demo test lint types imports check clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "==> setting up a virtual environment in $(VENV) (a few minutes the first time)"

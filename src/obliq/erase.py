@@ -159,6 +159,11 @@ def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device:
         precision=str(original.blueprint.precision),
         forgotten_classes=splits.forgotten_classes,
         digests={"partition": splits.partition.digest, "splits": splits.digest},
+        exchangeable=all(
+            isinstance(parse_selector(made.request.selector), RandomShare | RandomCount)
+            for made in others.values()
+            if made.request
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""All that changes while a network descends on a retain loss and a forget loss, in one place."""
+"""What changes while a network descends on a retain loss and a forget loss, but for the order of batches."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ class PairedDescent:
     learned_steps: list[nn.Parameter]
     original_codes: list[Tensor]
     step: int = 0
+    random_state: Tensor | None = None
+
+    def remember_random_state_(self) -> None:
+        """Keep torch's random state, so that a measurement can draw the same dropout as the step did."""
+        self.random_state = torch.get_rng_state()
 
     @classmethod
     def start(cls, model: nn.Module, *, frozen_grid: bool, run: Run) -> PairedDescent:
@@ -77,11 +82,14 @@ class PairedDescent:
 
     @contextmanager
     def statistics_kept(self, by_batch: bool) -> Iterator[None]:
-        """For a measurement in the given mode that leaves the running statistics as they were."""
+        """For a measurement in the given mode that leaves running statistics and random state as they were."""
         before = [[buffer.clone() for buffer in norm.buffers()] for norm in _norms(self.model)]
         self.normalise_by_batch(by_batch)
         try:
-            yield
+            with torch.random.fork_rng(devices=[]):
+                if self.random_state is not None:
+                    torch.set_rng_state(self.random_state)
+                yield
         finally:
             for norm, buffers in zip(_norms(self.model), before, strict=True):
                 for buffer, kept in zip(norm.buffers(), buffers, strict=True):

@@ -25,8 +25,9 @@ def silent(stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
 class Run:
     """The circumstances of one computation.
 
-    `seed` decides every random draw: two runs with equal seeds, inputs and thread counts give
-    the same integers. `autocast` runs convolutions in bfloat16 on devices that profit from it.
+    `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
+    give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
+    on devices that profit from it.
     """
 
     seed: int = 0

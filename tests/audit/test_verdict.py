@@ -61,3 +61,12 @@ def test_retrained_networks_pass_mostly_and_never_fail_often() -> None:
     words = [judge(drawn(0, 1000, seed), drawn(1, 1000, seed + 1000), None).word for seed in range(200)]
     assert words.count("INDISTINGUISHABLE") > 160
     assert words.count("REMEMBERED") + words.count("OVER-FORGOTTEN") == 0
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0.0, 0.5])
+def test_without_a_reference_nothing_is_said_of_people_and_classes(shift: float) -> None:
+    alone = judge(drawn(shift), REMEMBERS, None, exchangeable=False)
+    assert alone.word == "INCONCLUSIVE"
+    assert "without a retrained network" in alone.reason
+    with_reference = judge(drawn(shift), REMEMBERS, RETRAINED, exchangeable=False)
+    assert with_reference == judge(drawn(shift), REMEMBERS, RETRAINED)

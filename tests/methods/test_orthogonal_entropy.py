@@ -178,3 +178,11 @@ def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) 
         )  # fmt: skip
         result = method.unlearn(original, splits, Run(seed=1))
         assert bool(torch.isfinite(predict(result, splits.forget, CPU)).all())
+
+
+def test_measuring_draws_no_random_numbers_of_the_run(splits: Splits) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 3))
+    often, seldom = (
+        traced(OrthogonalEntropy(epochs=1, record_every=n), network, splits)[0].state_dict() for n in (1, 0)
+    )
+    assert all(torch.equal(often[name], seldom[name]) for name in often)

@@ -54,6 +54,7 @@ def audit(
     forgotten_classes: Collection[int] = (),
     digests: Mapping[str, str] | None = None,
     margin: float = MARGIN,
+    exchangeable: bool = True,
 ) -> Audit:
     """Measure every network on the same samples and compare them.
 
@@ -63,6 +64,7 @@ def audit(
         forgotten_classes: see `utility`.
         digests: of the partition and the splits.
         margin: points of AUC that count as no difference; see `judge`.
+        exchangeable: whether the forget set is a random share of the data; see `judge`.
 
     Raises:
         AuditError: without exactly one original, with two retrained ones or two of one name, or when the
@@ -76,7 +78,9 @@ def audit(
     entries = tuple(
         dataclasses.replace(
             one,
-            verdict=_rounded(judge(own, apart[0], ideal, margin)) if one.kind == "unlearned" else None,
+            verdict=_rounded(judge(own, apart[0], ideal, margin, exchangeable=exchangeable))
+            if one.kind == "unlearned"
+            else None,
             average_gap=_gap(one, reference),
             time_ratio=_ratio(one, reference),
         )

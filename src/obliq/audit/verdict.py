@@ -9,6 +9,11 @@ from obliq.audit.membership import Separation
 Word = Literal["INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "INCONCLUSIVE"]
 MARGIN = 5.0
 LEAST_SAMPLES = 20
+UNKNOWN_AIM: tuple[Word, str] = (
+    "INCONCLUSIVE",
+    "A person, a class or listed samples may differ from unseen data by themselves, so without a retrained "
+    "network it is not known what to aim at.",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,12 @@ class Verdict:
 
 
 def judge(
-    candidate: Separation, original: Separation, retrained: Separation | None, margin: float = MARGIN
+    candidate: Separation,
+    original: Separation,
+    retrained: Separation | None,
+    margin: float = MARGIN,
+    *,
+    exchangeable: bool = True,
 ) -> Verdict:
     """Decide whether forget samples can still be told from unseen ones, in either direction.
 
@@ -41,7 +51,9 @@ def judge(
 
     1. The aim is the retrained network's AUC where there is one, since a person or a class may differ
        from the test population by itself; the difference then has DeLong's paired interval. Otherwise
-       the aim is 50 and the interval is the AUC's own.
+       the aim is 50 and the interval is the AUC's own; that is only right when the forget set is
+       `exchangeable` with unseen data, as a random share is: for a person, a class or listed samples
+       without a retrained network the verdict is INCONCLUSIVE.
     2. Fewer than 20 samples on either side: INCONCLUSIVE.
     3. The attack has power when the original's difference is above 0 with its whole interval.
        It must have seen something before, or seeing nothing afterwards means nothing.
@@ -60,7 +72,10 @@ def judge(
     if powerful:
         margin = min(margin, before / 2)
     aim = "the retrained network's" if retrained else "50, the value of unseen data"
-    word, reason = _decide(candidate, aim, difference, interval, interval_before, margin, powerful)
+    if retrained is None and not exchangeable:
+        word, reason = UNKNOWN_AIM
+    else:
+        word, reason = _decide(candidate, aim, difference, interval, interval_before, margin, powerful)
     return Verdict(word, reason, reference, difference, interval, margin)
 
 

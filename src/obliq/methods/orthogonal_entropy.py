@@ -161,6 +161,7 @@ class OrthogonalEntropy:
                 return F.cross_entropy(descent.model(inputs), labels)
 
         descent.normalise_by_batch(by_batch)
+        descent.remember_random_state_()
         loss_r = retain_loss()
         g_r = gradient_of(loss_r, descent.parameters)
         descent.normalise_by_batch(False)
