@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from obliq import request_file
 from obliq.checkpoints import Blueprint
 from obliq.data import Partition, PartitionRule, Splits, partition
 from obliq.erase import (
@@ -152,3 +153,14 @@ def test_data_that_run_code_are_not_loaded_on_a_files_word(
         same_division(received, None)
     with pytest.raises(DataError, match="expected that name again"):
         same_division(received, None, "another:name")
+
+
+def test_a_request_made_before_is_the_same_request(
+    parts: Partition, asked: tuple[Splits, Request], tmp_path: Path
+) -> None:
+    splits, request = asked
+    request_file.save(tmp_path / "request.json", request)
+    again, same = ask(parts, f"request={tmp_path / 'request.json'}", seed=99)
+    assert same == request
+    assert again.digest == splits.digest
+    assert torch.equal(again.forget.indices, splits.forget.indices)

@@ -25,6 +25,7 @@ from obliq.models import initialise
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.report import Story, render
 from obliq.request_file import Request
+from obliq.request_file import load as load_request
 from obliq.run import Run, Trace, together
 from obliq.training import Recipe, train
 
@@ -46,7 +47,21 @@ def make_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: R
 
 
 def ask(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
-    """Divide the training part as a request demands."""
+    """Divide the training part as a request demands.
+
+    Args:
+        parts: who was trained on.
+        selector: a selector's text, or `request=FILE` for a request that was made before: networks that
+            answer it carry the same digest.
+        seed: decides a random request.
+
+    Raises:
+        DataError: when the request does not fit the data.
+    """
+    kind, _, file = selector.partition("=")
+    if kind.strip() == "request" and file.strip():
+        request = load_request(Path(file.strip()))
+        return request.splits(parts), request
     parsed = parse_selector(selector)
     splits = parts.forgetting(select(parsed, parts, seed))
     return splits, Request.of(splits, str(parsed))

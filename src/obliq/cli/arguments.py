@@ -128,7 +128,8 @@ class Unlearn:
 
     Attributes:
         original: Folder of the network.
-        forget: What to forget: class=3, subject=7, random=10%, random=600 or ids=FILE (one id a line).
+        forget: What to forget: class=3, subject=7, random=10%, random=600, ids=FILE (one id a line), or
+            request=FILE (a request.json made before).
         data: Say module:function again to allow data made by your own code to be loaded.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow a network of your own code to be built.
@@ -155,7 +156,8 @@ class RetrainVerb:
 
     Attributes:
         original: Folder of the network; its recipe is followed.
-        forget: What to leave out: class=3, subject=7, random=10%, random=600 or ids=FILE (one id a line).
+        forget: What to leave out: class=3, subject=7, random=10%, random=600, ids=FILE (one id a line), or
+            request=FILE (a request.json made before).
         data: Say module:function again to allow data made by your own code to be loaded.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow a network of your own code to be built.
