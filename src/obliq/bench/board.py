@@ -11,7 +11,7 @@ from rich.table import Table
 from obliq.bench.pools import Outcome
 from obliq.bench.schedule import State
 
-LINES = 20
+LINES = 10
 """Plain lines for one stretch of work."""
 
 

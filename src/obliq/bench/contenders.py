@@ -1,9 +1,10 @@
 """Who takes part: every registered method, some of them in several variants."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from obliq.bench.contender import Contender
+from obliq.bench.contender import Contender, search_of
 from obliq.methods import available
 
 VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -31,6 +32,16 @@ def every_contender() -> tuple[Contender, ...]:
         if method != "retrain"
         for name, fixed in VARIANTS.get(method, {method: {}}).items()
     )
+
+
+def untuned(contender: Contender) -> Contender:
+    """The same with every field that could be tuned at the value that its method gives it."""
+    defaults = {
+        one.name: one.default
+        for one in dataclasses.fields(contender.kind)  # type: ignore[arg-type]
+        if one.name in search_of(contender.kind)
+    }
+    return dataclasses.replace(contender, fixed={**defaults, **contender.fixed})
 
 
 def some_contenders(*names: str) -> tuple[Contender, ...]:

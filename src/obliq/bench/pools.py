@@ -17,6 +17,7 @@ import torch
 from obliq.bench.doing import do
 from obliq.bench.keys import code_digests
 from obliq.bench.tasks import Task
+from obliq.bench.warming import warm_up
 from obliq.bench.workshop import Workshop
 from obliq.errors import ObliqError
 
@@ -103,6 +104,7 @@ class InProcess:
     def __enter__(self) -> Self:
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
+        warm_up(self._workshop.run(0))
         return self
 
     def __exit__(self, *ended: object) -> None:
@@ -184,6 +186,7 @@ def serve(line: Connection, workshop: Workshop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that started us
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that drafts are removed
     torch.set_num_threads(1)
+    warm_up(workshop.run(0))
     refused = changed_code(workshop)
     while True:
         try:

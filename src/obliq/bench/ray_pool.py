@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 
 from obliq.bench.pools import THREADS, Job, Outcome, attempt, changed_code, one_line
+from obliq.bench.warming import warm_up
 from obliq.bench.workshop import Workshop
 from obliq.errors import ObliqError
 
@@ -23,6 +24,7 @@ class RayWorker:
 
     def __init__(self, workshop: Workshop) -> None:
         torch.set_num_threads(1)
+        warm_up(workshop.run(0))
         self._workshop, self._refused = workshop, changed_code(workshop)
 
     def attempt(self, job: Job) -> Outcome:

@@ -17,12 +17,12 @@ from typing import Any
 from obliq.bench.keys import Keys
 from obliq.bench.measuring import MEASURED, average_gap, tug_of_war
 from obliq.bench.plan import Line, cell_of
-from obliq.bench.rows import Row, to_csv
+from obliq.bench.rows import Row, from_csv, to_csv
 from obliq.bench.store import Store, key_of
 from obliq.bench.suite import ORIGINAL, RETRAINED
 from obliq.bench.tasks import Measured, Network, Original, Retrained, Task, Unlearned
 from obliq.bench.tuning import text_of
-from obliq.documents import encode, render
+from obliq.documents import LARGEST_DOCUMENT, encode, read_bytes, render
 from obliq.errors import ObliqError
 
 FORMAT, VERSION = "obliq-benchmark-cell", 1
@@ -181,3 +181,16 @@ def publish(
         everything += rows
     write_text(folder / ROWS, to_csv(everything))
     return everything
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows that `publish` wrote.
+
+    Raises:
+        ObliqError: when there are none, or the file is not what was written.
+    """
+    file = folder / ROWS
+    try:
+        return from_csv(read_bytes(file, LARGEST_DOCUMENT).decode())
+    except (ObliqError, UnicodeDecodeError) as error:
+        raise ObliqError(f"{file}: {error}; expected the rows of a suite that was run") from error

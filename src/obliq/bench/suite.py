@@ -43,6 +43,11 @@ class Suite:
         for what in ("worlds", "scenarios", "contenders", "seeds"):
             if not getattr(self, what):
                 raise ObliqError(f"suite {self.name} has no {what}; expected at least one")
+        places = [(world.data, world.architecture, world.bits) for world in self.worlds]
+        if len(set(places)) < len(places):
+            raise ObliqError(
+                f"two worlds of {self.name} have the same data, network and bits; expected one each"
+            )
         names = [one.name for one in self.contenders]
         for name in (*names, ORIGINAL, RETRAINED, AGAIN):
             if (*names, ORIGINAL, RETRAINED, AGAIN).count(name) > 1:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from obliq.bench.ablations import ablations
-from obliq.bench.contenders import every_contender, some_contenders
+from obliq.bench.contenders import every_contender, some_contenders, untuned
 from obliq.bench.scenario import Scenario
 from obliq.bench.suite import Suite
 from obliq.bench.world import World
@@ -47,7 +47,7 @@ def smoke() -> Suite:
         name="smoke",
         worlds=(World(data="digits", architecture="convnet", recipe=recipe, limit=600, test_limit=150),),
         scenarios=scenarios("random=10%", "subjects=1"),
-        contenders=some_contenders("fine-tune", "oeu calibrated"),
+        contenders=tuple(map(untuned, some_contenders("fine-tune", "oeu calibrated"))),
         seeds=(1,),
         references=2,
     )

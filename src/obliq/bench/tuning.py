@@ -4,6 +4,7 @@ Nothing of the test part is looked at: the holdout part stands in for it, as a u
 chosen is written to `tuned.json` and kept: a later run takes it from there, unless a method's trials have changed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def smallest(gaps: Sequence[float | None]) -> int | None:
 
 def text_of(fields: Mapping[str, Any]) -> str:
     """Fields as JSON text, the same for equal ones."""
-    return " ".join(render(encode(fields)).split())
+    return json.dumps(encode(fields), sort_keys=True, allow_nan=False)
 
 
 Place = tuple[str, str, str]

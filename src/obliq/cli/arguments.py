@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union
 
 import tyro
 
+from obliq.cli.bench_arguments import Bench
 from obliq.errors import ModelError
 from obliq.methods import Method, available
 from obliq.training import Recipe
@@ -228,4 +229,5 @@ VERBS = {
     "retrain": RetrainVerb,
     "audit": AuditVerb,
     "show": Show,
+    "bench": Bench,
 }
