@@ -53,9 +53,9 @@ def _original(task: Original, workshop: Workshop) -> None:
 def _reference(task: Reference, workshop: Workshop) -> None:
     parts, world, run = workshop.parts(task.ground), task.ground.world, workshop.run(task.ground.seed)
     half = reference_halves(parts.train, task.count, task.ground.seed)[task.number]
-    blueprint = world.blueprint(parts.collection)
+    network = world.blueprint(parts.collection).build()
     started = time.perf_counter()
-    made = watched(lambda: train_reference(blueprint, half, world.recipe, run, task.number), run.device)
+    made = watched(lambda: train_reference(network, half, world.recipe, run, task.number), run.device)
     _keep(task, workshop, made.value, _cost(made, time.perf_counter() - started))
 
 

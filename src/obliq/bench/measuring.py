@@ -36,4 +36,4 @@ def average_gap(values: Mapping[str, Any], retrained: Mapping[str, Any]) -> floa
 
 def tug_of_war(values: Mapping[str, Any], retrained: Mapping[str, Any]) -> float:
     """ToW, 0 to 1, from what `measured` says about two networks; see `obliq.audit.tug_of_war`."""
-    return math.prod(1 - abs(values[name] - retrained[name]) / 100 for name in ACCURACIES)
+    return float(math.prod(1 - abs(values[name] - retrained[name]) / 100 for name in ACCURACIES))
