@@ -2,7 +2,6 @@
 
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -25,7 +24,7 @@ class Board:
         )
         self._said = -1
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Board":
         if self._live:
             self._live.start()
         return self

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -47,6 +47,7 @@ class Outcome:
     trace: str = ""
 
 
+@runtime_checkable
 class Pool(Protocol):
     """Some workers; used as a context manager, at whose end none is left."""
 
@@ -60,7 +61,7 @@ class Pool(Protocol):
     def wait(self) -> Sequence[Outcome]:
         """The outcomes of at least one submitted task."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> "Pool": ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,7 +102,7 @@ class InProcess:
         self._waiting.clear()
         return done
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "InProcess":
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
         warm_up(self._workshop.run(0))
@@ -170,7 +171,7 @@ class Processes:
         theirs.close()
         return Worker(process, ours)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, *ended: object) -> None:

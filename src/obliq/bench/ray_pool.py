@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -85,7 +85,7 @@ class RayPool:
         self._idle.append(worker)
         return outcome
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RayPool":
         return self
 
     def __exit__(self, *ended: object) -> None:
