@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from obliq.bench.sources import source_digest
+from obliq.bench.sources import Sources
 from obliq.bench.store import key_of
 from obliq.bench.tasks import Case, Ground, Measured, Original, Reference, Retrained, Task, Unlearned, kind_of
 from obliq.checkpoints import present_versions
@@ -69,12 +69,13 @@ def origins(
 
 def code_digests(method_modules: Iterable[str]) -> dict[str, str]:
     """The digest of training, of auditing, and of each method."""
+    sources = Sources()
     return {
-        "training": source_digest(TRAINING),
-        "references": source_digest(TRAINING, alone=REFERENCES),
-        "memorisation": source_digest(TRAINING, alone=MEMORISATION),
-        "auditing": source_digest((*AUDITING, *REFERENCES)),
-        **{module: source_digest((*TRAINING, module)) for module in sorted(set(method_modules))},
+        "training": sources.digest(TRAINING),
+        "references": sources.digest(TRAINING, alone=REFERENCES),
+        "memorisation": sources.digest(TRAINING, alone=MEMORISATION),
+        "auditing": sources.digest((*AUDITING, *REFERENCES)),
+        **{module: sources.digest((*TRAINING, module)) for module in sorted(set(method_modules))},
     }
 
 

@@ -7,6 +7,7 @@ are run, not what a trial does.
 import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,34 +16,64 @@ from obliq.errors import ObliqError
 OURS = "obliq"
 
 
-def source_digest(modules: Iterable[str], alone: Collection[str] = ()) -> str:
-    """SHA-256 over these modules and all that they import of this package and of their own.
+@dataclass(frozen=True)
+class Module:
+    """A module as far as its digest goes.
 
-    Args:
-        modules: where a computation begins.
-        alone: further modules, of which only a part is used: what they import is not looked at.
-
-    Raises:
-        ObliqError: for a module that is not in a file, such as `__main__`.
+    Attributes:
+        digest: SHA-256 over its code.
+        imports: the names of modules that it imports.
     """
-    found: dict[str, str] = {}
-    waiting = [*modules, *alone]
-    packages = {OURS, *(name.partition(".")[0] for name in waiting)}
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        file = _file(name)
-        if file is None:
-            raise ObliqError(f"the code of module {name!r} is in no file; expected an importable module")
-        tree = ast.parse(file.read_bytes())
-        found[name] = ast.dump(_without_words(tree))
-        imported = () if name in alone else _imports(tree, name, is_package=file.name == "__init__.py")
-        waiting.extend(one for one in imported if one.partition(".")[0] in packages and _file(one))
-    content = hashlib.sha256()
-    for name in sorted(found):
-        content.update(f"{name}\0{found[name]}\0".encode())
-    return content.hexdigest()
+
+    digest: str
+    imports: tuple[str, ...]
+
+
+@dataclass
+class Sources:
+    """Reads each module once."""
+
+    _read: dict[str, Module | None] = field(default_factory=dict, repr=False)
+
+    def digest(self, modules: Iterable[str], alone: Collection[str] = ()) -> str:
+        """SHA-256 over these modules and all that they import of this package and of their own.
+
+        Args:
+            modules: where a computation begins.
+            alone: further modules, of which only a part is used: what they import is not looked at.
+
+        Raises:
+            ObliqError: for a module that is not in a file, such as `__main__`.
+        """
+        found: dict[str, str] = {}
+        waiting = [*modules, *alone]
+        given = frozenset(waiting)
+        packages = {OURS, *(name.partition(".")[0] for name in waiting)}
+        while waiting:
+            name = waiting.pop()
+            if name in found or name.partition(".")[0] not in packages:
+                continue
+            module = self._module(name)
+            if module is None and name in given:
+                raise ObliqError(f"the code of module {name!r} is in no file; expected an importable module")
+            if module is not None:
+                found[name] = module.digest
+                waiting.extend(() if name in alone else module.imports)
+        return hashlib.sha256(
+            "".join(f"{name} {found[name]}\n" for name in sorted(found)).encode()
+        ).hexdigest()
+
+    def _module(self, name: str) -> Module | None:
+        if name not in self._read:
+            file = _file(name)
+            self._read[name] = None if file is None else _module(name, file)
+        return self._read[name]
+
+
+def _module(name: str, file: Path) -> Module:
+    tree = ast.parse(file.read_bytes())
+    imports = tuple(_imports(tree, name, is_package=file.name == "__init__.py"))
+    return Module(hashlib.sha256(ast.dump(_without_words(tree)).encode()).hexdigest(), imports)
 
 
 def _file(module: str) -> Path | None:
