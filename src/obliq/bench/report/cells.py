@@ -24,7 +24,21 @@ class Cell:
     bits: str
 
     def __str__(self) -> str:
-        return f"{self.scenario} · {self.bits} · {self.data} · {self.architecture}"
+        return " · ".join(self.parts)
+
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        """In the order in which people read them."""
+        return self.scenario, self.bits, self.data, self.architecture
+
+    def among(self, others: Sequence[Cell]) -> str:
+        """Only what tells it apart from others; all of it where there are none."""
+        telling = [
+            part
+            for place, part in enumerate(self.parts)
+            if any(other.parts[place] != part for other in others)
+        ]
+        return " · ".join(telling) or str(self)
 
 
 @dataclass(frozen=True, kw_only=True)

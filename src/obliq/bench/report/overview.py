@@ -45,19 +45,19 @@ class Overview:
     """The leaderboard.
 
     Attributes:
-        cells: how many there are.
+        cells: all of them.
         standings: references first; then contenders with a gap in all cells, by their mean; then the others.
         lead: the leader's mean gap over the next one's; None without two contenders that are in all cells.
     """
 
-    cells: int
+    cells: Sequence[Cell]
     standings: Sequence[Standing]
     lead: float | None
 
     @property
     def leaders(self) -> Sequence[Standing]:
         """Contenders that have a gap in every cell, nearest to retraining first."""
-        return [one for one in self.standings if not one.reference and one.cells == self.cells and one.gap]
+        return [one for one in self.standings if not one.reference and one.cells == len(self.cells) and one.gap]
 
 
 def overview(groups: Sequence[CellRows], summaries: Sequence[CellSummary]) -> Overview:
@@ -67,7 +67,7 @@ def overview(groups: Sequence[CellRows], summaries: Sequence[CellSummary]) -> Ov
     ordered += [name for name in names if name not in REFERENCES]
     standings = [_standing(name, groups, summaries) for name in ordered]
     standings.sort(key=lambda one: (not one.reference, not one.reference and _rank(one, len(groups))))
-    board = Overview(cells=len(groups), standings=tuple(standings), lead=None)
+    board = Overview(cells=[group.cell for group in groups], standings=tuple(standings), lead=None)
     means = [one.gap.mean for one in board.leaders[:2] if one.gap]
     lead = means[0] / means[1] if len(means) == 2 and means[1] > 0 else None
     return Overview(cells=board.cells, standings=board.standings, lead=lead)

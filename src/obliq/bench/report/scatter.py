@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from obliq.bench.report.axes import FLOOR, LETTERS, framed, in_points, logarithmic
-from obliq.bench.report.labels import Box, named, placed, shortened, token, width
+from obliq.bench.report.axes import FLOOR, framed, in_points, logarithmic
+from obliq.bench.report.labels import Box, named, shortened, token, width
+from obliq.bench.report.placement import line_to, placed
 from obliq.bench.report.spread import Spread
 from obliq.report.drawing import FORGET, INK, MUTED, TEST, svg
 
-SIZE = (6.6, 4.6)  # inches
+SIZE = (7.4, 5.2)  # inches
+NAMES = 7.0  # points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +91,14 @@ def _mark(axes: Axes, one: Point) -> None:
 def _name(axes: Axes, points: Sequence[Point], room: Box) -> Sequence[str]:
     """Put the names; those without room are given back."""
     places = [in_points(axes, max(one.x.mean, FLOOR), max(one.y.mean, FLOOR)) for one in points]
-    sizes = [(width(shortened(one.name), LETTERS), LETTERS * 1.15) for one in points]
+    sizes = [(width(shortened(one.name), NAMES), NAMES * 1.15) for one in points]
     boxes = placed(places, sizes, room)
     wide, high = (72 * side for side in axes.figure.get_size_inches())
     for number, (one, (x, y), box) in enumerate(zip(points, places, boxes, strict=True)):
         if box is None:
             continue
-        to_x, to_y = box.nearest(x, y)
-        if (to_x - x) ** 2 + (to_y - y) ** 2 > 64:
+        if (line := line_to((x, y), box)) is not None:
+            to_x, to_y = line[1]
             axes.plot(
                 [x / wide, to_x / wide], [y / high, to_y / high],
                 transform=axes.figure.transFigure, color=MUTED, linewidth=0.5, zorder=1.5,
@@ -105,8 +107,8 @@ def _name(axes: Axes, points: Sequence[Point], room: Box) -> Sequence[str]:
         aligned = "right" if box.right < x else "left" if box.left > x else "center"
         anchor = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}[aligned]
         axes.text(
-            anchor / wide, (box.bottom + 0.25 * LETTERS) / high, token(number),
+            anchor / wide, (box.bottom + 0.27 * NAMES) / high, token(number),
             transform=axes.figure.transFigure, ha=aligned, va="baseline",
-            fontsize=LETTERS, color=MUTED if one.reference else INK,
+            fontsize=NAMES, color=MUTED if one.reference else INK,
         )  # fmt: skip
     return [one.name for one, box in zip(points, boxes, strict=True) if box is None]

@@ -15,7 +15,7 @@ from obliq.report.page import number
 
 DASH = "\N{EN DASH}"
 NAMES = {RETRAINED: "Retrain", AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}
-AS_BEST, AT_FLOOR = "≈ best", "≈ noise floor"
+NOT_APART = "not apart: "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,8 @@ def _entry(method: MethodSummary, measure: Measure) -> Entry:
     value = shown(found.mean, measure.digits, signed=measure.signed)
     spread = _deviation(found, measure.digits)
     if measure is GAP:
-        marks = [AS_BEST] * method.as_best + [AT_FLOOR] * method.at_floor
+        near = ["best"] * method.as_best + ["floor"] * method.at_floor
+        marks = [NOT_APART + ", ".join(near)] if near else []
         return Entry(value=value, spread=spread, marks=marks, best=method.best)
     side = [f"{method.side}-forgot"] if measure is SIGNED_AUC and method.side else []
     return Entry(value=value, spread=spread, marks=side)
@@ -117,7 +118,7 @@ def leaderboard(board: Overview) -> Table:
         Heading(short="mean Avg. Gap", name="over cells", target="target 0, lower is better"),
         Heading(short="Cells", name="with a gap for every seed", target="more is better"),
         Heading(short="Best in", name="cells where its mean gap is smallest", target="higher is better"),
-        Heading(short="As good in", name="further cells within noise of the best", target="higher is better"),
+        Heading(short="Not told apart in", name="further cells: from the best, by its noise", target="higher is better"),
         Heading(short="Worst gap", name="of any cell", target="lower is better"),
         Heading(short="RA − Retrain", name="mean over cells", target="target 0"),
         Heading(short="TA − Retrain", name="mean over cells", target="target 0; above is no harm"),
@@ -125,7 +126,7 @@ def leaderboard(board: Overview) -> Table:
     )
     leader = next(iter(board.leaders), None)
     lines = [_standing(one, board, one is leader) for one in board.standings]
-    caption = f"All methods over {counted(board.cells, 'cell')}"
+    caption = f"All methods over {counted(len(board.cells), 'cell')}"
     return Table(caption=caption, first=Heading(short="Method"), headings=headings, lines=lines)
 
 
@@ -135,8 +136,8 @@ def _standing(one: Standing, board: Overview, leads: bool) -> Line:
         gap = Entry(value=shown(one.gap.mean, 2), spread=_deviation(one.gap, 2), best=leads)
     worst = Entry(value=DASH)
     if one.worst is not None:
-        worst = Entry(value=shown(one.worst[1], 2), marks=[str(one.worst[0])])
-    share = f"{shown(100 * one.firsts / board.cells, 0)} %"
+        worst = Entry(value=shown(one.worst[1], 2), marks=[one.worst[0].among(board.cells)])
+    share = f"{shown(100 * one.firsts / len(board.cells), 0)} %"
     firsts = [
         Entry(value=DASH) if one.reference else Entry(value=str(one.firsts), marks=[share] * (one.firsts > 0)),
         Entry(value=DASH if one.reference else str(one.as_firsts)),
@@ -146,7 +147,7 @@ def _standing(one: Standing, board: Overview, leads: bool) -> Line:
         name=NAMES[one.method] if one.reference else one.method,
         entries=[
             gap,
-            Entry(value=f"{one.cells} of {board.cells}"),
+            Entry(value=f"{one.cells} of {len(board.cells)}"),
             *firsts,
             worst,
             *offsets,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from obliq.bench.report.background import Background
 from obliq.bench.report.overview import Overview
 from obliq.bench.report.summaries import CellSummary
-from obliq.bench.report.tables import AS_BEST, AT_FLOOR, counted, shown
+from obliq.bench.report.tables import NOT_APART, counted, shown
 
 
 def opening(summaries: Sequence[CellSummary], background: Background) -> Sequence[str]:
@@ -68,10 +68,11 @@ def marks(summaries: Sequence[CellSummary]) -> Sequence[str]:
         return explained
     return [
         *explained,
-        f"{AS_BEST}: within noise of the best. The differences to the best, paired by seed, have a mean within "
+        f"{NOT_APART}best: within noise of the best. The differences to the best, paired by seed, have a mean within "
         "their standard error times the 97.5 % quantile of Student's t (n − 1 degrees of freedom; not corrected "
-        "for the number of methods). With few seeds this is wide: not told apart is not the same as equal.",
-        f"{AT_FLOOR}: not above the noise floor, or above it within noise by the same test.",
+        "for the number of methods). With few seeds and a large deviation even a far larger gap is within it: "
+        "not told apart is not the same as equal.",
+        f"{NOT_APART}floor: no larger than the noise floor, or larger within noise by the same test.",
         "The words under-forgot and over-forgot are given only where the difference is more than noise by the "
         "same test, against 0.",
     ]
@@ -85,7 +86,7 @@ def verdict(board: Overview) -> str:
     first = leaders[0]
     text = (
         f"Smallest mean Avg. Gap: {first.method}, {shown(leaders[0].gap.mean, 2)} points; "
-        f"best in {first.firsts} of {counted(board.cells, 'cell')}"
+        f"best in {first.firsts} of {counted(len(board.cells), 'cell')}"
     )
     if board.lead is not None:
         text += f"; {shown(board.lead, 2)} times the gap of the next, {leaders[1].method}"
