@@ -25,7 +25,9 @@ def made_up(
     seeds: Sequence[int] = (1, 2, 3),
 ) -> list[Row]:
     """One row for every method, cell and seed; one method fails once."""
-    return [row for number, cell in enumerate(cells) for seed in seeds for row in _of(cell, number, seed, methods)]
+    return [
+        row for number, cell in enumerate(cells) for seed in seeds for row in _of(cell, number, seed, methods)
+    ]
 
 
 def _of(cell: tuple[str, str, str], number: int, seed: int, methods: Sequence[str]) -> Iterator[Row]:
@@ -47,7 +49,7 @@ def _of(cell: tuple[str, str, str], number: int, seed: int, methods: Sequence[st
         aim, "original", "original", 1.05,
     )  # fmt: skip
     for place, method in enumerate(methods):
-        if method == "influence" and number == 2 and seed == 2:
+        if method == "influence" and bits == "FP32" and seed == 2:
             yield Row(
                 data=data, architecture="convnet", bits=bits, scenario=scenario, seed=seed, method=method,
                 kind="failed", error="MethodError: the loss is not finite at step 12; expected a smaller rate",

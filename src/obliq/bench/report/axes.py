@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from obliq.bench.report.labels import Box
@@ -18,16 +20,21 @@ TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 def framed(axes: Axes, left: float, right: float, bottom: float, top: float) -> Box:
     """Put the axes at fixed margins (points), so that places are known before anything is drawn."""
-    figure = axes.figure
-    figure.set_layout_engine("none")
-    wide, high = (72 * side for side in figure.get_size_inches())
+    wide, high = extent(axes)
+    cast(Figure, axes.figure).set_layout_engine("none")
     axes.set_position(
         (left / wide, bottom / high, (wide - left - right) / wide, (high - bottom - top) / high)
     )
     return Box(left, bottom, wide - right, high - top)
 
 
-def logarithmic(axes: Axes, direction: str, values: Sequence[float], label: str) -> None:
+def extent(axes: Axes) -> tuple[float, float]:
+    """Width and height of the whole picture, in points."""
+    wide, high = cast(Figure, axes.figure).get_size_inches()
+    return 72 * float(wide), 72 * float(high)
+
+
+def logarithmic(axes: Axes, direction: Literal["x", "y"], values: Sequence[float], label: str) -> None:
     """A logarithmic x or y axis that holds the values with some room."""
     axis = axes.xaxis if direction == "x" else axes.yaxis
     low, high = max(FLOOR, min(values, default=FLOOR)), max(FLOOR, max(values, default=1.0))

@@ -50,6 +50,4 @@ def _change(groups: Sequence[CellRows], method: str, followed: str) -> Change | 
     over_seeds = spread(values)
     if over_seeds is None:
         return None
-    return Change(
-        method=method, follows=followed, change=over_seeds, cells=cells, noise=within_noise(values)
-    )
+    return Change(method=method, follows=followed, change=over_seeds, cells=cells, noise=within_noise(values))

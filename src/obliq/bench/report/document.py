@@ -74,7 +74,7 @@ def _markdown(content: Content) -> str:
     parts = [f"# Benchmark: {markdown.escaped(content.suite)}"]
     parts += [markdown.escaped(text) for text in words.opening(content.summaries, content.background)]
     parts += ["## Overview", markdown.escaped(words.verdict(content.board))]
-    parts += [markdown.table(leaderboard(content.board)), words.WEIGHING]
+    parts += [markdown.table(leaderboard(content.board)), words.weighing(content.summaries)]
     if content.found:
         parts += ["## Ablations", words.ABLATIONS, markdown.table(ablation_table(content.found))]
     parts += ["## How to read the tables", markdown.items(words.marks(content.summaries))]

@@ -12,9 +12,6 @@ LONGEST = 34  # characters
 EM = 0.56  # of the letter size: above the average width of letters in the fonts that pages are read in
 
 
-Line = tuple[tuple[float, float], tuple[float, float]]
-
-
 @dataclass(frozen=True)
 class Box:
     """An upright rectangle, in points from the lower left corner of the picture."""
@@ -23,40 +20,6 @@ class Box:
     bottom: float
     right: float
     top: float
-
-    def meets(self, other: Box) -> bool:
-        """Whether the two have a point in common."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.bottom < other.top
-            and other.bottom < self.top
-        )
-
-    def holds(self, other: Box) -> bool:
-        """Whether the other one lies wholly inside."""
-        return (
-            self.left <= other.left
-            and other.right <= self.right
-            and self.bottom <= other.bottom
-            and other.top <= self.top
-        )
-
-    def crossed(self, line: Line) -> bool:
-        """Whether a line runs through it (its part within each slab, by Liang and Barsky)."""
-        (x, y), (to_x, to_y) = line
-        enters, leaves = 0.0, 1.0
-        for start, way, low, high in (
-            (x, to_x - x, self.left, self.right),
-            (y, to_y - y, self.bottom, self.top),
-        ):
-            if way == 0:
-                if not low < start < high:
-                    return False
-                continue
-            ends = sorted(((low - start) / way, (high - start) / way))
-            enters, leaves = max(enters, ends[0]), min(leaves, ends[1])
-        return enters < leaves
 
     def nearest(self, x: float, y: float) -> tuple[float, float]:
         """The point of the box that is nearest to another point."""

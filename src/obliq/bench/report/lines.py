@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from obliq.bench.report.axes import FLOOR, LETTERS, framed, in_points, logarithmic
+from obliq.bench.report.axes import FLOOR, LETTERS, extent, framed, in_points, logarithmic
 from obliq.bench.report.labels import apart, named, shortened, token
 from obliq.report.drawing import FORGET, INK, MUTED, RETAIN, RULE, TEST, svg
 
@@ -64,7 +64,7 @@ def _ends(
     styles: Mapping[str, tuple[str, object]],
 ) -> None:
     """Names at the right, each with a thin line from where its own line ends."""
-    wide, high = (72 * side for side in axes.figure.get_size_inches())
+    wide, high = extent(axes)
     ends = []
     for own in gaps.values():
         last = max(place for place, one in enumerate(bits) if one in own)

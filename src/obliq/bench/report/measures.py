@@ -81,9 +81,9 @@ GAP = _plain("average_gap", "Avg. Gap", "mean distance to Retrain in UA, RA, TA,
 TIME = _plain("time_ratio", "RTE", "time over Retrain's time", "lower is better, below 1 is faster", 2)
 SIGNED_AUC = Measure(
     key="auc_difference",
-    short="AUC − Retrain",
+    short="AUC \N{MINUS SIGN} Retrain",
     name="with its sign",
-    target="target 0; + under-forgot, − over-forgot",
+    target="target 0; + under-forgot, \N{MINUS SIGN} over-forgot",
     read=difference(AUC),
     signed=True,
 )
@@ -109,11 +109,15 @@ GROUPS: Sequence[tuple[str, Sequence[Measure]]] = (
             _plain(AUC, "AUC", "forget against test samples, %", "target: Retrain; 50 is chance"),
             SIGNED_AUC,
             Measure(
-                key="auc_distance", short="|AUC − Retrain|", name="to either side", target=LOWER, read=distance(AUC)
+                key="auc_distance",
+                short="|AUC \N{MINUS SIGN} Retrain|",
+                name="to either side",
+                target=LOWER,
+                read=distance(AUC),
             ),
             Measure(
                 key="auc_from_chance",
-                short="|AUC − 50|",
+                short="|AUC \N{MINUS SIGN} 50|",
                 name="to either side of chance",
                 target="target: Retrain; 0 is chance",
                 read=_from_chance,

@@ -57,7 +57,9 @@ class Overview:
     @property
     def leaders(self) -> Sequence[Standing]:
         """Contenders that have a gap in every cell, nearest to retraining first."""
-        return [one for one in self.standings if not one.reference and one.cells == len(self.cells) and one.gap]
+        return [
+            one for one in self.standings if not one.reference and one.cells == len(self.cells) and one.gap
+        ]
 
 
 def overview(groups: Sequence[CellRows], summaries: Sequence[CellSummary]) -> Overview:

@@ -31,7 +31,7 @@ def render(content: Content) -> str:
         suite=content.suite,
         opening=words.opening(content.summaries, content.background),
         verdict=words.verdict(content.board),
-        weighing=words.WEIGHING,
+        weighing=words.weighing(content.summaries),
         leaderboard=leaderboard(content.board),
         overall=_both(content.groups, ranked, f"all {len(content.groups)} cells")
         if len(content.groups) > 1

@@ -95,7 +95,9 @@ def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Fig
             {NAMES.get(name, name): own for name, own in gaps.items()},
             bits, ranked[:COLORED], f"Avg. Gap over bit widths, {where}",
         )  # fmt: skip
-        found.append(Figure(where, drawing, "Avg. Gap, mean over seeds, logarithmic; in colour: the first four"))
+        found.append(
+            Figure(where, drawing, "Avg. Gap, mean over seeds, logarithmic; in colour: the first four")
+        )
     return found
 
 

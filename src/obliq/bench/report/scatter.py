@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from obliq.bench.report.axes import FLOOR, framed, in_points, logarithmic
+from obliq.bench.report.axes import FLOOR, extent, framed, in_points, logarithmic
 from obliq.bench.report.labels import Box, named, shortened, token, width
 from obliq.bench.report.placement import line_to, placed
 from obliq.bench.report.spread import Spread
@@ -50,16 +51,17 @@ def scatter(
         points: in the order in which their names are placed.
         labels: of the two axes.
         title: of the picture, for those who do not see it.
-        upright, level: values of x and of y at which a dashed line is drawn.
+        upright: value of x at which a dashed line is drawn.
+        level: value of y at which another is.
     """
     left_out: list[str] = []
 
     def draw(axes: Axes) -> None:
         room = framed(axes, 38, 12, 34, 8)
         across, up = [one.x.mean for one in points], [one.y.mean for one in points]
-        logarithmic(axes, "x", across + [upright] * (upright is not None), labels[0])
-        logarithmic(axes, "y", up + [level] * (level is not None), labels[1])
-        dashed = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
+        logarithmic(axes, "x", across if upright is None else [*across, upright], labels[0])
+        logarithmic(axes, "y", up if level is None else [*up, level], labels[1])
+        dashed: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
         if upright is not None:
             axes.axvline(upright, **dashed)
         if level is not None:
@@ -91,9 +93,9 @@ def _mark(axes: Axes, one: Point) -> None:
 def _name(axes: Axes, points: Sequence[Point], room: Box) -> Sequence[str]:
     """Put the names; those without room are given back."""
     places = [in_points(axes, max(one.x.mean, FLOOR), max(one.y.mean, FLOOR)) for one in points]
-    sizes = [(width(shortened(one.name), NAMES), NAMES * 1.15) for one in points]
+    sizes = [(width(shortened(one.name), NAMES) + 2, NAMES * 1.15) for one in points]
     boxes = placed(places, sizes, room)
-    wide, high = (72 * side for side in axes.figure.get_size_inches())
+    wide, high = extent(axes)
     for number, (one, (x, y), box) in enumerate(zip(points, places, boxes, strict=True)):
         if box is None:
             continue

@@ -77,7 +77,7 @@ def summarise(rows: CellRows) -> CellSummary:
     names = [name for name in REFERENCES if name in rows.rows] + sorted(
         rows.contenders, key=lambda name: _mean_or_last(gaps[name])
     )
-    samples = [row for row in (rows.retrained or next(iter(rows.rows.values()), {})).values()]
+    samples = list((rows.retrained or next(iter(rows.rows.values()), {})).values())
     return CellSummary(
         cell=rows.cell,
         seeds=rows.seeds,

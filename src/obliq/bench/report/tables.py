@@ -118,10 +118,16 @@ def leaderboard(board: Overview) -> Table:
         Heading(short="mean Avg. Gap", name="over cells", target="target 0, lower is better"),
         Heading(short="Cells", name="with a gap for every seed", target="more is better"),
         Heading(short="Best in", name="cells where its mean gap is smallest", target="higher is better"),
-        Heading(short="Not told apart in", name="further cells: from the best, by its noise", target="higher is better"),
+        Heading(
+            short="Not told apart in",
+            name="further cells: from the best, by its noise",
+            target="higher is better",
+        ),
         Heading(short="Worst gap", name="of any cell", target="lower is better"),
-        Heading(short="RA − Retrain", name="mean over cells", target="target 0"),
-        Heading(short="TA − Retrain", name="mean over cells", target="target 0; above is no harm"),
+        Heading(short="RA \N{MINUS SIGN} Retrain", name="mean over cells", target="target 0"),
+        Heading(
+            short="TA \N{MINUS SIGN} Retrain", name="mean over cells", target="target 0; above is no harm"
+        ),
         Heading(short="RTE", name="time over Retrain's time", target="lower is better"),
     )
     leader = next(iter(board.leaders), None)
@@ -139,7 +145,9 @@ def _standing(one: Standing, board: Overview, leads: bool) -> Line:
         worst = Entry(value=shown(one.worst[1], 2), marks=[one.worst[0].among(board.cells)])
     share = f"{shown(100 * one.firsts / len(board.cells), 0)} %"
     firsts = [
-        Entry(value=DASH) if one.reference else Entry(value=str(one.firsts), marks=[share] * (one.firsts > 0)),
+        Entry(value=DASH)
+        if one.reference
+        else Entry(value=str(one.firsts), marks=[share] * (one.firsts > 0)),
         Entry(value=DASH if one.reference else str(one.as_firsts)),
     ]
     offsets = [Entry(value=shown(v, 1, signed=True)) for v in (one.retain_difference, one.test_difference)]

@@ -45,12 +45,13 @@ def _measured(summaries: Sequence[CellSummary]) -> str:
 def _tuned(background: Background) -> str:
     if background.tuning_seed is None:
         return "The rows do not say how the methods' settings were chosen."
-    trials = "" if background.trials is None else f"{counted(background.trials, 'setting')} of "
+    trials = "all" if background.trials is None else str(background.trials)
     bits = "" if background.tuning_bits is None else f" at {background.tuning_bits}"
     text = (
-        f"Tuning: {trials}each method were tried on an original of another seed ({background.tuning_seed}){bits}, "
-        "audited with held-out training samples in the place of test samples. The setting with the smallest "
-        "Avg. Gap to that seed's own retrained network was kept for all seeds reported here."
+        f"Tuning: {trials} combinations of the settings that a method leaves open were tried on an original of another "
+        f"seed ({background.tuning_seed}){bits}, audited with held-out training samples in the place of test samples. "
+        "The combination with the smallest Avg. Gap to that seed's own retrained network was kept for all seeds "
+        "reported here."
     )
     followed = " Ablations take the setting of the method that they follow." if background.follows else ""
     return text + followed
@@ -61,16 +62,17 @@ def marks(summaries: Sequence[CellSummary]) -> Sequence[str]:
     explained = [
         "Bold: the smallest mean Avg. Gap among methods that have one for every seed of the cell.",
         "AUC has two wrong sides. Above Retrain's (+), the forgotten samples are still recognised: under-forgot. "
-        "Below (−), the network is less sure of them than of unseen ones, which gives them away too: over-forgot.",
+        "Below (\N{MINUS SIGN}), the network is less sure of them than of unseen ones, which gives them away too: "
+        "over-forgot.",
         "A dash stands for what was not measured or does not apply.",
     ]
-    if all(len(summary.seeds) < 2 for summary in summaries):
+    if not _several(summaries):
         return explained
     return [
         *explained,
         f"{NOT_APART}best: within noise of the best. The differences to the best, paired by seed, have a mean within "
-        "their standard error times the 97.5 % quantile of Student's t (n − 1 degrees of freedom; not corrected "
-        "for the number of methods). With few seeds and a large deviation even a far larger gap is within it: "
+        "their standard error times the 97.5 % quantile of Student's t (n \N{MINUS SIGN} 1 degrees of freedom; not "
+        "corrected for the number of methods). With few seeds and a large deviation even a far larger gap is within it: "
         "not told apart is not the same as equal.",
         f"{NOT_APART}floor: no larger than the noise floor, or larger within noise by the same test.",
         "The words under-forgot and over-forgot are given only where the difference is more than noise by the "
@@ -110,11 +112,19 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(words))
 
 
-WEIGHING = (
-    "All cells weigh the same. A seed's value is its mean over the cells, and ± is the deviation of these values over "
-    "seeds. A method that lacks a gap for some seed of some cell comes after those that lack none, for its mean is "
-    "over easier ground."
-)
+def weighing(summaries: Sequence[CellSummary]) -> str:
+    """How the leaderboard averages."""
+    spread = ", and ± is the deviation of these values over seeds" if _several(summaries) else ""
+    return (
+        f"All cells weigh the same. A seed's value is its mean over the cells{spread}. A method that lacks a gap for "
+        "some seed of some cell comes after those that lack none, for its mean is over easier ground."
+    )
+
+
+def _several(summaries: Sequence[CellSummary]) -> bool:
+    return any(len(summary.seeds) > 1 for summary in summaries)
+
+
 ABLATIONS = (
     "Each ablation changes one thing about a contender and takes all its other settings over. The change of Avg. Gap "
     "is paired by seed and cell: above 0, what was changed had helped."
