@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from obliq.bench import plan, results, tuning
+from obliq.bench import plan, results, telling, tuning
 from obliq.bench.board import Board
 from obliq.bench.keys import Keys, origins
 from obliq.bench.lock import locked
@@ -95,6 +95,7 @@ def run(suite: Suite, options: Options) -> Finished:
         with _pool(Workshop(store, keys, options.data_folder), options) as pool:
             choices, failures = _tuned(suite, open_trials, choices, folder, store, keys, pool, options)
             rows, failed = _computed(suite, Tuned(choices), folder, store, keys, pool, options)
+        telling.write(folder, rows, telling.about(suite, keys))
     return Finished(folder, rows, [*failures, *failed])
 
 

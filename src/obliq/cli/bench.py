@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from obliq.bench.benchmark import Options, run
-from obliq.bench.results import ROWS, read_rows
+from obliq.bench.results import ROWS
 from obliq.bench.suites import SUITES, suite_named
+from obliq.bench.telling import PAGE, write_again
 from obliq.cli.bench_arguments import Bench
 from obliq.cli.verbs import Outcome
 from obliq.errors import ObliqError
@@ -50,8 +51,11 @@ def _suite(name: str, arguments: Bench, narrator: Narrator) -> Outcome:
 
 
 def _report(folder: Path) -> Outcome:
-    return _told(folder, len(read_rows(folder)))
+    return _told(folder, write_again(folder))
 
 
 def _told(folder: Path, rows: int) -> Outcome:
-    return Outcome([f"{rows} rows in {folder / ROWS}"], {"folder": str(folder), "rows": rows})
+    return Outcome(
+        [f"{rows} rows in {folder / ROWS}, report in {folder / PAGE}"],
+        {"folder": str(folder), "rows": rows, "report": str(folder / PAGE)},
+    )
