@@ -25,7 +25,7 @@ from obliq.bench.workshop import Workshop
 from obliq.errors import ObliqError
 
 CACHE, RESULTS = Path("runs/bench"), Path("benchmarks/results")
-SECONDS_BETWEEN_FILES = 10.0
+SECONDS_BETWEEN_FILES = 60.0
 MOST_JOBS = 1024
 
 
@@ -92,7 +92,7 @@ def run(suite: Suite, options: Options) -> Finished:
         open_trials, choices = _to_tune(suite, tuning.known(folder / tuning.FILE, suite))
         _refuse_unexpected(suite, open_trials, choices, store, keys, options)
         results.write_text(folder / results.ROWS, to_csv(()))  # fails now rather than after hours
-        with _pool(Workshop(store, keys, options.data_folder), options) as pool:
+        with _pool(Workshop(store, Keys(keys.origins), options.data_folder), options) as pool:
             choices, failures = _tuned(suite, open_trials, choices, folder, store, keys, pool, options)
             rows, failed = _computed(suite, Tuned(choices), folder, store, keys, pool, options)
         telling.write(folder, rows, telling.about(suite, keys))

@@ -1,7 +1,7 @@
 """The digest of everything that makes a task's result: data, settings, seeds, code and versions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +81,17 @@ def code_digests(method_modules: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Keys:
-    """The key of every task."""
+    """The key of every task; each is computed once."""
 
     origins: Origins
+    _known: dict[Task, str] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, task: Task) -> str:
         """The key of a task."""
-        return key_of(self.made_by(task))
+        key = self._known.get(task)
+        if key is None:
+            key = self._known[task] = key_of(self.made_by(task))
+        return key
 
     def made_by(self, task: Task) -> dict[str, Any]:
         """What a task's result is made by; the digest of this is its key."""
