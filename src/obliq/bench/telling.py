@@ -37,11 +37,11 @@ def about(suite: Suite, keys: Keys) -> About:
     facts = {name: str(value) for name, value in machine().items() if value}
     facts |= {"device": keys.origins.device, **keys.origins.versions}
     return About(
-        follows={one.name: one.follows for one in suite.contenders if one.follows is not None},
+        follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),
         trials=trials if tuned else None,
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
-        facts=facts,
+        facts=dict(sorted(facts.items())),
     )
 
 
