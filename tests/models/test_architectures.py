@@ -12,6 +12,7 @@ from obliq.models.mobilenet import mobilenetv2
 
 SHAPES = {
     "convnet": (1, 8, 8),
+    "strided-convnet": (1, 8, 8),
     "resnet20": (3, 32, 32),
     "resnet18": (3, 32, 32),
     "mobilenetv2": (3, 32, 32),
@@ -58,6 +59,7 @@ def inverted_residual_total(channels: int, classes: int) -> int:
         ("mobilenetv2", (3, 32, 32), 10, 2_236_682, inverted_residual_total(3, 10)),
         ("mobilenetv2", (3, 32, 32), 1000, 3_504_872, inverted_residual_total(3, 1000)),
         ("convnet", (1, 28, 28), 10, 24_058, (9 + 9 * 16 * 2 + 9 * 32 * 4) * 16 + 2 * 112 + 650),
+        ("strided-convnet", (1, 28, 28), 10, 84_794, 9 * (16 + 16 * 64 + 64 * 128) + 2 * 208 + 1290),
         ("signal-convnet", (9, 128), 6, 14_134, (5 * 9 + 5 * 16 * 2 + 5 * 32 * 4) * 16 + 2 * 112 + 65 * 6),
     ],
 )
@@ -157,7 +159,12 @@ def test_a_network_is_chosen_to_suit_the_input(shape: tuple[int, ...], name: str
         ("signal-convnet", (1, 3), 10, r"shape \(1, 3\); expected length of 4 or more"),
         ("convnet", (0, 8, 8), 10, r"shape \(0, 8, 8\); expected sizes of at least 1"),
         ("convnet", (1, 8, 8), 1, r"1 classes; expected at least 2"),
-        ("resnet21", (3, 32, 32), 10, r"unknown architecture 'resnet21'; expected convnet, resnet20"),
+        (
+            "resnet21",
+            (3, 32, 32),
+            10,
+            r"unknown architecture 'resnet21'; expected convnet, strided-convnet, resnet20",
+        ),
         ("no_such_module:make", (3, 32, 32), 10, r"cannot import 'no_such_module:make'"),
         ("json:no_such_function", (3, 32, 32), 10, r"cannot import 'json:no_such_function'"),
         (":make", (3, 32, 32), 10, r"cannot import ':make'"),

@@ -8,6 +8,7 @@ from obliq.quantization import Precision, calibrate, quantize
 
 SHAPES = {
     "convnet": (1, 8, 8),
+    "strided-convnet": (1, 8, 8),
     "resnet20": (3, 32, 32),
     "resnet18": (3, 32, 32),
     "mobilenetv2": (3, 32, 32),

@@ -93,8 +93,8 @@ class Train:
     Attributes:
         data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function.
         data_folder: Where the files of a built-in set are.
-        arch: convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function; chosen to fit the
-            data when left out.
+        arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function; chosen
+            to fit the data when left out.
         bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
         preset: `deploy` quantizes everything that an integer graph needs; `paper` leaves stem, 1x1 shortcuts and
             classifier in floating point, as the Q-MUL networks do.

@@ -10,6 +10,7 @@ from obliq.models.convnet import convnet
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import resnet18, resnet20
 from obliq.models.signal import signal_convnet
+from obliq.models.strided_convnet import strided_convnet
 from obliq.own_code import function_named, said
 
 
@@ -30,6 +31,7 @@ class Architecture:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "convnet": Architecture(convnet),
+    "strided-convnet": Architecture(strided_convnet, smallest=1),
     "resnet20": Architecture(resnet20),
     "resnet18": Architecture(resnet18),
     "mobilenetv2": Architecture(mobilenetv2),
