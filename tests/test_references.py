@@ -23,7 +23,8 @@ from obliq.training import Recipe
 from tests.conftest import make_collection
 
 CPU = torch.device("cpu")
-FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
+SHAPE = {"architecture": "convnet", "input_shape": (1, 6, 6), "classes": 3}
+FORM = Blueprint(**SHAPE).build()
 SHORT = Recipe(epochs=1, batch_size=32)
 
 
@@ -80,7 +81,7 @@ def test_a_wrong_label_is_learned_by_heart(everyone: Partition) -> None:
     halves = reference_halves(train, 4, seed=0)
     long, fast = (
         Recipe(epochs=30, batch_size=32),
-        dataclasses.replace(FORM, precision=Precision.parse("FP32")),
+        Blueprint(**SHAPE, precision=Precision.parse("FP32")).build(),
     )
     said = [
         signals(train_reference(fast, half, long, Run(seed=0), number), train, CPU)

@@ -5,6 +5,7 @@ knows how sure of a sample a network is that never saw it (`obliq.audit.relative
 answer rests on having seen it (`obliq.audit.memorisation`).
 """
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
@@ -12,7 +13,6 @@ import numpy as np
 from torch import nn
 
 from obliq.audit import ReferenceAnswers, ReferenceSignals, Signals, signals
-from obliq.checkpoints import Blueprint
 from obliq.data import Examples, Splits
 from obliq.data.splits import draw
 from obliq.errors import DataError
@@ -52,14 +52,24 @@ def reference_halves(examples: Examples, count: int, seed: int) -> list[Examples
     return halves
 
 
-def train_reference(blueprint: Blueprint, half: Examples, recipe: Recipe, run: Run, number: int) -> nn.Module:
+def train_reference(form: nn.Module, half: Examples, recipe: Recipe, run: Run, number: int) -> nn.Module:
     """Train network `number` on its half, by the recipe of the original: as many epochs, hence half the steps.
 
     Its seed is derived from the run's and its number, so that it does not start from the values that the
     original or a retrained network started from.
+
+    Args:
+        form: any network of the original's form, itself for instance; its values do not matter, nor change.
+        half: what it may see.
+        recipe: the original's.
+        run: how to run; the same for all networks of a set.
+        number: which of the set.
+
+    Returns:
+        The network in evaluation mode, on the CPU.
     """
     seed = run.generator(purpose=NETWORKS + number).initial_seed() % 2**32
-    model = blueprint.build()
+    model = copy.deepcopy(form)
     initialise(model, seed)
     return train(model, half, recipe, dataclasses.replace(run, seed=seed)).cpu()
 
@@ -104,7 +114,7 @@ def answers_about(answers: ReferenceAnswers, part: Examples, chosen: Examples) -
 
 
 def reference_signals(
-    blueprint: Blueprint, recipe: Recipe, splits: Splits, count: int, run: Run
+    form: nn.Module, recipe: Recipe, splits: Splits, count: int, run: Run
 ) -> ReferenceSignals:
     """Train `count` reference networks and ask them what one audit needs.
 
@@ -115,7 +125,7 @@ def reference_signals(
     unseen = reference_halves(splits.test, count, run.seed)
     said: dict[str, list[Signals]] = {"forget": [], "test": []}
     for number, half in enumerate(halves):
-        model = train_reference(blueprint, half, recipe, run, number).to(run.device)
+        model = train_reference(form, half, recipe, run, number).to(run.device)
         for role, answers in said.items():
             answers.append(signals(model, getattr(splits, role), run.device))
     return ReferenceSignals(
