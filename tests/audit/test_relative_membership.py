@@ -8,23 +8,7 @@ from scipy.stats import norm
 from obliq.audit import ReferenceAnswers, ReferenceSignals, Separation, audit, relative_separation
 from obliq.audit.relative_membership import log_ratio
 from obliq.errors import AuditError
-from tests.audit.synthetic import SIZES, network, three
-
-PAIRS = 2
-
-
-def answers(samples: int, surety: float, seed: int) -> ReferenceAnswers:
-    """Four networks in two pairs, of each pair one that did not see the sample."""
-    generator = np.random.default_rng(seed)
-    first = generator.random((PAIRS, samples)) < 0.5
-    out = np.stack([first, ~first], axis=1).reshape(2 * PAIRS, samples)
-    return ReferenceAnswers(margin=generator.normal(surety, 1.0, out.shape), out=out)
-
-
-def references(forget: float = 2.0, test: float = 2.0, seed: int = 0) -> ReferenceSignals:
-    return ReferenceSignals(
-        forget=answers(SIZES["forget"], forget, seed), test=answers(SIZES["test"], test, seed + 1)
-    )
+from tests.audit.synthetic import SIZES, network, references, three
 
 
 def published_score(

@@ -62,7 +62,7 @@ class Measurement:
         recognised_at_one_percent: share of forget samples above a threshold that 1 % of the unseen
             exceed. Target: 1. None for fewer than 100 unseen samples.
         rmia_auc, rmia_at_one_percent: the same two numbers by RMIA, which weighs a sample's confidence against that
-            of reference networks that never saw it. Targets: retrained, or 50 without one, and 1. None without
+            of reference networks that never saw it. Target: retrained; without one 50, and 1. None without
             reference networks.
         entropy_forget, entropy_retain, entropy_holdout, entropy_test: mean entropy of the prediction.
         average_gap: mean of |this - retrained| over UA, RA, TA and mia_svc_confidence, in points. Target: 0.

@@ -17,7 +17,8 @@ def memorisation_scores(answers: ReferenceAnswers) -> Float64[ndarray, " samples
     networks that were trained on random shares of the data. Deviations: confidence in place of
     right or wrong, which varies less; halves in place of shares of 70 %. They average over 2,000 networks: with
     four, two on each side, a score is a coarse estimate that may well be below 0, good enough to sort
-    samples into groups, not to speak of one of them.
+    samples into groups, not to speak of one of them. Samples chosen by their scores are in part chosen by chance
+    of these very networks: attack them with others, or read the attack beside the retrained network's.
 
     Raises:
         AuditError: when every network counts as one that did not see the samples.
