@@ -72,7 +72,7 @@ def marks(summaries: Sequence[CellSummary]) -> Sequence[str]:
         *explained,
         f"{NOT_APART}best: within noise of the best. The differences to the best, paired by seed, have a mean within "
         "their standard error times the 97.5 % quantile of Student's t (n \N{MINUS SIGN} 1 degrees of freedom; not "
-        "corrected for the number of methods). With few seeds and a large deviation even a far larger gap is within it: "
+        "corrected for the number of methods). With few seeds even a far larger gap may be within it: "
         "not told apart is not the same as equal.",
         f"{NOT_APART}floor: no larger than the noise floor, or larger within noise by the same test.",
         "The words under-forgot and over-forgot are given only where the difference is more than noise by the "
