@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from obliq.atomic import new_folder
-from obliq.audit import Audit, AuditedModel, RoleSignals, audit, signals, write
+from obliq.audit import Audit, AuditedModel, ReferenceSignals, RoleSignals, audit, signals, write
 from obliq.audit.measurement import Kind
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.data import Partition, Splits, load, parse_selector, partition, select
@@ -141,14 +141,51 @@ def same_division(original: Saved, folder: Path | None, trusted: str | None = No
     return parts
 
 
-def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device: torch.device) -> Audit:
+def compare(
+    original: Saved,
+    others: Mapping[str, Made],
+    splits: Splits,
+    device: torch.device,
+    references: ReferenceSignals | None = None,
+) -> Audit:
     """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
+
+    Args:
+        original: the network before the request.
+        others: those that answer it, by name.
+        splits: the request's.
+        device: where to compute.
+        references: what reference networks say, see `obliq.references`; without them there is no RMIA.
 
     Raises:
         AuditError: when a network does not come from this original or answers another request.
     """
-    base = weights_digest(original.model)
+    kinds = require_comparable(original, others, splits)
     models = [_audited("original", "original", original, original, splits, device)]
+    models += [
+        _audited(kinds[name], name, made.saved, original, splits, device) for name, made in others.items()
+    ]
+    return audit(
+        models,
+        precision=str(original.blueprint.precision),
+        forgotten_classes=splits.forgotten_classes,
+        digests={"partition": splits.partition.digest, "splits": splits.digest},
+        exchangeable=all(
+            isinstance(parse_selector(made.request.selector), RandomShare | RandomCount)
+            for made in others.values()
+            if made.request
+        ),
+        references=references,
+    )
+
+
+def require_comparable(original: Saved, others: Mapping[str, Made], splits: Splits) -> dict[str, Kind]:
+    """Check that networks belong together; the kind of each by name.
+
+    Raises:
+        AuditError: when a network does not come from this original or answers another request.
+    """
+    base, kinds = weights_digest(original.model), dict[str, Kind]()
     for name, made in others.items():
         provenance = made.saved.provenance
         if provenance.base_digest != base:
@@ -168,18 +205,8 @@ def compare(original: Saved, others: Mapping[str, Made], splits: Splits, device:
                 f"{name} was trained by another recipe than the original; expected the same, as `obliq retrain` "
                 "uses it, since every gap is measured from this network"
             )
-        models.append(_audited(kind, name, made.saved, original, splits, device))
-    return audit(
-        models,
-        precision=str(original.blueprint.precision),
-        forgotten_classes=splits.forgotten_classes,
-        digests={"partition": splits.partition.digest, "splits": splits.digest},
-        exchangeable=all(
-            isinstance(parse_selector(made.request.selector), RandomShare | RandomCount)
-            for made in others.values()
-            if made.request
-        ),
-    )
+        kinds[name] = kind
+    return kinds
 
 
 def _audited(

@@ -28,7 +28,6 @@ class Narrator:
                 TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}"), TimeRemainingColumn(), console=self._console,
             )  # fmt: skip
-            self._bars.start()
         return self
 
     def __exit__(
@@ -37,10 +36,16 @@ class Narrator:
         if self._bars:
             self._bars.stop()
 
+    @property
+    def console(self) -> Console:
+        """Where it is shown."""
+        return self._console
+
     def stage(self, label: str) -> None:
         """Begin a new stage."""
         self._label, self._started = label, time.monotonic()
         if self._bars:
+            self._bars.start()  # only now: who has no stages shows something else on this terminal
             self._bar = self._bars.add_task(label, total=None, note="")
         else:
             self.say(f"{label} ...")

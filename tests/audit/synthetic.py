@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
-from obliq.audit import AuditedModel, RoleSignals, Signals
+from obliq.audit import AuditedModel, ReferenceAnswers, ReferenceSignals, RoleSignals, Signals
 
 CLASSES = 4
+PAIRS = 2
 SIZES = {"forget": 400, "retain": 1500, "holdout": 300, "test": 900}
 
 
@@ -41,3 +42,18 @@ def three(unlearned: float = 2.0, **sizes: int) -> list[AuditedModel]:
         ),
         AuditedModel(kind="retrained", answers=network(2.0, 3, **sizes), seconds=38.0),
     ]
+
+
+def reference_answers(samples: int, surety: float, seed: int) -> ReferenceAnswers:
+    """Four networks in two pairs, of each pair one that did not see the sample."""
+    generator = np.random.default_rng(seed)
+    first = generator.random((PAIRS, samples)) < 0.5
+    out = np.stack([first, ~first], axis=1).reshape(2 * PAIRS, samples)
+    return ReferenceAnswers(margin=generator.normal(surety, 1.0, out.shape), out=out)
+
+
+def references(forget: float = 2.0, test: float = 2.0, seed: int = 0) -> ReferenceSignals:
+    return ReferenceSignals(
+        forget=reference_answers(SIZES["forget"], forget, seed),
+        test=reference_answers(SIZES["test"], test, seed + 1),
+    )

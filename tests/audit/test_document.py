@@ -61,7 +61,7 @@ def changed(text: str, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"version": 2}, "version 2; this Obliq reads version 1"),
+        ({"version": 1}, "version 1; this Obliq reads version 2"),
         ({"version": True}, "version True"),
         ({"version": "1"}, "version '1'"),
         ({"schema": "else"}, "not an audit"),

@@ -51,6 +51,28 @@ def test_the_usual_way_with_one_json_object_a_command(obliq: Obliq, tmp_path: Pa
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
 
 
+def test_reference_networks_add_an_attack(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    words = ("audit", *way.folders[:2], "--retrained", way.retrained, "--threads", 1, "--out")
+    plain = only_json(obliq(*words, tmp_path / "plain", "--json"))["entries"]
+    full = only_json(obliq(*words, tmp_path / "full", "--json", "--references", 2))["entries"]
+    assert [entry["rmia_auc"] for entry in plain] == [None] * 3
+    assert all(0 <= entry["rmia_auc"] <= 100 for entry in full)
+    assert [entry["auc_forget_vs_test"] for entry in full] == [entry["auc_forget_vs_test"] for entry in plain]
+    assert full[2]["tow"] == 1
+    for folder, attacked in (("plain", False), ("full", True)):
+        page = (tmp_path / folder / "report.html").read_text()
+        assert ("RMIA" in page) is attacked
+        assert "ToW" in page
+    told = obliq(*words, tmp_path / "told", "--references", 2)
+    assert "training 2 reference networks" in told.err
+    assert "RMIA" in told.out
+    for count in (3, -2):
+        refused = obliq(*words, tmp_path / "odd", "--references", count)
+        assert refused.status == 1
+        assert f"{count} reference networks; expected an even number" in refused.err
+        assert not (tmp_path / "odd").exists()
+
+
 def test_what_is_told_to_people(obliq: Obliq, way: Way, tmp_path: Path) -> None:
     said = obliq("audit", *way.folders[:2], "--retrained", way.retrained, "--out", tmp_path / "audit")
     assert said.status == 0

@@ -9,7 +9,7 @@ from PIL import Image
 from obliq.audit import Audit, audit
 from obliq.errors import AuditError
 from obliq.report import render
-from tests.audit.synthetic import three
+from tests.audit.synthetic import references, three
 from tests.report.sample import sample_audit, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -131,6 +131,20 @@ def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None
     text = " ".join(Outline(page).text.split())
     assert "No average gap is given" in text
     assert "no retrained network" in text
+
+
+def test_relative_numbers_are_shown_where_they_were_measured(page: str) -> None:
+    assert "RMIA" not in page
+    known = audit(three(), precision="W4A4", references=references())
+    text = " ".join(Outline(render(known, sample_story(trace=(), training={}))).text.split())
+    assert f"{known.original.rmia_auc:.1f}" in text
+    assert "reference networks (RMIA). Not tried" in text
+    assert "4, of which 2 did not see the sample" in text
+    assert all(phrase not in text.lower() for phrase in CLAIMS)
+    alone = audit(three()[:2], precision="W4A4", references=references())
+    text = " ".join(Outline(render(alone, sample_story(trace=(), training={}))).text.split())
+    assert "RMIA" in text
+    assert "ToW" not in text
 
 
 def test_the_bare_minimum_still_renders() -> None:

@@ -5,6 +5,9 @@ from obliq.audit.intervals import Interval
 from obliq.audit.measure import AuditedModel, audit
 from obliq.audit.measurement import Audit, Counts, Histogram, Measurement
 from obliq.audit.membership import Separation, separation, svc_confidence
+from obliq.audit.memorisation import memorisation_scores
+from obliq.audit.reference_signals import ReferenceAnswers, ReferenceSignals
+from obliq.audit.relative_membership import relative_separation
 from obliq.audit.signals import RoleSignals, Signals, signals
 from obliq.audit.utility import utility
 from obliq.audit.verdict import Verdict, judge
@@ -18,13 +21,17 @@ __all__ = [
     "Histogram",
     "Interval",
     "Measurement",
+    "ReferenceAnswers",
+    "ReferenceSignals",
     "RoleSignals",
     "Separation",
     "Signals",
     "Verdict",
     "audit",
     "judge",
+    "memorisation_scores",
     "read",
+    "relative_separation",
     "separation",
     "signals",
     "svc_confidence",

@@ -11,7 +11,7 @@ from obliq.audit.measurement import Audit
 from obliq.errors import AuditError
 
 SCHEMA = "obliq.audit"
-VERSION = 1
+VERSION = 2
 Value = TypeVar("Value")
 
 

@@ -11,7 +11,10 @@ from obliq.audit.histograms import confidence_histograms, entropy_histograms
 from obliq.audit.intervals import Interval
 from obliq.audit.measurement import Audit, Counts, Kind, Measurement
 from obliq.audit.membership import Separation, separation, svc_confidence
+from obliq.audit.reference_signals import ReferenceSignals
+from obliq.audit.relative_membership import OFFLINE, relative_separation
 from obliq.audit.signals import RoleSignals
+from obliq.audit.tug_of_war import tug_of_war
 from obliq.audit.utility import utility
 from obliq.audit.verdict import MARGIN, Verdict, judge
 from obliq.errors import AuditError
@@ -55,6 +58,7 @@ def audit(
     digests: Mapping[str, str] | None = None,
     margin: float = MARGIN,
     exchangeable: bool = True,
+    references: ReferenceSignals | None = None,
 ) -> Audit:
     """Measure every network on the same samples and compare them.
 
@@ -65,6 +69,7 @@ def audit(
         digests: of the partition and the splits.
         margin: points of AUC that count as no difference; see `judge`.
         exchangeable: whether the forget set is a random share of the data; see `judge`.
+        references: answers of reference networks about the same samples; without them there is no RMIA.
 
     Raises:
         AuditError: without exactly one original, with two retrained ones or two of one name, or when the
@@ -72,7 +77,7 @@ def audit(
     """
     ordered = _in_order(models)
     apart = [separation(model.answers) for model in ordered]
-    measured = [_measured(*pair, forgotten_classes) for pair in zip(ordered, apart, strict=True)]
+    measured = [_measured(*pair, forgotten_classes, references) for pair in zip(ordered, apart, strict=True)]
     has_reference = ordered[-1].kind == "retrained"
     reference, ideal = (measured[-1], apart[-1]) if has_reference else (None, None)
     entries = tuple(
@@ -82,6 +87,7 @@ def audit(
             if one.kind == "unlearned"
             else None,
             average_gap=_gap(one, reference),
+            tow=None if reference is None else _short(tug_of_war(one, reference)),
             time_ratio=_ratio(one, reference),
         )
         for one, own in zip(measured, apart, strict=True)
@@ -98,8 +104,18 @@ def audit(
             "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence, equal numbers of members and "
             "non-members; AUC of true-class confidence",
             "forgotten classes left out of test accuracy": str(len(forgotten_classes)),
+            **_described(references),
         },
     )
+
+
+def _described(references: ReferenceSignals | None) -> dict[str, str]:
+    if references is None:
+        return {}
+    return {
+        "reference networks": f"{references.forget.networks}, of which {references.forget.outsiders} did not see "
+        f"the sample; RMIA in its offline form, a = {OFFLINE:g}"
+    }
 
 
 def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
@@ -125,12 +141,17 @@ def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
     return ordered
 
 
-def _measured(model: AuditedModel, apart: Separation, forgotten_classes: Collection[int]) -> Measurement:
-    """Everything that one network tells by itself."""
+def _measured(
+    model: AuditedModel,
+    apart: Separation,
+    forgotten_classes: Collection[int],
+    references: ReferenceSignals | None,
+) -> Measurement:
+    """Everything that one network tells without the retrained one."""
     answers = model.answers
     useful = utility(answers, forgotten_classes)
     attacked = svc_confidence(answers)
-    recognised = apart.recognised_at_one_percent
+    relative = None if references is None else relative_separation(answers, references)
     intervals = {
         "unlearning_accuracy": useful.unlearning.interval,
         "forget_accuracy": useful.forget.interval,
@@ -139,8 +160,11 @@ def _measured(model: AuditedModel, apart: Separation, forgotten_classes: Collect
         "mia_svc_confidence": attacked.interval,
         "auc_forget_vs_test": apart.interval,
     }
-    if recognised is not None:
-        intervals["recognised_at_one_percent"] = recognised.interval
+    recognised = _recognised(apart, "recognised_at_one_percent", intervals)
+    relatively_recognised = None
+    if relative is not None:
+        intervals["rmia_auc"] = relative.interval
+        relatively_recognised = _recognised(relative, "rmia_at_one_percent", intervals)
     return Measurement(
         name=model.title,
         kind=model.kind,
@@ -151,12 +175,15 @@ def _measured(model: AuditedModel, apart: Separation, forgotten_classes: Collect
         test_accuracy=_short(useful.test.percent),
         mia_svc_confidence=_short(attacked.percent),
         auc_forget_vs_test=_short(apart.auc),
-        recognised_at_one_percent=None if recognised is None else _short(recognised.percent),
+        recognised_at_one_percent=recognised,
+        rmia_auc=None if relative is None else _short(relative.auc),
+        rmia_at_one_percent=relatively_recognised,
         entropy_forget=_short(float(answers.forget.entropy.mean())),
         entropy_retain=_short(float(answers.retain.entropy.mean())),
         entropy_holdout=_short(float(answers.holdout.entropy.mean())),
         entropy_test=_short(float(answers.test.entropy.mean())),
         average_gap=None,
+        tow=None,
         seconds=None if model.seconds is None else _short(model.seconds),
         time_ratio=None,
         changed_codes_percent=None
@@ -167,6 +194,15 @@ def _measured(model: AuditedModel, apart: Separation, forgotten_classes: Collect
         confidence=confidence_histograms(answers),
         entropy=entropy_histograms(answers),
     )
+
+
+def _recognised(apart: Separation, name: str, intervals: dict[str, Interval]) -> float | None:
+    """The share recognised at 1 % false alarms, whose interval joins the others; None for too few samples."""
+    share = apart.recognised_at_one_percent
+    if share is None:
+        return None
+    intervals[name] = share.interval
+    return _short(share.percent)
 
 
 def _gap(measured: Measurement, reference: Measurement | None) -> float | None:

@@ -61,9 +61,14 @@ class Measurement:
             or 50 without one.
         recognised_at_one_percent: share of forget samples above a threshold that 1 % of the unseen
             exceed. Target: 1. None for fewer than 100 unseen samples.
+        rmia_auc, rmia_at_one_percent: the same two numbers by RMIA, which weighs a sample's confidence against that
+            of reference networks that never saw it. Target: retrained; without one 50, and 1. None without
+            reference networks.
         entropy_forget, entropy_retain, entropy_holdout, entropy_test: mean entropy of the prediction.
         average_gap: mean of |this - retrained| over UA, RA, TA and mia_svc_confidence, in points. Target: 0.
             None without a retrained network: there is nothing else to measure it from.
+        tow: ToW, the product of 1 - |this - retrained| over FA, RA and TA, as shares. Target: 1. None without a
+            retrained network.
         seconds: wall time that making the network took; None when unknown.
         time_ratio: seconds over the retrained network's seconds. None without one.
         changed_codes_percent: integer weight codes that differ from the original's; None when not counted.
@@ -84,11 +89,14 @@ class Measurement:
     mia_svc_confidence: float
     auc_forget_vs_test: float
     recognised_at_one_percent: float | None
+    rmia_auc: float | None
+    rmia_at_one_percent: float | None
     entropy_forget: float
     entropy_retain: float
     entropy_holdout: float
     entropy_test: float
     average_gap: float | None
+    tow: float | None
     seconds: float | None
     time_ratio: float | None
     changed_codes_percent: float | None

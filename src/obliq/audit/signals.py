@@ -127,13 +127,18 @@ class RoleSignals:
     test: Signals
 
     @cached_property
+    def same_classes(self) -> Bool[ndarray, " test"]:
+        """Whether each test sample is of a class that occurs in the forget set."""
+        return np.isin(self.test.labels.numpy(), np.unique(self.forget.labels.numpy()))
+
+    @cached_property
     def unseen(self) -> Signals:
         """What forget samples are compared with: test samples of the classes that occur among them.
 
         Raises:
             AuditError: when the test set has no sample of these classes.
         """
-        same = np.isin(self.test.labels.numpy(), np.unique(self.forget.labels.numpy()))
+        same = self.same_classes
         if not same.any():
             raise AuditError(
                 "the test set has no sample of the forget set's classes; expected some to compare with"

@@ -21,6 +21,8 @@ from rich.console import Console
 
 from obliq.cli import verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.bench import run_bench
+from obliq.cli.bench_arguments import Bench
 from obliq.errors import ObliqError
 from obliq.progress import Narrator
 
@@ -37,6 +39,7 @@ ACTIONS: dict[type, Callable[[Any, Narrator], verbs.Outcome]] = {
     RetrainVerb: verbs.run_retrain,
     AuditVerb: verbs.run_audit,
     Show: verbs.run_show,
+    Bench: run_bench,
 }
 
 

@@ -11,6 +11,7 @@ COLUMNS = (
     ("TA", "test_accuracy"),
     ("MIA", "mia_svc_confidence"),
     ("AUC", "auc_forget_vs_test"),
+    ("RMIA", "rmia_auc"),
     ("Avg. Gap", "average_gap"),
     ("seconds", "seconds"),
     ("codes %", "changed_codes_percent"),
@@ -20,12 +21,15 @@ COLUMNS = (
 def audit_lines(audit: Audit, report: Path) -> list[str]:
     """A table of all networks, the verdicts, and last the report with the four numbers that matter."""
     width = max(len(entry.name) for entry in audit.entries)
-    lines = ["", " " * width + "".join(f"{short:>10}" for short, _ in COLUMNS)]
+    referenced = audit.original.rmia_auc is not None
+    columns = [column for column in COLUMNS if referenced or column[1] != "rmia_auc"]
+    lines = ["", " " * width + "".join(f"{short:>10}" for short, _ in columns)]
     for entry in audit.entries:
-        cells = (getattr(entry, name) for _, name in COLUMNS)
+        cells = (getattr(entry, name) for _, name in columns)
         lines.append(f"{entry.name:<{width}}" + "".join(f"{_cell(value):>10}" for value in cells))
     lines.append(
-        "percent; the target of FA, RA, TA, MIA and AUC is the retrained network's value, of Avg. Gap 0"
+        f"percent; the target of FA, RA, TA, MIA{', AUC and RMIA' if referenced else ' and AUC'} is the retrained "
+        "network's value, of Avg. Gap 0"
     )
     for entry in audit.unlearned:
         if entry.verdict:

@@ -23,6 +23,7 @@ from obliq.erase import (
     make_original,
     own_recipe,
     publish,
+    require_comparable,
     same_division,
     tell,
 )
@@ -33,6 +34,7 @@ from obliq.methods import Method, Retrain
 from obliq.models import choose
 from obliq.progress import Narrator
 from obliq.quantization import Precision, weights_digest
+from obliq.references import reference_signals
 from obliq.report import pictures
 from obliq.run import Run, device_named
 
@@ -101,8 +103,14 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     parts = same_division(original.saved, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
     images = _images(splits, arguments.show_forgotten)
+    references = None
+    if arguments.references:
+        require_comparable(original.saved, others, splits)  # before hours of training, not after
+        narrator.stage(f"training {arguments.references} reference networks on halves of the training part")
+        recipe = own_recipe(original.saved)
+        references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
     narrator.stage("auditing")
-    measured = compare(original.saved, others, splits, run.device)
+    measured = compare(original.saved, others, splits, run.device, references)
     publish(
         result.out,
         measured,
@@ -212,7 +220,10 @@ SUMMARY = (
     "test_accuracy",
     "mia_svc_confidence",
     "auc_forget_vs_test",
+    "rmia_auc",
+    "rmia_at_one_percent",
     "average_gap",
+    "tow",
     "seconds",
     "time_ratio",
     "changed_codes_percent",

@@ -8,6 +8,7 @@ from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples, MapData
 from obliq.data.datasets import DATASETS, load
 from obliq.data.selectors import Selector, parse_selector, select
 from obliq.data.splits import Partition, PartitionRule, Splits, partition
+from obliq.data.strata import memorised
 
 __all__ = [
     "DATASETS",
@@ -20,6 +21,7 @@ __all__ = [
     "Selector",
     "Splits",
     "load",
+    "memorised",
     "parse_selector",
     "partition",
     "select",

@@ -143,16 +143,16 @@ def partition(collection: Collection, rule: PartitionRule) -> Partition:
     everything = torch.arange(len(collection))
     official = collection.official_test
     if official is None or not bool(official.any()):
-        test, rest = _draw(collection, everything, rule.test, generator)
+        test, rest = draw(collection, everything, rule.test, generator)
     else:
         test, rest = everything[official], everything[~official]
-    holdout, train = _draw(collection, rest, min(0.9, rule.holdout * len(collection) / len(rest)), generator)
+    holdout, train = draw(collection, rest, min(0.9, rule.holdout * len(collection) / len(rest)), generator)
     if rule.limit and rule.limit < len(train):
-        train, _ = _draw(collection, train, rule.limit / len(train), generator)
+        train, _ = draw(collection, train, rule.limit / len(train), generator)
     return Partition(rule, *(Examples(collection, part.sort().values) for part in (train, holdout, test)))
 
 
-def _draw(
+def draw(
     collection: Collection, pool: Tensor, share: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw about `share` of `pool`, whole subjects where known, classes in proportion where not."""

@@ -46,6 +46,7 @@ def _reported(audit: Audit) -> Sequence[Column]:
         Column("test_accuracy", "TA", "Right answers on unseen samples", "high", counts.test_scored),
         Column("mia_svc_confidence", "MIA", "Forgotten samples taken for unseen", like, forget),
         Column("average_gap", "Gap", "Mean distance to retraining over these four", "0"),
+        *(_closeness() if audit.retrained else ()),
     )
 
 
@@ -55,9 +56,25 @@ def _recognised(audit: Audit) -> Sequence[Column]:
     return (
         Column("auc_forget_vs_test", "AUC", "Forgotten against unseen", aim, min(forget, counts.unseen)),
         Column("recognised_at_one_percent", "at 1 %", "Recognised at 1 % false alarms", "1", forget),
+        *(_against_references(audit, aim) if audit.original.rmia_auc is not None else ()),
         Column("entropy_forget", "Entropy", "Forgotten samples, nats", "like unseen", forget, 2),
         Column("entropy_holdout", "Entropy", "Held-out samples, nats", "unchanged", counts.holdout, 2),
         Column("entropy_test", "Entropy", "Test samples, nats", "unchanged", counts.test, 2),
+    )
+
+
+def _closeness() -> Sequence[Column]:
+    """What only a retrained network makes measurable, besides the gap."""
+    return (Column("tow", "ToW", "Likeness to retraining in FA, RA and TA, 0 to 1", "1", digits=2),)
+
+
+def _against_references(audit: Audit, aim: str) -> Sequence[Column]:
+    """What only reference networks make measurable."""
+    forget, unseen = audit.counts.forget, audit.counts.unseen
+    share = aim if audit.retrained else "1"
+    return (
+        Column("rmia_auc", "RMIA", "The same against reference networks", aim, min(forget, unseen)),
+        Column("rmia_at_one_percent", "RMIA at 1 %", "Recognised so at 1 % false alarms", share, forget),
     )
 
 

@@ -1,0 +1,1 @@
+"""The benchmark: many methods, the same requests, one table."""

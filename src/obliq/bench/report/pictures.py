@@ -1,0 +1,117 @@
+"""Which pictures a report has, and the words around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from obliq.bench.report.bars import bars
+from obliq.bench.report.cells import AGAIN, REFERENCES, RETRAINED, CellRows, precision
+from obliq.bench.report.changes import Change
+from obliq.bench.report.lines import lines
+from obliq.bench.report.measures import FORGET_SIDE, GAP, RETAIN_SIDE, TIME, Reading
+from obliq.bench.report.overview import over_cells
+from obliq.bench.report.scatter import Point, scatter
+from obliq.bench.report.spread import spread
+from obliq.bench.report.summaries import readings
+from obliq.bench.report.tables import NAMES
+from obliq.report.page import Figure
+
+COLORED = 4
+
+
+def trade_off(groups: Sequence[CellRows], ranked: Sequence[str], where: str) -> Figure | None:
+    """Distance to Retrain on the forget side against the retain side, over one or several cells."""
+    points = _points(groups, ranked, RETAIN_SIDE, FORGET_SIDE)
+    if not points:
+        return None
+    axes = (
+        "distance to Retrain on retained and unseen samples: mean of |ΔRA|, |ΔTA|, points",
+        "on forgotten samples: mean of |ΔUA|, |ΔMIA|, points",
+    )
+    drawing, left_out = scatter(points, axes, f"Distance to Retrain on both sides, {where}")
+    note = f"nearer to the lower left corner is nearer to retraining; {_read(groups)}"
+    return Figure("What forgetting costs in accuracy", drawing, _noted(note, left_out))
+
+
+def cost(groups: Sequence[CellRows], ranked: Sequence[str], where: str) -> Figure | None:
+    """Time ratio against Avg. Gap, over one or several cells."""
+    points = _points(groups, ranked, TIME.read, GAP.read)
+    if not points:
+        return None
+    floor = over_cells(groups, AGAIN, GAP.read)
+    drawing, left_out = scatter(
+        points,
+        ("time over Retrain's time", "Avg. Gap, points"),
+        f"Time and Avg. Gap, {where}",
+        upright=1.0,
+        level=floor.mean if floor else None,
+    )
+    note = f"dashed: Retrain's time{' and the noise floor' if floor else ''}; {_read(groups)}"
+    return Figure("What forgetting costs in time", drawing, _noted(note, left_out))
+
+
+def _points(
+    groups: Sequence[CellRows], ranked: Sequence[str], across: Reading, up: Reading
+) -> Sequence[Point]:
+    """The contenders in their order, then the networks to compare with; Retrain itself is the aim, no point."""
+    present = {name for group in groups for name in group.rows}
+    contenders = [name for name in ranked if name in present]
+    found = []
+    for name in (*contenders, *(one for one in REFERENCES if one in present and one != RETRAINED)):
+        x, y = over_cells(groups, name, across), over_cells(groups, name, up)
+        if x is not None and y is not None:
+            reference = name in REFERENCES
+            shown = NAMES[name] if reference else name
+            best = name == ranked[0] if ranked else False
+            found.append(Point(name=shown, x=x, y=y, reference=reference, best=best))
+    return found
+
+
+def _read(groups: Sequence[CellRows]) -> str:
+    several = any(len(group.seeds) > 1 for group in groups)
+    return "both scales logarithmic, below 0.05 drawn at 0.05" + (
+        "; bars: one standard deviation over seeds" if several else ""
+    )
+
+
+def _noted(note: str, left_out: Sequence[str]) -> str:
+    return f"{note}; no room for the names of {', '.join(left_out)}" if left_out else note
+
+
+def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Figure]:
+    """Avg. Gap over bit widths, one picture for each kind of cell that was run at several."""
+    found = []
+    for (data, architecture, scenario), several in groupby(
+        groups, key=lambda one: (one.cell.data, one.cell.architecture, one.cell.scenario)
+    ):
+        same = list(several)
+        gaps = {name: own for name in (*ranked, AGAIN) if (own := _by_bits(same, name))}
+        bits = sorted({one for own in gaps.values() for one in own}, key=lambda one: (precision(one), one))
+        if len(bits) < 2:
+            continue
+        where = f"{scenario} · {data} · {architecture}"
+        drawing = lines(
+            {NAMES.get(name, name): own for name, own in gaps.items()},
+            bits, ranked[:COLORED], f"Avg. Gap over bit widths, {where}",
+        )  # fmt: skip
+        found.append(
+            Figure(where, drawing, "Avg. Gap, mean over seeds, logarithmic; in colour: the first four")
+        )
+    return found
+
+
+def _by_bits(groups: Sequence[CellRows], name: str) -> dict[str, float]:
+    means = {group.cell.bits: spread(readings(group, name, GAP.read).values()) for group in groups}
+    return {bits: mean.mean for bits, mean in means.items() if mean is not None}
+
+
+def ablation_bars(found: Sequence[Change]) -> Sequence[Figure]:
+    """One picture for each contender that ablations follow."""
+    pictures = []
+    for followed in dict.fromkeys(one.follows for one in found):
+        own = [one for one in found if one.follows == followed]
+        note = "bars: mean change, lines: one standard deviation over seeds, pale: within noise"
+        heading = f"{followed}: what each change does to Avg. Gap"
+        pictures.append(Figure(heading, bars(own, heading), note))
+    return pictures

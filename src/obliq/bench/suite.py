@@ -1,0 +1,89 @@
+"""A benchmark: which networks, which requests, which methods."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from obliq.bench.contender import Contender
+from obliq.bench.scenario import Scenario
+from obliq.bench.world import World
+from obliq.errors import ObliqError
+from obliq.methods import Retrain
+
+RETRAINED, AGAIN, ORIGINAL = "retrained", "retrained again", "original"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Every world with every scenario, contender and seed.
+
+    Attributes:
+        name: of the folder of its results.
+        worlds: how originals are made.
+        scenarios: what is to be forgotten.
+        contenders: who takes part, besides the original and two retrained networks.
+        seeds: of partition, original, request and methods; one independent original each.
+        tuning_seed: the same for tuning; none of `seeds`.
+        tuning_bits: the bit width at which fields are tuned, for all of them.
+        references: reference networks of each original, for attacks and memorisation; even, 0 for none.
+    """
+
+    name: str
+    worlds: tuple[World, ...]
+    scenarios: tuple[Scenario, ...]
+    contenders: tuple[Contender, ...]
+    seeds: tuple[int, ...] = (1, 2, 3)
+    tuning_seed: int = 101
+    tuning_bits: str = "W4A4"
+    references: int = 4
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.name):
+            raise ObliqError(f"suite name {self.name!r}; expected letters, digits, '.', '_', '+' and '-'")
+        for what in ("worlds", "scenarios", "contenders", "seeds"):
+            if not getattr(self, what):
+                raise ObliqError(f"suite {self.name} has no {what}; expected at least one")
+        places = [(world.data, world.architecture, world.bits) for world in self.worlds]
+        if len(set(places)) < len(places):
+            raise ObliqError(
+                f"two worlds of {self.name} have the same data, network and bits; expected one each"
+            )
+        names = [one.name for one in self.contenders]
+        for name in (*names, ORIGINAL, RETRAINED, AGAIN):
+            if (*names, ORIGINAL, RETRAINED, AGAIN).count(name) > 1:
+                raise ObliqError(f"two contenders of {self.name} are called {name!r}; expected one name each")
+        for one in self.contenders:
+            if one.follows is not None and one.follows not in names:
+                raise ObliqError(f"{one.name!r} follows {one.follows!r}; expected one of {', '.join(names)}")
+            if one.kind is Retrain:
+                raise ObliqError(
+                    f"{one.name!r} retrains, which every suite does anyway; expected another method"
+                )
+        if len(set(self.seeds)) < len(self.seeds) or self.tuning_seed in self.seeds:
+            raise ObliqError(f"seeds {self.seeds}, tuning seed {self.tuning_seed}; expected each once")
+        if self.references < 0 or self.references % 2:
+            raise ObliqError(
+                f"{self.references} references; expected an even number, in complementary halves"
+            )
+        if not self.references and any(one.needs_references for one in self.scenarios):
+            raise ObliqError(
+                f"suite {self.name} asks for memorised samples; expected references to tell them by"
+            )
+
+    def limited_to(self, names: tuple[str, ...]) -> "Suite":
+        """The same with some of the contenders, and results in a folder of its own.
+
+        Raises:
+            ObliqError: for a name that no contender has.
+        """
+        by_name = {one.name: one for one in self.contenders}
+        for name in names:
+            if name not in by_name:
+                raise ObliqError(f"{self.name} has no contender {name!r}; expected {', '.join(by_name)}")
+        wanted = set(names) | {followed for name in names if (followed := by_name[name].follows)}
+        slug = re.sub("[^a-z0-9]+", "-", "+".join(names).lower().replace("+", " "))
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}.{slug}"[:100],
+            contenders=tuple(c for c in self.contenders if c.name in wanted),
+        )

@@ -1,0 +1,176 @@
+"""The suites, as functions; `obliq bench NAME` runs one."""
+
+import dataclasses
+from collections.abc import Callable
+
+from obliq.bench.ablations import ablations
+from obliq.bench.contenders import every_contender, some_contenders, untuned
+from obliq.bench.scenario import Scenario
+from obliq.bench.suite import Suite
+from obliq.bench.world import World
+from obliq.errors import ObliqError
+from obliq.own_code import function_named, said
+from obliq.training import Recipe
+
+FASHION_IMAGES, WRITERS_IMAGES = 5000, 5000
+TEST_IMAGES = 5000
+HOLDOUT = 0.03  # of the whole set: about 2,000 images
+SMALL_RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)
+
+FASHION = World(
+    data="fashion-mnist", architecture="convnet", limit=FASHION_IMAGES, holdout=HOLDOUT, test_limit=TEST_IMAGES,
+    recipe=SMALL_RECIPE,
+)  # fmt: skip
+WRITERS = dataclasses.replace(FASHION, data="mnist", limit=WRITERS_IMAGES)
+CIFAR10 = World(
+    data="cifar10", architecture="resnet18", holdout=5000 / 60000, preset="paper", weight_grid="per_tensor",
+    recipe=Recipe(epochs=182, learning_rate=0.1, batch_size=256, warmup=0.0, augment=True),
+)  # fmt: skip
+"""As the Q-MUL networks are trained, on 45,000 images."""
+CIFAR10_SMALL = World(
+    data="cifar10", architecture="resnet20", limit=5000, holdout=0.03, test_limit=2000,
+    recipe=Recipe(epochs=30, learning_rate=0.1, batch_size=64, augment=True),
+)  # fmt: skip
+
+SMALL_SCENARIOS = ("random=10%", "class=0", "memorised=high")
+SCENARIOS = (
+    "random=10%", "random=30%", "random=50%", "class=0", "memorised=low", "memorised=medium", "memorised=high",
+)  # fmt: skip
+BITS = ("W2A2", "W3A3", "W4A4", "W8A8", "FP32")
+HANDFUL = ("fine-tune", "random-label", "salun", "q-mul", "oeu entropy", "oeu calibrated")
+
+
+def smoke() -> Suite:
+    """Whether everything works, in under a minute; its numbers mean nothing."""
+    recipe = Recipe(epochs=2, learning_rate=0.1, batch_size=64)
+    return Suite(
+        name="smoke",
+        worlds=(World(data="digits", architecture="convnet", recipe=recipe, limit=600, test_limit=150),),
+        scenarios=scenarios("random=10%", "subjects=1"),
+        contenders=tuple(map(untuned, some_contenders("fine-tune", "oeu calibrated"))),
+        seeds=(1,),
+        references=2,
+    )
+
+
+def fashion_small() -> Suite:
+    """Fashion-MNIST at W4A4, three requests, every method."""
+    return Suite(
+        name="fashion-small", worlds=(FASHION,), scenarios=scenarios(*SMALL_SCENARIOS),
+        contenders=every_contender(),
+    )  # fmt: skip
+
+
+def fashion() -> Suite:
+    """Fashion-MNIST at W4A4 and W2A2, seven requests, every method."""
+    return Suite(
+        name="fashion", worlds=at_bits(FASHION, "W4A4", "W2A2"), scenarios=scenarios(*SCENARIOS),
+        contenders=every_contender(),
+    )  # fmt: skip
+
+
+def fashion_bits() -> Suite:
+    """A random request over all bit widths, for curves."""
+    return Suite(
+        name="fashion-bits", worlds=at_bits(FASHION, *BITS), scenarios=scenarios("random=10%"),
+        contenders=some_contenders(*HANDFUL),
+    )  # fmt: skip
+
+
+def writers() -> Suite:
+    """Handwritten digits: one and ten writers ask to be forgotten."""
+    return Suite(
+        name="writers", worlds=at_bits(WRITERS, "W4A4", "W2A2"), scenarios=scenarios("subjects=1", "subjects=10"),
+        contenders=every_contender(),
+    )  # fmt: skip
+
+
+def fashion_small_ablations() -> Suite:
+    """`fashion-small` with one factor of our method changed at a time."""
+    return dataclasses.replace(fashion_small(), name="fashion-small-ablations", contenders=ablations())
+
+
+def writers_ablations() -> Suite:
+    """`writers` with one factor of our method changed at a time."""
+    return dataclasses.replace(writers(), name="writers-ablations", contenders=ablations())
+
+
+def cifar10() -> Suite:
+    """The literature's scale: days on one accelerator."""
+    networks = (CIFAR10, dataclasses.replace(CIFAR10, architecture="mobilenetv2"))
+    return Suite(
+        name="cifar10",
+        worlds=tuple(world for network in networks for world in at_bits(network, "W4A4", "W2A2")),
+        scenarios=scenarios("random=10%", "random=30%", "random=50%", "class=0"),
+        contenders=every_contender(),
+    )
+
+
+def cifar10_small() -> Suite:
+    """CIFAR-10 in a few hours of one processor."""
+    return Suite(
+        name="cifar10-small", worlds=(CIFAR10_SMALL,), scenarios=scenarios("random=10%"), seeds=(1, 2),
+        contenders=some_contenders(*HANDFUL), references=0,
+    )  # fmt: skip
+
+
+def grid() -> Suite:
+    """Every request, bit width and network, for who has many machines."""
+    networks = ("resnet20", "resnet18", "mobilenetv2")
+    return Suite(
+        name="grid",
+        worlds=tuple(
+            world
+            for network in networks
+            for world in at_bits(dataclasses.replace(CIFAR10, architecture=network), *BITS)
+        ),
+        scenarios=scenarios(*SCENARIOS),
+        contenders=every_contender(),
+    )
+
+
+def scenarios(*words: str) -> tuple[Scenario, ...]:
+    """Scenarios by their words."""
+    return tuple(map(Scenario, words))
+
+
+def at_bits(world: World, *bits: str) -> tuple[World, ...]:
+    """The same world at several bit widths."""
+    return tuple(dataclasses.replace(world, bits=one) for one in bits)
+
+
+SUITES: dict[str, Callable[[], Suite]] = {
+    "smoke": smoke,
+    "fashion-small": fashion_small,
+    "fashion": fashion,
+    "fashion-bits": fashion_bits,
+    "fashion-small-ablations": fashion_small_ablations,
+    "writers": writers,
+    "writers-ablations": writers_ablations,
+    "cifar10": cifar10,
+    "cifar10-small": cifar10_small,
+    "grid": grid,
+}
+
+
+def suite_named(name: str) -> Suite:
+    """A suite of ours, or the one that a function of the user's returns (`package.module:function`).
+
+    Raises:
+        ObliqError: when there is no such suite, or the user's code does not give one.
+    """
+    if name in SUITES:
+        return SUITES[name]()
+    if ":" not in name:
+        raise ObliqError(
+            f"there is no suite {name!r}; expected {', '.join(SUITES)} or package.module:function"
+        )
+    try:
+        made = function_named(name)()
+    except ObliqError:
+        raise
+    except Exception as error:
+        raise ObliqError(f"suite {name}: {said(error)}; expected a function that returns a Suite") from error
+    if not isinstance(made, Suite):
+        raise ObliqError(f"suite {name} returned {type(made).__name__}; expected a Suite")
+    return made

@@ -1,0 +1,72 @@
+"""The report of a suite from the files of its results: report.md and report.html.
+
+`about.json` beside the rows says what they do not: which contender follows which, tuning, machine, versions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from obliq.bench.keys import Keys
+from obliq.bench.report import Background, render
+from obliq.bench.results import machine, read_rows, write_text
+from obliq.bench.rows import Row
+from obliq.bench.suite import Suite
+from obliq.documents import LARGEST_DOCUMENT, decode, parse, read_bytes
+from obliq.documents import render as as_json
+from obliq.errors import ObliqError
+
+ABOUT, MARKDOWN, PAGE = "about.json", "report.md", "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a report tells besides the rows; the fields of `Background`, as they are stored."""
+
+    follows: dict[str, str]
+    trials: int | None
+    tuning_seed: int | None
+    tuning_bits: str | None
+    facts: dict[str, str]
+
+
+def about(suite: Suite, keys: Keys) -> About:
+    """What there is to tell about a suite that is run here."""
+    trials = max(len(one.trials()) for one in suite.contenders)
+    tuned = trials > 1
+    facts = {name: str(value) for name, value in machine().items() if value}
+    facts |= {"device": keys.origins.device, **keys.origins.versions}
+    return About(
+        follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),
+        trials=trials if tuned else None,
+        tuning_seed=suite.tuning_seed if tuned else None,
+        tuning_bits=suite.tuning_bits if tuned else None,
+        facts=dict(sorted(facts.items())),
+    )
+
+
+def write(folder: Path, rows: Sequence[Row], known: About) -> None:
+    """Write the report and what it rests on besides the rows.
+
+    Raises:
+        ObliqError: when there are no rows, or the folder cannot be written.
+    """
+    markdown, page = render(rows, folder.name, Background(**vars(known)))
+    write_text(folder / ABOUT, as_json(vars(known)))
+    write_text(folder / MARKDOWN, markdown)
+    write_text(folder / PAGE, page)
+
+
+def write_again(folder: Path) -> int:
+    """Write the report from the files that are there; the number of rows.
+
+    Raises:
+        ObliqError: when the files are missing, or not as they were written.
+    """
+    rows, file = read_rows(folder), folder / ABOUT
+    try:
+        known = decode(About, parse(read_bytes(file, LARGEST_DOCUMENT)), "the file")
+    except ObliqError as error:
+        raise ObliqError(f"{file}: {error}") from error
+    write(folder, rows, known)
+    return len(rows)

@@ -1,0 +1,45 @@
+"""The same rows from Ray, started for real on this machine."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from obliq.bench.benchmark import run
+from obliq.errors import ObliqError
+from tests.bench.toys import options, suite
+
+HERE = Path(__file__).parents[2]
+PROGRAM = """
+import sys
+from pathlib import Path
+from obliq.bench.benchmark import run
+from tests.bench.toys import but_for_times, options, suite
+
+if __name__ == "__main__":
+    data, folder = sys.argv[1], Path(sys.argv[2])
+    rows = but_for_times(run(suite(data), options(folder / "ray", ray=True, jobs=2)).rows)
+    assert rows == but_for_times(run(suite(data), options(folder / "here")).rows), rows
+    print(len(rows))
+"""
+
+
+def test_ray_gives_the_same_rows(data: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, data, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        cwd=HERE,
+    )
+    assert (process.returncode, process.stdout.strip().splitlines()[-1:]) == (0, ["4"]), process.stderr
+
+
+def test_without_ray_it_says_what_is_missing(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ObliqError, match=r"pip install 'obliq\[ray\]'"):
+        run(suite(data), options(tmp_path, ray=True))
