@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import itertools
 import json
+import math
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from obliq.methods import (
     Retrain,
     SelectiveDampening,
 )
+from obliq.methods.contract import TRIALS
 from obliq.quantization import integer_state, steps
 from obliq.run import Run
 from obliq.training import Recipe, accuracy, predict
@@ -141,3 +144,29 @@ def test_the_docstring_names_its_source(kind: type[Method]) -> None:
     text = importlib.import_module(kind.__module__).__doc__ or ""
     assert "Paper:" in text or "Source:" in text
     assert "econstructed" in text or "Deviations:" in text
+
+
+tuned = pytest.mark.parametrize(
+    "kind",
+    [kind for kind in BUILT_IN.values() if hasattr(kind, "search")],
+    ids=[name for name, kind in BUILT_IN.items() if hasattr(kind, "search")],
+)
+
+
+@tuned
+def test_a_search_makes_the_same_number_of_trials_as_every_other(kind: type[Method]) -> None:
+    assert math.prod(len(values) for values in kind.search.values()) == TRIALS
+    assert all(len(set(values)) == len(values) for values in kind.search.values())
+
+
+@tuned
+def test_every_combination_of_a_search_is_a_method(kind: type[Method]) -> None:
+    assert kind.search.keys() <= {field.name for field in dataclasses.fields(kind)}
+    for values in itertools.product(*kind.search.values()):
+        given = dict(zip(kind.search, values, strict=True))
+        assert dataclasses.asdict(kind(**given)).items() >= given.items()
+
+
+def test_all_but_retraining_can_be_tuned() -> None:
+    untuned = {name for name, kind in BUILT_IN.items() if not hasattr(kind, "search")}
+    assert untuned <= {"retrain", "oeu"}

@@ -19,7 +19,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics, require_above
 from obliq.errors import ModelError
+from obliq.methods.contract import Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
@@ -47,6 +48,8 @@ class BoundaryExpand:
         weight_decay: on weights.
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}
 
     epochs: int = 10
     learning_rate: float = 1e-4

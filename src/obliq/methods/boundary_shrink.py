@@ -21,7 +21,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
 from obliq.descent import descend, follow_statistics, require_above
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
@@ -49,6 +50,8 @@ class BoundaryShrink:
         weight_decay: on weights.
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (3e-6, 1e-5, 3e-5), "bound": (0.03, 0.1)}
 
     bound: float = 0.1
     epochs: int = 10

@@ -8,11 +8,12 @@ statistics follow the retain set.
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from torch import nn
 
 from obliq.data import Splits
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import Recipe, train
 
@@ -30,6 +31,8 @@ class FineTune:
         weight_decay: on weights.
         augment: random crops and flips; for natural images.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "batch_size": (64, 128)}
 
     epochs: int = 5
     learning_rate: float = 0.01

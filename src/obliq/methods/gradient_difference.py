@@ -17,7 +17,7 @@ gradients; batch-norm statistics are those of the retain set, as fine-tuning lea
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches, cycle
 from obliq.descent import descend, follow_statistics, require_descent, require_share
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
@@ -46,6 +47,8 @@ class GradientDifference:
         batch_norm: statistics `frozen`, following the `retain` batches, or `all` as in the reference code.
         augment: random crops and flips; for natural images.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "retain_weight": (0.9, 0.95)}
 
     retain_weight: float = 0.95
     epochs: int = 5
