@@ -49,7 +49,7 @@ class BoundaryExpand:
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}
+    search: ClassVar[Search] = {"learning_rate": (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 1e-3)}
 
     epochs: int = 10
     learning_rate: float = 1e-4

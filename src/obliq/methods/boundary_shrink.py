@@ -51,7 +51,7 @@ class BoundaryShrink:
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (3e-6, 1e-5, 3e-5), "bound": (0.03, 0.1)}
+    search: ClassVar[Search] = {"learning_rate": (1e-6, 3e-6, 1e-5), "bound": (0.03, 0.1)}
 
     bound: float = 0.1
     epochs: int = 10

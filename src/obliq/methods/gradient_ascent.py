@@ -46,7 +46,7 @@ class GradientAscent:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 4e-5, 6e-5, 8e-5, 1.2e-4)}
+    search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 4e-5, 6e-5, 1e-4, 2e-4)}
 
     epochs: int = 5
     learning_rate: float = 1e-3

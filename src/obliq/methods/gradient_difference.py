@@ -48,10 +48,10 @@ class GradientDifference:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "retain_weight": (0.9, 0.95)}
+    search: ClassVar[Search] = {"learning_rate": (0.002, 0.004, 0.008), "retain_weight": (0.95, 0.98)}
 
     retain_weight: float = 0.95
-    epochs: int = 5
+    epochs: int = 4
     learning_rate: float = 0.01
     retain_batch: int = 128
     forget_batch: int = 32

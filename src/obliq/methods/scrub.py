@@ -60,12 +60,12 @@ class SCRUB:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.003, 0.01, 0.03), "forget_epochs": (1, 2)}
+    search: ClassVar[Search] = {"learning_rate": (5e-4, 0.002, 0.005), "forget_epochs": (1, 2)}
 
     alpha: float = 0.001
     gamma: float = 0.99
     temperature: float = 4.0
-    epochs: int = 5
+    epochs: int = 4
     forget_epochs: int = 2
     learning_rate: float = 0.005
     retain_batch: int = 128

@@ -63,13 +63,13 @@ class SimilarLabelReweighting:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.003, 0.01, 0.03), "order": ("sequential", "mixed")}
+    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "order": ("sequential", "mixed")}
 
     labels: Literal["similar", "random"] = "similar"
     reweighting: bool = True
     faithful: Literal["paper", "code"] = "paper"
     order: Form = "mixed"
-    epochs: int = 5
+    epochs: int = 3
     learning_rate: float = 0.01
     batch_size: int = 128
     momentum: float = 0.9
