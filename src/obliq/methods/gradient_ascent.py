@@ -49,7 +49,7 @@ class GradientAscent:
     search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 4e-5, 6e-5, 1e-4, 2e-4)}
 
     epochs: int = 5
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-5
     batch_size: int = 32
     momentum: float = 0.9
     weight_decay: float = 5e-4

@@ -48,11 +48,11 @@ class GradientDifference:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.002, 0.004, 0.008), "retain_weight": (0.95, 0.98)}
+    search: ClassVar[Search] = {"learning_rate": (0.003, 0.006, 0.015), "retain_weight": (0.95, 0.98)}
 
     retain_weight: float = 0.95
     epochs: int = 4
-    learning_rate: float = 0.01
+    learning_rate: float = 0.004
     retain_batch: int = 128
     forget_batch: int = 32
     momentum: float = 0.9

@@ -67,7 +67,7 @@ class SCRUB:
     temperature: float = 4.0
     epochs: int = 4
     forget_epochs: int = 2
-    learning_rate: float = 0.005
+    learning_rate: float = 0.002
     retain_batch: int = 128
     forget_batch: int = 32
     momentum: float = 0.9
