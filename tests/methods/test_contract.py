@@ -15,6 +15,7 @@ from obliq.methods import (
     BUILT_IN,
     BoundaryExpand,
     BoundaryShrink,
+    GradientAscent,
     Influence,
     Method,
     ProjectedGradient,
@@ -30,6 +31,7 @@ from obliq.training import Recipe, accuracy, predict
 SHORTENED: dict[type[Method], Method] = {
     BoundaryExpand: BoundaryExpand(epochs=3, batch_size=4),
     BoundaryShrink: BoundaryShrink(epochs=3, batch_size=4),
+    GradientAscent: GradientAscent(epochs=3, batch_size=4),
     Influence: Influence(samples=40),
     ProjectedGradient: ProjectedGradient(epochs=3, batch_size=4),
     Retrain: Retrain(recipe=Recipe(epochs=25, learning_rate=0.05, batch_size=32)),

@@ -74,11 +74,10 @@ TABLE: list[tuple[Method, tuple[bool, bool, bool]]] = [
 
 
 def name_of(method: object) -> str:
-    words = [type(method).__name__]
-    for field in ("batch_norm", "steps", "faithful"):
-        if getattr(method, field, None) in ("frozen", "forget", "retain", "code"):
-            words.append(f"{field}-{getattr(method, field)}")
-    return " ".join(words)
+    told = ("frozen", "forget", "retain", "code")
+    settings = {field: getattr(method, field, None) for field in ("batch_norm", "steps", "faithful")}
+    variants = [f"{field}-{value}" for field, value in settings.items() if value in told]
+    return " ".join([type(method).__name__, *variants])
 
 
 @pytest.mark.parametrize(("method", "moves"), TABLE, ids=[name_of(method) for method, _ in TABLE])
