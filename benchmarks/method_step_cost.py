@@ -116,8 +116,8 @@ def main() -> None:
     lines = [
         "# Cost of an epoch of each method beside its own passes, as ratios of processor time within one run",
         "",
-        f"Median over {given.rounds} rounds (range); W4A4, batches of {BATCH}, {FORGET} images forgotten, three times as "
-        "many retained. "
+        f"Median over {given.rounds} rounds (range); W4A4, batches of {BATCH}, {FORGET} images forgotten, three "
+        "times as many retained. "
         f"PyTorch {torch.__version__}, one thread. Passes: images with + without gradients.",
         "",
         "| network | method | passes | time / floor | goal, at most |",

@@ -60,7 +60,7 @@ class ProjectedGradient:
     kept: float = 0.95
     offset: float = 0.05
     entropy_weight: float = 0.2
-    epochs: int = 30
+    epochs: int = 10
     learning_rate: float = 0.05
     last_learning_rate: float = 0.01
     batch_size: int = 128
