@@ -19,7 +19,7 @@ statistics stay as they are; batch norm's scale and shift are dampened like weig
 
 import copy
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
+from obliq.methods.contract import Search
 from obliq.quantization import steps
 from obliq.run import Run
 from obliq.surgery import gradient_of
@@ -44,6 +45,8 @@ class SelectiveDampening:
         dampening: lambda; smaller dampens more.
         batch_size: samples a gradient; part of the method, since squares of batch means are averaged.
     """
+
+    search: ClassVar[Search] = {"alpha": (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)}
 
     alpha: float = 10.0
     dampening: float = 1.0
