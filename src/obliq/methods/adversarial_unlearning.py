@@ -210,5 +210,7 @@ def within(
     return centres + away * (limit / _lengths(away).clamp(min=limit))
 
 
-def _lengths(vectors: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(vectors, dim=tuple(range(1, vectors.dim())), keepdim=True)
+def _lengths(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Euclidean lengths of the samples, shaped to broadcast along them."""
+    lengths: Tensor = vectors.flatten(1).norm(dim=1)
+    return lengths.reshape([-1] + [1] * (vectors.dim() - 1))

@@ -64,7 +64,7 @@ class LogitsTempering:
     """
 
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "learning_rate": (0.003, 0.01, 0.03),
+        "learning_rate": (0.01, 0.03, 0.1),
         "alpha": (2.0, 8.0),
     }
 
