@@ -26,10 +26,10 @@ is `frozen`.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,7 @@ from obliq.data.raw_values import RawValues, eight_bit
 from obliq.descent import descend, follow_statistics, require_above, require_descent
 from obliq.errors import ModelError
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
@@ -67,7 +68,7 @@ class AdversarialUnlearning:
         augment: random crops and flips, of recorded samples only; for natural images.
     """
 
-    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    search: ClassVar[Search] = {
         "learning_rate": (0.003, 0.01, 0.03),
         "true_labels": (True, False),
     }

@@ -27,10 +27,10 @@ it is `frozen`. No label of forget or retain set is taught; labels only count in
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,7 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.descent import descend, follow_statistics, require_descent, require_share
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import accuracy, placed, require_at_least, seeded, steps_in_pass
 
@@ -63,7 +64,7 @@ class LogitsTempering:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    search: ClassVar[Search] = {
         "learning_rate": (0.01, 0.03, 0.1),
         "alpha": (2.0, 8.0),
     }

@@ -26,9 +26,9 @@ Batch norm follows all batches, forget ones too, as in the code, unless `batch_n
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,7 @@ from obliq.data.batches import batches, cycle
 from obliq.descent import descend, follow_statistics, require_above, require_descent
 from obliq.importance import squared_gradients
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.surgery import gradient_of
 from obliq.surgery.projections import shorten_
@@ -68,7 +69,7 @@ class SaliencyForgetting:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    search: ClassVar[Search] = {
         "learning_rate": (0.003, 0.01, 0.03),
         "forget_weight": (5.0, 25.0),
     }
