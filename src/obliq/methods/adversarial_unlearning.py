@@ -69,7 +69,7 @@ class AdversarialUnlearning:
     """
 
     search: ClassVar[Search] = {
-        "learning_rate": (0.003, 0.01, 0.03),
+        "learning_rate": (0.01, 0.05, 0.2),
         "true_labels": (True, False),
     }
 

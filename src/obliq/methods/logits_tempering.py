@@ -65,8 +65,8 @@ class LogitsTempering:
     """
 
     search: ClassVar[Search] = {
-        "learning_rate": (0.01, 0.03, 0.1),
-        "alpha": (2.0, 8.0),
+        "learning_rate": (0.01, 0.05, 0.2),
+        "alpha": (4.0, 16.0),
     }
 
     alpha: float = 8.0

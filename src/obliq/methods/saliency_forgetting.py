@@ -21,7 +21,9 @@ weight decay leaves learned steps, batch norm and biases alone.
 
 In quantized networks: gradients pass the quantizers straight through. Learned steps are ranked by the same
 ratio, which the scale of their gradient does not change; salient or not, they follow the repair steps.
-Batch norm follows all batches, forget ones too, as in the code, unless `batch_norm` says otherwise.
+Batch norm follows all batches, forget ones too, as in the code, unless `batch_norm` says otherwise; where
+forget batches are normalised by running statistics the same ascent reaches much further, and weight and
+clip have to be smaller.
 """
 
 import copy
@@ -70,8 +72,8 @@ class SaliencyForgetting:
     """
 
     search: ClassVar[Search] = {
-        "learning_rate": (0.003, 0.01, 0.03),
-        "forget_weight": (5.0, 25.0),
+        "learning_rate": (0.01, 0.03, 0.1),
+        "repair_steps": (2, 5),
     }
 
     forget_weight: float = 25.0
