@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
+from obliq.data.raw_values import RawValues, eight_bit
 from obliq.descent import descend, follow_statistics, require_above
 from obliq.methods.contract import Search
 from obliq.run import Run
@@ -119,26 +120,8 @@ def adversarial(
     """
     inputs = inputs.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(F.cross_entropy(network(inputs), labels), inputs)
-    mean, deviation = _statistics(collection, inputs)
-    raw = inputs.detach() * deviation + mean + bound * gradient.sign()
+    values = RawValues.of(collection, inputs, eight_bit)
+    raw = values.raw(inputs.detach()) + bound * gradient.sign()
     if eight_bit:
-        raw = raw.clamp(0, 1).mul(255).round().div(255)
-    return (raw - mean) / deviation
-
-
-def eight_bit(examples: Examples) -> bool:
-    """Whether the raw inputs are bytes, whose values are known to lie in 0..255."""
-    inputs = examples.collection.inputs
-    first = inputs if isinstance(inputs, Tensor) else inputs[int(examples.indices[0])][0]
-    return first.dtype == torch.uint8
-
-
-def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation, shaped to broadcast along the channels of a batch."""
-    if not collection.mean:
-        return inputs.new_zeros(()), inputs.new_ones(())
-    along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
-    return (
-        inputs.new_tensor(collection.mean).view(along_channels),
-        inputs.new_tensor(collection.deviation).view(along_channels),
-    )
+        raw = values.possible(raw).mul(255).round().div(255)
+    return values.standardised(raw)
