@@ -28,7 +28,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +39,9 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.errors import ModelError
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.paired_descent import PairedDescent
-from obliq.quantization import keep_steps_positive_
+from obliq.quantization import keep_steps_near_
 from obliq.run import Run
 from obliq.surgery import (
     FirstOrder,
@@ -127,6 +128,8 @@ class OrthogonalEntropy:
     augment: bool = False
     record_every: int = 10
 
+    search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.2, 1.0, 2.0)}
+
     def __post_init__(self) -> None:
         require_at_least(1, epochs=self.epochs, retain_batch=self.retain_batch, memory=self.memory)
         require_at_least(
@@ -204,6 +207,7 @@ class OrthogonalEntropy:
         reference.remember(g_r)
         u = self._forget_direction(descent, g_f, reference)
         v = self._retain_direction(descent, g_r)
+        steps_before = [learned.detach().clone() for learned in descent.learned_steps]
         descent.move_(u, rate * self.forget_weight)
         if record:
             with descent.statistics_kept(by_batch):
@@ -212,7 +216,7 @@ class OrthogonalEntropy:
         if record:
             with descent.statistics_kept(by_batch):
                 record.after_retain_part(v, rate, retain_loss)
-        keep_steps_positive_(descent.learned_steps)
+        keep_steps_near_(descent.learned_steps, steps_before)
         descent.step += 1
         return {**record.values, "changed_codes": descent.changed_codes()} if record else {}
 
