@@ -16,6 +16,7 @@ from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics
 from obliq.errors import ModelError
 from obliq.methods import BUILT_IN, Method
+from obliq.quantization import steps
 from obliq.run import Run, Trace
 from obliq.training import Recipe, cosine, train
 from tests.methods.measured import same
@@ -155,3 +156,19 @@ def test_statistics_follow_what_they_should(batch_norm: str, role: str, samples:
     follow_statistics(network, batch_norm, role, samples)
     assert network[1].training == follows
     assert network[0].training
+
+
+def test_one_update_moves_a_learned_step_by_a_tenth_of_itself_at_most(original: nn.Module) -> None:
+    network = copy.deepcopy(original).train()
+    before = [step.detach().clone() for step in steps(network)]
+
+    def losses(epoch: int) -> Iterator[Tensor]:
+        yield sum(
+            (sign * 1e6 * step.sum() for sign, step in zip(signs, steps(network), strict=True)),
+            torch.zeros(()),
+        )
+
+    signs = [(-1) ** index for index in range(len(before))]
+    descend(network, losses, epochs=1, total=1, run=Run(), **SETTINGS)
+    for sign, one, other in zip(signs, before, steps(network), strict=True):
+        torch.testing.assert_close(other.detach(), one * (0.9 if sign > 0 else 1.1))

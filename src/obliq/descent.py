@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from obliq.errors import ModelError
 from obliq.masks import Mask, Restraint
-from obliq.quantization import keep_steps_positive_
+from obliq.quantization import keep_steps_near_
 from obliq.quantization import steps as learned_steps
 from obliq.run import Run
 from obliq.training import cosine, decayed_groups, mixed_precision, require_at_least, require_finite
@@ -36,7 +36,8 @@ def descend(
     """Descend on a sequence of losses, in place, and tell the run's listener the mean loss of each epoch.
 
     Stochastic gradient descent with momentum; the rate falls to zero along half a cosine. Weight decay
-    leaves learned steps, batch norm and biases alone, and steps are kept positive.
+    leaves learned steps, batch norm and biases alone. One update moves a learned step by at most a tenth of
+    itself, see `obliq.quantization.keep_steps_near_`.
 
     Args:
         model: placed, in the mode that it is to be trained in.
@@ -67,8 +68,9 @@ def descend(
                 group["lr"] = rate(step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            before = [learned.detach().clone() for learned in grid]
             optimizer.step()
-            keep_steps_positive_(grid)
+            keep_steps_near_(grid, before)
             if restraint is not None:
                 restraint.restore_()
             values.append(require_finite(loss.item(), step, learning_rate))

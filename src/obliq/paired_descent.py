@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from obliq.masks import Mask, Restraint
 from obliq.quantization import steps, weight_codes, weighted_layers
 from obliq.run import Run
 from obliq.training import decays
@@ -30,6 +31,7 @@ class PairedDescent:
     forget_velocity: list[Tensor]
     learned_steps: list[nn.Parameter]
     original_codes: list[Tensor]
+    restraint: Restraint | None = None
     step: int = 0
     random_state: Tensor | None = None
 
@@ -38,8 +40,14 @@ class PairedDescent:
         self.random_state = torch.get_rng_state()
 
     @classmethod
-    def start(cls, model: nn.Module, *, frozen_grid: bool, run: Run) -> PairedDescent:
-        """Stand still at the beginning; with a frozen grid, steps and batch norm take no part."""
+    def start(
+        cls, model: nn.Module, *, frozen_grid: bool, run: Run, mask: Mask | None = None
+    ) -> PairedDescent:
+        """Stand still at the beginning; with a frozen grid, steps and batch norm take no part.
+
+        Raises:
+            ModelError: when the mask is none for this network.
+        """
         grid = (
             {id(parameter) for parameter in (*steps(model), *_scales_and_shifts(model))}
             if frozen_grid
@@ -54,6 +62,7 @@ class PairedDescent:
             forget_velocity=[torch.zeros_like(parameter) for parameter in parameters],
             learned_steps=[] if frozen_grid else steps(model),
             original_codes=_codes(model),
+            restraint=None if mask is None else Restraint.of(model, mask),
         )
 
     def accelerate_(self, velocity: list[Tensor], gradient: list[Tensor], momentum: float) -> None:
@@ -74,6 +83,8 @@ class PairedDescent:
     def move_(self, direction: list[Tensor], rate: float) -> None:
         """Apply theta <- theta - rate * direction."""
         torch._foreach_add_([parameter.detach() for parameter in self.parameters], direction, alpha=-rate)
+        if self.restraint is not None:
+            self.restraint.restore_()
 
     def normalise_by_batch(self, by_batch: bool) -> None:
         """Let batch norm use the batch's statistics and follow them, or use the running ones unchanged."""

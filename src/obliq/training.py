@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
-from obliq.quantization import activations, calibrate, keep_steps_positive_, steps
+from obliq.quantization import activations, calibrate, keep_steps_near_, steps
 from obliq.run import Run
 
 
@@ -100,8 +100,9 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
                 loss = F.cross_entropy(logits, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            before = [learned.detach().clone() for learned in learned_steps]
             optimizer.step()
-            keep_steps_positive_(learned_steps)
+            keep_steps_near_(learned_steps, before)
             total_loss += require_finite(loss.item(), step, recipe.learning_rate) * len(labels)
             right += int((logits.argmax(dim=1) == labels).sum())
             step += 1

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from obliq.data import Collection, Examples, Splits
+from obliq.data.raw_values import eight_bit
 from obliq.errors import ModelError
 from obliq.methods import BoundaryShrink
-from obliq.methods.boundary_shrink import adversarial, eight_bit, neighbouring_classes
+from obliq.methods.boundary_shrink import adversarial, neighbouring_classes
 from obliq.quantization import steps
 from obliq.run import Run
 from obliq.training import predict

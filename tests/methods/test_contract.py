@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import itertools
 import json
+import math
 
 import pytest
 import torch
@@ -13,12 +15,14 @@ from obliq.methods import (
     BUILT_IN,
     BoundaryExpand,
     BoundaryShrink,
+    GradientAscent,
     Influence,
     Method,
     ProjectedGradient,
     Retrain,
     SelectiveDampening,
 )
+from obliq.methods.contract import TRIALS
 from obliq.quantization import integer_state, steps
 from obliq.run import Run
 from obliq.training import Recipe, accuracy, predict
@@ -27,6 +31,7 @@ from obliq.training import Recipe, accuracy, predict
 SHORTENED: dict[type[Method], Method] = {
     BoundaryExpand: BoundaryExpand(epochs=3, batch_size=4),
     BoundaryShrink: BoundaryShrink(epochs=3, batch_size=4),
+    GradientAscent: GradientAscent(epochs=3, batch_size=4),
     Influence: Influence(samples=40),
     ProjectedGradient: ProjectedGradient(epochs=3, batch_size=4),
     Retrain: Retrain(recipe=Recipe(epochs=25, learning_rate=0.05, batch_size=32)),
@@ -141,3 +146,29 @@ def test_the_docstring_names_its_source(kind: type[Method]) -> None:
     text = importlib.import_module(kind.__module__).__doc__ or ""
     assert "Paper:" in text or "Source:" in text
     assert "econstructed" in text or "Deviations:" in text
+
+
+tuned = pytest.mark.parametrize(
+    "kind",
+    [kind for kind in BUILT_IN.values() if hasattr(kind, "search")],
+    ids=[name for name, kind in BUILT_IN.items() if hasattr(kind, "search")],
+)
+
+
+@tuned
+def test_a_search_makes_the_same_number_of_trials_as_every_other(kind: type[Method]) -> None:
+    assert math.prod(len(values) for values in kind.search.values()) == TRIALS
+    assert all(len(set(values)) == len(values) for values in kind.search.values())
+
+
+@tuned
+def test_every_combination_of_a_search_is_a_method(kind: type[Method]) -> None:
+    assert kind.search.keys() <= {field.name for field in dataclasses.fields(kind)}
+    for values in itertools.product(*kind.search.values()):
+        given = dict(zip(kind.search, values, strict=True))
+        assert dataclasses.asdict(kind(**given)).items() >= given.items()
+
+
+def test_all_but_retraining_can_be_tuned() -> None:
+    untuned = {name for name, kind in BUILT_IN.items() if not hasattr(kind, "search")}
+    assert untuned <= {"retrain", "oeu"}

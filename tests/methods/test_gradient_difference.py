@@ -14,20 +14,25 @@ from tests.methods.measured import gradient_on, loss_on, same, statistics, stati
 
 
 def test_with_all_weight_on_the_retain_set_it_is_fine_tuning(original: nn.Module, splits: Splits) -> None:
-    result = GradientDifference(retain_weight=1.0, epochs=2).unlearn(original, splits, Run(seed=1))
-    assert same(result, FineTune(epochs=2).unlearn(original, splits, Run(seed=1)))
+    result = GradientDifference(retain_weight=1.0, epochs=2, learning_rate=0.01).unlearn(
+        original, splits, Run(seed=1)
+    )
+    assert same(result, FineTune(epochs=2, learning_rate=0.01).unlearn(original, splits, Run(seed=1)))
 
 
 def test_the_forget_loss_ends_above_that_of_fine_tuning(original: nn.Module, splits: Splits) -> None:
-    result = GradientDifference(retain_weight=0.7, epochs=10).unlearn(original, splits, Run(seed=1))
+    result = GradientDifference(retain_weight=0.7, epochs=10, learning_rate=0.01).unlearn(
+        original, splits, Run(seed=1)
+    )
     tuned = FineTune(epochs=10).unlearn(original, splits, Run(seed=1))
     assert loss_on(result, splits.forget) > loss_on(tuned, splits.forget) + 0.05
 
 
 def test_one_step_follows_the_difference_of_the_gradients(original: nn.Module, splits: Splits) -> None:
     method = GradientDifference(
-        retain_weight=0.7, epochs=1, retain_batch=500, momentum=0.0, weight_decay=0.0, batch_norm="frozen"
-    )
+        retain_weight=0.7, epochs=1, learning_rate=0.01, retain_batch=500, momentum=0.0, weight_decay=0.0,
+        batch_norm="frozen",
+    )  # fmt: skip
     result = method.unlearn(original, splits, Run(seed=1))
     network = copy.deepcopy(original).eval()
     slopes = zip(gradient_on(network, splits.retain), gradient_on(network, splits.forget), strict=True)

@@ -10,7 +10,7 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.masks import Mask, saliency_mask
-from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, SalUn
+from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, Retrain, SalUn
 from obliq.run import Run
 from tests.methods.measured import same
 
@@ -46,8 +46,8 @@ def test_masked_training_is_not_a_result_with_the_rest_put_back(original: nn.Mod
 
 
 def test_a_method_without_a_mask_is_named() -> None:
-    with pytest.raises(ModelError, match="FineTune takes no mask"):
-        Masked(method=FineTune())
+    with pytest.raises(ModelError, match="Retrain takes no mask"):
+        Masked(method=Retrain())
 
 
 def test_a_method_that_does_not_hold_its_mask_is_found_out(original: nn.Module, splits: Splits) -> None:

@@ -1,8 +1,9 @@
 """Targets are the distribution of unseen data, handed out in the order of the forget set's own ranks."""
 
+import pytest
 import torch
 
-from obliq.surgery import matched_confidence
+from obliq.surgery import Opinions, matched_confidence, shifted_confidence
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -50,3 +51,50 @@ def test_a_class_of_which_nothing_is_retained_gets_no_confidence() -> None:
 def test_one_sample_gets_the_median() -> None:
     targets = matched_confidence(torch.tensor([0.9]), labels(1), torch.linspace(0, 1, 11), labels(11))
     torch.testing.assert_close(targets, torch.tensor([0.5]))
+
+
+def skilled(difficulty: torch.Tensor, agreement: float, generator: torch.Generator) -> torch.Tensor:
+    """A judge whose scores correlate with minus the difficulty by `agreement`."""
+    noise = torch.randn(difficulty.shape, generator=generator)
+    return -agreement * difficulty + (1 - agreement**2) ** 0.5 * noise
+
+
+def shifted(
+    shift: float, *, agreement: float = 0.7, spread: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Targets of a forget set that is `shift` deviations harder than holdout, and the true confidences."""
+    generator = torch.Generator().manual_seed(1)
+    holdout = torch.randn(4000, generator=generator)
+    forget = shift + spread * torch.randn(4000, generator=generator)
+    confidence = torch.sigmoid(2 - 2 * holdout)
+    # the original knows holdout difficulty in full, and has learned the forget set by heart
+    original = Opinions(torch.sigmoid(6 - forget), confidence)
+    witness = Opinions(skilled(forget, agreement, generator), skilled(holdout, agreement, generator))
+    targets = shifted_confidence(original, witness, labels(4000), confidence, labels(4000))
+    return targets, torch.sigmoid(2 - 2 * forget)
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0.0, 0.7])
+def test_a_noisy_witness_gives_the_true_distribution_of_a_harder_or_easier_set(shift: float) -> None:
+    targets, truth = shifted(shift)
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+        assert abs(targets.quantile(share) - truth.quantile(share)) < 0.05
+
+
+def test_the_order_follows_both_judges() -> None:
+    targets, truth = shifted(0.5)
+    order = torch.corrcoef(torch.stack([targets, truth]))[0, 1]
+    assert order > 0.8
+
+
+def test_a_set_of_one_kind_of_sample_keeps_its_narrow_spread() -> None:
+    narrow, truth = shifted(0.5, spread=0.5)
+    assert abs(narrow.std() - truth.std()) < 0.05
+
+
+def test_shifted_targets_of_forgotten_classes_are_zero_and_one_sample_is_enough() -> None:
+    judge = Opinions(torch.tensor([0.9]), torch.linspace(0, 1, 11))
+    gone = shifted_confidence(judge, judge, labels(1), judge.holdout, labels(11), forgotten_classes={0})
+    assert gone.tolist() == [0.0]
+    kept = shifted_confidence(judge, judge, labels(1), judge.holdout, labels(11))
+    assert 0.85 <= float(kept) <= 1.0

@@ -12,7 +12,13 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "oeu": {
         "oeu entropy": {"objective": "entropy", "record_every": 0},
         "oeu uniform": {"objective": "uniform", "record_every": 0},
-        "oeu calibrated": {"objective": "calibrated", "record_every": 0},
+        "oeu calibrated": {"objective": "calibrated", "projection": "on_conflict", "record_every": 0},
+        "oeu calibrated, one epoch": {
+            "objective": "calibrated",
+            "projection": "on_conflict",
+            "epochs": 1,
+            "record_every": 0,
+        },
     },
     "q-mul": {
         "q-mul": {},

@@ -12,13 +12,13 @@ from obliq.errors import ObliqError
 from obliq.own_code import function_named, said
 from obliq.training import Recipe
 
-FASHION_IMAGES, WRITERS_IMAGES = 5000, 5000
+FASHION_IMAGES, WRITERS_IMAGES = 4000, 4000
 TEST_IMAGES = 5000
 HOLDOUT = 0.03  # of the whole set: about 2,000 images
 SMALL_RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)
 
 FASHION = World(
-    data="fashion-mnist", architecture="convnet", limit=FASHION_IMAGES, holdout=HOLDOUT, test_limit=TEST_IMAGES,
+    data="fashion-mnist", architecture="strided-convnet", limit=FASHION_IMAGES, holdout=HOLDOUT, test_limit=TEST_IMAGES,
     recipe=SMALL_RECIPE,
 )  # fmt: skip
 WRITERS = dataclasses.replace(FASHION, data="mnist", limit=WRITERS_IMAGES)

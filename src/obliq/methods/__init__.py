@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
+from obliq.methods.adversarial_unlearning import AdversarialUnlearning
 from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
 from obliq.methods.boundary_shrink import BoundaryShrink
@@ -12,11 +13,13 @@ from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.methods.influence import Influence
 from obliq.methods.l1_sparse import L1Sparse
+from obliq.methods.logits_tempering import LogitsTempering
 from obliq.methods.masked import Maskable, Masked
 from obliq.methods.orthogonal_entropy import OrthogonalEntropy
 from obliq.methods.projected_gradient import ProjectedGradient
 from obliq.methods.random_label import RandomLabel
 from obliq.methods.retrain import Retrain
+from obliq.methods.saliency_forgetting import SaliencyForgetting
 from obliq.methods.salun import SalUn
 from obliq.methods.scrub import SCRUB
 from obliq.methods.selective_dampening import SelectiveDampening
@@ -24,6 +27,7 @@ from obliq.methods.similar_label_reweighting import SimilarLabelReweighting
 
 BUILT_IN: dict[str, type[Method]] = {
     "oeu": OrthogonalEntropy,
+    "amun": AdversarialUnlearning,
     "bad-teacher": BadTeacher,
     "boundary-expand": BoundaryExpand,
     "boundary-shrink": BoundaryShrink,
@@ -32,6 +36,7 @@ BUILT_IN: dict[str, type[Method]] = {
     "gradient-difference": GradientDifference,
     "influence": Influence,
     "l1-sparse": L1Sparse,
+    "lotus": LogitsTempering,
     "projected-gradient": ProjectedGradient,
     "q-mul": SimilarLabelReweighting,
     "random-label": RandomLabel,
@@ -39,6 +44,7 @@ BUILT_IN: dict[str, type[Method]] = {
     "salun": SalUn,
     "scrub": SCRUB,
     "selective-dampening": SelectiveDampening,
+    "sfron": SaliencyForgetting,
 }
 
 ENTRY_POINTS = "obliq.methods"
@@ -68,6 +74,7 @@ def available() -> dict[str, type[Method]]:
 __all__ = [
     "BUILT_IN",
     "SCRUB",
+    "AdversarialUnlearning",
     "BadTeacher",
     "BoundaryExpand",
     "BoundaryShrink",
@@ -76,6 +83,7 @@ __all__ = [
     "GradientDifference",
     "Influence",
     "L1Sparse",
+    "LogitsTempering",
     "Maskable",
     "Masked",
     "Method",
@@ -84,6 +92,7 @@ __all__ = [
     "RandomLabel",
     "Retrain",
     "SalUn",
+    "SaliencyForgetting",
     "SelectiveDampening",
     "SimilarLabelReweighting",
     "available",

@@ -21,7 +21,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
 from obliq.descent import descend, follow_statistics, require_above, require_descent, require_share
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.models import initialise
 from obliq.quantization import calibrate
 from obliq.run import Run
@@ -53,6 +54,8 @@ class BadTeacher:
         batch_norm: statistics `frozen`, or following `all` batches.
         augment: random crops and flips; for natural images.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (0.002, 0.005, 0.015), "retain_share": (0.3, 0.6)}
 
     retain_share: float = 0.3
     temperature: float = 1.0

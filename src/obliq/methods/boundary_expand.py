@@ -4,8 +4,8 @@ Paper: Chen et al., "Boundary unlearning: rapid forgetting of deep networks via 
 boundary", CVPR 2023, section 3.4. Reference code: TY-LEE-KR/Boundary-Unlearning-Code,
 `boundary_expanding`. The port in OPTML-Group/Unlearn-Saliency leaves the extra unit in place, so that
 answers of the extra class count as errors there; here it is removed, as the authors do.
-Deviations: cosine schedule (constant there); the default learning rate is 1e-4 (1e-5 there, which moves
-few integer codes). The new row is drawn as the layer's default initialisation draws, from the run's seed.
+Deviations: cosine schedule (constant there). The new row is drawn as the layer's default initialisation
+draws, from the run's seed.
 
 In quantized networks: the last linear layer gets one more row on the same bits; with a grid for each
 channel the row has a step of its own, derived from its weights, and with a single step it shares that.
@@ -19,7 +19,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics, require_above
 from obliq.errors import ModelError
+from obliq.methods.contract import Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
@@ -48,8 +49,10 @@ class BoundaryExpand:
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (3e-6, 1e-5, 2e-5, 4e-5, 1e-4, 1e-3)}
+
     epochs: int = 10
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-5
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 0.0

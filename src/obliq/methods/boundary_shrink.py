@@ -9,7 +9,7 @@ step, FGSM) is carried out in the space of the raw inputs, whatever standardisat
 back to raw values, the step, the clamp to 0..1 and the rounding to 1/255 where inputs are 8-bit, and
 forward again; the public ports clamp standardised inputs to 0..1. Where inputs are stored as floats their
 valid range is unknown: the step is then in their own units and nothing is clamped or rounded. Cosine
-schedule (constant there); the default learning rate is 1e-4 (1e-5 there, which moves few integer codes).
+schedule (constant there).
 
 In quantized networks: the attack's gradient passes the input quantizer straight through and is zero
 where that saturates; there the input keeps its value. All parameters are trained, learned steps included
@@ -21,7 +21,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,9 @@ from torch import Tensor, nn
 
 from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
+from obliq.data.raw_values import RawValues, eight_bit
 from obliq.descent import descend, follow_statistics, require_above
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
@@ -50,9 +52,11 @@ class BoundaryShrink:
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 5e-5), "bound": (0.03, 0.1)}
+
     bound: float = 0.1
     epochs: int = 10
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-5
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 0.0
@@ -116,26 +120,8 @@ def adversarial(
     """
     inputs = inputs.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(F.cross_entropy(network(inputs), labels), inputs)
-    mean, deviation = _statistics(collection, inputs)
-    raw = inputs.detach() * deviation + mean + bound * gradient.sign()
+    values = RawValues.of(collection, inputs, eight_bit)
+    raw = values.raw(inputs.detach()) + bound * gradient.sign()
     if eight_bit:
-        raw = raw.clamp(0, 1).mul(255).round().div(255)
-    return (raw - mean) / deviation
-
-
-def eight_bit(examples: Examples) -> bool:
-    """Whether the raw inputs are bytes, whose values are known to lie in 0..255."""
-    inputs = examples.collection.inputs
-    first = inputs if isinstance(inputs, Tensor) else inputs[int(examples.indices[0])][0]
-    return first.dtype == torch.uint8
-
-
-def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation, shaped to broadcast along the channels of a batch."""
-    if not collection.mean:
-        return inputs.new_zeros(()), inputs.new_ones(())
-    along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
-    return (
-        inputs.new_tensor(collection.mean).view(along_channels),
-        inputs.new_tensor(collection.deviation).view(along_channels),
-    )
+        raw = values.possible(raw).mul(255).round().div(255)
+    return values.standardised(raw)

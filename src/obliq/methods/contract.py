@@ -1,11 +1,19 @@
 """What a method is: hyper-parameters in its fields, the algorithm in one function."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from obliq.data import Splits
 from obliq.run import Run
+
+Search = Mapping[str, tuple[Any, ...]]
+"""What a benchmark tries when it tunes a method: for some of its fields, the values; all combinations."""
+
+TRIALS = 6
+"""How many combinations every `search` has. A method that may be tuned more often than another looks better
+for that alone, so a comparison gives each the same number of trials."""
 
 
 @runtime_checkable
@@ -15,6 +23,9 @@ class Method(Protocol):
     The contract, checked for everything registered by `tests/methods/test_contract.py`: the given
     network is left as it was; the same seed gives the same integers; the result has the same layers,
     with finite values and positive steps; the test set is never read.
+
+    A method with something to tune names it in a class variable `search` of type `Search`, of `TRIALS`
+    combinations.
     """
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:

@@ -7,14 +7,21 @@ alone. In a quantized network every parameter is trained, learned steps included
 statistics follow the retain set.
 """
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from obliq.data import Splits
+from obliq.data.batches import batches
+from obliq.descent import descend, require_descent
+from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
-from obliq.training import Recipe, train
+from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
 
 @final
@@ -31,6 +38,8 @@ class FineTune:
         augment: random crops and flips; for natural images.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.06, 0.1, 0.2, 0.4)}
+
     epochs: int = 5
     learning_rate: float = 0.01
     batch_size: int = 128
@@ -38,10 +47,28 @@ class FineTune:
     weight_decay: float = 5e-4
     augment: bool = False
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network after more training on the retain set."""
-        recipe = Recipe(
-            epochs=self.epochs, learning_rate=self.learning_rate, batch_size=self.batch_size, warmup=0.0,
-            momentum=self.momentum, weight_decay=self.weight_decay, augment=self.augment,
-        )  # fmt: skip
-        return train(model, splits.retain, recipe, run)
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after more training on the retain set; outside `mask` it stays as it was."""
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run).train()
+            order = run.generator(purpose=1)
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                for inputs, labels in batches(
+                    splits.retain, self.batch_size, order, run.device, self.augment
+                ):
+                    yield F.cross_entropy(network(inputs), labels)
+
+            descend(
+                network, losses, epochs=self.epochs,
+                total=self.epochs * steps_in_pass(len(splits.retain), self.batch_size),
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()

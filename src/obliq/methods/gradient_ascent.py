@@ -17,7 +17,7 @@ all the data, for everybody.
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics, require_descent
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
@@ -45,8 +46,10 @@ class GradientAscent:
         augment: random crops and flips; for natural images.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 4e-5, 6e-5, 1e-4, 2e-4)}
+
     epochs: int = 5
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-5
     batch_size: int = 32
     momentum: float = 0.9
     weight_decay: float = 5e-4

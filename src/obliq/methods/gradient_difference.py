@@ -17,7 +17,7 @@ gradients; batch-norm statistics are those of the retain set, as fine-tuning lea
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches, cycle
 from obliq.descent import descend, follow_statistics, require_descent, require_share
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
 
@@ -47,9 +48,11 @@ class GradientDifference:
         augment: random crops and flips; for natural images.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (0.003, 0.006, 0.015), "retain_weight": (0.95, 0.98)}
+
     retain_weight: float = 0.95
-    epochs: int = 5
-    learning_rate: float = 0.01
+    epochs: int = 4
+    learning_rate: float = 0.004
     retain_batch: int = 128
     forget_batch: int = 32
     momentum: float = 0.9

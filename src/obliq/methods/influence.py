@@ -24,7 +24,7 @@ batch-norm statistics stay as they are.
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
+from obliq.methods.contract import Search
 from obliq.quantization import keep_steps_positive_
 from obliq.run import Run
 from obliq.surgery import gradient_of
@@ -54,6 +55,8 @@ class Influence:
         batch_size: samples a batch in the two sums of gradients; only speed depends on it.
         memory: GiB for the N gradients that `exact` keeps.
     """
+
+    search: ClassVar[Search] = {"strength": (1.0, 2.0, 4.0, 6.0, 10.0, 20.0)}
 
     strength: float = 1.0
     samples: int = 1000

@@ -18,7 +18,7 @@ the retain set.
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics, require_descent
 from obliq.errors import ModelError
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import decays, placed, require_at_least, seeded, steps_in_pass
 
@@ -48,6 +49,8 @@ class L1Sparse:
         weight_decay: on weights.
         augment: random crops and flips; for natural images.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (0.03, 0.1), "penalty": (1e-4, 3e-4, 1e-3)}
 
     penalty: float = 1e-4
     unpenalised_epochs: int = 0

@@ -28,27 +28,30 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
+import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from obliq.calibrated_targets import Difficulty, calibrated_targets
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.errors import ModelError
+from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.paired_descent import PairedDescent
-from obliq.quantization import keep_steps_positive_
+from obliq.quantization import keep_steps_near_
 from obliq.run import Run
 from obliq.surgery import (
     FirstOrder,
+    Reference,
+    RetainReference,
     Scope,
     When,
     calibrated,
     gradient_of,
-    matched_confidence,
     negative_entropy,
-    project_,
     shorten_,
     uniform,
 )
@@ -56,7 +59,6 @@ from obliq.training import (
     cosine,
     mixed_precision,
     placed,
-    predict,
     require_at_least,
     require_finite,
     seeded,
@@ -76,15 +78,23 @@ class OrthogonalEntropy:
         objective: L_f. `entropy`: minus the mean entropy (the reconstruction). `uniform`: KL(uniform || p),
             the same optimum with a gradient that does not vanish on confident samples. `calibrated`: cross-entropy
             to a soft label with the confidence that the original has on unseen samples of the same class (ours).
+        difficulty: under `calibrated`, how hard the forget set is among unseen data: as hard as the `average`,
+            or as hard as a `witness` finds it that has learned from the retain set alone; see
+            `obliq.calibrated_targets`.
         projection: `always` (the reconstruction), `on_conflict` only where <g_f, g_r> < 0, or `never`.
         scope: the inner product over all parameters (`global`) or for each tensor by itself (`per_tensor`).
+        reference: the retain gradient of the step's `batch`, the `span` of the last `memory` ones, or their
+            moving `average`.
+        memory: steps that a span or an average reaches back.
         projected: the raw forget `gradient`, or the forget part of the final `update`, momentum included.
         update: `retain+forget`, or `forget_only`, where the retain gradient only serves the projection.
         forget_weight: lambda, the weight of the forget term.
         epochs: passes over the retain set.
         learning_rate: at the start; it falls to zero along half a cosine.
         retain_batch: retain samples a step.
-        forget_batch: forget samples a step; the forget set is gone through as often as that makes.
+        forget_batch: forget samples a step; 0 for as many as it takes to go through the forget set
+            15 times, within 32 and 128.
+        retain_limit: how many retain samples are used, drawn by the run's seed; 0 for all.
         clip: the greatest length of each raw gradient; 0 for no limit.
         momentum: for both terms.
         weight_decay: on weights, as part of the retain term.
@@ -97,15 +107,19 @@ class OrthogonalEntropy:
     """
 
     objective: Literal["entropy", "uniform", "calibrated"] = "entropy"
+    difficulty: Difficulty = "witness"
     projection: When = "always"
     scope: Scope = "global"
+    reference: Reference = "batch"
+    memory: int = 8
     projected: Literal["gradient", "update"] = "gradient"
     update: Literal["retain+forget", "forget_only"] = "retain+forget"
     forget_weight: float = 1.0
-    epochs: int = 5
-    learning_rate: float = 0.01
-    retain_batch: int = 128
-    forget_batch: int = 32
+    epochs: int = 3
+    learning_rate: float = 0.03
+    retain_batch: int = 64
+    forget_batch: int = 0
+    retain_limit: int = 0
     clip: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -114,32 +128,43 @@ class OrthogonalEntropy:
     augment: bool = False
     record_every: int = 10
 
+    search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.2, 1.0, 2.0)}
+
     def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, retain_batch=self.retain_batch, memory=self.memory)
         require_at_least(
-            1, epochs=self.epochs, retain_batch=self.retain_batch, forget_batch=self.forget_batch
-        )
-        require_at_least(
-            0, forget_weight=self.forget_weight, clip=self.clip, momentum=self.momentum,
-            weight_decay=self.weight_decay, record_every=self.record_every,
+            0, forget_batch=self.forget_batch, retain_limit=self.retain_limit, clip=self.clip,
+            forget_weight=self.forget_weight, momentum=self.momentum, weight_decay=self.weight_decay,
+            record_every=self.record_every,
         )  # fmt: skip
         if not 0 < self.learning_rate < math.inf:
             raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
         if self.momentum >= 1:
             raise ModelError(f"momentum={self.momentum}; expected a number below 1")
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network after descending on both losses, the forget gradient projected."""
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after descending on both losses, the forget gradient projected.
+
+        Outside `mask` it stays as it was.
+        """
         with seeded(run):
             network = placed(copy.deepcopy(model), run)
             forget_loss = self._forget_loss(network, splits, run)
-            descent = PairedDescent.start(network.train(), frozen_grid=self.steps == "frozen", run=run)
+            descent = PairedDescent.start(
+                network.train(), frozen_grid=self.steps == "frozen", run=run, mask=mask
+            )
             order = descent.generator
-            retain = numbered_cycle(splits.retain, self.retain_batch, order, run.device, self.augment)
-            forget = numbered_cycle(splits.forget, self.forget_batch, order, run.device, self.augment)
-            total = self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
+            kept = self._retained(splits.retain, run)
+            total = self.epochs * steps_in_pass(len(kept), self.retain_batch)
+            forget_batch = self.forget_batch or self._enough(len(splits.forget), total)
+            retain = numbered_cycle(kept, self.retain_batch, order, run.device, self.augment)
+            forget = numbered_cycle(splits.forget, forget_batch, order, run.device, self.augment)
+            reference = RetainReference(self.reference, self.memory)
             rate = cosine(self.learning_rate, total)
             while descent.step < total:
-                values = self.step(descent, next(retain), next(forget), forget_loss, rate(descent.step), run)
+                values = self.step(
+                    descent, next(retain), next(forget), forget_loss, reference, rate(descent.step), run
+                )
                 run.listen("unlearn", descent.step, total, values)
             return network.eval()
 
@@ -149,6 +174,7 @@ class OrthogonalEntropy:
         retain: Batch,
         forget: Batch,
         forget_loss: ForgetLoss,
+        reference: RetainReference,
         rate: float,
         run: Run,
     ) -> dict[str, float]:
@@ -178,8 +204,10 @@ class OrthogonalEntropy:
                 g_r = [tensor.clone() for tensor in g_r]  # the record predicts with the gradient as it is
             shorten_(g_r, self.clip)
             shorten_(g_f, self.clip)
-        u = self._forget_direction(descent, g_f, g_r)
+        reference.remember(g_r)
+        u = self._forget_direction(descent, g_f, reference)
         v = self._retain_direction(descent, g_r)
+        steps_before = [learned.detach().clone() for learned in descent.learned_steps]
         descent.move_(u, rate * self.forget_weight)
         if record:
             with descent.statistics_kept(by_batch):
@@ -188,18 +216,32 @@ class OrthogonalEntropy:
         if record:
             with descent.statistics_kept(by_batch):
                 record.after_retain_part(v, rate, retain_loss)
-        keep_steps_positive_(descent.learned_steps)
+        keep_steps_near_(descent.learned_steps, steps_before)
         descent.step += 1
         return {**record.values, "changed_codes": descent.changed_codes()} if record else {}
 
-    def _forget_direction(self, descent: PairedDescent, g_f: list[Tensor], g_r: list[Tensor]) -> list[Tensor]:
+    def _retained(self, retain: Examples, run: Run) -> Examples:
+        """The retain samples that are used."""
+        if not 0 < self.retain_limit < len(retain):
+            return retain
+        drawn = torch.randperm(len(retain), generator=run.generator(purpose=7))[: self.retain_limit]
+        return Examples(retain.collection, retain.indices[drawn.sort().values])
+
+    @staticmethod
+    def _enough(forget: int, steps: int) -> int:
+        """Forget samples a step for 15 passes, within 32 and 128: larger batches cost more than they bring."""
+        return max(32, min(128, math.ceil(15 * forget / steps)))
+
+    def _forget_direction(
+        self, descent: PairedDescent, g_f: list[Tensor], reference: RetainReference
+    ) -> list[Tensor]:
         if self.projected == "gradient":
-            project_(g_f, g_r, when=self.projection, scope=self.scope)
+            reference.project_(g_f, when=self.projection, scope=self.scope)
             descent.accelerate_(descent.forget_velocity, g_f, self.momentum)
             return descent.forget_velocity
         descent.accelerate_(descent.forget_velocity, g_f, self.momentum)
         applied = [velocity.clone() for velocity in descent.forget_velocity]
-        project_(applied, g_r, when=self.projection, scope=self.scope)
+        reference.project_(applied, when=self.projection, scope=self.scope)
         return applied
 
     def _retain_direction(self, descent: PairedDescent, g_r: list[Tensor]) -> list[Tensor]:
@@ -213,14 +255,5 @@ class OrthogonalEntropy:
             return lambda logits, labels, positions: negative_entropy(logits)
         if self.objective == "uniform":
             return lambda logits, labels, positions: uniform(logits)
-        targets = matched_confidence(
-            _confidence(original, splits.forget, run), splits.forget.labels,
-            _confidence(original, splits.holdout, run), splits.holdout.labels,
-            forgotten_classes=splits.forgotten_classes,
-        ).to(run.device)  # fmt: skip
+        targets = calibrated_targets(original, splits, self.difficulty, run).to(run.device)
         return lambda logits, labels, positions: calibrated(logits, labels, targets[positions.to(run.device)])
-
-
-def _confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
-    probabilities = predict(model, examples, run.device).softmax(dim=1)
-    return probabilities.gather(1, examples.labels.unsqueeze(1)).squeeze(1)

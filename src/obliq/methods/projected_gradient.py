@@ -23,7 +23,7 @@ there, what has no projection stays as it is: biases, batch norm with its statis
 import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,7 @@ from torch.nn.modules.conv import _ConvNd
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
 from obliq.descent import follow_statistics, require_above, require_share
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.surgery import entropy, gradient_of
 from obliq.training import accuracy, mixed_precision, placed, require_at_least, require_finite, seeded
@@ -54,10 +55,12 @@ class ProjectedGradient:
         batch_size: samples a step.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (0.05, 0.1, 0.2), "kept": (0.7, 0.9)}
+
     kept: float = 0.95
     offset: float = 0.05
     entropy_weight: float = 0.2
-    epochs: int = 100
+    epochs: int = 10
     learning_rate: float = 0.05
     last_learning_rate: float = 0.01
     batch_size: int = 128

@@ -16,13 +16,14 @@ sequential form each epoch ends with the retain set, so its statistics are the l
 
 import copy
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from torch import nn
 
 from obliq.data import Splits
 from obliq.descent import descend, require_descent
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded
@@ -44,6 +45,8 @@ class RandomLabel:
             as in the reference code.
         augment: random crops and flips; for natural images.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (0.003, 0.01, 0.03), "form": ("sequential", "mixed")}
 
     form: Form = "sequential"
     epochs: int = 5

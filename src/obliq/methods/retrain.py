@@ -3,6 +3,9 @@
 Source: the definition of exact unlearning; as in the public code of SalUn and Q-MUL, the recipe is that
 of the original network.
 Deviations: weights are drawn anew under the run's seed, by the same function that drew the original's.
+
+In quantized networks everything is new: weight steps follow from the new weights, activation steps from a
+retain batch, batch-norm statistics from the retain set; all are then trained or followed as in the original.
 """
 
 import copy

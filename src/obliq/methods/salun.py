@@ -17,13 +17,14 @@ its channel move. Batch-norm statistics are no parameters: no mask holds them, `
 
 import copy
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from torch import nn
 
 from obliq.data import Splits
 from obliq.descent import descend, require_descent, require_share
 from obliq.masks import saliency_mask
+from obliq.methods.contract import Search
 from obliq.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded
@@ -46,6 +47,8 @@ class SalUn:
             as in the reference code.
         augment: random crops and flips while teaching; for natural images.
     """
+
+    search: ClassVar[Search] = {"learning_rate": (0.003, 0.01, 0.03), "share": (0.3, 0.6)}
 
     share: float = 0.5
     form: Form = "sequential"

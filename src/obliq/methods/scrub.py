@@ -23,7 +23,7 @@ that is no longer finite is an error.
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics, require_above, require_descent
 from obliq.masks import Mask
+from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.surgery import divergence
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
@@ -59,12 +60,14 @@ class SCRUB:
         augment: random crops and flips; for natural images.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (5e-4, 0.002, 0.005), "forget_epochs": (1, 2)}
+
     alpha: float = 0.001
     gamma: float = 0.99
     temperature: float = 4.0
-    epochs: int = 5
+    epochs: int = 4
     forget_epochs: int = 2
-    learning_rate: float = 0.005
+    learning_rate: float = 0.002
     retain_batch: int = 128
     forget_batch: int = 32
     momentum: float = 0.9

@@ -19,19 +19,18 @@ statistics stay as they are; batch norm's scale and shift are dampened like weig
 
 import copy
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
-from obliq.data.batches import batches
+from obliq.importance import squared_gradients
+from obliq.methods.contract import Search
 from obliq.quantization import steps
 from obliq.run import Run
-from obliq.surgery import gradient_of
-from obliq.training import mixed_precision, placed, require_at_least, seeded
+from obliq.training import placed, require_at_least, seeded
 
 
 @final
@@ -44,6 +43,8 @@ class SelectiveDampening:
         dampening: lambda; smaller dampens more.
         batch_size: samples a gradient; part of the method, since squares of batch means are averaged.
     """
+
+    search: ClassVar[Search] = {"alpha": (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)}
 
     alpha: float = 10.0
     dampening: float = 1.0
@@ -62,8 +63,8 @@ class SelectiveDampening:
             everything = Examples(
                 splits.forget.collection, torch.cat([splits.forget.indices, splits.retain.indices])
             )
-            of_forget = self._importance(network, parameters, splits.forget, run)
-            of_all = self._importance(network, parameters, everything, run)
+            of_forget = squared_gradients(network, parameters, splits.forget, self.batch_size, run)
+            of_all = squared_gradients(network, parameters, everything, self.batch_size, run)
             dampened = 0
             with torch.no_grad():
                 for parameter, forget, overall in zip(parameters, of_forget, of_all, strict=True):
@@ -72,21 +73,6 @@ class SelectiveDampening:
             share = dampened / sum(parameter.numel() for parameter in parameters)
             run.listen("unlearn", 1, 1, {"dampened_parameters": share})
             return network
-
-    def _importance(
-        self, network: nn.Module, parameters: list[nn.Parameter], examples: Examples, run: Run
-    ) -> list[Tensor]:
-        """The mean over batches of each parameter's squared gradient."""
-        total = [torch.zeros_like(parameter) for parameter in parameters]
-        count = 0
-        for inputs, labels in batches(examples, self.batch_size, run.generator(purpose=1), run.device):
-            with mixed_precision(run):
-                loss = F.cross_entropy(network(inputs), labels)
-            gradient = gradient_of(loss, parameters)
-            torch._foreach_addcmul_(total, gradient, gradient)
-            count += 1
-        torch._foreach_div_(total, count)
-        return total
 
 
 def factors(

@@ -27,7 +27,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.descent import Role, descend, follow_statistics, require_above
+from obliq.methods.contract import Search
 from obliq.relabelling import BatchNorm, Form, relabelled_steps, require_form, uniform_labels
 from obliq.run import Run
 from obliq.surgery import gradient_of
@@ -62,11 +63,13 @@ class SimilarLabelReweighting:
         augment: random crops and flips; for natural images.
     """
 
+    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "order": ("sequential", "mixed")}
+
     labels: Literal["similar", "random"] = "similar"
     reweighting: bool = True
     faithful: Literal["paper", "code"] = "paper"
     order: Form = "mixed"
-    epochs: int = 5
+    epochs: int = 3
     learning_rate: float = 0.01
     batch_size: int = 128
     momentum: float = 0.9

@@ -1,6 +1,6 @@
 """Layers whose weights, and a module whose inputs, are rounded to a learned grid while training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from obliq.quantization.learned_step import SMALLEST_STEP, gradient_scale, initi
 from obliq.quantization.precision import activation_range, check_bits, weight_range
 
 WEIGHT_GRIDS = ("per_channel", "per_tensor")
+LARGEST_CHANGE = 0.1
 
 
 class QuantizedWeight(nn.Module):
@@ -236,6 +237,24 @@ def keep_steps_positive_(model: nn.Module | Iterable[Tensor]) -> None:
     if learned:
         with torch.no_grad():
             torch._foreach_clamp_min_(learned, SMALLEST_STEP)
+
+
+def keep_steps_near_(learned: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    """Bring steps back that one update moved by more than `LARGEST_CHANGE` of what they were, in place.
+
+    Steps of many bits are short, and their gradients are those of all clipped values together: on wrong
+    labels a single plain update can be longer than the step itself. A step that has fallen to
+    `SMALLEST_STEP` lets nothing through any more, and its network answers with a constant from then on.
+
+    Args:
+        learned: the steps, after the update; positive again when this returns.
+        before: their values before it.
+    """
+    if learned:
+        with torch.no_grad():
+            torch._foreach_maximum_(list(learned), torch._foreach_mul(list(before), 1 - LARGEST_CHANGE))
+            torch._foreach_minimum_(list(learned), torch._foreach_mul(list(before), 1 + LARGEST_CHANGE))
+            keep_steps_positive_(learned)
 
 
 def check_weight_grid(weight_grid: str) -> None:

@@ -6,12 +6,15 @@ part. Source: ours, not part of the OEU paper.
 """
 
 from collections.abc import Collection as Container
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 FEWEST_HOLDOUT_SAMPLES = 5
+LEAST_AGREEMENT = 0.3  # a witness that agrees less says too little to be divided by
 
 
 def matched_confidence(
@@ -38,16 +41,114 @@ def matched_confidence(
 
     A class with fewer than five holdout samples borrows the quantiles of all classes together.
     """
-    targets = torch.empty_like(forget)
+    quantiles = torch.empty_like(forget)
     for label in sorted(set(forget_labels.tolist())):
         members = (forget_labels == label).nonzero().flatten()
-        if label in forgotten_classes:
-            targets[members] = 0.0
-            continue
-        unseen = holdout[holdout_labels == label]
-        if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
-            unseen = holdout
-        ranks = torch.empty(len(members), dtype=forget.dtype)
-        ranks[forget[members].argsort(stable=True)] = torch.arange(len(members), dtype=forget.dtype)
-        targets[members] = torch.quantile(unseen, (ranks + 0.5) / len(members))
-    return targets
+        quantiles[members] = _ranks(forget[members])
+    return _confidence_at(quantiles, forget_labels, holdout, holdout_labels, forgotten_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Opinions:
+    """What one judge thinks of forget and holdout samples; a higher score is an easier sample."""
+
+    forget: Float[Tensor, " forget"]
+    holdout: Float[Tensor, " holdout"]
+
+
+def shifted_confidence(
+    original: Opinions,
+    witness: Opinions,
+    forget_labels: Int[Tensor, " forget"],
+    confidence: Float[Tensor, " holdout"],
+    holdout_labels: Int[Tensor, " holdout"],
+    *,
+    forgotten_classes: Container[int] = (),
+) -> Float[Tensor, " forget"]:
+    """A target confidence for each forgotten sample of a set that may be harder than unseen data at large.
+
+    One person's samples usually are, or are easier. A witness that never saw the forget set places each
+    sample among the holdout samples of its class; the normal scores of these places have a mean m and a
+    variance v, against 0 and 1 for holdout samples. The witness is a noisy judge: where its scores
+    correlate with the original's by r (measured on holdout samples, which both judge unseen), noise
+    shrinks a true shift by r. So the set is taken to be distributed as N(m / r, (v - (1 - r^2)) / r^2), the
+    variance kept within 1/4 and 1: no more varied than unseen data at large. Its samples are given the
+    places of that distribution in the order of both judges' scores added, and at each place the confidence
+    that the original has there on holdout samples of the class.
+
+    Args:
+        original: scores (any increasing function of its true-class confidence) of the network to unlearn;
+            on forget samples only their order is used.
+        witness: scores of the witness; see `obliq.witness`.
+        forget_labels: the true classes of forget samples.
+        confidence: the original's confidence (probability of the true class) on holdout samples.
+        holdout_labels: their true classes.
+        forgotten_classes: as in `matched_confidence`.
+
+    Source: ours. The correction is Spearman's for attenuation ("The proof and measurement of association
+    between two things", 1904), with the witness's score as r times the true one plus independent noise.
+    """
+    places = _normal_scores(witness.forget, forget_labels, witness.holdout, holdout_labels)
+    unseen = _normal_scores(witness.holdout, holdout_labels, witness.holdout, holdout_labels)
+    unseen_by_original = _normal_scores(original.holdout, holdout_labels, original.holdout, holdout_labels)
+    agreement = float(torch.corrcoef(torch.stack([unseen, unseen_by_original]))[0, 1])
+    agreement = max(LEAST_AGREEMENT, agreement) if agreement == agreement else 1.0
+    mean = float(places.mean()) / agreement
+    variance = (float(places.var(correction=0)) - (1 - agreement**2)) / agreement**2
+    own = _normal_scores(original.forget, forget_labels, original.forget, forget_labels)
+    order = torch.special.ndtri(_ranks(own + places))
+    quantiles = torch.special.ndtr(mean + max(0.25, min(1.0, variance)) ** 0.5 * order)
+    return _confidence_at(quantiles, forget_labels, confidence, holdout_labels, forgotten_classes)
+
+
+def _confidence_at(
+    quantiles: Float[Tensor, " forget"],
+    labels: Int[Tensor, " forget"],
+    holdout: Float[Tensor, " holdout"],
+    holdout_labels: Int[Tensor, " holdout"],
+    forgotten_classes: Container[int],
+) -> Float[Tensor, " forget"]:
+    """The confidence of holdout samples of the same class at each quantile; 0 for forgotten classes."""
+    found = torch.empty_like(quantiles)
+    for label, members, unseen in _by_class(labels, holdout_labels):
+        found[members] = (
+            0.0 if label in forgotten_classes else torch.quantile(holdout[unseen], quantiles[members])
+        )
+    return found
+
+
+def _normal_scores(
+    scores: Float[Tensor, " samples"],
+    labels: Int[Tensor, " samples"],
+    known: Float[Tensor, " known"],
+    known_labels: Int[Tensor, " known"],
+) -> Float[Tensor, " samples"]:
+    """The place of each score among the known ones of its class, as a quantile of a standard normal."""
+    places = torch.empty_like(scores)
+    for _, members, others in _by_class(labels, known_labels):
+        ordered = known[others].sort().values
+        asked = scores[members].contiguous()
+        below = torch.searchsorted(ordered, asked)
+        up_to = torch.searchsorted(ordered, asked, right=True)
+        # half way through ties, and never beyond the middle of the first or the last known one
+        middle = ((below + up_to) / 2).clamp(0.5, len(ordered) - 0.5)
+        places[members] = torch.special.ndtri(middle / len(ordered))
+    return places
+
+
+def _by_class(
+    labels: Int[Tensor, " samples"], known_labels: Int[Tensor, " known"]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Each class, the positions of its samples, and which known samples stand for it: all where they are few."""
+    for label in sorted(set(labels.tolist())):
+        known = known_labels == label
+        if int(known.sum()) < FEWEST_HOLDOUT_SAMPLES:
+            known = torch.ones_like(known)
+        yield label, (labels == label).nonzero().flatten(), known
+
+
+def _ranks(values: Float[Tensor, " samples"]) -> Float[Tensor, " samples"]:
+    """The middle of each value's rank, as a share: (r + 1/2) / n."""
+    ranks = torch.empty_like(values)
+    ranks[values.argsort(stable=True)] = torch.arange(len(values), dtype=values.dtype)
+    return (ranks + 0.5) / len(values)

@@ -1,0 +1,46 @@
+"""How confident the unlearned network should be on each forgotten sample, from data that a user has."""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from obliq.data import Examples, Splits
+from obliq.run import Run
+from obliq.surgery import Opinions, matched_confidence, shifted_confidence
+from obliq.training import predict
+from obliq.witness import ridge_opinions
+
+Difficulty = Literal["average", "witness"]
+"""How hard the forget set is taken to be among unseen data; see `calibrated_targets`."""
+
+
+def calibrated_targets(
+    original: nn.Module, splits: Splits, difficulty: Difficulty, run: Run
+) -> Float[Tensor, " forget"]:
+    """The probability of the true class to aim at, for every forget sample in the order of the set.
+
+    Unseen data of the same class has, under the original, the confidences that its holdout samples have;
+    `difficulty` decides which of them a forgotten sample gets:
+
+    - `average`: those at its own rank, so that the forget set becomes as hard as holdout data on average.
+      Right for a random share of the data; one person's samples may be much harder.
+    - `witness`: those of a set as hard as a witness finds it, who has learned from the retain set alone.
+
+    Retain, forget and holdout sets are read. The result is on the processor.
+    """
+    labels, unseen_labels = splits.forget.labels, splits.holdout.labels
+    own, unseen = confidence(original, splits.forget, run), confidence(original, splits.holdout, run)
+    gone = splits.forgotten_classes
+    if difficulty == "average":
+        return matched_confidence(own, labels, unseen, unseen_labels, forgotten_classes=gone)
+    witness = Opinions(*ridge_opinions(splits.retain, [splits.forget, splits.holdout], run))
+    return shifted_confidence(
+        Opinions(own, unseen), witness, labels, unseen, unseen_labels, forgotten_classes=gone
+    )
+
+
+def confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
+    """The softmax probability of the true class, 0 to 1, in evaluation mode."""
+    probabilities = predict(model, examples, run.device).softmax(dim=1)
+    return probabilities.gather(1, examples.labels.unsqueeze(1)).squeeze(1)

@@ -1,0 +1,103 @@
+"""Which parts of a quantized network each method moves: what its docstring says, found by running it.
+
+A row is a method with settings; columns: do learned steps move, do batch norm's running statistics, do its
+scale and shift. Variants of `batch_norm` are rows of their own.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from obliq.data import Splits
+from obliq.methods import (
+    BUILT_IN,
+    SCRUB,
+    BadTeacher,
+    BoundaryExpand,
+    BoundaryShrink,
+    FineTune,
+    GradientAscent,
+    GradientDifference,
+    Influence,
+    L1Sparse,
+    Masked,
+    Method,
+    OrthogonalEntropy,
+    ProjectedGradient,
+    RandomLabel,
+    Retrain,
+    SalUn,
+    SelectiveDampening,
+    SimilarLabelReweighting,
+)
+from obliq.quantization import steps
+from obliq.run import Run
+from obliq.training import Recipe
+from tests.methods.measured import statistics
+
+SHORT = Recipe(epochs=2, learning_rate=0.05, batch_size=32)
+TABLE: list[tuple[Method, tuple[bool, bool, bool]]] = [
+    # method                                                     steps  statistics  scale and shift
+    (BadTeacher(epochs=2), (True, True, True)),
+    (BadTeacher(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (BoundaryExpand(epochs=2), (True, False, True)),
+    (BoundaryExpand(epochs=2, batch_norm="forget"), (True, True, True)),
+    (BoundaryShrink(epochs=2), (True, False, True)),
+    (BoundaryShrink(epochs=2, batch_norm="forget"), (True, True, True)),
+    (FineTune(epochs=2), (True, True, True)),
+    (GradientAscent(epochs=2), (True, False, True)),
+    (GradientAscent(epochs=2, batch_norm="forget"), (True, True, True)),
+    (GradientDifference(epochs=2), (True, True, True)),
+    (GradientDifference(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (Influence(samples=20), (True, False, True)),
+    (L1Sparse(epochs=2), (True, True, True)),
+    (Masked(method=FineTune(epochs=2)), (True, True, True)),
+    (OrthogonalEntropy(epochs=2), (True, False, True)),
+    (OrthogonalEntropy(epochs=2, batch_norm="retain"), (True, True, True)),
+    (OrthogonalEntropy(epochs=2, steps="frozen"), (False, False, False)),
+    (ProjectedGradient(epochs=2, kept=0.5), (False, False, False)),
+    (RandomLabel(epochs=2), (True, True, True)),
+    (RandomLabel(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (Retrain(recipe=SHORT), (True, True, True)),
+    (SalUn(epochs=2), (True, True, True)),
+    (SalUn(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (SCRUB(epochs=2), (True, True, True)),
+    (SCRUB(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (SelectiveDampening(alpha=1.0, batch_size=4), (False, False, True)),
+    (SimilarLabelReweighting(epochs=2), (True, True, True)),
+    (SimilarLabelReweighting(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (SimilarLabelReweighting(epochs=2, batch_norm="frozen", faithful="code"), (True, True, True)),
+]
+
+
+def name_of(method: object) -> str:
+    told = ("frozen", "forget", "retain", "code")
+    settings = {field: getattr(method, field, None) for field in ("batch_norm", "steps", "faithful")}
+    variants = [f"{field}-{value}" for field, value in settings.items() if value in told]
+    return " ".join([type(method).__name__, *variants])
+
+
+@pytest.mark.parametrize(("method", "moves"), TABLE, ids=[name_of(method) for method, _ in TABLE])
+def test_what_moves(
+    method: Method, moves: tuple[bool, bool, bool], original: nn.Module, splits: Splits
+) -> None:
+    result = method.unlearn(original, splits, Run(seed=1))
+    found = tuple(differ(part(original), part(result)) for part in (steps, statistics, scales_and_shifts))
+    assert found == moves
+    assert all(bool((step > 0).all()) for step in steps(result))
+
+
+def test_every_built_in_method_has_a_row() -> None:
+    assert set(BUILT_IN.values()) <= {type(method) for method, _ in TABLE}
+
+
+def scales_and_shifts(model: nn.Module) -> list[Tensor]:
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    return [parameter for norm in norms for parameter in norm.parameters()]
+
+
+def differ(before: Iterable[Tensor], after: Iterable[Tensor]) -> bool:
+    return any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
