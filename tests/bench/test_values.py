@@ -181,3 +181,12 @@ def test_rows_survive_their_csv(text: str, kind: Any, number: float | None, coun
 def test_other_csv_is_refused(text: str) -> None:
     with pytest.raises(ObliqError, match="expected"):
         from_csv(text)
+
+
+def test_a_scenario_may_take_over_what_another_was_tuned_to() -> None:
+    whole = suite_named("fashion")
+    places = {one.case.scenario.words for one in trials(whole)}
+    assert places == {"random=10%", "class=0", "memorised=high"}
+    assert whole.tuning_scenario(Scenario("random=50%")) == Scenario("random=10%")
+    with pytest.raises(ObliqError, match="tunes 'random=30%' on 'random=20%'"):
+        dataclasses.replace(whole, tuned_on={"random=30%": "random=20%"})

@@ -75,8 +75,8 @@ def test_the_mixed_form_draws_once_an_epoch(
 def test_the_forget_loss_ends_above_that_of_fine_tuning(
     original: nn.Module, splits: Splits, form: str
 ) -> None:
-    result = RandomLabel(form=form, epochs=8).unlearn(original, splits, Run(seed=1))
-    tuned = FineTune(epochs=8).unlearn(original, splits, Run(seed=1))
+    result = RandomLabel(form=form, epochs=8, learning_rate=0.02).unlearn(original, splits, Run(seed=1))
+    tuned = FineTune(epochs=8, learning_rate=0.02).unlearn(original, splits, Run(seed=1))
     assert loss_on(result, splits.forget) > loss_on(tuned, splits.forget) + 0.05
 
 

@@ -39,7 +39,7 @@ def trials(suite: Suite) -> Iterator[Trials]:
     worlds = dict.fromkeys(dataclasses.replace(world, bits=suite.tuning_bits) for world in suite.worlds)
     for world in worlds:
         ground = Ground(world=world, seed=suite.tuning_seed, parts=BLIND)
-        for scenario in suite.scenarios:
+        for scenario in dict.fromkeys(map(suite.tuning_scenario, suite.scenarios)):
             references = suite.references if scenario.needs_references else 0
             case = Case(ground=ground, scenario=scenario, references=references)
             for contender in suite.contenders:

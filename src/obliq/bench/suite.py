@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from obliq.bench.contender import Contender
 from obliq.bench.scenario import Scenario
@@ -25,6 +26,8 @@ class Suite:
         seeds: of partition, original, request and methods; one independent original each.
         tuning_seed: the same for tuning; none of `seeds`.
         tuning_bits: the bit width at which fields are tuned, for all of them.
+        tuned_on: from the words of a scenario to those of another one of the suite, whose tuned fields it takes
+            over; every scenario that is not named is tuned by itself.
         references: reference networks of each original, for attacks and memorisation; even, 0 for none.
     """
 
@@ -35,6 +38,7 @@ class Suite:
     seeds: tuple[int, ...] = (1, 2, 3)
     tuning_seed: int = 101
     tuning_bits: str = "W4A4"
+    tuned_on: Mapping[str, str] = field(default_factory=dict)
     references: int = 4
 
     def __post_init__(self) -> None:
@@ -61,6 +65,13 @@ class Suite:
                 )
         if len(set(self.seeds)) < len(self.seeds) or self.tuning_seed in self.seeds:
             raise ObliqError(f"seeds {self.seeds}, tuning seed {self.tuning_seed}; expected each once")
+        words = {one.words for one in self.scenarios}
+        for taking, giving in self.tuned_on.items():
+            if taking not in words or giving not in words or giving in self.tuned_on:
+                raise ObliqError(
+                    f"{self.name} tunes {taking!r} on {giving!r}; expected two of its scenarios, of which the "
+                    "second is tuned by itself"
+                )
         if self.references < 0 or self.references % 2:
             raise ObliqError(
                 f"{self.references} references; expected an even number, in complementary halves"
@@ -69,6 +80,10 @@ class Suite:
             raise ObliqError(
                 f"suite {self.name} asks for memorised samples; expected references to tell them by"
             )
+
+    def tuning_scenario(self, scenario: Scenario) -> Scenario:
+        """The scenario on which fields for this one are tuned: itself unless `tuned_on` says otherwise."""
+        return Scenario(self.tuned_on.get(scenario.words, scenario.words))
 
     def limited_to(self, names: tuple[str, ...]) -> "Suite":
         """The same with some of the contenders, and results in a folder of its own.

@@ -36,6 +36,11 @@ SMALL_SCENARIOS = ("random=10%", "class=0", "memorised=high")
 SCENARIOS = (
     "random=10%", "random=30%", "random=50%", "class=0", "memorised=low", "memorised=medium", "memorised=high",
 )  # fmt: skip
+TUNED_ON = {
+    "random=30%": "random=10%", "random=50%": "random=10%", "memorised=low": "memorised=high",
+    "memorised=medium": "memorised=high",
+}  # fmt: skip
+"""Once a kind of request: who is asked to forget does not know beforehand how hard the samples will be."""
 BITS = ("W2A2", "W3A3", "W4A4", "W8A8", "FP32")
 HANDFUL = ("fine-tune", "random-label", "salun", "q-mul", "oeu entropy", "oeu calibrated")
 
@@ -65,7 +70,7 @@ def fashion() -> Suite:
     """Fashion-MNIST at W4A4 and W2A2, seven requests, every method."""
     return Suite(
         name="fashion", worlds=at_bits(FASHION, "W4A4", "W2A2"), scenarios=scenarios(*SCENARIOS),
-        contenders=every_contender(),
+        contenders=every_contender(), tuned_on=TUNED_ON,
     )  # fmt: skip
 
 
@@ -81,7 +86,7 @@ def writers() -> Suite:
     """Handwritten digits: one and ten writers ask to be forgotten."""
     return Suite(
         name="writers", worlds=at_bits(WRITERS, "W4A4", "W2A2"), scenarios=scenarios("subjects=1", "subjects=10"),
-        contenders=every_contender(),
+        contenders=every_contender(), tuned_on={"subjects=1": "subjects=10"},
     )  # fmt: skip
 
 
@@ -103,6 +108,7 @@ def cifar10() -> Suite:
         worlds=tuple(world for network in networks for world in at_bits(network, "W4A4", "W2A2")),
         scenarios=scenarios("random=10%", "random=30%", "random=50%", "class=0"),
         contenders=every_contender(),
+        tuned_on={"random=30%": "random=10%", "random=50%": "random=10%"},
     )
 
 
@@ -126,6 +132,7 @@ def grid() -> Suite:
         ),
         scenarios=scenarios(*SCENARIOS),
         contenders=every_contender(),
+        tuned_on=TUNED_ON,
     )
 
 
