@@ -10,7 +10,16 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.masks import Mask, saliency_mask
-from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, Retrain, SalUn
+from obliq.methods import (
+    BUILT_IN,
+    FineTune,
+    Masked,
+    Method,
+    OrthogonalEntropy,
+    RandomLabel,
+    Retrain,
+    SalUn,
+)
 from obliq.run import Run
 from tests.methods.measured import same
 
@@ -60,3 +69,15 @@ def test_a_method_that_does_not_hold_its_mask_is_found_out(original: nn.Module, 
 
     with pytest.raises(ModelError, match=r"Careless moved .* outside the mask"):
         Masked(method=Careless()).unlearn(original, splits, Run(seed=1))
+
+
+def test_orthogonal_entropy_holds_a_mask_and_counts_only_what_moved(
+    original: nn.Module, splits: Splits
+) -> None:
+    method = OrthogonalEntropy(objective="calibrated", epochs=2)
+    result = Masked(method=method, share=0.2).unlearn(original, splits, Run(seed=1))
+    free = saliency_mask(original, splits.forget, share=0.2, batch_size=128, run=Run(seed=1))
+    before, after = dict(original.named_parameters()), dict(result.named_parameters())
+    moved = {name: after[name] != before[name] for name in before}
+    assert any(bool(one.any()) for one in moved.values())
+    assert not any(bool((moved[name] & ~free[name]).any()) for name in moved)

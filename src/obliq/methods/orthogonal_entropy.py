@@ -18,8 +18,12 @@ retain gradients only (`projected="update"` projects what is applied instead); a
 belongs to the retain term, adds a change of its own. The run therefore records both the predicted and
 the measured change of the retain loss.
 
-In quantized networks: all parameters are trained, learned steps too unless `steps="frozen"`;
-batch-norm statistics stay as they are unless `batch_norm="retain"`.
+`objective="calibrated"` is ours and no part of the paper. The retrained network, which is the one to imitate,
+does not find forgotten samples unknowable: it treats them as unseen. So each is brought to the confidence
+that the original has on unseen samples that are as hard; `obliq.calibrated_targets` says which those are.
+
+In quantized networks: all parameters are trained, learned steps too unless `steps="frozen"`; one update moves
+a step by at most a tenth of itself; batch-norm statistics stay as they are unless `batch_norm="retain"`.
 """
 
 from __future__ import annotations
