@@ -47,7 +47,10 @@ def sample_pair() -> tuple[Content, Content]:
     draw = np.random.default_rng(3)
     widths = [2, 3, 4, 5, 8]
     old = [Record(b"codes %d" % bits, bits, random_codes(draw, bits, 60)) for bits in widths]
-    old += [Record(b"words %d" % size, None, np.frombuffer(draw.bytes(20 * size), f"<u{size}")) for size in (1, 4, 8)]
+    old += [
+        Record(b"words %d" % size, None, np.frombuffer(draw.bytes(20 * size), f"<u{size}"))
+        for size in (1, 4, 8)
+    ]
     return tuple(old), tuple(changed(draw, record, 0.2) for record in old)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from obliq.patch import make, to_image
-from obliq.patch.decoder import DAMAGED, Refused, apply
-from tests.patch.samples import damaged, forged, random_pair, sample_patch
+from tests.patch import plain
+from tests.patch.plain import decoder
+from tests.patch.samples import damaged, forged, sample_patch
 
 SOURCES = Path(__file__).parents[2] / "c"
 FLAGS = (
@@ -55,8 +55,8 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
 
 def in_python(question: Question) -> Answer:
     try:
-        return 0, apply(*question)
-    except Refused as refused:
+        return 0, decoder.apply(*question)
+    except decoder.Refused as refused:
         return refused.args[0], b""
 
 
@@ -64,10 +64,10 @@ def test_agrees_on_ten_thousand_pairs(in_c: Decoder) -> None:
     draw = np.random.default_rng(0)
     questions, expected = [], []
     for number in range(10_000):
-        old, new = random_pair(draw, most=400 if number % 100 == 0 else 10)
-        base, floor = to_image(old), int(draw.integers(0, 2**63))
-        questions.append((make(old, new, floor + 1), base, floor))
-        expected.append((0, to_image(new)))
+        old, new = plain.random_pair(draw, most=400 if number % 200 == 0 else 8)
+        base, floor = plain.image(old), int(draw.integers(0, 2**63))
+        questions.append((plain.patch(old, new, floor + 1), base, floor))
+        expected.append((0, plain.image(new)))
     assert [in_python(question) for question in questions] == expected
     assert in_c(questions) == expected
 
@@ -77,7 +77,7 @@ def test_refuses_every_truncation_and_every_flipped_bit(in_c: Decoder) -> None:
     questions = [(patch, base, 0), *((wrong, base, 0) for wrong in damaged(patch))]
     answers = in_c(questions)
     assert answers[0] == (0, result)
-    assert set(answers[1:]) == {(DAMAGED, b"")}
+    assert set(answers[1:]) == {(decoder.DAMAGED, b"")}
 
 
 def test_gives_the_same_reasons(in_c: Decoder) -> None:
@@ -91,7 +91,9 @@ def test_gives_the_same_reasons(in_c: Decoder) -> None:
         image = bytearray(base)
         for _ in range(draw.integers(1, 4)):
             image[draw.integers(len(image) if draw.random() < 0.5 else 60)] = draw.integers(256)
-        questions.append((patch, bytes(image[: draw.integers(len(image))] if draw.random() < 0.3 else image), 0))
+        questions.append(
+            (patch, bytes(image[: draw.integers(len(image))] if draw.random() < 0.3 else image), 0)
+        )
     expected = [in_python(question) for question in questions]
     assert in_c(questions) == expected
     assert {answer for answer, _ in expected} >= {0, 1, 3, 4, 5, 6, 7, 8}

@@ -6,7 +6,7 @@ otherwise; all state is one array of numbers. `c/obliq_patch.c` is its port.
 
 import hashlib
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 
@@ -19,7 +19,6 @@ LONGEST_LABEL, MOST_RECORDS, LARGEST_IMAGE = 4096, 100_000, 2**31 - 1
 # Where each family of adaptive bits begins; a number has 64 for its length and 3 a length below its leading one.
 TABLE, DISTANCE, GAP = 0, 256, 512  # gaps: 4 for the quotient and 6 for the remainder, for each kind
 SIGN, SIZE, BITS = 532, 538, 586  # signs: 5 by the old code, 1 for words; sizes: 16 for each of 3 old codes
-SLOWEST = 255  # how many bits an adaptive one takes into account
 
 
 class Refused(Exception):  # noqa: N818 - it is the answer, not an accident
@@ -130,6 +129,7 @@ def _change(image: bytearray, record: Record, stream: "Stream") -> None:
             image[at:end] = (word % (1 << 8 * record.width)).to_bytes(record.width, "little")
 
 
+@no_type_check  # a check of types for each bit would take most of the time of the tests
 class Stream:
     """A binary range decoder; `zero` holds the 24-bit probability that an adaptive bit is 0."""
 
@@ -148,7 +148,7 @@ class Stream:
         else:
             self.range = bound
             self.zero[which] = zero + 2 * ((1 << 24) - zero) // (2 * seen + 3)
-        self.seen[which] = min(seen + 1, SLOWEST)
+        self.seen[which] = min(seen + 1, 255)  # old bits count less and less
         self._take()
         return int(one)
 

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import no_type_check
 
 import numpy as np
 from numpy import ndarray
 
-from obliq.patch.decoder import BITS, CODES, DISTANCE, GAP, SIGN, SIZE, SLOWEST, TABLE
+from obliq.patch.decoder import BITS, CODES, DISTANCE, GAP, SIGN, SIZE, TABLE
 
 _WHOLE = 1 << 24
 
 
+@no_type_check  # as in the decoder
 class Encoder:
     """Bits into bytes; what `decoder.Stream` reads back when it asks for the same things in the same order."""
 
@@ -29,8 +31,7 @@ class Encoder:
         else:
             self.range = bound
             self.zero[which] = zero + (_WHOLE - zero) * 2 // (2 * seen + 3)
-        if seen < SLOWEST:
-            self.seen[which] = seen + 1
+        self.seen[which] = min(seen + 1, 255)
         self._shift()
 
     def plain(self, value: int, count: int) -> None:
