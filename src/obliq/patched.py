@@ -5,7 +5,7 @@ A patched folder holds no latent weights, record or request: what the old networ
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, final
+from typing import final
 
 from obliq import checkpoints
 from obliq.atomic import refuse_existing, refuse_existing_file, write_file
@@ -17,61 +17,27 @@ from obliq.patch import Content, content_of, digest_of, state_of
 from obliq.quantization import float_state, integer_state, load_integer_state
 
 
-class Artifact(Protocol):
-    """A network that a patch can be made from or applied to."""
-
-    @property
-    def content(self) -> Content:
-        """Its integers."""
-
-    def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
-        """Raise unless a network of this kind may be written to `out`."""
-
-    def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
-        """Write the same network with other integers, whole or not at all."""
-
-
-def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
-    """Read a model folder or an ONNX file.
-
-    Args:
-        path: of either.
-        architecture: see `obliq.checkpoints.load`.
-
-    Raises:
-        ModelError: when there is nothing, or nothing that can be read, naming the file.
-    """
-    if path.is_dir():
-        return Folder(checkpoints.load(path, architecture))
-    if path.suffix != ".onnx":
-        raise ModelError(
-            f"{path} is no folder and no .onnx file; expected a saved network or an exported one"
-        )
-    try:
-        data = read_bytes(path, LARGEST_FILE)
-        return OnnxFile(data, onnx_content(data))
-    except ObliqError as error:
-        raise ModelError(f"{path}: {error}") from error
-
-
 @final
 @dataclass(frozen=True)
 class Folder:
-    """A saved network."""
+    """A network saved by `obliq.checkpoints`."""
 
     saved: Saved
 
     @property
     def content(self) -> Content:
-        """See `Artifact`."""
+        """Its integers and what stays in floating point."""
         return content_of(integer_state(self.saved.model), float_state(self.saved.model))
 
     def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
-        """See `Artifact`."""
+        """Raise unless a network of this kind may be written to `out`."""
         refuse_existing(out, overwrite=overwrite)
 
     def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
-        """See `Artifact`; what is written is read back from the network and compared before it appears."""
+        """Write the same network with other integers, whole or not at all.
+
+        What is written is read back from the network and compared before it appears.
+        """
         model = self.saved.model
         integers, floats = state_of(content, integer_state(model), float_state(model))
         patched = Folder(
@@ -96,12 +62,39 @@ class OnnxFile:
     content: Content
 
     def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
-        """See `Artifact`."""
+        """Raise unless a network of this kind may be written to `out`."""
         refuse_existing_file(out, overwrite=overwrite)
 
     def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
-        """See `Artifact`."""
+        """Write the same graph with other integers, whole or not at all."""
         write_file(out, with_content(self.data, content), overwrite=overwrite)
+
+
+Artifact = Folder | OnnxFile
+"""A network that a patch can be made from or applied to."""
+
+
+def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
+    """Read a model folder or an ONNX file.
+
+    Args:
+        path: of either.
+        architecture: see `obliq.checkpoints.load`.
+
+    Raises:
+        ModelError: when there is nothing, or nothing that can be read, naming the file.
+    """
+    if path.is_dir():
+        return Folder(checkpoints.load(path, architecture))
+    if path.suffix != ".onnx":
+        raise ModelError(
+            f"{path} is no folder and no .onnx file; expected a saved network or an exported one"
+        )
+    try:
+        data = read_bytes(path, LARGEST_FILE)
+        return OnnxFile(data, onnx_content(data))
+    except ObliqError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def patched_provenance(base: Provenance, base_digest: str) -> Provenance:

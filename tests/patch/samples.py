@@ -8,17 +8,6 @@ import numpy as np
 from obliq.patch import Content, Record, make, to_image
 from obliq.patch.decoder import PATCH_HEAD
 
-SHARES = (0.0, 0.02, 0.2, 1.0)
-
-
-def random_record(draw: np.random.Generator, name: str, most: int = 24) -> Record:
-    """Codes of any width or words of any width; now and then an empty tensor."""
-    elements, width = int(draw.integers(0, most)), int(draw.integers(2, 9))
-    if draw.random() < 0.75:
-        return Record(f"codes {name}".encode(), width, random_codes(draw, width, elements))
-    size = (1, 2, 4, 8)[width % 4]
-    return Record(f"words {name}".encode(), None, np.frombuffer(draw.bytes(elements * size), f"<u{size}"))
-
 
 def random_codes(draw: np.random.Generator, bits: int, elements: int) -> np.ndarray:
     """Every code of the width, both ends too."""
@@ -33,13 +22,6 @@ def changed(draw: np.random.Generator, record: Record, share: float) -> Record:
     else:
         other = random_codes(draw, record.bits, len(record.values))
     return Record(record.label, record.bits, np.where(where, other, record.values))
-
-
-def random_pair(draw: np.random.Generator, most: int = 24) -> tuple[Content, Content]:
-    """Two networks of one form."""
-    old = tuple(random_record(draw, str(number), most) for number in range(draw.integers(0, 4)))
-    share = draw.choice(SHARES)
-    return old, tuple(changed(draw, record, share) for record in old)
 
 
 def sample_pair() -> tuple[Content, Content]:
@@ -58,6 +40,14 @@ def sample_patch(sequence: int = 7) -> tuple[bytes, bytes, bytes]:
     """A patch, its base's image and the image that it leads to."""
     old, new = sample_pair()
     return make(old, new, sequence), to_image(old), to_image(new)
+
+
+def small_patch() -> tuple[bytes, bytes, bytes]:
+    """The same for a network that is quickly hashed."""
+    draw = np.random.default_rng(4)
+    old = (Record(b"a", 4, random_codes(draw, 4, 12)), Record(b"b", None, np.frombuffer(draw.bytes(12), "<u4")))
+    new = tuple(changed(draw, record, 0.5) for record in old)
+    return make(old, new, 7), to_image(old), to_image(new)
 
 
 def damaged(patch: bytes) -> Iterator[bytes]:
