@@ -39,7 +39,7 @@ from obliq.patch.entropy import bound
 from obliq.quantization import float_state, integer_state
 
 TABLE = Path(__file__).parent / "results" / "patch_size.md"
-NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (1500, 4, 64)}
+NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (600, 3, 64)}
 """Images, epochs and batch size of each."""
 PRECISIONS = ("W8A8", "W4A4", "W2A2")
 OEU = {"objective": "calibrated", "epochs": 2, "forget_batch": 64, "record_every": 0}
@@ -127,15 +127,24 @@ def main() -> None:
     )
     parser.add_argument("--fashion", type=Path, required=True)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--precisions", nargs="*", default=list(PRECISIONS))
     given = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
     for name in given.networks:
-        for precision in PRECISIONS:
+        for precision in given.precisions:
             for method, old, new in pairs(name, precision, given.fashion):
                 rows.append(row(name, precision, method, old, new))
                 print(rows[-1], flush=True)
-    TABLE.write_text(text(rows))
+                TABLE.write_text(text([*kept(rows), *rows]))
+
+
+def kept(rows: list[str]) -> list[str]:
+    """Rows of earlier runs for other networks, bits or methods."""
+    measured = {tuple(row.split("|")[1:4]) for row in rows}
+    lines = TABLE.read_text().splitlines() if TABLE.exists() else []
+    earlier = [line for line in lines if line.split("|")[1:2] and line.split("|")[1].strip() in NETWORKS]
+    return [line for line in earlier if tuple(line.split("|")[1:4]) not in measured]
 
 
 def text(rows: list[str]) -> str:

@@ -35,14 +35,13 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_file(destination: Path, content: bytes, *, overwrite: bool = False, private: bool = False) -> None:
+def write_file(destination: Path, content: bytes, *, overwrite: bool = False) -> None:
     """Write a file that appears when it is complete; what stood there before stays until then.
 
     Args:
         destination: where.
         content: what.
         overwrite: whether a file that is there may be replaced.
-        private: whether only its owner may read it.
 
     Raises:
         ObliqError: when something is there that may not be replaced, or the disk refuses.
@@ -53,7 +52,7 @@ def write_file(destination: Path, content: bytes, *, overwrite: bool = False, pr
         with _one_line_for_disk_errors(destination):
             draft.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-            with os.fdopen(os.open(draft, flags, 0o600 if private else 0o666), "wb") as opened:
+            with os.fdopen(os.open(draft, flags, 0o666), "wb") as opened:
                 opened.write(content)
                 opened.flush()
                 os.fsync(opened.fileno())

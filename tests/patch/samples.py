@@ -45,7 +45,10 @@ def sample_patch(sequence: int = 7) -> tuple[bytes, bytes, bytes]:
 def small_patch() -> tuple[bytes, bytes, bytes]:
     """The same for a network that is quickly hashed."""
     draw = np.random.default_rng(4)
-    old = (Record(b"a", 4, random_codes(draw, 4, 12)), Record(b"b", None, np.frombuffer(draw.bytes(12), "<u4")))
+    old = (
+        Record(b"a", 4, random_codes(draw, 4, 12)),
+        Record(b"b", None, np.frombuffer(draw.bytes(12), "<u4")),
+    )
     new = tuple(changed(draw, record, 0.5) for record in old)
     return make(old, new, 7), to_image(old), to_image(new)
 

@@ -72,7 +72,9 @@ SMALL, SMALL_BASE, SMALL_RESULT = small_patch()
 @MANY
 @given(
     edits=st.lists(
-        st.tuples(st.integers(0, len(SMALL)), st.integers(0, 4), st.binary(max_size=4)), min_size=1, max_size=3
+        st.tuples(st.integers(0, len(SMALL)), st.integers(0, 4), st.binary(max_size=4)),
+        min_size=1,
+        max_size=3,
     )
 )
 def test_mutated_files(edits: list[tuple[int, int, bytes]]) -> None:
@@ -84,7 +86,9 @@ def test_mutated_files(edits: list[tuple[int, int, bytes]]) -> None:
 
 
 @MANY
-@given(stream=st.binary(max_size=24), keep=st.integers(0, 40), changed=st.sampled_from([0, 1, 2, 3, 2**32 - 1]))
+@given(
+    stream=st.binary(max_size=24), keep=st.integers(0, 40), changed=st.sampled_from([0, 1, 2, 3, 2**32 - 1])
+)
 def test_forged_streams(stream: bytes, keep: int, changed: int) -> None:
     """Whole files by somebody who can compute checksums: any stream, any number of records."""
     fields = [*PATCH_HEAD.unpack(SMALL[: PATCH_HEAD.size])]
@@ -94,7 +98,9 @@ def test_forged_streams(stream: bytes, keep: int, changed: int) -> None:
 
 
 @settings(MANY, max_examples=1000)
-@given(place=st.integers(0, len(SMALL_BASE) - 1), new=st.binary(min_size=1, max_size=4), cut=st.integers(0, 30))
+@given(
+    place=st.integers(0, len(SMALL_BASE) - 1), new=st.binary(min_size=1, max_size=4), cut=st.integers(0, 30)
+)
 def test_mutated_images(place: int, new: bytes, cut: int) -> None:
     image = bytearray(SMALL_BASE)
     image[place : place + len(new)] = new
