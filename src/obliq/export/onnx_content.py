@@ -80,7 +80,8 @@ def _initializers(graph: Any) -> list[Any]:
 
 def _record(tensor: Any) -> Record:
     onnx = import_onnx()
-    name, kind = str(tensor.name)[:200], str(onnx.TensorProto.DataType.Name(tensor.data_type))
+    kinds = {number: name for name, number in onnx.TensorProto.DataType.items()}
+    name, kind = str(tensor.name)[:200], kinds.get(tensor.data_type, f"number {tensor.data_type}")
     if kind not in _CODES and kind not in _WORDS:
         raise ModelError(f"initializer {name!r} has type {kind}; expected {', '.join([*_CODES, *_WORDS])}")
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
