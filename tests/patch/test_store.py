@@ -1,4 +1,4 @@
-"""Power is cut at every write, torn at many lengths: the device boots old or new, then only new, and the old is gone."""
+"""Power is cut at every write: the device boots old or new, then only new, and nothing is left of the old."""
 
 from collections.abc import Callable, Iterable, Iterator
 
