@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.atomic import new_folder, refuse_existing
+from obliq.atomic import new_folder, refuse_existing, write_file
 from obliq.errors import ObliqError
 
 
@@ -104,3 +104,43 @@ def test_what_may_be_replaced(mark: str, tmp_path: Path) -> None:
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ObliqError, match="name of its own"):
         refuse_existing(Path(name), overwrite=True)
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "file"
+    write_file(out, b"new")
+    (tmp_path / "plain").write_bytes(b"")
+    assert out.read_bytes() == b"new"
+    assert [file.name for file in out.parent.iterdir()] == ["file"]
+    assert out.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_file_stays_as_it_was_when_writing_fails(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise error
+
+    write_file(tmp_path / "file", b"old")
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises((ObliqError, KeyboardInterrupt)):
+        write_file(tmp_path / "file", b"new", overwrite=True)
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_file_may_replace(tmp_path: Path) -> None:
+    write_file(tmp_path / "file", b"old")
+    with pytest.raises(ObliqError, match="exists already"):
+        write_file(tmp_path / "file", b"new")
+    write_file(tmp_path / "file", b"new", overwrite=True)
+    assert (tmp_path / "file").read_bytes() == b"new"
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder"):
+        with pytest.raises(ObliqError, match="no regular file"):
+            write_file(tmp_path / name, b"new", overwrite=True)
+    for path in (Path(".."), Path()):
+        with pytest.raises(ObliqError, match="a name of its own"):
+            write_file(path, b"")

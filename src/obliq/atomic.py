@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
 import contextlib
 import os
@@ -33,6 +33,51 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
             _replace_folder(draft, destination)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_file(destination: Path, content: bytes, *, overwrite: bool = False) -> None:
+    """Write a file that appears when it is complete; what stood there before stays until then.
+
+    Args:
+        destination: where.
+        content: what.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        ObliqError: when something is there that may not be replaced, or the disk refuses.
+    """
+    refuse_existing_file(destination, overwrite=overwrite)
+    draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
+    try:
+        with _one_line_for_disk_errors(destination):
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+            with os.fdopen(os.open(draft, flags, 0o666), "wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(opened.fileno())
+            refuse_existing_file(destination, overwrite=overwrite)  # somebody may have come first
+            draft.replace(destination)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
+    """Raise unless a file may be written at `destination`.
+
+    Raises:
+        ObliqError: when something is there and `overwrite` is false, or it is no regular file.
+    """
+    if not destination.name or destination.name == "..":
+        raise ObliqError(f"cannot write {destination}; expected a file with a name of its own")
+    if not (destination.exists() or destination.is_symlink()):
+        return
+    if not overwrite:
+        raise ObliqError(f"{destination} exists already; choose another --out or pass --overwrite")
+    if destination.is_symlink() or not destination.is_file():
+        raise ObliqError(
+            f"{destination} is no regular file, so it is not replaced; expected one, or another --out"
+        )
 
 
 def refuse_existing(destination: Path, *, overwrite: bool) -> None:

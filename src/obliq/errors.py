@@ -15,3 +15,7 @@ class ModelError(ObliqError):
 
 class AuditError(ObliqError):
     """An audit that cannot be computed from what was given."""
+
+
+class PatchError(ObliqError):
+    """A patch that cannot be made, read or applied to what was given."""

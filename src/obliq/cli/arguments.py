@@ -8,32 +8,14 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 
 from obliq.cli.bench_arguments import Bench
+from obliq.cli.circumstances import Circumstances, Network
+from obliq.cli.patch_arguments import Patch
 from obliq.errors import ModelError
 from obliq.methods import Method, available
 from obliq.training import Recipe
 
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
-Network = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 What = Annotated[str, tyro.conf.arg(metavar="WHAT")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Circumstances:
-    """How to run.
-
-    Attributes:
-        seed: Decides every random draw; the same seed and threads give the same integers.
-        threads: Processor threads; 0 uses what torch finds.
-        device: Where to compute.
-        autocast: Compute in bfloat16 where that pays (accelerators).
-        json: Print one JSON object on standard output; everything else goes to standard error.
-    """
-
-    seed: int = 0
-    threads: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    autocast: bool = False
-    json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,4 +215,5 @@ VERBS = {
     "audit": AuditVerb,
     "show": Show,
     "bench": Bench,
+    "patch": Patch,
 }

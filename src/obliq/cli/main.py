@@ -19,10 +19,11 @@ import torch
 import tyro
 from rich.console import Console
 
-from obliq.cli import verbs
+from obliq.cli import patch_verbs, verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
+from obliq.cli.patch_arguments import Patch
 from obliq.errors import ObliqError
 from obliq.progress import Narrator
 
@@ -40,6 +41,7 @@ ACTIONS: dict[type, Callable[[Any, Narrator], verbs.Outcome]] = {
     AuditVerb: verbs.run_audit,
     Show: verbs.run_show,
     Bench: run_bench,
+    Patch: patch_verbs.run_patch,
 }
 
 

@@ -11,7 +11,8 @@ from obliq import demo
 from obliq.atomic import refuse_existing
 from obliq.audit import Audit
 from obliq.checkpoints import Blueprint
-from obliq.cli.arguments import AuditVerb, Circumstances, Demo, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.arguments import AuditVerb, Demo, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.circumstances import Circumstances
 from obliq.cli.tables import audit_lines, inventory_lines
 from obliq.data import PartitionRule, Splits, load, partition
 from obliq.erase import (

@@ -1,6 +1,7 @@
 """Quantized networks: learned steps, conversion, and the one integer view."""
 
 from obliq.quantization.convert import PRESETS, calibrate, quantize
+from obliq.quantization.digest import labelled, state_digest
 from obliq.quantization.integer_tensor import IntegerTensor
 from obliq.quantization.integers import (
     changed_codes,
@@ -9,7 +10,6 @@ from obliq.quantization.integers import (
     latent_state,
     load_integer_state,
     load_latent,
-    state_digest,
     weight_codes,
     weights_digest,
 )
@@ -44,6 +44,7 @@ __all__ = [
     "integer_state",
     "keep_steps_near_",
     "keep_steps_positive_",
+    "labelled",
     "latent_state",
     "load_integer_state",
     "load_latent",

@@ -6,8 +6,6 @@ Weights are named as their parameters (`layer1.0.conv1.weight`), activations as 
 
 import contextlib
 import copy
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -15,6 +13,7 @@ from jaxtyping import Int8
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
+from obliq.quantization.digest import state_digest
 from obliq.quantization.integer_tensor import IntegerTensor, along
 from obliq.quantization.layers import QuantizedWeight, activations, weighted_layers
 from obliq.quantization.precision import weight_range
@@ -169,26 +168,6 @@ def weights_digest(model: nn.Module) -> str:
         ModelError: as `integer_state`.
     """
     return state_digest(integer_state(model), float_state(model))
-
-
-def state_digest(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> str:
-    """The digest of a network with this integer and float state, as `weights_digest` gives it."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(integers.items()):
-        axis, zero = tensor.channel_axis, tensor.zero_point
-        _add(digest, ["scale", name, tensor.bits, tensor.signed, zero, axis], tensor.scale)
-        if tensor.codes is not None:
-            _add(digest, ["codes", name], tensor.codes)
-    for name, value in sorted(floats.items()):
-        _add(digest, ["float", name], value)
-    return digest.hexdigest()
-
-
-def _add(digest: "hashlib._Hash", header: list[str | int | None], value: Tensor) -> None:
-    """Add a tensor behind a line that says what it is and how long, so that nothing can shift."""
-    header = [*header, str(value.dtype), *value.shape]
-    digest.update(json.dumps(header).encode() + b"\n")
-    digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
 
 
 @contextlib.contextmanager

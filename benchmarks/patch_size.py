@@ -1,0 +1,175 @@
+"""How large a patch is: against the entropy of what changed, and against general delta tools.
+
+Networks are trained briefly on Fashion-MNIST and made to forget a random tenth, or retrained without it.
+
+    python benchmarks/patch_size.py --fashion DIR
+
+Needs `bsdiff4` and `zstandard`, which are no dependencies of the package.
+"""
+
+import argparse
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import bsdiff4
+import numpy as np
+import torch
+import zstandard
+
+from obliq import (
+    Blueprint,
+    FineTune,
+    Method,
+    OrthogonalEntropy,
+    PartitionRule,
+    Precision,
+    Recipe,
+    Retrain,
+    Run,
+    ask,
+    forget,
+    load,
+    make_original,
+    partition,
+)
+from obliq.patch import Content, apply, content_of, make, to_image
+from obliq.patch.entropy import bound
+from obliq.quantization import float_state, integer_state
+
+TABLE = Path(__file__).parent / "results" / "patch_size.md"
+NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (600, 3, 64)}
+"""Images, epochs and batch size of each."""
+PRECISIONS = ("W8A8", "W4A4", "W2A2")
+OEU = {"objective": "calibrated", "epochs": 2, "forget_batch": 64, "record_every": 0}
+METHODS: dict[str, Method] = {
+    "oeu, rate 0.001": OrthogonalEntropy(learning_rate=0.001, **OEU),
+    "oeu": OrthogonalEntropy(learning_rate=0.01, **OEU),
+    "oeu, steps frozen": OrthogonalEntropy(learning_rate=0.01, steps="frozen", **OEU),
+    "fine-tune": FineTune(epochs=2, learning_rate=0.03),
+}
+HEADER = (
+    "| network | bits | method | codes changed | codes, bytes | entropy, bytes | ratio | words changed "
+    "| whole patch | goal, at most | bsdiff4 | zstd | whole network |\n" + "| --- " * 13 + "|"
+)
+
+
+def pairs(name: str, precision: str, folder: Path) -> Iterator[tuple[str, Content, Content]]:
+    """The content of an original and of what each method makes of it."""
+    images, epochs, batch = NETWORKS[name]
+    recipe = Recipe(epochs=epochs, learning_rate=0.1, batch_size=batch)
+    parts = partition(load("fashion-mnist", folder), PartitionRule(seed=1, holdout=0.03, limit=images))
+    blueprint = Blueprint(
+        architecture=name, input_shape=parts.collection.sample_shape, classes=parts.collection.classes,
+        precision=Precision.parse(precision),
+    )  # fmt: skip
+    run = Run(seed=1)
+    original = make_original(parts, blueprint, recipe, run)
+    splits, request = ask(parts, "random=10%", 1)
+    old = content(original.saved.model)
+    for method_name, method in {**METHODS, "retrain": Retrain(recipe=recipe)}.items():
+        made = forget(original.saved, splits, request, method, run)
+        yield method_name, old, content(made.saved.model)
+
+
+def content(model: torch.nn.Module) -> Content:
+    return content_of(integer_state(model), float_state(model))
+
+
+def general(old: Content, new: Content) -> tuple[int, int]:
+    """Bytes of bsdiff4 and of zstd with the old bytes as its dictionary, each on the better of two forms.
+
+    The forms: packed as the network is stored, and a byte a code.
+    """
+    forms = [(to_image(old), to_image(new)), (unpacked(old), unpacked(new))]
+    return min(len(bsdiff4.diff(*form)) for form in forms), min(patched_from(*form) for form in forms)
+
+
+def patched_from(old: bytes, new: bytes) -> int:
+    """What `zstd -19 --patch-from` writes."""
+    reference = zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    window = max(10, (len(old) + len(new)).bit_length())
+    settings = zstandard.ZstdCompressionParameters.from_level(
+        19, window_log=window, enable_ldm=True, source_size=len(new)
+    )
+    return len(zstandard.ZstdCompressor(dict_data=reference, compression_params=settings).compress(new))
+
+
+def unpacked(content: Content) -> bytes:
+    return b"".join(record.values.tobytes() for record in content)
+
+
+def codes_only(old: Content, new: Content) -> Content:
+    return tuple(after if before.bits else before for before, after in zip(old, new, strict=True))
+
+
+def row(name: str, precision: str, method: str, old: Content, new: Content) -> str:
+    least = bound(old, new)
+    patch, codes = make(old, new), make(old, codes_only(old, new))
+    overhead = len(make(old, old))
+    assert np.array_equal(unpacked(apply(patch, old)), unpacked(new))
+    entropy = least.code_bits / 8
+    goal = 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
+    bsdiff, zstd = general(old, new)
+    cells = [
+        name, precision, method, f"{100 * least.changed_codes / least.codes:.2f} %",
+        f"{len(codes) - overhead:,}", f"{entropy:,.0f}", f"{(len(codes) - overhead) / max(entropy, 1):.3f}",
+        f"{least.changed_words:,}", f"{len(patch):,}", f"{goal:,.0f}", f"{bsdiff:,}", f"{zstd:,}",
+        f"{len(to_image(old)):,}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fashion", type=Path, required=True)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--precisions", nargs="*", default=list(PRECISIONS))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name in given.networks:
+        for precision in given.precisions:
+            for method, old, new in pairs(name, precision, given.fashion):
+                rows.append(row(name, precision, method, old, new))
+                print(rows[-1], flush=True)
+                TABLE.write_text(text([*kept(rows), *rows]))
+
+
+def kept(rows: list[str]) -> list[str]:
+    """Rows of earlier runs for other networks, bits or methods."""
+    measured = {tuple(row.split("|")[1:4]) for row in rows}
+    lines = TABLE.read_text().splitlines() if TABLE.exists() else []
+    earlier = [line for line in lines if line.split("|")[1:2] and line.split("|")[1].strip() in NETWORKS]
+    return [line for line in earlier if tuple(line.split("|")[1:4]) not in measured]
+
+
+def text(rows: list[str]) -> str:
+    tools = ", ".join(f"{name} {version(name)}" for name in ("bsdiff4", "zstandard"))
+    return "\n".join(
+        [
+            "# Sizes of patches",
+            "",
+            __doc__.split("\n\n")[1],
+            "",
+            "- **codes, bytes**: the part of the patch that the integer codes take; **entropy**: log2 C(n, k) + k H",
+            "  over all tensors, where H is the empirical entropy of the steps (`obliq.patch.entropy`); a **ratio**",
+            "  below 1 means that positions or steps are not independent, which the bound takes them to be.",
+            "- **words changed**: scales, biases and batch-norm values of 32 bits; the **whole patch** holds them too.",
+            "- **goal**: 1.05 times the bound + 1 KB, where each changed word counts 32 bits and its position.",
+            "- **bsdiff4** and **zstd** (-19 --patch-from) on the packed network or on a byte a code, the smaller one.",
+            "",
+            f"{tools}, PyTorch {torch.__version__}, {platform.machine()}.",
+            "",
+            HEADER,
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What a network consists of, whatever file it came in: labelled records of integer codes and of words.
+
+The label says everything about a record but its values (name, type, shape, quantization parameters), so
+that labels and values together are the network. Nothing else may read meaning into a label.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy import ndarray
+from torch import Tensor
+
+from obliq.errors import PatchError
+from obliq.patch.decoder import (
+    CODES,
+    IMAGE_HEAD,
+    LARGEST_IMAGE,
+    LONGEST_LABEL,
+    MOST_RECORDS,
+    RECORD_HEAD,
+    WORDS,
+    Refused,
+    read_records,
+)
+from obliq.quantization import IntegerTensor, labelled, pack, unpack
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One tensor.
+
+    Attributes:
+        label: what it is, as bytes that are only ever compared and hashed.
+        bits: width of a code, 2 to 8; None for words.
+        values: int8 codes, or unsigned words of 1, 2, 4 or 8 bytes that hold any type; one axis.
+    """
+
+    label: bytes
+    bits: int | None
+    values: ndarray = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.label) <= LONGEST_LABEL:
+            raise PatchError(f"a label has {len(self.label)} bytes; expected 1 to {LONGEST_LABEL}")
+        expected = (np.uint8, np.uint16, np.uint32, np.uint64) if self.bits is None else (np.int8,)
+        if self.values.ndim != 1 or self.values.dtype not in expected:
+            names = ", ".join(np.dtype(kind).name for kind in expected)
+            raise PatchError(
+                f"values are {self.values.dtype} on {self.values.ndim} axes; expected {names} on one"
+            )
+
+    @property
+    def kind(self) -> int:
+        """As the format numbers it."""
+        return WORDS if self.bits is None else CODES
+
+    @property
+    def form(self) -> tuple[bytes, int, int, int]:
+        """Everything but the values."""
+        return self.label, self.kind, self.bits or self.values.itemsize, len(self.values)
+
+    def stored(self) -> bytes:
+        """The values as a device stores them: codes packed, words little-endian."""
+        if self.bits is not None:
+            return pack(torch.from_numpy(self.values), self.bits).numpy().tobytes()
+        return self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()
+
+    @classmethod
+    def from_stored(cls, label: bytes, kind: int, width: int, elements: int, data: bytes) -> "Record":
+        """The inverse of `stored`.
+
+        Raises:
+            ModelError: when there are too many or too few bytes, or bits behind the last code.
+        """
+        if kind == WORDS:
+            return cls(label, None, np.frombuffer(data, f"<u{width}"))
+        packed = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+        return cls(label, width, unpack(packed, width, (elements,)).numpy())
+
+
+Content = tuple[Record, ...]
+"""A network: its records in an order that its maker decides."""
+
+
+def content_of(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> Content:
+    """The content of a quantized network; its digest is the network's `weights_digest`."""
+    return tuple(Record(label, bits, _flat(value, bits)) for label, value, bits in labelled(integers, floats))
+
+
+def state_of(
+    content: Content, integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]
+) -> tuple[dict[str, IntegerTensor], dict[str, Tensor]]:
+    """The inverse of `content_of`, given any state of the same form.
+
+    Raises:
+        PatchError: when the content is of another form.
+        ModelError: when codes or scales cannot be, for instance a scale that is not positive.
+    """
+    old = list(labelled(integers, floats))
+    if [record.form for record in content] != [record.form for record in content_of(integers, floats)]:
+        raise PatchError("the content is of another form; expected that of the network")
+    values = iter(
+        torch.from_numpy(record.values.view(np.uint8).copy()).view(value.dtype).reshape(value.shape)
+        for (_, value, _), record in zip(old, content, strict=True)
+    )
+    made: dict[str, IntegerTensor] = {}
+    for name, tensor in sorted(integers.items()):
+        scale = next(values)
+        made[name] = replace(tensor, scale=scale, codes=None if tensor.codes is None else next(values))
+    return made, {name: next(values) for name in sorted(floats)}
+
+
+def _flat(value: Tensor, bits: int | None) -> ndarray:
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    return (
+        flat.numpy() if bits is not None else flat.view(torch.uint8).numpy().view(f"<u{value.element_size()}")
+    )
+
+
+def to_image(content: Content) -> bytes:
+    """The content as the bytes that a device stores: codes packed, words little-endian."""
+    parts = []
+    for record in content:
+        label, kind, width, elements = record.form
+        parts += [RECORD_HEAD.pack(len(label), kind, width, elements), label, record.stored()]
+    length = IMAGE_HEAD.size + sum(map(len, parts))
+    if length > LARGEST_IMAGE or len(content) > MOST_RECORDS:
+        raise PatchError(
+            f"{length} bytes in {len(content)} records; expected at most {LARGEST_IMAGE} in {MOST_RECORDS}"
+        )
+    return IMAGE_HEAD.pack(b"OBQN", 1, 0, len(content), length) + b"".join(parts)
+
+
+def from_image(image: bytes) -> Content:
+    """The inverse of `to_image`.
+
+    Raises:
+        PatchError: when the bytes are no image.
+    """
+    with refusals():
+        places = read_records(image)
+    return tuple(
+        Record.from_stored(
+            place.label,
+            place.kind,
+            place.width,
+            place.elements,
+            image[place.start : place.start + place.size],
+        )
+        for place in places
+    )
+
+
+def digest_of(content: Content) -> str:
+    """SHA-256 of the content in hexadecimal; what a patch is bound to."""
+    digest = hashlib.sha256()
+    for record in content:
+        digest.update(record.label)
+        digest.update(record.values.astype(record.values.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Let what the reference decoder refuses be an error of this package.
+
+    Raises:
+        PatchError: with the decoder's words.
+    """
+    try:
+        yield
+    except Refused as refused:
+        raise PatchError(f"patch refused: {refused.args[1]}") from refused

@@ -1,0 +1,200 @@
+"""The reference decoder of a patch: docs/patch-format.md as code, to be ported line by line.
+
+It needs NumPy and nothing of this package. Integers are not negative and below 2^64 unless a comment says
+otherwise; all state is one array of numbers. `c/obliq_patch.c` is its port.
+"""
+
+import hashlib
+import struct
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+
+DAMAGED, NEWER_FORMAT, BELOW_FLOOR, OTHER_NETWORK = 1, 2, 3, 4  # reasons to refuse a patch
+WRONG_BASE, BAD_IMAGE, BAD_STREAM, WRONG_RESULT = 5, 6, 7, 8
+WORDS, CODES = 0, 1  # kinds of records
+IMAGE_HEAD, RECORD_HEAD = struct.Struct("<4sHHII"), struct.Struct("<HBBI")
+PATCH_HEAD = struct.Struct("<4sHHQ32s32s32sII")
+LONGEST_LABEL, MOST_RECORDS, LARGEST_IMAGE = 4096, 100_000, 2**31 - 1
+# Where each family of adaptive bits begins; a number has 64 for its length and 3 a length below its leading one.
+TABLE, DISTANCE, GAP = 0, 256, 512  # gaps: 4 for the quotient and 6 for the remainder, for each kind
+SIGN, SIZE, BITS = 532, 538, 586  # signs: 5 by the old code, 1 for words; sizes: 16 for each of 3 old codes
+
+
+class Refused(Exception):  # noqa: N818 - it is the answer, not an accident
+    """Why a patch is not applied: one of the constants above, as in the port, and a message."""
+
+
+class Record(NamedTuple):
+    """Where one tensor of an image lies."""
+
+    kind: int
+    width: int  # bits of a code, bytes of a word
+    elements: int
+    label: bytes
+    start: int
+    size: int
+
+
+def read_head(patch: bytes) -> tuple[int, bytes, bytes, bytes, int, bytes]:
+    """Sequence, digests of form, base and result, number of changed records and stream of a whole patch."""
+    _require(len(patch) >= PATCH_HEAD.size + 32 and patch[:4] == b"OBQP", DAMAGED, "not a patch, or cut off")
+    _, version, zero, sequence, form, base, result, changed, length = PATCH_HEAD.unpack_from(patch)
+    whole = len(patch) == PATCH_HEAD.size + length + 32
+    _require(whole and hashlib.sha256(patch[:-32]).digest() == patch[-32:], DAMAGED, "cut off or altered")
+    _require((version, zero) == (1, 0), NEWER_FORMAT, f"format version {version}; expected 1")
+    return sequence, form, base, result, changed, patch[PATCH_HEAD.size : -32]
+
+
+def read_records(image: bytes) -> list[Record]:
+    """Where the tensors of an image lie."""
+    _require(len(image) >= IMAGE_HEAD.size, BAD_IMAGE, "the image has no head")
+    magic, version, zero, count, length = IMAGE_HEAD.unpack_from(image)
+    known = (magic, version, zero, length) == (b"OBQN", 1, 0, len(image)) and length <= LARGEST_IMAGE
+    _require(known and count <= MOST_RECORDS, BAD_IMAGE, "the image has a head that does not fit it")
+    at, found = IMAGE_HEAD.size, []
+    for _ in range(count):
+        _require(at + RECORD_HEAD.size <= length, BAD_IMAGE, "a record of the image is cut off")
+        label, kind, width, elements = RECORD_HEAD.unpack_from(image, at)
+        known = 2 <= width <= 8 if kind == CODES else kind == WORDS and width in (1, 2, 4, 8)
+        size = (elements * width + 7) // 8 if kind == CODES else elements * width
+        start = at + RECORD_HEAD.size + label
+        fits = label <= LONGEST_LABEL and start + size <= length
+        _require(known and fits, BAD_IMAGE, "a record of the image is of no known kind, or cut off")
+        found.append(Record(kind, width, elements, image[start - label : start], start, size))
+        at = start + size
+    _require(at == length, BAD_IMAGE, "the image has bytes behind its last record")
+    return found
+
+
+def form_digest(records: list[Record]) -> bytes:
+    """SHA-256 of what the network is, without its values: every record's head and label."""
+    heads = ((RECORD_HEAD.pack(len(r.label), r.kind, r.width, r.elements), r.label) for r in records)
+    return hashlib.sha256(b"".join(part for head in heads for part in head)).digest()
+
+
+def content_digest(image: bytes | bytearray, records: list[Record]) -> bytes:
+    """SHA-256 of every record's label and values, each code as a byte however narrow it is stored."""
+    digest = hashlib.sha256()
+    for record in records:
+        data, width = np.frombuffer(image, np.uint8, record.size, record.start), record.width
+        if record.kind == CODES and width < 8:
+            bits = np.unpackbits(data, bitorder="little", count=record.elements * width).reshape(-1, width)
+            signs = np.repeat(bits[:, -1:], 8 - width, axis=1)  # the top bit of a code fills its byte
+            data = np.packbits(np.hstack([bits, signs]), bitorder="little")
+        digest.update(record.label + data.tobytes())
+    return digest.digest()
+
+
+def apply(patch: bytes, base: bytes, floor: int) -> bytes:
+    """The image that a patch makes of the base's, where `floor` is the sequence number last confirmed.
+
+    Raises:
+        Refused: for any other patch or base.
+    """
+    sequence, form, base_digest, result_digest, changed, data = read_head(patch)
+    _require(sequence > floor, BELOW_FLOOR, f"sequence {sequence}; expected more than {floor}")
+    records = read_records(base)
+    _require(form_digest(records) == form, OTHER_NETWORK, "made for a network of another form")
+    _require(content_digest(base, records) == base_digest, WRONG_BASE, "made from a network of other values")
+    image, stream, index = bytearray(base), Stream(data), -1
+    for _ in range(changed):
+        index += 1 + stream.number(TABLE)
+        _require(index < len(records), BAD_STREAM, "the stream names a record that is not there")
+        _change(image, records[index], stream)
+    _require(stream.at == len(data), BAD_STREAM, "the stream goes on behind its last change")
+    _require(content_digest(image, records) == result_digest, WRONG_RESULT, "another network results")
+    return bytes(image)
+
+
+def _change(image: bytearray, record: Record, stream: "Stream") -> None:
+    left, shift, position = 1 + stream.number(TABLE), stream.plain(5), -1
+    _require(left <= record.elements, BAD_STREAM, "the stream changes more elements than there are")
+    for _ in range(left):
+        position += 1 + stream.gap(GAP + 10 * record.kind, shift, record.elements)
+        _require(position < record.elements, BAD_STREAM, "the stream names an element that is not there")
+        if record.kind == CODES:  # in two bytes at most
+            at, bit = record.start + position * record.width // 8, position * record.width % 8
+            half, both = 1 << (record.width - 1), 1 + (at + 1 < record.start + record.size)
+            pair = int.from_bytes(image[at : at + both], "little")
+            old = (((pair >> bit) & (2 * half - 1)) ^ half) - half  # signed
+            new = old + stream.code_step(old)
+            _require(-half <= new < half, BAD_STREAM, "the stream makes a code that does not fit its bits")
+            pair ^= ((new ^ old) & (2 * half - 1)) << bit
+            image[at : at + both] = pair.to_bytes(both, "little")
+        else:
+            at, end = record.start + position * record.width, record.start + (position + 1) * record.width
+            down, size = stream.bit(SIGN + 5), 1 + stream.number(DISTANCE)
+            word = int.from_bytes(image[at:end], "little") + (-size if down else size)
+            image[at:end] = (word % (1 << 8 * record.width)).to_bytes(record.width, "little")
+
+
+@no_type_check  # a check of types for each bit would take most of the time of the tests
+class Stream:
+    """A binary range decoder; `zero` holds the 24-bit probability that an adaptive bit is 0."""
+
+    def __init__(self, data: bytes) -> None:
+        _require(len(data) >= 4, BAD_STREAM, "the stream ends early")
+        self.data, self.at, self.range, self.code = data, 4, 2**32 - 1, int.from_bytes(data[:4], "big")
+        self.zero, self.seen = [1 << 23] * BITS, [0] * BITS
+
+    def bit(self, which: int) -> int:  # noqa: D102
+        zero, seen = self.zero[which], self.seen[which]
+        bound = (self.range >> 16) * (zero >> 8)
+        one = self.code >= bound
+        if one:
+            self.range, self.code = self.range - bound, self.code - bound
+            self.zero[which] = zero - 2 * zero // (2 * seen + 3)
+        else:
+            self.range = bound
+            self.zero[which] = zero + 2 * ((1 << 24) - zero) // (2 * seen + 3)
+        self.seen[which] = min(seen + 1, 255)  # old bits count less and less
+        self._take()
+        return int(one)
+
+    def plain(self, count: int) -> int:  # noqa: D102
+        value = 0
+        for _ in range(count):
+            self.range >>= 1
+            one = self.code >= self.range
+            self.code -= self.range if one else 0
+            value = 2 * value + one
+            self._take()
+        return value
+
+    def number(self, family: int) -> int:  # noqa: D102
+        length = self._ones(family, 63, 63)
+        return self._below_leading_one(family + 64 + 3 * length, length) - 1
+
+    def gap(self, family: int, shift: int, most: int) -> int:  # noqa: D102
+        quotient = self._ones(family, 3, most)
+        return (quotient - 1 << shift) + self._below_leading_one(family + 4 + 3 * min(quotient, 1), shift)
+
+    def code_step(self, old: int) -> int:  # noqa: D102 - signed, never 0
+        down = self.bit(SIGN + 2 + max(-2, min(2, old)))
+        size = 1 + self._ones(SIZE + 16 * min(abs(old), 2), 15, 254)
+        return -size if down else size
+
+    def _ones(self, family: int, distinct: int, most: int) -> int:
+        count = 0
+        while self.bit(family + min(count, distinct)):
+            count += 1
+            _require(count <= most, BAD_STREAM, "the stream holds a number that is too large")
+        return count
+
+    def _below_leading_one(self, family: int, count: int) -> int:
+        value = 1
+        for _ in range(min(count, 2)):
+            value = 2 * value + self.bit(family + value - 1)
+        return value << max(count - 2, 0) | self.plain(max(count - 2, 0))
+
+    def _take(self) -> None:
+        while self.range < 1 << 24:
+            _require(self.at < len(self.data), BAD_STREAM, "the stream ends early")
+            self.range, self.code = self.range << 8, (self.code << 8 | self.data[self.at]) % 2**32
+            self.at += 1
+
+
+def _require(condition: bool, reason: int, message: str) -> None:
+    if not condition:
+        raise Refused(reason, message)

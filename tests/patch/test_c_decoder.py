@@ -1,0 +1,99 @@
+"""The C decoder gives the reference decoder's answer to every question, under sanitizers."""
+
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.patch import plain
+from tests.patch.plain import decoder
+from tests.patch.samples import damaged, forged, sample_patch
+
+SOURCES = Path(__file__).parents[2] / "c"
+FLAGS = (
+    "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-O1", "-g",
+    "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+)  # fmt: skip
+
+Question = tuple[bytes, bytes, int]
+Answer = tuple[int, bytes]
+Decoder = Callable[[Sequence[Question]], list[Answer]]
+
+
+@pytest.fixture(scope="module")
+def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
+    """Ask the C decoder many questions in one process."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler (gcc or cc) is installed")
+    folder = tmp_path_factory.mktemp("c")
+    program, asked, answered = (folder / name for name in ("apply_batch", "questions", "answers"))
+    sources = sorted(map(str, SOURCES.glob("*.c")))
+    subprocess.run([compiler, *FLAGS, "-o", str(program), *sources], check=True, timeout=120)
+
+    def ask(questions: Sequence[Question]) -> list[Answer]:
+        with asked.open("wb") as file:
+            for patch, base, floor in questions:
+                file.write(struct.pack("<IIQ", len(patch), len(base), floor) + patch + base)
+        done = subprocess.run([program, asked, answered], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        data, at, answers = answered.read_bytes(), 0, []
+        for _, base, _ in questions:
+            answer = int.from_bytes(data[at : at + 4], "little")
+            length = 0 if answer else len(base)
+            answers.append((answer, data[at + 4 : at + 4 + length]))
+            at += 4 + length
+        assert at == len(data)
+        return answers
+
+    return ask
+
+
+def in_python(question: Question) -> Answer:
+    try:
+        return 0, decoder.apply(*question)
+    except decoder.Refused as refused:
+        return refused.args[0], b""
+
+
+def test_agrees_on_ten_thousand_pairs(in_c: Decoder) -> None:
+    draw = np.random.default_rng(0)
+    questions, expected = [], []
+    for number in range(10_000):
+        old, new = plain.random_pair(draw, most=400 if number % 200 == 0 else 8)
+        base, floor = plain.image(old), int(draw.integers(0, 2**63))
+        questions.append((plain.patch(old, new, floor + 1), base, floor))
+        expected.append((0, plain.image(new)))
+    assert [in_python(question) for question in questions] == expected
+    assert in_c(questions) == expected
+
+
+def test_refuses_every_truncation_and_every_flipped_bit(in_c: Decoder) -> None:
+    patch, base, result = sample_patch()
+    questions = [(patch, base, 0), *((wrong, base, 0) for wrong in damaged(patch))]
+    answers = in_c(questions)
+    assert answers[0] == (0, result)
+    assert set(answers[1:]) == {(decoder.DAMAGED, b"")}
+
+
+def test_gives_the_same_reasons(in_c: Decoder) -> None:
+    """Forged streams, images cut off or altered, floors: the answers are equal, and of every kind."""
+    draw = np.random.default_rng(1)
+    patch, base, result = sample_patch(sequence=7)
+    questions: list[Question] = [(patch, base, floor) for floor in (0, 6, 7, 2**64 - 1)]
+    questions += [(patch, result, 0), (patch, b"", 0), (patch, base + b"\0", 0), (b"", base, 0)]
+    questions += [(forged(patch, draw), base, 0) for _ in range(2000)]
+    for _ in range(2000):
+        image = bytearray(base)
+        for _ in range(draw.integers(1, 4)):
+            image[draw.integers(len(image) if draw.random() < 0.5 else 60)] = draw.integers(256)
+        questions.append(
+            (patch, bytes(image[: draw.integers(len(image))] if draw.random() < 0.3 else image), 0)
+        )
+    expected = [in_python(question) for question in questions]
+    assert in_c(questions) == expected
+    assert {answer for answer, _ in expected} >= {0, 1, 3, 4, 5, 6, 7, 8}

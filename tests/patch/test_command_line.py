@@ -1,0 +1,147 @@
+"""`obliq patch` on model folders and exported files: all or nothing, and never a third network."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from obliq import checkpoints
+from obliq.cli import main
+from obliq.export import export
+from obliq.quantization import weights_digest
+from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
+from tests.cli.test_help import unexplained
+from tests.patch.networks import SHAPE, saved_pair
+
+Obliq = Callable[..., Said]
+KEY = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both networks as model folders, and the patch between them."""
+    folder = tmp_path_factory.mktemp("networks")
+    for name, saved in zip(("old", "new"), saved_pair(), strict=True):
+        checkpoints.save(folder / name, saved)
+    words = [folder / "old", folder / "new", "--sequence", 3, "--out", folder / "patch"]
+    assert main(["patch", "make", *map(str, words)]) == 0
+    return folder
+
+
+def test_from_folder_to_folder(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    said = obliq("patch", "apply", folders / "old", folders / "patch", "--out", tmp_path / "made", "--json")
+    assert (said.status, said.err) == (0, "")
+    made, wanted = (checkpoints.load(path) for path in (tmp_path / "made", folders / "new"))
+    assert (
+        weights_digest(made.model) == weights_digest(wanted.model) == json.loads(said.out)["weights_digest"]
+    )
+    assert json.loads(said.out)["floor"] == 3
+    assert made.provenance.role == "unlearned"
+    assert made.provenance.base_digest == weights_digest(saved_pair()[0].model)
+    tensors = [(path / "model.safetensors").read_bytes() for path in (tmp_path / "made", folders / "new")]
+    assert tensors[0] == tensors[1]
+    assert not (tmp_path / "made" / "latent.safetensors").exists()
+
+
+def test_patches_are_the_same_every_time(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    words = ("patch", "make", folders / "old", folders / "new", "--sequence", 3, "--out", tmp_path / "again")
+    said = obliq(*words)
+    assert said.status == 0
+    assert "tells what was forgotten" in said.out
+    assert (tmp_path / "again").read_bytes() == (folders / "patch").read_bytes()
+    assert (
+        obliq(*words).err
+        == f"obliq: error: {tmp_path / 'again'} exists already; choose another --out or pass --overwrite\n"
+    )
+    assert obliq(*words, "--overwrite").status == 0
+
+
+def test_information_says_what_leaks(folders: Path, obliq: Obliq) -> None:  # noqa: F811
+    said = obliq("patch", "info", folders / "patch")
+    assert said.status == 0
+    assert "patch number 3" in said.out
+    assert weights_digest(saved_pair()[1].model) in said.out
+    assert "Whoever holds the old network and this patch" in said.out
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "damage", "message"),
+    [
+        ("new", (), None, "other values"),
+        ("old", ("--floor", 3), None, "sequence 3; expected more than 3"),
+        ("old", ("--floor", -1), None, "floor -1"),
+        ("old", (), -40, "cut off or altered"),
+        ("old", ("--key-file", "key"), None, "not an encrypted patch"),
+        ("nothing", (), None, "expected a saved network or an exported one"),
+    ],
+    ids=["wrong base", "rollback", "floor", "altered", "not encrypted", "no network"],
+)
+def test_refusals_leave_nothing(
+    base: str, options: tuple[object, ...], damage: int | None, message: str, folders: Path, tmp_path: Path,
+    obliq: Obliq, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("key").write_bytes(KEY)
+    patch = bytearray((folders / "patch").read_bytes())
+    if damage:
+        patch[damage] ^= 1
+    Path("patch").write_bytes(patch)
+    if options[:1] == ("--key-file",):
+        pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
+    said = obliq("patch", "apply", folders / base, "patch", "--out", "made", *options)
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert message in said.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "patch"]
+
+
+@pytest.mark.parametrize("form", ["integer", "compact", "float"])
+def test_exported_files(form: str, folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    """A patched file has the very bytes of the new network's export."""
+    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    old, new, made, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "made.onnx", "patch"))
+    for file, saved in zip((old, new), saved_pair(), strict=True):
+        file.write_bytes(export(saved.model, SHAPE, form))
+    assert obliq("patch", "make", old, new, "--out", patch).status == 0
+    assert obliq("patch", "apply", old, patch, "--out", made).status == 0
+    assert made.read_bytes() == new.read_bytes()
+    said = obliq("patch", "apply", new, patch, "--out", tmp_path / "no.onnx")
+    assert "other values" in said.err
+    said = obliq("patch", "apply", folders / "old", patch, "--out", tmp_path / "no")
+    assert "another form" in said.err
+    said = obliq("patch", "make", folders / "old", new, "--out", tmp_path / "no")
+    assert "expected two folders or two files" in said.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.onnx", "new.onnx", "old.onnx", "patch"]
+
+
+def test_networks_of_another_form(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    checkpoints.save(tmp_path / "other", saved_pair("W2A2")[0])
+    said = obliq("patch", "apply", tmp_path / "other", folders / "patch", "--out", tmp_path / "made")
+    assert "made for a network of another form" in said.err
+    said = obliq("patch", "make", folders / "old", tmp_path / "other", "--out", tmp_path / "made")
+    assert "expected them to differ in values only" in said.err
+    assert not (tmp_path / "made").exists()
+
+
+def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
+    key, other, sealed = (tmp_path / name for name in ("key", "other", "sealed"))
+    key.write_bytes(KEY)
+    other.write_bytes(KEY[::-1])
+    make = ("patch", "make", folders / "old", folders / "new", "--sequence", 3, "--key-file", key)
+    assert obliq(*make, "--out", sealed).status == 0
+    assert (folders / "patch").read_bytes()[16:48] not in sealed.read_bytes()
+    assert obliq("patch", "info", sealed, "--key-file", key).status == 0
+    assert "it is encrypted; expected --key-file" in obliq("patch", "info", sealed).err
+    assert "encrypted with another key" in obliq("patch", "info", sealed, "--key-file", other).err
+    apply = ("patch", "apply", folders / "old", sealed, "--out", tmp_path / "made")
+    assert obliq(*apply, "--key-file", key).status == 0
+    key.write_bytes(KEY + b"\n")
+    assert "33 bytes are no key; expected exactly 32" in obliq(*make, "--out", tmp_path / "next").err
+
+
+@pytest.mark.parametrize("action", ["make", "apply", "info"])
+def test_help(action: str, obliq: Obliq) -> None:  # noqa: F811
+    said = obliq("patch", action, "--help")
+    assert (said.status, unexplained(said.out)) == (0, [])
+    assert f"Example: obliq patch {action}" in said.out

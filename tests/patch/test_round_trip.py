@@ -1,0 +1,118 @@
+"""Old and patch give new, in every form that a network has, and a patch is as small as what changed."""
+
+import numpy as np
+import pytest
+
+from obliq.errors import PatchError
+from obliq.patch import Record, apply, content_of, describe, digest_of, from_image, make, state_of, to_image
+from obliq.patch.entropy import bound, order_0_entropy
+from obliq.quantization import float_state, integer_state, state_digest, weights_digest
+from tests.patch import plain
+from tests.patch.networks import saved_pair
+from tests.patch.samples import changed, random_codes, sample_pair
+
+
+def as_records(tensors: list[plain.Tensor]) -> tuple[Record, ...]:
+    kinds = {1: lambda width: np.int8, 0: lambda width: f"u{width}"}
+    return tuple(
+        Record(t.label, t.width if t.kind else None, np.array(t.values, kinds[t.kind](t.width)))
+        for t in tensors
+    )
+
+
+def test_bytes_are_those_of_the_format() -> None:
+    """Images, digests and patches are equal to what the obvious implementation writes."""
+    draw = np.random.default_rng(0)
+    for number in range(100):
+        pair = plain.random_pair(draw, most=30)
+        old, new = map(as_records, pair)
+        patch = make(old, new, number + 1)
+        assert patch == plain.patch(*pair, number + 1)
+        assert to_image(old) == plain.image(pair[0])
+        assert digest_of(old) == plain.content(pair[0]).hex()
+        assert to_image(from_image(to_image(new))) == to_image(new)
+        assert to_image(apply(patch, old, number)) == to_image(new)
+
+
+def test_a_networks_content_has_its_weights_digest() -> None:
+    for saved in saved_pair():
+        integers, floats = integer_state(saved.model), float_state(saved.model)
+        assert digest_of(content_of(integers, floats)) == weights_digest(saved.model)
+
+
+def test_old_and_patch_are_the_audited_network() -> None:
+    old, new = (content_of(integer_state(saved.model), float_state(saved.model)) for saved in saved_pair())
+    patch = make(old, new, 5)
+    model = saved_pair()[0].model
+    state = state_of(apply(patch, old, 4), integer_state(model), float_state(model))
+    assert state_digest(*state) == weights_digest(saved_pair()[1].model) == describe(patch).result
+    assert describe(patch).base == weights_digest(model)
+    assert describe(patch).sequence == 5
+    assert len(patch) < len(to_image(old)) / 20
+
+
+def test_nothing_changed_is_a_patch_too() -> None:
+    old, _ = sample_pair()
+    patch = make(old, old)
+    assert describe(patch).changed_records == 0
+    assert len(patch) == 156
+    assert digest_of(apply(patch, old)) == digest_of(old)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 1.0])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_size_is_near_the_entropy(bits: int, share: float) -> None:
+    draw = np.random.default_rng(bits)
+    old = tuple(Record(b"%d" % number, bits, random_codes(draw, bits, 2000)) for number in range(4))
+    new = tuple(changed(draw, record, share) for record in old)
+    least = bound(old, new)
+    assert len(make(old, new)) <= 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
+
+
+def test_entropy_of_known_things() -> None:
+    assert order_0_entropy(np.array([1, -1, 1, -1])) == pytest.approx(1)
+    assert order_0_entropy(np.array([], np.int64)) == 0
+    zeros, words = np.zeros(8, np.int8), np.zeros(4, np.uint32)
+    ones = zeros.copy()
+    ones[[1, 2]] = [1, -1]
+    old = Record(b"codes", 4, zeros), Record(b"words", None, words)
+    new = Record(b"codes", 4, ones), Record(b"words", None, words + np.array([5, 0, 0, 0], np.uint32))
+    least = bound(old, new)
+    assert least.code_bits == pytest.approx(np.log2(28) + 2)
+    assert least.word_bits == pytest.approx(2 + 32)
+    assert (least.codes, least.changed_codes, least.changed_words) == (8, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (Record(b"codes 2", 3, np.zeros(60, np.int8)), "differ in values only"),
+        (Record(b"other", 2, np.zeros(60, np.int8)), "differ in values only"),
+        (Record(b"codes 2", 2, np.zeros(61, np.int8)), "differ in values only"),
+        (None, "expected the 8"),
+    ],
+    ids=["bits", "label", "length", "missing"],
+)
+def test_only_values_may_differ(record: Record | None, message: str) -> None:
+    old, new = sample_pair()
+    other = new[1:] if record is None else (record, *new[1:])
+    with pytest.raises(PatchError, match=message):
+        make(old, other)
+
+
+@pytest.mark.parametrize("sequence", [0, -1, 2**64])
+def test_sequence_numbers_are_positive_and_fit(sequence: int) -> None:
+    with pytest.raises(PatchError, match=f"sequence {sequence}"):
+        make(*sample_pair(), sequence)
+
+
+def test_records_are_checked() -> None:
+    for bits, values in (
+        (None, np.zeros(3, np.int8)),
+        (4, np.zeros(3, np.uint8)),
+        (4, np.zeros((3, 1), np.int8)),
+    ):
+        with pytest.raises(PatchError, match="expected"):
+            Record(b"label", bits, values)
+    with pytest.raises(PatchError, match="label"):
+        Record(b"", 4, np.zeros(3, np.int8))
