@@ -69,7 +69,7 @@ class AdversarialUnlearning:
     """
 
     search: ClassVar[Search] = {
-        "learning_rate": (0.01, 0.05, 0.2),
+        "learning_rate": (0.05, 0.2, 0.5),
         "true_labels": (True, False),
     }
 

@@ -55,7 +55,7 @@ class BadTeacher:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.002, 0.005, 0.015), "retain_share": (0.3, 0.6)}
+    search: ClassVar[Search] = {"learning_rate": (0.005, 0.015, 0.05), "retain_share": (0.3, 0.6)}
 
     retain_share: float = 0.3
     temperature: float = 1.0

@@ -50,7 +50,7 @@ class L1Sparse:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.03, 0.1), "penalty": (1e-4, 3e-4, 1e-3)}
+    search: ClassVar[Search] = {"learning_rate": (0.1, 0.3), "penalty": (3e-4, 1e-3, 3e-3)}
 
     penalty: float = 1e-4
     unpenalised_epochs: int = 0

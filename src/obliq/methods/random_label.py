@@ -46,7 +46,7 @@ class RandomLabel:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.003, 0.01, 0.03), "form": ("sequential", "mixed")}
+    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "form": ("sequential", "mixed")}
 
     form: Form = "sequential"
     epochs: int = 5

@@ -63,7 +63,7 @@ class SimilarLabelReweighting:
         augment: random crops and flips; for natural images.
     """
 
-    search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "order": ("sequential", "mixed")}
+    search: ClassVar[Search] = {"learning_rate": (0.03, 0.1, 0.3), "order": ("sequential", "mixed")}
 
     labels: Literal["similar", "random"] = "similar"
     reweighting: bool = True
