@@ -60,12 +60,14 @@ def test_a_trained_network_keeps_its_answers(original: nn.Module, parts: Partiti
         assert parity.network.mean_difference < 0.05
 
 
-@pytest.mark.parametrize("precision", ["W8A8", "W4A4"])
+@pytest.mark.parametrize(
+    ("precision", "form"), [("W8A8", "integer"), ("W4A4", "integer"), ("W4A4", "compact"), ("W2A2", "compact")]
+)
 @pytest.mark.parametrize("name", CASES)
-def test_every_layer_and_addition_is_fused(name: str, precision: str, tmp_path: Path) -> None:
+def test_every_layer_and_addition_is_fused(name: str, precision: str, form: str, tmp_path: Path) -> None:
     model, inputs = made(name, precision)
     graph = graph_of(model, inputs.shape[1:])
-    session(to_onnx(graph), write_to=str(tmp_path / "fused.onnx"))
+    session(to_onnx(graph, form), write_to=str(tmp_path / "fused.onnx"))
     counts: Mapping[str, int] = Counter(operators((tmp_path / "fused.onnx").read_bytes()))
     kinds = Counter(type(step) for step in graph.steps)
     assert counts["QLinearConv"] == kinds[Convolution]
@@ -104,8 +106,8 @@ def test_files_are_hardly_larger_than_their_content(precision: str, narrowest: i
     graph = graph_of(model, inputs.shape[1:])
     sizes = {form: len(to_onnx(graph, form)) for form in FORMS}
     assert sizes["integer"] <= 1.05 * content_bytes(graph, 8) + 2**13
-    # 32 layers with three nodes more each than a file of nothing but content: names and node headers
-    assert sizes["compact"] <= 1.05 * content_bytes(graph, narrowest) + 2**14
+    # 33 steps of about 600 bytes each for nodes and names, which weigh more where codes weigh less
+    assert sizes["compact"] <= 1.05 * content_bytes(graph, narrowest) + 2**14 + 2**11
     assert sizes["compact"] <= sizes["integer"] < 0.3 * sizes["float"]
 
 
