@@ -158,10 +158,10 @@ class _Writer:
             ]
         width = 8 if self.form == "integer" or weights.bits > 4 else 4 if weights.bits > 2 else 2
         self.narrowest = min(self.narrowest, width)
-        if width == 8:
-            codes = self._constant(f"{path}.weight", weights.wide_codes())
-        else:
-            codes = self._widened(step, width)
+        whole = width == 8
+        codes = (
+            self._constant(f"{path}.weight", weights.wide_codes()) if whole else self._widened(step, width)
+        )
         read = [codes, self._constant(f"{path}.scale", weights.wide_scale())]
         if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
             read.append(self._constant(f"{path}.zeros", np.zeros(len(weights.codes), np.int8)))
