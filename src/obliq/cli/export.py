@@ -16,7 +16,7 @@ from obliq.data import load
 from obliq.documents import encode
 from obliq.erase import same_division
 from obliq.errors import DataError
-from obliq.export import Parity, Record, check, deployed, digest_of, graph_of, to_onnx, write_record
+from obliq.export import Parity, Record, check, deployed, digest_of, export, write_record
 from obliq.made import Made, find, keep
 from obliq.progress import Narrator
 from obliq.quantization import weights_digest
@@ -33,7 +33,7 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = find(arguments.folder, arguments.arch).saved
     shape = saved.blueprint.input_shape
-    content = to_onnx(graph_of(saved.model, shape), arguments.form)
+    content = export(saved.model, shape, arguments.form)
     checks = {name: _checked(arguments, saved, content, name, narrator) for name in arguments.check}
     record = Record(
         form=arguments.form, file_digest=digest_of(content), file_bytes=len(content),
