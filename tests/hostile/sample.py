@@ -20,7 +20,9 @@ def folder(destination: Path) -> None:
     model = blueprint.build()
     initialise(model, 0)
     calibrate(model, torch.randn(8, *shape, generator=torch.Generator().manual_seed(0)))
-    provenance = Provenance(role="original", data="digits", rule=PartitionRule(seed=0), partition_digest="a" * 64)
+    provenance = Provenance(
+        role="original", data="digits", rule=PartitionRule(seed=0), partition_digest="a" * 64
+    )
     save(destination, Saved(model.eval(), blueprint, provenance))
 
 
