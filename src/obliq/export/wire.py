@@ -58,7 +58,7 @@ def read(data: memoryview, table: Table, what: str) -> dict[str, Any]:
 
 
 def _decoded(field: Field, wire: int, value: int | memoryview, what: str) -> Any:
-    expected = {"int": _VARINT, "float": _FLOAT}.get(str(field.kind), _BYTES)
+    expected = _VARINT if field.kind == "int" else _FLOAT if field.kind == "float" else _BYTES
     if wire != expected:
         raise ModelError(f"{what} has {field.name} of wire type {wire}; expected {expected}")
     if isinstance(value, int):
