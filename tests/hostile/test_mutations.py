@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import jaxtyping
 import numpy as np
 import pytest
 import safetensors.torch
@@ -36,6 +37,14 @@ CHOICES = st.binary(min_size=EACH * 32, max_size=EACH * 32).map(
 """Ten files an example: drawing examples would take longer than reading the files."""
 
 LONGEST = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _without_shape_checks() -> Iterator[None]:
+    """As users run it: the checks of the tests would take most of the time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def message_of(read: Callable[[], object]) -> str:
