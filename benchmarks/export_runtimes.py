@@ -26,7 +26,9 @@ def make(folder: Path) -> None:
         model, inputs = made("resnet20", precision)
         graph = graph_of(model, inputs.shape[1:])
         np.save(folder / "inputs.npy", inputs.numpy())
-        np.save(folder / f"{precision}.npy", interpreter.logits(graph, interpreter.run(graph, inputs.numpy())))
+        np.save(
+            folder / f"{precision}.npy", interpreter.logits(graph, interpreter.run(graph, inputs.numpy()))
+        )
         for form in FORMS:
             (folder / f"{precision}-{form}.onnx").write_bytes(to_onnx(graph, form))
 
