@@ -23,6 +23,10 @@ from tests.hostile.sample import onnx_file
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 
+pytestmark = pytest.mark.timeout(
+    900
+)  # each takes under 20 s of processor time, which a loaded machine stretches
+
 EACH = 10
 MANY = settings(
     max_examples=1_000,
