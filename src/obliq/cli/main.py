@@ -20,7 +20,6 @@ import tyro
 from rich.console import Console
 
 from obliq.cli import patch_verbs, verbs
-from obliq.cli import patch_verbs, verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, Export, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
