@@ -39,10 +39,9 @@ def test_files_compute_what_the_interpreter_does(name: str, precision: str, form
     model, inputs = made(name, precision)
     inputs = inputs[:4]
     parity = check(model, export(model, inputs.shape[1:], form), inputs)
-    assert parity.activations > 0
-    assert parity.largest_step <= 1
-    assert parity.equal_activations > 0.999
-    assert parity.reference.mean_difference < 0.01
+    assert parity.activations.compared > 0
+    assert parity.activations.equal == 1
+    assert parity.reference.largest_difference == 0
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -52,20 +51,23 @@ def test_a_trained_network_keeps_its_answers(original: nn.Module, parts: Partiti
     assert parity.samples == len(inputs)
     if form == "float":
         assert parity.network.same_top1 > 0.8
-        assert parity.activations == 0
+        assert parity.activations.compared == 0
     else:
-        assert parity.rounded_network.same_top1 == 1
-        assert parity.rounded_network.mean_difference < 0.01
+        assert parity.deployed_network.same_top1 == 1
+        assert parity.deployed_network.mean_difference < 0.01
         assert parity.network.same_top1 > 0.95
         assert parity.network.mean_difference < 0.05
 
 
-@pytest.mark.parametrize("precision", ["W8A8", "W4A4"])
+@pytest.mark.parametrize(
+    ("precision", "form"),
+    [("W8A8", "integer"), ("W4A4", "integer"), ("W4A4", "compact"), ("W2A2", "compact")],
+)
 @pytest.mark.parametrize("name", CASES)
-def test_every_layer_and_addition_is_fused(name: str, precision: str, tmp_path: Path) -> None:
+def test_every_layer_and_addition_is_fused(name: str, precision: str, form: str, tmp_path: Path) -> None:
     model, inputs = made(name, precision)
     graph = graph_of(model, inputs.shape[1:])
-    session(to_onnx(graph), write_to=str(tmp_path / "fused.onnx"))
+    session(to_onnx(graph, form), write_to=str(tmp_path / "fused.onnx"))
     counts: Mapping[str, int] = Counter(operators((tmp_path / "fused.onnx").read_bytes()))
     kinds = Counter(type(step) for step in graph.steps)
     assert counts["QLinearConv"] == kinds[Convolution]
@@ -104,8 +106,8 @@ def test_files_are_hardly_larger_than_their_content(precision: str, narrowest: i
     graph = graph_of(model, inputs.shape[1:])
     sizes = {form: len(to_onnx(graph, form)) for form in FORMS}
     assert sizes["integer"] <= 1.05 * content_bytes(graph, 8) + 2**13
-    # 32 layers with three nodes more each than a file of nothing but content: names and node headers
-    assert sizes["compact"] <= 1.05 * content_bytes(graph, narrowest) + 2**14
+    # 33 steps of about 600 bytes each for nodes and names, which weigh more where codes weigh less
+    assert sizes["compact"] <= 1.05 * content_bytes(graph, narrowest) + 2**14 + 2**11
     assert sizes["compact"] <= sizes["integer"] < 0.3 * sizes["float"]
 
 
@@ -134,7 +136,7 @@ def test_a_file_of_another_network_is_noticed() -> None:
     model, inputs = made("convnet", "W8A8")
     other, _ = made("own residual", "W8A8")
     parity = check(model, export(made("convnet", "W4A4")[0], (1, 8, 8)), inputs)
-    assert parity.equal_activations < 0.9
+    assert parity.activations.equal < 0.9
     with pytest.raises(ModelError, match="expected"):
         check(model, export(other, (3, 8, 8)), inputs)
     with pytest.raises(ModelError, match="no inputs to compare on"):

@@ -191,6 +191,43 @@ class AuditVerb:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write the file that a device runs, and prove that it answers as the network does.
+
+    Example: obliq export runs/unlearned --to onnx --out unlearned.onnx --check fashion-mnist
+
+    A file adds biases as integers, so it differs a little from the network as trained. `--to network` writes
+    that network with the biases of the file: it exports to the same file, and its audit is one of the file.
+
+    Attributes:
+        folder: Folder of the network.
+        to: `onnx` writes a file for ONNX Runtime, `network` a folder that computes in PyTorch what the file does.
+        form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
+        out: The new file or folder; it appears when it is complete.
+        overwrite: Replace it if it is there.
+        check: Run the file on this data (the test part of the network's own, or npz:FILE and such), print how it
+            agrees with the network and write OUT.parity.json.
+        check_samples: Check at most this many samples of each data set, spread evenly; 0 for all.
+        parity_out: Where the measured agreement goes instead.
+        data_folder: Where the files of a built-in data set are.
+        arch: Say module:function again to allow a network of your own code to be built.
+        run: How to run.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    to: Literal["onnx", "network"] = "onnx"
+    form: Literal["integer", "compact", "float"] = "integer"
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    overwrite: bool = False
+    check: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATA [DATA ...]")] = ()
+    check_samples: int = 2000
+    parity_out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    data_folder: Folder = None
+    arch: Network = None
+    run: Circumstances = field(default_factory=Circumstances)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Show:
     """Show what is in a saved network: layers, bits, sizes, digests, and how it was made.
 
@@ -216,4 +253,5 @@ VERBS = {
     "show": Show,
     "bench": Bench,
     "patch": Patch,
+    "export": Export,
 }

@@ -20,16 +20,17 @@ import tyro
 from rich.console import Console
 
 from obliq.cli import patch_verbs, verbs
-from obliq.cli.arguments import VERBS, AuditVerb, Demo, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.arguments import VERBS, AuditVerb, Demo, Export, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
+from obliq.cli.export import run_export
 from obliq.cli.patch_arguments import Patch
 from obliq.errors import ObliqError
 from obliq.progress import Narrator
 
 DESCRIPTION = """Make quantized neural networks forget, and measure how well it worked.
 
-The usual way: train, unlearn, retrain (for reference), audit.
+The usual way: train, unlearn, retrain (for reference), audit, export.
 `obliq VERB --help` explains a verb and shows an example.
 `obliq demo` shows it all in two minutes; `obliq --version` prints the version."""
 
@@ -42,6 +43,7 @@ ACTIONS: dict[type, Callable[[Any, Narrator], verbs.Outcome]] = {
     Show: verbs.run_show,
     Bench: run_bench,
     Patch: patch_verbs.run_patch,
+    Export: run_export,
 }
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from obliq.audit import Audit, Measurement
+from obliq.export import CodeAgreement, Record
 from obliq.inventory import Inventory
 
 COLUMNS = (
@@ -80,3 +81,34 @@ def inventory_lines(found: Inventory) -> list[str]:
         size = "x".join(map(str, row.shape)) or "-"
         lines.append(f"{row.name:<{width}}  {row.kind:<10} {row.bits:>4} {size:>16} {row.bytes:>9,}")
     return lines
+
+
+def parity_lines(record: Record, file: Path) -> list[str]:
+    """How a file agrees with its network, a table for each data set."""
+    lines = []
+    for data, found in record.checks.items():
+        lines += [
+            "",
+            f"{found.samples:,} samples of {data}, run by {found.runtime}, against",
+            f"{'':<20}{'same top-1':>12}{'largest':>10}{'mean':>10}   (of logits, in standard deviations)",
+        ]
+        rows = {
+            f"network {record.audited}": found.network,
+            "deployed network": found.deployed_network,
+            "integer interpreter": found.reference,
+        }
+        for name, row in rows.items():
+            numbers = f"{row.largest_difference:>10.2g}{row.mean_difference:>10.2g}"
+            lines.append(f"{name:<20}{100 * row.same_top1:>10.2f} %{numbers}")
+        lines += [
+            f"integer activations equal to the interpreter's: file {_codes(found.activations)}, "
+            f"deployed network {_codes(found.deployed_activations)}",
+            f"rounding biases moves outputs by at most {found.largest_bias_rounding:.2g} of their steps",
+        ]
+    return [*lines, "", f"parity: {file}"]
+
+
+def _codes(found: CodeAgreement) -> str:
+    if not found.compared:
+        return "none to compare"
+    return f"{100 * found.equal:.4f} % of {found.compared:,} (at most {found.largest_step} steps off)"

@@ -53,7 +53,7 @@ class Outcome:
 def run_demo(arguments: Demo, narrator: Narrator) -> Outcome:
     """Show the whole idea on real data."""
     refuse_existing(arguments.out, overwrite=arguments.overwrite)
-    run = _run(arguments.run, narrator)
+    run = started(arguments.run, narrator)
     measured = demo.demonstrate(arguments.out, run, narrator.stage, overwrite=arguments.overwrite)
     return _audited(measured, arguments.out)
 
@@ -63,7 +63,7 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     precision = Precision.parse(arguments.bits)
-    run = _run(arguments.run, narrator)
+    run = started(arguments.run, narrator)
     rule = PartitionRule(
         seed=arguments.run.seed, holdout=arguments.holdout, test=arguments.test, limit=arguments.limit
     )
@@ -94,7 +94,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     """Audit and report."""
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
-    run = _run(arguments.run, narrator)
+    run = started(arguments.run, narrator)
     original, others = _networks(arguments)
     request = next(iter(others.values())).request
     if request is None:
@@ -151,7 +151,7 @@ def _in_role(role: str, folder: Path, architecture: str | None) -> Made:
 
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
     """Show what is in a folder."""
-    _run(arguments.run, narrator)
+    started(arguments.run, narrator)
     found = inventory(find(arguments.folder, arguments.arch).saved)
     return Outcome(inventory_lines(found), found.as_json())
 
@@ -161,7 +161,7 @@ def _forget(
 ) -> Outcome:
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
-    run = _run(arguments.run, narrator)
+    run = started(arguments.run, narrator)
     original = find(arguments.original, arguments.arch)
     if original.saved.provenance.role != "original":
         raise DataError(
@@ -176,7 +176,12 @@ def _forget(
     return _kept(made, result.out, result.overwrite)
 
 
-def _run(circumstances: Circumstances, narrator: Narrator) -> Run:
+def started(circumstances: Circumstances, narrator: Narrator) -> Run:
+    """Set threads and device as wanted.
+
+    Raises:
+        DataError: for a number of threads that cannot be.
+    """
     if not 0 <= circumstances.threads <= MOST_THREADS:
         raise DataError(f"threads {circumstances.threads}; expected 0 (all) or 1 to {MOST_THREADS}")
     if circumstances.threads:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from obliq.export.onnx_model import to_onnx
+from obliq.export.rules import contents_of
 from obliq.export.walk import graph_of
 
 
@@ -19,4 +20,6 @@ def export(model: nn.Module, input_shape: Sequence[int], form: str = "integer") 
     Raises:
         ModelError: naming the layer that cannot be exported, or when the extra `onnx` is missing.
     """
-    return to_onnx(graph_of(model, input_shape), form)
+    written = to_onnx(graph_of(model, input_shape), form)
+    contents_of(written)  # what our own reader would refuse is not shipped
+    return written

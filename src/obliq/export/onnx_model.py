@@ -42,9 +42,9 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
     Args:
         graph: as `graph_of` makes it.
         form: `integer`: bytes everywhere, which ONNX Runtime fuses into integer kernels; `compact`: the
-            same computation with weights packed to 4 or 2 bits, for size (ONNX Runtime 1.32 unpacks
-            them to floats); `float`: float32 weights and biases, activations clamped to their learned ranges
-            but not rounded.
+            same computation with weights stored in 4 or 2 bits, which ONNX Runtime widens to bytes when it
+            opens the file and then fuses as well; `float`: float32 weights and biases, activations
+            clamped to their learned ranges but not rounded.
 
     Raises:
         ModelError: for another form, or when the extra `onnx` is not installed.
@@ -158,11 +158,13 @@ class _Writer:
             ]
         width = 8 if self.form == "integer" or weights.bits > 4 else 4 if weights.bits > 2 else 2
         self.narrowest = min(self.narrowest, width)
-        wide = weights.wide_codes(), weights.wide_scale()
-        codes, scale = wide if width == 8 else (weights.codes, weights.scale)
-        read = [self._constant(f"{path}.weight", codes, width), self._constant(f"{path}.scale", scale)]
+        whole = width == 8
+        codes = (
+            self._constant(f"{path}.weight", weights.wide_codes()) if whole else self._widened(step, width)
+        )
+        read = [codes, self._constant(f"{path}.scale", weights.wide_scale())]
         if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
-            read.append(self._constant(f"{path}.zeros", np.zeros(len(codes), np.int8), width))
+            read.append(self._constant(f"{path}.zeros", np.zeros(len(weights.codes), np.int8)))
         bias = [
             self._constant(f"{path}.bias", weights.bias),
             self._constant(f"{path}.unit", weights.bias_scale(source)),
@@ -171,6 +173,18 @@ class _Writer:
         for made, inputs in zip(real, (read, bias), strict=True):
             self._node("DequantizeLinear", {"axis": 0}, inputs, made)
         return real
+
+    def _widened(self, step: Convolution | Linear, width: int) -> str:
+        """Narrow codes as bytes on the finer grid: nodes that read constants alone, so runtimes compute them once."""
+        types, number, weights = self.onnx.TensorProto, self.number[step.name], step.weights
+        codes = self._constant(f"{step.path}.weight", weights.codes, width)
+        if weights.refinement > 1:  # ONNX Runtime multiplies int32 but not int8
+            factor = self._constant(f"times={weights.refinement}", np.array(weights.refinement, np.int32))
+            self._node("Cast", {"to": types.INT32}, [codes], f"codes.{number}")
+            self._node("Mul", {}, [f"codes.{number}", factor], f"finer.{number}")
+            codes = f"finer.{number}"
+        self._node("Cast", {"to": types.INT8}, [codes], f"bytes.{number}")
+        return f"bytes.{number}"
 
     def _node(self, operator: str, settings: dict[str, Any], inputs: list[str], output: str) -> None:
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **settings))

@@ -1,8 +1,8 @@
 """Whether an exported file answers as the network does: measured on real inputs, in numbers.
 
 Logits are compared with three references: the network as trained, the same network with the biases
-that the device adds (see `obliq.export.rounding`), and the integer interpreter. Activations, where the
-file has them as bytes, are compared code by code with the interpreter's.
+that the device adds (see `obliq.export.rounding`), and the integer interpreter. Activations are compared
+code by code with the interpreter's: the file's where it has them as bytes, and the deployed network's.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from obliq.errors import ModelError
 from obliq.export import interpreter
 from obliq.export.graph import Graph
+from obliq.export.observing import answers, observed
 from obliq.export.onnx_model import INPUT, LOGITS
 from obliq.export.rounding import largest_bias_rounding, with_integer_biases
 from obliq.export.runtime import import_onnx, import_onnxruntime, session
@@ -41,29 +42,43 @@ class Agreement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodeAgreement:
+    """How close integer activations are to the interpreter's.
+
+    Attributes:
+        compared: codes that were compared; 0 where there are none, as in the `float` form.
+        equal: share of them that are equal, 0 to 1; 1 when there are none.
+        largest_step: the most that one of them is off by.
+    """
+
+    compared: int
+    equal: float
+    largest_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parity:
     """What was found for one file.
 
     Attributes:
         samples: number of inputs.
         runtime: name and version of what ran the file.
-        network: agreement with the network as trained, in its own arithmetic.
-        rounded_network: agreement with the network that adds the device's biases.
+        network: agreement of the file with the network as given, in its own arithmetic.
+        deployed_network: agreement with the network that adds the device's biases.
         reference: agreement with the integer interpreter.
-        activations: bytes that were compared with the interpreter's codes; 0 where a file has none.
-        equal_activations: share of them that are equal, 0 to 1; 1 when there are none.
-        largest_step: the most that one of them is off by, in codes.
-        largest_bias_rounding: the most that rounding a bias moves a layer's output, in output steps.
+        activations: the file's integer activations against the interpreter's.
+        deployed_activations: the same for the deployed network in PyTorch.
+        largest_bias_rounding: the most that rounding a bias moves a layer's output, in output steps;
+            about 0 for a network that is deployed already.
     """
 
     samples: int
     runtime: str
     network: Agreement
-    rounded_network: Agreement
+    deployed_network: Agreement
     reference: Agreement
-    activations: int
-    equal_activations: float
-    largest_step: int
+    activations: CodeAgreement
+    deployed_activations: CodeAgreement
     largest_bias_rounding: float
 
 
@@ -82,35 +97,50 @@ def check(model: nn.Module, onnx_model: bytes, inputs: Float[Tensor, "samples ..
     if len(inputs) == 0:
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
-    rounded = with_integer_biases(model, graph)
+    deployed = with_integer_biases(model, graph)
     names = activations_in(onnx_model, graph)
     running = session(exposing(onnx_model, names))
     if (shape := tuple(running.get_inputs()[0].shape[1:])) != graph.input_shape:
         raise ModelError(f"the file is for inputs of shape {shape}; expected {graph.input_shape}")
-    logits: dict[str, list[ndarray]] = {"file": [], "network": [], "rounded": [], "reference": []}
-    steps_apart: Counter[int] = Counter()
+    logits: dict[str, list[ndarray]] = {"file": [], "network": [], "deployed": [], "reference": []}
+    of_file, of_network = Counter[int](), Counter[int]()
     for batch in torch.split(inputs.cpu().float(), _BATCH):
-        answer, *codes = running.run([LOGITS, *names], {INPUT: batch.numpy()})
+        answer, *found = running.run([LOGITS, *names], {INPUT: batch.numpy()})
         expected = interpreter.run(graph, batch.numpy())
-        for name, found in zip(names, codes, strict=True):
-            apart = np.abs(found.astype(np.int32) - graph[name].grid.zero_point - expected[name])
-            steps_apart.update(dict(enumerate(np.bincount(apart.reshape(-1)).tolist())))
+        for name, codes in zip(names, found, strict=True):
+            _count(of_file, codes.astype(np.int32) - graph[name].grid.zero_point, expected[name])
+        in_torch, seen = observed(deployed, batch)
+        for name, codes in seen.items():
+            _count(of_network, codes, expected[name])
         logits["file"].append(answer)
-        logits["network"].append(_answers(model, batch))
-        logits["rounded"].append(_answers(rounded, batch))
+        logits["network"].append(answers(model, batch))
+        logits["deployed"].append(in_torch)
         logits["reference"].append(interpreter.logits(graph, expected))
     joined = {name: np.concatenate(parts) for name, parts in logits.items()}
-    compared = steps_apart.total()
     return Parity(
         samples=len(inputs),
         runtime=f"onnxruntime {import_onnxruntime().__version__}",
         network=agreement(joined["file"], joined["network"]),
-        rounded_network=agreement(joined["file"], joined["rounded"]),
+        deployed_network=agreement(joined["file"], joined["deployed"]),
         reference=agreement(joined["file"], joined["reference"]),
-        activations=compared,
-        equal_activations=steps_apart[0] / compared if compared else 1.0,
-        largest_step=max((step for step, count in steps_apart.items() if count), default=0),
+        activations=_agreement(of_file),
+        deployed_activations=_agreement(of_network),
         largest_bias_rounding=largest_bias_rounding(graph),
+    )
+
+
+def _count(steps_apart: Counter[int], found: ndarray, expected: ndarray) -> None:
+    """Add how far codes are apart; a mean that drops axes leaves their order as it is."""
+    apart = np.abs(found.reshape(-1) - expected.reshape(-1))
+    steps_apart.update(dict(enumerate(np.bincount(apart).tolist())))
+
+
+def _agreement(steps_apart: Counter[int]) -> CodeAgreement:
+    compared = steps_apart.total()
+    return CodeAgreement(
+        compared=compared,
+        equal=steps_apart[0] / compared if compared else 1.0,
+        largest_step=max((step for step, count in steps_apart.items() if count), default=0),
     )
 
 
@@ -149,15 +179,3 @@ def exposing(onnx_model: bytes, names: list[str]) -> bytes:
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
     written: bytes = model.SerializeToString(deterministic=True)
     return written
-
-
-def _answers(model: nn.Module, batch: Tensor) -> ndarray:
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            device = next(model.parameters()).device
-            logits: ndarray = model(batch.to(device)).float().cpu().numpy()
-            return logits
-    finally:
-        model.train(was_training)

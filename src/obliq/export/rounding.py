@@ -3,20 +3,46 @@
 An exported layer adds an int32 bias to its accumulator, so what batch norm and bias shift by is
 rounded to the accumulator's unit: by at most u/2, where u is input scale * weight scale / refinement.
 In steps of the layer's output that is M/2 with M = u / output scale, and on average one output in 4/M
-that is not clamped rounds the other way. In trained networks this is the whole difference between
-training-time arithmetic and the integer file. Rounding the biases of the network itself removes it,
-and whatever is then measured on the network holds for the file.
+that is not clamped rounds the other way. So, for equal inputs, a layer's codes differ by at most
+ceil(M/2) steps, which was one step in every trained network measured (see
+benchmarks/results/export_parity.md). Over several layers there is no useful bound: the shift is the same
+at every position of a channel, averages keep it, and one code of a pooled 4-bit activation moves every
+logit. Rounding the biases of the network itself removes the difference instead of bounding it, and
+whatever is then measured on the network holds for the file. What remains is the order of float32 sums
+in PyTorch, which decides codes at the very half.
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from numpy import ndarray
 from torch import fx, nn
 
 from obliq.export.graph import Convolution, Graph, Linear
+from obliq.export.walk import graph_of
 from obliq.quantization import weighted_layers
 from obliq.quantization.operations import NORMALISATIONS, module_of, operation
+
+_ROUNDING = 2.0**-23
+"""A shift of less than this share of a float32 number is its own rounding."""
+
+
+def deployed(model: nn.Module, input_shape: Sequence[int]) -> nn.Module:
+    """A copy of a network that computes in PyTorch what its exported file computes on a device.
+
+    Codes and learned steps are those of `model`, biases lie on the device's grid. The copy exports to the
+    same bytes, and doing it twice changes nothing more. An audit of the copy is an audit of the file;
+    one of `model` is not quite, see `obliq.export.parity`.
+
+    Args:
+        model: quantized with the `deploy` preset and calibrated; left untouched.
+        input_shape: of one sample, channels first.
+
+    Raises:
+        ModelError: naming the layer that cannot be exported.
+    """
+    return with_integer_biases(model, graph_of(model, input_shape))
 
 
 def with_integer_biases(model: nn.Module, graph: Graph) -> nn.Module:
@@ -63,11 +89,18 @@ def largest_bias_rounding(graph: Graph) -> float:
 def _shift(layer: nn.Module, norm: nn.Module | None, shift: torch.Tensor) -> None:
     """Add to what comes out of a layer and its batch norm, wherever they keep a constant."""
     if norm is not None and isinstance(norm.bias, nn.Parameter):
-        norm.bias.copy_(norm.bias.double() + shift.to(norm.bias.device))
+        _add(norm.bias, shift)
     elif norm is not None:
         mean, variance = norm.running_mean, norm.running_var
         assert isinstance(mean, torch.Tensor)
         assert isinstance(variance, torch.Tensor)
-        mean.copy_(mean.double() - shift.to(mean.device) * (variance.double() + float(norm.eps)).sqrt())  # type: ignore[arg-type]
+        deviation = (variance.double() + float(norm.eps)).sqrt()  # type: ignore[arg-type]
+        _add(mean, -shift.to(mean.device) * deviation)
     elif isinstance(layer.bias, nn.Parameter):
-        layer.bias.copy_(layer.bias.double() + shift.to(layer.bias.device))
+        _add(layer.bias, shift)
+
+
+def _add(constant: torch.Tensor, shift: torch.Tensor) -> None:
+    shift = shift.to(constant.device)
+    kept = shift.abs() <= _ROUNDING * constant.double().abs()
+    constant.copy_(torch.where(kept, constant.double(), constant.double() + shift))

@@ -1,0 +1,74 @@
+"""Does the shipped file answer as the network does, on the whole test set of Fashion-MNIST?
+
+Trains nothing: give it folders made by `obliq train fashion-mnist`, for instance
+
+    obliq train fashion-mnist --arch convnet --bits W8A8 --limit 6000 --epochs 8 --batch-size 64 --out runs/a
+    python benchmarks/export_parity.py runs/a runs/b ...
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from obliq.cli.export import samples_of
+from obliq.export import Parity, check, export
+from obliq.made import find
+
+TABLE = Path(__file__).parent / "results" / "export_parity.md"
+HEAD = """# Parity of exported files
+
+Made by `benchmarks/export_parity.py`; {runtime}, one thread. Each network was trained as its row says and its
+integer ONNX file run on {samples} test images of Fashion-MNIST. "As trained" is the network that training and a
+plain audit see; "deployed" is `obliq export --to network`: the same integers, with the biases that the file adds.
+Top-1 is the share of images with the same largest logit as the file's; logit differences are in standard
+deviations of all logits; activations are compared with the interpreter's. M/2 is the most that rounding a bias
+moves an output, in steps of that output.
+
+| network | trained on | top-1 as trained | mean | top-1 deployed | mean | largest | equal in the file | \
+equal in deployed | steps off | M/2 |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def row(folder: Path, most: int) -> tuple[str, Parity]:
+    saved = find(folder).saved
+    inputs = samples_of(saved, "fashion-mnist", None, most)
+    found = check(saved.model, export(saved.model, saved.blueprint.input_shape), inputs)
+    recipe = saved.provenance.recipe or {}
+    cells = [
+        f"{saved.blueprint.architecture} {saved.blueprint.precision}",
+        f"{saved.provenance.counts['train']} images, {recipe['epochs']} epochs",
+        f"{100 * found.network.same_top1:.2f} %",
+        f"{found.network.mean_difference:.4f}",
+        f"{100 * found.deployed_network.same_top1:.2f} %",
+        f"{found.deployed_network.mean_difference:.1e}",
+        f"{found.deployed_network.largest_difference:.3f}",
+        f"{100 * found.activations.equal:.4f} % of {found.activations.compared:,}",
+        f"{100 * found.deployed_activations.equal:.4f} %",
+        f"{found.deployed_activations.largest_step}",
+        f"{found.largest_bias_rounding:.3f}",
+    ]
+    return "| " + " | ".join(cells) + " |", found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--most", type=int, default=0, help="images to check on; 0 for all")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for folder in arguments.folders:
+        line, found = row(folder, arguments.most)
+        print(line, flush=True)
+        rows.append(line)
+    TABLE.write_text(
+        HEAD.format(runtime=found.runtime, samples=f"{found.samples:,}") + "\n".join(rows) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The verb that writes what a device runs."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from obliq.atomic import refuse_existing, refuse_existing_file, write_file
+from obliq.checkpoints import Saved
+from obliq.cli.arguments import Export
+from obliq.cli.tables import parity_lines
+from obliq.cli.verbs import Outcome, started
+from obliq.data import load
+from obliq.documents import encode
+from obliq.erase import same_division
+from obliq.errors import DataError
+from obliq.export import Parity, Record, check, deployed, digest_of, export, write_record
+from obliq.made import Made, find, keep
+from obliq.progress import Narrator
+from obliq.quantization import weights_digest
+
+
+def run_export(arguments: Export, narrator: Narrator) -> Outcome:
+    """Write a file or a deployed network."""
+    started(arguments.run, narrator)
+    if arguments.to == "network":
+        return _network(arguments)
+    out = arguments.out
+    parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
+    for file in (out, parity_out) if arguments.check else (out,):
+        refuse_existing_file(file, overwrite=arguments.overwrite)
+    saved = find(arguments.folder, arguments.arch).saved
+    shape = saved.blueprint.input_shape
+    content = export(saved.model, shape, arguments.form)
+    checks = {name: _checked(arguments, saved, content, name, narrator) for name in arguments.check}
+    record = Record(
+        form=arguments.form, file_digest=digest_of(content), file_bytes=len(content),
+        network_digest=weights_digest(saved.model), deployed_digest=weights_digest(deployed(saved.model, shape)),
+        checks=checks,
+    )  # fmt: skip
+    if checks:
+        write_file(parity_out, write_record(record).encode(), overwrite=arguments.overwrite)
+    write_file(out, content, overwrite=arguments.overwrite)
+    values: dict[str, Any] = {
+        "file": str(out),
+        **{name: encode(value) for name, value in vars(record).items()},
+    }
+    lines = [f"{arguments.form} ONNX file {out}, {len(content):,} bytes, sha256 {record.file_digest}"]
+    if checks:
+        values["parity"] = str(parity_out)
+        lines += parity_lines(record, parity_out)
+    return Outcome(lines, values)
+
+
+def _network(arguments: Export) -> Outcome:
+    """A folder as any other, whose network adds the biases that the file adds."""
+    if arguments.check or arguments.parity_out:
+        raise DataError("--check compares a file; expected it with --to onnx")
+    refuse_existing(arguments.out, overwrite=arguments.overwrite)
+    made = find(arguments.folder, arguments.arch)
+    model = deployed(made.saved.model, made.saved.blueprint.input_shape)
+    changed = Made(dataclasses.replace(made.saved, model=model), made.trace, made.request)
+    keep(arguments.out, changed, overwrite=arguments.overwrite)
+    digest = weights_digest(model)
+    line = f"network with the file's biases in {arguments.out}, weights digest {digest}"
+    return Outcome([line], {"folder": str(arguments.out), "weights_digest": digest})
+
+
+def _checked(arguments: Export, saved: Saved, content: bytes, name: str, narrator: Narrator) -> Parity:
+    inputs = samples_of(saved, name, arguments.data_folder, arguments.check_samples)
+    narrator.stage(f"checking the file on {len(inputs)} samples of {name}")
+    return check(saved.model, content, inputs)
+
+
+def samples_of(saved: Saved, name: str, folder: Path | None, most: int) -> Tensor:
+    """Standardised inputs: of the network's own data the test part, of others their test part or everything.
+
+    Raises:
+        DataError: when there is no such data, or its samples have another shape than the network's.
+    """
+    if most < 0:
+        raise DataError(f"check_samples {most}; expected 0 (all) or more")
+    if name == saved.provenance.data:
+        parts = same_division(saved, folder, name)
+        collection, indices = parts.collection, parts.test.indices
+    else:
+        collection = load(name, folder)
+        marked = collection.official_test
+        chosen = (
+            torch.ones(len(collection), dtype=torch.bool) if marked is None or not marked.any() else marked
+        )
+        indices = chosen.nonzero().flatten()
+    if collection.sample_shape != saved.blueprint.input_shape:
+        raise DataError(
+            f"{name} has samples of shape {collection.sample_shape}; expected {saved.blueprint.input_shape}"
+        )
+    if 0 < most < len(indices):
+        indices = indices[torch.arange(most) * len(indices) // most]
+    return collection.fetch(indices)

@@ -1,0 +1,196 @@
+"""What an ONNX file of ours holds, and the part of the format that it may use.
+
+The table is an allow-list: whatever is not in it, such as external data, functions, training
+information, sparse tensors, sub-graphs or custom operator domains, has no number here and is refused.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from obliq.documents import read_bytes
+from obliq.errors import ModelError, ObliqError
+from obliq.export.onnx_model import INPUT, LOGITS
+from obliq.export.wire import Field, Table, read
+from obliq.quantization import packed_size, unpack
+
+LARGEST_FILE = 2**29
+"""Bytes; twelve times a ResNet-18 in FP32."""
+
+_MOST_NODES, _MOST_CONSTANTS, _MOST_AXES = 20_000, 20_000, 8
+_MOST_ELEMENTS = 2**31
+OPSETS = {13: 7, 17: 8, 21: 10, 25: 13}
+"""The operator sets that are written, each with the version of the file format that goes with it."""
+
+_DIMENSION: Table = {1: Field("size", "int"), 2: Field("symbol", "text")}
+_SHAPE: Table = {1: Field("dimensions", _DIMENSION, _MOST_AXES)}
+_TYPE: Table = {1: Field("tensor", {1: Field("kind", "int"), 2: Field("shape", _SHAPE)})}
+_END: Table = {1: Field("name", "text"), 2: Field("type", _TYPE)}
+_ATTRIBUTE: Table = {
+    1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", 16), 20: Field("type", "int"),
+}  # fmt: skip
+_NODE: Table = {
+    1: Field("inputs", "text", 3), 2: Field("outputs", "text", 2), 4: Field("operator", "text"),
+    5: Field("attributes", _ATTRIBUTE, 8),
+}  # fmt: skip
+_TENSOR: Table = {
+    1: Field("dims", "int", _MOST_AXES), 2: Field("kind", "int"), 8: Field("name", "text"), 9: Field("raw", "bytes"),
+}  # fmt: skip
+_GRAPH: Table = {
+    1: Field("nodes", _NODE, _MOST_NODES), 2: Field("name", "text"), 5: Field("constants", _TENSOR, _MOST_CONSTANTS),
+    11: Field("inputs", _END, 2), 12: Field("outputs", _END, 2),
+}  # fmt: skip
+_OPERATOR_SET: Table = {1: Field("domain", "text"), 2: Field("version", "int")}
+_MODEL: Table = {
+    1: Field("ir_version", "int"), 2: Field("producer", "text"), 7: Field("graph", _GRAPH),
+    8: Field("operator_sets", _OPERATOR_SET, 2),
+}  # fmt: skip
+
+_FLOAT, _INT, _INTS = 1, 2, 7
+_KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 22: "int4", 26: "int2"}
+_WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int4": 4, "int2": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        operator: its ONNX name, in the standard domain.
+        inputs: names of what it reads.
+        output: name of what it makes.
+        settings: attributes, each a whole number or several.
+    """
+
+    operator: str
+    inputs: tuple[str, ...]
+    output: str
+    settings: dict[str, int | tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contents:
+    """A file's graph.
+
+    Attributes:
+        opset: version of the standard operators.
+        input_shape: of one sample, channels first.
+        nodes: in the order of computation.
+        constants: by name; codes of 4 and 2 bits as int8.
+        kinds: the stored type of each constant, for instance `int4`.
+    """
+
+    opset: int
+    input_shape: tuple[int, ...]
+    nodes: tuple[Node, ...] = field(repr=False)
+    constants: dict[str, ndarray] = field(repr=False)
+    kinds: dict[str, str] = field(repr=False)
+
+
+def parsed(data: bytes) -> Contents:
+    """The graph in a file's bytes; whether it makes sense is for `obliq.export.rules` to say.
+
+    Raises:
+        ModelError: for anything that our exporter does not write.
+    """
+    if len(data) > LARGEST_FILE:
+        raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
+    model = read(memoryview(data), _MODEL, "the model")
+    sets, graph = model["operator_sets"], model["graph"]
+    if graph is None or len(sets) != 1 or sets[0]["domain"] or sets[0]["version"] not in OPSETS:
+        raise ModelError(
+            f"operators of {[(one['domain'] or '', one['version']) for one in sets]}; "
+            f"expected a graph and the standard domain alone, of version {', '.join(map(str, OPSETS))}"
+        )
+    opset: int = sets[0]["version"]
+    if model["ir_version"] != OPSETS[opset]:
+        raise ModelError(f"format version {model['ir_version']}; expected {OPSETS[opset]}")
+    constants: dict[str, ndarray] = {}
+    kinds: dict[str, str] = {}
+    for tensor in graph["constants"]:
+        name = tensor["name"] or ""
+        if not name or name in constants:
+            raise ModelError(f"two constants are called {name!r}; expected a name of its own for each")
+        kinds[name], constants[name] = _tensor(name, tensor)
+    return Contents(
+        opset=opset,
+        input_shape=_ends(graph["inputs"], graph["outputs"]),
+        nodes=tuple(_node(entry) for entry in graph["nodes"]),
+        constants=constants,
+        kinds=kinds,
+    )
+
+
+def file_bytes(file: Path) -> bytes:
+    """A regular file that is no link and not too large.
+
+    Raises:
+        ModelError: naming it.
+    """
+    try:
+        return read_bytes(file, LARGEST_FILE)
+    except ObliqError as error:
+        raise ModelError(f"{file}: {error}") from error
+
+
+def _tensor(name: str, tensor: dict[str, Any]) -> tuple[str, ndarray]:
+    """The values of a constant: its size is known to fit the bytes before any are looked at."""
+    kind, shape, raw = _KINDS.get(tensor["kind"]), tuple(tensor["dims"]), tensor["raw"]
+    if kind is None:
+        raise ModelError(
+            f"constant {name!r} is of type {tensor['kind']}; expected {', '.join(_KINDS.values())}"
+        )
+    if any(not 1 <= size <= _MOST_ELEMENTS for size in shape) or math.prod(shape) > _MOST_ELEMENTS:
+        raise ModelError(
+            f"constant {name!r} has shape {shape}; expected sizes from 1 to {_MOST_ELEMENTS} in all"
+        )
+    size = packed_size(math.prod(shape), _WIDTHS[kind])
+    if raw is None or len(raw) != size:
+        raise ModelError(f"constant {name!r} has {0 if raw is None else len(raw)} bytes; expected {size}")
+    if _WIDTHS[kind] < 8:
+        packed = torch.from_numpy(np.frombuffer(raw, np.uint8).copy())
+        return kind, unpack(packed, _WIDTHS[kind], shape).numpy()
+    return kind, np.frombuffer(raw, np.dtype(kind).newbyteorder("<")).reshape(shape)
+
+
+def _node(entry: dict[str, Any]) -> Node:
+    settings: dict[str, int | tuple[int, ...]] = {}
+    operator = entry["operator"] or ""
+    for attribute in entry["attributes"]:
+        name, kind, one, several = (attribute[key] for key in ("name", "type", "i", "ints"))
+        fits = {_INT: one is not None and not several, _INTS: one is None and bool(several)}.get(kind, False)
+        if not name or name in settings or not fits:
+            raise ModelError(
+                f"{operator} has a setting {name!r} in another form; expected whole numbers, once"
+            )
+        settings[name] = one if kind == _INT else tuple(several)
+    if len(entry["outputs"]) != 1 or "" in entry["outputs"] + entry["inputs"]:
+        raise ModelError(
+            f"{operator} makes {len(entry['outputs'])} values; expected one, and no name left empty"
+        )
+    return Node(
+        operator=operator, inputs=tuple(entry["inputs"]), output=entry["outputs"][0], settings=settings
+    )
+
+
+def _ends(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> tuple[int, ...]:
+    """The shape of one sample, from the declared input."""
+    named = [[end["name"] for end in ends] for ends in (inputs, outputs)]
+    if named != [[INPUT], [LOGITS]]:
+        raise ModelError(f"from {named[0]} to {named[1]}; expected one {INPUT!r} and one {LOGITS!r}")
+    sizes = []
+    for end in (inputs[0], outputs[0]):
+        tensor = (end["type"] or {}).get("tensor") or {}
+        dimensions = (tensor.get("shape") or {}).get("dimensions") or []
+        if tensor.get("kind") != _FLOAT or not dimensions or dimensions[0]["symbol"] is None:
+            raise ModelError(f"{end['name']} is no float32 tensor with a free batch; expected one")
+        sizes.append([dimension["size"] for dimension in dimensions[1:]])
+    shape = tuple(size or 0 for size in sizes[0])
+    if len(sizes[1]) != 1 or not shape or any(not 1 <= size <= 2**24 for size in shape):
+        raise ModelError(f"samples of shape {shape}; expected sizes from 1 to {2**24} and one axis of logits")
+    return shape

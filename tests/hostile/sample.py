@@ -1,0 +1,43 @@
+"""The harmless network that every hostile file is an alteration of."""
+
+import functools
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from obliq.checkpoints import Blueprint, Provenance, Saved, save
+from obliq.data import PartitionRule
+from obliq.export import export
+from obliq.models import initialise
+from obliq.quantization import Precision, calibrate, quantize
+
+
+def folder(destination: Path) -> None:
+    """A saved network of a built-in architecture."""
+    shape = (1, 8, 8)
+    blueprint = Blueprint(architecture="convnet", input_shape=shape, classes=3, precision=Precision(3, 4))
+    model = blueprint.build()
+    initialise(model, 0)
+    calibrate(model, torch.randn(8, *shape, generator=torch.Generator().manual_seed(0)))
+    provenance = Provenance(
+        role="original", data="digits", rule=PartitionRule(seed=0), partition_digest="a" * 64
+    )
+    save(destination, Saved(model.eval(), blueprint, provenance))
+
+
+@functools.cache
+def onnx_file(form: str) -> bytes:
+    """An exported file with every kind of operator that a small image network has; 4-bit, one layer odd in size."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Conv2d(3, 5, 1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    model = quantize(net, "W4A4")
+    calibrate(model, torch.randn(16, 1, 8, 8, generator=generator))
+    return export(model.eval(), (1, 8, 8), form)

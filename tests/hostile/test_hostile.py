@@ -1,0 +1,119 @@
+"""Every hostile file is refused with one typed error, and reading it touches nothing else."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from obliq.checkpoints import Blueprint, load
+from obliq.errors import ObliqError
+
+pytest.importorskip("onnx", reason="the extra `onnx` is not installed, which the files are made with")
+
+from obliq.export import read_onnx
+from tests.hostile import networks, onnx_files, sample
+from tests.hostile.make import make
+
+NAMES = [*networks.ALTERED, *(f"{name}.onnx" for name in (*onnx_files.ALTERED, *onnx_files.raw_files()))]
+NAMES += ["link to another file.onnx", "terabyte.onnx"]
+FORBIDDEN = (
+    "exec",
+    "compile",
+    "import",
+    "subprocess.",
+    "os.",
+    "socket.",
+    "ctypes.",
+    "pickle.",
+    "shutil.",
+    "marshal.",
+)
+
+_seen: list[str] | None = None
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    if _seen is None or not event.startswith((*FORBIDDEN, "open")):
+        return
+    if event == "exec":  # generated code is numbered
+        _seen.append(f"exec {re.sub('[0-9]+', 'N', arguments[0].co_filename)}")  # type: ignore[attr-defined]
+    elif event == "compile":
+        _seen.append(f"compile {arguments[0]!r}")
+    elif not (event == "open" and isinstance(arguments[0], int)):  # a file that has been opened already
+        _seen.append(f"{event} {arguments[0]}")
+
+
+sys.addaudithook(_watch)
+
+
+def read(file: Path) -> tuple[ObliqError | None, set[str]]:
+    """The error that reading a file or folder ends in, and what else was opened or run meanwhile."""
+    global _seen
+    _seen, error = [], None
+    try:
+        if file.name.endswith(".onnx"):
+            read_onnx(file)
+        else:
+            load(file)
+    except ObliqError as raised:
+        error = raised
+    finally:
+        events, _seen = set(_seen), None
+    return error, {event for event in events if not event.startswith(f"open {file}")}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("hostile") / "files"
+    made = make(out)
+    assert sorted(file.name for file in made) == sorted(NAMES)
+    assert len(made) >= 40
+    return out
+
+
+@pytest.fixture(scope="module")
+def tracing(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """What happens for a harmless network too: torch.fx traces our own architectures with generated code."""
+    folder = tmp_path_factory.mktemp("harmless") / "network"
+    sample.folder(folder)
+    for architecture in ("convnet", "resnet20"):
+        Blueprint(architecture=architecture, input_shape=(1, 8, 8), classes=3).outline()
+    error, events = read(folder)
+    assert error is None
+    generated = r"(compile b'(\\n)*def forward\(self|exec <eval_with_key>)"
+    assert [event for event in events if not re.match(generated, event)] == []
+    return events
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_refused_in_one_line(name: str, corpus: Path, tracing: set[str]) -> None:
+    file = corpus / name
+    error, events = read(file)
+    assert error is not None
+    message = str(error)
+    assert message.startswith(str(file))
+    assert message.isprintable()
+    assert len(message) < 1500
+    assert events <= (set() if name.endswith(".onnx") else tracing)
+
+
+@pytest.mark.parametrize("form", ["integer", "compact", "float"])
+def test_the_harmless_originals_are_read(form: str, tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(sample.onnx_file(form))
+    assert read(tmp_path / "a.onnx") == (None, set())
+
+
+def test_the_watch_would_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(file: Path) -> None:
+        with Path(__file__).open():
+            eval(compile("1", "a", "eval"))
+        __import__("this_module_is_nowhere" if file.is_dir() else "os")
+
+    monkeypatch.setattr("tests.hostile.test_hostile.load", careless)
+    with pytest.raises(ModuleNotFoundError):
+        read(tmp_path)
+    (tmp_path / "a").write_bytes(b"")
+    error, events = read(tmp_path / "a")
+    assert error is None
+    assert {f"open {__file__}", "compile b'1'", "exec a"} <= events

@@ -1,0 +1,116 @@
+"""Ten thousand altered files of each kind: refused with our error, or read as the usual library reads them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import jaxtyping
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from obliq.checkpoints.layout import forms, from_tensors, grids, to_tensors
+from obliq.checkpoints.tensors import from_bytes, to_bytes
+from obliq.errors import ObliqError
+from obliq.export import contents_of
+from obliq.quantization import float_state, integer_state
+from tests.export.networks import made
+from tests.hostile.mutations import altered, altered_header, altered_message
+from tests.hostile.sample import onnx_file
+
+onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+
+pytestmark = pytest.mark.timeout(
+    900
+)  # each takes under 20 s of processor time, which a loaded machine stretches
+
+EACH = 10
+MANY = settings(
+    max_examples=1_000,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+CHOICES = st.binary(min_size=EACH * 32, max_size=EACH * 32).map(
+    lambda data: [data[start : start + 32] for start in range(0, len(data), 32)]
+)
+"""Ten files an example: drawing examples would take longer than reading the files."""
+
+LONGEST = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _without_shape_checks() -> Iterator[None]:
+    """As users run it: the checks of the tests would take most of the time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def message_of(read: Callable[[], object]) -> str:
+    """The error in reading, or nothing; in no more than a second of this process, whatever the machine does."""
+    started, message = time.process_time(), ""
+    try:
+        read()
+    except ObliqError as error:
+        message = str(error)
+    assert time.process_time() - started < LONGEST
+    assert message.isprintable()
+    return message
+
+
+def test_altered_onnx() -> None:
+    good = onnx_file("compact")
+    outcomes: Counter[str] = Counter()
+
+    @MANY
+    @given(CHOICES)
+    def refused_or_equal(choices: list[bytes]) -> None:
+        for data in choices:
+            content = altered(good, data, altered_message)
+            if message_of(lambda: contents_of(content)):  # noqa: B023 - called at once
+                outcomes["refused"] += 1
+                continue
+            outcomes["read"] += content != good
+            found, usual = contents_of(content), onnx.load_model_from_string(content)
+            constants = {tensor.name: tensor for tensor in usual.graph.initializer}
+            assert constants.keys() == found.constants.keys()
+            for name, values in found.constants.items():
+                assert np.array_equal(
+                    onnx.numpy_helper.to_array(constants[name]).astype(values.dtype), values
+                )
+            assert [node.op_type for node in usual.graph.node] == [node.operator for node in found.nodes]
+
+    refused_or_equal()
+    assert outcomes.total() > 9_000
+    assert outcomes["refused"] > 5_000
+    assert outcomes["read"] > 100  # other weights, bounds and names make other networks, not bad ones
+
+
+def test_altered_safetensors() -> None:
+    model, _ = made("convnet", "W4A4")
+    expected, table = forms(model), grids(model)
+    good = to_bytes(to_tensors(integer_state(model), float_state(model)))
+    outcomes: Counter[str] = Counter()
+
+    @MANY
+    @given(CHOICES)
+    def refused_or_equal(choices: list[bytes]) -> None:
+        for data in choices:
+            content = altered(good, data, altered_header)
+            if message_of(lambda: from_tensors(from_bytes(content, expected), table)):  # noqa: B023
+                outcomes["refused"] += 1
+                continue
+            outcomes["read"] += content != good
+            found, usual = from_bytes(content, expected), safetensors.torch.load(content)
+            assert found.keys() == usual.keys()
+            assert all(torch.equal(values, usual[name]) for name, values in found.items())
+
+    refused_or_equal()
+    assert outcomes.total() > 9_000
+    assert outcomes["refused"] > 5_000
+    assert outcomes["read"] > 100
