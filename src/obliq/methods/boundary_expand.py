@@ -29,6 +29,7 @@ from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.descent import descend, follow_statistics, require_above
 from obliq.errors import ModelError
+from obliq.masks import Mask
 from obliq.methods.contract import Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
@@ -63,8 +64,10 @@ class BoundaryExpand:
         require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay)
         require_above(0, learning_rate=self.learning_rate)
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after the forget set went to the extra class, without that class.
+
+        Outside `mask` it stays as it was; the extra class may always move.
 
         Raises:
             ModelError: when the network's answers do not come out of a linear layer.
@@ -87,6 +90,7 @@ class BoundaryExpand:
                 network.train(), losses, epochs=self.epochs,
                 total=self.epochs * steps_in_pass(len(splits.forget), self.batch_size),
                 learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+                mask=None if mask is None else with_free_rows(mask, network),
             )  # fmt: skip
             wide = network.get_submodule(name)
             assert isinstance(wide, nn.Linear)
@@ -127,6 +131,16 @@ def widened(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
         wide.reset_step()
         with torch.no_grad():
             wide.weight_step[:-1] = layer.weight_step
+    return wide
+
+
+def with_free_rows(mask: Mask, network: nn.Module) -> Mask:
+    """The mask for a network of which some parameters have a row more, which may move."""
+    wide = {}
+    for name, parameter in network.named_parameters():
+        free = mask[name].to(parameter.device)
+        more = parameter.shape[0] - free.shape[0] if parameter.dim() else 0
+        wide[name] = torch.cat([free, free.new_ones(more, *free.shape[1:])]) if more else free
     return wide
 
 

@@ -32,6 +32,7 @@ from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
 from obliq.data.raw_values import RawValues, eight_bit
 from obliq.descent import descend, follow_statistics, require_above
+from obliq.masks import Mask
 from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.training import placed, require_at_least, seeded, steps_in_pass
@@ -67,8 +68,8 @@ class BoundaryShrink:
         require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, bound=self.bound)
         require_above(0, learning_rate=self.learning_rate)
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network after descending on the forget set towards the neighbouring classes."""
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after descending on the forget set towards the neighbouring classes; outside `mask` as it was."""
         with seeded(run):
             network = placed(copy.deepcopy(model), run)
             labels = neighbouring_classes(network, splits.forget, self.bound, self.batch_size, run)
@@ -84,6 +85,7 @@ class BoundaryShrink:
             descend(
                 network.train(), losses, epochs=self.epochs, total=self.epochs * length,
                 learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+                mask=mask,
             )  # fmt: skip
             return network.eval()
 

@@ -34,6 +34,7 @@ from torch.nn.modules.conv import _ConvNd
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
 from obliq.descent import follow_statistics, require_above, require_share
+from obliq.masks import Mask, Restraint
 from obliq.methods.contract import Search
 from obliq.run import Run
 from obliq.surgery import entropy, gradient_of
@@ -76,8 +77,11 @@ class ProjectedGradient:
         )
         require_share(kept=self.kept, offset=self.offset)
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network after projected descent, at the pass where forget and holdout set are closest."""
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after projected descent, at the pass where forget and holdout set are closest.
+
+        Outside `mask` it stays as it was.
+        """
         with seeded(run):
             network = placed(copy.deepcopy(model), run)
             protected = protected_subspaces(network, splits.retain, self.kept, self.batch_size, run)
@@ -89,7 +93,8 @@ class ProjectedGradient:
                     break
                 before, ahead_before = copy.deepcopy(network), ahead
                 decay = (self.last_learning_rate / self.learning_rate) ** ((epoch - 1) / self.epochs)
-                loss = self._pass(network, protected, splits.forget, self.learning_rate * decay, order, run)
+                rate = self.learning_rate * decay
+                loss = self._pass(network, protected, splits.forget, rate, order, run, mask)
                 ahead = _ahead(network, splits, run)
                 run.listen("unlearn", epoch, self.epochs, {"loss": loss, "forget_ahead_of_holdout": ahead})
                 if has_mark and ahead < 0 and -ahead >= ahead_before:
@@ -104,10 +109,12 @@ class ProjectedGradient:
         rate: float,
         order: torch.Generator,
         run: Run,
+        mask: Mask | None,
     ) -> float:
         """One pass over the forget set; its mean loss."""
         follow_statistics(network.train(), "frozen", "forget", 0)
         weights = [network.get_parameter(f"{name}.weight") for name in protected]
+        restraint = None if mask is None else Restraint.of(network, mask)
         values: list[float] = []
         for inputs, labels in batches(forget, self.batch_size, order, run.device):
             with mixed_precision(run):
@@ -116,6 +123,8 @@ class ProjectedGradient:
             with torch.no_grad():
                 for weight, gradient, basis in zip(weights, gradients, protected.values(), strict=True):
                     weight.sub_(outside(gradient, basis), alpha=rate)
+            if restraint is not None:
+                restraint.restore_()
             values.append(require_finite(loss.item(), len(values), self.learning_rate))
         return sum(values) / len(values)
 

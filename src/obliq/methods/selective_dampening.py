@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.importance import squared_gradients
+from obliq.masks import Mask, Restraint
 from obliq.methods.contract import Search
 from obliq.quantization import steps
 from obliq.run import Run
@@ -54,11 +55,12 @@ class SelectiveDampening:
         require_at_least(1, batch_size=self.batch_size)
         require_at_least(0, alpha=self.alpha, dampening=self.dampening)
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network with its most telling parameters dampened."""
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network with its most telling parameters dampened; outside `mask` it stays as it was."""
         with seeded(run):
             network = placed(copy.deepcopy(model), run).eval()
             fixed = {id(step) for step in steps(network)}
+            restraint = None if mask is None else Restraint.of(network, mask)
             parameters = [parameter for parameter in network.parameters() if id(parameter) not in fixed]
             everything = Examples(
                 splits.forget.collection, torch.cat([splits.forget.indices, splits.retain.indices])
@@ -70,6 +72,8 @@ class SelectiveDampening:
                 for parameter, forget, overall in zip(parameters, of_forget, of_all, strict=True):
                     parameter.mul_(factors(forget, overall, self.alpha, self.dampening))
                     dampened += int((forget > self.alpha * overall).sum())
+            if restraint is not None:
+                restraint.restore_()
             share = dampened / sum(parameter.numel() for parameter in parameters)
             run.listen("unlearn", 1, 1, {"dampened_parameters": share})
             return network

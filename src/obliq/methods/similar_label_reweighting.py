@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.descent import Role, descend, follow_statistics, require_above
+from obliq.masks import Mask
 from obliq.methods.contract import Search
 from obliq.relabelling import BatchNorm, Form, relabelled_steps, require_form, uniform_labels
 from obliq.run import Run
@@ -83,7 +84,7 @@ class SimilarLabelReweighting:
         require_above(0, learning_rate=self.learning_rate)
         require_form(self.order, self.batch_norm)
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after training on new labels for the forget set and true ones for the retain set."""
         with seeded(run):
             network = placed(copy.deepcopy(model), run).train()
@@ -126,6 +127,7 @@ class SimilarLabelReweighting:
                 network, losses, epochs=self.epochs,
                 total=self.epochs * relabelled_steps(splits, form=self.order, batch_size=self.batch_size),
                 learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+                mask=mask,
             )  # fmt: skip
             return network.eval()
 
