@@ -8,11 +8,12 @@ from torch import nn
 
 from obliq.data import Splits
 from obliq.errors import ModelError
-from obliq.methods import OrthogonalEntropy
+from obliq.methods import Masked, OrthogonalEntropy
 from obliq.quantization import integer_state, steps
 from obliq.run import Run, Trace
 from obliq.surgery import entropy
 from obliq.training import predict
+from tests.methods.measured import same
 
 CPU = torch.device("cpu")
 
@@ -119,6 +120,17 @@ def test_a_frozen_grid_moves_only_codes_and_layer_biases(original: nn.Module, sp
     share = sum(int((a != b).sum()) for a, b in pairs) / sum(a.numel() for a, _ in pairs)
     assert rows[-1]["changed_codes"] == pytest.approx(share)
     assert share > 0
+
+
+def test_a_movable_share_is_the_saliency_mask_and_moves_fewer_codes(
+    original: nn.Module, splits: Splits
+) -> None:
+    settings = {"epochs": 2, "steps": "frozen", "record_every": 1}
+    part, part_rows = traced(OrthogonalEntropy(movable=0.1, **settings), original, splits)
+    masked = Masked(method=OrthogonalEntropy(**settings), share=0.1).unlearn(original, splits, Run(seed=1))
+    _, all_rows = traced(OrthogonalEntropy(**settings), original, splits)
+    assert same(part, masked)
+    assert 0 < part_rows[-1]["changed_codes"] < all_rows[-1]["changed_codes"]
 
 
 def test_frozen_statistics_stay_and_retain_statistics_follow(original: nn.Module, splits: Splits) -> None:

@@ -41,8 +41,9 @@ from torch import Tensor, nn
 from obliq.calibrated_targets import Difficulty, calibrated_targets
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
+from obliq.descent import require_share
 from obliq.errors import ModelError
-from obliq.masks import Mask
+from obliq.masks import Mask, saliency_mask
 from obliq.methods.contract import Search
 from obliq.paired_descent import PairedDescent
 from obliq.quantization import keep_steps_near_
@@ -69,6 +70,7 @@ from obliq.training import (
     steps_in_pass,
 )
 
+SALIENCY_BATCH = 128
 Batch = tuple[Tensor, Tensor, Tensor]
 ForgetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -106,6 +108,8 @@ class OrthogonalEntropy:
             normalised by the running statistics and never change them.
         steps: `learned`, or `frozen` together with batch norm's scale and shift, since a deployed weight's
             scale is step x gamma / sigma; then only integer codes and layer biases move.
+        movable: of all parameter entries, the share that may move, those first on which the forget loss depends
+            most: fewer changed codes, a smaller patch. As `Masked` does it, within the method's own options.
         augment: random crops and flips; for natural images.
         record_every: steps between two measurements of the first-order guarantee; 0 for none.
     """
@@ -129,6 +133,7 @@ class OrthogonalEntropy:
     weight_decay: float = 5e-4
     batch_norm: Literal["frozen", "retain"] = "frozen"
     steps: Literal["learned", "frozen"] = "learned"
+    movable: float = 1.0
     augment: bool = False
     record_every: int = 10
 
@@ -141,6 +146,7 @@ class OrthogonalEntropy:
             forget_weight=self.forget_weight, momentum=self.momentum, weight_decay=self.weight_decay,
             record_every=self.record_every,
         )  # fmt: skip
+        require_share(movable=self.movable)
         if not 0 < self.learning_rate < math.inf:
             raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
         if self.momentum >= 1:
@@ -149,8 +155,10 @@ class OrthogonalEntropy:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses, the forget gradient projected.
 
-        Outside `mask` it stays as it was.
+        Outside `mask` it stays as it was; with a mask, `movable` has no meaning.
         """
+        if mask is None and self.movable < 1:
+            mask = saliency_mask(model, splits.forget, share=self.movable, batch_size=SALIENCY_BATCH, run=run)
         with seeded(run):
             network = placed(copy.deepcopy(model), run)
             forget_loss = self._forget_loss(network, splits, run)
