@@ -13,7 +13,6 @@ from obliq.errors import ModelError
 from obliq.methods import ProjectedGradient
 from obliq.methods.projected_gradient import (
     outside,
-    patches,
     projected_loss,
     protected_subspace,
     protected_subspaces,
@@ -23,28 +22,6 @@ from obliq.run import Run, Trace
 from obliq.training import accuracy
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Linear(6, 4, bias=False),
-        nn.Conv1d(4, 6, 3, stride=2, padding=1, bias=False),
-        nn.Conv2d(4, 6, 3, padding=2, dilation=2, bias=False),
-        nn.Conv2d(4, 8, (3, 1), groups=2, padding="same", bias=False),
-        nn.Conv2d(4, 4, 3, groups=4, padding=1, padding_mode="circular", bias=False),
-    ],
-    ids=["linear", "signal", "dilated", "grouped", "depthwise, circular"],
-)
-def test_patches_times_weights_are_the_layers_answers(layer: nn.Module) -> None:
-    generator = torch.Generator().manual_seed(0)
-    shape = {nn.Linear: (5, 6), nn.Conv1d: (5, 4, 9), nn.Conv2d: (5, 4, 7, 6)}[type(layer)]
-    inputs = torch.randn(shape, generator=generator)
-    seen = patches(layer, inputs)
-    rows = layer.weight.reshape(seen.shape[0], -1, seen.shape[1])
-    answers = layer(inputs)
-    expected = answers.T if answers.dim() == 2 else answers.flatten(2).transpose(0, 1).flatten(1)
-    assert torch.allclose((rows @ seen).flatten(0, 1), expected, atol=1e-5)
 
 
 def test_the_subspace_keeps_the_asked_share_of_the_spectrum() -> None:

@@ -15,7 +15,7 @@ along that one direction.
 Deviations: the N samples are drawn at random (the first ones there); `exact` keeps their gradients, and
 takes fewer where `memory` does not hold N.
 
-Per-sample gradients are computed in micro-batches of one: torch.func refuses the quantizers' own backward.
+Per-sample gradients come from one pass over many samples, see `obliq.per_sample`.
 In quantized networks: gradients pass the quantizers straight through; latent weights, biases, batch norm's
 scale and shift and the learned steps all move, and steps are kept positive. Everything is in evaluation mode;
 batch-norm statistics stay as they are.
@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
 from obliq.methods.contract import Search
+from obliq.per_sample import per_sample_gradients
 from obliq.quantization import keep_steps_positive_
 from obliq.run import Run
 from obliq.surgery import gradient_of
@@ -86,14 +87,11 @@ class Influence:
                 samples = min(samples, max(1, int(self.memory * GIB / BYTES / len(v))))
             drawn = torch.randperm(n_r, generator=run.generator(purpose=1))[:samples]
             chosen = Examples(splits.retain.collection, splits.retain.indices[drawn])
-            gradients = per_sample_gradients(network, parameters, chosen, run)
+            blocks = per_sample_gradients(network, parameters, chosen, run)
             if self.inverse == "exact":
-                rows = v.new_empty((samples, len(v)))
-                for row, gradient in zip(rows, gradients, strict=True):
-                    row.copy_(gradient)
-                step = inverse_fisher_product(rows, v)
+                step = inverse_fisher_product(_stacked(blocks, samples, v), v)
             else:
-                step = product_as_coded(gradients, v)
+                step = product_as_coded((gradient for block in blocks for gradient in block), v)
             length = require_finite(step.norm().item(), 0, self.strength)
             parts = torch.split(step, [parameter.numel() for parameter in parameters])
             with torch.no_grad():
@@ -111,14 +109,6 @@ class Influence:
         for inputs, labels in batches(examples, self.batch_size, None, run.device):
             total += _flat(F.cross_entropy(network(inputs), labels, reduction="sum"), parameters)
         return total
-
-
-def per_sample_gradients(
-    network: nn.Module, parameters: list[nn.Parameter], examples: Examples, run: Run
-) -> Iterator[Float[Tensor, " parameters"]]:
-    """The gradient of each sample's cross-entropy, one after the other, in order."""
-    for inputs, labels in batches(examples, 1, None, run.device):
-        yield _flat(F.cross_entropy(network(inputs), labels), parameters)
 
 
 def inverse_fisher_product(
@@ -143,6 +133,15 @@ def product_as_coded(
         product -= torch.dot(product, gradient) / (scale + overlap) * direction
         direction = direction - overlap / (scale + overlap) * direction
     return product
+
+
+def _stacked(blocks: Iterator[Tensor], samples: int, like: Tensor) -> Float[Tensor, "samples parameters"]:
+    """All blocks one under the other, without a second copy of them all."""
+    rows, filled = like.new_empty((samples, len(like))), 0
+    for block in blocks:
+        rows[filled : filled + len(block)] = block
+        filled += len(block)
+    return rows
 
 
 def _flat(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:

@@ -26,7 +26,6 @@ from functools import partial
 from typing import ClassVar, final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -37,7 +36,7 @@ from obliq.descent import follow_statistics, require_above, require_share
 from obliq.masks import Mask, Restraint
 from obliq.methods.contract import Search
 from obliq.run import Run
-from obliq.surgery import entropy, gradient_of
+from obliq.surgery import entropy, gradient_of, patches
 from obliq.training import accuracy, mixed_precision, placed, require_at_least, require_finite, seeded
 
 
@@ -159,7 +158,7 @@ def protected_subspaces(
     sums: dict[str, Tensor] = {}
 
     def add(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen = patches(layer, inputs[0]).double()
+        seen = patches(layer, inputs[0]).permute(1, 2, 0, 3).flatten(2).double()
         sums[name] = sums.get(name, 0) + torch.einsum("gid,gjd->gij", seen, seen)
 
     hooks = [layer.register_forward_pre_hook(partial(add, name)) for name, layer in layers.items()]
@@ -183,22 +182,6 @@ def protected_subspace(
     chosen = (share <= kept).to(vectors.dtype).flip(-1)
     result: Tensor = (vectors * chosen.unsqueeze(-2)) @ vectors.mT
     return result
-
-
-def patches(layer: nn.Module, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "groups inputs places"]:
-    """Every vector that a row of the layer's weight is multiplied with, by group of channels."""
-    if not isinstance(layer, _ConvNd):
-        return inputs.reshape(-1, inputs.shape[-1]).T.unsqueeze(0)
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
-    kernel, dilation, stride = layer.kernel_size, layer.dilation, layer.stride
-    if windows.dim() == 3:  # a signal is an image of one row
-        windows = windows.unsqueeze(2)
-        kernel, dilation, stride = ((1, *value) for value in (kernel, dilation, stride))
-    columns = F.unfold(windows, kernel, dilation=dilation, stride=stride)
-    batch, rows, places = columns.shape
-    grouped = columns.view(batch, layer.groups, rows // layer.groups, places)
-    return grouped.permute(1, 2, 0, 3).flatten(2)
 
 
 def _ahead(network: nn.Module, splits: Splits, run: Run) -> float:

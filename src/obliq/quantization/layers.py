@@ -8,7 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.quantization.learned_step import SMALLEST_STEP, gradient_scale, initial_step, quantize
+from obliq.quantization.learned_step import (
+    SMALLEST_STEP,
+    derivatives,
+    gradient_scale,
+    initial_step,
+    quantize,
+)
 from obliq.quantization.precision import activation_range, check_bits, weight_range
 
 WEIGHT_GRIDS = ("per_channel", "per_tensor")
@@ -35,10 +41,11 @@ class QuantizedWeight(nn.Module):
 
     def quantized_weight(self) -> Float[Tensor, "outputs ..."]:
         """The weights as the network uses them: whole multiples of the step."""
-        low, high = weight_range(self.bits)
-        elements = self.weight.numel() // self.weight_step.numel()
-        scale = gradient_scale(elements, high)
-        return quantize(self.weight, self.weight_step, low, high, scale, self.channel_axis)
+        return quantize(self.weight, self.weight_step, *self._grid())
+
+    def derivatives(self) -> tuple[Float[Tensor, "outputs ..."], Float[Tensor, "outputs ..."]]:
+        """Of each quantized weight: by its latent weight, and by its step; see `learned_step.derivatives`."""
+        return derivatives(self.weight, self.weight_step, *self._grid())
 
     def reset_step(self) -> None:
         """Derive the step from the weights, as before the first training step."""
@@ -56,6 +63,11 @@ class QuantizedWeight(nn.Module):
         """Add the bit width and the grid to the float layer's description."""
         grid = WEIGHT_GRIDS[0 if self.channel_axis == 0 else 1]
         return f"{super().extra_repr()}, bits={self.bits}, weight_grid={grid}"
+
+    def _grid(self) -> tuple[int, int, float, int | None]:
+        low, high = weight_range(self.bits)
+        elements = self.weight.numel() // self.weight_step.numel()
+        return low, high, gradient_scale(elements, high), self.channel_axis
 
     def _add_step(self, bits: int, weight_grid: str) -> None:
         check_bits("weight bits", bits)
@@ -142,9 +154,13 @@ class QuantizedActivation(nn.Module):
             if not self.calibrated.item():
                 raise ModelError("an activation step has not been set from data; call calibrate first")
             self._known_calibrated = True
-        features = input.numel() // input.shape[0] if input.dim() and input.shape[0] else 1
-        scale = gradient_scale(max(1, features), self.high)
-        return quantize(input, self.step, self.low, self.high, scale)
+        return quantize(input, self.step, self.low, self.high, self._scale(input))
+
+    def derivatives(
+        self, input: Float[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+        """Of each rounded value: by what came in, and by the step; see `learned_step.derivatives`."""
+        return derivatives(input, self.step, self.low, self.high, self._scale(input))
 
     def calibrate(self, input: Float[Tensor, "..."]) -> None:
         """Set the step from a batch of what will flow through.
@@ -172,6 +188,10 @@ class QuantizedActivation(nn.Module):
             self.step.fill_(1.0)
             self.calibrated.fill_(False)
         self._known_calibrated = False
+
+    def _scale(self, input: Tensor) -> float:
+        features = input.numel() // input.shape[0] if input.dim() and input.shape[0] else 1
+        return gradient_scale(max(1, features), self.high)
 
     def extra_repr(self) -> str:
         """Bits and sign."""

@@ -54,6 +54,25 @@ def quantize(
     return result
 
 
+@torch.no_grad()
+def derivatives(
+    x: Float[Tensor, "*shape"],
+    step: Float[Tensor, "*channels"],
+    low: int,
+    high: int,
+    gradient_scale: float,
+    channel_axis: int | None = None,
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    """Of each value of `quantize`, which takes the same arguments: by its own `x`, and by its step.
+
+    The first is 1 where low < v < high and 0 elsewhere, the second round(v) - v or the bound, times the scale.
+    `quantize` itself never makes them; they serve where the gradients of single samples are wanted.
+    """
+    v = x / _along(step, channel_axis, x.dim())
+    inside = ((v > low) & (v < high)).to(x.dtype)
+    return inside, (v.round().clamp_(low, high) - inside * v).mul_(gradient_scale)
+
+
 def initial_step(
     x: Float[Tensor, "..."], high: int, channel_axis: int | None = None
 ) -> Float[Tensor, "*channels"]:

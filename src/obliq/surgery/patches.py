@@ -1,0 +1,26 @@
+"""What a layer's weights are multiplied with: the inputs of a linear layer, the windows of a convolution."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+
+def patches(layer: nn.Module, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch groups row places"]:
+    """Every vector that a row of the layer's weight is multiplied with, by sample and group of channels.
+
+    Args:
+        layer: a linear layer, or a convolution in one or two dimensions.
+        inputs: what it is given, the first axis counting the samples.
+    """
+    if not isinstance(layer, _ConvNd):
+        return inputs.reshape(len(inputs), 1, -1, inputs.shape[-1]).mT
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
+    kernel, dilation, stride = layer.kernel_size, layer.dilation, layer.stride
+    if windows.dim() == 3:  # a signal is an image of one row
+        windows = windows.unsqueeze(2)
+        kernel, dilation, stride = ((1, *value) for value in (kernel, dilation, stride))
+    columns = F.unfold(windows, kernel, dilation=dilation, stride=stride)
+    batch, rows, places = columns.shape
+    return columns.view(batch, layer.groups, rows // layer.groups, places)
