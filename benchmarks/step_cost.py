@@ -1,36 +1,51 @@
-"""What a step costs, as ratios within one run: machines are noisy, absolute speeds mean little.
+"""What steps cost, as ratios of processor time within one run: machines are noisy, absolute speeds mean little.
 
 1. A training step of a quantized network against the same network in FP32, both channels_last.
-2. A step of orthogonal entropy unlearning (a retain and a forget batch, two passes) against a fine-tuning
-   step of the same quantized network over the same images in one batch.
+2. Each iterative method against its own floor: what its passes would cost in plain fine-tuning of the same
+   quantized network, every image that it passes with gradients at the price of an image in a fine-tuning step,
+   every other at the price of a prediction. A hook counts the images. Steady epochs are what is compared; what
+   comes once, before the first epoch, stands apart, in epochs.
 
-    python benchmarks/step_cost.py [--rounds 15] [--threads 1]
+    python benchmarks/step_cost.py [--networks resnet20 ...] [--methods oeu ...] [--rounds 3] [--batch 64]
 
-Candidates take turns in every round; a ratio is taken within a round, and the table gives the median over
-rounds with the middle half.
+A class is forgotten, so that no method stops early. Everybody takes turns in every round, the floor before and
+after each method; the tables give the median over rounds and their range. Rows of networks and methods that are
+not asked for stay as they are.
 """
 
 import argparse
 import copy
+import dataclasses
+import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from obliq import OrthogonalEntropy, Run, build, quantize
-from obliq.paired_descent import PairedDescent
-from obliq.quantization import calibrate, keep_steps_positive_, steps
-from obliq.surgery import negative_entropy
-from obliq.training import decayed_groups
+from obliq import Run, build, quantize
+from obliq.data import Collection, PartitionRule, Splits, partition
+from obliq.methods import BUILT_IN, Method
+from obliq.quantization import calibrate, keep_steps_near_, steps
+from obliq.training import decayed_groups, placed
 
-TABLE = Path(__file__).parent / "results" / "step_cost.md"
-NETWORKS = {"resnet20": (128, 1.25), "resnet18": (32, 1.15), "mobilenetv2": (64, None)}
-OEU_GOAL = 1.08
-SHAPE, CLASSES = (3, 32, 32), 10
+RESULTS = Path(__file__).parent / "results" / "step_cost"
+SHAPES = {
+    "convnet": (1, 28, 28),
+    "resnet20": (3, 32, 32),
+    "resnet18": (3, 32, 32),
+    "mobilenetv2": (3, 32, 32),
+}
+TRAINING_GOAL = {"resnet20": 1.25, "resnet18": 1.15}
+GOAL, OEU_GOAL = 1.10, 1.08
+NOT_ITERATIVE = ("influence", "retrain", "selective-dampening")
+EPOCHS = 2
 Step = Callable[[], object]
 
 
@@ -40,101 +55,214 @@ def descent(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> Ste
     learned = steps(model)
 
     def step() -> None:
-        loss = F.cross_entropy(model(inputs), labels)
         optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(model(inputs), labels)
         loss.backward()
+        before = [one.detach().clone() for one in learned]
         optimizer.step()
-        keep_steps_positive_(learned)
+        keep_steps_near_(learned, before)
         loss.item()
 
     return step
 
 
-def paired(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, method: OrthogonalEntropy) -> Step:
-    """A step of orthogonal entropy unlearning on the two halves of the same images."""
-    state = PairedDescent.start(model, frozen_grid=False, run=Run())
-    half = len(inputs) // 2
-    positions = torch.arange(half)
-    retain = (inputs[:half].contiguous(memory_format=torch.channels_last), labels[:half], positions)
-    forget = (inputs[half:].contiguous(memory_format=torch.channels_last), labels[half:], positions)
+def prediction(model: nn.Module, inputs: torch.Tensor) -> Step:
+    """A pass without gradients, by a network in evaluation mode."""
+    model.eval()
 
-    def forget_loss(logits: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        return negative_entropy(logits)
+    def step() -> None:
+        with torch.no_grad():
+            model(inputs)
 
-    return lambda: method.step(state, retain, forget, forget_loss, 1e-4, Run())
+    return step
 
 
-def measure(candidates: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of processor time of each candidate in each round, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(rounds + 1):
-        for name, step in candidates.items():
-            started = time.process_time()
-            step()
-            if number:
-                seconds[name].append(time.process_time() - started)
-    return seconds
+def seconds(work: Step) -> float:
+    """Processor time."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
-def compared(seconds: dict[str, list[float]], name: str, floor: str) -> str:
-    """The ratio of two candidates, taken within each round: median and middle half."""
-    ratios = [a / b for a, b in zip(seconds[name], seconds[floor], strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
+    """A quantized network and noise to train it on; what is learned does not matter to the cost.
 
-
-def lines_for(name: str, rounds: int) -> list[str]:
-    """The table rows of one network."""
-    batch, goal = NETWORKS[name]
+    One batch is the class to forget, two are retained.
+    """
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(batch, *SHAPE, generator=generator).contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(CLASSES, (batch,), generator=generator)
-    plain = build(name, SHAPE, CLASSES).to(memory_format=torch.channels_last).train()
-    quantized = quantize(plain, "W4A4")
-    calibrate(quantized, inputs)
-    frozen = {"batch_norm": "frozen", "record_every": 0}
-    following = {"batch_norm": "retain", "record_every": 0}
-    seconds = measure(
-        {
-            "fp32": descent(plain, inputs, labels),
-            "lsq": descent(quantized, inputs, labels),
-            "oeu frozen": paired(copy.deepcopy(quantized), inputs, labels, OrthogonalEntropy(**frozen)),
-            "oeu retain": paired(copy.deepcopy(quantized), inputs, labels, OrthogonalEntropy(**following)),
-        },
-        rounds,
-    )
-    wanted = f"{goal:.2f}" if goal else "-"
-    return [
-        f"| {name}, batch {batch} | LSQ W4A4 / FP32 | {compared(seconds, 'lsq', 'fp32')} | {wanted} |",
-        f"| {name}, {batch // 2} + {batch // 2} | OEU, batch norm frozen / fine-tune "
-        f"| {compared(seconds, 'oeu frozen', 'lsq')} | {OEU_GOAL} |",
-        f"| {name}, {batch // 2} + {batch // 2} | OEU, batch norm retain / fine-tune "
-        f"| {compared(seconds, 'oeu retain', 'lsq')} | {OEU_GOAL} |",
+    train = 3 * batch
+    labels = torch.where(torch.arange(2 * train) % 3 == 0, 0, 1 + torch.arange(2 * train) % 9)
+    inputs = torch.randn(2 * train, *SHAPES[name], generator=generator)
+    parts = partition(Collection("noise", inputs, labels), PartitionRule(seed=0, holdout=0.25, test=0.25))
+    network = quantize(build(name, SHAPES[name], 10), "W4A4")
+    calibrate(network, inputs[:batch])
+    chosen = parts.train.indices[parts.train.labels == 0]
+    return network, parts.forgetting(chosen, salt=b"0" * 32)
+
+
+def method(name: str, batch: int) -> Method:
+    """A few epochs, batches of one size, nothing recorded; the search for adversarial images is cut short."""
+    kind = BUILT_IN[name]
+    names = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    wanted = {
+        "epochs": EPOCHS, "forget_epochs": EPOCHS, "record_every": 0, "attack_steps": 1, "doublings": 1,
+        "batch_size": batch, "retain_batch": batch, "forget_batch": batch,
+    }  # fmt: skip
+    return kind(**{name: value for name, value in wanted.items() if name in names})
+
+
+@dataclass
+class Epochs:
+    """A listener that takes the time, and the images passed, at the middle and the end of the epochs."""
+
+    images: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+    marks: dict[str, tuple[float, int, int]] = field(default_factory=dict)
+
+    def mark(self, name: str) -> None:
+        self.marks[name] = (time.process_time(), self.images[True], self.images[False])
+
+    def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        if stage == "unlearn" and 2 * step == of and "middle" not in self.marks:
+            self.mark("middle")
+        if stage == "unlearn" and step == of:
+            self.mark("end")
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """While this lasts, images that pass through whole networks are counted, by whether gradients are."""
+
+        def count(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            if isinstance(module, fx.GraphModule):
+                self.images[torch.is_grad_enabled()] += len(inputs[0])
+
+        hook = register_module_forward_pre_hook(count)
+        self.mark("start")
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
+def of_training(name: str, batch: int, rounds: int) -> list[dict[str, object]]:
+    """The cost of quantized training."""
+    network, splits = world(name, batch)
+    quantized = placed(copy.deepcopy(network), Run()).train()
+    plain = placed(build(name, SHAPES[name], 10), Run()).train()
+    inputs = splits.retain.inputs()[:batch]
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    labels = splits.retain.labels[:batch]
+    one, other = descent(quantized, inputs, labels), descent(plain, inputs, labels)
+    one(), other()
+    ratios = [seconds(one) / seconds(other) for _ in range(rounds)]
+    return [{"network": name, "method": "training, to FP32", "batch": batch, "ratios": ratios}]
+
+
+def of_methods(name: str, chosen: list[str], batch: int, rounds: int) -> list[dict[str, object]]:
+    """The cost of each method beside its floor."""
+    network, splits = world(name, batch)
+    inputs = splits.retain.inputs()[:batch].contiguous(memory_format=torch.channels_last)
+    trained = descent(placed(copy.deepcopy(network), Run()).train(), inputs, splits.retain.labels[:batch])
+    asked = prediction(placed(copy.deepcopy(network), Run()), inputs)
+    trained(), asked()
+    rows: list[dict[str, object]] = []
+    for key in chosen:
+        ratios, once, passed = [], [], (0, 0)
+        for _ in range(rounds):
+            listener = Epochs()
+            prices = [(seconds(trained), seconds(asked))]
+            with listener.counting():
+                method(key, batch).unlearn(network, splits, Run(listen=listener))
+            prices.append((seconds(trained), seconds(asked)))
+            start, middle, end = (listener.marks[mark] for mark in ("start", "middle", "end"))
+            passed = (end[1] - middle[1], end[2] - middle[2])
+            by_image = [statistics.mean(price) / batch for price in zip(*prices, strict=True)]
+            floor = passed[0] * by_image[0] + passed[1] * by_image[1]
+            epoch = end[0] - middle[0]
+            ratios.append(epoch / floor)
+            once.append((middle[0] - start[0]) / epoch - 1)
+        row = {
+            "network": name,
+            "method": key,
+            "batch": batch,
+            "passes": passed,
+            "ratios": ratios,
+            "once": once,
+        }
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def spread(found: list[float]) -> str:
+    return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """All that has been measured, as Markdown."""
+    lines = [
+        "# Cost of steps, as ratios of processor time within one run",
+        "",
+        f"Median over rounds (range); W4A4. PyTorch {torch.__version__}, one thread. Written by "
+        "`benchmarks/step_cost.py`, whose head says what is compared.",
+        "",
+        "| network | batch | LSQ / FP32 training | goal, at most |",
+        "| --- | --- | --- | --- |",
     ]
+    for row in rows:
+        if "once" not in row:
+            goal = TRAINING_GOAL.get(str(row["network"]), "-")
+            lines.append(f"| {row['network']} | {row['batch']} | {spread(row['ratios'])} | {goal} |")
+    lines += [
+        "",
+        "An epoch of each method to its floor. Images: with + without gradients in that epoch. Set-up: what comes "
+        "before the first epoch, in epochs of the method (below 0: noise, or shorter first epochs). `amun` looks "
+        "for adversarial images by one step instead of up to a hundred.",
+        "",
+        "| network | batch | method | images | epoch / floor | goal, at most | set-up |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        if "once" in row:
+            goal = OEU_GOAL if row["method"] == "oeu" else GOAL
+            with_gradients, without = row["passes"]
+            lines.append(
+                f"| {row['network']} | {row['batch']} | {row['method']} | {with_gradients} + {without} "
+                f"| {spread(row['ratios'])} | {goal:.2f} | {statistics.median(row['once']):.1f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def kept(rows: list[dict[str, object]]) -> None:
+    """Replace the rows of the same network, batch and method, and write both files anew."""
+    stored = RESULTS.with_suffix(".json")
+    known = json.loads(stored.read_text()) if stored.exists() else []
+
+    def key(row: dict[str, object]) -> tuple[object, ...]:
+        return row["network"], row["batch"], row["method"]
+
+    merged = {key(row): row for row in [*known, *rows]}
+    ordered = sorted(merged.values(), key=lambda row: (list(SHAPES).index(str(row["network"])), row["batch"]))
+    stored.write_text(json.dumps(ordered, indent=1) + "\n")
+    RESULTS.with_suffix(".md").write_text(table(ordered))
 
 
 def main() -> None:
+    iterative = [name for name in BUILT_IN if name not in NOT_ITERATIVE]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--networks", nargs="*", choices=list(SHAPES), default=["resnet20"])
+    parser.add_argument("--methods", nargs="*", choices=iterative, default=iterative)
+    parser.add_argument("--training", action="store_true", help="measure quantized training too")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    lines = [
-        "# Cost of a step, as ratios of processor time within one run",
-        "",
-        f"Median over {given.rounds} rounds (middle half). PyTorch {torch.__version__}, {given.threads} thread(s).",
-        "",
-        "| network | step / floor | ratio | goal, at most |",
-        "| --- | --- | --- | --- |",
-    ]
+    torch.set_num_threads(1)
     for name in given.networks:
-        lines += lines_for(name, given.rounds)
-        print("\n".join(lines[-3:]), flush=True)
-    TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text("\n".join(lines) + "\n")
+        if given.training:
+            kept(of_training(name, given.batch, given.rounds))
+        for one in given.methods:
+            kept(of_methods(name, [one], given.batch, given.rounds))
 
 
 if __name__ == "__main__":

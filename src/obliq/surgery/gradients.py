@@ -34,4 +34,12 @@ def inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, ""
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:
+    if first.stride() == second.stride() and _is_dense(first):
+        # In equal dense layouts elements pair up in memory order; to reshape channels_last would copy.
+        first, second = (tensor.as_strided((tensor.numel(),), (1,)) for tensor in (first, second))
     return torch.dot(first.reshape(-1), second.reshape(-1))
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return channels_last or tensor.is_contiguous()

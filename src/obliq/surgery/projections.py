@@ -48,8 +48,8 @@ def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, sco
     if when == "on_conflict":
         coefficients = coefficients.clamp(max=0.0)
     # One read of all coefficients: on an accelerator each separate one would stop the queue.
-    scalars = coefficients.tolist()
-    torch._foreach_sub_(gradient, torch._foreach_mul(list(direction), scalars))
+    for tensor, along, scalar in zip(gradient, direction, coefficients.tolist(), strict=True):
+        tensor.sub_(along, alpha=scalar)  # and no temporary of the size of the network
 
 
 def shorten_(gradient: Gradient, longest: float) -> None:
