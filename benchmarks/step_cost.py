@@ -30,7 +30,7 @@ from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from obliq import Run, build, quantize
-from obliq.data import Collection, PartitionRule, Splits, partition
+from obliq.data import Collection, Examples, Partition, PartitionRule, Splits
 from obliq.methods import BUILT_IN, Method
 from obliq.quantization import calibrate, keep_steps_near_, steps
 from obliq.training import decayed_groups, placed
@@ -87,17 +87,18 @@ def seconds(work: Step) -> float:
 def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
     """A quantized network and noise to train it on; what is learned does not matter to the cost.
 
-    One batch is the class to forget, two are retained.
+    One batch is the class to forget, two are retained, one is held out: every batch is full.
     """
     generator = torch.Generator().manual_seed(0)
-    train = 3 * batch
-    labels = torch.where(torch.arange(2 * train) % 3 == 0, 0, 1 + torch.arange(2 * train) % 9)
-    inputs = torch.randn(2 * train, *SHAPES[name], generator=generator)
-    parts = partition(Collection("noise", inputs, labels), PartitionRule(seed=0, holdout=0.25, test=0.25))
+    ids = torch.arange(5 * batch)
+    labels = torch.where(ids < batch, 0, 1 + ids % 9)
+    labels[3 * batch :] = ids[3 * batch :] % 10
+    collection = Collection("noise", torch.randn(5 * batch, *SHAPES[name], generator=generator), labels)
+    train, holdout, test = (Examples(collection, part) for part in ids.split([3 * batch, batch, batch]))
+    parts = Partition(rule=PartitionRule(), train=train, holdout=holdout, test=test)
     network = quantize(build(name, SHAPES[name], 10), "W4A4")
-    calibrate(network, inputs[:batch])
-    chosen = parts.train.indices[parts.train.labels == 0]
-    return network, parts.forgetting(chosen, salt=b"0" * 32)
+    calibrate(network, train.inputs()[:batch])
+    return network, parts.forgetting(ids[:batch], salt=b"0" * 32)
 
 
 def method(name: str, batch: int) -> Method:
@@ -119,9 +120,11 @@ class Epochs:
     marks: dict[str, tuple[float, int, int]] = field(default_factory=dict)
 
     def mark(self, name: str) -> None:
+        """Remember this moment."""
         self.marks[name] = (time.process_time(), self.images[True], self.images[False])
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        """Mark what the epochs divide."""
         if stage == "unlearn" and 2 * step == of and "middle" not in self.marks:
             self.mark("middle")
         if stage == "unlearn" and step == of:
@@ -157,40 +160,30 @@ def of_training(name: str, batch: int, rounds: int) -> list[dict[str, object]]:
     return [{"network": name, "method": "training, to FP32", "batch": batch, "ratios": ratios}]
 
 
-def of_methods(name: str, chosen: list[str], batch: int, rounds: int) -> list[dict[str, object]]:
-    """The cost of each method beside its floor."""
+def of_method(name: str, key: str, batch: int, rounds: int) -> list[dict[str, object]]:
+    """The cost of a method beside its floor."""
     network, splits = world(name, batch)
     inputs = splits.retain.inputs()[:batch].contiguous(memory_format=torch.channels_last)
     trained = descent(placed(copy.deepcopy(network), Run()).train(), inputs, splits.retain.labels[:batch])
     asked = prediction(placed(copy.deepcopy(network), Run()), inputs)
     trained(), asked()
-    rows: list[dict[str, object]] = []
-    for key in chosen:
-        ratios, once, passed = [], [], (0, 0)
-        for _ in range(rounds):
-            listener = Epochs()
-            prices = [(seconds(trained), seconds(asked))]
-            with listener.counting():
-                method(key, batch).unlearn(network, splits, Run(listen=listener))
-            prices.append((seconds(trained), seconds(asked)))
-            start, middle, end = (listener.marks[mark] for mark in ("start", "middle", "end"))
-            passed = (end[1] - middle[1], end[2] - middle[2])
-            by_image = [statistics.mean(price) / batch for price in zip(*prices, strict=True)]
-            floor = passed[0] * by_image[0] + passed[1] * by_image[1]
-            epoch = end[0] - middle[0]
-            ratios.append(epoch / floor)
-            once.append((middle[0] - start[0]) / epoch - 1)
-        row = {
-            "network": name,
-            "method": key,
-            "batch": batch,
-            "passes": passed,
-            "ratios": ratios,
-            "once": once,
-        }
-        rows.append(row)
-        print(row, flush=True)
-    return rows
+    ratios, once, passed = [], [], (0, 0)
+    for _ in range(rounds):
+        listener = Epochs()
+        prices = [(seconds(trained), seconds(asked)) for _ in range(2)]
+        with listener.counting():
+            method(key, batch).unlearn(network, splits, Run(listen=listener))
+        prices += [(seconds(trained), seconds(asked)) for _ in range(2)]
+        start, middle, end = (listener.marks[mark] for mark in ("start", "middle", "end"))
+        passed = (end[1] - middle[1], end[2] - middle[2])
+        by_image = [statistics.mean(price) / batch for price in zip(*prices, strict=True)]
+        floor = passed[0] * by_image[0] + passed[1] * by_image[1]
+        epoch = end[0] - middle[0]
+        ratios.append(epoch / floor)
+        once.append((middle[0] - start[0]) / epoch - 1)
+    return [
+        {"network": name, "method": key, "batch": batch, "passes": passed, "ratios": ratios, "once": once}
+    ]
 
 
 def spread(found: list[float]) -> str:
@@ -262,7 +255,7 @@ def main() -> None:
         if given.training:
             kept(of_training(name, given.batch, given.rounds))
         for one in given.methods:
-            kept(of_methods(name, [one], given.batch, given.rounds))
+            kept(of_method(name, one, given.batch, given.rounds))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ backward pass gives the latter for all samples of a batch; Goodfellow, "Efficien
 A learned step gets what `obliq.quantization.learned_step` says of each value, summed by sample.
 
 Three times as fast as sample by sample on small networks, down to no gain where the gradients' own memory is what
-costs (`benchmarks/results/per_sample_cost.md`). torch.func.vmap is no way here: it refuses the quantizers' own
-backward, and makes grouped convolutions of per-sample weight gradients.
+costs (`benchmarks/results/per_sample_cost.md`). torch.func is no way here: it refuses the quantizers' own backward.
 
 A network is taken apart so where every parameter belongs to a layer that is known here and keeps samples apart.
 Any other is asked about one sample at a time.
@@ -69,7 +68,7 @@ def one_by_one(
 ) -> Float[Tensor, "block parameters"]:
     """The same gradients by a backward pass for each sample; for any network."""
     rows = []
-    for image, label in zip(inputs.split(1), labels.split(1), strict=True):
+    for image, label in zip(torch.split(inputs, 1), torch.split(labels, 1), strict=True):
         gradient = gradient_of(F.cross_entropy(network(image), label), parameters)
         rows.append(torch.cat([part.reshape(-1) for part in gradient]))
     return torch.stack(rows)

@@ -27,12 +27,14 @@ class Run:
 
     `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
     give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
-    on devices that profit from it.
+    on devices that profit from it. `compile` lets `obliq.training.train` run through torch.compile, which pays in
+    long trainings only, see `obliq.compiled`.
     """
 
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: bool = False
+    compile: bool = False
     listen: Listener = silent
 
     def __post_init__(self) -> None:

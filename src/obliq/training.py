@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from obliq.compiled import forward_of
 from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
@@ -66,7 +67,7 @@ def train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.
     """Train a copy of `model`; activation steps that were never set are calibrated on the first batch.
 
     Raises:
-        ModelError: when the loss stops being finite.
+        ModelError: when the loss stops being finite, or the run asks for compiled code that torch cannot make.
     """
     with seeded(run):
         return _train(copy.deepcopy(model), examples, recipe, run)
@@ -85,6 +86,7 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
         foreach=True,
     )
     learned_steps = steps(model)
+    forward = forward_of(model, run, recipe.batch_size)
     length = steps_in_pass(len(examples), recipe.batch_size)
     rate = cosine(recipe.learning_rate, recipe.epochs * length, recipe.warmup)
     step = 0
@@ -96,7 +98,7 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
             for group in optimizer.param_groups:
                 group["lr"] = rate(step)
             with mixed_precision(run):
-                logits = model(inputs)
+                logits = forward(inputs)
                 loss = F.cross_entropy(logits, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ class Circumstances:
         threads: Processor threads; 0 uses what torch finds.
         device: Where to compute.
         autocast: Compute in bfloat16 where that pays (accelerators).
+        compile: Train and retrain through torch.compile, which pays in long trainings; needs a C++ compiler.
         json: Print one JSON object on standard output; everything else goes to standard error.
     """
 
@@ -24,4 +25,5 @@ class Circumstances:
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     autocast: bool = False
+    compile: bool = False
     json: bool = False

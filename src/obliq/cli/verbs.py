@@ -188,7 +188,7 @@ def started(circumstances: Circumstances, narrator: Narrator) -> Run:
         torch.set_num_threads(circumstances.threads)
     return Run(
         seed=circumstances.seed, device=device_named(circumstances.device), autocast=circumstances.autocast,
-        listen=narrator,
+        compile=circumstances.compile, listen=narrator,
     )  # fmt: skip
 
 

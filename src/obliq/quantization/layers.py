@@ -151,9 +151,7 @@ class QuantizedActivation(nn.Module):
             ModelError: when the step has not been set from data yet.
         """
         if not self._known_calibrated:
-            if not self.calibrated.item():
-                raise ModelError("an activation step has not been set from data; call calibrate first")
-            self._known_calibrated = True
+            self.require_calibrated()
         return quantize(input, self.step, self.low, self.high, self._scale(input))
 
     def derivatives(
@@ -161,6 +159,16 @@ class QuantizedActivation(nn.Module):
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
         """Of each rounded value: by what came in, and by the step; see `learned_step.derivatives`."""
         return derivatives(input, self.step, self.low, self.high, self._scale(input))
+
+    def require_calibrated(self) -> None:
+        """Raise unless the step has been set from data.
+
+        Raises:
+            ModelError: when it has not.
+        """
+        if not self.calibrated.item():
+            raise ModelError("an activation step has not been set from data; call calibrate first")
+        self._known_calibrated = True
 
     def calibrate(self, input: Float[Tensor, "..."]) -> None:
         """Set the step from a batch of what will flow through.
