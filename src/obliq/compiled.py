@@ -36,15 +36,17 @@ def forward_of(model: nn.Module, run: Run, batch_size: int) -> Forward:
     code = torch.compile(model, dynamic=False)
 
     def forward(inputs: Tensor) -> Tensor:
+        result: Tensor
         if len(inputs) != batch_size:
-            result: Tensor = model(inputs)
+            result = model(inputs)
             return result
         try:
-            return code(inputs)
+            result = code(inputs)
         except TorchDynamoException as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"torch cannot compile this network: {reason}; expected a C++ compiler, or a run without compile"
             ) from error
+        return result
 
     return forward
