@@ -13,6 +13,7 @@ from obliq.masks import Mask, saliency_mask
 from obliq.methods import (
     BUILT_IN,
     FineTune,
+    Influence,
     Masked,
     Method,
     OrthogonalEntropy,
@@ -43,7 +44,8 @@ def test_every_method_that_takes_a_mask_holds_it(
     kind: type[Method], original: nn.Module, splits: Splits
 ) -> None:
     """`Masked` itself checks every entry and would raise."""
-    method = kind(alpha=1.0, batch_size=4) if kind is SelectiveDampening else kind(epochs=2)
+    one_edit = {SelectiveDampening: {"alpha": 1.0, "batch_size": 4}, Influence: {"samples": 20}}
+    method = kind(**one_edit.get(kind, {"epochs": 2}))
     result = Masked(method=method, share=0.2).unlearn(original, splits, Run(seed=1))
     assert not same(result, original)
 

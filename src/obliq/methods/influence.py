@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
+from obliq.masks import Mask, Restraint
 from obliq.methods.contract import Search
 from obliq.per_sample import per_sample_gradients
 from obliq.quantization import keep_steps_positive_
@@ -69,7 +70,7 @@ class Influence:
         require_at_least(1, samples=self.samples, batch_size=self.batch_size)
         require_at_least(0, strength=self.strength, memory=self.memory)
 
-    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after one step along F^-1 v.
 
         Raises:
@@ -77,6 +78,7 @@ class Influence:
         """
         with seeded(run):
             network = placed(copy.deepcopy(model), run).eval()
+            restraint = None if mask is None else Restraint.of(network, mask)
             parameters = list(network.parameters())
             n_f, n_r = len(splits.forget), len(splits.retain)
             forget = self._summed(network, parameters, splits.forget, run)
@@ -97,6 +99,8 @@ class Influence:
             with torch.no_grad():
                 for parameter, part in zip(parameters, parts, strict=True):
                     parameter.add_(part.view(parameter.shape), alpha=self.strength)
+            if restraint is not None:
+                restraint.restore_()
             keep_steps_positive_(network)
             run.listen("unlearn", 1, 1, {"samples": samples, "step_length": self.strength * length})
             return network
