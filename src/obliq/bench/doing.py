@@ -102,7 +102,7 @@ def _keep(
 
 
 def _cost(made: Watched[Any], seconds: float) -> dict[str, Any]:
-    return {"seconds": seconds, "peak_memory_mb": made.peak_memory_mb}
+    return {"seconds": seconds, "memory_increase_mb": made.memory_increase_mb}
 
 
 def _changes(before: nn.Module, after: nn.Module) -> dict[str, Any]:

@@ -1,5 +1,7 @@
-"""How much memory a computation took at most."""
+"""How much memory a computation took beyond what its process held before."""
 
+import ctypes
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +15,37 @@ RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Watched(Generic[Value]):
-    """A result, and the peak in MB (10^6 bytes); None where the system does not tell."""
+    """A result, and by how many MB (10^6 bytes) memory rose above its start; None where the system does not tell."""
 
     value: Value
-    peak_memory_mb: float | None
+    memory_increase_mb: float | None
 
 
 def watched(compute: Callable[[], Value], device: torch.device) -> Watched[Value]:
-    """Compute, and note the largest resident memory of this process meanwhile (on CUDA: allocated by torch)."""
+    """Compute, and note by how much this process' resident memory rose at most (on CUDA: allocated by torch).
+
+    What earlier computations used and nobody needs any more is given back first: a worker that does the same
+    thing twice would otherwise find everything there, and the second time would seem to take nothing.
+    """
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
         value = compute()
-        return Watched(value, torch.cuda.max_memory_allocated(device) / 1e6)
-    can_reset = _reset()
+        return Watched(value, (torch.cuda.max_memory_allocated(device) - before) / 1e6)
+    _give_back()
+    start = _resident("VmRSS") if _reset() else None
     value = compute()
-    return Watched(value, _peak() if can_reset else None)
+    peak = _resident("VmHWM")
+    return Watched(value, None if start is None or peak is None else max(0.0, peak - start))
+
+
+def _give_back() -> None:
+    """Return the allocator's stock to the system, where the C library can (glibc)."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # another C library; on Windows there is none by this name
+        return
 
 
 def _reset() -> bool:
@@ -38,9 +56,10 @@ def _reset() -> bool:
     return True
 
 
-def _peak() -> float | None:
+def _resident(name: str) -> float | None:
+    """A line of the process' status, in MB."""
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), None)
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:")), None)

@@ -69,7 +69,7 @@ def row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> Row 
     return Row(
         kind=kind,  # type: ignore[arg-type]
         seconds=_short(made["seconds"]),
-        peak_memory_mb=_short(made["peak_memory_mb"]),
+        peak_memory_mb=_short(made.get("memory_increase_mb")),  # older entries hold another number
         changed_codes=made.get("changed_codes"),
         changed_codes_percent=_short(made.get("changed_codes_percent")),
         weights_digest=made["weights_digest"],

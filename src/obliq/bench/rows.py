@@ -46,7 +46,8 @@ class Row:
         average_gap: Avg. Gap to the retrained network over UA, RA, TA and MIA, in points.
         seconds: wall time of making the network.
         time_ratio: `seconds` over the retrained network's.
-        peak_memory_mb: largest resident memory of the process meanwhile (on CUDA: allocated), in MB.
+        peak_memory_mb: by how much resident memory (on CUDA: allocated) rose meanwhile above that at the start,
+            where data, original and libraries were there already, in MB; see `obliq.bench.memory`.
         changed_codes: integer weight codes that differ from the original's.
         changed_codes_percent: their share.
         weights_digest: SHA-256 over the integer content.

@@ -142,7 +142,7 @@ GROUPS: Sequence[tuple[str, Sequence[Measure]]] = (
         (
             _plain("seconds", "Seconds", "wall time of the method alone", "lower is better"),
             TIME,
-            _plain("peak_memory_mb", "Memory", "peak of the process, MB", "lower is better", 0),
+            _plain("peak_memory_mb", "Memory", "peak above that at the start, MB", "lower is better", 0),
             _plain("changed_codes", "Codes", "integer weights that changed", "lower is a smaller patch", 0),
             _plain("changed_codes_percent", "Codes, %", "share of them", "lower is a smaller patch", 2),
         ),
