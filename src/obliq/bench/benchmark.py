@@ -1,22 +1,23 @@
 """A benchmark from its suite to its rows: plan, tune, run, publish."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from obliq.bench import plan, results, telling, tuning
+from obliq.bench import plan, results, taken, telling, tuning
 from obliq.bench.board import Board
+from obliq.bench.cell_files import Made
 from obliq.bench.keys import Keys, origins
 from obliq.bench.lock import locked
 from obliq.bench.measuring import average_gap
-from obliq.bench.plan import Line, Trials
+from obliq.bench.plan import Trials
 from obliq.bench.pools import InProcess, Outcome, Pool, Processes
 from obliq.bench.ray_pool import RayPool
-from obliq.bench.rows import Row, to_csv
+from obliq.bench.rows import Row
 from obliq.bench.schedule import State, nodes, work
 from obliq.bench.store import Store
 from obliq.bench.suite import Suite
@@ -34,7 +35,9 @@ class Options:
     """How to run a suite.
 
     Attributes:
-        resume: use what the cache holds of this suite; without it, there must be nothing.
+        resume: use what the cache holds of this suite, and the rows in its files of results that would be made by
+            the same tasks now (see `obliq.bench.cell_files`); without it, the cache must hold nothing, and all
+            rows are computed.
         jobs: processes of one thread each.
         ray: work on Ray instead; `jobs` is then the number of its workers, 0 for one a processor.
         cache: folder of what was computed.
@@ -76,13 +79,15 @@ class Finished:
 
 
 def run(suite: Suite, options: Options) -> Finished:
-    """Compute every row of a suite that is not in the cache, and write the results as they come.
+    """Compute every row of a suite that is not there yet, and write the results as they come.
 
     Raises:
         ObliqError: when a data set is missing, a folder cannot be written, another run uses the cache, the cache
-            holds results of the suite and `resume` is false, or an entry is not what its digest says.
+            holds results of the suite and `resume` is false, or an entry of it, or with `resume` the file of a
+            cell, is not what its digest says.
     """
     folder = options.results / suite.name
+    published = taken.published(folder, suite) if options.resume else []
     with locked(options.cache):
         store = Store(options.cache)
         store.sweep()
@@ -91,11 +96,12 @@ def run(suite: Suite, options: Options) -> Finished:
         keys = Keys(origins(data, kinds, options.data_folder, options.device, autocast=options.autocast))
         open_trials, choices = _to_tune(suite, tuning.known(folder / tuning.FILE, suite))
         _refuse_unexpected(suite, open_trials, choices, store, keys, options)
-        results.write_text(folder / results.ROWS, to_csv(()))  # fails now rather than after hours
+        results.require_writable(folder)  # fails now rather than after hours
         with _pool(Workshop(store, Keys(keys.origins), options.data_folder), options) as pool:
             choices, failures = _tuned(suite, open_trials, choices, folder, store, keys, pool, options)
-            rows, failed = _computed(suite, Tuned(choices), folder, store, keys, pool, options)
-        telling.write(folder, rows, telling.about(suite, keys))
+            made, failed = _computed(suite, Tuned(choices), published, folder, store, keys, pool, options)
+        rows = [one.row for one in made]
+        telling.write(folder, rows, telling.about(suite, keys, (one.machine for one in made)))
     return Finished(folder, rows, [*failures, *failed])
 
 
@@ -167,21 +173,30 @@ def _choice(suite: Suite, tried: Trials, store: Store, keys: Keys, errors: Any) 
 
 
 def _computed(
-    suite: Suite, tuned: Tuned, folder: Path, store: Store, keys: Keys, pool: Pool, options: Options
-) -> tuple[list[Row], list[str]]:
+    suite: Suite, tuned: Tuned, published: Sequence[Made], folder: Path, store: Store, keys: Keys, pool: Pool,
+    options: Options,
+) -> tuple[list[Made], list[str]]:  # fmt: skip
     """All rows, written as they come, and what failed."""
     lines = list(plan.lines(suite, tuned))
-    planned = nodes([task for line in lines for task in line.tasks], keys)
+    there = taken.taken(published, lines, keys)
+    if published:
+        options.console.print(there.words(folder, len(lines)), highlight=False, markup=False, soft_wrap=True)
+    missing = [line for line in lines if there.find(line, keys) is None]
+    planned = nodes([task for line in missing for task in line.tasks], keys)
     failed: dict[str, str] = {}
+
+    def publish(errors: Mapping[str, str]) -> list[Made]:
+        return results.publish(folder, lines, store, keys, errors, there)
+
+    publish(failed)
     with Board(options.console, suite.name) as board:
-        watch = _publishing(board.watch, folder, lines, store, keys, failed)
-        errors = work(planned, store, pool, watch)
-    rows = results.publish(folder, lines, store, keys, errors)
-    return rows, list(dict.fromkeys([*errors.values(), *(line.error for line in lines if line.error)]))
+        errors = work(planned, store, pool, _publishing(board.watch, publish, failed)) if planned else {}
+    made = publish(errors)
+    return made, list(dict.fromkeys([*errors.values(), *(line.error for line in lines if line.error)]))
 
 
 def _publishing(
-    watch: Callable[[State, Outcome | None], None], folder: Path, lines: Sequence[Line], store: Store, keys: Keys,
+    watch: Callable[[State, Outcome | None], None], publish: Callable[[Mapping[str, str]], object],
     failed: dict[str, str],
 ) -> Callable[[State, Outcome | None], None]:  # fmt: skip
     """Also write the files now and then."""
@@ -193,7 +208,7 @@ def _publishing(
         if outcome and outcome.error:
             failed[outcome.key] = outcome.error
         if outcome and time.monotonic() - last > SECONDS_BETWEEN_FILES:
-            results.publish(folder, lines, store, keys, failed)
+            publish(failed)
             last = time.monotonic()
 
     return both

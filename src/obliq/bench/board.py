@@ -1,14 +1,17 @@
 """How far a benchmark has come: a table on a terminal, plain lines elsewhere."""
 
+import dataclasses
 import time
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from obliq.bench.pools import Outcome
 from obliq.bench.schedule import State
+from obliq.bench.tasks import KINDS
 
 LINES = 10
 """Plain lines for one stretch of work."""
@@ -19,8 +22,11 @@ class Board:
 
     def __init__(self, console: Console, title: str) -> None:
         self._console, self._title = console, title
+        self._shown: State | None = None
         self._live = (
-            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+            Live(console=console, get_renderable=self._table, refresh_per_second=1, transient=True)
+            if console.is_terminal
+            else None
         )
         self._said = -1
 
@@ -42,7 +48,8 @@ class Board:
             if outcome.trace:
                 self._say(outcome.trace.rstrip())
         if self._live:
-            self._live.update(table(self._title, state), refresh=True)
+            self._shown = _copy(state)
+            self._live.refresh()
             return
         finished, total = state.done.total() + state.failed.total(), state.total.total()
         step = finished * LINES // max(1, total)
@@ -50,22 +57,39 @@ class Board:
             self._said = step
             self._say(f"  {self._title}: {finished} of {total} tasks, {words(state.left)} left")
 
+    def _table(self) -> Table | str:
+        """What is shown now; also asked for once a second, so that durations go on while a task takes long."""
+        return table(self._title, self._shown) if self._shown else ""
+
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _copy(state: State) -> State:
+    """What another thread can read while the work goes on."""
+    return dataclasses.replace(
+        state, done=state.done.copy(), failed=state.failed.copy(), running=dict(state.running),
+        seconds={kind: list(seconds) for kind, seconds in state.seconds.items()},
+    )  # fmt: skip
+
+
 def table(title: str, state: State) -> Table:
-    """One line a kind of task."""
-    shown = Table(title=f"{title}, {words(state.left)} left", title_justify="left")
-    for heading in ("task", "done", "failed", "of", "running", "mean", "longest running"):
-        shown.add_column(heading, justify="left" if heading == "task" else "right")
+    """One line a kind of task, in the order in which they need each other."""
+    finished, total = state.done.total() + state.failed.total(), state.total.total()
+    shown = Table(
+        title=f"{title}: {finished} of {total} tasks, {words(state.left)} left", title_justify="left",
+        box=SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    for heading in ("task", "done", "of", "failed", "running", "longest so far", "mean"):
+        shown.add_column(heading, justify="left" if heading == "task" else "right", no_wrap=True)
     now = time.monotonic()
-    for kind, total in state.total.items():
+    for kind in (kind for kind in KINDS.values() if state.total[kind]):
         since = [now - started for one, started in state.running.values() if one == kind]
         seconds = state.seconds.get(kind, [])
         shown.add_row(
-            kind, str(state.done[kind]), str(state.failed[kind] or ""), str(total), str(len(since) or ""),
-            f"{sum(seconds) / len(seconds):.1f} s" if seconds else "", words(max(since)) if since else "",
+            kind, str(state.done[kind]), str(state.total[kind]), str(state.failed[kind] or ""),
+            str(len(since) or ""), words(max(since)) if since else "",
+            f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
         )  # fmt: skip
     return shown
 

@@ -1,5 +1,6 @@
 """Workers on Ray: the processors of one machine, or of a cluster that shares the folder of the cache."""
 
+import importlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +47,7 @@ class RayPool:
             ObliqError: when Ray is not installed, or cannot be reached.
         """
         try:
-            import ray
+            ray: Any = importlib.import_module("ray")
         except ImportError as error:
             raise ObliqError("--ray needs the package ray; expected `pip install 'obliq[ray]'`") from error
         joins = "RAY_ADDRESS" in os.environ
@@ -59,7 +60,7 @@ class RayPool:
             )  # fmt: skip
         except Exception as error:
             raise ObliqError(f"Ray does not start: {one_line(str(error))}") from error
-        self._ray: Any = ray
+        self._ray = ray
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._workshop = ray.put(workshop)
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)

@@ -1,31 +1,29 @@
 """Rows from the store, and the files that they are published in.
 
-<results>/<suite>/<cell>.json   a cell (data, architecture, bits, request): rows and how they were made
+<results>/<suite>/<cell>.json   see `obliq.bench.cell_files`
                   rows.csv      all rows
                   tuned.json    see `obliq.bench.tuning`
 """
 
-import contextlib
-import os
-import platform
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from obliq.bench import cell_files
+from obliq.bench.cell_files import Made, machine, row_key
 from obliq.bench.keys import Keys
 from obliq.bench.measuring import MEASURED, average_gap, tug_of_war
 from obliq.bench.plan import Line, cell_of
 from obliq.bench.rows import Row, from_csv, to_csv
-from obliq.bench.store import Store, key_of
+from obliq.bench.store import Store
 from obliq.bench.suite import ORIGINAL, RETRAINED
+from obliq.bench.taken import Taken
 from obliq.bench.tasks import Measured, Network, Original, Retrained, Task, Unlearned
 from obliq.bench.tuning import text_of
-from obliq.documents import LARGEST_DOCUMENT, encode, read_bytes, render
+from obliq.documents import LARGEST_DOCUMENT, encode, read_bytes
 from obliq.errors import ObliqError
 
-FORMAT, VERSION = "obliq-benchmark-cell", 1
 ROWS = "rows.csv"
 
 
@@ -67,7 +65,7 @@ def row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> Row 
         else ORIGINAL
     )
     return Row(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         seconds=_short(made["seconds"]),
         peak_memory_mb=_short(made.get("memory_increase_mb")),  # older entries hold another number
         changed_codes=made.get("changed_codes"),
@@ -99,51 +97,6 @@ def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def cell_text(lines: Sequence[Line], rows: Sequence[Row], keys: Keys) -> str:
-    """The document of one cell.
-
-    Args:
-        lines: of the cell.
-        rows: of the cell, as far as they are there.
-        keys: of tasks.
-    """
-    worlds = [encode(line.case.ground.world) for line in lines[:1]]
-    made_by = [keys.of(Measured(case=line.case, of=line.of)) for line in lines if line.of is not None]
-    data, architecture, bits, scenario = _cell(lines[0])
-    return render(
-        {
-            "format": FORMAT, "version": VERSION, "data": data, "architecture": architecture, "bits": bits,
-            "scenario": scenario, "world": worlds[0], "seeds": sorted({line.case.ground.seed for line in lines}),
-            "references": lines[0].case.references, "machine": machine(), "versions": dict(keys.origins.versions),
-            "device": keys.origins.device, "data_digest": keys.origins.data[data],
-            "made_by": key_of({"tasks": made_by}), "rows": [encode(one) for one in rows],
-        }
-    )  # fmt: skip
-
-
-def _cell(line: Line) -> tuple[str, str, str, str]:
-    return cell_of(line.case.ground.world, line.case.scenario)
-
-
-def slug(cell: tuple[str, ...]) -> str:
-    """A file name for a cell."""
-    return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-")
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on, without its name."""
-    model = ""
-    with contextlib.suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        model = next(
-            (line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line), ""
-        )
-    return {
-        "system": platform.system(), "machine": platform.machine(), "processor": model,
-        "processors": os.cpu_count() or 0, "threads a task": 1,
-    }  # fmt: skip
-
-
 def write_text(file: Path, text: str) -> None:
     """Write a file so that it appears whole, in place of an older one.
 
@@ -162,9 +115,20 @@ def write_text(file: Path, text: str) -> None:
         raise ObliqError(f"cannot write {file}: {error.strerror or error}") from error
 
 
+def require_writable(folder: Path) -> None:
+    """Write a file into a folder, and remove it; what is published there stays.
+
+    Raises:
+        ObliqError: when that cannot be done.
+    """
+    probe = folder / f".writable-{secrets.token_hex(6)}"
+    write_text(probe, "")
+    probe.unlink()
+
+
 def publish(
-    folder: Path, lines: Sequence[Line], store: Store, keys: Keys, errors: Mapping[str, str]
-) -> list[Row]:
+    folder: Path, lines: Sequence[Line], store: Store, keys: Keys, errors: Mapping[str, str], taken: Taken
+) -> list[Made]:
     """Write every cell and `rows.csv`; all rows that are there, in the order of `lines`.
 
     Raises:
@@ -172,14 +136,19 @@ def publish(
     """
     cells: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
-        cells.setdefault(_cell(line), []).append(line)
-    everything: list[Row] = []
+        cells.setdefault(cell_of(line.case.ground.world, line.case.scenario), []).append(line)
+    here, everything = machine(), list[Made]()
     for cell, own in cells.items():
-        rows = [one for line in own if (one := row(line, store, keys, errors)) is not None]
-        if rows:
-            write_text(folder / f"{slug(cell)}.json", cell_text(own, rows, keys))
-        everything += rows
-    write_text(folder / ROWS, to_csv(everything))
+        made = []
+        for line in own:
+            if old := taken.find(line, keys):
+                made.append(old)
+            elif (new := row(line, store, keys, errors)) is not None:
+                made.append(Made(row=new, made_by=row_key(line, keys), machine=here))
+        if made:
+            write_text(folder / f"{cell_files.slug(cell)}.json", cell_files.text(own, made, keys))
+        everything += made
+    write_text(folder / ROWS, to_csv(one.row for one in everything))
     return everything
 
 

@@ -10,12 +10,10 @@ import math
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from obliq.errors import ObliqError
 
-Kind = Literal["original", "unlearned", "retrained", "failed"]
-KINDS: tuple[Kind, ...] = ("original", "unlearned", "retrained", "failed")
+KINDS = ("original", "unlearned", "retrained", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class Row:
         scenario: what was to be forgotten, for instance random=10%.
         seed: of partition, original, request and method.
         method: the contender's name; `original`, `retrained` or `retrained again` for those.
-        kind: `failed` where there is no network and `error` says why.
+        kind: one of `KINDS`; `failed` where there is no network and `error` says why.
         train: samples that the original was trained on.
         forget: samples to forget, of those.
         unlearning_accuracy, forget_accuracy, retain_accuracy, test_accuracy: UA, FA, RA, TA.
@@ -61,7 +59,7 @@ class Row:
     scenario: str
     seed: int
     method: str
-    kind: Kind
+    kind: str
     train: int | None = None
     forget: int | None = None
     unlearning_accuracy: float | None = None
@@ -141,7 +139,7 @@ def _row(number: int, cells: Sequence[str]) -> Row:
 
 def _value(kind: object, cell: str) -> typing.Any:
     choices = typing.get_args(kind)
-    if kind is str or kind == Kind:
+    if kind is str:
         return cell
     if type(None) in choices and cell == "":
         return None

@@ -3,13 +3,13 @@
 `about.json` beside the rows says what they do not: which contender follows which, tuning, machine, versions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.bench.keys import Keys
 from obliq.bench.report import Background, render
-from obliq.bench.results import machine, read_rows, write_text
+from obliq.bench.results import read_rows, write_text
 from obliq.bench.rows import Row
 from obliq.bench.suite import Suite
 from obliq.documents import LARGEST_DOCUMENT, decode, parse, read_bytes
@@ -30,11 +30,14 @@ class About:
     facts: dict[str, str]
 
 
-def about(suite: Suite, keys: Keys) -> About:
-    """What there is to tell about a suite that is run here."""
+def about(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> About:
+    """What there is to tell about a suite whose rows were made on these machines."""
     trials = max(len(one.trials()) for one in suite.contenders)
     tuned = trials > 1
-    facts = {name: str(value) for name, value in machine().items() if value}
+    said = dict[str, dict[str, None]]()  # a set in the order of its values
+    for name, value in (pair for machine in machines for pair in machine.items() if pair[1]):
+        said.setdefault(name, {})[value] = None
+    facts = {name: " or ".join(values) for name, values in said.items()}
     facts |= {"device": keys.origins.device, **keys.origins.versions}
     return About(
         follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),

@@ -1,0 +1,126 @@
+"""A cell of a suite (data, architecture, bits, request) as a file: its rows, and by what each was made.
+
+The file is what is committed. A later run can take rows from it, on another machine and without the cache that
+they came from: those whose `made_by` is the key that the same row would get now. That key is over the audits of
+the row's network and of the retrained one, and so over all that `obliq.bench.keys` counts: data, world, request,
+seed, method and fields, the code that takes part, device, and the versions of this package, of PyTorch and of
+Python to the last digit. A row that would get another key is computed again, and so is one that failed.
+"""
+
+import contextlib
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from obliq.bench.keys import Keys
+from obliq.bench.plan import Line
+from obliq.bench.rows import Row
+from obliq.bench.store import key_of
+from obliq.documents import LARGEST_DOCUMENT, decode, encode, parse, read_bytes, render
+from obliq.errors import ObliqError
+
+FORMAT, VERSION = "obliq-benchmark-cell", 2
+"""The version is raised when a row's columns, or how they follow from what was measured, change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A row and where it comes from.
+
+    Attributes:
+        row: the row.
+        made_by: `row_key` of its line when it was made.
+        machine: `machine()` there.
+    """
+
+    row: Row
+    made_by: str
+    machine: dict[str, str]
+
+
+def row_key(line: Line, keys: Keys) -> str:
+    """SHA-256 over everything that makes a line's row but its method's name."""
+    return key_of({"tasks": [keys.of(task) for task in line.tasks]})
+
+
+def slug(cell: tuple[str, ...]) -> str:
+    """A file name for a cell."""
+    return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-")
+
+
+def text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
+    """The document of one cell.
+
+    Args:
+        lines: of the cell.
+        made: its rows, as far as they are there.
+        keys: of tasks.
+    """
+    case = lines[0].case
+    world = case.ground.world
+    values = {
+        "format": FORMAT, "version": VERSION, "data": world.data, "architecture": world.architecture,
+        "bits": world.bits, "scenario": case.scenario.words, "world": encode(world),
+        "seeds": sorted({line.case.ground.seed for line in lines}), "references": case.references,
+        "versions": dict(keys.origins.versions), "device": keys.origins.device,
+        "data_digest": keys.origins.data[world.data],
+        "rows": [encode(one.row) | {"made_by": one.made_by, "machine": one.machine} for one in made],
+    }  # fmt: skip
+    return render(values | {"content": key_of(values)})
+
+
+def read(file: Path) -> list[Made]:
+    """The rows in what `text` wrote; none where there is no file, or one of an older version.
+
+    Raises:
+        ObliqError: when the file is not what was written.
+    """
+    if not (file.exists() or file.is_symlink()):
+        return []
+    try:
+        values = parse(read_bytes(file, LARGEST_DOCUMENT))
+        version = values.get("version")
+        if values.get("format") != FORMAT or type(version) is not int or version > VERSION:
+            raise ObliqError(f"no cell of a benchmark; expected format {FORMAT!r}, version {VERSION} at most")
+        if version < VERSION:
+            return []
+        if values.pop("content", None) != key_of(values):
+            raise ObliqError(
+                "the content is not what it has the digest of; expected it as it was written (delete it to have its "
+                "rows computed again)"
+            )
+        return [_made(one) for one in _list(values.get("rows"))]
+    except ObliqError as error:
+        raise ObliqError(f"{file}: {error}") from error
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ObliqError(f"rows are {repr(value)[:80]}; expected a list")
+    return value
+
+
+def _made(value: object) -> Made:
+    if not isinstance(value, Mapping):
+        raise ObliqError(f"a row is {repr(value)[:80]}; expected an object")
+    apart = {name: value[name] for name in ("made_by", "machine") if name in value}
+    row = {name: inner for name, inner in value.items() if name not in apart}
+    return decode(Made, {"row": row, **apart}, "a row")
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were measured on, without its name."""
+    model = ""
+    with contextlib.suppress(OSError):
+        about = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        model = next(
+            (line.split(":", 1)[1].strip() for line in about.splitlines() if "model name" in line), ""
+        )
+    return {
+        "system": platform.system(), "machine": platform.machine(), "processor": model,
+        "processors": str(os.cpu_count() or ""), "threads a task": "1",
+    }  # fmt: skip

@@ -1,0 +1,56 @@
+"""What is shown of a benchmark while it runs."""
+
+import time
+from collections import Counter
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from obliq.bench.board import Board, table
+from obliq.bench.pools import Outcome
+from obliq.bench.schedule import State
+
+
+def half_done() -> State:
+    return State(
+        total=Counter(audit=1234, original=6, unlearned=1200), done=Counter(original=6, unlearned=600),
+        failed=Counter(unlearned=2), running={"k": ("unlearned", time.monotonic() - 3725)},
+        seconds={"original": [61.0], "unlearned": [12.0, 14.0]}, workers=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_a_terminal(width: int) -> None:
+    file = StringIO()
+    Console(file=file, width=width).print(table("tuning fashion-small-ablations", half_done()))
+    lines = file.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].startswith("tuning fashion-small-ablations: 608 of 2440 tasks, ")
+    rows = [line.split() for line in lines if line[:1].isalpha()][2:]
+    assert rows[0] == ["original", "6", "6", "61.0", "s"]
+    assert rows[1] == ["unlearned", "600", "1200", "2", "1", "1", "h", "02", "min", "13.0", "s"]
+    assert rows[2] == ["audit", "0", "1234"]
+
+
+def test_without_a_terminal_there_are_plain_lines_and_failures_in_full() -> None:
+    file = StringIO()
+    with Board(Console(file=file, width=40), "toy") as board:
+        for _ in range(3):
+            board.watch(half_done(), None)
+        board.watch(half_done(), Outcome("k", "what happened here: " + 50 * "x"))
+    first, second = file.getvalue().splitlines()
+    assert first.startswith("  toy: 608 of 2440 tasks, ")
+    assert second == "  failed: what happened here: " + 50 * "x"
+
+
+def test_on_a_terminal_durations_go_on_between_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
+    state = half_done()
+    with Board(console, "toy") as board:
+        board.watch(state, None)
+        state.running.clear()
+        assert board._live is not None
+        shown = StringIO()
+        Console(file=shown, width=80).print(board._live.get_renderable())
+    assert "1 h 02 min" in shown.getvalue()  # as it was when it was told, not as it is being changed
