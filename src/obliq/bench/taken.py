@@ -29,7 +29,9 @@ class Taken:
 
     def words(self, folder: Path, lines: int) -> str:
         """What there was, in one line."""
-        others = f"; {self.differ} others there were made otherwise and are computed again" * bool(self.differ)
+        others = f"; {self.differ} others there were made otherwise and are computed again" * bool(
+            self.differ
+        )
         return f"{len(self.rows)} of {lines} rows taken from {folder}{others}"
 
 

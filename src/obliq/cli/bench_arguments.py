@@ -38,7 +38,7 @@ class Bench:
         words: SUITE: smoke, fashion-small, fashion, fashion-bits, fashion-small-ablations, writers,
             writers-ablations, cifar10, cifar10-small, grid, or module:function for a suite of your own;
             or report SUITE.
-        resume: Use what the cache holds of this suite already, and go on.
+        resume: Go on: use what the cache holds, and rows in the results that the same tasks would make now.
         jobs: How many tasks at once, each in a process of its own.
         ray: Work on Ray instead (extra `ray`): this machine's processors, or the cluster in RAY_ADDRESS.
         methods: Run these contenders only, into a folder of their own.
