@@ -29,7 +29,9 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
         return _network(arguments)
     in_executorch = arguments.to == "executorch"
     if in_executorch and arguments.form != "integer":
-        raise DataError(f"--form {arguments.form} with --to executorch; expected integer: codes are bytes there")
+        raise DataError(
+            f"--form {arguments.form} with --to executorch; expected integer: codes are bytes there"
+        )
     out = arguments.out
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):

@@ -172,9 +172,8 @@ def _real(codes: Tensor, grid: Grid) -> Tensor:
 
 def _in_the_plane(values: Tensor) -> Tensor:
     """With two axes of space, whether there were none, one or two."""
-    if values.ndim == 2:
-        return values[:, :, None, None]
-    return values[:, :, None, :] if values.ndim == 3 else values
+    missing = (1,) * (4 - values.ndim)
+    return values.reshape(*values.shape[:2], *missing, *values.shape[2:])
 
 
 def _both(sizes: tuple[int, ...], otherwise: int) -> list[int]:
