@@ -1,7 +1,7 @@
 """Exported files in their runtimes, made to tell their integer activations besides the logits."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,6 +14,7 @@ from obliq.export.onnx_model import INPUT, LOGITS
 from obliq.export.runtime import import_onnx, import_onnxruntime, session
 
 
+@runtime_checkable
 class Probe(Protocol):
     """A file that runs."""
 
