@@ -201,8 +201,10 @@ class Export:
 
     Attributes:
         folder: Folder of the network.
-        to: `onnx` writes a file for ONNX Runtime, `network` a folder that computes in PyTorch what the file does.
-        form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
+        to: `onnx` writes a file for ONNX Runtime, `executorch` one for ExecuTorch with XNNPACK, `network` a folder
+            that computes in PyTorch what the file does.
+        form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference;
+            ExecuTorch has the first only.
         out: The new file or folder; it appears when it is complete.
         overwrite: Replace it if it is there.
         check: Run the file on this data (the test part of the network's own, or npz:FILE and such), print how it
@@ -215,7 +217,7 @@ class Export:
     """
 
     folder: tyro.conf.Positional[Path]
-    to: Literal["onnx", "network"] = "onnx"
+    to: Literal["onnx", "executorch", "network"] = "onnx"
     form: Literal["integer", "compact", "float"] = "integer"
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     overwrite: bool = False

@@ -16,7 +16,7 @@ from obliq.data import load
 from obliq.documents import encode
 from obliq.erase import same_division
 from obliq.errors import DataError
-from obliq.export import Parity, Record, check, deployed, digest_of, export, write_record
+from obliq.export import Parity, Record, check, deployed, digest_of, export, export_executorch, write_record
 from obliq.made import Made, find, keep
 from obliq.progress import Narrator
 from obliq.quantization import weights_digest
@@ -27,13 +27,20 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
     started(arguments.run, narrator)
     if arguments.to == "network":
         return _network(arguments)
+    in_executorch = arguments.to == "executorch"
+    if in_executorch and arguments.form != "integer":
+        raise DataError(
+            f"--form {arguments.form} with --to executorch; expected integer: codes are bytes there"
+        )
     out = arguments.out
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = find(arguments.folder, arguments.arch).saved
     shape = saved.blueprint.input_shape
-    content = export(saved.model, shape, arguments.form)
+    content = (
+        export_executorch(saved.model, shape) if in_executorch else export(saved.model, shape, arguments.form)
+    )
     checks = {name: _checked(arguments, saved, content, name, narrator) for name in arguments.check}
     record = Record(
         form=arguments.form, file_digest=digest_of(content), file_bytes=len(content),
@@ -47,7 +54,8 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
         "file": str(out),
         **{name: encode(value) for name, value in vars(record).items()},
     }
-    lines = [f"{arguments.form} ONNX file {out}, {len(content):,} bytes, sha256 {record.file_digest}"]
+    kind = "ExecuTorch" if in_executorch else "ONNX"
+    lines = [f"{arguments.form} {kind} file {out}, {len(content):,} bytes, sha256 {record.file_digest}"]
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)
@@ -57,7 +65,7 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
 def _network(arguments: Export) -> Outcome:
     """A folder as any other, whose network adds the biases that the file adds."""
     if arguments.check or arguments.parity_out:
-        raise DataError("--check compares a file; expected it with --to onnx")
+        raise DataError("--check compares a file; expected it with --to onnx or executorch")
     refuse_existing(arguments.out, overwrite=arguments.overwrite)
     made = find(arguments.folder, arguments.arch)
     model = deployed(made.saved.model, made.saved.blueprint.input_shape)

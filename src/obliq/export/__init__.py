@@ -1,7 +1,8 @@
-"""What runs on the device: the network as integers, as an ONNX file, and the proof that they agree."""
+"""What runs on the device: the network as integers, as a file, and the proof that they agree."""
 
-from obliq.export.artifact import export
+from obliq.export.artifact import export, export_executorch
 from obliq.export.contents import Contents, Node
+from obliq.export.executorch_program import to_executorch
 from obliq.export.graph import Graph
 from obliq.export.onnx_model import FORMS, to_onnx
 from obliq.export.parity import Agreement, CodeAgreement, Parity, check
@@ -28,9 +29,11 @@ __all__ = [
     "deployed",
     "digest_of",
     "export",
+    "export_executorch",
     "graph_of",
     "read_onnx",
     "read_record",
+    "to_executorch",
     "to_onnx",
     "with_integer_biases",
     "write_record",

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
-from obliq.export.graph import Graph
 from obliq.export.observing import answers, observed
-from obliq.export.onnx_model import INPUT, LOGITS
+from obliq.export.probes import probe
 from obliq.export.rounding import largest_bias_rounding, with_integer_biases
-from obliq.export.runtime import import_onnx, import_onnxruntime, session
 from obliq.export.walk import graph_of
 
 _BATCH = 256
@@ -46,7 +44,8 @@ class CodeAgreement:
     """How close integer activations are to the interpreter's.
 
     Attributes:
-        compared: codes that were compared; 0 where there are none, as in the `float` form.
+        compared: codes that were compared: 0 where there are none, as in the `float` form; only the last ones of an
+            ExecuTorch file, which keeps the others to itself.
         equal: share of them that are equal, 0 to 1; 1 when there are none.
         largest_step: the most that one of them is off by.
     """
@@ -82,33 +81,30 @@ class Parity:
     largest_bias_rounding: float
 
 
-def check(model: nn.Module, onnx_model: bytes, inputs: Float[Tensor, "samples ..."]) -> Parity:
+def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -> Parity:
     """Run a file, the network that it was made from and the interpreter on the same inputs.
 
     Args:
         model: a quantized network; read in evaluation mode and left as it was.
-        onnx_model: what `to_onnx` made of it.
+        file: what `to_onnx` or `to_executorch` made of it.
         inputs: standardised as for the network; at least one.
 
     Raises:
-        ModelError: when there are no inputs, the extra `onnx` is missing, or the file is for another
+        ModelError: when there are no inputs, the file's runtime is not installed, or the file is for another
             network.
     """
     if len(inputs) == 0:
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
     deployed = with_integer_biases(model, graph)
-    names = activations_in(onnx_model, graph)
-    running = session(exposing(onnx_model, names))
-    if (shape := tuple(running.get_inputs()[0].shape[1:])) != graph.input_shape:
-        raise ModelError(f"the file is for inputs of shape {shape}; expected {graph.input_shape}")
+    running = probe(file, graph)
     logits: dict[str, list[ndarray]] = {"file": [], "network": [], "deployed": [], "reference": []}
     of_file, of_network = Counter[int](), Counter[int]()
     for batch in torch.split(inputs.cpu().float(), _BATCH):
-        answer, *found = running.run([LOGITS, *names], {INPUT: batch.numpy()})
+        answer, found = running(batch.numpy())
         expected = interpreter.run(graph, batch.numpy())
-        for name, codes in zip(names, found, strict=True):
-            _count(of_file, codes.astype(np.int32) - graph[name].grid.zero_point, expected[name])
+        for name, codes in found.items():
+            _count(of_file, codes, expected[name])
         in_torch, seen = observed(deployed, batch)
         for name, codes in seen.items():
             _count(of_network, codes, expected[name])
@@ -119,7 +115,7 @@ def check(model: nn.Module, onnx_model: bytes, inputs: Float[Tensor, "samples ..
     joined = {name: np.concatenate(parts) for name, parts in logits.items()}
     return Parity(
         samples=len(inputs),
-        runtime=f"onnxruntime {import_onnxruntime().__version__}",
+        runtime=running.runtime,
         network=agreement(joined["file"], joined["network"]),
         deployed_network=agreement(joined["file"], joined["deployed"]),
         reference=agreement(joined["file"], joined["reference"]),
@@ -161,21 +157,3 @@ def agreement(
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
     )
-
-
-def activations_in(onnx_model: bytes, graph: Graph) -> list[str]:
-    """The steps of a graph whose codes a file computes as bytes."""
-    made = {
-        name for node in import_onnx().load_model_from_string(onnx_model).graph.node for name in node.output
-    }
-    return [step.name for step in graph.steps if step.name in made]
-
-
-def exposing(onnx_model: bytes, names: list[str]) -> bytes:
-    """The same file with the bytes of these activations as further outputs."""
-    onnx = import_onnx()
-    model = onnx.load_model_from_string(onnx_model)
-    for name in names:
-        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
-    written: bytes = model.SerializeToString(deterministic=True)
-    return written
