@@ -59,7 +59,7 @@ def render(audit: Audit, story: Story, shipment: Shipment | None = None) -> str:
         audit=audit,
         story=story,
         shipment=shipment,
-        shares=_shares(shipment),
+        parity=_parity(shipment),
         headlines=HEADLINES,
         tables=tables(audit),
         strips=_strips(audit),
@@ -78,8 +78,8 @@ def number(value: float | None, digits: int = 1) -> str:
     return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}").replace(",", "\N{NO-BREAK SPACE}")
 
 
-def _shares(shipment: Shipment | None) -> Mapping[str, str]:
-    """How far a shipped file agrees with its network, in percent."""
+def _parity(shipment: Shipment | None) -> Mapping[str, str]:
+    """What ran a shipped file, and how far it agrees with its network, in percent."""
     if shipment is None or shipment.parity is None:
         return {}
     found = shipment.parity
@@ -90,7 +90,7 @@ def _shares(shipment: Shipment | None) -> Mapping[str, str]:
     }
     if found.activations.compared:
         shares["integer activations equal to the interpreter's"] = found.activations.equal
-    return {name: f"{percent(share)} %" for name, share in shares.items()}
+    return {"run by": found.runtime} | {name: f"{percent(share)} %" for name, share in shares.items()}
 
 
 def percent(share: float) -> str:
