@@ -3,9 +3,11 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from obliq.cli import main
 
@@ -14,6 +16,14 @@ PAGE = (DOCS / "edge-engineer.md").read_text()
 LONG = {"--epochs 40": "--epochs 2", "--epochs 5": "--epochs 1"}
 BLOCK = re.compile(r"```(python|console)\n(.*?)```", flags=re.DOTALL)
 """Files to write and commands to run, in the order of the page."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_the_page_runs_from_top_to_bottom(
@@ -67,7 +77,7 @@ def run(line: str) -> int:
     """The exit status; commands of ours run in this process."""
     if not line.startswith("obliq "):
         return subprocess.run(line, shell=True, check=False).returncode
-    return main([*shlex.split(line)[1:], "--threads", "1"])
+    return main(shlex.split(line)[1:])
 
 
 def as_shown(answer: str) -> re.Pattern[str]:
