@@ -1,6 +1,7 @@
 """The idea in two minutes on real data: a network that learned from people forgets one of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from obliq.methods import Method, OrthogonalEntropy, Retrain
 from obliq.models import choose
 from obliq.quantization import Precision
 from obliq.run import Run
+from obliq.shipping import Shipped, ship
 from obliq.training import Recipe
 
 PERSON = 7
@@ -28,17 +30,30 @@ METHODS: dict[str, Method] = {
 }
 
 
-def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite: bool = False) -> Audit:
-    """Train, forget one writer of handwritten digits, retrain for comparison, audit, and report.
+@dataclass(frozen=True)
+class Demonstration:
+    """What came out.
+
+    Attributes:
+        audit: of all networks.
+        shipped: what devices get of the first network that unlearned.
+    """
+
+    audit: Audit
+    shipped: Shipped
+
+
+def demonstrate(
+    out: Path, run: Run, stage: Callable[[str], None], *, overwrite: bool = False
+) -> Demonstration:
+    """Train, forget one writer of handwritten digits, retrain for comparison, audit, export, and report.
 
     Args:
-        out: a folder that receives one folder a network, `audit.json` and `report.html`.
+        out: a folder that receives one folder a network, what `obliq.shipping` writes, `audit.json`
+            and `report.html`.
         run: seed, device and listener.
         stage: told in words what begins.
         overwrite: whether `out` may be replaced.
-
-    Returns:
-        The audit.
     """
     data = load("digits")
     parts = partition(data, PartitionRule(seed=run.seed))
@@ -65,8 +80,11 @@ def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite:
         measured = compare(original.saved, others, splits, run.device)
         for name, made in {"original": original, **others}.items():
             keep(draft / name.replace(" ", "-"), made)
-        publish(draft / "audit", measured, tell(original, others, request.selector))
+        stage("exporting what devices run, and the patch to it")
+        inputs = data.fetch(parts.test.indices)
+        shipped = ship(draft, original.saved, others["unlearned"].saved, data.name, inputs)
+        publish(draft / "audit", measured, tell(original, others, request.selector), shipped.shipment)
         for file in (AUDIT, REPORT):
             (draft / "audit" / file).rename(draft / file)
         (draft / "audit").rmdir()
-    return measured
+    return Demonstration(measured, shipped)

@@ -23,7 +23,7 @@ from obliq.made import Made
 from obliq.methods import Method, Retrain, available
 from obliq.models import initialise
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
-from obliq.report import Story, render
+from obliq.report import Shipment, Story, render
 from obliq.request_file import Request
 from obliq.request_file import load as load_request
 from obliq.run import Run, Trace, together
@@ -272,13 +272,27 @@ def _counted(count: int, one: str, many: str) -> str:
     return f"one {one}" if count == 1 else f"{count} {many}"
 
 
-def publish(folder: Path, measured: Audit, story: Story, *, overwrite: bool = False) -> Path:
+def publish(
+    folder: Path,
+    measured: Audit,
+    story: Story,
+    shipment: Shipment | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Write `audit.json` and `report.html` into a new folder; the report's path.
+
+    Args:
+        folder: where.
+        measured: the audit.
+        story: what the report tells around it.
+        shipment: what leaves for devices, if something does.
+        overwrite: whether a folder that is there may be replaced.
 
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
-    page, document = render(measured, story), write(measured)
+    page, document = render(measured, story, shipment), write(measured)
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / AUDIT).write_text(document, encoding="utf-8")
         (draft / REPORT).write_text(page, encoding="utf-8")

@@ -3,7 +3,8 @@
 import math
 
 from obliq.audit import Audit, audit
-from obliq.report import Story
+from obliq.export import Agreement, CodeAgreement, Parity
+from obliq.report import PatchSize, Shipment, Story
 from tests.audit.synthetic import three
 
 
@@ -44,3 +45,18 @@ def sample_story(**changes: object) -> Story:
         "versions": {"obliq": "0.1.0", "torch": "2.13.0"},
     }  # fmt: skip
     return Story(**(values | changes))
+
+
+def sample_shipment() -> Shipment:
+    """A file of which nearly every activation agrees, and one answer in 260 does not."""
+    alike = Agreement(same_top1=1.0, largest_difference=0.0, mean_difference=0.0)
+    codes = CodeAgreement(compared=10**6, equal=0.999999, largest_step=1)
+    parity = Parity(
+        samples=260, runtime="onnxruntime 1.0", deployed_network=alike, reference=alike, activations=codes,
+        network=Agreement(same_top1=259 / 260, largest_difference=0.2, mean_difference=0.01),
+        deployed_activations=codes, largest_bias_rounding=0.01,
+    )  # fmt: skip
+    return Shipment(
+        file="unlearned.onnx", form="integer ONNX file", precision="W4A4", bytes=28_000, content_digest="e" * 64,
+        parity=parity, patch=PatchSize(bytes=1_120, codes=90, changed_codes=7, changed_words=3),
+    )  # fmt: skip

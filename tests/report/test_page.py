@@ -10,7 +10,7 @@ from obliq.audit import Audit, audit
 from obliq.errors import AuditError
 from obliq.report import render
 from tests.audit.synthetic import references, three
-from tests.report.sample import sample_audit, sample_story
+from tests.report.sample import sample_audit, sample_shipment, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 CLAIMS = (
@@ -163,3 +163,30 @@ def test_images_only_when_given(measured: Audit, page: str) -> None:
     assert 'src="data:image/png;base64,' in render(measured, sample_story(images=(drawn.getvalue(),)))
     with pytest.raises(AuditError, match="PNG"):
         render(measured, sample_story(images=(b"<svg onload=alert(1)>",)))
+
+
+def test_what_ships_is_told_when_something_does(measured: Audit, page: str) -> None:
+    assert "What ships" not in page
+    text = " ".join(Outline(render(measured, sample_story(), sample_shipment())).text.split())
+    for shown in (
+        "unlearned.onnx",
+        "28 000 bytes",
+        "onnxruntime 1.0",
+        "99.62 %",
+        "99.99 %",
+        "4.0 %",
+        "7 of 90",
+    ):
+        assert shown in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "e" * 64 in text
+    assert all(phrase not in text.lower() for phrase in CLAIMS)
+
+
+def test_what_ships_without_parity_and_patch(measured: Audit) -> None:
+    bare = dataclasses.replace(sample_shipment(), parity=None, patch=None, file=NASTY)
+    page = render(measured, sample_story(), bare)
+    text = " ".join(Outline(page).text.split())
+    assert "It was not run beside it here" in text
+    assert "The patch" not in text
+    assert "Does it answer alike?" not in text
+    assert "<script" not in page.lower()

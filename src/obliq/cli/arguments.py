@@ -53,7 +53,7 @@ class Demo:
     Example: obliq demo --out demo
 
     Trains a 4-bit network on scikit-learn's digits, forgets one writer, retrains without that writer for
-    comparison, and writes an audit and a report.
+    comparison, and writes an audit, a report, an ONNX file (extra `onnx`) and the patch to it.
 
     Attributes:
         out: A new folder; it appears when it is complete.

@@ -5,6 +5,8 @@ from pathlib import Path
 from obliq.audit import Audit, Measurement
 from obliq.export import CodeAgreement, Record
 from obliq.inventory import Inventory
+from obliq.report.page import percent
+from obliq.shipping import PATCH, Shipped
 
 COLUMNS = (
     ("FA", "forget_accuracy"),
@@ -106,6 +108,31 @@ def parity_lines(record: Record, file: Path) -> list[str]:
             f"rounding biases moves outputs by at most {found.largest_bias_rounding:.2g} of their steps",
         ]
     return [*lines, "", f"parity: {file}"]
+
+
+def shipped_lines(shipped: Shipped, folder: Path) -> list[str]:
+    """What devices get, how it agrees with the network, and how much of it a patch sends."""
+    shipment = shipped.shipment
+    lines = [
+        f"ships: {folder / shipment.file}, {shipment.form}, {shipment.bytes:,} bytes, content digest "
+        f"{shipment.content_digest[:12]}..."
+    ]
+    if shipped.missing:
+        lines.append(f"no ONNX file: {shipped.missing}")
+    if shipment.parity:
+        found = shipment.parity
+        lines.append(
+            f"parity on {found.samples:,} test samples: {percent(found.network.same_top1)} % same answers as the "
+            f"network, {percent(found.reference.same_top1)} % as the integer interpreter | integer activations "
+            f"equal: {percent(found.activations.equal)} % of {found.activations.compared:,}"
+        )
+    if shipment.patch:
+        patch = shipment.patch
+        lines.append(
+            f"patch: {folder / PATCH}, {patch.bytes:,} bytes, {shipment.patch_share:.1f} % of the whole file | changes "
+            f"{patch.changed_codes:,} of {patch.codes:,} integer weights and {patch.changed_words:,} scales and biases"
+        )
+    return lines
 
 
 def _codes(found: CodeAgreement) -> str:

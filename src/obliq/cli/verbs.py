@@ -13,8 +13,9 @@ from obliq.audit import Audit
 from obliq.checkpoints import Blueprint
 from obliq.cli.arguments import AuditVerb, Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.circumstances import Circumstances
-from obliq.cli.tables import audit_lines, inventory_lines
+from obliq.cli.tables import audit_lines, inventory_lines, shipped_lines
 from obliq.data import PartitionRule, Splits, load, partition
+from obliq.documents import encode
 from obliq.erase import (
     AUDIT,
     REPORT,
@@ -54,8 +55,12 @@ def run_demo(arguments: Demo, narrator: Narrator) -> Outcome:
     """Show the whole idea on real data."""
     refuse_existing(arguments.out, overwrite=arguments.overwrite)
     run = started(arguments.run, narrator)
-    measured = demo.demonstrate(arguments.out, run, narrator.stage, overwrite=arguments.overwrite)
-    return _audited(measured, arguments.out)
+    made = demo.demonstrate(arguments.out, run, narrator.stage, overwrite=arguments.overwrite)
+    measured = _audited(made.audit, arguments.out)
+    return Outcome(
+        [*measured.lines, *shipped_lines(made.shipped, arguments.out)],
+        {**measured.values, "shipped": encode(made.shipped)},
+    )
 
 
 def run_train(arguments: Train, narrator: Narrator) -> Outcome:

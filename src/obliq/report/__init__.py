@@ -2,6 +2,7 @@
 
 from obliq.report.page import render
 from obliq.report.pictures import pictures
+from obliq.report.shipment import PatchSize, Shipment
 from obliq.report.story import Story
 
-__all__ = ["Story", "pictures", "render"]
+__all__ = ["PatchSize", "Shipment", "Story", "pictures", "render"]

@@ -13,6 +13,7 @@ from obliq.audit import Audit, Measurement
 from obliq.errors import AuditError
 from obliq.report import charts
 from obliq.report.columns import tables
+from obliq.report.shipment import Shipment
 from obliq.report.story import Row, Story
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -33,10 +34,15 @@ class Figure:
     note: str = ""
 
 
-def render(audit: Audit, story: Story) -> str:
+def render(audit: Audit, story: Story, shipment: Shipment | None = None) -> str:
     """The page as one HTML document without scripts and without anything to fetch.
 
     Names from outside are escaped. Equal inputs give equal pages, byte for byte.
+
+    Args:
+        audit: the numbers.
+        story: what is told around them.
+        shipment: what leaves for devices; nothing is said about it when it is None.
 
     Raises:
         AuditError: when an image to embed is not a PNG file.
@@ -52,6 +58,8 @@ def render(audit: Audit, story: Story) -> str:
     return environment.get_template("page.html.jinja").render(
         audit=audit,
         story=story,
+        shipment=shipment,
+        parity=_parity(shipment),
         headlines=HEADLINES,
         tables=tables(audit),
         strips=_strips(audit),
@@ -68,6 +76,26 @@ def number(value: float | None, digits: int = 1) -> str:
     if value is None:
         return "\N{EN DASH}"
     return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}").replace(",", "\N{NO-BREAK SPACE}")
+
+
+def _parity(shipment: Shipment | None) -> Mapping[str, str]:
+    """What ran a shipped file, and how far it agrees with its network, in percent."""
+    if shipment is None or shipment.parity is None:
+        return {}
+    found = shipment.parity
+    shares = {
+        "same answer as the network audited": found.network.same_top1,
+        "same answer as that network with a device's biases": found.deployed_network.same_top1,
+        "same answer as the integer interpreter": found.reference.same_top1,
+    }
+    if found.activations.compared:
+        shares["integer activations equal to the interpreter's"] = found.activations.equal
+    return {"run by": found.runtime} | {name: f"{percent(share)} %" for name, share in shares.items()}
+
+
+def percent(share: float) -> str:
+    """A share as percent, never rounded up to 100 when something differs."""
+    return "100" if share == 1 else f"{min(100 * share, 99.99):.2f}"
 
 
 def _strips(audit: Audit) -> Sequence[Figure]:
