@@ -163,9 +163,14 @@ class AuditVerb:
 
     Example: obliq audit runs/original runs/unlearned --retrained runs/retrained --out runs/audit
 
+    A file that `obliq export` wrote (.onnx) can stand after the folder that it was exported from, or in place of
+    it: the same measurements are then made on what a device runs.
+
     Attributes:
-        folders: The original, then one or more networks that unlearned.
-        retrained: The network trained without the forget set; without it there is no gap.
+        networks: Folder of the original, then one or more folders or files of networks that unlearned.
+        request: The request.json to audit, where no folder holds it.
+        runtime: What runs files: ONNX Runtime, or our own interpreter, which is slow.
+        retrained: Folder of the network trained without the forget set; without it there is no gap.
         references: Train this many networks (2, 4, ...) by the original's recipe on halves of its data, for the
             RMIA attack; each takes about half the time of the original. 0 leaves the attack out.
         data: Say module:function again to allow data made by your own code to be loaded.
@@ -176,11 +181,13 @@ class AuditVerb:
         run: How to run.
     """
 
-    folders: Annotated[
+    networks: Annotated[
         tyro.conf.Positional[tuple[Path, ...]],
         tyro.conf.arg(metavar="ORIGINAL UNLEARNED [UNLEARNED ...]", help_behavior_hint="(required)"),
     ]
     retrained: Folder = None
+    request: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    runtime: Literal["onnxruntime", "interpreter"] = "onnxruntime"
     references: int = 0
     data: Network = None
     data_folder: Folder = None

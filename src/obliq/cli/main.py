@@ -21,6 +21,7 @@ from rich.console import Console
 
 from obliq.cli import patch_verbs, verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, Export, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.audit import run_audit
 from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
 from obliq.cli.export import run_export
@@ -39,7 +40,7 @@ ACTIONS: dict[type, Callable[[Any, Narrator], verbs.Outcome]] = {
     Train: verbs.run_train,
     Unlearn: verbs.run_unlearn,
     RetrainVerb: verbs.run_retrain,
-    AuditVerb: verbs.run_audit,
+    AuditVerb: run_audit,
     Show: verbs.run_show,
     Bench: run_bench,
     Patch: patch_verbs.run_patch,
