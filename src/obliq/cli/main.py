@@ -26,6 +26,7 @@ from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
 from obliq.cli.export import run_export
 from obliq.cli.patch_arguments import Patch
+from obliq.cli.unlearn import run_unlearn
 from obliq.errors import ObliqError
 from obliq.progress import Narrator
 
@@ -38,7 +39,7 @@ The usual way: train, unlearn, retrain (for reference), audit, export.
 ACTIONS: dict[type, Callable[[Any, Narrator], verbs.Outcome]] = {
     Demo: verbs.run_demo,
     Train: verbs.run_train,
-    Unlearn: verbs.run_unlearn,
+    Unlearn: run_unlearn,
     RetrainVerb: verbs.run_retrain,
     AuditVerb: run_audit,
     Show: verbs.run_show,

@@ -75,14 +75,9 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
     return _kept(made, result.out, result.overwrite)
 
 
-def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
-    """Apply a method."""
-    return _forget(arguments, lambda original: arguments.method, narrator)
-
-
 def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
     """Train anew by the original's recipe."""
-    return _forget(arguments, lambda original: Retrain(recipe=own_recipe(original.saved)), narrator)
+    return forgotten(arguments, lambda original: Retrain(recipe=own_recipe(original.saved)), narrator)
 
 
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
@@ -92,9 +87,10 @@ def run_show(arguments: Show, narrator: Narrator) -> Outcome:
     return Outcome(inventory_lines(found), found.as_json())
 
 
-def _forget(
+def forgotten(
     arguments: Unlearn | RetrainVerb, method_for: Callable[[Made], Method], narrator: Narrator
 ) -> Outcome:
+    """Apply a method to the network in a folder."""
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)

@@ -65,13 +65,13 @@ class FileNetwork(nn.Module):
     def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
         """The logits."""
         made = {}
+        layers, quantizers = dict(self.layers.items()), dict(self.quantizers.items())
         for number, step in enumerate(self.graph.steps):
             read = [made[name] for name in step.sources] or [inputs]
-            layer = self.layers[str(number)] if str(number) in self.layers else None
-            value = _COMPUTED[type(step)](step, layer, read)
-            if str(number) in self.quantizers:
+            value = _COMPUTED[type(step)](step, layers.get(str(number)), read)
+            if str(number) in quantizers:
                 low, high = step.grid.low * step.grid.scale, step.grid.high * step.grid.scale
-                value = self.quantizers[str(number)](value.clamp(low, high))
+                value = quantizers[str(number)](value.clamp(low, high))
             made[step.name] = value
         return made[self.graph.result.name]
 
@@ -143,7 +143,9 @@ def _weights(before: Weights, layer: QuantizedWeight, source: Step) -> Weights:
 
 def _require_same_grid(name: str, step: Tensor, scale: Any) -> None:
     if not np.array_equal(step.detach().cpu().numpy(), scale):
-        raise ModelError(f"the grid of {name} was moved; expected a method that keeps it, as oeu --steps frozen")
+        raise ModelError(
+            f"the grid of {name} was moved; expected a method that keeps it, as oeu --steps frozen"
+        )
 
 
 def _layer(step: Convolution | Linear) -> QuantizedWeight:
