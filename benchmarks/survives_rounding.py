@@ -71,6 +71,7 @@ NUMBERS = (
     "changed_codes_percent",
 )  # fmt: skip
 CPU = torch.device("cpu")
+ROLES = ("forget", "retain", "holdout", "test")
 Round = Callable[[nn.Module], nn.Module]
 
 
@@ -119,7 +120,7 @@ def measured(networks: dict[str, nn.Module], splits: Splits, precision: str) -> 
         AuditedModel(
             kind=kinds.get(name, "unlearned"), name=name,
             answers=RoleSignals(
-                **{role: signals(network, getattr(splits, role), CPU) for role in ("forget", "retain", "holdout", "test")}
+                **{role: signals(network, getattr(splits, role), CPU) for role in ROLES}
             ),
             changed_codes_percent=100 * changed_codes(original, network) if weighted_layers(original) else None,
         )
@@ -149,7 +150,7 @@ def cells(folder: Path, seed: int) -> list[dict[str, object]]:
             print(seed, route, name, flush=True)
         ways: dict[str, Round] = {precision: lambda model: model}
         for bits in WIDTHS:
-            ways[f"W{bits}A8"] = lambda model, bits=bits: rounded(model, bits, splits.retain)  # type: ignore[misc]
+            ways[f"W{bits}A8"] = lambda model, bits=bits, retain=splits.retain: rounded(model, bits, retain)  # type: ignore[misc]
         for place, (width, way) in enumerate(ways.items()):
             after = {name: way(network) for name, network in networks.items()}
             for name, numbers in measured(after, splits, width).items():
@@ -205,10 +206,11 @@ def show(arguments: argparse.Namespace) -> None:
                 lines.append("| " + " | ".join([route, stage, network, *cells]) + " |")
     TABLE.write_text(
         "# Does the forgetting survive rounding?\n\n"
-        f"Made by `benchmarks/survives_rounding.py` with torch {torch.__version__} on {platform.machine()}; Fashion-MNIST, "
-        f"about {RULE['limit']} training images, 10 % random forgotten, strided-convnet, means of {found.seeds} seed(s). "
-        "The docstring of the script says how weights are rounded. `before` is the network as it was unlearned (W8A8 or "
-        "FP32). Each width is compared with the retrained network rounded alike; codes are those that differ from the "
+        f"Made by `benchmarks/survives_rounding.py` with torch {torch.__version__} on {platform.machine()}; "
+        f"Fashion-MNIST, about {RULE['limit']} training images, 10 % random forgotten, strided-convnet, means of "
+        f"{found.seeds} seed(s). "
+        "The docstring of the script says how weights are rounded. `before` is the network as it was unlearned "
+        "(W8A8 or FP32). Each width is compared with the retrained network rounded alike; codes are those that differ from the "
         "original's rounded alike. Percent, gaps in points. No setting was tuned for this table.\n\n"
         "| route | weights | network | FA | RA | TA | MIA | AUC | Avg. Gap | codes changed |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n" + "\n".join(lines) + "\n\n"

@@ -117,7 +117,9 @@ def with_weights_of(graph: Graph, network: nn.Module) -> Graph:
     for number, step in enumerate(graph.steps):
         key = str(number)
         if key in network.quantizers:
-            _require_same_grid(step.name, network.quantizers[key].step, np.float32(step.grid.scale))
+            quantizer = network.quantizers[key]
+            assert isinstance(quantizer, QuantizedActivation)
+            _require_same_grid(step.name, quantizer.step, np.float32(step.grid.scale))
         if isinstance(step, Convolution | Linear):
             layer = network.layers[key]
             assert isinstance(layer, QuantizedWeight)
