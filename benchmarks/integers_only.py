@@ -114,7 +114,8 @@ def main() -> None:
         "# Unlearning from the deployed integers alone\n\n"
         f"Made by `benchmarks/integers_only.py` with torch {torch.__version__} on {platform.machine()}; Fashion-MNIST, "
         "about 3,000 training images,\n10 % random forgotten, strided-convnet W4A4, OEU calibrated at one setting that "
-        f"was not tuned, {len(seeds)} seed(s).\nAll rows are exported files in ONNX Runtime. Percent, gaps in points.\n\n"
+        f"was not tuned, {len(seeds)} seed(s).\nAll rows are exported files in ONNX Runtime. "
+        "Percent, gaps in points.\n\n"
         "| unlearned from | FA | RA | TA | MIA | AUC | Avg. Gap |\n| --- | --- | --- | --- | --- | --- | --- |\n"
         + "\n".join(lines) + "\n"
     )  # fmt: skip
