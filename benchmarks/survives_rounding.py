@@ -19,6 +19,7 @@ import argparse
 import copy
 import csv
 import dataclasses
+import functools
 import platform
 import statistics
 from collections.abc import Callable
@@ -148,13 +149,14 @@ def cells(folder: Path, seed: int) -> list[dict[str, object]]:
         for name, method in {**METHODS, "retrained": Retrain(recipe=RECIPE)}.items():
             networks[name] = forget(original.saved, splits, request, method, run).saved.model
             print(seed, route, name, flush=True)
-        ways: dict[str, Round] = {precision: lambda model: model}
-        for bits in WIDTHS:
-            ways[f"W{bits}A8"] = lambda model, bits=bits, retain=splits.retain: rounded(model, bits, retain)  # type: ignore[misc]
-        for place, (width, way) in enumerate(ways.items()):
+        ways: list[tuple[str, str, Round]] = [("before", precision, lambda model: model)]
+        ways += [
+            (f"{bits} bits", f"W{bits}A8", functools.partial(rounded, bits=bits, retain=splits.retain))
+            for bits in WIDTHS
+        ]
+        for stage, width, way in ways:
             after = {name: way(network) for name, network in networks.items()}
             for name, numbers in measured(after, splits, width).items():
-                stage = "before" if place == 0 else f"{WIDTHS[place - 1]} bits"
                 rows.append({"route": route, "weights": stage, "network": name, "seed": seed, **numbers})
     return rows
 
@@ -202,6 +204,8 @@ def show(arguments: argparse.Namespace) -> None:
     for route in ROUTES:
         for stage in STAGES:
             for network in SHOWN:
+                if not found.values(route, stage, network, NUMBERS[0]):
+                    continue
                 cells = [_mean(found.values(route, stage, network, number)) for number in NUMBERS]
                 lines.append("| " + " | ".join([route, stage, network, *cells]) + " |")
     TABLE.write_text(
@@ -211,7 +215,8 @@ def show(arguments: argparse.Namespace) -> None:
         f"{found.seeds} seed(s). "
         "The docstring of the script says how weights are rounded. `before` is the network as it was unlearned "
         "(W8A8 or FP32). Each width is compared with the retrained network rounded alike; codes are those that "
-        "differ from the original's rounded alike. Percent, gaps in points. No setting was tuned for this table.\n\n"
+        "differ from the original's rounded alike. Percent, gaps in points. No setting was tuned for this table. "
+        "What has no row was not measured.\n\n"
         "| route | weights | network | FA | RA | TA | MIA | AUC | Avg. Gap | codes changed |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n" + "\n".join(lines) + "\n\n"
         "![Average gap and AUC by weight width](survives_rounding.png)\n"
@@ -237,10 +242,13 @@ def _draw(found: Found) -> None:
         ):
             ax = axes[row, column]
             for network, (colour, line, words) in styles.items():
-                heights = [statistics.mean(found.values(route, stage, network, number)) for stage in STAGES]
-                ax.plot(
-                    range(len(STAGES)), heights, line, color=colour, marker="o", markersize=3.5, label=words
-                )
+                points = [
+                    (place, statistics.mean(values))
+                    for place, stage in enumerate(STAGES)
+                    if (values := found.values(route, stage, network, number))
+                ]
+                places, heights = zip(*points, strict=True)
+                ax.plot(places, heights, line, color=colour, marker="o", markersize=3.5, label=words)
             ax.set_xticks(range(len(STAGES)), [precision, *STAGES[1:]])
             ax.set_ylabel(label if column == 0 else "", fontsize=8.5)
             ax.tick_params(labelsize=8.5)
