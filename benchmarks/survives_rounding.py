@@ -249,7 +249,7 @@ def _draw(found: Found) -> None:
                 ]
                 places, heights = zip(*points, strict=True)
                 ax.plot(places, heights, line, color=colour, marker="o", markersize=3.5, label=words)
-            ax.set_xticks(range(len(STAGES)), [precision, *STAGES[1:]])
+            ax.set_xticks(range(len(STAGES)), STAGES)
             ax.set_ylabel(label if column == 0 else "", fontsize=8.5)
             ax.tick_params(labelsize=8.5)
             ax.spines[["top", "right"]].set_visible(False)
