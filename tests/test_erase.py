@@ -6,10 +6,10 @@ import torch
 
 from obliq import request_file
 from obliq.checkpoints import Blueprint
+from obliq.comparison import compare
 from obliq.data import Partition, PartitionRule, Splits, partition
 from obliq.erase import (
     ask,
-    compare,
     forget,
     kind_of_request,
     make_original,

@@ -5,6 +5,7 @@ Start with `README.md`; `obliq.erase` is the whole way in one file.
 
 from obliq.audit import Audit, Measurement
 from obliq.checkpoints import Blueprint, Provenance, Saved
+from obliq.comparison import compare
 from obliq.data import (
     Collection,
     Examples,
@@ -16,7 +17,7 @@ from obliq.data import (
     partition,
     select,
 )
-from obliq.erase import ask, compare, forget, make_original, own_recipe, publish, same_division, tell
+from obliq.erase import ask, forget, make_original, own_recipe, publish, same_division, tell
 from obliq.errors import AuditError, DataError, ModelError, ObliqError
 from obliq.made import Made, find, keep
 from obliq.methods import FineTune, Method, OrthogonalEntropy, Retrain, available

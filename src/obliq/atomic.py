@@ -9,7 +9,7 @@ from pathlib import Path
 
 from obliq.errors import ObliqError
 
-MARKS = ("model.json", "audit.json")
+MARKS = ("model.json", "audit.json", "shipped.json")
 """A folder that holds one of these is a result of ours."""
 
 

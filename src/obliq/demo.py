@@ -9,8 +9,9 @@ import torch
 from obliq.atomic import new_folder
 from obliq.audit import Audit
 from obliq.checkpoints import Blueprint
+from obliq.comparison import compare
 from obliq.data import PartitionRule, load, partition
-from obliq.erase import AUDIT, REPORT, ask, compare, forget, make_original, own_recipe, publish, tell
+from obliq.erase import AUDIT, REPORT, ask, forget, make_original, own_recipe, publish, tell
 from obliq.made import keep
 from obliq.methods import Method, OrthogonalEntropy, Retrain
 from obliq.models import choose

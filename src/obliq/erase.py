@@ -11,18 +11,17 @@ from pathlib import Path
 import torch
 
 from obliq.atomic import new_folder
-from obliq.audit import Audit, AuditedModel, ReferenceSignals, RoleSignals, audit, signals, write
-from obliq.audit.measurement import Kind
+from obliq.audit import Audit, write
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.data import Partition, Splits, load, parse_selector, partition, select
 from obliq.data.datasets import runs_code
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
 from obliq.documents import decode, encode
-from obliq.errors import AuditError, DataError, ObliqError
+from obliq.errors import DataError, ObliqError
 from obliq.made import Made
 from obliq.methods import Method, Retrain, available
 from obliq.models import initialise
-from obliq.quantization import changed_codes, weighted_layers, weights_digest
+from obliq.quantization import weights_digest
 from obliq.report import Shipment, Story, render
 from obliq.request_file import Request
 from obliq.request_file import load as load_request
@@ -141,91 +140,6 @@ def same_division(original: Saved, folder: Path | None, trusted: str | None = No
     return parts
 
 
-def compare(
-    original: Saved,
-    others: Mapping[str, Made],
-    splits: Splits,
-    device: torch.device,
-    references: ReferenceSignals | None = None,
-) -> Audit:
-    """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
-
-    Args:
-        original: the network before the request.
-        others: those that answer it, by name.
-        splits: the request's.
-        device: where to compute.
-        references: what reference networks say, see `obliq.references`; without them there is no RMIA.
-
-    Raises:
-        AuditError: when a network does not come from this original or answers another request.
-    """
-    kinds = require_comparable(original, others, splits)
-    models = [_audited("original", "original", original, original, splits, device)]
-    models += [
-        _audited(kinds[name], name, made.saved, original, splits, device) for name, made in others.items()
-    ]
-    return audit(
-        models,
-        precision=str(original.blueprint.precision),
-        forgotten_classes=splits.forgotten_classes,
-        digests={"partition": splits.partition.digest, "splits": splits.digest},
-        exchangeable=all(
-            isinstance(parse_selector(made.request.selector), RandomShare | RandomCount)
-            for made in others.values()
-            if made.request
-        ),
-        references=references,
-    )
-
-
-def require_comparable(original: Saved, others: Mapping[str, Made], splits: Splits) -> dict[str, Kind]:
-    """Check that networks belong together; the kind of each by name.
-
-    Raises:
-        AuditError: when a network does not come from this original or answers another request.
-    """
-    base, kinds = weights_digest(original.model), dict[str, Kind]()
-    for name, made in others.items():
-        provenance = made.saved.provenance
-        if provenance.base_digest != base:
-            raise AuditError(
-                f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
-            )
-        if made.request is None:
-            raise AuditError(f"{name} comes without a request; expected the request that all of them answer")
-        if made.request.ids != tuple(splits.forget.indices.tolist()):
-            raise AuditError(
-                f"{name} answers another request; expected networks that forgot the same samples"
-            )
-        made.request.splits(splits.partition)  # the digest, too, is that of these ids
-        kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
-        if kind == "retrained" and provenance.recipe != original.provenance.recipe:
-            raise AuditError(
-                f"{name} was trained by another recipe than the original; expected the same, as `obliq retrain` "
-                "uses it, since every gap is measured from this network"
-            )
-        kinds[name] = kind
-    return kinds
-
-
-def _audited(
-    kind: Kind, name: str, saved: Saved, original: Saved, splits: Splits, device: torch.device
-) -> AuditedModel:
-    moved = None
-    if weighted_layers(original.model) and kind == "unlearned":
-        moved = 100 * changed_codes(original.model, saved.model)
-    roles = {
-        role: signals(saved.model.to(device), getattr(splits, role), device)
-        for role in ("forget", "retain", "holdout", "test")
-    }
-    saved.model.cpu()
-    return AuditedModel(
-        kind=kind, name=name, weights_digest=weights_digest(saved.model), seconds=saved.provenance.seconds,
-        answers=RoleSignals(**roles), changed_codes_percent=moved,
-    )  # fmt: skip
-
-
 def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: Sequence[bytes] = ()) -> Story:
     """What a report says around the numbers: kinds and counts, never who was forgotten."""
     unlearned = {name: made for name, made in others.items() if made.saved.provenance.role == "unlearned"}
@@ -245,7 +159,7 @@ def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: S
         request=kind_of_request(selector),
         data=provenance.data,
         architecture=blueprint.architecture,
-        method=", ".join(dict.fromkeys(methods)) or "none",
+        method=", ".join(dict.fromkeys(methods)) or "not recorded",
         method_settings=settings,
         training_settings=provenance.recipe or {},
         trace=first.trace if first else (),

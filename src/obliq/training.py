@@ -15,6 +15,7 @@ from obliq.compiled import forward_of
 from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
+from obliq.predictor import InTorch, answers
 from obliq.quantization import activations, calibrate, keep_steps_near_, steps
 from obliq.run import Run
 
@@ -115,16 +116,9 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
     return model.eval()
 
 
-@torch.no_grad()
 def predict(model: nn.Module, examples: Examples, device: torch.device) -> Float[Tensor, "samples classes"]:
     """The logits for every sample, in evaluation mode, on the CPU as float32; the mode is restored."""
-    was_training = model.training
-    model.eval()
-    try:
-        parts = [model(inputs).float().cpu() for inputs, _ in batches(examples, 512, None, device)]
-    finally:
-        model.train(was_training)
-    return torch.cat(parts)
+    return answers(InTorch(model, device), examples)
 
 
 def accuracy(model: nn.Module, examples: Examples, device: torch.device) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from obliq.audit import AuditedModel, ReferenceAnswers, ReferenceSignals, RoleSignals, Signals
+from obliq.audit import Artifact, AuditedModel, ReferenceAnswers, ReferenceSignals, RoleSignals, Signals
 
 CLASSES = 4
 PAIRS = 2
@@ -42,6 +42,15 @@ def three(unlearned: float = 2.0, **sizes: int) -> list[AuditedModel]:
         ),
         AuditedModel(kind="retrained", answers=network(2.0, 3, **sizes), seconds=38.0),
     ]
+
+
+def shipped(unlearned: float = 2.0, of: str | None = "unlearned", seed: int = 2) -> AuditedModel:
+    """A file that answers as the network that unlearned does, unless another seed is given."""
+    artifact = Artifact(
+        file_digest="d" * 64, content_digest="e" * 64, runtime="a runtime 1.0", form="integer",
+        precision="W4A4, weights in int8", network=of,
+    )  # fmt: skip
+    return AuditedModel(kind="unlearned", name="file", answers=network(unlearned, seed), artifact=artifact)
 
 
 def reference_answers(samples: int, surety: float, seed: int) -> ReferenceAnswers:

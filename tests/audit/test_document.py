@@ -8,14 +8,14 @@ import pytest
 
 from obliq.audit import Audit, audit, read, write
 from obliq.errors import AuditError
-from tests.audit.synthetic import three
+from tests.audit.synthetic import shipped, three
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit-format.md"
 
 
 @pytest.fixture(scope="module")
 def measured() -> Audit:
-    return audit(three(), precision="W4A4", digests={"partition": "b" * 64})
+    return audit([*three(), shipped()], precision="W4A4", digests={"partition": "b" * 64})
 
 
 def test_round_trip(measured: Audit) -> None:
@@ -61,7 +61,7 @@ def changed(text: str, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"version": 1}, "version 1; this Obliq reads version 2"),
+        ({"version": 2}, "version 2; this Obliq reads version 3"),
         ({"version": True}, "version True"),
         ({"version": "1"}, "version '1'"),
         ({"schema": "else"}, "not an audit"),

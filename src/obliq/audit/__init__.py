@@ -3,18 +3,19 @@
 from obliq.audit.document import SCHEMA, VERSION, read, write
 from obliq.audit.intervals import Interval
 from obliq.audit.measure import AuditedModel, audit
-from obliq.audit.measurement import Audit, Counts, Histogram, Measurement
+from obliq.audit.measurement import Artifact, Audit, Counts, Histogram, Measurement
 from obliq.audit.membership import Separation, separation, svc_confidence
 from obliq.audit.memorisation import memorisation_scores
 from obliq.audit.reference_signals import ReferenceAnswers, ReferenceSignals
 from obliq.audit.relative_membership import relative_separation
-from obliq.audit.signals import RoleSignals, Signals, signals
+from obliq.audit.signals import RoleSignals, Signals, signals, signals_of
 from obliq.audit.utility import utility
 from obliq.audit.verdict import Verdict, judge
 
 __all__ = [
     "SCHEMA",
     "VERSION",
+    "Artifact",
     "Audit",
     "AuditedModel",
     "Counts",
@@ -34,6 +35,7 @@ __all__ = [
     "relative_separation",
     "separation",
     "signals",
+    "signals_of",
     "svc_confidence",
     "utility",
     "write",

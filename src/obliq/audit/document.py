@@ -11,7 +11,7 @@ from obliq.audit.measurement import Audit
 from obliq.errors import AuditError
 
 SCHEMA = "obliq.audit"
-VERSION = 2
+VERSION = 3
 Value = TypeVar("Value")
 
 
@@ -88,6 +88,14 @@ def _check(audit: Audit) -> None:
         raise AuditError(
             f"entries are {', '.join(kinds) or 'none'}; expected the original first and a retrained one last"
         )
+    names = {entry.name for entry in audit.entries}
+    for entry in audit.artifacts:
+        assert entry.artifact is not None
+        if entry.kind != "unlearned" or entry.artifact.network not in (names - {entry.name}) | {None}:
+            raise AuditError(
+                f"the file {entry.name!r} is {entry.kind} and of {entry.artifact.network!r}; expected one that "
+                "unlearned, of a network beside it"
+            )
     for entry in audit.entries:
         for histogram in (*entry.confidence.values(), *entry.entropy.values()):
             if len(histogram.edges) != len(histogram.shares) + 1:

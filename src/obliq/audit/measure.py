@@ -9,7 +9,7 @@ import torch
 
 from obliq.audit.histograms import confidence_histograms, entropy_histograms
 from obliq.audit.intervals import Interval
-from obliq.audit.measurement import Audit, Counts, Kind, Measurement
+from obliq.audit.measurement import Artifact, Audit, Counts, Kind, Measurement
 from obliq.audit.membership import Separation, separation, svc_confidence
 from obliq.audit.reference_signals import ReferenceSignals
 from obliq.audit.relative_membership import OFFLINE, relative_separation
@@ -35,6 +35,7 @@ class AuditedModel:
         weights_digest: SHA-256 over its integer content.
         seconds: wall time that making it took.
         changed_codes_percent: integer weight codes that differ from the original's.
+        artifact: the file whose answers these are, where they are those of a file.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class AuditedModel:
     weights_digest: str | None = None
     seconds: float | None = None
     changed_codes_percent: float | None = None
+    artifact: Artifact | None = None
 
     @property
     def title(self) -> str:
@@ -86,6 +88,7 @@ def audit(
             verdict=_rounded(judge(own, apart[0], ideal, margin, exchangeable=exchangeable))
             if one.kind == "unlearned"
             else None,
+            artifact=_beside(one, measured),
             average_gap=_gap(one, reference),
             tow=None if reference is None else _short(tug_of_war(one, reference)),
             time_ratio=_ratio(one, reference),
@@ -168,6 +171,7 @@ def _measured(
     return Measurement(
         name=model.title,
         kind=model.kind,
+        artifact=model.artifact,
         weights_digest=model.weights_digest,
         unlearning_accuracy=_short(useful.unlearning.percent),
         forget_accuracy=_short(useful.forget.percent),
@@ -203,6 +207,23 @@ def _recognised(apart: Separation, name: str, intervals: dict[str, Interval]) ->
         return None
     intervals[name] = share.interval
     return _short(share.percent)
+
+
+def _beside(one: Measurement, everything: Sequence[Measurement]) -> Artifact | None:
+    """The entry's artifact, with the fields in which it left the interval of its network."""
+    if one.artifact is None or one.artifact.network is None:
+        return one.artifact
+    network = next((entry for entry in everything if entry.name == one.artifact.network), None)
+    if network is None:
+        raise AuditError(
+            f"{one.name!r} was exported from {one.artifact.network!r}, which is not audited; expected it to be"
+        )
+    moved = tuple(
+        name
+        for name, interval in network.intervals.items()
+        if name in one.intervals and not interval.low <= getattr(one, name) <= interval.high
+    )
+    return dataclasses.replace(one.artifact, moved=moved)
 
 
 def _gap(measured: Measurement, reference: Measurement | None) -> float | None:

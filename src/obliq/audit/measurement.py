@@ -45,13 +45,37 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """The shipped file behind an entry, where the entry is one of a file.
+
+    Attributes:
+        file_digest: SHA-256 of its bytes.
+        content_digest: SHA-256 of everything that it computes with, whatever the container.
+        runtime: what ran it, with its version.
+        form: `integer`, `compact` or `float`.
+        precision: bits of weights and activations, and the type that weights are stored in.
+        network: name of the entry that it was exported from; None where only the file was audited.
+        moved: fields in which it lies outside the 95 % interval of that entry, in the order of `intervals`.
+    """
+
+    file_digest: str
+    content_digest: str
+    runtime: str
+    form: str
+    precision: str
+    network: str | None
+    moved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One network's numbers. Accuracies, attacks and shares are in percent, entropies in nats.
 
     Attributes:
         name: how people call it.
         kind: the model before, a model after unlearning, or one trained without the forget set.
-        weights_digest: SHA-256 over its integer content.
+        artifact: the file that was run, where the entry is one of a shipped file and not of a network in PyTorch.
+        weights_digest: SHA-256 over its integer content; None for a file, which has digests of its own.
         unlearning_accuracy: UA = 100 - forget accuracy. Target: retrained.
         forget_accuracy: FA. Target: retrained.
         retain_accuracy: RA. Target: retrained, at least.
@@ -81,6 +105,7 @@ class Measurement:
 
     name: str
     kind: Kind
+    artifact: Artifact | None
     weights_digest: str | None
     unlearning_accuracy: float
     forget_accuracy: float
@@ -111,7 +136,8 @@ class Audit:
     """What was measured of an original network, of those that unlearned, and of a retrained one.
 
     Attributes:
-        entries: the original first, then the unlearned, then the retrained one if there is one.
+        entries: the original first, then the unlearned (networks and files), then the retrained one if there
+            is one.
         counts: samples behind the numbers.
         classes: how many classes the networks tell apart.
         precision: bits of weights and activations, for instance W4A4.
@@ -133,8 +159,13 @@ class Audit:
 
     @property
     def unlearned(self) -> tuple[Measurement, ...]:
-        """The networks after the request."""
+        """The networks and files after the request."""
         return tuple(entry for entry in self.entries if entry.kind == "unlearned")
+
+    @property
+    def artifacts(self) -> tuple[Measurement, ...]:
+        """Those of them that are shipped files."""
+        return tuple(entry for entry in self.entries if entry.artifact is not None)
 
     @property
     def retrained(self) -> Measurement | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples
 from obliq.errors import AuditError
-from obliq.training import predict
+from obliq.predictor import InTorch, Predictor, answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +152,15 @@ def signals(model: nn.Module, examples: Examples, device: torch.device) -> Signa
     Raises:
         AuditError: for no samples, or answers that are not one finite row a sample.
     """
+    return signals_of(InTorch(model, device), examples)
+
+
+def signals_of(predictor: Predictor, examples: Examples) -> Signals:
+    """Ask whatever answers once about every sample: a network, or a shipped file in its runtime.
+
+    Raises:
+        AuditError: for no samples, or answers that are not one finite row a sample.
+    """
     if len(examples) == 0:
         raise AuditError("no samples to audit; expected at least one in every role")
-    return Signals(predict(model, examples, device), examples.labels)
+    return Signals(answers(predictor, examples), examples.labels)

@@ -104,18 +104,41 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Division:
+    """How the data were divided when the network in a file was trained; a folder knows it.
+
+    Attributes:
+        division_seed: The seed of `obliq train`.
+        holdout: Share of samples (or people) that were kept out of training.
+        test: The same for the test part, where the data set has none of its own.
+        limit: The limit of training samples; 0 for all.
+    """
+
+    division_seed: int = 0
+    holdout: float = 0.15
+    test: float = 0.15
+    limit: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unlearn:
     """Make a saved network forget, by the method named last.
 
     Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned oeu --epochs 5
 
+    Where only an exported file is left, give that: `obliq unlearn network.onnx --data digits ... oeu` writes a
+    folder with the same graph, of which only codes and biases have changed. A file does not say what it was
+    trained on, so the data and their division must be given as they were at training.
+
     Attributes:
-        original: Folder of the network.
+        original: Folder of the network, or a file of it that `obliq export` wrote.
         forget: What to forget: class=3, subject=7, random=10%, random=600, ids=FILE (one id a line), or
             request=FILE (a request.json made before).
-        data: Say module:function again to allow data made by your own code to be loaded.
+        data: Say module:function again to allow data made by your own code to be loaded; for a file, the data that
+            it was trained on.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow a network of your own code to be built.
+        division: How the data were divided, for a file.
         method: The method; `obliq unlearn ... METHOD --help` lists its options.
         result: Where results go.
         run: How to run.
@@ -126,6 +149,7 @@ class Unlearn:
     data: Network = None
     data_folder: Folder = None
     arch: Network = None
+    division: Division = field(default_factory=Division)
     method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)]
     result: Result
     run: tyro.conf.CascadeSubcommandArgs[Circumstances] = field(default_factory=Circumstances)
@@ -163,9 +187,14 @@ class AuditVerb:
 
     Example: obliq audit runs/original runs/unlearned --retrained runs/retrained --out runs/audit
 
+    A file that `obliq export` wrote (.onnx) can stand after the folder that it was exported from, or in place of
+    it: the same measurements are then made on what a device runs.
+
     Attributes:
-        folders: The original, then one or more networks that unlearned.
-        retrained: The network trained without the forget set; without it there is no gap.
+        networks: Folder of the original, then one or more folders or files of networks that unlearned.
+        request: The request.json to audit, where no folder holds it.
+        runtime: What runs files: ONNX Runtime, or our own interpreter, which is slow.
+        retrained: Folder of the network trained without the forget set; without it there is no gap.
         references: Train this many networks (2, 4, ...) by the original's recipe on halves of its data, for the
             RMIA attack; each takes about half the time of the original. 0 leaves the attack out.
         data: Say module:function again to allow data made by your own code to be loaded.
@@ -176,11 +205,13 @@ class AuditVerb:
         run: How to run.
     """
 
-    folders: Annotated[
+    networks: Annotated[
         tyro.conf.Positional[tuple[Path, ...]],
         tyro.conf.arg(metavar="ORIGINAL UNLEARNED [UNLEARNED ...]", help_behavior_hint="(required)"),
     ]
     retrained: Folder = None
+    request: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    runtime: Literal["onnxruntime", "interpreter"] = "onnxruntime"
     references: int = 0
     data: Network = None
     data_folder: Folder = None

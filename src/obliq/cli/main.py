@@ -21,10 +21,12 @@ from rich.console import Console
 
 from obliq.cli import patch_verbs, verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, Export, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.audit import run_audit
 from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
 from obliq.cli.export import run_export
 from obliq.cli.patch_arguments import Patch
+from obliq.cli.unlearn import run_unlearn
 from obliq.errors import ObliqError
 from obliq.progress import Narrator
 
@@ -37,9 +39,9 @@ The usual way: train, unlearn, retrain (for reference), audit, export.
 ACTIONS: dict[type, Callable[[Any, Narrator], verbs.Outcome]] = {
     Demo: verbs.run_demo,
     Train: verbs.run_train,
-    Unlearn: verbs.run_unlearn,
+    Unlearn: run_unlearn,
     RetrainVerb: verbs.run_retrain,
-    AuditVerb: verbs.run_audit,
+    AuditVerb: run_audit,
     Show: verbs.run_show,
     Bench: run_bench,
     Patch: patch_verbs.run_patch,

@@ -34,10 +34,23 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
         f"percent; the target of FA, RA, TA, MIA{', AUC and RMIA' if referenced else ' and AUC'} is the retrained "
         "network's value, of Avg. Gap 0"
     )
+    lines += [_artifact(entry) for entry in audit.artifacts]
     for entry in audit.unlearned:
         if entry.verdict:
             lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}"]
     return [*lines, "", f"report: {report}", *_four_numbers(audit)]
+
+
+def _artifact(entry: Measurement) -> str:
+    """What ran a file, and whether it measures as its network does."""
+    assert entry.artifact is not None
+    found = entry.artifact
+    ran = f"{entry.name}: {found.form}, {found.precision}, run by {found.runtime}"
+    if found.network is None:
+        return f"{ran}; no network beside it to compare with"
+    if found.moved:
+        return f"{ran}; MOVED from {found.network} by more than the interval: {', '.join(found.moved)}"
+    return f"{ran}; every number within the intervals of {found.network}"
 
 
 def _four_numbers(audit: Audit) -> list[str]:

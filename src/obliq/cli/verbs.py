@@ -11,33 +11,27 @@ from obliq import demo
 from obliq.atomic import refuse_existing
 from obliq.audit import Audit
 from obliq.checkpoints import Blueprint
-from obliq.cli.arguments import AuditVerb, Demo, RetrainVerb, Show, Train, Unlearn
+from obliq.cli.arguments import Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.circumstances import Circumstances
 from obliq.cli.tables import audit_lines, inventory_lines, shipped_lines
-from obliq.data import PartitionRule, Splits, load, partition
+from obliq.data import PartitionRule, load, partition
 from obliq.documents import encode
 from obliq.erase import (
     AUDIT,
     REPORT,
     ask,
-    compare,
     forget,
     make_original,
     own_recipe,
-    publish,
-    require_comparable,
     same_division,
-    tell,
 )
-from obliq.errors import AuditError, DataError
+from obliq.errors import DataError
 from obliq.inventory import inventory
 from obliq.made import Made, find, keep
 from obliq.methods import Method, Retrain
 from obliq.models import choose
 from obliq.progress import Narrator
 from obliq.quantization import Precision, weights_digest
-from obliq.references import reference_signals
-from obliq.report import pictures
 from obliq.run import Run, device_named
 
 MOST_THREADS = 1024
@@ -56,7 +50,7 @@ def run_demo(arguments: Demo, narrator: Narrator) -> Outcome:
     refuse_existing(arguments.out, overwrite=arguments.overwrite)
     run = started(arguments.run, narrator)
     made = demo.demonstrate(arguments.out, run, narrator.stage, overwrite=arguments.overwrite)
-    measured = _audited(made.audit, arguments.out)
+    measured = audited(made.audit, arguments.out)
     return Outcome(
         [*measured.lines, *shipped_lines(made.shipped, arguments.out)],
         {**measured.values, "shipped": encode(made.shipped)},
@@ -85,73 +79,9 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
     return _kept(made, result.out, result.overwrite)
 
 
-def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
-    """Apply a method."""
-    return _forget(arguments, lambda original: arguments.method, narrator)
-
-
 def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
     """Train anew by the original's recipe."""
-    return _forget(arguments, lambda original: Retrain(recipe=own_recipe(original.saved)), narrator)
-
-
-def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
-    """Audit and report."""
-    result = arguments.result
-    refuse_existing(result.out, overwrite=result.overwrite)
-    run = started(arguments.run, narrator)
-    original, others = _networks(arguments)
-    request = next(iter(others.values())).request
-    if request is None:
-        raise AuditError(
-            f"{arguments.folders[1]} holds no request.json; expected the request, since the audit needs its samples"
-        )
-    parts = same_division(original.saved, arguments.data_folder, arguments.data)
-    splits = request.splits(parts)
-    images = _images(splits, arguments.show_forgotten)
-    references = None
-    if arguments.references:
-        require_comparable(original.saved, others, splits)  # before hours of training, not after
-        narrator.stage(f"training {arguments.references} reference networks on halves of the training part")
-        recipe = own_recipe(original.saved)
-        references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
-    narrator.stage("auditing")
-    measured = compare(original.saved, others, splits, run.device, references)
-    publish(
-        result.out,
-        measured,
-        tell(original, others, request.selector, images=images),
-        overwrite=result.overwrite,
-    )
-    return _audited(measured, result.out)
-
-
-def _networks(arguments: AuditVerb) -> tuple[Made, dict[str, Made]]:
-    """The original, and by name those that unlearned and then the retrained one."""
-    if len(arguments.folders) < 2:
-        raise AuditError(
-            f"{len(arguments.folders)} networks to audit; expected the original, then at least one that unlearned"
-        )
-    first, *folders = arguments.folders
-    original = _in_role("original", first, arguments.arch)
-    unlearned = [_in_role("unlearned", folder, arguments.arch) for folder in folders]
-    names = [folder.resolve().name for folder in folders] if len(folders) > 1 else ["unlearned"]
-    reserved = ["original", "retrained"] if len(folders) > 1 else []
-    if len(set(names + reserved)) < len(names + reserved):
-        raise AuditError(
-            f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
-        )
-    others = dict(zip(names, unlearned, strict=True))
-    if arguments.retrained:
-        others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
-    return original, others
-
-
-def _in_role(role: str, folder: Path, architecture: str | None) -> Made:
-    made = find(folder, architecture)
-    if made.saved.provenance.role != role:
-        raise AuditError(f"{folder} holds a network that is {made.saved.provenance.role}; expected {role}")
-    return made
+    return forgotten(arguments, lambda original: Retrain(recipe=own_recipe(original.saved)), narrator)
 
 
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
@@ -161,9 +91,10 @@ def run_show(arguments: Show, narrator: Narrator) -> Outcome:
     return Outcome(inventory_lines(found), found.as_json())
 
 
-def _forget(
+def forgotten(
     arguments: Unlearn | RetrainVerb, method_for: Callable[[Made], Method], narrator: Narrator
 ) -> Outcome:
+    """Apply a method to the network in a folder."""
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)
@@ -210,13 +141,14 @@ def _kept(made: Made, out: Path, overwrite: bool) -> Outcome:
     return Outcome([f"{provenance.role} network in {out}, made in {provenance.seconds:.1f} s"], values)
 
 
-def _audited(measured: Audit, out: Path) -> Outcome:
+def audited(measured: Audit, out: Path) -> Outcome:
+    """What there is to say about an audit."""
     values = {
         "report": str(out / REPORT),
         "audit": str(out / AUDIT),
         "entries": [
             {name: getattr(entry, name) for name in SUMMARY}
-            | {"verdict": entry.verdict and entry.verdict.word}
+            | {"verdict": entry.verdict and entry.verdict.word, "artifact": encode(entry.artifact)}
             for entry in measured.entries
         ],
     }
@@ -239,9 +171,3 @@ SUMMARY = (
     "time_ratio",
     "changed_codes_percent",
 )
-
-
-def _images(splits: Splits, count: int) -> list[bytes]:
-    if count < 0:
-        raise DataError(f"show_forgotten {count}; expected 0 or more")
-    return pictures(splits.forget, count) if count else []

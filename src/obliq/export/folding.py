@@ -44,7 +44,7 @@ def fold(
     scale = np.broadcast_to(_numbers(weight.scale), (outputs,)) * np.abs(gain)
     if not (np.isfinite(real_bias).all() and np.isfinite(scale).all()):
         raise ModelError(f"layer {path} or its batch norm holds NaN or infinity; expected finite numbers")
-    refinement = _refinement(weight.bits, source)
+    refinement = refinement_of(weight.bits, source)
     wide = np.abs(codes).reshape(outputs, -1).sum(axis=1) * refinement
     room = _LARGEST_SUM - wide * max(abs(source.low), source.high)
     if (room < _LARGEST_SUM // 2).any():
@@ -76,7 +76,7 @@ def _gain_and_offset(norm: nn.Module | None, outputs: int) -> tuple[ndarray, nda
     return gain, beta - _numbers(norm.running_mean) * gain
 
 
-def _refinement(bits: int, source: Grid) -> int:
+def refinement_of(bits: int, source: Grid) -> int:
     """The largest power of two that codes can be multiplied with and still be bytes that add up safely."""
     _, largest = weight_range(bits)
     byte = source.high + source.zero_point

@@ -1,0 +1,112 @@
+"""The verb that measures what networks, and the files that were shipped of them, still show."""
+
+from pathlib import Path
+
+import torch
+
+from obliq import request_file
+from obliq.atomic import refuse_existing
+from obliq.cli.arguments import AuditVerb
+from obliq.cli.verbs import Outcome, audited, started
+from obliq.comparison import compare, require_comparable
+from obliq.data import Splits
+from obliq.erase import own_recipe, publish, same_division, tell
+from obliq.errors import AuditError, DataError
+from obliq.export import Shipped, open_shipped
+from obliq.export.shipped import SUFFIX
+from obliq.made import Made, find
+from obliq.progress import Narrator
+from obliq.references import reference_signals
+from obliq.report import pictures
+from obliq.request_file import Request
+
+
+def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
+    """Audit and report."""
+    result = arguments.result
+    refuse_existing(result.out, overwrite=result.overwrite)
+    run = started(arguments.run, narrator)
+    original, others, shipped = _given(arguments)
+    request = _request(arguments, others)
+    parts = same_division(original.saved, arguments.data_folder, arguments.data)
+    splits = request.splits(parts)
+    images = _images(splits, arguments.show_forgotten)
+    references = None
+    if arguments.references:
+        require_comparable(original.saved, others, splits)  # before hours of training, not after
+        narrator.stage(f"training {arguments.references} reference networks on halves of the training part")
+        recipe = own_recipe(original.saved)
+        references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
+    narrator.stage("auditing")
+    measured = compare(original.saved, others, splits, run.device, references, shipped, request)
+    publish(
+        result.out,
+        measured,
+        tell(original, others, request.selector, images=images),
+        overwrite=result.overwrite,
+    )
+    return audited(measured, result.out)
+
+
+def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipped]]:
+    """The original; by name the networks that unlearned and then the retrained one; by name the files."""
+    if len(arguments.networks) < 2:
+        raise AuditError(
+            f"{len(arguments.networks)} networks to audit; expected the original, then at least one that unlearned"
+        )
+    first, *rest = arguments.networks
+    if _is_file(first):
+        raise AuditError(
+            f"{first} is a file; expected the folder of the original first, which names its data"
+        )
+    folders, files = [path for path in rest if not _is_file(path)], [path for path in rest if _is_file(path)]
+    original = _in_role("original", first, arguments.arch)
+    unlearned = [_in_role("unlearned", folder, arguments.arch) for folder in folders]
+    names = (
+        [folder.resolve().name for folder in folders] if len(folders) > 1 else ["unlearned"][: len(folders)]
+    )
+    names += [file.name for file in files]
+    reserved = ["original", "retrained"] if len(names) > 1 else []
+    if len(set(names + reserved)) < len(names + reserved):
+        raise AuditError(
+            f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
+        )
+    others = dict(zip(names, unlearned, strict=False))
+    if arguments.retrained:
+        others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
+    threads = torch.get_num_threads()
+    shipped = {file.name: open_shipped(file, arguments.runtime, threads=threads) for file in files}
+    return original, others, shipped
+
+
+def _is_file(path: Path) -> bool:
+    return path.suffix == SUFFIX and not path.is_dir()
+
+
+def _in_role(role: str, folder: Path, architecture: str | None) -> Made:
+    made = find(folder, architecture)
+    if made.saved.provenance.role != role:
+        raise AuditError(f"{folder} holds a network that is {made.saved.provenance.role}; expected {role}")
+    return made
+
+
+def _request(arguments: AuditVerb, others: dict[str, Made]) -> Request:
+    """The request that was given, or that stands in a folder of a network or of a file."""
+    if arguments.request is not None:
+        return request_file.load(arguments.request)
+    first = next(iter(others.values()), None)
+    if first is not None and first.request is not None:
+        return first.request
+    beside = arguments.networks[1].parent / request_file.FILE
+    if first is None and beside.exists():
+        return request_file.load(beside)
+    raise AuditError(
+        f"{arguments.networks[1]} comes without request.json; expected the request (or --request FILE), since "
+        "the audit needs its samples"
+    )
+
+
+def _images(splits: Splits, count: int) -> list[bytes]:
+    if count < 0:
+        raise DataError(f"show_forgotten {count}; expected 0 or more")
+    return pictures(splits.forget, count) if count else []

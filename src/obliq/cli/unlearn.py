@@ -1,0 +1,63 @@
+"""The verb that makes a network forget: one in a folder, or one of which only a shipped file is left."""
+
+import dataclasses
+
+from obliq.atomic import refuse_existing
+from obliq.cli.arguments import Division, Unlearn
+from obliq.cli.verbs import Outcome, forgotten, started
+from obliq.data import PartitionRule, load, partition
+from obliq.erase import ask
+from obliq.errors import DataError
+from obliq.export import digest_of, open_shipped
+from obliq.export.shipped import SUFFIX
+from obliq.forget_in_file import NETWORK, forget_in_file, keep_file
+from obliq.methods import OrthogonalEntropy
+from obliq.progress import Narrator
+
+
+def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
+    """Apply a method."""
+    if arguments.original.suffix == SUFFIX and not arguments.original.is_dir():
+        return _in_file(arguments, narrator)
+    if arguments.division != Division():
+        raise DataError(
+            f"{arguments.original} is a folder, which knows how its data were divided; expected no division"
+        )
+    return forgotten(arguments, lambda original: arguments.method, narrator)
+
+
+def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
+    """Integers in, integers out."""
+    result, division = arguments.result, arguments.division
+    refuse_existing(result.out, overwrite=result.overwrite)
+    if arguments.data is None:
+        raise DataError(
+            f"{arguments.original} does not say what it was trained on; expected --data and, where they are not "
+            "the usual ones, --division-seed, --holdout, --test and --limit as they were then"
+        )
+    run = started(arguments.run, narrator)
+    shipped = open_shipped(arguments.original)
+    rule = PartitionRule(
+        seed=division.division_seed, holdout=division.holdout, test=division.test, limit=division.limit
+    )
+    parts = partition(load(arguments.data, arguments.data_folder), rule)
+    splits, request = ask(parts, arguments.forget, run.seed)
+    method = arguments.method
+    if isinstance(method, OrthogonalEntropy):
+        method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
+    narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
+    found = forget_in_file(shipped, splits, request, method, run)
+    keep_file(result.out, found, overwrite=result.overwrite)
+    values = {
+        "file": str(result.out / NETWORK),
+        "role": found.provenance.role,
+        "counts": found.provenance.counts,
+        "seconds": round(found.provenance.seconds, 3),
+        "file_digest": digest_of(found.content),
+        "changed_codes_percent": round(found.changed_codes_percent, 4),
+    }
+    line = (
+        f"unlearned file {result.out / NETWORK}, {found.changed_codes_percent:.2f} % of the codes changed, made in "
+        f"{found.provenance.seconds:.1f} s"
+    )
+    return Outcome([line], values)

@@ -1,0 +1,80 @@
+"""Exported files that answer images: in ONNX Runtime, and in our own interpreter."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from obliq.export import interpreter
+from obliq.export.contents import Contents
+from obliq.export.graph import Graph
+from obliq.export.onnx_model import INPUT, LOGITS
+from obliq.export.reading import graph_in
+from obliq.export.runtime import import_onnxruntime, session
+from obliq.predictor import Predictor
+
+RUNTIMES = ("onnxruntime", "interpreter")
+
+
+@dataclass(frozen=True, eq=False)
+class InOnnxRuntime:
+    """A file in an ONNX Runtime session on the processor."""
+
+    session: Any = field(repr=False)
+
+    @property
+    def runtime(self) -> str:
+        """ONNX Runtime and its version."""
+        return f"ONNX Runtime {import_onnxruntime().__version__}"
+
+    @property
+    def device(self) -> torch.device:
+        """The processor."""
+        return torch.device("cpu")
+
+    def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
+        """The logits for a batch of standardised inputs."""
+        given = np.ascontiguousarray(images.numpy(), dtype=np.float32)
+        return torch.from_numpy(self.session.run([LOGITS], {INPUT: given})[0])
+
+
+@dataclass(frozen=True, eq=False)
+class InInterpreter:
+    """The integers of a file in our own interpreter: slow, but nothing in it is fused or vendor's."""
+
+    graph: Graph = field(repr=False)
+
+    @property
+    def runtime(self) -> str:
+        """The interpreter, with the version of NumPy."""
+        return f"integer interpreter (NumPy {np.__version__})"
+
+    @property
+    def device(self) -> torch.device:
+        """The processor."""
+        return torch.device("cpu")
+
+    def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
+        """The logits for a batch of standardised inputs."""
+        made = interpreter.run(self.graph, np.ascontiguousarray(images.numpy(), dtype=np.float32))
+        return torch.from_numpy(interpreter.logits(self.graph, made))
+
+
+def running(data: bytes, contents: Contents, runtime: str = "onnxruntime", *, threads: int = 1) -> Predictor:
+    """A file's bytes in a runtime.
+
+    Args:
+        data: the bytes, which `contents_of` has accepted.
+        contents: what it found in them.
+        runtime: one of `RUNTIMES`; the interpreter takes the `integer` and `compact` forms only.
+        threads: how many ONNX Runtime may use.
+
+    Raises:
+        ModelError: when ONNX Runtime is not installed, or the interpreter is given a file of floats.
+    """
+    if runtime == "interpreter":
+        return InInterpreter(graph_in(contents))
+    return InOnnxRuntime(session(data, threads=threads))

@@ -1,0 +1,110 @@
+"""An exported file as something to audit: its bytes, what is in them, and a runtime that answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from obliq.errors import ModelError
+from obliq.export.artifact import export
+from obliq.export.contents import Contents, file_bytes
+from obliq.export.graph import Convolution, Graph, Linear
+from obliq.export.identity import content_digest, form_exported_from
+from obliq.export.onnx_model import FORMS
+from obliq.export.reading import graph_in
+from obliq.export.record import digest_of
+from obliq.export.rules import contents_of
+from obliq.export.running import running
+from obliq.predictor import Predictor
+
+SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shipped:
+    """One file.
+
+    Attributes:
+        name: of the file, without its folder.
+        file_digest: SHA-256 of its bytes.
+        contents: what was read from them.
+        predictor: answers images by running them.
+    """
+
+    name: str
+    file_digest: str
+    contents: Contents = field(repr=False)
+    predictor: Predictor = field(repr=False)
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 of everything that it computes with; see `obliq.export.identity`."""
+        return content_digest(self.contents)
+
+    @property
+    def stored_weights(self) -> str:
+        """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
+        kinds = {kind for name, kind in self.contents.kinds.items() if name.endswith(".weight")}
+        return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
+
+    def exported_from(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
+        """The form in which a network was exported to this file; None when it was not.
+
+        Raises:
+            ModelError: when the network cannot be exported.
+        """
+        return form_exported_from(self.contents, model, input_shape)
+
+    def form_beside(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
+        """The form in which a network with other values would be exported to a file like this one.
+
+        Raises:
+            ModelError: when the network cannot be exported.
+        """
+        mine = _outline(self.contents)
+        exports = ((form, contents_of(export(model, input_shape, form))) for form in FORMS)
+        return next((form for form, contents in exports if _outline(contents) == mine), None)
+
+    def changed_codes(self, before: Graph) -> float | None:
+        """The share of weight codes, 0 to 1, that differ from those of a graph of the same form.
+
+        None for the `float` form, which has none.
+        """
+        if self.stored_weights == "float32":
+            return None
+        graph = graph_in(self.contents)
+        changed = total = 0
+        for step in graph.steps:
+            if isinstance(step, Convolution | Linear):
+                old = before[step.name]
+                assert isinstance(old, Convolution | Linear)
+                changed += int((old.weights.wide_codes() != step.weights.wide_codes()).sum())
+                total += step.weights.codes.size
+        return changed / total
+
+
+def open_shipped(file: Path, runtime: str = "onnxruntime", *, threads: int = 1) -> Shipped:
+    """Read and check a file that our exporter made, and start a runtime on its very bytes.
+
+    Args:
+        file: one regular file.
+        runtime: see `running`.
+        threads: how many the runtime may use.
+
+    Raises:
+        ModelError: in one line that names the file, what was found and what was expected.
+    """
+    data = file_bytes(file)
+    try:
+        contents = contents_of(data)
+        predictor = running(data, contents, runtime, threads=threads)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    return Shipped(name=file.name, file_digest=digest_of(data), contents=contents, predictor=predictor)
+
+
+def _outline(contents: Contents) -> object:
+    """Everything but the values of constants."""
+    constants = {name: (contents.kinds[name], values.shape) for name, values in contents.constants.items()}
+    return contents.opset, contents.input_shape, contents.nodes, constants

@@ -1,0 +1,94 @@
+"""Where only a file is left: integers in, integers out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from obliq import request_file
+from obliq.export import content_digest, read_onnx
+from tests.cli.conftest import Said, Way
+
+onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+
+Obliq = Callable[..., Said]
+
+
+def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
+    way: Way, tmp_path: Path, obliq: Obliq
+) -> None:
+    before, out = tmp_path / "before.onnx", tmp_path / "after"
+    assert obliq("export", way.original, "--form", "compact", "--out", before).status == 0
+    words = (
+        "unlearn",
+        before,
+        "--data",
+        f"npz:{way.data}",
+        "--forget",
+        f"request={way.unlearned}/request.json",
+    )
+    said = obliq(*words, "--threads", 1, "--json", "--out", out, "oeu", "--epochs", 2, "--learning-rate", 0.1)
+    assert said.status == 0, said.err
+    assert {file.name for file in out.iterdir()} == {
+        "network.onnx",
+        "shipped.json",
+        "trace.json",
+        "request.json",
+    }
+    old, new = read_onnx(before), read_onnx(out / "network.onnx")
+    assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
+    changed = {name for name in old.constants if (old.constants[name] != new.constants[name]).any()}
+    assert any(name.endswith(".weight") for name in changed)
+    assert all(name.endswith((".weight", ".bias")) for name in changed)
+    assert (
+        request_file.load(out / "request.json").digest
+        == request_file.load(way.unlearned / "request.json").digest
+    )
+    record = json.loads((out / "shipped.json").read_text())
+    assert record["provenance"]["base_digest"] == content_digest(old)
+    assert record["content_digest"] == content_digest(new)
+    assert record["changed_codes_percent"] > 0
+    assert record["provenance"]["method_fields"]["steps"] == "frozen"
+
+    audited = obliq(
+        "audit", way.original, out / "network.onnx", "--retrained", way.retrained, "--out", tmp_path / "a"
+    )
+    assert audited.status == 0, audited.err
+    entry = json.loads((tmp_path / "a" / "audit.json").read_text())["entries"][1]
+    assert entry["changed_codes_percent"] == pytest.approx(record["changed_codes_percent"], abs=1e-3)
+    assert entry["average_gap"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "does not say what it was trained on; expected --data"),
+        (("--data", "digits"), "digits has samples of shape (1, 8, 8); a.onnx expects (1, 6, 6)"),
+    ],
+)
+def test_what_does_not_fit_a_file(
+    way: Way, tmp_path: Path, obliq: Obliq, words: tuple[str, ...], message: str
+) -> None:
+    file = tmp_path / "a.onnx"
+    assert obliq("export", way.original, "--out", file).status == 0
+    said = obliq("unlearn", file, "--forget", "class=1", *words, "--out", tmp_path / "out", "oeu")
+    assert said.status == 1
+    assert message in said.err
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(
+    way: Way, tmp_path: Path, obliq: Obliq
+) -> None:
+    for form in ("integer", "float"):
+        assert obliq("export", way.original, "--form", form, "--out", tmp_path / f"{form}.onnx").status == 0
+    words = ("--data", f"npz:{way.data}", "--forget", f"subject={way.person}", "--out", tmp_path / "out")
+    said = obliq("unlearn", tmp_path / "integer.onnx", *words, "fine-tune")
+    assert "fine-tune moves the scales of a file; expected oeu with steps frozen" in said.err
+    said = obliq("unlearn", tmp_path / "float.onnx", *words, "oeu")
+    assert "expected a file of the integer or compact form" in said.err
+    said = obliq("unlearn", way.original, *words, "--division-seed", 3, "oeu")
+    assert "is a folder, which knows how its data were divided" in said.err
+    assert not (tmp_path / "out").exists()
