@@ -75,7 +75,7 @@ def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path
     assert rows["unlearned"]["artifact"] is None
     assert "integer.onnx: integer, W4A4, weights in int8, run by ONNX Runtime 1." in said.out
     page = (tmp_path / "a" / "report.html").read_text()
-    assert "What ships" in page
+    assert "What the shipped file answers" in page
     assert digest_of(files.integer.read_bytes()) in page
 
 
