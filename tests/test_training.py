@@ -122,7 +122,7 @@ def test_a_training_set_of_one_sample(parts: Partition) -> None:
 
 
 def test_a_loss_that_is_not_finite(parts: Partition) -> None:
-    with pytest.raises(ModelError, match=r"the loss became .* expected a lower rate"):
+    with pytest.raises(ModelError, match=r"became .* expected a lower rate"):
         train(fresh(), parts.train, Recipe(epochs=3, learning_rate=1e30, warmup=0.0), Run(seed=1))
     assert require_finite(0.5, 1, 0.1) == 0.5
     with pytest.raises(ModelError, match=r"the loss became nan at step 1 with learning rate 0\.1"):

@@ -13,7 +13,14 @@ from obliq.masks import Mask, Restraint
 from obliq.quantization import keep_steps_near_
 from obliq.quantization import steps as learned_steps
 from obliq.run import Run
-from obliq.training import cosine, decayed_groups, mixed_precision, require_at_least, require_finite
+from obliq.training import (
+    cosine,
+    decayed_groups,
+    mixed_precision,
+    require_at_least,
+    require_finite,
+    require_finite_weights,
+)
 
 Losses = Callable[[int], Iterator[Tensor]]
 """The losses of an epoch (from 1), one a step, each computed when it is asked for: after the step before."""
@@ -75,6 +82,7 @@ def descend(
                 restraint.restore_()
             values.append(require_finite(loss.item(), step, learning_rate))
             step += 1
+        require_finite_weights(model, learning_rate)
         run.listen("unlearn", epoch, epochs, {"loss": sum(values) / max(1, len(values))})
 
 

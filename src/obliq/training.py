@@ -109,6 +109,7 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
             total_loss += require_finite(loss.item(), step, recipe.learning_rate) * len(labels)
             right += int((logits.argmax(dim=1) == labels).sum())
             step += 1
+        require_finite_weights(model, recipe.learning_rate)
         run.listen(
             "train", epoch, recipe.epochs,
             {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)},
@@ -178,6 +179,19 @@ def seeded(run: Run) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(run.generator(purpose=3).initial_seed())
         yield
+
+
+def require_finite_weights(model: nn.Module, learning_rate: float) -> None:
+    """Raise when a parameter is NaN or infinite, which clamping in the quantizers can hide from the loss.
+
+    Raises:
+        ModelError: naming the parameter.
+    """
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise ModelError(
+                f"{name} became NaN or infinite with learning rate {learning_rate}; expected a lower rate"
+            )
 
 
 def require_finite(loss: float, step: int, learning_rate: float) -> float:

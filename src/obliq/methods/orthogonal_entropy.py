@@ -66,6 +66,7 @@ from obliq.training import (
     placed,
     require_at_least,
     require_finite,
+    require_finite_weights,
     seeded,
     steps_in_pass,
 )
@@ -178,6 +179,7 @@ class OrthogonalEntropy:
                     descent, next(retain), next(forget), forget_loss, reference, rate(descent.step), run
                 )
                 run.listen("unlearn", descent.step, total, values)
+            require_finite_weights(network, self.learning_rate)
             return network.eval()
 
     def step(
