@@ -269,7 +269,7 @@ def test_data_that_changed_since(obliq: Obliq, own_way: Way, tmp_path: Path) -> 
 
 def test_diverging_unlearning(obliq: Obliq, way: Way, tmp_path: Path) -> None:
     words = ("unlearn", way.original, "--forget", "class=1", "--out", tmp_path / "x", "fine-tune")
-    refused(obliq(*words, "--learning-rate", "1e30"), "the loss became", "lower rate")
+    refused(obliq(*words, "--learning-rate", "1e30"), "became", "lower rate")
     nothing_written(tmp_path)
 
 
