@@ -40,7 +40,7 @@ def ridge_opinions(retain: Examples, asked: list[Examples], run: Run) -> list[Fl
 
     Source: Rahimi and Recht, "Random features for large-scale kernel machines" (2007); Gaussian kernel.
     """
-    features = _features(retain, run)
+    features = _Features(retain, run)
     gram = torch.zeros(FEATURES, FEATURES)
     moment = torch.zeros(FEATURES, retain.collection.classes)
     for inputs, labels in batches(retain, BATCH, None, torch.device("cpu")):
@@ -60,7 +60,7 @@ def ridge_opinions(retain: Examples, asked: list[Examples], run: Run) -> list[Fl
     return [opinion(examples) for examples in asked]
 
 
-class _features:  # noqa: N801 - called like the function that it stands for
+class _Features:
     """x -> sqrt(2 / D) cos(W x + b), whose inner products approximate a Gaussian kernel's values."""
 
     def __init__(self, retain: Examples, run: Run) -> None:

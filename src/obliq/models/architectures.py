@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.models.convnet import convnet
+from obliq.models.convnet import convnet, strided_convnet
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import resnet18, resnet20
 from obliq.models.signal import signal_convnet
-from obliq.models.strided_convnet import strided_convnet
 from obliq.own_code import function_named, said
 
 

@@ -17,17 +17,29 @@ def convnet(in_channels: int, classes: int) -> nn.Module:
     return ConvNet(in_channels, classes, widths=(16, 32, 64))
 
 
-class ConvNet(nn.Module):
-    """Convolutions of 3 x 3 with pooling between them, and a linear layer."""
+def strided_convnet(in_channels: int, classes: int) -> nn.Module:
+    """Widths 16, 64 and 128, shrunk by strides; 84,794 parameters for one channel and ten classes.
 
-    def __init__(self, in_channels: int, classes: int, *, widths: Sequence[int]) -> None:
+    For benchmarks of many trainings: the first layer halves height and width already, which makes a step on
+    28 x 28 pixels about a third shorter than `convnet`'s, while the weights are enough to fit thousands of
+    images. Source: the all-convolutional form of Springenberg et al., "Striving for simplicity" (2015).
+    """
+    return ConvNet(in_channels, classes, widths=(16, 64, 128), strided=True)
+
+
+class ConvNet(nn.Module):
+    """Convolutions of 3 x 3, shrunk by pooling between them or by their strides, and a linear layer."""
+
+    def __init__(
+        self, in_channels: int, classes: int, *, widths: Sequence[int], strided: bool = False
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for index, width in enumerate(widths):
-            if index > 0:
+            if index > 0 and not strided:
                 layers.append(nn.MaxPool2d(2))
             layers += [
-                nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+                nn.Conv2d(in_channels, width, 3, stride=2 if strided else 1, padding=1, bias=False),
                 nn.BatchNorm2d(width),
                 nn.ReLU(),
             ]

@@ -5,6 +5,7 @@ any it has never seen; and what unseen samples look like is known without retrai
 part. Source: ours, not part of the OEU paper.
 """
 
+import math
 from collections.abc import Collection as Container
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def shifted_confidence(
     unseen = _normal_scores(witness.holdout, holdout_labels, witness.holdout, holdout_labels)
     unseen_by_original = _normal_scores(original.holdout, holdout_labels, original.holdout, holdout_labels)
     agreement = float(torch.corrcoef(torch.stack([unseen, unseen_by_original]))[0, 1])
-    agreement = max(LEAST_AGREEMENT, agreement) if agreement == agreement else 1.0
+    agreement = max(LEAST_AGREEMENT, agreement) if not math.isnan(agreement) else 1.0
     mean = float(places.mean()) / agreement
     variance = (float(places.var(correction=0)) - (1 - agreement**2)) / agreement**2
     own = _normal_scores(original.forget, forget_labels, original.forget, forget_labels)
