@@ -5,10 +5,9 @@ import math
 import hypothesis.strategies as st
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 
-from obliq.surgery import calibrated, entropy, negative_entropy, uniform
+from obliq.surgery import entropy, negative_entropy, uniform
 
 seeds = st.integers(0, 10_000)
 
@@ -45,31 +44,3 @@ def test_uniform_is_zero_at_equal_logits_and_its_gradient_does_not_vanish_on_con
     (by_uniform,) = torch.autograd.grad(uniform(confident), confident)
     assert by_entropy.norm() < 1e-6
     assert by_uniform.norm().item() == pytest.approx(math.sqrt(0.9**2 + 9 * 0.1**2), rel=1e-4)
-
-
-@given(seeds)
-def test_calibrated_gradient_on_the_true_logit_is_confidence_minus_target(seed: int) -> None:
-    logits = some_logits(seed).requires_grad_()
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 5, (6,), generator=generator)
-    targets = torch.rand(6, generator=generator)
-    (found,) = torch.autograd.grad(calibrated(logits, labels, targets), logits)
-    p = logits.softmax(1)
-    true = F.one_hot(labels, 5).bool()
-    torch.testing.assert_close(found[true] * 6, (p[true] - targets), atol=1e-5, rtol=1e-4)
-
-
-def test_calibrated_is_still_where_the_target_is_met() -> None:
-    logits = some_logits(2).requires_grad_()
-    labels = torch.arange(5).repeat(2)[:6]
-    reached = logits.softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1).detach()
-    (found,) = torch.autograd.grad(calibrated(logits, labels, reached), logits)
-    torch.testing.assert_close(found, torch.zeros_like(found), atol=1e-6, rtol=0)
-
-
-def test_calibrated_is_finite_at_the_extremes() -> None:
-    logits = torch.tensor([[100.0, 0, 0], [0, 100.0, 0]]).requires_grad_()
-    loss = calibrated(logits, torch.tensor([0, 0]), torch.tensor([0.0, 1.0]))
-    (gradient,) = torch.autograd.grad(loss, logits)
-    assert torch.isfinite(loss)
-    assert bool(torch.isfinite(gradient).all())

@@ -20,7 +20,7 @@ the measured change of the retain loss.
 
 `objective="calibrated"` is ours and no part of the paper. The retrained network, which is the one to imitate,
 does not find forgotten samples unknowable: it treats them as unseen. So each is brought to the confidence
-that the original has on unseen samples that are as hard; `obliq.calibrated_targets` says which those are.
+that the original has on unseen samples that are as hard; `obliq.calibration` says which those are.
 
 In quantized networks: all parameters are trained, learned steps too unless `steps="frozen"`; one update moves
 a step by at most a tenth of itself; batch-norm statistics stay as they are unless `batch_norm="retain"`.
@@ -38,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obliq.calibrated_targets import Difficulty, calibrated_targets
+from obliq.calibration import Difficulty, calibrated, calibrated_targets
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.descent import require_share
@@ -54,7 +54,6 @@ from obliq.surgery import (
     RetainReference,
     Scope,
     When,
-    calibrated,
     gradient_of,
     negative_entropy,
     shorten_,
@@ -87,7 +86,7 @@ class OrthogonalEntropy:
             to a soft label with the confidence that the original has on unseen samples of the same class (ours).
         difficulty: under `calibrated`, how hard the forget set is among unseen data: as hard as the `average`,
             or as hard as a `witness` finds it that has learned from the retain set alone; see
-            `obliq.calibrated_targets`.
+            `obliq.calibration`.
         projection: `always` (the reconstruction), `on_conflict` only where <g_f, g_r> < 0, or `never`.
         scope: the inner product over all parameters (`global`) or for each tensor by itself (`per_tensor`).
         reference: the retain gradient of the step's `batch`, the `span` of the last `memory` ones, or their

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from obliq.surgery import Opinions, matched_confidence, shifted_confidence
+from obliq.calibration import Opinions, matched_confidence, shifted_confidence
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -5,11 +5,11 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
+from obliq.calibration.witness import ridge_opinions
 from obliq.data import Examples, Splits
 from obliq.run import Run
-from obliq.surgery import Opinions, matched_confidence, shifted_confidence
 from obliq.training import predict
-from obliq.witness import ridge_opinions
 
 Difficulty = Literal["average", "witness"]
 """How hard the forget set is taken to be among unseen data; see `calibrated_targets`."""

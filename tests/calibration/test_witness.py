@@ -2,9 +2,9 @@
 
 import torch
 
+from obliq.calibration import ridge_opinions
 from obliq.data import Collection, Examples
 from obliq.run import Run
-from obliq.witness import ridge_opinions
 
 
 def blobs() -> Collection:

@@ -1,0 +1,21 @@
+"""How confident an unlearned network should be on each forgotten sample, and the loss that brings it there.
+
+Ours, not part of the OEU paper. `witness` says how hard the forgotten samples are, `matching` which
+confidence that makes, `targets` puts the two together, `objective` is the loss.
+"""
+
+from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
+from obliq.calibration.objective import calibrated
+from obliq.calibration.targets import Difficulty, calibrated_targets, confidence
+from obliq.calibration.witness import ridge_opinions
+
+__all__ = [
+    "Difficulty",
+    "Opinions",
+    "calibrated",
+    "calibrated_targets",
+    "confidence",
+    "matched_confidence",
+    "ridge_opinions",
+    "shifted_confidence",
+]
