@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from obliq.calibration import Opinions, matched_confidence, shifted_confidence
+from obliq.calibration.matching import expected_shift, panel_places
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -53,48 +54,72 @@ def test_one_sample_gets_the_median() -> None:
     torch.testing.assert_close(targets, torch.tensor([0.5]))
 
 
-def skilled(difficulty: torch.Tensor, agreement: float, generator: torch.Generator) -> torch.Tensor:
-    """A judge whose scores correlate with minus the difficulty by `agreement`."""
-    noise = torch.randn(difficulty.shape, generator=generator)
-    return -agreement * difficulty + (1 - agreement**2) ** 0.5 * noise
+def shifted(shift: float, *, noise: float, spread: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Targets of a forget set `shift` deviations harder than holdout, and the confidences of a retrained network.
 
-
-def shifted(
-    shift: float, *, agreement: float = 0.7, spread: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Targets of a forget set that is `shift` deviations harder than holdout, and the true confidences."""
+    A difficulty is common to all judges; the networks add noise of their own to it, each of the two witnesses
+    so much that both together are as noisy as a network is.
+    """
     generator = torch.Generator().manual_seed(1)
+
+    def judged(difficulty: torch.Tensor, own: float) -> torch.Tensor:
+        return -difficulty - own * torch.randn(difficulty.shape, generator=generator)
+
+    def confidence(score: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(2 + 2 * score)
+
     holdout = torch.randn(4000, generator=generator)
     forget = shift + spread * torch.randn(4000, generator=generator)
-    confidence = torch.sigmoid(2 - 2 * holdout)
-    # the original knows holdout difficulty in full, and has learned the forget set by heart
-    original = Opinions(torch.sigmoid(6 - forget), confidence)
-    witness = Opinions(skilled(forget, agreement, generator), skilled(holdout, agreement, generator))
-    targets = shifted_confidence(original, witness, labels(4000), confidence, labels(4000))
-    return targets, torch.sigmoid(2 - 2 * forget)
+    on_holdout = confidence(judged(holdout, noise))
+    original = Opinions(confidence(4 - forget), on_holdout)  # it has learned the forget set by heart
+    witnesses = [Opinions(judged(forget, 2**0.5 * noise), judged(holdout, 2**0.5 * noise)) for _ in range(2)]
+    targets = shifted_confidence(original, witnesses, labels(4000), on_holdout, labels(4000))
+    return targets, confidence(judged(forget, noise))
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("shift", [-0.5, 0.0, 0.7])
-def test_a_noisy_witness_gives_the_true_distribution_of_a_harder_or_easier_set(shift: float) -> None:
-    targets, truth = shifted(shift)
+def test_a_harder_or_easier_set_gets_the_distribution_that_a_retrained_network_has(
+    shift: float, noise: float
+) -> None:
+    targets, truth = shifted(shift, noise=noise)
     for share in (0.1, 0.25, 0.5, 0.75, 0.9):
-        assert abs(targets.quantile(share) - truth.quantile(share)) < 0.05
+        assert abs(targets.quantile(share) - truth.quantile(share)) < 0.06
 
 
-def test_the_order_follows_both_judges() -> None:
-    targets, truth = shifted(0.5)
-    order = torch.corrcoef(torch.stack([targets, truth]))[0, 1]
-    assert order > 0.8
+def test_the_order_follows_all_judges() -> None:
+    targets, truth = shifted(0.5, noise=0.3)
+    assert torch.corrcoef(torch.stack([targets, truth]))[0, 1] > 0.8
 
 
 def test_a_set_of_one_kind_of_sample_keeps_its_narrow_spread() -> None:
-    narrow, truth = shifted(0.5, spread=0.5)
+    narrow, truth = shifted(0.5, noise=0.1, spread=0.6)
     assert abs(narrow.std() - truth.std()) < 0.05
+    assert narrow.std() < 0.9 * shifted(0.5, noise=0.1)[0].std()
+
+
+def test_a_chosen_set_is_taken_to_be_further_off_and_narrower_than_witnesses_say() -> None:
+    assert expected_shift(-0.5, 1.0) == (-0.5, 1.0)
+    assert expected_shift(0.3, 1.4) == (0.3, 1.0)
+    mean, variance = expected_shift(-1.37, 0.75)
+    assert -1.55 < mean < -1.45
+    assert 0.65 < variance < 0.72
+    assert expected_shift(1.0, 0.0) == (1.25, 0.25)
+
+
+def test_two_witnesses_of_which_one_is_wrong_about_a_set_are_less_wrong_than_it() -> None:
+    generator = torch.Generator().manual_seed(2)
+    usual, holdout = torch.randn(500, generator=generator), torch.randn(500, generator=generator)
+    biased, fair = Opinions(usual - 1.0, holdout), Opinions(usual, holdout)
+    alone = panel_places([biased], labels(500), labels(500)).mean()
+    together = panel_places([biased, fair], labels(500), labels(500)).mean()
+    assert alone < -0.8
+    assert 0.4 * alone > together > 0.6 * alone
 
 
 def test_shifted_targets_of_forgotten_classes_are_zero_and_one_sample_is_enough() -> None:
     judge = Opinions(torch.tensor([0.9]), torch.linspace(0, 1, 11))
-    gone = shifted_confidence(judge, judge, labels(1), judge.holdout, labels(11), forgotten_classes={0})
+    gone = shifted_confidence(judge, [judge], labels(1), judge.holdout, labels(11), forgotten_classes={0})
     assert gone.tolist() == [0.0]
-    kept = shifted_confidence(judge, judge, labels(1), judge.holdout, labels(11))
+    kept = shifted_confidence(judge, [judge], labels(1), judge.holdout, labels(11))
     assert 0.85 <= float(kept) <= 1.0

@@ -1,38 +1,66 @@
-"""The witness finds hard what is hard, without having seen it, and depends on the retain set alone."""
+"""A witness finds hard what is hard, without having seen it, and depends on the retain set alone."""
 
+import pytest
 import torch
 
-from obliq.calibration import ridge_opinions
+from obliq.calibration import ridge_opinions, witnesses
+from obliq.calibration.features import PatchFeatures
 from obliq.data import Collection, Examples
 from obliq.run import Run
 
 
-def blobs() -> Collection:
+def blobs(side: int = 3) -> Collection:
     """Two classes apart; in the last fifth of the samples every second one lies with the other class."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(500) % 2
     centre = torch.where(labels == 0, -1.5, 1.5)
     odd = (torch.arange(500) >= 400) & (torch.arange(500) % 4 < 2)
-    inputs = torch.randn(500, 1, 3, 3, generator=generator)
-    inputs[:, 0, 0, 0] += torch.where(odd, -centre, centre)
+    inputs = torch.randn(500, 1, side, side, generator=generator)
+    inputs[:, 0, : side // 3, : side // 3] += torch.where(odd, -centre, centre)[:, None, None]
     return Collection("blobs", inputs, labels, None, class_names=("a", "b"))
 
 
-def test_samples_that_lie_with_another_class_get_low_opinions() -> None:
-    everything = blobs()
+@pytest.mark.parametrize("witness", [0, 1])
+def test_samples_that_lie_with_another_class_get_low_opinions(witness: int) -> None:
+    everything = blobs(side=12)
     retain = Examples(everything, torch.arange(300))
     usual, mixed = Examples(everything, torch.arange(300, 400)), Examples(everything, torch.arange(400, 500))
-    of_usual, of_mixed = ridge_opinions(retain, [usual, mixed], Run(seed=1))
+    features = witnesses(retain, Run(seed=1))[witness]
+    of_usual, of_mixed = ridge_opinions(features, retain, [usual, mixed])
     odd = torch.arange(400, 500) % 4 < 2
     assert (of_usual > 0).float().mean() > 0.85
     assert of_mixed[odd].mean() < 0 < of_mixed[~odd].mean()
 
 
 def test_the_same_seed_gives_the_same_opinions_and_each_set_is_judged_alone() -> None:
-    everything = blobs()
+    everything = blobs(side=12)
     retain, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
-    (once,) = ridge_opinions(retain, [asked], Run(seed=1))
-    again, _ = ridge_opinions(retain, [asked, retain], Run(seed=1))
-    (other,) = ridge_opinions(retain, [asked], Run(seed=2))
-    assert torch.equal(once, again)
-    assert not torch.equal(once, other)
+
+    def opinions(seed: int, sets: list[Examples]) -> list[torch.Tensor]:
+        return [ridge_opinions(one, retain, sets)[0] for one in witnesses(retain, Run(seed=seed))]
+
+    for once, again, other in zip(
+        opinions(1, [asked]), opinions(1, [asked, retain]), opinions(2, [asked]), strict=True
+    ):
+        assert torch.equal(once, again)
+        assert not torch.equal(once, other)
+
+
+def test_patches_are_asked_for_in_images_only() -> None:
+    assert len(witnesses(Examples(blobs(side=12), torch.arange(300)), Run(seed=1))) == 2
+    assert len(witnesses(Examples(blobs(side=3), torch.arange(300)), Run(seed=1))) == 1
+    assert not PatchFeatures.can_see(torch.randn(50, 40))
+    assert not PatchFeatures.can_see(torch.ones(50, 3, 8, 8))
+
+
+def test_a_patch_is_found_wherever_it_lies_in_a_cell() -> None:
+    generator = torch.Generator().manual_seed(3)
+    features = PatchFeatures(torch.randn(50, 1, 32, 32, generator=generator), generator)
+    here, there, far = torch.zeros(3, 1, 1, 32, 32)
+    stroke = torch.randn(5, 5, generator=generator)
+    here[..., 8:13, 8:13] = there[..., 10:15, 8:13] = far[..., 24:29, 24:29] = stroke
+    seen = features(torch.cat([here, there, far]))
+    assert seen.shape == (3, 2 * 64 * 16)
+    assert seen[0] @ seen[1] > 0.9 * seen[0] @ seen[0]
+    assert seen[0] @ seen[2] < 0.5 * seen[0] @ seen[0]
+    torch.testing.assert_close(seen.norm(dim=1), torch.full((3,), 10.0))

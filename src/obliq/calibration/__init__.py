@@ -7,7 +7,7 @@ confidence that makes, `targets` puts the two together, `objective` is the loss.
 from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
 from obliq.calibration.objective import calibrated
 from obliq.calibration.targets import Difficulty, calibrated_targets, confidence
-from obliq.calibration.witness import ridge_opinions
+from obliq.calibration.witness import ridge_opinions, witnesses
 
 __all__ = [
     "Difficulty",
@@ -18,4 +18,5 @@ __all__ = [
     "matched_confidence",
     "ridge_opinions",
     "shifted_confidence",
+    "witnesses",
 ]

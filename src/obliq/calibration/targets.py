@@ -2,11 +2,12 @@
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
-from obliq.calibration.witness import ridge_opinions
+from obliq.calibration.witness import ridge_opinions, witnesses
 from obliq.data import Examples, Splits
 from obliq.run import Run
 from obliq.training import predict
@@ -25,7 +26,9 @@ def calibrated_targets(
 
     - `average`: those at its own rank, so that the forget set becomes as hard as holdout data on average.
       Right for a random share of the data; one person's samples may be much harder.
-    - `witness`: those of a set as hard as a witness finds it, who has learned from the retain set alone.
+    - `witness`: those of a set as hard as witnesses find it, who have learned from the retain set alone.
+      They judge forget samples against holdout samples as witnesses find these who have learned from both
+      sets: so does the retrained network relate to the original, which had more data to learn from.
 
     Retain, forget and holdout sets are read. The result is on the processor.
     """
@@ -34,9 +37,16 @@ def calibrated_targets(
     gone = splits.forgotten_classes
     if difficulty == "average":
         return matched_confidence(own, labels, unseen, unseen_labels, forgotten_classes=gone)
-    witness = Opinions(*ridge_opinions(splits.retain, [splits.forget, splits.holdout], run))
+    everything = Examples(splits.retain.collection, torch.cat([splits.retain.indices, splits.forget.indices]))
+    panel = [
+        Opinions(
+            *ridge_opinions(features, splits.retain, [splits.forget]),
+            *ridge_opinions(features, everything, [splits.holdout]),
+        )
+        for features in witnesses(splits.retain, run)
+    ]
     return shifted_confidence(
-        Opinions(own, unseen), witness, labels, unseen, unseen_labels, forgotten_classes=gone
+        Opinions(own, unseen), panel, labels, unseen, unseen_labels, forgotten_classes=gone
     )
 
 

@@ -85,7 +85,7 @@ class OrthogonalEntropy:
             the same optimum with a gradient that does not vanish on confident samples. `calibrated`: cross-entropy
             to a soft label with the confidence that the original has on unseen samples of the same class (ours).
         difficulty: under `calibrated`, how hard the forget set is among unseen data: as hard as the `average`,
-            or as hard as a `witness` finds it that has learned from the retain set alone; see
+            or as hard as `witness`es find it that have learned from the retain set alone; see
             `obliq.calibration`.
         projection: `always` (the reconstruction), `on_conflict` only where <g_f, g_r> < 0, or `never`.
         scope: the inner product over all parameters (`global`) or for each tensor by itself (`per_tensor`).
