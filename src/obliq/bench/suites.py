@@ -96,8 +96,8 @@ def fashion_small_ablations() -> Suite:
 
 
 def writers_ablations() -> Suite:
-    """`writers` with one factor of our method changed at a time."""
-    return dataclasses.replace(writers(), name="writers-ablations", contenders=ablations())
+    """`writers` at W4A4 with one factor of our method changed at a time."""
+    return dataclasses.replace(writers(), name="writers-ablations", worlds=(WRITERS,), contenders=ablations())
 
 
 def cifar10() -> Suite:

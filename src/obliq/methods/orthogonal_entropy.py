@@ -97,7 +97,7 @@ class OrthogonalEntropy:
         forget_weight: lambda, the weight of the forget term.
         epochs: passes over the retain set.
         learning_rate: at the start; it falls to zero along half a cosine.
-        retain_batch: retain samples a step.
+        retain_batch: retain samples a step; many short steps reach the targets sooner than few long ones.
         forget_batch: forget samples a step; 0 for as many as it takes to go through the forget set
             15 times, within 32 and 128.
         retain_limit: how many retain samples are used, drawn by the run's seed; 0 for all.
@@ -125,7 +125,7 @@ class OrthogonalEntropy:
     forget_weight: float = 1.0
     epochs: int = 3
     learning_rate: float = 0.03
-    retain_batch: int = 64
+    retain_batch: int = 32
     forget_batch: int = 0
     retain_limit: int = 0
     clip: float = 1.0
