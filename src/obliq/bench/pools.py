@@ -1,10 +1,11 @@
 """Where tasks are computed: in this process, or in several of one thread each."""
 
+import contextlib
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -161,13 +162,8 @@ class Processes:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs, self._workshop), daemon=True)
-        before = {name: os.environ.get(name) for name in THREADS}
-        os.environ.update(THREADS)  # read by libraries as they are loaded, so it must be there at the start
-        try:
+        with starting_with_one_thread():
             process.start()
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
         theirs.close()
         return Worker(process, ours)
 
@@ -180,6 +176,18 @@ class Processes:
         for worker in self._workers:
             worker.process.join()
             worker.line.close()
+
+
+@contextlib.contextmanager
+def starting_with_one_thread() -> Iterator[None]:
+    """What is started meanwhile computes in one thread: libraries read that as they are loaded."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(THREADS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def serve(line: Connection, workshop: Workshop) -> None:

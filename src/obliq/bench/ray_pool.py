@@ -2,22 +2,33 @@
 
 import importlib
 import os
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from obliq.bench.pools import THREADS, Job, Outcome, attempt, changed_code, one_line
+from obliq.bench.pools import (
+    THREADS,
+    Job,
+    Outcome,
+    attempt,
+    changed_code,
+    one_line,
+    starting_with_one_thread,
+)
 from obliq.bench.warming import warm_up
 from obliq.bench.workshop import Workshop
 from obliq.errors import ObliqError
 
-QUIET = {
+OWN = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",
+    "RAY_AUTH_MODE": "token",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-"""A Ray of our own, on this machine alone, reports nothing to its makers and leaves no token in the home folder."""
+"""A Ray of our own reports nothing to its makers, and refuses who has not its token: it listens on all networks."""
+STORE_BYTES = 100 * 2**20
+"""Of shared memory, for a Ray of our own: jobs and outcomes are small, results go through the folder of the cache."""
 
 
 class RayWorker:
@@ -44,24 +55,26 @@ class RayPool:
             size: how many workers; 0 for one a processor.
 
         Raises:
-            ObliqError: when Ray is not installed, or cannot be reached.
+            ObliqError: when Ray is not installed, cannot be reached, or has not so many processors.
         """
+        joins = "RAY_ADDRESS" in os.environ
+        if not joins:  # before the import, which reads them
+            os.environ.update(OWN)
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # here only, no file in the home
         try:
             ray: Any = importlib.import_module("ray")
         except ImportError as error:
             raise ObliqError("--ray needs the package ray; expected `pip install 'obliq[ray]'`") from error
-        joins = "RAY_ADDRESS" in os.environ
-        if not joins:
-            os.environ.update(QUIET)
         try:
-            ray.init(
-                include_dashboard=False if not joins else None, log_to_driver=False, configure_logging=False,
-                runtime_env={"env_vars": THREADS}, num_cpus=None if joins or not size else size,
-            )  # fmt: skip
+            join(ray) if joins else start(ray, size)
         except Exception as error:
             raise ObliqError(f"Ray does not start: {one_line(str(error))}") from error
+        processors = int(ray.cluster_resources().get("CPU", 0))
+        if not max(1, size) <= processors:  # an actor that gets no processor would wait for ever
+            ray.shutdown()
+            raise ObliqError(f"jobs {size}; expected no more than Ray's processors, {processors}")
         self._ray = ray
-        self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.size = size or processors
         self._workshop = ray.put(workshop)
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
         self._idle: list[Any] = []
@@ -91,3 +104,17 @@ class RayPool:
 
     def __exit__(self, *ended: object) -> None:
         self._ray.shutdown()
+
+
+def join(ray: Any) -> None:
+    """Connect to the cluster that `RAY_ADDRESS` names."""
+    ray.init(log_to_driver=False, configure_logging=False, runtime_env={"env_vars": THREADS})
+
+
+def start(ray: Any, size: int) -> None:
+    """Start Ray on this machine, whatever other one runs here."""
+    with starting_with_one_thread():  # said in `runtime_env`, every worker would be started twice
+        ray.init(
+            address="local", include_dashboard=False, log_to_driver=False, configure_logging=False,
+            num_cpus=size or None, object_store_memory=STORE_BYTES,
+        )  # fmt: skip
