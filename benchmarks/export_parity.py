@@ -19,15 +19,16 @@ TABLE = Path(__file__).parent / "results" / "export_parity.md"
 HEAD = """# Parity of exported files
 
 Made by `benchmarks/export_parity.py`; {runtime}, one thread. Each network was trained as its row says and its
-integer ONNX file run on {samples} test images of Fashion-MNIST. "As trained" is the network that training and a
+integer ONNX file run on test images of Fashion-MNIST. "As trained" is the network that training and a
 plain audit see; "deployed" is `obliq export --to network`: the same integers, with the biases that the file adds.
 Top-1 is the share of images with the same largest logit as the file's; logit differences are in standard
-deviations of all logits; activations are compared with the interpreter's. M/2 is the most that rounding a bias
-moves an output, in steps of that output.
+deviations of all logits; activations are compared with the interpreter's, code by code. "Float sums" are those of
+PyTorch, as a plain audit of the deployed network has them; "a device's sums" are those of `obliq.export.exact`. M/2 is
+the most that rounding a bias moves an output, in steps of that output.
 
-| network | trained on | top-1 as trained | mean | top-1 deployed | mean | largest | equal in the file | \
-equal in deployed | steps off | M/2 |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| network | trained on | images | top-1 as trained | mean | top-1 deployed | mean | largest | \
+equal in the file | equal in deployed, float sums | steps off | a device's sums | steps off | M/2 |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -39,6 +40,7 @@ def row(folder: Path, most: int) -> tuple[str, Parity]:
     cells = [
         f"{saved.blueprint.architecture} {saved.blueprint.precision}",
         f"{saved.provenance.counts['train']} images, {recipe['epochs']} epochs",
+        f"{found.samples:,}",
         f"{100 * found.network.same_top1:.2f} %",
         f"{found.network.mean_difference:.4f}",
         f"{100 * found.deployed_network.same_top1:.2f} %",
@@ -47,6 +49,8 @@ def row(folder: Path, most: int) -> tuple[str, Parity]:
         f"{100 * found.activations.equal:.4f} % of {found.activations.compared:,}",
         f"{100 * found.deployed_activations.equal:.4f} %",
         f"{found.deployed_activations.largest_step}",
+        f"{100 * found.exact_activations.equal:.4f} %",
+        f"{found.exact_activations.largest_step}",
         f"{found.largest_bias_rounding:.3f}",
     ]
     return "| " + " | ".join(cells) + " |", found
@@ -65,9 +69,7 @@ def main() -> None:
         line, found = row(folder, arguments.most)
         print(line, flush=True)
         rows.append(line)
-    TABLE.write_text(
-        HEAD.format(runtime=found.runtime, samples=f"{found.samples:,}") + "\n".join(rows) + "\n"
-    )
+    TABLE.write_text(HEAD.format(runtime=found.runtime) + "\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def sample_shipment() -> Shipment:
     parity = Parity(
         samples=260, runtime="onnxruntime 1.0", deployed_network=alike, reference=alike, activations=codes,
         network=Agreement(same_top1=259 / 260, largest_difference=0.2, mean_difference=0.01),
-        deployed_activations=codes, largest_bias_rounding=0.01,
+        deployed_activations=codes, exact_activations=codes, largest_bias_rounding=0.01,
     )  # fmt: skip
     return Shipment(
         file="unlearned.onnx", form="integer ONNX file", precision="W4A4", bytes=28_000, content_digest="e" * 64,

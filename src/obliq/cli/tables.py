@@ -117,7 +117,8 @@ def parity_lines(record: Record, file: Path) -> list[str]:
             lines.append(f"{name:<20}{100 * row.same_top1:>10.2f} %{numbers}")
         lines += [
             f"integer activations equal to the interpreter's: file {_codes(found.activations)}, "
-            f"deployed network {_codes(found.deployed_activations)}",
+            f"deployed network {_codes(found.deployed_activations)}, "
+            f"the same in a device's sums {_codes(found.exact_activations)}",
             f"rounding biases moves outputs by at most {found.largest_bias_rounding:.2g} of their steps",
         ]
     return [*lines, "", f"parity: {file}"]

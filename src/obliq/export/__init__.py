@@ -2,6 +2,7 @@
 
 from obliq.export.artifact import export, export_executorch
 from obliq.export.contents import Contents, Node
+from obliq.export.exact import Exact, exact
 from obliq.export.executorch_program import to_executorch
 from obliq.export.graph import Graph
 from obliq.export.identity import content_digest
@@ -25,6 +26,7 @@ __all__ = [
     "Agreement",
     "CodeAgreement",
     "Contents",
+    "Exact",
     "Graph",
     "InInterpreter",
     "InOnnxRuntime",
@@ -37,6 +39,7 @@ __all__ = [
     "contents_of",
     "deployed",
     "digest_of",
+    "exact",
     "export",
     "export_executorch",
     "graph_in",

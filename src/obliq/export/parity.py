@@ -2,7 +2,8 @@
 
 Logits are compared with three references: the network as trained, the same network with the biases
 that the device adds (see `obliq.export.rounding`), and the integer interpreter. Activations are compared
-code by code with the interpreter's: the file's where it has them as bytes, and the deployed network's.
+code by code with the interpreter's: the file's where it has them as bytes, and the deployed network's,
+once in PyTorch's own float sums and once in the device's arithmetic (`obliq.export.exact`).
 """
 
 from collections import Counter
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
+from obliq.export.exact import exact
 from obliq.export.observing import answers, observed
 from obliq.export.probes import probe
 from obliq.export.rounding import largest_bias_rounding, with_integer_biases
@@ -66,7 +68,8 @@ class Parity:
         deployed_network: agreement with the network that adds the device's biases.
         reference: agreement with the integer interpreter.
         activations: the file's integer activations against the interpreter's.
-        deployed_activations: the same for the deployed network in PyTorch.
+        deployed_activations: the same for the deployed network in PyTorch, as a plain audit sees it.
+        exact_activations: the same for the deployed network in PyTorch once it adds and rounds as a device does.
         largest_bias_rounding: the most that rounding a bias moves a layer's output, in output steps;
             about 0 for a network that is deployed already.
     """
@@ -78,6 +81,7 @@ class Parity:
     reference: Agreement
     activations: CodeAgreement
     deployed_activations: CodeAgreement
+    exact_activations: CodeAgreement
     largest_bias_rounding: float
 
 
@@ -97,14 +101,17 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
     deployed = with_integer_biases(model, graph)
+    whole = exact(deployed, graph.input_shape)
     running = probe(file, graph)
     logits: dict[str, list[ndarray]] = {"file": [], "network": [], "deployed": [], "reference": []}
-    of_file, of_network = Counter[int](), Counter[int]()
+    of_file, of_network, of_whole = Counter[int](), Counter[int](), Counter[int]()
     for batch in torch.split(inputs.cpu().float(), _BATCH):
         answer, found = running(batch.numpy())
         expected = interpreter.run(graph, batch.numpy())
         for name, codes in found.items():
             _count(of_file, codes, expected[name])
+        for name, whole_codes in whole.codes(batch).items():
+            _count(of_whole, whole_codes.int().numpy(), expected[name])
         in_torch, seen = observed(deployed, batch)
         for name, codes in seen.items():
             _count(of_network, codes, expected[name])
@@ -121,6 +128,7 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
         reference=agreement(joined["file"], joined["reference"]),
         activations=_agreement(of_file),
         deployed_activations=_agreement(of_network),
+        exact_activations=_agreement(of_whole),
         largest_bias_rounding=largest_bias_rounding(graph),
     )
 

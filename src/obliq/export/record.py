@@ -9,7 +9,7 @@ from obliq.errors import ModelError, ObliqError
 from obliq.export.onnx_model import FORMS
 from obliq.export.parity import Parity
 
-FORMAT, VERSION = "obliq-parity", 1
+FORMAT, VERSION = "obliq-parity", 2
 
 
 @dataclass(frozen=True, kw_only=True)

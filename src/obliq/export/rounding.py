@@ -8,8 +8,8 @@ ceil(M/2) steps, which was one step in every trained network measured (see
 benchmarks/results/export_parity.md). Over several layers there is no useful bound: the shift is the same
 at every position of a channel, averages keep it, and one code of a pooled 4-bit activation moves every
 logit. Rounding the biases of the network itself removes the difference instead of bounding it, and
-whatever is then measured on the network holds for the file. What remains is the order of float32 sums
-in PyTorch, which decides codes at the very half.
+whatever is then measured on the network holds for the file, but for codes at the very half, which
+float32 sums in PyTorch round the other way now and then: see `obliq.export.exact`, which has none.
 """
 
 import copy
