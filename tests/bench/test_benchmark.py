@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from obliq.bench.benchmark import run
 from obliq.bench.contender import Contender
@@ -50,8 +52,13 @@ def test_processes_give_the_same_rows_and_survive_a_death(data: str, tmp_path: P
 
 def test_who_fails_gets_a_row_and_nobody_else_suffers(data: str, tmp_path: Path) -> None:
     contenders = (Contender(name="failing", kind=Failing), Contender(name="broken", kind=Broken), TUNABLE)
-    finished = run(suite(data, *contenders), options(tmp_path))
+    said = StringIO()
+    finished = run(suite(data, *contenders), options(tmp_path, console=Console(file=said)))
     rows = by_name(finished.rows)
+    assert (
+        f"  failed: unlearned (Failing, random=20%, {data}, convnet, W4A4, seed 1): nothing works here; expected a "
+        "better day\n"
+    ) in said.getvalue()
     assert rows["failing"].error == "nothing works here; expected a better day"
     assert rows["broken"].error.startswith("AttributeError: ")
     assert rows["tunable"].kind == "unlearned"

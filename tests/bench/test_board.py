@@ -1,5 +1,6 @@
 """What is shown of a benchmark while it runs."""
 
+import contextlib
 import time
 from collections import Counter
 from io import StringIO
@@ -38,10 +39,21 @@ def test_without_a_terminal_there_are_plain_lines_and_failures_in_full() -> None
     with Board(Console(file=file, width=40), "toy") as board:
         for _ in range(3):
             board.watch(half_done(), None)
-        board.watch(half_done(), Outcome("k", "what happened here: " + 50 * "x"))
+        board.watch(half_done(), Outcome("k", "what happened here: " + 50 * "x", what="audit of a network"))
     first, second = file.getvalue().splitlines()
     assert first.startswith("  toy: 608 of 2440 tasks, ")
-    assert second == "  failed: what happened here: " + 50 * "x"
+    assert second == "  failed: audit of a network: what happened here: " + 50 * "x"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_who_interrupts_is_told_how_far_it_came_and_how_to_go_on(terminal: bool) -> None:
+    file = StringIO()
+    console = Console(file=file, force_terminal=terminal, width=80, color_system=None)
+    with contextlib.suppress(KeyboardInterrupt), Board(console, "toy") as board:
+        board.watch(half_done(), None)
+        raise KeyboardInterrupt
+    last = file.getvalue().splitlines()[-1]
+    assert last.endswith("toy: stopped after 608 of 2440 tasks; --resume goes on from there")
 
 
 def test_on_a_terminal_durations_go_on_between_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,22 +40,23 @@ class Board:
     ) -> None:
         if self._live:
             self._live.stop()
+        if error and self._shown:
+            self._say(f"  {self._title}: stopped after {_count(self._shown)}; --resume goes on from there")
 
     def watch(self, state: State, outcome: Outcome | None) -> None:
         """Show the state; say what failed as it happens."""
         if outcome and outcome.error:
-            self._say(f"  failed: {outcome.error}")
+            self._say(f"  failed: {outcome.what}: {outcome.error}")
             if outcome.trace:
                 self._say(outcome.trace.rstrip())
+        self._shown = _copy(state)
         if self._live:
-            self._shown = _copy(state)
             self._live.refresh()
             return
-        finished, total = state.done.total() + state.failed.total(), state.total.total()
-        step = finished * LINES // max(1, total)
+        step = _finished(state) * LINES // max(1, state.total.total())
         if step != self._said:
             self._said = step
-            self._say(f"  {self._title}: {finished} of {total} tasks, {words(state.left)} left")
+            self._say(f"  {_headed(self._title, state)}")
 
     def _table(self) -> Table | str:
         """What is shown now; also asked for once a second, so that durations go on while a task takes long."""
@@ -75,11 +76,7 @@ def _copy(state: State) -> State:
 
 def table(title: str, state: State) -> Table:
     """One line a kind of task, in the order in which they need each other."""
-    finished, total = state.done.total() + state.failed.total(), state.total.total()
-    shown = Table(
-        title=f"{title}: {finished} of {total} tasks, {words(state.left)} left", title_justify="left",
-        box=SIMPLE_HEAD, pad_edge=False,
-    )  # fmt: skip
+    shown = Table(title=_headed(title, state), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("task", "done", "of", "failed", "running", "longest so far", "mean"):
         shown.add_column(heading, justify="left" if heading == "task" else "right", no_wrap=True)
     now = time.monotonic()
@@ -92,6 +89,18 @@ def table(title: str, state: State) -> Table:
             f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
         )  # fmt: skip
     return shown
+
+
+def _headed(title: str, state: State) -> str:
+    return f"{title}: {_count(state)}, {words(state.left)} left"
+
+
+def _count(state: State) -> str:
+    return f"{_finished(state)} of {state.total.total()} tasks"
+
+
+def _finished(state: State) -> int:
+    return state.done.total() + state.failed.total()
 
 
 def words(seconds: float | None) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,11 +42,15 @@ class Outcome:
         key: of the job.
         error: why it failed, in one line; empty when it did not.
         trace: where it failed, when that was not a user's mistake.
+        seconds: that the task took, without the start of its worker; 0 when it failed.
+        what: was to be done, in words.
     """
 
     key: str
     error: str = ""
     trace: str = ""
+    seconds: float = 0.0
+    what: str = ""
 
 
 @runtime_checkable
@@ -71,13 +76,14 @@ class Pool(Protocol):
 
 def attempt(job: Job, workshop: Workshop) -> Outcome:
     """Do a task; what goes wrong with it is an outcome too."""
+    started = time.monotonic()
     try:
         do(job.task, workshop)
     except ObliqError as error:
         return Outcome(job.key, one_line(str(error)))
     except Exception as error:
         return Outcome(job.key, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc())
-    return Outcome(job.key)
+    return Outcome(job.key, seconds=time.monotonic() - started)
 
 
 def one_line(text: str) -> str:

@@ -4,12 +4,12 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from obliq.bench.keys import Keys
 from obliq.bench.pools import Job, Outcome, Pool
 from obliq.bench.store import Store
-from obliq.bench.tasks import Task, kind_of
+from obliq.bench.tasks import Task, kind_of, told
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def work(
     there = {node.key for node in planned if store.find(node.key)}
     waiting = {node.key: node for node in planned if node.key not in there}
     state.done.update(kind_of(node.task) for node in planned if node.key in there)
+    names = {node.key: told(node.task) for node in planned}
     errors: dict[str, str] = {}
     watch(state, None)
     while waiting or state.running:
@@ -99,15 +100,15 @@ def work(
             pool.submit(Job(node.key, node.task))
         watch(state, None)
         for outcome in pool.wait() if state.running else ():
-            kind, started = state.running.pop(outcome.key)
+            kind, _ = state.running.pop(outcome.key)
             if outcome.error:
                 errors[outcome.key] = outcome.error
                 state.failed[kind] += 1
             else:
                 there.add(outcome.key)
                 state.done[kind] += 1
-                state.seconds.setdefault(kind, []).append(time.monotonic() - started)
-            watch(state, outcome)
+                state.seconds.setdefault(kind, []).append(outcome.seconds)
+            watch(state, replace(outcome, what=names[outcome.key]))
     return errors
 
 

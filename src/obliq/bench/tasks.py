@@ -150,3 +150,16 @@ KINDS = {
 def kind_of(task: Task) -> str:
     """The word for a task in tables and keys."""
     return KINDS[type(task)]
+
+
+def told(task: Task) -> str:
+    """Which task it is, for messages."""
+    if isinstance(task, Measured):
+        return f"{kind_of(task)} of {told(task.of)}"
+    world = task.ground.world
+    words = [world.data, world.architecture, world.bits, f"seed {task.ground.seed}"]
+    if isinstance(task, Unlearned | Retrained):
+        words.insert(0, task.case.scenario.words)
+    if isinstance(task, Unlearned):
+        words.insert(0, type(task.method).__name__)
+    return f"{kind_of(task)} ({', '.join(words)})"
