@@ -6,7 +6,16 @@
    every other at the price of a prediction. A hook counts the images. Steady epochs are what is compared; what
    comes once, before the first epoch, stands apart, in epochs.
 
-    python benchmarks/step_cost.py [--networks resnet20 ...] [--methods oeu ...] [--rounds 3] [--batch 64]
+    python benchmarks/step_cost.py [--networks resnet20 ...] [--methods oeu ...] [--rounds 3] [--keep-memory]
+
+After each pass the C library gives memory back to the system, and the next pass has it mapped anew, page by page: time
+in the kernel, which was found to be all of OEU's excess over its floor. `--keep-memory` measures without it (glibc).
+All rows, on an otherwise idle machine:
+
+    for keep in "" --keep-memory; do
+      python benchmarks/step_cost.py --networks convnet resnet20 --batch 64 --rounds 7 --training $keep
+      python benchmarks/step_cost.py --networks resnet18 --batch 16 --methods fine-tune oeu --training $keep
+    done
 
 A class is forgotten, so that no method stops early. Everybody takes turns in every round, the floor before and
 after each method; the tables give the median over rounds and their range. Rows of networks and methods that are
@@ -15,6 +24,7 @@ not asked for stay as they are.
 
 import argparse
 import copy
+import ctypes
 import dataclasses
 import json
 import statistics
@@ -46,6 +56,8 @@ TRAINING_GOAL = {"resnet20": 1.25, "resnet18": 1.15}
 GOAL, OEU_GOAL = 1.10, 1.08
 NOT_ITERATIVE = ("influence", "retrain", "selective-dampening")
 EPOCHS = 2
+TRIM_THRESHOLD, MAP_THRESHOLD, LARGEST = -1, -3, 2**30
+"""Settings of glibc's mallopt: how much free memory it keeps, and from which size on it asks the system each time."""
 Step = Callable[[], object]
 
 
@@ -82,6 +94,13 @@ def seconds(work: Step) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
+
+
+def keep_memory() -> None:
+    """From now on, memory that was used once stays with this process."""
+    allocator = ctypes.CDLL(None)
+    if not (allocator.mallopt(TRIM_THRESHOLD, LARGEST) and allocator.mallopt(MAP_THRESHOLD, LARGEST)):
+        raise SystemExit("--keep-memory: the C library refuses; expected glibc")
 
 
 def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
@@ -146,7 +165,7 @@ class Epochs:
             hook.remove()
 
 
-def of_training(name: str, batch: int, rounds: int) -> list[dict[str, object]]:
+def of_training(name: str, batch: int, rounds: int, memory: str) -> list[dict[str, object]]:
     """The cost of quantized training."""
     network, splits = world(name, batch)
     quantized = placed(copy.deepcopy(network), Run()).train()
@@ -157,10 +176,11 @@ def of_training(name: str, batch: int, rounds: int) -> list[dict[str, object]]:
     one, other = descent(quantized, inputs, labels), descent(plain, inputs, labels)
     one(), other()
     ratios = [seconds(one) / seconds(other) for _ in range(rounds)]
-    return [{"network": name, "method": "training, to FP32", "batch": batch, "ratios": ratios}]
+    row = {"network": name, "method": "training, to FP32", "batch": batch, "memory": memory}
+    return [row | {"ratios": ratios}]
 
 
-def of_method(name: str, key: str, batch: int, rounds: int) -> list[dict[str, object]]:
+def of_method(name: str, key: str, batch: int, rounds: int, memory: str) -> list[dict[str, object]]:
     """The cost of a method beside its floor."""
     network, splits = world(name, batch)
     inputs = splits.retain.inputs()[:batch].contiguous(memory_format=torch.channels_last)
@@ -181,13 +201,23 @@ def of_method(name: str, key: str, batch: int, rounds: int) -> list[dict[str, ob
         epoch = end[0] - middle[0]
         ratios.append(epoch / floor)
         once.append((middle[0] - start[0]) / epoch - 1)
-    return [
-        {"network": name, "method": key, "batch": batch, "passes": passed, "ratios": ratios, "once": once}
-    ]
+    row = {"network": name, "method": key, "batch": batch, "memory": memory}
+    return [row | {"passes": passed, "ratios": ratios, "once": once}]
 
 
 def spread(found: list[float]) -> str:
     return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def described(name: str) -> str:
+    """A network in one line of a list."""
+    weights = sum(parameter.numel() for parameter in build(name, SHAPES[name], 10).parameters())
+    return f"- {name}: {weights:,} weights, inputs of {' x '.join(map(str, SHAPES[name]))}"
+
+
+def setting(row: dict[str, object]) -> str:
+    """The first cells of a row."""
+    return f"{row['network']} | {row['batch']} | {row['memory']}"
 
 
 def table(rows: list[dict[str, object]]) -> str:
@@ -196,30 +226,33 @@ def table(rows: list[dict[str, object]]) -> str:
         "# Cost of steps, as ratios of processor time within one run",
         "",
         f"Median over rounds (range); W4A4. PyTorch {torch.__version__}, one thread. Written by "
-        "`benchmarks/step_cost.py`, whose head says what is compared.",
+        "`benchmarks/step_cost.py`, whose head says what is compared. Memory: given back to the system by the C "
+        "library as it likes, or kept.",
         "",
-        "| network | batch | LSQ / FP32 training | goal, at most |",
-        "| --- | --- | --- | --- |",
+        *(described(name) for name in SHAPES if any(row["network"] == name for row in rows)),
+        "",
+        "| network | batch | memory | LSQ / FP32 training | goal, at most |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         if "once" not in row:
             goal = TRAINING_GOAL.get(str(row["network"]), "-")
-            lines.append(f"| {row['network']} | {row['batch']} | {spread(row['ratios'])} | {goal} |")
+            lines.append(f"| {setting(row)} | {spread(row['ratios'])} | {goal} |")
     lines += [
         "",
         "An epoch of each method to its floor. Images: with + without gradients in that epoch. Set-up: what comes "
         "before the first epoch, in epochs of the method (below 0: noise, or shorter first epochs). `amun` looks "
         "for adversarial images by one step instead of up to a hundred.",
         "",
-        "| network | batch | method | images | epoch / floor | goal, at most | set-up |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| network | batch | memory | method | images | epoch / floor | goal, at most | set-up |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         if "once" in row:
             goal = OEU_GOAL if row["method"] == "oeu" else GOAL
             with_gradients, without = row["passes"]
             lines.append(
-                f"| {row['network']} | {row['batch']} | {row['method']} | {with_gradients} + {without} "
+                f"| {setting(row)} | {row['method']} | {with_gradients} + {without} "
                 f"| {spread(row['ratios'])} | {goal:.2f} | {statistics.median(row['once']):.1f} |"
             )
     return "\n".join(lines) + "\n"
@@ -231,10 +264,13 @@ def kept(rows: list[dict[str, object]]) -> None:
     known = json.loads(stored.read_text()) if stored.exists() else []
 
     def key(row: dict[str, object]) -> tuple[object, ...]:
-        return row["network"], row["batch"], row["method"]
+        return row["network"], row["batch"], row["method"], row["memory"]
 
     merged = {key(row): row for row in [*known, *rows]}
-    ordered = sorted(merged.values(), key=lambda row: (list(SHAPES).index(str(row["network"])), row["batch"]))
+    networks = list(SHAPES)
+    ordered = sorted(
+        merged.values(), key=lambda row: (networks.index(str(row["network"])), row["batch"], row["memory"])
+    )
     stored.write_text(json.dumps(ordered, indent=1) + "\n")
     RESULTS.with_suffix(".md").write_text(table(ordered))
 
@@ -249,13 +285,17 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", choices=list(SHAPES), default=["resnet20"])
     parser.add_argument("--methods", nargs="*", choices=iterative, default=iterative)
     parser.add_argument("--training", action="store_true", help="measure quantized training too")
+    parser.add_argument("--keep-memory", action="store_true", help="see above")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if given.keep_memory:
+        keep_memory()
+    memory = "kept" if given.keep_memory else "given back"
     for name in given.networks:
         if given.training:
-            kept(of_training(name, given.batch, given.rounds))
+            kept(of_training(name, given.batch, given.rounds, memory))
         for one in given.methods:
-            kept(of_method(name, one, given.batch, given.rounds))
+            kept(of_method(name, one, given.batch, given.rounds, memory))
 
 
 if __name__ == "__main__":
