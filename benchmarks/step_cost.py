@@ -10,16 +10,14 @@
 
 After each pass the C library gives memory back to the system, and the next pass has it mapped anew, page by page: time
 in the kernel, which was found to be all of OEU's excess over its floor. `--keep-memory` measures without it (glibc).
-All rows, on an otherwise idle machine:
-
+All rows, on an idle machine:
     for keep in "" --keep-memory; do
       python benchmarks/step_cost.py --networks convnet resnet20 --batch 64 --rounds 7 --training $keep
       python benchmarks/step_cost.py --networks resnet18 --batch 16 --methods fine-tune oeu --training $keep
     done
 
-A class is forgotten, so that no method stops early. Everybody takes turns in every round, the floor before and
-after each method; the tables give the median over rounds and their range. Rows of networks and methods that are
-not asked for stay as they are.
+A class is forgotten, so that no method stops early. Everybody takes turns in every round, the floor before and after
+each method; tables give the median over rounds and their range. Rows that are not asked for stay as they are.
 """
 
 import argparse
