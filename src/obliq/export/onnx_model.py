@@ -58,11 +58,21 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
     return writer.finished()
 
 
+_LETTERS = {
+    "sum": "y", "byte": "q", "real": "r", "scale": "s", "low": "l", "high": "h",
+    "weight": "w", "weight scale": "k", "zeros": "z", "bias": "b", "bias codes": "a", "unit": "u",
+    "codes": "c", "finer": "f", "bytes": "i",
+}  # fmt: skip
+"""What belongs to a step: what it adds up, its result before a clamp, its codes as real numbers, their scale, the
+bounds of a clamp; of a layer the real weight and bias, and their parts; narrow codes on the way to bytes."""
+
+
 class _Writer:
     """Gathers nodes and constants.
 
-    Codes carry the names of steps, weights those of layers; what lies between has short names made
-    of the step's number, since a file of a small network consists of names to a good part.
+    Codes carry the names of steps, weights those of layers. All else is called by its step's number and a
+    letter of `_LETTERS`, since a file of a small network consists of names to a good part; a number comes first,
+    as it does in no name of a step. Bytes that many steps share are called `=128`, factors `*16`.
     """
 
     def __init__(self, onnx: ModuleType, graph: Graph, form: str) -> None:
@@ -78,7 +88,7 @@ class _Writer:
         if isinstance(step, MaxPool | Flatten) and self.form != "float":
             self._node(*_operator(step), [step.sources[0]], step.name)  # bytes are moved, not computed with
             return
-        computed = INPUT if isinstance(step, Quantize) else f"sum.{self.number[step.name]}"
+        computed = INPUT if isinstance(step, Quantize) else self._short("sum", step.name)
         if not isinstance(step, Quantize):
             inputs = [self._real(name) for name in step.sources]
             if isinstance(step, Convolution | Linear):
@@ -109,7 +119,7 @@ class _Writer:
     def _rounded(self, step: Step, computed: str) -> None:
         """Round to bytes, and clamp those that have fewer codes."""
         grid = step.grid
-        byte = step.name if grid.fills_container else f"byte.{self.number[step.name]}"
+        byte = step.name if grid.fills_container else self._short("byte", step.name)
         self._node("QuantizeLinear", {}, [computed, *self._scale(step.name)], byte)
         if not grid.fills_container:
             bounds = [self._byte(code + grid.zero_point) for code in (grid.low, grid.high)]
@@ -117,20 +127,20 @@ class _Writer:
 
     def _clamped(self, step: Step, computed: str) -> None:
         """What is left of rounding without the rounding: the learned range, which trained networks rely on."""
-        made = f"real.{self.number[step.name]}"
+        made = self._short("real", step.name)
         self.read.add(made)
         if isinstance(step, MaxPool | Flatten):
             self._node("Identity", {}, [computed], made)
             return
         bounds = [
-            self._constant(f"{end}.{self.number[step.name]}", np.array(code * step.grid.scale, np.float32))
+            self._constant(self._short(end, step.name), np.array(code * step.grid.scale, np.float32))
             for end, code in (("low", step.grid.low), ("high", step.grid.high))
         ]
         self._node("Clip", {}, [computed, *bounds], made)
 
     def _real(self, name: str) -> str:
         """The real values of a step's codes, made once."""
-        real = f"real.{self.number[name]}"
+        real = self._short("real", name)
         if real not in self.read:
             self.read.add(real)
             self._node("DequantizeLinear", {}, [name, *self._scale(name)], real)
@@ -138,14 +148,13 @@ class _Writer:
 
     def _scale(self, name: str) -> list[str]:
         grid = self.graph[name].grid
-        number = self.number[self.graph.owner(name)]
         return [
-            self._constant(f"scale.{number}", np.array(grid.scale, np.float32)),
+            self._constant(self._short("scale", self.graph.owner(name)), np.array(grid.scale, np.float32)),
             self._byte(grid.zero_point),
         ]
 
     def _byte(self, value: int) -> str:
-        return self._constant(f"byte={value}", np.array(value, np.uint8))
+        return self._constant(f"={value}", np.array(value, np.uint8))
 
     def _weights(self, step: Convolution | Linear, source: Grid) -> list[str]:
         """The weight and the bias as real numbers, from codes and scales unless the form is `float`."""
@@ -162,29 +171,35 @@ class _Writer:
         codes = (
             self._constant(f"{path}.weight", weights.wide_codes()) if whole else self._widened(step, width)
         )
-        read = [codes, self._constant(f"{path}.scale", weights.wide_scale())]
+        read = [codes, self._constant(self._short("weight scale", step.name), weights.wide_scale())]
         if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
-            read.append(self._constant(f"{path}.zeros", np.zeros(len(weights.codes), np.int8)))
+            read.append(
+                self._constant(self._short("zeros", step.name), np.zeros(len(weights.codes), np.int8))
+            )
         bias = [
-            self._constant(f"{path}.bias", weights.bias),
-            self._constant(f"{path}.unit", weights.bias_scale(source)),
+            self._constant(self._short("bias codes", step.name), weights.bias),
+            self._constant(self._short("unit", step.name), weights.bias_scale(source)),
         ]
-        real = [f"weight.{self.number[step.name]}", f"bias.{self.number[step.name]}"]
+        real = [self._short("weight", step.name), self._short("bias", step.name)]
         for made, inputs in zip(real, (read, bias), strict=True):
             self._node("DequantizeLinear", {"axis": 0}, inputs, made)
         return real
 
     def _widened(self, step: Convolution | Linear, width: int) -> str:
         """Narrow codes as bytes on the finer grid: nodes that read constants alone, so runtimes compute them once."""
-        types, number, weights = self.onnx.TensorProto, self.number[step.name], step.weights
+        types, weights = self.onnx.TensorProto, step.weights
+        wide, finer, bytes_ = (self._short(kind, step.name) for kind in ("codes", "finer", "bytes"))
         codes = self._constant(f"{step.path}.weight", weights.codes, width)
         if weights.refinement > 1:  # ONNX Runtime multiplies int32 but not int8
-            factor = self._constant(f"times={weights.refinement}", np.array(weights.refinement, np.int32))
-            self._node("Cast", {"to": types.INT32}, [codes], f"codes.{number}")
-            self._node("Mul", {}, [f"codes.{number}", factor], f"finer.{number}")
-            codes = f"finer.{number}"
-        self._node("Cast", {"to": types.INT8}, [codes], f"bytes.{number}")
-        return f"bytes.{number}"
+            factor = self._constant(f"*{weights.refinement}", np.array(weights.refinement, np.int32))
+            self._node("Cast", {"to": types.INT32}, [codes], wide)
+            self._node("Mul", {}, [wide, factor], finer)
+            codes = finer
+        self._node("Cast", {"to": types.INT8}, [codes], bytes_)
+        return bytes_
+
+    def _short(self, kind: str, step: str) -> str:
+        return f"{self.number[step]}{_LETTERS[kind]}"
 
     def _node(self, operator: str, settings: dict[str, Any], inputs: list[str], output: str) -> None:
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **settings))
