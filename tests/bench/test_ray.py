@@ -12,6 +12,7 @@ from obliq.errors import ObliqError
 from tests.bench.toys import options, suite
 
 HERE = Path(__file__).parents[2]
+SLOW = "Ray does not start: The current node timed out during startup"
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -37,6 +38,10 @@ def test_ray_gives_the_same_rows(data: str, tmp_path: Path, monkeypatch: pytest.
         timeout=580,  # for 25 s of computing in eleven processes, which a busy machine stretches
         cwd=HERE,
     )
+    if SLOW in process.stderr:
+        pytest.skip(
+            "the machine is too busy for Ray's own limit of 15 s on its start (ray-project/ray#65983)"
+        )
     assert (process.returncode, process.stdout.strip().splitlines()[-1:]) == (0, ["4"]), process.stderr
 
 
