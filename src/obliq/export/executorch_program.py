@@ -11,10 +11,12 @@ import importlib
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float32
 from numpy import ndarray
 from torch import Tensor, nn
 
@@ -32,6 +34,7 @@ from obliq.export.graph import (
     MaxPool,
     Quantize,
     Step,
+    Weights,
 )
 
 _LOW, _HIGH = -128, 127
@@ -50,7 +53,7 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     """
     exir = import_executorch("exir")
     xnnpack = import_executorch("backends.xnnpack.partition.xnnpack_partitioner").XnnpackPartitioner()
-    importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers the operations on codes
+    _with_operations_on_codes()
     sample = torch.zeros(1, *graph.input_shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lowering's own calls
@@ -61,6 +64,43 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
             raise ModelError(f"XNNPACK leaves out {', '.join(left[:5])}; expected it to compute everything")
         written: bytes = lowered.to_executorch().buffer
     return written
+
+
+def held(graph: Graph) -> Graph:
+    """The graph that a program of this one computes: its biases have gone through float32 once.
+
+    That changes none of less than 22 bits. Larger ones belong to channels whose scale batch norm has made
+    next to nothing (see `obliq.export.folding`), and move by a few units of that scale.
+
+    Raises:
+        ModelError: when the extra `executorch` is not installed.
+    """
+    _with_operations_on_codes()
+    steps: list[Step] = []
+    for step in graph.steps:
+        if isinstance(step, Convolution | Linear):
+            source = graph[step.sources[0]].grid
+            bias = torch.from_numpy(_real_bias(step.weights, source))
+            scale = torch.from_numpy(step.weights.wide_scale()) * source.scale
+            zeros = torch.zeros(len(bias), dtype=torch.int64)
+            codes = torch.ops.quantized_decomposed.quantize_per_channel(
+                bias, scale, zeros, 0, -(2**31), 2**31 - 1, torch.int32
+            )
+            weights = replace(step.weights, bias=codes.numpy())
+            real_bias = weights.bias * weights.bias_scale(source).astype(np.float64)
+            steps.append(replace(step, weights=replace(weights, real_bias=real_bias)))
+        else:
+            steps.append(step)
+    return replace(graph, steps=tuple(steps))
+
+
+def _real_bias(weights: Weights, source: Grid) -> Float32[ndarray, " outputs"]:
+    """What a program is given to add."""
+    return (weights.bias * weights.bias_scale(source).astype(np.float64)).astype(np.float32)
+
+
+def _with_operations_on_codes() -> None:
+    importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers them
 
 
 def _is_left(node: torch.fx.Node) -> bool:
@@ -88,8 +128,7 @@ class _Program(nn.Module):
                 codes = weights.wide_codes()
                 if isinstance(step, Linear):
                     codes = codes.reshape(len(codes), *shapes[_unflattened(graph, source).name])
-                bias = weights.bias * weights.bias_scale(source.grid).astype(np.float64)
-                self._keep(number, codes, weights.wide_scale(), bias)
+                self._keep(number, codes, weights.wide_scale(), _real_bias(weights, source.grid))
 
     def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
         """The logits, then what is exposed."""
