@@ -16,7 +16,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32
 from numpy import ndarray
 from torch import Tensor, nn
 
@@ -34,17 +33,19 @@ from obliq.export.graph import (
     MaxPool,
     Quantize,
     Step,
-    Weights,
 )
 
 _LOW, _HIGH = -128, 127
+_EXACT_BITS = 21
+"""Integers of so many bits come out of float32 arithmetic as they went in: 3 roundings of 2^-24 are below a half."""
 
 
 def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     """The bytes of a program whose method `forward` takes one float32 sample and returns a row of logits.
 
     Args:
-        graph: as `graph_of` makes it. Codes of fewer than 8 bits are stored and computed with as bytes.
+        graph: as `graph_of` makes it. Codes of fewer than 8 bits are stored and computed with as bytes, and
+            large biases as `held` has them.
         exposing: names of steps whose int8 codes the program returns too, after the logits; unsigned ones
             less 128.
 
@@ -53,11 +54,11 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     """
     exir = import_executorch("exir")
     xnnpack = import_executorch("backends.xnnpack.partition.xnnpack_partitioner").XnnpackPartitioner()
-    _with_operations_on_codes()
+    importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers the operations on codes
     sample = torch.zeros(1, *graph.input_shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lowering's own calls
-        exported = torch.export.export(_Program(graph, exposing).eval(), (sample,), strict=False)
+        exported = torch.export.export(_Program(held(graph), exposing).eval(), (sample,), strict=False)
         lowered = exir.to_edge_transform_and_lower(exported, partitioner=[xnnpack])
         left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
         if left:
@@ -67,40 +68,27 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
 
 
 def held(graph: Graph) -> Graph:
-    """The graph that a program of this one computes: its biases have gone through float32 once.
+    """The graph that a program of this one computes: large biases are rounded to 20 bits.
 
-    That changes none of less than 22 bits. Larger ones belong to channels whose scale batch norm has made
-    next to nothing (see `obliq.export.folding`), and move by a few units of that scale.
-
-    Raises:
-        ModelError: when the extra `executorch` is not installed.
+    A bias goes through float32 arithmetic into the program. That gives the same integer below 2^21; above,
+    it would depend on the last bit of three roundings, so that a program could not be told from its integers.
+    Channels of that kind have a scale that batch norm made next to nothing (see `obliq.export.folding`),
+    or a bias beside which half a millionth of it is lost in any case.
     """
-    _with_operations_on_codes()
-    steps: list[Step] = []
-    for step in graph.steps:
-        if isinstance(step, Convolution | Linear):
-            source = graph[step.sources[0]].grid
-            bias = torch.from_numpy(_real_bias(step.weights, source))
-            scale = torch.from_numpy(step.weights.wide_scale()) * source.scale
-            zeros = torch.zeros(len(bias), dtype=torch.int64)
-            codes = torch.ops.quantized_decomposed.quantize_per_channel(
-                bias, scale, zeros, 0, -(2**31), 2**31 - 1, torch.int32
-            )
-            weights = replace(step.weights, bias=codes.numpy())
-            real_bias = weights.bias * weights.bias_scale(source).astype(np.float64)
-            steps.append(replace(step, weights=replace(weights, real_bias=real_bias)))
-        else:
-            steps.append(step)
-    return replace(graph, steps=tuple(steps))
+    return replace(graph, steps=tuple(_with_held_bias(graph, step) for step in graph.steps))
 
 
-def _real_bias(weights: Weights, source: Grid) -> Float32[ndarray, " outputs"]:
-    """What a program is given to add."""
-    return (weights.bias * weights.bias_scale(source).astype(np.float64)).astype(np.float32)
-
-
-def _with_operations_on_codes() -> None:
-    importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers them
+def _with_held_bias(graph: Graph, step: Step) -> Step:
+    if not isinstance(step, Convolution | Linear):
+        return step
+    weights = step.weights
+    _, bits = np.frexp(weights.bias.astype(np.float64))
+    unit = 2.0 ** np.where(bits > _EXACT_BITS, bits - _EXACT_BITS + 1, 0)
+    bias = np.minimum(np.rint(weights.bias / unit) * unit, 2**31 - unit).astype(np.int32)
+    if np.array_equal(bias, weights.bias):
+        return step
+    real_bias = bias * weights.bias_scale(graph[step.sources[0]].grid).astype(np.float64)
+    return replace(step, weights=replace(weights, bias=bias, real_bias=real_bias))
 
 
 def _is_left(node: torch.fx.Node) -> bool:
@@ -128,7 +116,8 @@ class _Program(nn.Module):
                 codes = weights.wide_codes()
                 if isinstance(step, Linear):
                     codes = codes.reshape(len(codes), *shapes[_unflattened(graph, source).name])
-                self._keep(number, codes, weights.wide_scale(), _real_bias(weights, source.grid))
+                bias = weights.bias * weights.bias_scale(source.grid).astype(np.float64)
+                self._keep(number, codes, weights.wide_scale(), bias)
 
     def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
         """The logits, then what is exposed."""

@@ -8,7 +8,6 @@ and the file must be that, byte by byte. A misread file, one with anything added
 release wrote are refused alike, and no byte that our exporter did not choose reaches a runtime.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.export.contents import LARGEST_FILE, Contents
-from obliq.export.executorch_program import to_executorch
+from obliq.export.executorch_program import held, to_executorch
 from obliq.export.executorch_runtime import is_program, version
 from obliq.export.executorch_tables import Operation, Operations
 from obliq.export.folding import refinement_of
@@ -35,6 +34,9 @@ from obliq.export.graph import (
 )
 from obliq.export.onnx_model import to_onnx
 from obliq.export.rules import contents_of
+
+_LARGEST_STEP = 2.0**60
+"""Of an activation or a weight; the product of two, times a power of two, is still a float32 number."""
 
 _CONVOLUTIONS = {Operation.CONVOLUTION, Operation.DEPTHWISE}
 _OPERATIONS: dict[type[Step], set[Operation]] = {
@@ -103,7 +105,7 @@ def graph_in_program(data: bytes, like: Graph) -> Graph:
                 read, weights=_weights(stored.codes, stored.scale, stored.bias, read.weights, source)
             )
         steps[step.name] = read
-    return Graph(input_shape=like.input_shape, steps=tuple(steps.values()))
+    return held(Graph(input_shape=like.input_shape, steps=tuple(steps.values())))
 
 
 def first_difference(found: Graph, expected: Graph) -> str | None:
@@ -123,8 +125,8 @@ def first_difference(found: Graph, expected: Graph) -> str | None:
 
 def _grid(scale: float, bounds: tuple[float, float] | None, like: Grid) -> Grid:
     """Where a result lies, in the bits and with the sign of another grid; a byte is clamped when it says so."""
-    if not (math.isfinite(scale) and scale > 0):
-        raise ModelError(f"a step of {scale}; expected a positive number")
+    if not 0 < scale < _LARGEST_STEP:
+        raise ModelError(f"a step of {scale}; expected a positive number below {_LARGEST_STEP}")
     if bounds is None:
         return replace(like, scale=scale, low=-like.zero_point, high=255 - like.zero_point)
     low, high = (bound / scale for bound in bounds)
@@ -137,6 +139,10 @@ def _weights(codes: ndarray, scale: ndarray, bias: ndarray, like: Weights, sourc
     """Weights in the shape of others, for a layer that reads codes on `source`."""
     if codes.size != like.codes.size or not len(codes) == len(scale) == len(bias) == len(like.bias):
         raise ModelError(f"weights of shape {codes.shape}; expected those of {like.codes.shape}")
+    if not ((scale > 0) & (scale < _LARGEST_STEP)).all():
+        raise ModelError(
+            f"steps of weights up to {scale.max()}; expected positive numbers below {_LARGEST_STEP}"
+        )
     refinement = refinement_of(like.bits, source)
     if (codes % refinement).any():
         raise ModelError(f"codes that are no multiples of {refinement}; expected them as they are exported")

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from obliq.errors import ModelError
 from obliq.export import interpreter
 from obliq.export.contents import Contents
 from obliq.export.executorch_runtime import Run, is_program, loaded, version
