@@ -187,13 +187,13 @@ class AuditVerb:
 
     Example: obliq audit runs/original runs/unlearned --retrained runs/retrained --out runs/audit
 
-    A file that `obliq export` wrote (.onnx) can stand after the folder that it was exported from, or in place of
-    it: the same measurements are then made on what a device runs.
+    A file that `obliq export` wrote (.onnx or .pte) can stand after the folder that it was exported from, or in
+    place of it: the same measurements are then made on what a device runs.
 
     Attributes:
         networks: Folder of the original, then one or more folders or files of networks that unlearned.
         request: The request.json to audit, where no folder holds it.
-        runtime: What runs files: ONNX Runtime, or our own interpreter, which is slow.
+        runtime: What runs files: the runtime that a file is for (its own), or our interpreter, which is slow.
         retrained: Folder of the network trained without the forget set; without it there is no gap.
         references: Train this many networks (2, 4, ...) by the original's recipe on halves of its data, for the
             RMIA attack; each takes about half the time of the original. 0 leaves the attack out.
@@ -211,7 +211,7 @@ class AuditVerb:
     ]
     retrained: Folder = None
     request: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    runtime: Literal["onnxruntime", "interpreter"] = "onnxruntime"
+    runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     references: int = 0
     data: Network = None
     data_folder: Folder = None

@@ -12,8 +12,8 @@ from obliq.comparison import compare, require_comparable
 from obliq.data import Splits
 from obliq.erase import own_recipe, publish, same_division, tell
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped, open_shipped
-from obliq.export.shipped import SUFFIX
+from obliq.export import Shipped, graph_of, open_shipped
+from obliq.export.shipped import PROGRAM_SUFFIX, SUFFIXES
 from obliq.made import Made, find
 from obliq.progress import Narrator
 from obliq.references import reference_signals
@@ -75,12 +75,15 @@ def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipp
     if arguments.retrained:
         others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
     threads = torch.get_num_threads()
-    shipped = {file.name: open_shipped(file, arguments.runtime, threads=threads) for file in files}
+    like = None
+    if any(file.suffix == PROGRAM_SUFFIX for file in files):
+        like = graph_of(original.saved.model, original.saved.blueprint.input_shape)
+    shipped = {file.name: open_shipped(file, arguments.runtime, threads=threads, like=like) for file in files}
     return original, others, shipped
 
 
 def _is_file(path: Path) -> bool:
-    return path.suffix == SUFFIX and not path.is_dir()
+    return path.suffix in SUFFIXES and not path.is_dir()
 
 
 def _in_role(role: str, folder: Path, architecture: str | None) -> Made:

@@ -9,7 +9,7 @@ from obliq.data import PartitionRule, load, partition
 from obliq.erase import ask
 from obliq.errors import DataError
 from obliq.export import digest_of, open_shipped
-from obliq.export.shipped import SUFFIX
+from obliq.export.shipped import SUFFIXES
 from obliq.forget_in_file import NETWORK, forget_in_file, keep_file
 from obliq.methods import OrthogonalEntropy
 from obliq.progress import Narrator
@@ -17,7 +17,7 @@ from obliq.progress import Narrator
 
 def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
     """Apply a method."""
-    if arguments.original.suffix == SUFFIX and not arguments.original.is_dir():
+    if arguments.original.suffix in SUFFIXES and not arguments.original.is_dir():
         return _in_file(arguments, narrator)
     if arguments.division != Division():
         raise DataError(

@@ -7,7 +7,8 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
-from obliq.export.executorch_program import to_executorch
+from obliq.export.executorch_program import held, to_executorch
+from obliq.export.executorch_reading import first_difference, graph_in_program
 from obliq.export.onnx_model import to_onnx
 from obliq.export.probes import probe
 from obliq.export.rules import contents_of
@@ -31,7 +32,7 @@ def export(model: nn.Module, input_shape: Sequence[int], form: str = "integer") 
 
 
 def export_executorch(model: nn.Module, input_shape: Sequence[int]) -> bytes:
-    """The bytes of an ExecuTorch program that runs in XNNPACK; it has answered like the interpreter once.
+    """The bytes of an ExecuTorch program that runs in XNNPACK; it was read back and has answered like the interpreter.
 
     Args:
         model: quantized with the `deploy` preset and calibrated.
@@ -39,10 +40,15 @@ def export_executorch(model: nn.Module, input_shape: Sequence[int]) -> bytes:
 
     Raises:
         ModelError: naming what cannot be exported, when the extra `executorch` is missing, or when the
-            program's answers for two random samples are off by more than a step on average.
+            program holds other integers than the network or its answers for two random samples are off by
+            more than a step on average.
     """
     graph = graph_of(model, input_shape)
     written = to_executorch(graph)
+    if (path := first_difference(graph_in_program(written, graph), held(graph))) is not None:
+        raise ModelError(
+            f"ExecuTorch has stored other numbers for {path}; expected those of the integer graph"
+        )
     samples = np.random.default_rng(0).standard_normal((2, *input_shape)).astype(np.float32)
     _, found = probe(written, graph)(samples)
     last = graph.result.name

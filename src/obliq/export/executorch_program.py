@@ -11,6 +11,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -35,13 +36,16 @@ from obliq.export.graph import (
 )
 
 _LOW, _HIGH = -128, 127
+_EXACT_BITS = 21
+"""Integers of so many bits come out of float32 arithmetic as they went in: 3 roundings of 2^-24 are below a half."""
 
 
 def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     """The bytes of a program whose method `forward` takes one float32 sample and returns a row of logits.
 
     Args:
-        graph: as `graph_of` makes it. Codes of fewer than 8 bits are stored and computed with as bytes.
+        graph: as `graph_of` makes it. Codes of fewer than 8 bits are stored and computed with as bytes, and
+            large biases as `held` has them.
         exposing: names of steps whose int8 codes the program returns too, after the logits; unsigned ones
             less 128.
 
@@ -54,13 +58,37 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     sample = torch.zeros(1, *graph.input_shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lowering's own calls
-        exported = torch.export.export(_Program(graph, exposing).eval(), (sample,), strict=False)
+        exported = torch.export.export(_Program(held(graph), exposing).eval(), (sample,), strict=False)
         lowered = exir.to_edge_transform_and_lower(exported, partitioner=[xnnpack])
         left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
         if left:
             raise ModelError(f"XNNPACK leaves out {', '.join(left[:5])}; expected it to compute everything")
         written: bytes = lowered.to_executorch().buffer
     return written
+
+
+def held(graph: Graph) -> Graph:
+    """The graph that a program of this one computes: large biases are rounded to 20 bits.
+
+    A bias goes through float32 arithmetic into the program. That gives the same integer below 2^21; above,
+    it would depend on the last bit of three roundings, so that a program could not be told from its integers.
+    Channels of that kind have a scale that batch norm made next to nothing (see `obliq.export.folding`),
+    or a bias beside which half a millionth of it is lost in any case.
+    """
+    return replace(graph, steps=tuple(_with_held_bias(graph, step) for step in graph.steps))
+
+
+def _with_held_bias(graph: Graph, step: Step) -> Step:
+    if not isinstance(step, Convolution | Linear):
+        return step
+    weights = step.weights
+    _, bits = np.frexp(weights.bias.astype(np.float64))
+    unit = 2.0 ** np.where(bits > _EXACT_BITS, bits - _EXACT_BITS + 1, 0)
+    bias = np.minimum(np.rint(weights.bias / unit) * unit, 2**31 - unit).astype(np.int32)
+    if np.array_equal(bias, weights.bias):
+        return step
+    real_bias = bias * weights.bias_scale(graph[step.sources[0]].grid).astype(np.float64)
+    return replace(step, weights=replace(weights, bias=bias, real_bias=real_bias))
 
 
 def _is_left(node: torch.fx.Node) -> bool:

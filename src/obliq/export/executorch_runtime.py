@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -18,34 +19,54 @@ Run = Callable[[Float32[ndarray, "samples ..."]], list[ndarray]]
 
 
 def import_executorch(module: str) -> ModuleType:
-    """A module of the `executorch` package.
+    """A module of the `executorch` package, without what its imports log about parts that we do not use.
 
     Raises:
         ModelError: when it is not installed.
     """
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         return importlib.import_module(f"executorch.{module}")
     except ImportError as error:
         raise ModelError(
             f"executorch is not installed ({error}); expected the extra: pip install 'obliq[executorch]'"
         ) from error
+    finally:
+        logging.disable(before)
+
+
+def is_program(file: bytes) -> bool:
+    """Whether a file's bytes say that they are an ExecuTorch program."""
+    return file[4:6] == b"ET"
 
 
 def version() -> str:
-    """Name and version of the runtime."""
+    """The runtime's.
+
+    Raises:
+        ModelError: when it is not installed.
+    """
     import_executorch("runtime")
-    return f"executorch {importlib.metadata.version('executorch')}"
+    return importlib.metadata.version("executorch")
 
 
-def loaded(program: bytes) -> Run:
+def loaded(program: bytes, *, threads: int = 1) -> Run:
     """A program that `to_executorch` made, ready to run one sample after the other.
 
-    The runtime trusts what it loads: give it files of your own making only.
+    The runtime trusts what it loads: give it bytes of our own exporter's making only.
+
+    Args:
+        program: its bytes.
+        threads: how many may compute; ExecuTorch has one pool of them for the whole process.
 
     Raises:
         ModelError: when the extra `executorch` is missing or the runtime refuses the program.
     """
     runtime: Any = import_executorch("runtime").Runtime.get()
+    pool = import_executorch("extension.pybindings.portable_lib")
+    if pool._threadpool_get_thread_count() != threads:
+        pool._unsafe_reset_threadpool(threads)  # unsafe while something runs, and nothing does
     try:
         opened = runtime.load_program(program)
         method = opened.load_method("forward")

@@ -13,8 +13,10 @@ from torch import nn
 
 from obliq.export.artifact import export
 from obliq.export.contents import Contents
-from obliq.export.onnx_model import FORMS
+from obliq.export.executorch_program import held
+from obliq.export.onnx_model import FORMS, to_onnx
 from obliq.export.rules import contents_of
+from obliq.export.walk import graph_of
 
 
 def content_digest(contents: Contents) -> str:
@@ -44,3 +46,13 @@ def form_exported_from(contents: Contents, model: nn.Module, input_shape: Sequen
         if content_digest(contents_of(export(model, input_shape, form))) == wanted:
             return form
     return None
+
+
+def held_by_program(contents: Contents, model: nn.Module, input_shape: Sequence[int]) -> str | None:
+    """The form in which a network was exported to a program with these contents; None when it was not.
+
+    Raises:
+        ModelError: when the network cannot be exported, or an extra is missing.
+    """
+    in_program = contents_of(to_onnx(held(graph_of(model, input_shape))))
+    return FORMS[0] if content_digest(in_program) == content_digest(contents) else None

@@ -32,7 +32,7 @@ def probe(file: bytes, graph: Graph) -> Probe:
     Raises:
         ModelError: when that runtime is not installed, or the file is for another network.
     """
-    if file[4:6] == b"ET":  # what ExecuTorch programs have there
+    if executorch_runtime.is_program(file):
         return _InExecuTorch(graph, executorch_runtime.loaded(file))
     names = activations_in(file, graph)
     running = session(exposing(file, names))
@@ -68,7 +68,7 @@ class _InExecuTorch:
 
     @property
     def runtime(self) -> str:
-        return executorch_runtime.version()
+        return f"executorch {executorch_runtime.version()}"
 
     def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
         try:

@@ -1,4 +1,4 @@
-"""Exported files that answer images: in ONNX Runtime, and in our own interpreter."""
+"""Exported files that answer images: in ONNX Runtime, in ExecuTorch, and in our own interpreter."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,15 +8,18 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from obliq.errors import ModelError
 from obliq.export import interpreter
 from obliq.export.contents import Contents
+from obliq.export.executorch_runtime import Run, is_program, loaded, version
 from obliq.export.graph import Graph
 from obliq.export.onnx_model import INPUT, LOGITS
 from obliq.export.reading import graph_in
 from obliq.export.runtime import import_onnxruntime, session
 from obliq.predictor import Predictor
 
-RUNTIMES = ("onnxruntime", "interpreter")
+RUNTIMES = ("own", "onnxruntime", "executorch", "interpreter")
+"""`own` is the one that a file is for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,28 @@ class InOnnxRuntime:
 
 
 @dataclass(frozen=True, eq=False)
+class InExecuTorch:
+    """A program in ExecuTorch's own runtime on the processor, one sample after the other."""
+
+    run: Run = field(repr=False)
+
+    @property
+    def runtime(self) -> str:
+        """ExecuTorch and its version; our programs leave nothing to other backends than XNNPACK."""
+        return f"ExecuTorch {version()} (XNNPACK)"
+
+    @property
+    def device(self) -> torch.device:
+        """The processor."""
+        return torch.device("cpu")
+
+    def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
+        """The logits for a batch of standardised inputs."""
+        (logits,) = self.run(np.ascontiguousarray(images.numpy(), dtype=np.float32))
+        return torch.from_numpy(logits)
+
+
+@dataclass(frozen=True, eq=False)
 class InInterpreter:
     """The integers of a file in our own interpreter: slow, but nothing in it is fused or vendor's."""
 
@@ -63,18 +88,24 @@ class InInterpreter:
         return torch.from_numpy(interpreter.logits(self.graph, made))
 
 
-def running(data: bytes, contents: Contents, runtime: str = "onnxruntime", *, threads: int = 1) -> Predictor:
+def running(data: bytes, contents: Contents, runtime: str = "own", *, threads: int = 1) -> Predictor:
     """A file's bytes in a runtime.
 
     Args:
-        data: the bytes, which `contents_of` has accepted.
+        data: the bytes, which `contents_of` or `contents_of_program` has accepted.
         contents: what it found in them.
         runtime: one of `RUNTIMES`; the interpreter takes the `integer` and `compact` forms only.
-        threads: how many ONNX Runtime may use.
+        threads: how many ONNX Runtime or ExecuTorch may use.
 
     Raises:
-        ModelError: when ONNX Runtime is not installed, or the interpreter is given a file of floats.
+        ModelError: when the runtime is not installed or the file is for another one, or the interpreter is
+            given a file of floats.
     """
     if runtime == "interpreter":
         return InInterpreter(graph_in(contents))
+    own = "executorch" if is_program(data) else "onnxruntime"
+    if runtime not in ("own", own):
+        raise ModelError(f"a file for {own} in {runtime}; expected {own} or interpreter")
+    if own == "executorch":
+        return InExecuTorch(loaded(data, threads=threads))
     return InOnnxRuntime(session(data, threads=threads))

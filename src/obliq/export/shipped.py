@@ -9,8 +9,9 @@ from torch import nn
 from obliq.errors import ModelError
 from obliq.export.artifact import export
 from obliq.export.contents import Contents, file_bytes
+from obliq.export.executorch_reading import contents_of_program
 from obliq.export.graph import Convolution, Graph, Linear
-from obliq.export.identity import content_digest, form_exported_from
+from obliq.export.identity import content_digest, form_exported_from, held_by_program
 from obliq.export.onnx_model import FORMS
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
@@ -18,7 +19,9 @@ from obliq.export.rules import contents_of
 from obliq.export.running import running
 from obliq.predictor import Predictor
 
-SUFFIX = ".onnx"
+SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pte"
+SUFFIXES = (SUFFIX, PROGRAM_SUFFIX)
+"""Of files in ONNX and of ExecuTorch programs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,14 +31,16 @@ class Shipped:
     Attributes:
         name: of the file, without its folder.
         file_digest: SHA-256 of its bytes.
-        contents: what was read from them.
+        contents: what was read from them; a program's are those of the `integer` ONNX file that computes the same.
         predictor: answers images by running them.
+        is_program: whether it is for ExecuTorch, and not ONNX.
     """
 
     name: str
     file_digest: str
     contents: Contents = field(repr=False)
     predictor: Predictor = field(repr=False)
+    is_program: bool = False
 
     @property
     def content_digest(self) -> str:
@@ -54,7 +59,8 @@ class Shipped:
         Raises:
             ModelError: when the network cannot be exported.
         """
-        return form_exported_from(self.contents, model, input_shape)
+        told = held_by_program if self.is_program else form_exported_from
+        return told(self.contents, model, input_shape)
 
     def form_beside(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
         """The form in which a network with other values would be exported to a file like this one.
@@ -84,24 +90,34 @@ class Shipped:
         return changed / total
 
 
-def open_shipped(file: Path, runtime: str = "onnxruntime", *, threads: int = 1) -> Shipped:
+def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Graph | None = None) -> Shipped:
     """Read and check a file that our exporter made, and start a runtime on its very bytes.
 
     Args:
         file: one regular file.
         runtime: see `running`.
         threads: how many the runtime may use.
+        like: the graph of a network of the same form, without which no program is read.
 
     Raises:
         ModelError: in one line that names the file, what was found and what was expected.
     """
     data = file_bytes(file)
     try:
-        contents = contents_of(data)
+        program = file.suffix == PROGRAM_SUFFIX
+        contents = _in_program(data, like) if program else contents_of(data)
         predictor = running(data, contents, runtime, threads=threads)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
-    return Shipped(name=file.name, file_digest=digest_of(data), contents=contents, predictor=predictor)
+    return Shipped(
+        name=file.name, file_digest=digest_of(data), contents=contents, predictor=predictor, is_program=program
+    )  # fmt: skip
+
+
+def _in_program(data: bytes, like: Graph | None) -> Contents:
+    if like is None:
+        raise ModelError("an ExecuTorch program does not say what network it is; expected an .onnx file")
+    return contents_of_program(data, like)
 
 
 def _outline(contents: Contents) -> object:
