@@ -55,6 +55,8 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
         "seconds": round(found.provenance.seconds, 3),
         "file_digest": digest_of(found.content),
         "changed_codes_percent": round(found.changed_codes_percent, 4),
+        "agreement_percent": round(100 * found.agreement, 2),
+        "agreement_after_percent": round(100 * found.agreement_after, 2),
     }
     line = (
         f"unlearned file {result.out / NETWORK}, {found.changed_codes_percent:.2f} % of the codes changed, made in "

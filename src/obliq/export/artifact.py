@@ -10,7 +10,7 @@ from obliq.export import interpreter
 from obliq.export.executorch_program import to_executorch
 from obliq.export.onnx_model import to_onnx
 from obliq.export.probes import probe
-from obliq.export.rules import contents_of
+from obliq.export.accepting import contents_of
 from obliq.export.walk import graph_of
 
 

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from obliq.errors import ModelError
 from obliq.export import interpreter
 from obliq.export.contents import Contents
 from obliq.export.graph import Graph
 from obliq.export.onnx_model import INPUT, LOGITS
 from obliq.export.reading import graph_in
-from obliq.export.runtime import import_onnxruntime, session
+from obliq.export.runtime import foreign_session, import_onnxruntime, session
 from obliq.predictor import Predictor
 
 RUNTIMES = ("onnxruntime", "interpreter")
@@ -21,9 +22,15 @@ RUNTIMES = ("onnxruntime", "interpreter")
 
 @dataclass(frozen=True, eq=False)
 class InOnnxRuntime:
-    """A file in an ONNX Runtime session on the processor."""
+    """A file in an ONNX Runtime session on the processor.
+
+    Attributes:
+        session: the session.
+        ends: names of the file's input and output.
+    """
 
     session: Any = field(repr=False)
+    ends: tuple[str, str] = (INPUT, LOGITS)
 
     @property
     def runtime(self) -> str:
@@ -38,7 +45,8 @@ class InOnnxRuntime:
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs."""
         given = np.ascontiguousarray(images.numpy(), dtype=np.float32)
-        return torch.from_numpy(self.session.run([LOGITS], {INPUT: given})[0])
+        first, last = self.ends
+        return torch.from_numpy(self.session.run([last], {first: given})[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,5 +84,8 @@ def running(data: bytes, contents: Contents, runtime: str = "onnxruntime", *, th
         ModelError: when ONNX Runtime is not installed, or the interpreter is given a file of floats.
     """
     if runtime == "interpreter":
+        if not contents.own:
+            raise ModelError("a file of another quantizer is run by onnxruntime alone; expected that runtime")
         return InInterpreter(graph_in(contents))
-    return InOnnxRuntime(session(data, threads=threads))
+    opened = session if contents.own else foreign_session
+    return InOnnxRuntime(opened(data, threads=threads), contents.ends)

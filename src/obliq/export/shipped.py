@@ -10,11 +10,12 @@ from obliq.errors import ModelError
 from obliq.export.artifact import export
 from obliq.export.contents import Contents, file_bytes
 from obliq.export.graph import Convolution, Graph, Linear
+from obliq.export.editing import weight_constants
 from obliq.export.identity import content_digest, form_exported_from
 from obliq.export.onnx_model import FORMS
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
-from obliq.export.rules import contents_of
+from obliq.export.accepting import contents_of
 from obliq.export.running import running
 from obliq.predictor import Predictor
 
@@ -27,12 +28,14 @@ class Shipped:
 
     Attributes:
         name: of the file, without its folder.
+        data: its bytes.
         file_digest: SHA-256 of its bytes.
         contents: what was read from them.
         predictor: answers images by running them.
     """
 
     name: str
+    data: bytes = field(repr=False)
     file_digest: str
     contents: Contents = field(repr=False)
     predictor: Predictor = field(repr=False)
@@ -45,7 +48,7 @@ class Shipped:
     @property
     def stored_weights(self) -> str:
         """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
-        kinds = {kind for name, kind in self.contents.kinds.items() if name.endswith(".weight")}
+        kinds = {self.contents.kinds[name] for name in weight_constants(self.contents)}
         return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
 
     def exported_from(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
@@ -85,7 +88,7 @@ class Shipped:
 
 
 def open_shipped(file: Path, runtime: str = "onnxruntime", *, threads: int = 1) -> Shipped:
-    """Read and check a file that our exporter made, and start a runtime on its very bytes.
+    """Read and check a file that our exporter or another quantizer made, and start a runtime on its very bytes.
 
     Args:
         file: one regular file.
@@ -101,7 +104,9 @@ def open_shipped(file: Path, runtime: str = "onnxruntime", *, threads: int = 1) 
         predictor = running(data, contents, runtime, threads=threads)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
-    return Shipped(name=file.name, file_digest=digest_of(data), contents=contents, predictor=predictor)
+    return Shipped(
+        name=file.name, data=data, file_digest=digest_of(data), contents=contents, predictor=predictor
+    )
 
 
 def _outline(contents: Contents) -> object:
