@@ -117,7 +117,8 @@ def forget_in_file(
     )  # fmt: skip
     return ForgottenFile(
         content=content, provenance=provenance, base_file_digest=shipped.file_digest,
-        changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after, trace=trace.rows, request=request,
+        changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after,
+        trace=trace.rows, request=request,
     )  # fmt: skip
 
 

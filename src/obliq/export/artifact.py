@@ -7,10 +7,10 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
+from obliq.export.accepting import contents_of
 from obliq.export.executorch_program import to_executorch
 from obliq.export.onnx_model import to_onnx
 from obliq.export.probes import probe
-from obliq.export.accepting import contents_of
 from obliq.export.walk import graph_of
 
 

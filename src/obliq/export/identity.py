@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from obliq.export.accepting import contents_of
 from obliq.export.artifact import export
 from obliq.export.contents import Contents
 from obliq.export.onnx_model import FORMS
-from obliq.export.accepting import contents_of
 
 
 def content_digest(contents: Contents) -> str:

@@ -82,7 +82,9 @@ def foreign_session(model: bytes, *, threads: int = 1) -> Any:
             return session(model, optimised=False, threads=threads, silent=True)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
-            raise ModelError(f"ONNX Runtime does not open the file: {reason}; expected one that runs") from error
+            raise ModelError(
+                f"ONNX Runtime does not open the file: {reason}; expected one that runs"
+            ) from error
 
 
 def operators(model: bytes) -> Sequence[str]:

@@ -7,15 +7,15 @@ from pathlib import Path
 from torch import nn
 
 from obliq.errors import ModelError
+from obliq.export.accepting import contents_of
 from obliq.export.artifact import export
 from obliq.export.contents import Contents, file_bytes
-from obliq.export.graph import Convolution, Graph, Linear
 from obliq.export.editing import weight_constants
+from obliq.export.graph import Convolution, Graph, Linear
 from obliq.export.identity import content_digest, form_exported_from
 from obliq.export.onnx_model import FORMS
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
-from obliq.export.accepting import contents_of
 from obliq.export.running import running
 from obliq.predictor import Predictor
 

@@ -132,7 +132,9 @@ def _require_known_notes(places: list[dict[str, Any]]) -> None:
     for note in (note for place in places for note in place["notes"]):
         key = note["key"] or ""
         if key not in ("namespace", "onnx.infer", "onnx.quant.pre_process") and not key.startswith("pkg."):
-            raise ModelError(f"a note called {key!r}; expected those of ONNX Runtime's quantizer and torch.onnx")
+            raise ModelError(
+                f"a note called {key!r}; expected those of ONNX Runtime's quantizer and torch.onnx"
+            )
 
 
 def _into_bytes(tensor: dict[str, Any]) -> None:
@@ -141,7 +143,9 @@ def _into_bytes(tensor: dict[str, Any]) -> None:
     kind, name = _KINDS.get(tensor["kind"]), tensor["name"]
     fits = {"floats": kind == "float32", "numbers": kind in ("uint8", "int8", "int32")}
     if len(given) != 1 or not fits.get(given[0], True):
-        raise ModelError(f"constant {name!r} has values in {given or 'no field'}; expected one that fits its type")
+        raise ModelError(
+            f"constant {name!r} has values in {given or 'no field'}; expected one that fits its type"
+        )
     if given == ["floats"]:
         tensor["raw"] = tensor["floats"]
     elif given == ["numbers"]:
@@ -183,5 +187,5 @@ def _node(entry: dict[str, Any]) -> Node:
 def _declared(end: dict[str, Any]) -> tuple[str, str, tuple[int | None, ...]]:
     tensor = (end["type"] or {}).get("tensor") or {}
     dimensions = (tensor.get("shape") or {}).get("dimensions") or []
-    kind = _KINDS.get(tensor.get("kind"), "")
+    kind = _KINDS.get(tensor.get("kind") or 0, "")
     return end["name"] or "", kind, tuple(dimension["size"] for dimension in dimensions)

@@ -124,7 +124,9 @@ class Stored:
             return None
         scale = self.contents.constants[self.parts[name].inputs[1]]
         per_output = self.contents.constants[self.constant(name)].shape[:1]
-        return scale if "axis" in self.parts[name].settings and scale.shape == per_output else scale.reshape(())
+        return (
+            scale if "axis" in self.parts[name].settings and scale.shape == per_output else scale.reshape(())
+        )
 
     def real(self, name: str) -> ndarray:
         """A bias in real numbers, float64."""

@@ -10,7 +10,7 @@ import numpy as np
 from obliq.errors import ModelError
 from obliq.export.contents import Contents, Node
 from obliq.export.following import Operator, followed
-from obliq.export.foreign.fields import Declared, foreign_parsed
+from obliq.export.foreign.fields import foreign_parsed
 from obliq.export.rules import add, clip, flatten, identity
 from obliq.export.sliding import average_pool, convolution, global_pool, max_pool
 from obliq.export.sums import check_sums
@@ -103,7 +103,9 @@ def _rectifier(node: Node, read: list[Value]) -> Value:
 def _convolution(node: Node, read: list[Value]) -> Value:
     weight = read[1]
     setting(node, "kernel_shape", weight.shape[2:], 1, 2**16)
-    require(node.settings.get("kernel_shape", weight.shape[2:]) == weight.shape[2:], node, "the weight's kernel")
+    require(
+        node.settings.get("kernel_shape", weight.shape[2:]) == weight.shape[2:], node, "the weight's kernel"
+    )
     return convolution(node, read, _check_sums)
 
 
@@ -136,7 +138,7 @@ def _mean(node: Node, read: list[Value]) -> Value:
     source, *given = read
     rank = len(source.shape) + 1
     axes = given[0].constant if given and given[0].kind == "int64" else node.settings.get("axes")
-    found = () if axes is None else tuple(int(axis) for axis in np.ravel(axes)[:8])  # type: ignore[arg-type]
+    found = () if axes is None else tuple(int(axis) for axis in np.ravel(axes)[:8])
     fits = rank >= 3 and sorted(axis % rank for axis in found) == list(range(2, rank))
     require(fits and all(-rank <= axis < rank for axis in found), node, "a mean over all of space")
     require(not (given and "axes" in node.settings), node, "axes in one place")
