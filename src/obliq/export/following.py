@@ -29,12 +29,15 @@ class Operator:
     settings: frozenset[str] = frozenset()
 
 
-def followed(contents: Contents, operators: Mapping[str, Operator]) -> dict[str, Value]:
+def followed(
+    contents: Contents, operators: Mapping[str, Operator], idle: frozenset[str] = frozenset()
+) -> dict[str, Value]:
     """Every value of a graph by name.
 
     Args:
         contents: as they were parsed.
         operators: the allow-list.
+        idle: constants that may stand there unread.
 
     Raises:
         ModelError: naming the node, what was found and what was expected.
@@ -47,7 +50,7 @@ def followed(contents: Contents, operators: Mapping[str, Operator]) -> dict[str,
     if first in values:
         raise ModelError(f"a constant is called {first!r}; expected that of the input alone")
     values[first] = activation("float32", contents.input_shape)
-    unread = set(values)
+    unread = set(values) - idle
     products = 0
     for node in contents.nodes:
         operator = operators.get(node.operator)

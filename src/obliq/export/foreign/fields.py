@@ -4,6 +4,8 @@ Names of nodes, declared shapes, notes of the tools that made the file, values i
 input and output. Everything else is refused as in our own files: the parser and its limits are the same.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,18 +37,18 @@ _UNUSED_DOMAINS = (
 _KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64"}
 _NOTE: Table = {1: Field("key", "text"), 2: Field("value", "bytes")}
 _NOTED_END: Table = {**END, 4: Field("notes", _NOTE, _NOTES)}
+_TENSOR: Table = {
+    1: Field("dims", "int", 8), 2: Field("kind", "int"), 4: Field("floats", "bytes"), 5: Field("numbers", "bytes"),
+    8: Field("name", "text"), 9: Field("raw", "bytes"),
+}  # fmt: skip
 _ATTRIBUTE: Table = {
     1: Field("name", "text"), 2: Field("f", "float"), 3: Field("i", "int"), 4: Field("s", "bytes"),
-    8: Field("ints", "int", 16), 20: Field("type", "int"),
+    5: Field("t", _TENSOR), 8: Field("ints", "int", 16), 20: Field("type", "int"),
 }  # fmt: skip
 _NODE: Table = {
     1: Field("inputs", "text", 3), 2: Field("outputs", "text", 2), 3: Field("name", "text"),
     4: Field("operator", "text"), 5: Field("attributes", _ATTRIBUTE, 10), 7: Field("domain", "text"),
     9: Field("notes", _NOTE, _NOTES),
-}  # fmt: skip
-_TENSOR: Table = {
-    1: Field("dims", "int", 8), 2: Field("kind", "int"), 4: Field("floats", "bytes"), 5: Field("numbers", "bytes"),
-    8: Field("name", "text"), 9: Field("raw", "bytes"),
 }  # fmt: skip
 _GRAPH: Table = {
     1: Field("nodes", _NODE, _MOST_NODES), 2: Field("name", "text"), 5: Field("constants", _TENSOR, _MOST_CONSTANTS),
@@ -59,15 +61,30 @@ _MODEL: Table = {
     14: Field("notes", _NOTE, _NOTES),
 }  # fmt: skip
 
-_FLOAT, _INT, _TEXT, _INTS = 1, 2, 3, 7
+_FLOAT, _INT, _TEXT, _TENSOR_VALUE, _INTS = 1, 2, 3, 4, 7
 _USUAL: dict[str, object] = {
     "auto_pad": b"NOTSET", "alpha": 1.0, "beta": 1.0, "ceil_mode": 0, "storage_order": 0, "transA": 0,
     "count_include_pad": 0, "noop_with_empty_axes": 0,
 }  # fmt: skip
 """Settings that may say what holds without them, and nothing else; they are left out of what is read."""
 
-Declared = list[tuple[str, str, tuple[int | None, ...]]]
-"""Names, types and sizes that a file states of its values; None for a free size."""
+MOST_MADE = 16
+"""Values of a constant that a node makes: bounds of a clamp, sizes of a shape."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """What was found in a file.
+
+    Attributes:
+        contents: its graph; nodes that make constants are constants here.
+        declared: names, types and sizes that it states of its values; None for a free size.
+        made: constants that nodes make; the quantizer leaves some behind that nothing reads any more.
+    """
+
+    contents: Contents
+    declared: list[tuple[str, str, tuple[int | None, ...]]]
+    made: frozenset[str]
 
 
 def is_foreign(data: bytes) -> bool:
@@ -78,8 +95,8 @@ def is_foreign(data: bytes) -> bool:
         return False
 
 
-def foreign_parsed(data: bytes) -> tuple[Contents, Declared]:
-    """The graph in a file's bytes, and what it states of its values.
+def foreign_parsed(data: bytes) -> Parsed:
+    """The graph in a file's bytes; whether it makes sense is for `obliq.export.foreign.rules` to say.
 
     Raises:
         ModelError: for anything that these quantizers do not write.
@@ -93,17 +110,21 @@ def foreign_parsed(data: bytes) -> tuple[Contents, Declared]:
         )
     ends = [*graph["inputs"], *graph["outputs"]]
     _require_known_notes([model, graph, *graph["nodes"], *ends, *graph["declared"]])
-    for tensor in graph["constants"]:
+    made = [_made(entry) for entry in graph["nodes"] if entry["operator"] == "Constant"]
+    for tensor in (tensors := [*graph["constants"], *made]):
         _into_bytes(tensor)
-    kinds, constants = constants_in(graph["constants"], _KINDS)
+    kinds, constants = constants_in(tensors, _KINDS)
     names = [end["name"] for end in ends]
     if len(graph["inputs"]) != 1 or len(graph["outputs"]) != 1 or not all(names) or names[0] == names[1]:
         raise ModelError(f"ends called {names}; expected one input and one output")
     contents = Contents(
-        opset=opset, input_shape=sample_shape(*ends), nodes=tuple(_node(entry) for entry in graph["nodes"]),
-        constants=constants, kinds=kinds, ends=(names[0], names[1]), own=False,
+        opset=opset, input_shape=sample_shape(*ends), constants=constants, kinds=kinds, ends=(names[0], names[1]),
+        nodes=tuple(_node(entry) for entry in graph["nodes"] if entry["operator"] != "Constant"), own=False,
     )  # fmt: skip
-    return contents, [_declared(entry) for entry in (*ends, *graph["declared"])]
+    return Parsed(
+        contents=contents, declared=[_declared(entry) for entry in (*ends, *graph["declared"])],
+        made=frozenset(tensor["name"] for tensor in made),
+    )  # fmt: skip
 
 
 def tree(data: memoryview) -> dict[str, Any]:
@@ -156,6 +177,18 @@ def _into_bytes(tensor: dict[str, Any]) -> None:
         tensor["raw"] = memoryview(numbers.astype(np.dtype(str(kind)).newbyteorder("<")).tobytes())
 
 
+def _made(entry: dict[str, Any]) -> dict[str, Any]:
+    """The constant that a node makes, under the node's own name for it."""
+    given = entry["attributes"]
+    fits = len(given) == 1 and (given[0]["name"], given[0]["type"]) == ("value", _TENSOR_VALUE)
+    fits = fits and not entry["inputs"] and len(entry["outputs"]) == 1 and not entry["domain"]
+    if not fits or given[0]["t"] is None or math.prod(given[0]["t"]["dims"]) not in range(1, MOST_MADE + 1):
+        raise ModelError(
+            f"Constant that makes {entry['outputs'][:1]}: expected one value of 1 to {MOST_MADE} elements"
+        )
+    return {**given[0]["t"], "name": entry["outputs"][0]}
+
+
 def _node(entry: dict[str, Any]) -> Node:
     operator, outputs = entry["operator"] or "", entry["outputs"]
     if len(outputs) != 1 or "" in outputs + entry["inputs"] or entry["domain"] not in (None, "", "ai.onnx"):
@@ -167,7 +200,7 @@ def _node(entry: dict[str, Any]) -> Node:
     names: set[str] = set()
     for attribute in entry["attributes"]:
         name, kind = attribute["name"], attribute["type"]
-        given = {key: attribute[key] for key in ("f", "i", "s") if attribute[key] is not None}
+        given = {key: attribute[key] for key in ("f", "i", "s", "t") if attribute[key] is not None}
         given |= {"ints": tuple(attribute["ints"])} if attribute["ints"] else {}
         wanted = {_FLOAT: "f", _INT: "i", _TEXT: "s", _INTS: "ints"}.get(kind)
         if not name or name in names or list(given) != [wanted]:
@@ -177,8 +210,9 @@ def _node(entry: dict[str, Any]) -> Node:
         if name not in _USUAL and kind in (_INT, _INTS):
             settings[name] = value
         elif name not in _USUAL or value != _USUAL[name]:
+            shown = bytes(value[:40]) if isinstance(value, memoryview) else value
             raise ModelError(
-                f"{operator} that makes {outputs[0]!r} has {name} {str(value)[:40]!r}; expected "
+                f"{operator} that makes {outputs[0]!r} has {name} {str(shown)[:80]!r}; expected "
                 f"{_USUAL.get(name, 'none of this form')}"
             )
     return Node(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)

@@ -25,12 +25,12 @@ def foreign_contents(data: bytes) -> Contents:
     Raises:
         ModelError: in one line; unsupported operators and layouts by the name of what the node makes.
     """
-    contents, declared = foreign_parsed(data)
-    values = followed(contents, RULES)
-    for name, kind, sizes in declared:
+    parsed = foreign_parsed(data)
+    values = followed(parsed.contents, RULES, parsed.made)
+    for name, kind, sizes in parsed.declared:
         if name in values:
             _require_as_declared(name, values[name], kind, sizes)
-    return contents
+    return parsed.contents
 
 
 def _require_as_declared(name: str, value: Value, kind: str, sizes: tuple[int | None, ...]) -> None:
