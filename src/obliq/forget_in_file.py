@@ -18,22 +18,23 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from obliq import made, request_file
+from obliq import file_record, made, request_file
 from obliq.atomic import new_folder
 from obliq.checkpoints import Provenance
-from obliq.data import Examples, Partition, Splits
+from obliq.data import Examples, Splits
 from obliq.documents import encode, render
 from obliq.erase import method_name
-from obliq.errors import DataError, ModelError
+from obliq.errors import ModelError
 from obliq.export import Shipped, content_digest, contents_of, digest_of, running
 from obliq.export.editing import changed_codes, editable
+from obliq.file_comparison import require_fitting
+from obliq.file_record import FileRecord
 from obliq.methods import Method, OrthogonalEntropy
 from obliq.predictor import InTorch, Predictor, answers
 from obliq.request_file import Request
 from obliq.run import Row, Run, Trace, together
 
-NETWORK, RECORD = "network.onnx", "shipped.json"
-FORMAT, VERSION = "obliq-shipped", 1
+NETWORK = "network.onnx"
 COMPARED = 512
 """Samples of the test part on which a file and the network rebuilt from it must answer alike."""
 
@@ -134,45 +135,24 @@ def _agreement(network: nn.Module, file: Predictor, examples: Examples) -> float
     return float((found.argmax(dim=1) == answers(file, examples).argmax(dim=1)).double().mean())
 
 
-def require_fitting(shipped: Shipped, parts: Partition) -> None:
-    """Raise unless a file takes the samples of a data set and tells as many classes apart.
-
-    Raises:
-        DataError: saying which of the two does not fit.
-    """
-    wanted, given = shipped.contents.input_shape, parts.collection.sample_shape
-    if given != wanted:
-        raise DataError(
-            f"{parts.collection.name} has samples of shape {given}; {shipped.name} expects {wanted}"
-        )
-    sample = parts.collection.fetch(parts.test.indices[:1])
-    classes = shipped.predictor.predict(sample).shape[1]
-    if classes != parts.collection.classes:
-        raise DataError(
-            f"{parts.collection.name} has {parts.collection.classes} classes; {shipped.name} tells {classes} apart"
-        )
-
-
 def keep_file(folder: Path, forgotten: ForgottenFile, *, overwrite: bool = False) -> None:
     """Write everything into a new folder that appears when it is complete.
 
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
-    record = {
-        "format": FORMAT,
-        "version": VERSION,
-        "file_digest": digest_of(forgotten.content),
-        "content_digest": content_digest(contents_of(forgotten.content)),
-        "base_file_digest": forgotten.base_file_digest,
-        "changed_codes_percent": forgotten.changed_codes_percent,
-        "agreement_percent": 100 * forgotten.agreement,
-        "agreement_after_percent": 100 * forgotten.agreement_after,
-        "provenance": forgotten.provenance,
-    }
+    record = FileRecord(
+        file_digest=digest_of(forgotten.content),
+        content_digest=content_digest(contents_of(forgotten.content)),
+        base_file_digest=forgotten.base_file_digest,
+        changed_codes_percent=forgotten.changed_codes_percent,
+        agreement_percent=100 * forgotten.agreement,
+        agreement_after_percent=100 * forgotten.agreement_after,
+        provenance=forgotten.provenance,
+    )
     rows = {"format": made.FORMAT, "version": made.VERSION, "rows": list(forgotten.trace)}
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / NETWORK).write_bytes(forgotten.content)
-        (draft / RECORD).write_text(render(record), encoding="utf-8")
+        (draft / file_record.RECORD).write_text(file_record.written(record), encoding="utf-8")
         (draft / made.TRACE).write_text(render(rows), encoding="utf-8")
         request_file.save(draft / request_file.FILE, forgotten.request)

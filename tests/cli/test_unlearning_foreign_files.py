@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from obliq.audit.document import read
 from obliq.quantization import weighted_layers
 from tests.cli.conftest import Said, Way
 
@@ -80,3 +81,26 @@ def test_a_network_that_answers_otherwise_than_its_file_does_not_forget(
     assert "the network rebuilt from quantized.onnx answers as it does on" in said.err
     assert "expected 97 % or more" in said.err
     assert not (tmp_path / "after").exists()
+
+
+def test_original_and_unlearned_file_are_audited(
+    way: Way, foreign: Path, tmp_path: Path, obliq: Obliq
+) -> None:
+    assert obliq(*words(way, foreign, tmp_path / "after")).status == 0
+    said = obliq(
+        "audit", foreign, tmp_path / "after" / "network.onnx", "--retrained", foreign,
+        "--data", f"npz:{way.data}", "--threads", 1, "--out", tmp_path / "audit",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    audit = read((tmp_path / "audit" / "audit.json").read_text())
+    unlearned = audit.unlearned[0]
+    assert unlearned.artifact is not None
+    assert (unlearned.artifact.form, unlearned.artifact.precision) == ("qdq", "W8A8")
+    assert audit.original.average_gap == 0  # here the reference is the original's own file
+    record = json.loads((tmp_path / "after" / "shipped.json").read_text())
+    assert unlearned.changed_codes_percent == pytest.approx(record["changed_codes_percent"], abs=1e-4)
+    refused = obliq(
+        "audit", foreign, tmp_path / "after" / "network.onnx", "--runtime", "interpreter",
+        "--data", f"npz:{way.data}", "--out", tmp_path / "again",
+    )  # fmt: skip
+    assert "a file of another quantizer is run by onnxruntime alone" in refused.err

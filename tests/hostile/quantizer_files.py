@@ -24,7 +24,7 @@ WEIGHT, SCALE, UNIT, BIAS = (
     "4.bias_quantized_scale",
     "4.bias_quantized",
 )
-PART = "4.weight_DequantizeLinear_Output"
+FIRST, PART = "onnx::Conv_24_DequantizeLinear_Output", "4.weight_DequantizeLinear_Output"
 BOUND = "/5/Constant_output_0"
 
 
@@ -151,7 +151,7 @@ ALTERED: dict[str, Alteration] = {
     "foreign sums beyond int32": put(BIAS, first(2**31 - 1)),
     "foreign weights as activations": reads(CONV, PART, PART, "onnx::Conv_25"),
     "foreign activation as weights": reads(CONV, "image_DequantizeLinear_Output", CONV, "onnx::Conv_25"),
-    "foreign layer without a bias": reads(CONV, "image_DequantizeLinear_Output", "onnx::Conv_24_DequantizeLinear_Output"),
+    "foreign layer without a bias": reads(CONV, "image_DequantizeLinear_Output", FIRST),
     "foreign values in two fields": fields("image_scale", raw_data=b"\0\0\x80\x3f"),
     "foreign values in no field": lambda model: constant(model, "image_scale").ClearField("float_data"),
     "foreign values in another type's field": fields("image_scale", float_data=[], int32_data=[1]),

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-import torch
-
 from obliq import request_file
 from obliq.atomic import refuse_existing
-from obliq.cli.arguments import AuditVerb
+from obliq.cli.arguments import AuditVerb, Division
+from obliq.cli.audit_files import audit_files, is_file, opened
 from obliq.cli.verbs import Outcome, audited, started
 from obliq.comparison import compare, require_comparable
 from obliq.data import Splits
 from obliq.erase import own_recipe, publish, same_division, tell
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped, open_shipped
-from obliq.export.shipped import SUFFIX
+from obliq.export import Shipped
 from obliq.made import Made, find
 from obliq.progress import Narrator
 from obliq.references import reference_signals
@@ -26,7 +24,17 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)
+    if is_file(arguments.networks[0]) and len(arguments.networks) > 1:
+        narrator.stage("auditing")
+        measured, story = audit_files(arguments)
+        publish(result.out, measured, story, overwrite=result.overwrite)
+        return audited(measured, result.out)
+    if arguments.division != Division():
+        raise DataError(
+            f"{arguments.networks[0]} is a folder, which knows how its data were divided; expected no division"
+        )
     original, others, shipped = _given(arguments)
+    retrained = _retrained_file(arguments)
     request = _request(arguments, others)
     parts = same_division(original.saved, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
@@ -38,7 +46,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
         recipe = own_recipe(original.saved)
         references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
     narrator.stage("auditing")
-    measured = compare(original.saved, others, splits, run.device, references, shipped, request)
+    measured = compare(original.saved, others, splits, run.device, references, shipped, request, retrained)
     publish(
         result.out,
         measured,
@@ -55,11 +63,7 @@ def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipp
             f"{len(arguments.networks)} networks to audit; expected the original, then at least one that unlearned"
         )
     first, *rest = arguments.networks
-    if _is_file(first):
-        raise AuditError(
-            f"{first} is a file; expected the folder of the original first, which names its data"
-        )
-    folders, files = [path for path in rest if not _is_file(path)], [path for path in rest if _is_file(path)]
+    folders, files = [path for path in rest if not is_file(path)], [path for path in rest if is_file(path)]
     original = _in_role("original", first, arguments.arch)
     unlearned = [_in_role("unlearned", folder, arguments.arch) for folder in folders]
     names = (
@@ -72,15 +76,17 @@ def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipp
             f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
         )
     others = dict(zip(names, unlearned, strict=False))
-    if arguments.retrained:
+    if arguments.retrained and not is_file(arguments.retrained):
         others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
-    threads = torch.get_num_threads()
-    shipped = {file.name: open_shipped(file, arguments.runtime, threads=threads) for file in files}
+    shipped = {file.name: opened(file, arguments) for file in files}
     return original, others, shipped
 
 
-def _is_file(path: Path) -> bool:
-    return path.suffix == SUFFIX and not path.is_dir()
+def _retrained_file(arguments: AuditVerb) -> Shipped | None:
+    """The retrained network where only its file is given."""
+    if arguments.retrained is None or not is_file(arguments.retrained):
+        return None
+    return opened(arguments.retrained, arguments)
 
 
 def _in_role(role: str, folder: Path, architecture: str | None) -> Made:

@@ -51,6 +51,24 @@ class Shipped:
         kinds = {self.contents.kinds[name] for name in weight_constants(self.contents)}
         return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
 
+    @property
+    def form(self) -> str:
+        """`integer`, `compact` or `float`; `qdq` for a file of another quantizer."""
+        if not self.contents.own:
+            return "qdq"
+        return {"int8": "integer", "float32": "float"}.get(self.stored_weights, "compact")
+
+    @property
+    def precision(self) -> str:
+        """Bits of weights and activations as far as the file tells them."""
+        if not self.contents.own:
+            return "W8A8"
+        return "FP32" if self.form == "float" else f"weights in {self.stored_weights}"
+
+    def outline(self) -> object:
+        """Everything but the values of constants, for comparison."""
+        return _outline(self.contents)
+
     def exported_from(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
         """The form in which a network was exported to this file; None when it was not.
 
