@@ -19,14 +19,17 @@ from torch import nn
 
 from obliq.export import export
 from obliq.models import build
+from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
 from obliq.quantization import calibrate, quantize
 
-SHAPE = (2, 8, 8)
+SHAPE, SIGNAL = (2, 8, 8), (3, 16)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "convnet": lambda: build("convnet", SHAPE, 5),
     "resnet20": lambda: build("resnet20", SHAPE, 5),
     "residual": lambda: ResidualNetwork(2, 5, widths=(6, 10), blocks=1),
+    "mobilenet": lambda: mobilenetv2(2, 5, width=0.1),
+    "signal": lambda: build("signal-convnet", SIGNAL, 5),
 }
 
 
@@ -60,12 +63,16 @@ def trained_a_little(name: str) -> nn.Module:
                 nn.init.normal_(module.weight, 1, 0.3)
                 nn.init.normal_(module.bias, 0, 0.3)
         for _ in range(3):
-            model(torch.randn(32, *SHAPE))
+            model(torch.randn(32, *shape_of(name)))
     return model.eval()
 
 
-def images(samples: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(samples, *SHAPE, generator=torch.Generator().manual_seed(seed))
+def shape_of(network: str) -> tuple[int, ...]:
+    return SIGNAL if network == "signal" else SHAPE
+
+
+def images(samples: int, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
+    return torch.randn(samples, *shape, generator=torch.Generator().manual_seed(seed))
 
 
 @functools.cache
@@ -76,7 +83,7 @@ def float_file(network: str, exporter: str) -> bytes:
         made = quantize(model, "W8A8")
         calibrate(made, images(64))
         return export(made.eval(), SHAPE, "float")
-    return torch_file(model)
+    return torch_file(model, shape_of(network))
 
 
 def torch_file(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> bytes:
@@ -95,7 +102,7 @@ def quantized(
     network: str = "convnet", exporter: str = "torch", settings: Settings = SETTINGS["uint8"]
 ) -> bytes:
     """A file of ONNX Runtime's quantizer."""
-    return quantized_file(float_file(network, exporter), images(64), settings)
+    return quantized_file(float_file(network, exporter), images(64, shape=shape_of(network)), settings)
 
 
 def quantized_file(data: bytes, inputs: torch.Tensor, settings: Settings = SETTINGS["uint8"]) -> bytes:

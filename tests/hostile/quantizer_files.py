@@ -78,6 +78,14 @@ def other_end(name: str) -> Alteration:
     return alter
 
 
+def crowd(model: Any) -> None:
+    for number in range(70):
+        tensor = model.graph.initializer.add()
+        tensor.name, tensor.data_type = f"crowd {number}", TensorProto.INT8
+        tensor.dims.append(2**14)
+        tensor.int32_data.extend([1] * 2**14)
+
+
 def clamped_bytes(model: Any) -> None:
     target = node(model, POOLED)
     target.ClearField("attribute")
@@ -156,7 +164,8 @@ ALTERED: dict[str, Alteration] = {
     "foreign values in no field": lambda model: constant(model, "image_scale").ClearField("float_data"),
     "foreign values in another type's field": fields("image_scale", float_data=[], int32_data=[1]),
     "foreign too many typed values": fields("image_scale", float_data=[1.0] * 4),
-    "foreign endless typed values": fields("image_zero_point", dims=[70_000], int32_data=[1] * 70_000),
+    "foreign endless typed values": fields("image_zero_point", dims=[2**20 + 1], int32_data=[1] * (2**20 + 1)),
+    "foreign typed values in many constants": crowd,
     "foreign texts as values": fields("image_scale", data_type=8, string_data=[b"x"]),
     "foreign doubles as values": fields("image_scale", data_type=11, double_data=[1.0]),
     "foreign shape that overflows": fields(WEIGHT, dims=[2**32, 2**32, 1, 1]),

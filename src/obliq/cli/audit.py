@@ -24,16 +24,16 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)
-    if is_file(arguments.networks[0]) and len(arguments.networks) > 1:
+    if len(arguments.networks) > 1 and is_file(arguments.networks[0]):
         narrator.stage("auditing")
         measured, story = audit_files(arguments)
         publish(result.out, measured, story, overwrite=result.overwrite)
         return audited(measured, result.out)
+    original, others, shipped = _given(arguments)
     if arguments.division != Division():
         raise DataError(
             f"{arguments.networks[0]} is a folder, which knows how its data were divided; expected no division"
         )
-    original, others, shipped = _given(arguments)
     retrained = _retrained_file(arguments)
     request = _request(arguments, others)
     parts = same_division(original.saved, arguments.data_folder, arguments.data)

@@ -25,7 +25,7 @@ def foreign_contents(data: bytes) -> Contents:
     Raises:
         ModelError: in one line; unsupported operators and layouts by the name of what the node makes.
     """
-    parsed = foreign_parsed(data)
+    parsed = foreign_parsed(data, RULES)
     values = followed(parsed.contents, RULES, parsed.made)
     for name, kind, sizes in parsed.declared:
         if name in values:
@@ -166,6 +166,7 @@ def _average(node: Node, read: list[Value]) -> Value:
     require(isinstance(pads, tuple) and not any(pads), node, "windows without padding")
     axes = len(read[0].shape) - 1
     require(node.settings.get("dilations", (1,) * axes) == (1,) * axes, node, "windows without gaps")
+    whole(node, "count_include_pad", 0, 0, 1)  # without a meaning for windows without padding
     return average_pool(node, read)
 
 
@@ -179,7 +180,7 @@ RULES = {
     "Conv": Operator(rule=_convolution, inputs=(3, 3), settings=_SLIDING | {"group"}),
     "Gemm": Operator(rule=_gemm, inputs=(3, 3), settings=frozenset({"transB"})),
     "Add": Operator(rule=add, inputs=(2, 2)),
-    "AveragePool": Operator(rule=_average, inputs=(1, 1), settings=_SLIDING),
+    "AveragePool": Operator(rule=_average, inputs=(1, 1), settings=_SLIDING | {"count_include_pad"}),
     "GlobalAveragePool": Operator(rule=global_pool, inputs=(1, 1)),
     "ReduceMean": Operator(rule=_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"})),
     "MaxPool": Operator(rule=max_pool, inputs=(1, 1), settings=_SLIDING),
