@@ -149,6 +149,7 @@ def like_pt2e() -> bytes:
     graph.input[0].metadata_props.add(key="pkg.torch.onnx.original_node_name", value="image")
     for node in graph.node:
         node.metadata_props.add(key="namespace", value=": a.B/c: D")
+        node.metadata_props.add(key="pkg.onnxscript.rewriter.rule_name", value="FuseBatchNorm")
         node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value='File "a.py"\n  return b')
         if node.op_type == "GlobalAveragePool":
             node.op_type = "ReduceMean"

@@ -137,7 +137,7 @@ def _require_known_notes(places: list[dict[str, Any]]) -> None:
     """Notes are carried along unread; runtimes take options from some, so only their makers' may stand there."""
     for note in (note for place in places for note in place["notes"]):
         key = note["key"] or ""
-        if key not in _KEYS and not key.startswith("pkg.torch."):
+        if key not in _KEYS and not key.startswith(_PREFIXES):
             raise ModelError(
                 f"a note called {key!r}; expected those of ONNX Runtime's quantizer and torch.onnx"
             )
