@@ -26,7 +26,7 @@ from obliq.documents import encode, render
 from obliq.erase import method_name
 from obliq.errors import ModelError
 from obliq.export import Shipped, content_digest, contents_of, digest_of, running
-from obliq.export.editing import changed_codes, editable
+from obliq.export.editing import Editable, changed_codes, editable
 from obliq.file_comparison import require_fitting
 from obliq.file_record import FileRecord
 from obliq.methods import Method, OrthogonalEntropy
@@ -91,20 +91,13 @@ def forget_in_file(
             f"{method_name(method)} moves the scales of a file; expected oeu with steps frozen, which keeps them"
         )
     require_fitting(shipped, splits.partition)
-    file = editable(shipped.data)
-    network = file.network()
     compared = _some_of(splits.partition.test)
-    agreement = _agreement(network, shipped.predictor, compared)
-    if agreement < LEAST_AGREEMENT:
-        raise ModelError(
-            f"the network rebuilt from {shipped.name} answers as it does on {100 * agreement:.1f} % of "
-            f"{len(compared)} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since it would not be the "
-            "file's network that forgets"
-        )
+    file, network, agreement = _rebuilt(shipped, compared)
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
     network = method.unlearn(network, splits, listening).cpu()
     content = file.written(network)
+    seconds = time.perf_counter() - started
     found = contents_of(content)  # what no device could run is not written
     changed = changed_codes(shipped.contents, found)
     assert changed is not None
@@ -115,13 +108,34 @@ def forget_in_file(
         partition_digest=splits.partition.digest, splits_digest=splits.digest,
         counts={name: len(getattr(splits, name)) for name in ("forget", "retain", "holdout", "test")},
         method=method_name(method), method_fields=encode(method), base_digest=shipped.content_digest,
-        seconds=time.perf_counter() - started, seed=run.seed, threads=torch.get_num_threads(),
+        seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
     )  # fmt: skip
     return ForgottenFile(
         content=content, provenance=provenance, base_file_digest=shipped.file_digest,
         changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after,
         trace=trace.rows, request=request,
     )  # fmt: skip
+
+
+def _rebuilt(shipped: Shipped, examples: Examples) -> tuple[Editable, nn.Module, float]:
+    """A file, a network rebuilt from it, and the share of samples on which the two answer alike.
+
+    Raises:
+        ModelError: when that is too few, or the file cannot be rebuilt.
+    """
+    try:
+        file = editable(shipped.data)
+        network = file.network()
+    except ModelError as error:
+        raise ModelError(f"{shipped.name}: {error}") from error
+    agreement = _agreement(network, shipped.predictor, examples)
+    if agreement < LEAST_AGREEMENT:
+        raise ModelError(
+            f"the network rebuilt from {shipped.name} answers as it does on {100 * agreement:.1f} % of "
+            f"{len(examples)} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since it would not be the "
+            "file's network that forgets"
+        )
+    return file, network, agreement
 
 
 def _some_of(examples: Examples) -> Examples:
