@@ -4,19 +4,18 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-from obliq.audit import Artifact, Audit, AuditedModel, ReferenceSignals, RoleSignals, audit, signals_of
+from obliq.audit import Artifact, Audit, AuditedModel, ReferenceSignals, audit
 from obliq.audit.measurement import Kind
 from obliq.checkpoints import Saved
 from obliq.data import Splits, parse_selector
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError
 from obliq.export import Shipped, graph_of
+from obliq.file_comparison import file_digests, role_signals
 from obliq.made import Made
-from obliq.predictor import InTorch, Predictor
+from obliq.predictor import InTorch
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.request_file import Request
-
-ROLES = ("forget", "retain", "holdout", "test")
 
 
 def compare(
@@ -27,6 +26,7 @@ def compare(
     references: ReferenceSignals | None = None,
     shipped: Mapping[str, Shipped] | None = None,
     request: Request | None = None,
+    retrained: Shipped | None = None,
 ) -> Audit:
     """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
 
@@ -39,6 +39,8 @@ def compare(
         shipped: exported files by name, each of one of the networks that unlearned; where there is no such
             network, files of the original's form.
         request: the request, where no network brings it along.
+        retrained: a file of the original's form, of a network trained without the forget set, where that
+            network itself is not there; nothing tells how it was trained.
 
     Raises:
         AuditError: when a network does not come from this original or answers another request, or a file does
@@ -61,11 +63,17 @@ def compare(
         for name, file in (shipped or {}).items()
         if belonging[name].network is None
     ]
+    digests = {"partition": splits.partition.digest, "splits": splits.digest}
+    if retrained is not None:
+        if retrained.form_beside(original.model, original.blueprint.input_shape) is None:
+            raise AuditError(f"{retrained.name} has other layers; expected a file of the original's form")
+        models.append(AuditedModel(kind="retrained", answers=role_signals(retrained.predictor, splits)))
+        digests |= file_digests("retrained", retrained)
     return audit(
         models,
         precision=str(original.blueprint.precision),
         forgotten_classes=splits.forgotten_classes,
-        digests={"partition": splits.partition.digest, "splits": splits.digest},
+        digests=digests,
         exchangeable=_exchangeable(requests),
         references=references,
     )
@@ -144,7 +152,7 @@ def _network(
     moved = None
     if weighted_layers(original.model) and kind == "unlearned":
         moved = 100 * changed_codes(original.model, saved.model)
-    answers = _answers(InTorch(saved.model.to(device), device), splits)
+    answers = role_signals(InTorch(saved.model.to(device), device), splits)
     saved.model.cpu()
     return AuditedModel(
         kind=kind, name=name, weights_digest=weights_digest(saved.model), seconds=saved.provenance.seconds,
@@ -167,10 +175,6 @@ def _file(
         share = file.changed_codes(graph_of(original.model, original.blueprint.input_shape))
         moved, seconds = None if share is None else 100 * share, None
     return AuditedModel(
-        kind="unlearned", name=name, answers=_answers(file.predictor, splits), seconds=seconds,
+        kind="unlearned", name=name, answers=role_signals(file.predictor, splits), seconds=seconds,
         changed_codes_percent=moved, artifact=artifact,
     )  # fmt: skip
-
-
-def _answers(predictor: Predictor, splits: Splits) -> RoleSignals:
-    return RoleSignals(**{role: signals_of(predictor, getattr(splits, role)) for role in ROLES})

@@ -109,6 +109,11 @@ _MESSAGES = {
     (7, 11, 2),
     (7, 11, 2, 1),
     (7, 11, 2, 1, 2),
+    (7, 13),
+    (7, 13, 2),
+    (7, 13, 2, 1),
+    (7, 13, 2, 1, 2),
+    (14,),
 }
 """The paths of field numbers at which ONNX has inner messages."""
 

@@ -41,3 +41,20 @@ def onnx_file(form: str) -> bytes:
     model = quantize(net, "W4A4")
     calibrate(model, torch.randn(16, 1, 8, 8, generator=generator))
     return export(model.eval(), (1, 8, 8), form)
+
+
+@functools.cache
+def quantizer_file() -> bytes:
+    """A small file of ONNX Runtime's quantizer, with float biases in none and integer ones in all of its layers."""
+    from tests.export.foreign_files import quantized_file, torch_file
+
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 3, 3), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    written = torch_file(net.eval(), (1, 8, 8))
+    return quantized_file(written, torch.randn(16, 1, 8, 8, generator=generator))

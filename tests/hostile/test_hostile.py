@@ -10,12 +10,16 @@ from obliq.checkpoints import Blueprint, load
 from obliq.errors import ObliqError
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed, which the files are made with")
+pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, which the files are made with")
 
 from obliq.export import read_onnx
-from tests.hostile import networks, onnx_files, sample
+from tests.export import foreign_files
+from tests.hostile import networks, onnx_files, quantizer_files, sample
 from tests.hostile.make import make
 
 NAMES = [*networks.ALTERED, *(f"{name}.onnx" for name in (*onnx_files.ALTERED, *onnx_files.raw_files()))]
+FOREIGN = (*quantizer_files.ALTERED, *quantizer_files.RESHAPED, *quantizer_files.raw_files())
+NAMES += [f"{name}.onnx" for name in FOREIGN]
 NAMES += ["link to another file.onnx", "terabyte.onnx"]
 FORBIDDEN = (
     "exec",
@@ -102,6 +106,13 @@ def test_it_is_refused_in_one_line(name: str, corpus: Path, tracing: set[str]) -
 def test_the_harmless_originals_are_read(form: str, tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(sample.onnx_file(form))
     assert read(tmp_path / "a.onnx") == (None, set())
+
+
+def test_the_harmless_files_of_other_quantizers_are_read(tmp_path: Path) -> None:
+    for name, data in (("a", sample.quantizer_file()), ("b", foreign_files.like_pt2e())):
+        file = tmp_path / f"{name}.onnx"
+        file.write_bytes(data)
+        assert read(file) == (None, set())
 
 
 def test_the_watch_would_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

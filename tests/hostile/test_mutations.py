@@ -19,7 +19,7 @@ from obliq.export import contents_of
 from obliq.quantization import float_state, integer_state
 from tests.export.networks import made
 from tests.hostile.mutations import altered, altered_header, altered_message
-from tests.hostile.sample import onnx_file
+from tests.hostile.sample import onnx_file, quantizer_file
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 
@@ -89,6 +89,33 @@ def test_altered_onnx() -> None:
     assert outcomes.total() > 9_000
     assert outcomes["refused"] > 5_000
     assert outcomes["read"] > 100  # other weights, bounds and names make other networks, not bad ones
+
+
+def test_altered_files_of_another_quantizer() -> None:
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    good = quantizer_file()
+    outcomes: Counter[str] = Counter()
+
+    @settings(MANY, max_examples=500)
+    @given(CHOICES)
+    def refused_or_equal(choices: list[bytes]) -> None:
+        for data in choices:
+            content = altered(good, data, altered_message)
+            if message_of(lambda: contents_of(content)):  # noqa: B023 - called at once
+                outcomes["refused"] += 1
+                continue
+            outcomes["read"] += content != good
+            found, usual = contents_of(content), onnx.load_model_from_string(content)
+            for tensor in usual.graph.initializer:
+                assert np.array_equal(onnx.numpy_helper.to_array(tensor), found.constants[tensor.name])
+            computing = [node for node in usual.graph.node if node.op_type != "Constant"]
+            assert [node.op_type for node in computing] == [node.operator for node in found.nodes]
+            assert [list(node.input) for node in computing] == [list(node.inputs) for node in found.nodes]
+
+    refused_or_equal()
+    assert outcomes.total() > 4_500
+    assert outcomes["refused"] > 2_500
+    assert outcomes["read"] > 100
 
 
 def test_altered_safetensors() -> None:

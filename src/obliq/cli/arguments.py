@@ -188,18 +188,22 @@ class AuditVerb:
     Example: obliq audit runs/original runs/unlearned --retrained runs/retrained --out runs/audit
 
     A file that `obliq export` wrote (.onnx or .pte) can stand after the folder that it was exported from, or in
-    place of it: the same measurements are then made on what a device runs.
+    place of it: the same measurements are then made on what a device runs. Where only files are left, all of them may
+    be .onnx files, those of other quantizers too: `obliq audit original.onnx unlearned/network.onnx --data digits ...`;
+    data and their division must then be given as they were at training.
 
     Attributes:
-        networks: Folder of the original, then one or more folders or files of networks that unlearned.
+        networks: Folder of the original, then one or more folders or files of networks that unlearned; or files only.
         request: The request.json to audit, where no folder holds it.
         runtime: What runs files: the runtime that a file is for (its own), or our interpreter, which is slow.
-        retrained: Folder of the network trained without the forget set; without it there is no gap.
+        retrained: Folder or file of the network trained without the forget set; without it there is no gap.
         references: Train this many networks (2, 4, ...) by the original's recipe on halves of its data, for the
             RMIA attack; each takes about half the time of the original. 0 leaves the attack out.
-        data: Say module:function again to allow data made by your own code to be loaded.
+        data: Say module:function again to allow data made by your own code to be loaded; for files, the data that
+            they were trained on.
         data_folder: Where the files of a built-in data set are.
         arch: Say module:function again to allow networks of your own code to be built.
+        division: How the data were divided, for files.
         show_forgotten: Put up to this many forgotten images into the report, which may outlive the request.
         result: Where results go.
         run: How to run.
@@ -216,6 +220,7 @@ class AuditVerb:
     data: Network = None
     data_folder: Folder = None
     arch: Network = None
+    division: Division = field(default_factory=Division)
     show_forgotten: int = 0
     result: Result
     run: Circumstances = field(default_factory=Circumstances)

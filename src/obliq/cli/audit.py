@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-import torch
-
 from obliq import request_file
 from obliq.atomic import refuse_existing
-from obliq.cli.arguments import AuditVerb
+from obliq.cli.arguments import AuditVerb, Division
+from obliq.cli.audit_files import audit_files, is_file, is_program, opened
 from obliq.cli.verbs import Outcome, audited, started
 from obliq.comparison import compare, require_comparable
 from obliq.data import Splits
 from obliq.erase import own_recipe, publish, same_division, tell
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped, graph_of, open_shipped
-from obliq.export.shipped import PROGRAM_SUFFIX, SUFFIXES
+from obliq.export import Shipped, graph_of
 from obliq.made import Made, find
 from obliq.progress import Narrator
 from obliq.references import reference_signals
@@ -26,7 +24,16 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)
-    original, others, shipped = _given(arguments)
+    if len(arguments.networks) > 1 and is_file(arguments.networks[0]):
+        narrator.stage("auditing")
+        measured, story = audit_files(arguments)
+        publish(result.out, measured, story, overwrite=result.overwrite)
+        return audited(measured, result.out)
+    original, others, shipped, retrained = _given(arguments)
+    if arguments.division != Division():
+        raise DataError(
+            f"{arguments.networks[0]} is a folder, which knows how its data were divided; expected no division"
+        )
     request = _request(arguments, others)
     parts = same_division(original.saved, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
@@ -38,7 +45,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
         recipe = own_recipe(original.saved)
         references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
     narrator.stage("auditing")
-    measured = compare(original.saved, others, splits, run.device, references, shipped, request)
+    measured = compare(original.saved, others, splits, run.device, references, shipped, request, retrained)
     publish(
         result.out,
         measured,
@@ -48,18 +55,14 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     return audited(measured, result.out)
 
 
-def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipped]]:
-    """The original; by name the networks that unlearned and then the retrained one; by name the files."""
+def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipped], Shipped | None]:
+    """The original, the other networks by name, the files by name, and the file of the retrained network."""
     if len(arguments.networks) < 2:
         raise AuditError(
             f"{len(arguments.networks)} networks to audit; expected the original, then at least one that unlearned"
         )
     first, *rest = arguments.networks
-    if _is_file(first):
-        raise AuditError(
-            f"{first} is a file; expected the folder of the original first, which names its data"
-        )
-    folders, files = [path for path in rest if not _is_file(path)], [path for path in rest if _is_file(path)]
+    folders, files = [path for path in rest if not is_file(path)], [path for path in rest if is_file(path)]
     original = _in_role("original", first, arguments.arch)
     unlearned = [_in_role("unlearned", folder, arguments.arch) for folder in folders]
     names = (
@@ -72,18 +75,15 @@ def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipp
             f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
         )
     others = dict(zip(names, unlearned, strict=False))
-    if arguments.retrained:
+    if arguments.retrained and not is_file(arguments.retrained):
         others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
-    threads = torch.get_num_threads()
     like = None
-    if any(file.suffix == PROGRAM_SUFFIX for file in files):
+    if any(is_program(file) for file in [*files, *filter(None, [arguments.retrained])]):
         like = graph_of(original.saved.model, original.saved.blueprint.input_shape)
-    shipped = {file.name: open_shipped(file, arguments.runtime, threads=threads, like=like) for file in files}
-    return original, others, shipped
-
-
-def _is_file(path: Path) -> bool:
-    return path.suffix in SUFFIXES and not path.is_dir()
+    shipped = {file.name: opened(file, arguments, like) for file in files}
+    retrained = arguments.retrained
+    as_file = opened(retrained, arguments, like) if retrained and is_file(retrained) else None
+    return original, others, shipped, as_file
 
 
 def _in_role(role: str, folder: Path, architecture: str | None) -> Made:

@@ -4,12 +4,12 @@ import dataclasses
 
 from obliq.atomic import refuse_existing
 from obliq.cli.arguments import Division, Unlearn
+from obliq.cli.audit_files import is_file, rule_of
 from obliq.cli.verbs import Outcome, forgotten, started
-from obliq.data import PartitionRule, load, partition
+from obliq.data import load, partition
 from obliq.erase import ask
 from obliq.errors import DataError
 from obliq.export import digest_of, open_shipped
-from obliq.export.shipped import SUFFIXES
 from obliq.forget_in_file import NETWORK, forget_in_file, keep_file
 from obliq.methods import OrthogonalEntropy
 from obliq.progress import Narrator
@@ -17,7 +17,7 @@ from obliq.progress import Narrator
 
 def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
     """Apply a method."""
-    if arguments.original.suffix in SUFFIXES and not arguments.original.is_dir():
+    if is_file(arguments.original):
         return _in_file(arguments, narrator)
     if arguments.division != Division():
         raise DataError(
@@ -28,7 +28,7 @@ def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
 
 def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
     """Integers in, integers out."""
-    result, division = arguments.result, arguments.division
+    result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
     if arguments.data is None:
         raise DataError(
@@ -37,10 +37,7 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
         )
     run = started(arguments.run, narrator)
     shipped = open_shipped(arguments.original)
-    rule = PartitionRule(
-        seed=division.division_seed, holdout=division.holdout, test=division.test, limit=division.limit
-    )
-    parts = partition(load(arguments.data, arguments.data_folder), rule)
+    parts = partition(load(arguments.data, arguments.data_folder), rule_of(arguments.division))
     splits, request = ask(parts, arguments.forget, run.seed)
     method = arguments.method
     if isinstance(method, OrthogonalEntropy):
@@ -55,6 +52,8 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
         "seconds": round(found.provenance.seconds, 3),
         "file_digest": digest_of(found.content),
         "changed_codes_percent": round(found.changed_codes_percent, 4),
+        "agreement_percent": round(100 * found.agreement, 2),
+        "agreement_after_percent": round(100 * found.agreement_after, 2),
     }
     line = (
         f"unlearned file {result.out / NETWORK}, {found.changed_codes_percent:.2f} % of the codes changed, made in "

@@ -1,5 +1,6 @@
 """What runs on the device: the network as integers, as a file, and the proof that they agree."""
 
+from obliq.export.accepting import contents_of, read_onnx
 from obliq.export.artifact import export, export_executorch
 from obliq.export.contents import Contents, Node
 from obliq.export.exact import Exact, exact
@@ -13,7 +14,7 @@ from obliq.export.record import Record, digest_of
 from obliq.export.record import read as read_record
 from obliq.export.record import write as write_record
 from obliq.export.rounding import deployed, with_integer_biases
-from obliq.export.rules import RULES, contents_of, read_onnx
+from obliq.export.rules import RULES
 from obliq.export.running import RUNTIMES, InInterpreter, InOnnxRuntime, running
 from obliq.export.shipped import Shipped, open_shipped
 from obliq.export.walk import SUPPORTED, graph_of

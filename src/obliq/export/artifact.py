@@ -7,11 +7,11 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
+from obliq.export.accepting import contents_of
 from obliq.export.executorch_program import held, to_executorch
 from obliq.export.executorch_reading import first_difference, graph_in_program
 from obliq.export.onnx_model import to_onnx
 from obliq.export.probes import probe
-from obliq.export.rules import contents_of
 from obliq.export.walk import graph_of
 
 

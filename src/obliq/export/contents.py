@@ -5,6 +5,7 @@ information, sparse tensors, sub-graphs or custom operator domains, has no numbe
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ OPSETS = {13: 7, 17: 8, 21: 10, 25: 13}
 _DIMENSION: Table = {1: Field("size", "int"), 2: Field("symbol", "text")}
 _SHAPE: Table = {1: Field("dimensions", _DIMENSION, _MOST_AXES)}
 _TYPE: Table = {1: Field("tensor", {1: Field("kind", "int"), 2: Field("shape", _SHAPE)})}
-_END: Table = {1: Field("name", "text"), 2: Field("type", _TYPE)}
+END: Table = {1: Field("name", "text"), 2: Field("type", _TYPE)}
 _ATTRIBUTE: Table = {
     1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", 16), 20: Field("type", "int"),
 }  # fmt: skip
@@ -43,7 +44,7 @@ _TENSOR: Table = {
 }  # fmt: skip
 _GRAPH: Table = {
     1: Field("nodes", _NODE, _MOST_NODES), 2: Field("name", "text"), 5: Field("constants", _TENSOR, _MOST_CONSTANTS),
-    11: Field("inputs", _END, 2), 12: Field("outputs", _END, 2),
+    11: Field("inputs", END, 2), 12: Field("outputs", END, 2),
 }  # fmt: skip
 _OPERATOR_SET: Table = {1: Field("domain", "text"), 2: Field("version", "int")}
 _MODEL: Table = {
@@ -53,7 +54,7 @@ _MODEL: Table = {
 
 _FLOAT, _INT, _INTS = 1, 2, 7
 _KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 22: "int4", 26: "int2"}
-_WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int4": 4, "int2": 2}
+_WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,8 @@ class Contents:
         nodes: in the order of computation.
         constants: by name; codes of 4 and 2 bits as int8.
         kinds: the stored type of each constant, for instance `int4`.
+        ends: names of what goes in and what comes out.
+        own: whether our exporter wrote it; otherwise see `obliq.export.foreign`.
     """
 
     opset: int
@@ -90,6 +93,8 @@ class Contents:
     nodes: tuple[Node, ...] = field(repr=False)
     constants: dict[str, ndarray] = field(repr=False)
     kinds: dict[str, str] = field(repr=False)
+    ends: tuple[str, str] = (INPUT, LOGITS)
+    own: bool = True
 
 
 def parsed(data: bytes) -> Contents:
@@ -98,8 +103,6 @@ def parsed(data: bytes) -> Contents:
     Raises:
         ModelError: for anything that our exporter does not write.
     """
-    if len(data) > LARGEST_FILE:
-        raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
     model = read(memoryview(data), _MODEL, "the model")
     sets, graph = model["operator_sets"], model["graph"]
     if graph is None or len(sets) != 1 or sets[0]["domain"] or sets[0]["version"] not in OPSETS:
@@ -110,16 +113,11 @@ def parsed(data: bytes) -> Contents:
     opset: int = sets[0]["version"]
     if model["ir_version"] != OPSETS[opset]:
         raise ModelError(f"format version {model['ir_version']}; expected {OPSETS[opset]}")
-    constants: dict[str, ndarray] = {}
-    kinds: dict[str, str] = {}
-    for tensor in graph["constants"]:
-        name = tensor["name"] or ""
-        if not name or name in constants:
-            raise ModelError(f"two constants are called {name!r}; expected a name of its own for each")
-        kinds[name], constants[name] = _tensor(name, tensor)
+    kinds, constants = constants_in(graph["constants"], _KINDS)
+    _require_our_ends(graph["inputs"], graph["outputs"])
     return Contents(
         opset=opset,
-        input_shape=_ends(graph["inputs"], graph["outputs"]),
+        input_shape=sample_shape(graph["inputs"][0], graph["outputs"][0]),
         nodes=tuple(_node(entry) for entry in graph["nodes"]),
         constants=constants,
         kinds=kinds,
@@ -138,13 +136,36 @@ def file_bytes(file: Path) -> bytes:
         raise ModelError(f"{file}: {error}") from error
 
 
-def _tensor(name: str, tensor: dict[str, Any]) -> tuple[str, ndarray]:
+def constants_in(
+    tensors: list[dict[str, Any]], known: Mapping[int, str]
+) -> tuple[dict[str, str], dict[str, ndarray]]:
+    """The type and the values of each constant, by name.
+
+    Args:
+        tensors: as `wire.read` gives them.
+        known: names of the types that are read, by their number.
+
+    Raises:
+        ModelError: for a name that is missing or given twice, another type, and sizes that do not fit.
+    """
+    constants: dict[str, ndarray] = {}
+    kinds: dict[str, str] = {}
+    for tensor in tensors:
+        name = tensor["name"] or ""
+        if not name or name in constants:
+            raise ModelError(f"two constants are called {name!r}; expected a name of its own for each")
+        kind = known.get(tensor["kind"])
+        if kind is None:
+            raise ModelError(
+                f"constant {name!r} is of type {tensor['kind']}; expected {', '.join(known.values())}"
+            )
+        kinds[name], constants[name] = kind, _values(name, kind, tensor)
+    return kinds, constants
+
+
+def _values(name: str, kind: str, tensor: dict[str, Any]) -> ndarray:
     """The values of a constant: its size is known to fit the bytes before any are looked at."""
-    kind, shape, raw = _KINDS.get(tensor["kind"]), tuple(tensor["dims"]), tensor["raw"]
-    if kind is None:
-        raise ModelError(
-            f"constant {name!r} is of type {tensor['kind']}; expected {', '.join(_KINDS.values())}"
-        )
+    shape, raw = tuple(tensor["dims"]), tensor["raw"]
     if any(not 1 <= size <= _MOST_ELEMENTS for size in shape) or math.prod(shape) > _MOST_ELEMENTS:
         raise ModelError(
             f"constant {name!r} has shape {shape}; expected sizes from 1 to {_MOST_ELEMENTS} in all"
@@ -154,8 +175,9 @@ def _tensor(name: str, tensor: dict[str, Any]) -> tuple[str, ndarray]:
         raise ModelError(f"constant {name!r} has {0 if raw is None else len(raw)} bytes; expected {size}")
     if _WIDTHS[kind] < 8:
         packed = torch.from_numpy(np.frombuffer(raw, np.uint8).copy())
-        return kind, unpack(packed, _WIDTHS[kind], shape).numpy()
-    return kind, np.frombuffer(raw, np.dtype(kind).newbyteorder("<")).reshape(shape)
+        unpacked: ndarray = unpack(packed, _WIDTHS[kind], shape).numpy()
+        return unpacked
+    return np.frombuffer(raw, np.dtype(kind).newbyteorder("<")).reshape(shape)
 
 
 def _node(entry: dict[str, Any]) -> Node:
@@ -178,13 +200,20 @@ def _node(entry: dict[str, Any]) -> Node:
     )
 
 
-def _ends(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> tuple[int, ...]:
-    """The shape of one sample, from the declared input."""
+def _require_our_ends(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
     named = [[end["name"] for end in ends] for ends in (inputs, outputs)]
     if named != [[INPUT], [LOGITS]]:
         raise ModelError(f"from {named[0]} to {named[1]}; expected one {INPUT!r} and one {LOGITS!r}")
+
+
+def sample_shape(first: dict[str, Any], last: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of one sample, from the declared input; the declared output must be a row for each.
+
+    Raises:
+        ModelError: when one of them is no float32 tensor with a free batch, or has sizes out of range.
+    """
     sizes = []
-    for end in (inputs[0], outputs[0]):
+    for end in (first, last):
         tensor = (end["type"] or {}).get("tensor") or {}
         dimensions = (tensor.get("shape") or {}).get("dimensions") or []
         if tensor.get("kind") != _FLOAT or not dimensions or dimensions[0]["symbol"] is None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from obliq.errors import ModelError
+from obliq.export.accepting import contents_of
 from obliq.export.contents import LARGEST_FILE, Contents
 from obliq.export.executorch_program import held, to_executorch
 from obliq.export.executorch_runtime import is_program, version
@@ -33,7 +34,6 @@ from obliq.export.graph import (
     Weights,
 )
 from obliq.export.onnx_model import to_onnx
-from obliq.export.rules import contents_of
 
 _LARGEST_STEP = 2.0**60
 """Of an activation or a weight; the product of two, times a power of two, is still a float32 number."""

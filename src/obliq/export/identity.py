@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from obliq.export.accepting import contents_of
 from obliq.export.artifact import export
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import held
 from obliq.export.onnx_model import FORMS, to_onnx
-from obliq.export.rules import contents_of
 from obliq.export.walk import graph_of
 
 

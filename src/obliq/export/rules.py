@@ -4,84 +4,15 @@ A runtime trusts all of this. Files with scales, zero points, axes or packed siz
 tensors have made kernels of well-known runtimes read beyond their buffers.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 
-from obliq.errors import ModelError
-from obliq.export.contents import Contents, Node, file_bytes, parsed
-from obliq.export.onnx_model import INPUT, LOGITS
+from obliq.export.contents import Node
+from obliq.export.following import Operator
 from obliq.export.sliding import average_pool, convolution, global_pool, max_pool
 from obliq.export.sums import gemm
 from obliq.export.values import Value, activation, require, scalar, scales, whole
 
-Rule = Callable[[Node, list[Value]], Value]
-MOST_PRODUCTS = 2**40
-"""Multiplications for one sample."""
-
 _ZERO_POINTS = (0, 128)
-
-
-def read_onnx(file: Path) -> Contents:
-    """An ONNX file that our exporter made, read and checked in full.
-
-    One regular file, no link, no external data, only the operators of `RULES` in the standard domain; names,
-    types, shapes, scales, zero points, packed sizes and sums are checked before a runtime sees it.
-
-    Raises:
-        ModelError: in one line that names the file, what was found and what was expected.
-    """
-    try:
-        return contents_of(file_bytes(file))
-    except ModelError as error:
-        text = str(error)
-        raise ModelError(text if text.startswith(f"{file}: ") else f"{file}: {text}") from error
-
-
-def contents_of(data: bytes) -> Contents:
-    """The same for a file's bytes.
-
-    Raises:
-        ModelError: as `read_onnx`, without a file's name.
-    """
-    contents = parsed(data)
-    values = {
-        name: Value(kind=contents.kinds[name], shape=values.shape, constant=values)
-        for name, values in contents.constants.items()
-    }
-    if INPUT in values:
-        raise ModelError(f"a constant is called {INPUT!r}; expected that of the input alone")
-    values[INPUT] = activation("float32", contents.input_shape)
-    unread = set(values)
-    products = 0
-    for node in contents.nodes:
-        rule = RULES.get(node.operator)
-        if rule is None:
-            raise ModelError(f"operator {node.operator[:80]!r} is not read; expected {', '.join(RULES)}")
-        least, most, settings = _SIGNATURES[node.operator]
-        require(least <= len(node.inputs) <= most, node, f"{least} to {most} inputs")
-        require(
-            set(node.settings) <= settings, node, f"settings {', '.join(sorted(settings)) or 'of no kind'}"
-        )
-        require(node.output not in values, node, "a name of its own for each value")
-        require(values.keys() >= set(node.inputs), node, "inputs that were made before")
-        values[node.output] = made = rule(node, [values[name] for name in node.inputs])
-        unread = (unread - set(node.inputs)) | {node.output}
-        products += _products(node, values, made)
-    if unread != {LOGITS} or not values[LOGITS].flows:
-        raise ModelError(f"{sorted(unread)[:3]} are not read by anything; expected that of {LOGITS!r} alone")
-    if values[LOGITS].kind != "float32" or len(values[LOGITS].shape) != 1:
-        raise ModelError(f"{LOGITS!r} is {values[LOGITS]}; expected a float32 row for each sample")
-    if products > MOST_PRODUCTS:
-        raise ModelError(f"{products} multiplications for a sample; expected at most {MOST_PRODUCTS}")
-    return contents
-
-
-def _products(node: Node, values: dict[str, Value], made: Value) -> int:
-    if node.operator not in ("Conv", "Gemm"):
-        return 0
-    return int(np.prod(values[node.inputs[1]].shape[1:], dtype=object) * np.prod(made.shape, dtype=object))
 
 
 def _quantize(node: Node, read: list[Value]) -> Value:
@@ -114,7 +45,12 @@ def _dequantize(node: Node, read: list[Value]) -> Value:
     return Value(kind="float32", shape=codes.shape, scale=step, codes=codes.constant)
 
 
-def _clip(node: Node, read: list[Value]) -> Value:
+def clip(node: Node, read: list[Value]) -> Value:
+    """Clamping between two constants; the result is on no grid.
+
+    Raises:
+        ModelError: when the bounds are of another type, not finite, or the wrong way round.
+    """
     source = read[0]
     require(source.flows and source.kind in ("uint8", "float32"), node, "an activation")
     bounds = []
@@ -128,21 +64,36 @@ def _clip(node: Node, read: list[Value]) -> Value:
     return activation(source.kind, source.shape, span=span)
 
 
-def _add(node: Node, read: list[Value]) -> Value:
+def add(node: Node, read: list[Value]) -> Value:
+    """The sum of two activations of one shape.
+
+    Raises:
+        ModelError: for anything else.
+    """
     first, second = read
     fits = first.flows and second.flows and first.kind == second.kind == "float32"
     require(fits and first.shape == second.shape, node, "two real activations of one shape")
     return activation("float32", first.shape)
 
 
-def _flatten(node: Node, read: list[Value]) -> Value:
+def flatten(node: Node, read: list[Value]) -> Value:
+    """Everything behind the batch in one axis.
+
+    Raises:
+        ModelError: for a constant, or another axis.
+    """
     source = read[0]
     whole(node, "axis", 1, 1, 1)
     require(source.flows, node, "an activation")
     return activation(source.kind, (int(np.prod(source.shape, dtype=object)),), source.scale, source.span)
 
 
-def _identity(node: Node, read: list[Value]) -> Value:
+def identity(node: Node, read: list[Value]) -> Value:
+    """The same activation under another name.
+
+    Raises:
+        ModelError: for a constant.
+    """
     require(read[0].flows, node, "an activation")
     return read[0]
 
@@ -169,37 +120,22 @@ def _multiply(node: Node, read: list[Value]) -> Value:
     return Value(kind="int32", shape=codes.shape, constant=codes.constant * np.int32(times))
 
 
-RULES: dict[str, Rule] = {
-    "QuantizeLinear": _quantize,
-    "DequantizeLinear": _dequantize,
-    "Clip": _clip,
-    "Conv": convolution,
-    "Gemm": gemm,
-    "Add": _add,
-    "AveragePool": average_pool,
-    "GlobalAveragePool": global_pool,
-    "MaxPool": max_pool,
-    "Flatten": _flatten,
-    "Identity": _identity,
-    "Cast": _cast,
-    "Mul": _multiply,
+_SLIDING = frozenset({"strides", "pads", "dilations"})
+RULES = {
+    "QuantizeLinear": Operator(rule=_quantize, inputs=(3, 3)),
+    "DequantizeLinear": Operator(rule=_dequantize, inputs=(2, 3), settings=frozenset({"axis"})),
+    "Clip": Operator(rule=clip, inputs=(3, 3)),
+    "Conv": Operator(rule=convolution, inputs=(3, 3), settings=_SLIDING | {"group"}),
+    "Gemm": Operator(rule=gemm, inputs=(3, 3), settings=frozenset({"transB"})),
+    "Add": Operator(rule=add, inputs=(2, 2)),
+    "AveragePool": Operator(
+        rule=average_pool, inputs=(1, 1), settings=frozenset({"kernel_shape", "strides"})
+    ),
+    "GlobalAveragePool": Operator(rule=global_pool, inputs=(1, 1)),
+    "MaxPool": Operator(rule=max_pool, inputs=(1, 1), settings=_SLIDING | {"kernel_shape"}),
+    "Flatten": Operator(rule=flatten, inputs=(1, 1), settings=frozenset({"axis"})),
+    "Identity": Operator(rule=identity, inputs=(1, 1)),
+    "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"})),
+    "Mul": Operator(rule=_multiply, inputs=(2, 2)),
 }
-"""Every operator that is read, in the standard domain."""
-
-_POOL = frozenset({"kernel_shape", "strides", "pads", "dilations"})
-_SIGNATURES: dict[str, tuple[int, int, frozenset[str]]] = {
-    "QuantizeLinear": (3, 3, frozenset()),
-    "DequantizeLinear": (2, 3, frozenset({"axis"})),
-    "Clip": (3, 3, frozenset()),
-    "Conv": (3, 3, frozenset({"strides", "pads", "dilations", "group"})),
-    "Gemm": (3, 3, frozenset({"transB"})),
-    "Add": (2, 2, frozenset()),
-    "AveragePool": (1, 1, frozenset({"kernel_shape", "strides"})),
-    "GlobalAveragePool": (1, 1, frozenset()),
-    "MaxPool": (1, 1, _POOL),
-    "Flatten": (1, 1, frozenset({"axis"})),
-    "Identity": (1, 1, frozenset()),
-    "Cast": (1, 1, frozenset({"to"})),
-    "Mul": (2, 2, frozenset()),
-}
-"""The fewest and most inputs of each, and its settings."""
+"""Every operator that our exporter writes, in the standard domain."""

@@ -15,7 +15,7 @@ from obliq.export.executorch_runtime import Run, is_program, loaded, version
 from obliq.export.graph import Graph
 from obliq.export.onnx_model import INPUT, LOGITS
 from obliq.export.reading import graph_in
-from obliq.export.runtime import import_onnxruntime, session
+from obliq.export.runtime import foreign_session, import_onnxruntime, session
 from obliq.predictor import Predictor
 
 RUNTIMES = ("own", "onnxruntime", "executorch", "interpreter")
@@ -24,9 +24,15 @@ RUNTIMES = ("own", "onnxruntime", "executorch", "interpreter")
 
 @dataclass(frozen=True, eq=False)
 class InOnnxRuntime:
-    """A file in an ONNX Runtime session on the processor."""
+    """A file in an ONNX Runtime session on the processor.
+
+    Attributes:
+        session: the session.
+        ends: names of the file's input and output.
+    """
 
     session: Any = field(repr=False)
+    ends: tuple[str, str] = (INPUT, LOGITS)
 
     @property
     def runtime(self) -> str:
@@ -41,7 +47,8 @@ class InOnnxRuntime:
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs."""
         given = np.ascontiguousarray(images.numpy(), dtype=np.float32)
-        return torch.from_numpy(self.session.run([LOGITS], {INPUT: given})[0])
+        first, last = self.ends
+        return torch.from_numpy(self.session.run([last], {first: given})[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +109,13 @@ def running(data: bytes, contents: Contents, runtime: str = "own", *, threads: i
             given a file of floats.
     """
     if runtime == "interpreter":
+        if not contents.own:
+            raise ModelError("a file of another quantizer is run by onnxruntime alone; expected that runtime")
         return InInterpreter(graph_in(contents))
     own = "executorch" if is_program(data) else "onnxruntime"
     if runtime not in ("own", own):
         raise ModelError(f"a file for {own} in {runtime}; expected {own} or interpreter")
     if own == "executorch":
         return InExecuTorch(loaded(data, threads=threads))
-    return InOnnxRuntime(session(data, threads=threads))
+    opened = session if contents.own else foreign_session
+    return InOnnxRuntime(opened(data, threads=threads), contents.ends)

@@ -26,7 +26,14 @@ def import_onnxruntime() -> ModuleType:
     return _imported("onnxruntime")
 
 
-def session(model: bytes, *, optimised: bool = True, threads: int = 1, write_to: str | None = None) -> Any:
+def session(
+    model: bytes,
+    *,
+    optimised: bool = True,
+    threads: int = 1,
+    write_to: str | None = None,
+    silent: bool = False,
+) -> Any:
     """An ONNX Runtime session on the processor whose answers do not depend on its generation or load.
 
     On x86 without VNNI, ONNX Runtime's kernels add pairs of products of bytes in 16 bits, which
@@ -38,6 +45,7 @@ def session(model: bytes, *, optimised: bool = True, threads: int = 1, write_to:
         optimised: whether ONNX Runtime may fuse operations.
         threads: how many it may use.
         write_to: where it shall write the graph that it made of the model.
+        silent: whether its own errors, which are raised anyway, stay out of the standard error stream.
 
     Raises:
         ModelError: when onnxruntime is not installed.
@@ -49,11 +57,34 @@ def session(model: bytes, *, optimised: bool = True, threads: int = 1, write_to:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4 if silent else 3
     options.add_session_config_entry("session.x64quantprecision", "1")
     if write_to is not None:
         options.optimized_model_filepath = write_to
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def foreign_session(model: bytes, *, threads: int = 1) -> Any:
+    """The same for a file of another quantizer, which ONNX Runtime may not be able to fuse.
+
+    Release 1.32 stops at graphs whose layers share one constant of zero points, as torch.onnx writes them, when
+    it is to turn int8 weights into bytes for processors without VNNI; they run as they are written then.
+
+    Raises:
+        ModelError: when it does not open the file in any way.
+    """
+    try:
+        return session(model, threads=threads, silent=True)
+    except ModelError:
+        raise
+    except Exception:  # ONNX Runtime has no error of its own that all of these are
+        try:
+            return session(model, optimised=False, threads=threads, silent=True)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"ONNX Runtime does not open the file: {reason}; expected one that runs"
+            ) from error
 
 
 def operators(model: bytes) -> Sequence[str]:

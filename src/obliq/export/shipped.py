@@ -7,15 +7,16 @@ from pathlib import Path
 from torch import nn
 
 from obliq.errors import ModelError
+from obliq.export.accepting import contents_of
 from obliq.export.artifact import export
 from obliq.export.contents import Contents, file_bytes
+from obliq.export.editing import weight_constants
 from obliq.export.executorch_reading import contents_of_program
 from obliq.export.graph import Convolution, Graph, Linear
 from obliq.export.identity import content_digest, form_exported_from, held_by_program
 from obliq.export.onnx_model import FORMS
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
-from obliq.export.rules import contents_of
 from obliq.export.running import running
 from obliq.predictor import Predictor
 
@@ -30,6 +31,7 @@ class Shipped:
 
     Attributes:
         name: of the file, without its folder.
+        data: its bytes.
         file_digest: SHA-256 of its bytes.
         contents: what was read from them; a program's are those of the `integer` ONNX file that computes the same.
         predictor: answers images by running them.
@@ -37,6 +39,7 @@ class Shipped:
     """
 
     name: str
+    data: bytes = field(repr=False)
     file_digest: str
     contents: Contents = field(repr=False)
     predictor: Predictor = field(repr=False)
@@ -50,8 +53,26 @@ class Shipped:
     @property
     def stored_weights(self) -> str:
         """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
-        kinds = {kind for name, kind in self.contents.kinds.items() if name.endswith(".weight")}
+        kinds = {self.contents.kinds[name] for name in weight_constants(self.contents)}
         return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
+
+    @property
+    def form(self) -> str:
+        """`integer`, `compact` or `float`; `qdq` for a file of another quantizer."""
+        if not self.contents.own:
+            return "qdq"
+        return {"int8": "integer", "float32": "float"}.get(self.stored_weights, "compact")
+
+    @property
+    def precision(self) -> str:
+        """Bits of weights and activations as far as the file tells them."""
+        if not self.contents.own:
+            return "W8A8"
+        return "FP32" if self.form == "float" else f"weights in {self.stored_weights}"
+
+    def outline(self) -> object:
+        """Everything but the values of constants, for comparison."""
+        return _outline(self.contents)
 
     def exported_from(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
         """The form in which a network was exported to this file; None when it was not.
@@ -91,7 +112,7 @@ class Shipped:
 
 
 def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Graph | None = None) -> Shipped:
-    """Read and check a file that our exporter made, and start a runtime on its very bytes.
+    """Read and check a file that our exporter or another quantizer made, and start a runtime on its very bytes.
 
     Args:
         file: one regular file.
@@ -110,7 +131,8 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Gr
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     return Shipped(
-        name=file.name, file_digest=digest_of(data), contents=contents, predictor=predictor, is_program=program
+        name=file.name, data=data, file_digest=digest_of(data), contents=contents, predictor=predictor,
+        is_program=program,
     )  # fmt: skip
 
 

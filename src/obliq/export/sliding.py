@@ -1,5 +1,7 @@
 """What must hold of the operators that slide over space."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from obliq.export.contents import Node
@@ -10,8 +12,17 @@ _FURTHEST = 2**16
 """No stride, dilation, kernel or padding of ours comes near."""
 
 
-def convolution(node: Node, read: list[Value]) -> Value:
+def convolution(
+    node: Node,
+    read: list[Value],
+    check: Callable[[Node, Value, Value, Value], None] = check_sums,
+) -> Value:
     """One- or two-dimensional, with groups.
+
+    Args:
+        node: the convolution.
+        read: its input, weight and bias.
+        check: what else must hold of the three.
 
     Raises:
         ModelError: when shapes, groups, grids or sums do not fit.
@@ -24,7 +35,7 @@ def convolution(node: Node, read: list[Value]) -> Value:
     groups = whole(node, "group", 1, 1, _FURTHEST)
     fits = weight.shape[1] * groups == source.shape[0] and weight.shape[0] % groups == 0
     require(fits, node, f"weights for {source.shape[0]} channels in {groups} groups")
-    check_sums(node, source, weight, bias)
+    check(node, source, weight, bias)
     space = _space(node, source.shape[1:], weight.shape[2:])
     return activation("float32", (weight.shape[0], *space))
 

@@ -57,6 +57,35 @@ def read(data: memoryview, table: Table, what: str) -> dict[str, Any]:
     return found
 
 
+def packed_numbers(data: memoryview, most: int, what: str) -> list[int]:
+    """The whole numbers of a packed field, one after another without tags.
+
+    Raises:
+        ModelError: when there are more than `most`, or one is not in its shortest form.
+    """
+    found: list[int] = []
+    position = 0
+    while position < len(data):
+        if len(found) == most:
+            raise ModelError(f"{what} has more than {most} numbers; expected at most so many")
+        value, position = _varint(data, position, what)
+        found.append(value - 2**64 if value >= 2**63 else value)
+    return found
+
+
+def first_text(data: memoryview, wanted: int, what: str) -> str | None:
+    """The first text under a number of a message, of which nothing else is looked at; None when there is none.
+
+    Raises:
+        ModelError: when the message ends too early, or the text cannot be printed.
+    """
+    for number, wire, value in _entries(data, what):
+        if number == wanted and wire == _BYTES:
+            assert isinstance(value, memoryview)
+            return _text(value, what)
+    return None
+
+
 def _decoded(field: Field, wire: int, value: int | memoryview, what: str) -> Any:
     expected = _VARINT if field.kind == "int" else _FLOAT if field.kind == "float" else _BYTES
     if wire != expected:

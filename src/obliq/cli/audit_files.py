@@ -1,0 +1,117 @@
+"""The audit where only files are left: nothing in them names their data, so the command line does."""
+
+from pathlib import Path
+
+import torch
+
+from obliq import file_record, request_file
+from obliq.audit import Audit
+from obliq.checkpoints.provenance import present_versions
+from obliq.cli.arguments import AuditVerb, Division
+from obliq.data import Partition, PartitionRule, load, partition
+from obliq.erase import kind_of_request
+from obliq.errors import AuditError, DataError
+from obliq.export import Shipped, open_shipped
+from obliq.export.graph import Graph
+from obliq.export.shipped import PROGRAM_SUFFIX, SUFFIXES
+from obliq.file_comparison import GivenFile, compare_files
+from obliq.report import Story
+from obliq.request_file import Request
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is meant as an exported file."""
+    return path.suffix in SUFFIXES and not path.is_dir()
+
+
+def is_program(path: Path) -> bool:
+    """Whether a path is meant as a program for ExecuTorch, which is read beside a network of its form only."""
+    return path.suffix == PROGRAM_SUFFIX and not path.is_dir()
+
+
+def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
+    """Audit files alone.
+
+    Raises:
+        AuditError: when a folder is among them, or something is asked for that needs a folder.
+        DataError: when the data are not named.
+    """
+    first, *rest = arguments.networks
+    every = [*rest, *([arguments.retrained] if arguments.retrained else [])]
+    folders = [path for path in every if not is_file(path)]
+    if folders:
+        raise AuditError(
+            f"{folders[0]} is no file, and the original {first} is one; expected files only, or the folder of the "
+            "original first"
+        )
+    if arguments.references or arguments.show_forgotten:
+        raise AuditError(
+            "references and images need the folder of the original; expected neither with files only"
+        )
+    names = _names(rest)
+    original = opened(first, arguments)
+    unlearned = {name: _given(file, arguments) for name, file in zip(names, rest, strict=True)}
+    retrained = opened(arguments.retrained, arguments) if arguments.retrained else None
+    request = _request(arguments, rest[0])
+    if arguments.data is None:
+        raise DataError(
+            f"{first} does not say what it was trained on; expected --data and, where they are not the usual ones, "
+            "--division-seed, --holdout, --test and --limit as they were then"
+        )
+    parts = partition(load(arguments.data, arguments.data_folder), rule_of(arguments.division))
+    measured = compare_files(original, unlearned, retrained, request.splits(parts), request)
+    return measured, _story(parts, unlearned, request)
+
+
+def rule_of(division: Division) -> PartitionRule:
+    """How the data of a file were divided, as the command line says."""
+    return PartitionRule(
+        seed=division.division_seed, holdout=division.holdout, test=division.test, limit=division.limit
+    )
+
+
+def opened(file: Path, arguments: AuditVerb, like: Graph | None = None) -> Shipped:
+    """A file in the wanted runtime; `like` is what programs are read by."""
+    return open_shipped(file, arguments.runtime, threads=torch.get_num_threads(), like=like)
+
+
+def _names(files: list[Path]) -> list[str]:
+    """The files' names; where several have one, those of their folders before them."""
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        names = [f"{file.resolve().parent.name}/{file.name}" for file in files]
+    if len(set(names)) < len(names):
+        raise AuditError(f"files called {', '.join(names)}; expected names that differ")
+    return names
+
+
+def _given(file: Path, arguments: AuditVerb) -> GivenFile:
+    record = file.parent / file_record.RECORD
+    return GivenFile(
+        shipped=opened(file, arguments), record=file_record.read(record) if record.exists() else None
+    )
+
+
+def _request(arguments: AuditVerb, first: Path) -> Request:
+    beside = first.parent / request_file.FILE
+    if arguments.request is None and not beside.exists():
+        raise AuditError(
+            f"{first} comes without request.json; expected the request (or --request FILE), since the audit needs "
+            "its samples"
+        )
+    return request_file.load(arguments.request or beside)
+
+
+def _story(parts: Partition, unlearned: dict[str, GivenFile], request: Request) -> Story:
+    records = {name: given.record.provenance for name, given in unlearned.items() if given.record is not None}
+    settings = {
+        f"{name}: {field}" if len(records) > 1 else field: value
+        for name, provenance in records.items()
+        for field, value in (provenance.method_fields or {}).items()
+    }
+    methods = dict.fromkeys(str(provenance.method) for provenance in records.values())
+    return Story(
+        request=kind_of_request(request.selector), data=parts.collection.name,
+        architecture="the layers of a file", method=", ".join(methods) or "not recorded",
+        method_settings=settings, versions=present_versions(),
+    )  # fmt: skip

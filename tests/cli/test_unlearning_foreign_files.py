@@ -1,0 +1,106 @@
+"""A file of ONNX Runtime's own quantizer forgets, and stays that file but for weights and biases."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from obliq.audit.document import read
+from obliq.quantization import weighted_layers
+from tests.cli.conftest import Said, Way
+
+pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+
+from obliq.export import content_digest, read_onnx
+from obliq.export.editing import ForeignFile, weight_constants
+from tests.export.foreign_files import SETTINGS, quantized_file
+
+Obliq = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def foreign(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The original, in floats, as ONNX Runtime's quantizer makes it W8A8."""
+    from obliq.cli import main
+
+    folder = tmp_path_factory.mktemp("foreign")
+    assert main(["export", str(way.original), "--form", "float", "--out", str(folder / "float.onnx")]) == 0
+    inputs = torch.from_numpy(np.load(way.data)["x"][:64])
+    data = quantized_file((folder / "float.onnx").read_bytes(), inputs, SETTINGS["uint8"])
+    (folder / "quantized.onnx").write_bytes(data)
+    return folder / "quantized.onnx"
+
+
+def words(way: Way, file: Path, out: Path) -> tuple[object, ...]:
+    return (
+        "unlearn", file, "--data", f"npz:{way.data}", "--forget", f"request={way.unlearned}/request.json",
+        "--threads", 1, "--out", out, "oeu", "--epochs", 2, "--learning-rate", 0.1,
+    )  # fmt: skip
+
+
+def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
+    way: Way, foreign: Path, tmp_path: Path, obliq: Obliq
+) -> None:
+    said = obliq(*words(way, foreign, tmp_path / "after"))
+    assert said.status == 0, said.err
+    old, new = read_onnx(foreign), read_onnx(tmp_path / "after" / "network.onnx")
+    assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
+    changed = {name for name in old.constants if (old.constants[name] != new.constants[name]).any()}
+    biases = {node.inputs[2] for node in old.nodes if node.operator in ("Conv", "Gemm")}
+    codes = {node.inputs[0] for node in old.nodes if node.output in biases}
+    assert changed & set(weight_constants(old))
+    assert changed <= set(weight_constants(old)) | codes
+    record = json.loads((tmp_path / "after" / "shipped.json").read_text())
+    assert record["provenance"]["base_digest"] == content_digest(old)
+    assert record["content_digest"] == content_digest(new)
+    assert record["agreement_percent"] >= 99
+    assert record["agreement_after_percent"] >= 97
+    assert record["changed_codes_percent"] > 0
+
+
+def test_a_network_that_answers_otherwise_than_its_file_does_not_forget(
+    way: Way, foreign: Path, tmp_path: Path, obliq: Obliq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = ForeignFile.network
+
+    def wrong(file: ForeignFile) -> nn.Module:
+        network = right(file)
+        with torch.no_grad():
+            for layer in weighted_layers(network).values():
+                layer.weight.neg_()
+        return network
+
+    monkeypatch.setattr(ForeignFile, "network", wrong)
+    said = obliq(*words(way, foreign, tmp_path / "after"))
+    assert said.status == 1
+    assert "the network rebuilt from quantized.onnx answers as it does on" in said.err
+    assert "expected 97 % or more" in said.err
+    assert not (tmp_path / "after").exists()
+
+
+def test_original_and_unlearned_file_are_audited(
+    way: Way, foreign: Path, tmp_path: Path, obliq: Obliq
+) -> None:
+    assert obliq(*words(way, foreign, tmp_path / "after")).status == 0
+    said = obliq(
+        "audit", foreign, tmp_path / "after" / "network.onnx", "--retrained", foreign,
+        "--data", f"npz:{way.data}", "--threads", 1, "--out", tmp_path / "audit",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    audit = read((tmp_path / "audit" / "audit.json").read_text())
+    unlearned = audit.unlearned[0]
+    assert unlearned.artifact is not None
+    assert (unlearned.artifact.form, unlearned.artifact.precision) == ("qdq", "W8A8")
+    assert audit.original.average_gap == 0  # here the reference is the original's own file
+    record = json.loads((tmp_path / "after" / "shipped.json").read_text())
+    assert unlearned.changed_codes_percent == pytest.approx(record["changed_codes_percent"], abs=1e-4)
+    refused = obliq(
+        "audit", foreign, tmp_path / "after" / "network.onnx", "--runtime", "interpreter",
+        "--data", f"npz:{way.data}", "--out", tmp_path / "again",
+    )  # fmt: skip
+    assert "a file of another quantizer is run by onnxruntime alone" in refused.err
