@@ -66,7 +66,8 @@ class Record:
     def stored(self) -> bytes:
         """The values as a device stores them: codes packed, words little-endian."""
         if self.bits is not None:
-            return pack(torch.from_numpy(self.values), self.bits).numpy().tobytes()
+            writable = self.values.copy()  # torch warns of arrays that are views of a file
+            return pack(torch.from_numpy(writable), self.bits).numpy().tobytes()
         return self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()
 
     @classmethod
