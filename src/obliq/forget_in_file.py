@@ -32,7 +32,7 @@ from obliq.request_file import Request
 from obliq.run import Row, Run, Trace, together
 
 NETWORK, RECORD = "network.onnx", "shipped.json"
-FORMAT, VERSION = "obliq-shipped", 1
+FORMAT, VERSION = "obliq-shipped", 2
 
 
 @dataclass(frozen=True, kw_only=True)

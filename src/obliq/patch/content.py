@@ -157,7 +157,12 @@ def from_image(image: bytes) -> Content:
 
 
 def digest_of(content: Content) -> str:
-    """SHA-256 of the content in hexadecimal; what a patch is bound to."""
+    """SHA-256 of the content in hexadecimal: the one content digest, in whatever container a network lies.
+
+    A patch is bound to it, `weights_digest` is that of a model folder's content, and
+    `obliq.export.content_digest` that of an exported file's. Folder and file are two networks, since batch norm is
+    folded into the file, and so have two digests.
+    """
     digest = hashlib.sha256()
     for record in content:
         digest.update(record.label)
