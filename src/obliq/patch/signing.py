@@ -32,10 +32,10 @@ def sign(data: bytes, private_key: bytes) -> bytes:
     Raises:
         PatchError: for any other key, or when the extra `patch` is not installed.
     """
-    serialization, ed25519 = _libraries()
+    serialization, ed25519, unsupported = _libraries()
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
-    except (ValueError, TypeError, *_unsupported()) as error:
+    except (ValueError, TypeError, unsupported) as error:
         raise PatchError("not readable as a private key; expected PEM without a passphrase") from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise PatchError("a private key of another kind; expected Ed25519")
@@ -55,10 +55,10 @@ def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
         PatchError: when the signature is another file's, another key's or altered, for any other key, or
             when the extra `patch` is not installed.
     """
-    serialization, ed25519 = _libraries()
+    serialization, ed25519, unsupported = _libraries()
     try:
         key = serialization.load_pem_public_key(public_key)
-    except (ValueError, *_unsupported()) as error:
+    except (ValueError, unsupported) as error:
         raise PatchError("not readable as a public key; expected PEM") from error
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise PatchError("a public key of another kind; expected Ed25519")
@@ -70,17 +70,14 @@ def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
         ) from error
 
 
-def _libraries() -> tuple[Any, Any]:
+def _libraries() -> tuple[Any, Any, type[Exception]]:
     try:
         return (
             importlib.import_module("cryptography.hazmat.primitives.serialization"),
             importlib.import_module("cryptography.hazmat.primitives.asymmetric.ed25519"),
+            importlib.import_module("cryptography.exceptions").UnsupportedAlgorithm,
         )
     except ImportError as error:
         raise PatchError(
             f"cryptography is not installed ({error}); expected the extra: pip install 'obliq[patch]'"
         ) from error
-
-
-def _unsupported() -> tuple[type[Exception], ...]:
-    return (importlib.import_module("cryptography.exceptions").UnsupportedAlgorithm,)
