@@ -252,7 +252,13 @@ def _draw(found: Found) -> None:
             ax.tick_params(labelsize=8.5)
             ax.spines[["top", "right"]].set_visible(False)
         axes[0, column].set_title(f"{route} ({precision}), then rounded", fontsize=10)
-    axes[0, 0].legend(fontsize=8, frameon=False)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=5,
+        fontsize=8,
+        frameon=False,
+    )
     figure.suptitle(
         f"Fashion-MNIST, 10 % random, mean of {found.seeds} seed(s); wanted: as retrained", fontsize=9.5
     )
