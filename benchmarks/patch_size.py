@@ -146,15 +146,7 @@ def main() -> None:
             for method, old, new in pairs(name, precision, given.fashion):
                 rows.append(row(name, precision, method, old, new))
                 print(rows[-1], flush=True)
-                TABLE.write_text(text([*kept(rows), *rows]))
-
-
-def kept(rows: list[str]) -> list[str]:
-    """Rows of earlier runs for other networks, bits or methods."""
-    measured = {tuple(row.split("|")[1:4]) for row in rows}
-    lines = TABLE.read_text().splitlines() if TABLE.exists() else []
-    earlier = [line for line in lines if line.split("|")[1:2] and line.split("|")[1].strip() in NETWORKS]
-    return [line for line in earlier if tuple(line.split("|")[1:4]) not in measured]
+                TABLE.write_text(text(rows))
 
 
 def text(rows: list[str]) -> str:
@@ -171,9 +163,9 @@ def text(rows: list[str]) -> str:
             "- **words changed**: scales, biases and batch-norm values of 32 bits; the **whole patch** holds them too.",
             "- **goal**: 1.05 times the bound + 1 KB, where each changed word counts 32 bits and its position.",
             "- **bsdiff4**, **HDiffPatch** (usual or lite format, best of five compressions) and **zstd** (-19",
-            "  --patch-from), each on the packed network or on a byte a code, whichever is smaller.",
-            "- Rows without a number for HDiffPatch were measured earlier, with networks that the code of that day",
-            "  made; the others with today's, by which oeu moves more codes.",
+            "  --patch-from; all three as PyPI packages), each on the packed network or on a byte a code, whichever",
+            "  is smaller.",
+            "- What has no row was not measured.",
             "",
             f"{tools}, PyTorch {torch.__version__}, {platform.machine()}.",
             "",

@@ -81,26 +81,22 @@ static enum obliq_answer check_image(const uint8_t *image, size_t length, uint32
     return at == length ? OBLIQ_APPLIED : OBLIQ_BAD_IMAGE;
 }
 
-static int get_code(const uint8_t *image, const struct record *record, uint64_t position)
+/* How many bytes hold a code: the one at `at` in its record and perhaps the next. */
+static unsigned code_bytes(const struct record *record, size_t at)
 {
-    uint64_t bit = position * record->width;
-    size_t at = record->start + (size_t)(bit / 8);
-    int half = 1 << (record->width - 1);
-    unsigned pair = image[at];
-    if (at + 1 < record->start + record->size)
-        pair |= (unsigned)image[at + 1] << 8;
-    return (int)((pair >> (bit % 8) & (2u * (unsigned)half - 1u)) ^ (unsigned)half) - half;
+    return at + 1 < record->size ? 2 : 1;
 }
 
-static void put_code(uint8_t *image, const struct record *record, uint64_t position, int code)
+static int get_code(const uint8_t *at, unsigned bytes, unsigned width, unsigned shift)
 {
-    uint64_t bit = position * record->width;
-    size_t at = record->start + (size_t)(bit / 8);
-    unsigned mask = (1u << record->width) - 1u, shift = (unsigned)(bit % 8);
-    unsigned value = ((unsigned)code & mask) << shift;
-    image[at] = (uint8_t)((image[at] & ~(mask << shift)) | value);
-    if (at + 1 < record->start + record->size)
-        image[at + 1] = (uint8_t)((image[at + 1] & ~(mask << shift >> 8)) | value >> 8);
+    unsigned half = 1u << (width - 1), pair = (unsigned)little(at, bytes);
+    return (int)((pair >> shift & (2u * half - 1u)) ^ half) - (int)half;
+}
+
+static void put_code(uint8_t *at, unsigned bytes, unsigned width, unsigned shift, int code)
+{
+    uint64_t mask = ((uint64_t)1 << width) - 1;
+    put_little(at, bytes, (little(at, bytes) & ~(mask << shift)) | ((uint64_t)(unsigned)code & mask) << shift);
 }
 
 static void digest_content(const uint8_t *image, size_t length, uint32_t count, uint8_t digest[OBLIQ_DIGEST])
@@ -118,8 +114,12 @@ static void digest_content(const uint8_t *image, size_t length, uint32_t count, 
         for (uint32_t element = 0; element < record.elements;) {
             uint8_t codes[64];
             size_t filled = 0;
-            while (filled < sizeof codes && element < record.elements)
-                codes[filled++] = (uint8_t)get_code(image, &record, element++);
+            for (; filled < sizeof codes && element < record.elements; element++) {
+                uint64_t bit = (uint64_t)element * record.width;
+                size_t at_code = (size_t)(bit / 8);
+                codes[filled++] = (uint8_t)get_code(image + record.start + at_code, code_bytes(&record, at_code),
+                                                    record.width, (unsigned)(bit % 8));
+            }
             obliq_sha256_add(&hash, codes, filled);
         }
     }
@@ -246,10 +246,49 @@ static int code_step(struct stream *stream, int old)
     return down ? -size : size;
 }
 
+/* ---- the result, page by page ---- */
+
+struct writer {
+    const uint8_t *base;
+    size_t length, done, loaded; /* of the base; what is written; where the bytes end that are in working memory */
+    const struct obliq_slot *slot;
+    int failed;
+};
+
+/* Fill working memory from the base: the page after `done`, and OBLIQ_OVERHANG bytes that a change may reach into. */
+static void load(struct writer *writer)
+{
+    size_t held = writer->loaded - writer->done, room = writer->slot->page_size + OBLIQ_OVERHANG - held;
+    size_t bytes = writer->length - writer->loaded < room ? writer->length - writer->loaded : room;
+    memcpy(writer->slot->page + held, writer->base + writer->loaded, bytes);
+    writer->loaded += bytes;
+}
+
+static void next_page(struct writer *writer)
+{
+    size_t left = writer->length - writer->done;
+    size_t bytes = left < writer->slot->page_size ? left : writer->slot->page_size;
+    if (writer->slot->write(writer->slot->context, writer->done, writer->slot->page, bytes) != 0) {
+        writer->failed = 1;
+        return;
+    }
+    writer->done += bytes;
+    memmove(writer->slot->page, writer->slot->page + bytes, writer->loaded - writer->done);
+    load(writer);
+}
+
+/* The bytes of the result at `at`, in working memory; those of all pages before have been written. NULL if not. */
+static uint8_t *reach(struct writer *writer, size_t at)
+{
+    while (at - writer->done >= writer->slot->page_size && !writer->failed)
+        next_page(writer);
+    return writer->failed ? NULL : writer->slot->page + (at - writer->done);
+}
+
 /* ---- a patch ---- */
 
 /* Change the elements of one record that the stream names, in ascending order. */
-static int change(uint8_t *image, const struct record *record, struct stream *stream)
+static int change(struct writer *writer, const struct record *record, struct stream *stream)
 {
     uint64_t left = number(stream, TABLE), position = 0;
     unsigned shift = (unsigned)plain(stream, 5);
@@ -260,23 +299,32 @@ static int change(uint8_t *image, const struct record *record, struct stream *st
         if (stream->bad || position >= record->elements)
             return 0;
         if (record->kind == CODES) {
-            int half = 1 << (record->width - 1), old = get_code(image, record, position);
-            int code = old + code_step(stream, old);
+            uint64_t bit = position * record->width;
+            size_t at = (size_t)(bit / 8);
+            unsigned bytes = code_bytes(record, at), within = (unsigned)(bit % 8);
+            uint8_t *place = reach(writer, record->start + at);
+            int half = 1 << (record->width - 1), old, code;
+            if (place == NULL)
+                return 0;
+            old = get_code(place, bytes, record->width, within);
+            code = old + code_step(stream, old);
             if (stream->bad || code < -half || code >= half)
                 return 0;
-            put_code(image, record, position, code);
+            put_code(place, bytes, record->width, within, code);
         } else {
-            uint8_t *at = image + record->start + position * record->width;
+            uint8_t *place = reach(writer, record->start + (size_t)position * record->width);
             unsigned down = adaptive(stream, SIGN + 5);
             uint64_t size = 1 + number(stream, DISTANCE);
-            put_little(at, record->width, little(at, record->width) + (down ? (uint64_t)0 - size : size));
+            if (place == NULL)
+                return 0;
+            put_little(place, record->width, little(place, record->width) + (down ? (uint64_t)0 - size : size));
         }
     }
     return !stream->bad;
 }
 
-static enum obliq_answer follow(const uint8_t *data, size_t length, uint64_t changed, uint32_t count, uint8_t *image,
-                                size_t image_length)
+static enum obliq_answer follow(const uint8_t *data, size_t length, uint64_t changed, uint32_t count,
+                                struct writer *writer)
 {
     struct stream stream;
     struct record record;
@@ -288,12 +336,16 @@ static enum obliq_answer follow(const uint8_t *data, size_t length, uint64_t cha
         if (stream.bad || skip >= count - passed)
             return OBLIQ_BAD_STREAM;
         for (passed += (uint32_t)skip + 1, skip++; skip > 0; skip--)
-            if (next_record(image, image_length, &at, &record) != OBLIQ_APPLIED)
+            if (next_record(writer->base, writer->length, &at, &record) != OBLIQ_APPLIED)
                 return OBLIQ_BAD_IMAGE;
-        if (!change(image, &record, &stream))
-            return OBLIQ_BAD_STREAM;
+        if (!change(writer, &record, &stream))
+            return writer->failed ? OBLIQ_NOT_WRITTEN : OBLIQ_BAD_STREAM;
     }
-    return stream.bad || stream.at != length ? OBLIQ_BAD_STREAM : OBLIQ_APPLIED;
+    if (stream.bad || stream.at != length)
+        return OBLIQ_BAD_STREAM;
+    while (writer->done < writer->length && !writer->failed)
+        next_page(writer);
+    return writer->failed ? OBLIQ_NOT_WRITTEN : OBLIQ_APPLIED;
 }
 
 static enum obliq_answer check_patch(const uint8_t *patch, size_t length, uint64_t floor)
@@ -310,11 +362,12 @@ static enum obliq_answer check_patch(const uint8_t *patch, size_t length, uint64
     return little(patch + 8, 8) > floor ? OBLIQ_APPLIED : OBLIQ_BELOW_FLOOR;
 }
 
-enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, const uint8_t *base, size_t base_length,
-                                    uint64_t floor, uint8_t *result, size_t room)
+enum obliq_answer obliq_patch_write(const uint8_t *patch, size_t patch_length, const uint8_t *base, size_t base_length,
+                                    uint64_t floor, const struct obliq_slot *slot)
 {
     uint8_t digest[OBLIQ_DIGEST];
     uint32_t count;
+    struct writer writer = {base, base_length, 0, 0, slot, 0};
     enum obliq_answer answer = check_patch(patch, patch_length, floor);
     if (answer == OBLIQ_APPLIED)
         answer = check_image(base, base_length, &count);
@@ -326,18 +379,31 @@ enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, c
     digest_content(base, base_length, count, digest);
     if (memcmp(digest, patch + 48, OBLIQ_DIGEST) != 0)
         return OBLIQ_WRONG_BASE;
-    if (room < base_length)
+    if (slot->room < base_length || slot->page_size == 0)
         return OBLIQ_NO_ROOM;
-    memcpy(result, base, base_length);
-    answer = follow(patch + PATCH_HEAD, patch_length - PATCH_HEAD - OBLIQ_DIGEST, little(patch + 112, 4), count, result,
-                    base_length);
-    if (answer == OBLIQ_APPLIED) {
-        digest_content(result, base_length, count, digest);
-        if (memcmp(digest, patch + 80, OBLIQ_DIGEST) != 0)
-            answer = OBLIQ_WRONG_RESULT;
-    }
+    load(&writer);
+    answer = follow(patch + PATCH_HEAD, patch_length - PATCH_HEAD - OBLIQ_DIGEST, little(patch + 112, 4), count,
+                    &writer);
     if (answer != OBLIQ_APPLIED)
-        memset(result, 0, base_length);
+        return answer;
+    digest_content(slot->bytes, base_length, count, digest);
+    return memcmp(digest, patch + 80, OBLIQ_DIGEST) == 0 ? OBLIQ_APPLIED : OBLIQ_WRONG_RESULT;
+}
+
+static int copy_page(void *context, size_t at, const uint8_t *page, size_t length)
+{
+    memcpy((uint8_t *)context + at, page, length);
+    return 0;
+}
+
+enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, const uint8_t *base, size_t base_length,
+                                    uint64_t floor, uint8_t *result, size_t room)
+{
+    uint8_t page[64 + OBLIQ_OVERHANG];
+    struct obliq_slot slot = {result, room, page, 64, copy_page, result};
+    enum obliq_answer answer = obliq_patch_write(patch, patch_length, base, base_length, floor, &slot);
+    if (answer == OBLIQ_BAD_STREAM || answer == OBLIQ_WRONG_RESULT || answer == OBLIQ_BAD_IMAGE)
+        memset(result, 0, base_length < room ? base_length : room);
     return answer;
 }
 

@@ -22,10 +22,33 @@ enum obliq_answer {
     OBLIQ_BAD_IMAGE = 6,     /* the base is no image of a network */
     OBLIQ_BAD_STREAM = 7,    /* whole, but made by something else than an encoder */
     OBLIQ_WRONG_RESULT = 8,  /* it leads to another network than it promises */
-    OBLIQ_NO_ROOM = 9        /* the buffer for the result is smaller than the base */
+    OBLIQ_NO_ROOM = 9,       /* the room for the result is smaller than the base, or pages have no bytes */
+    OBLIQ_NOT_WRITTEN = 10   /* the memory for the result refused a page */
 };
 
-/* Make the new image of a network from the old one.
+/* How far behind its page a change may reach. */
+#define OBLIQ_OVERHANG 8
+
+/* Where a device writes the result: flash memory whose pages are written once each, in ascending order, and which can
+ * be read at an address of its own. */
+struct obliq_slot {
+    const uint8_t *bytes; /* where what was written can be read */
+    size_t room;          /* bytes from there on */
+    uint8_t *page;        /* working memory of `page_size` + OBLIQ_OVERHANG bytes */
+    size_t page_size;     /* of what is written at once; the last page may be shorter */
+    int (*write)(void *context, size_t at, const uint8_t *page, size_t length); /* 0 when the page is written */
+    void *context;        /* is given to `write` */
+};
+
+/* Write the new image of a network beside the old one, a page at a time.
+ *
+ * Neither image is in working memory: base and slot may be flash memory, and must not overlap. What has been written is
+ * a network only after OBLIQ_APPLIED: the answer comes when all of it was read back and has the digest that the patch
+ * promises. After any other answer the slot is to be erased. The rest is as for obliq_patch_apply. */
+enum obliq_answer obliq_patch_write(const uint8_t *patch, size_t patch_length, const uint8_t *base,
+                                    size_t base_length, uint64_t floor, const struct obliq_slot *slot);
+
+/* Make the new image of a network from the old one, both in working memory.
  *
  * The result has as many bytes as the base; `result` must have room for them and must not overlap the other
  * buffers. `floor` is the sequence number of the newest network that was confirmed on this device, 0 for

@@ -9,7 +9,7 @@ from obliq.documents import LARGEST_DOCUMENT, decode, encode, parse, read_bytes,
 from obliq.errors import ModelError, ObliqError
 
 RECORD = "shipped.json"
-FORMAT, VERSION = "obliq-shipped", 1
+FORMAT, VERSION = "obliq-shipped", 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from typing import final
 from obliq import checkpoints
 from obliq.atomic import refuse_existing, refuse_existing_file, write_file
 from obliq.checkpoints import Provenance, Saved
-from obliq.documents import read_bytes
-from obliq.errors import ModelError, ObliqError
-from obliq.export.onnx_content import LARGEST_FILE, onnx_content, with_content
+from obliq.errors import ModelError
+from obliq.export.contents import file_bytes
+from obliq.export.onnx_content import onnx_content, with_content
 from obliq.patch import Content, content_of, digest_of, state_of
 from obliq.quantization import float_state, integer_state, load_integer_state
 
@@ -66,7 +66,7 @@ class OnnxFile:
         refuse_existing_file(out, overwrite=overwrite)
 
     def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
-        """Write the same graph with other integers, whole or not at all."""
+        """Write the same graph with other integers, whole or not at all, if the result can be read again."""
         write_file(out, with_content(self.data, content), overwrite=overwrite)
 
 
@@ -75,7 +75,7 @@ Artifact = Folder | OnnxFile
 
 
 def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
-    """Read a model folder or an ONNX file.
+    """Read a model folder or an ONNX file, the latter as strictly as `obliq.export.read_onnx` does.
 
     Args:
         path: of either.
@@ -90,10 +90,10 @@ def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
         raise ModelError(
             f"{path} is no folder and no .onnx file; expected a saved network or an exported one"
         )
+    data = file_bytes(path)
     try:
-        data = read_bytes(path, LARGEST_FILE)
         return OnnxFile(data, onnx_content(data))
-    except ObliqError as error:
+    except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
 

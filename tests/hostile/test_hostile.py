@@ -13,6 +13,7 @@ pytest.importorskip("onnx", reason="the extra `onnx` is not installed, which the
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, which the files are made with")
 
 from obliq.export import read_onnx
+from obliq.patched import find_artifact
 from tests.export import foreign_files
 from tests.hostile import networks, onnx_files, quantizer_files, sample
 from tests.hostile.make import make
@@ -100,6 +101,14 @@ def test_it_is_refused_in_one_line(name: str, corpus: Path, tracing: set[str]) -
     assert message.isprintable()
     assert len(message) < 1500
     assert events <= (set() if name.endswith(".onnx") else tracing)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_patching_refuses_it_in_the_same_words(name: str, corpus: Path) -> None:
+    error, _ = read(corpus / name)
+    with pytest.raises(ObliqError) as refused:
+        find_artifact(corpus / name)
+    assert (type(refused.value), str(refused.value)) == (type(error), str(error))
 
 
 @pytest.mark.parametrize("form", ["integer", "compact", "float"])

@@ -21,12 +21,12 @@ FLAGS = (
 
 Question = tuple[bytes, bytes, int]
 Answer = tuple[int, bytes]
-Decoder = Callable[[Sequence[Question]], list[Answer]]
+Decoder = Callable[..., list[Answer]]
 
 
 @pytest.fixture(scope="module")
 def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
-    """Ask the C decoder many questions in one process."""
+    """Ask the C decoder many questions in one process; with a page size, it writes its answers page by page."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler (gcc or cc) is installed")
@@ -35,11 +35,13 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
     sources = sorted(map(str, SOURCES.glob("*.c")))
     subprocess.run([compiler, *FLAGS, "-o", str(program), *sources], check=True, timeout=120)
 
-    def ask(questions: Sequence[Question]) -> list[Answer]:
+    def ask(questions: Sequence[Question], *paging: int) -> list[Answer]:
         with asked.open("wb") as file:
             for patch, base, floor in questions:
                 file.write(struct.pack("<IIQ", len(patch), len(base), floor) + patch + base)
-        done = subprocess.run([program, asked, answered], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [program, asked, answered, *map(str, paging)], capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         data, at, answers = answered.read_bytes(), 0, []
         for _, base, _ in questions:
@@ -78,6 +80,28 @@ def test_refuses_every_truncation_and_every_flipped_bit(in_c: Decoder) -> None:
     answers = in_c(questions)
     assert answers[0] == (0, result)
     assert set(answers[1:]) == {(decoder.DAMAGED, b"")}
+
+
+@pytest.mark.parametrize("page", [1, 3, 8, 64, 4096])
+def test_pages_are_the_same_bytes(page: int, in_c: Decoder) -> None:
+    """Whole pages in order, however changes straddle them, and the same refusals."""
+    draw = np.random.default_rng(page)
+    patch, base, result = sample_patch()
+    questions: list[Question] = [(patch, base, 0), (patch, base, 2**64 - 1), (patch, result, 0)]
+    questions += [(forged(patch, draw), base, 0) for _ in range(300)]
+    for number in range(300):
+        old, new = plain.random_pair(draw, most=400 if number % 50 == 0 else 8)
+        questions.append((plain.patch(old, new, 1), plain.image(old), 0))
+    assert in_c(questions, page) == [in_python(question) for question in questions]
+
+
+def test_a_page_that_cannot_be_written_is_an_answer(in_c: Decoder) -> None:
+    patch, base, result = sample_patch()
+    pages = -(-len(base) // 64)
+    not_written = 10
+    for failing in range(1, pages + 1):
+        assert in_c([(patch, base, 0)], 64, failing) == [(not_written, b"")]
+    assert in_c([(patch, base, 0)], 64, pages + 1) == [(0, result)]
 
 
 def test_gives_the_same_reasons(in_c: Decoder) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from obliq import checkpoints
 from obliq.cli import main
-from obliq.export import export
+from obliq.errors import ModelError
+from obliq.export import export, read_onnx
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.cli.test_help import unexplained
@@ -112,6 +113,27 @@ def test_exported_files(form: str, folders: Path, tmp_path: Path, obliq: Obliq) 
     said = obliq("patch", "make", folders / "old", new, "--out", tmp_path / "no")
     assert "expected two folders or two files" in said.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made.onnx", "new.onnx", "old.onnx", "patch"]
+
+
+@pytest.mark.parametrize("place", ["old", "new", "base"])
+def test_files_that_a_runtime_must_not_see(place: str, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    """The strict reader's refusal, wherever such a file is given."""
+    onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    old, new, hostile, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "bad.onnx", "patch"))
+    for file, saved in zip((old, new), saved_pair(), strict=True):
+        file.write_bytes(export(saved.model, SHAPE, "integer"))
+    assert obliq("patch", "make", old, new, "--out", patch).status == 0
+    model = onnx.load_model_from_string(old.read_bytes())
+    model.metadata_props.add(key="a", value="b")
+    hostile.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError) as refused:
+        read_onnx(hostile)
+    words = {
+        "old": ("make", hostile, new), "new": ("make", old, hostile), "base": ("apply", hostile, patch),
+    }  # fmt: skip
+    said = obliq("patch", *words[place], "--out", tmp_path / "made.onnx")
+    assert (said.status, said.err) == (1, f"obliq: error: {refused.value}\n")
+    assert not (tmp_path / "made.onnx").exists()
 
 
 def test_networks_of_another_form(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811

@@ -24,6 +24,7 @@ class PatchMake:
         out: The patch; it appears when it is complete.
         sequence: A number that grows with every patch; devices refuse what is not above their floor.
         key_file: Encrypt the patch with the 32 bytes in this file.
+        sign: Sign the file with this Ed25519 private key (PEM); the signature is written beside it, as OUT.sig.
         overwrite: Replace the file if it is there.
         arch: Say module:function again to allow networks of your own code to be built.
     """
@@ -33,6 +34,7 @@ class PatchMake:
     out: File
     sequence: int = 1
     key_file: KeyFile = None
+    sign: KeyFile = None
     overwrite: bool = False
     arch: Network = None
 
@@ -49,6 +51,7 @@ class PatchApply:
         out: The new network; it appears when it is complete and has the digest that the patch promises.
         floor: The largest sequence number that was confirmed; the patch's must be larger.
         key_file: The 32 bytes that the patch was encrypted with.
+        verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
         overwrite: Replace what is there if it was made by obliq.
         arch: Say module:function again to allow a network of your own code to be built.
     """
@@ -58,6 +61,7 @@ class PatchApply:
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
     floor: int = 0
     key_file: KeyFile = None
+    verify: KeyFile = None
     overwrite: bool = False
     arch: Network = None
 

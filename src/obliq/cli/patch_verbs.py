@@ -8,7 +8,7 @@ from obliq.cli.patch_arguments import Patch, PatchApply, PatchInfo, PatchMake
 from obliq.cli.verbs import Outcome
 from obliq.documents import read_bytes
 from obliq.errors import ObliqError, PatchError
-from obliq.patch import LARGEST_PATCH, LEAK, apply, describe, make, sealing
+from obliq.patch import LARGEST_PATCH, LEAK, apply, describe, make, sealing, signing
 from obliq.patched import find_artifact
 from obliq.progress import Narrator
 
@@ -26,6 +26,8 @@ def run_patch(arguments: Patch, narrator: Narrator) -> Outcome:
 
 def _make(action: PatchMake) -> Outcome:
     refuse_existing_file(action.out, overwrite=action.overwrite)
+    if action.sign is not None:
+        refuse_existing_file(signing.signature_file(action.out), overwrite=action.overwrite)
     key = _key(action.key_file)
     old, new = (find_artifact(path, action.arch) for path in (action.old, action.new))
     if type(old) is not type(new):
@@ -33,18 +35,21 @@ def _make(action: PatchMake) -> Outcome:
             f"{action.old} and {action.new} are of different kinds; expected two folders or two files"
         )
     patch = make(old.content, new.content, action.sequence)
-    write_file(action.out, patch if key is None else sealing.seal(patch, key), overwrite=action.overwrite)
+    data = patch if key is None else sealing.seal(patch, key)
+    signature = _signature(data, action.sign)
+    write_file(action.out, data, overwrite=action.overwrite)
+    if signature is not None:  # last: a patch without one is refused where one is asked for
+        write_file(signing.signature_file(action.out), signature, overwrite=action.overwrite)
     head = describe(patch)
     lines = [f"patch of {head.bytes:,} bytes in {action.out}, to network {head.result}", LEAK]
-    return Outcome(
-        lines, {"file": str(action.out), "encrypted": key is not None, **asdict(head), "leak": LEAK}
-    )
+    said = {"file": str(action.out), "encrypted": key is not None, "signed": signature is not None}
+    return Outcome(lines, {**said, **asdict(head), "leak": LEAK})
 
 
 def _apply(action: PatchApply) -> Outcome:
     if not 0 <= action.floor < 2**64:
         raise PatchError(f"floor {action.floor}; expected 0 to 2^64 - 1")
-    patch = _read(action.file, action.key_file)
+    patch = _read(action.file, action.key_file, action.verify)
     old = find_artifact(action.old, action.arch)
     old.refuse_existing(action.out, overwrite=action.overwrite)
     result = apply(patch, old.content, action.floor)
@@ -66,10 +71,12 @@ def _info(action: PatchInfo) -> Outcome:
     return Outcome(lines, {**asdict(head), "leak": LEAK})
 
 
-def _read(file: Path, key_file: Path | None) -> bytes:
+def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:
     key = _key(key_file)
     try:
         data = read_bytes(file, LARGEST_PATCH)
+        if public_key is not None:  # before anything looks into it
+            _require_signed(file, data, public_key)
         if key is not None:
             return sealing.unseal(data, key)
         if sealing.is_sealed(data):
@@ -77,6 +84,27 @@ def _read(file: Path, key_file: Path | None) -> bytes:
     except ObliqError as error:
         raise PatchError(f"{file}: {error}") from error
     return data
+
+
+def _signature(data: bytes, private_key: Path | None) -> bytes | None:
+    if private_key is None:
+        return None
+    try:
+        return signing.sign(data, read_bytes(private_key, signing.LARGEST_KEY))
+    except ObliqError as error:
+        raise PatchError(f"{private_key}: {error}") from error
+
+
+def _require_signed(file: Path, data: bytes, public_key: Path) -> None:
+    try:
+        key = read_bytes(public_key, signing.LARGEST_KEY)
+    except ObliqError as error:
+        raise PatchError(f"key {public_key}: {error}") from error
+    try:
+        signature = read_bytes(signing.signature_file(file), signing.SIGNATURE_BYTES)
+    except ObliqError as error:
+        raise PatchError(f"its signature {signing.signature_file(file).name}: {error}") from error
+    signing.require_signed(data, signature, key)
 
 
 def _key(file: Path | None) -> bytes | None:

@@ -5,8 +5,6 @@ same content. A name or a digest in the file would be a claim that anyone could 
 the integers would leave behind unchanged.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 
 from torch import nn
@@ -15,24 +13,20 @@ from obliq.export.accepting import contents_of
 from obliq.export.artifact import export
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import held
+from obliq.export.onnx_content import content_in
 from obliq.export.onnx_model import FORMS, to_onnx
 from obliq.export.walk import graph_of
+from obliq.patch import digest_of
 
 
 def content_digest(contents: Contents) -> str:
     """SHA-256 of everything that a file computes with, in no container's form.
 
-    That is: operators, names, settings, types, shapes, codes, scales and biases.
+    That is: operators, names, settings, types, shapes, codes, scales and biases. It is the digest that a
+    patch to the file promises (`obliq.patch.digest_of`), so that an audit, a patch and a device speak of a
+    network by one number.
     """
-    digest = hashlib.sha256()
-    nodes = [
-        [node.operator, node.inputs, node.output, sorted(node.settings.items())] for node in contents.nodes
-    ]
-    digest.update(json.dumps([contents.opset, contents.input_shape, nodes]).encode() + b"\n")
-    for name, values in sorted(contents.constants.items()):
-        digest.update(json.dumps([name, contents.kinds[name], values.shape]).encode() + b"\n")
-        digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
+    return digest_of(content_in(contents))
 
 
 def form_exported_from(contents: Contents, model: nn.Module, input_shape: Sequence[int]) -> str | None:

@@ -66,7 +66,8 @@ class Record:
     def stored(self) -> bytes:
         """The values as a device stores them: codes packed, words little-endian."""
         if self.bits is not None:
-            return pack(torch.from_numpy(self.values), self.bits).numpy().tobytes()
+            writable = self.values.copy()  # torch warns of arrays that are views of a file
+            return pack(torch.from_numpy(writable), self.bits).numpy().tobytes()
         return self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()
 
     @classmethod
@@ -156,7 +157,12 @@ def from_image(image: bytes) -> Content:
 
 
 def digest_of(content: Content) -> str:
-    """SHA-256 of the content in hexadecimal; what a patch is bound to."""
+    """SHA-256 of the content in hexadecimal: the one content digest, in whatever container a network lies.
+
+    A patch is bound to it, `weights_digest` is that of a model folder's content, and
+    `obliq.export.content_digest` that of an exported file's. Folder and file are two networks, since batch norm is
+    folded into the file, and so have two digests.
+    """
     digest = hashlib.sha256()
     for record in content:
         digest.update(record.label)

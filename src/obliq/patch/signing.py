@@ -1,0 +1,83 @@
+"""Who made a patch: an Ed25519 signature (RFC 8032) over the file's bytes, in a file of 64 bytes beside it.
+
+It is over the file as it travels, encrypted or not, so that a device can check it before it looks at anything else,
+and any other tool can too: `openssl pkeyutl -verify -pubin -inkey PUBLIC.pem -rawin -in PATCH -sigfile PATCH.sig`.
+The sequence number and both networks' digests are among those bytes. Keys are PEM files that somebody else makes
+and looks after.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from obliq.errors import PatchError
+
+SIGNATURE_BYTES = 64
+LARGEST_KEY = 2**14
+"""Bytes of a PEM file; one Ed25519 key takes less than 200."""
+
+
+def signature_file(patch: Path) -> Path:
+    """Where the signature of a patch lies: the same name with `.sig` behind it."""
+    return patch.with_name(f"{patch.name}.sig")
+
+
+def sign(data: bytes, private_key: bytes) -> bytes:
+    """The signature of a file's bytes; the same every time.
+
+    Args:
+        data: what the file holds.
+        private_key: PEM (PKCS #8) of an Ed25519 key without a passphrase.
+
+    Raises:
+        PatchError: for any other key, or when the extra `patch` is not installed.
+    """
+    serialization, ed25519, unsupported = _libraries()
+    try:
+        key = serialization.load_pem_private_key(private_key, password=None)
+    except (ValueError, TypeError, unsupported) as error:
+        raise PatchError("not readable as a private key; expected PEM without a passphrase") from error
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise PatchError("a private key of another kind; expected Ed25519")
+    signature: bytes = key.sign(data)
+    return signature
+
+
+def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
+    """Raise unless the holder of a key signed exactly these bytes.
+
+    Args:
+        data: what the file holds.
+        signature: 64 bytes.
+        public_key: PEM of an Ed25519 public key.
+
+    Raises:
+        PatchError: when the signature is another file's, another key's or altered, for any other key, or
+            when the extra `patch` is not installed.
+    """
+    serialization, ed25519, unsupported = _libraries()
+    try:
+        key = serialization.load_pem_public_key(public_key)
+    except (ValueError, unsupported) as error:
+        raise PatchError("not readable as a public key; expected PEM") from error
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise PatchError("a public key of another kind; expected Ed25519")
+    try:
+        key.verify(signature, data)
+    except importlib.import_module("cryptography.exceptions").InvalidSignature as error:
+        raise PatchError(
+            "the signature is not this key's for these bytes; expected the key and the patch that it was made with"
+        ) from error
+
+
+def _libraries() -> tuple[Any, Any, type[Exception]]:
+    try:
+        return (
+            importlib.import_module("cryptography.hazmat.primitives.serialization"),
+            importlib.import_module("cryptography.hazmat.primitives.asymmetric.ed25519"),
+            importlib.import_module("cryptography.exceptions").UnsupportedAlgorithm,
+        )
+    except ImportError as error:
+        raise PatchError(
+            f"cryptography is not installed ({error}); expected the extra: pip install 'obliq[patch]'"
+        ) from error
