@@ -124,7 +124,7 @@ def test_what_does_not_belong_is_refused(way: Way, files: Files, tmp_path: Path,
     )
     assert "a file for onnxruntime in executorch; expected onnxruntime or interpreter" in said.err
     said = obliq("audit", files.program, altered, "--out", tmp_path / "a")
-    assert "expected the folder of the original first" in said.err
+    assert "an ExecuTorch program does not say what network it is" in said.err
     words = ("--data", f"npz:{way.data}", "--forget", "class=1", "--out", tmp_path / "a", "oeu")
     said = obliq("unlearn", files.program, *words)
     assert "an ExecuTorch program does not say what network it is; expected an .onnx file" in said.err

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from obliq.allocator import keep_memory
 from obliq.bench.doing import do
 from obliq.bench.keys import code_digests
 from obliq.bench.tasks import Task
@@ -201,6 +202,7 @@ def serve(line: Connection, workshop: Workshop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that started us
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that drafts are removed
     torch.set_num_threads(1)
+    keep_memory()
     warm_up(workshop.run(0))
     refused = changed_code(workshop)
     while True:

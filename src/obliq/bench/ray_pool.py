@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from obliq.allocator import keep_memory
 from obliq.bench.pools import (
     THREADS,
     Job,
@@ -36,6 +37,7 @@ class RayWorker:
 
     def __init__(self, workshop: Workshop) -> None:
         torch.set_num_threads(1)
+        keep_memory()
         warm_up(workshop.run(0))
         self._workshop, self._refused = workshop, changed_code(workshop)
 

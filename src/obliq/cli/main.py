@@ -19,6 +19,7 @@ import torch
 import tyro
 from rich.console import Console
 
+from obliq.allocator import keep_memory
 from obliq.cli import patch_verbs, verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, Export, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.audit import run_audit
@@ -76,6 +77,7 @@ def _run(words: Sequence[str]) -> None:
         _print(f"obliq {version('obliq')}", sys.stdout)
         return
     arguments = parse(words)
+    keep_memory()
     with Narrator(Console(stderr=True)) as narrator:
         outcome = ACTIONS[type(arguments)](arguments, narrator)
     if arguments.run.json:
