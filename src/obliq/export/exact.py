@@ -32,11 +32,8 @@ from obliq.export.graph import (
     Quantize,
     Step,
 )
+from obliq.export.spatial import AVERAGE, CONVOLVE, LARGEST, padded
 from obliq.export.walk import graph_of
-
-_CONVOLVE = {1: F.conv1d, 2: F.conv2d}
-_AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d}
-_LARGEST = {1: F.max_pool1d, 2: F.max_pool2d}
 
 
 def exact(model: nn.Module, input_shape: Sequence[int]) -> "Exact":
@@ -133,9 +130,14 @@ def _(step: Quantize, read: list[Tensor], constants: _Constants) -> Tensor:
 
 @_apply.register
 def _(step: Convolution, read: list[Tensor], constants: _Constants) -> Tensor:
-    padded = F.pad(read[0].double(), [size for pair in reversed(step.padding) for size in pair])
-    summed = _CONVOLVE[len(step.stride)](
-        padded, constants.weights, constants.bias, step.stride, 0, step.dilation, step.groups
+    summed = CONVOLVE[len(step.stride)](
+        padded(read[0].double(), step.padding),
+        constants.weights,
+        constants.bias,
+        step.stride,
+        0,
+        step.dilation,
+        step.groups,
     )
     return _requantized(summed, constants, step.grid)
 
@@ -158,14 +160,14 @@ def _(step: AveragePool, read: list[Tensor], constants: _Constants) -> Tensor:
         count, summed = math.prod(codes.shape[2:]), codes.sum(tuple(range(2, codes.dim())), keepdim=True)
     else:
         count = math.prod(step.kernel)
-        summed = (_AVERAGE[len(step.kernel)](codes, step.kernel, step.stride) * count).round()
+        summed = (AVERAGE[len(step.kernel)](codes, step.kernel, step.stride) * count).round()
     factor = constants.sources[0] / (constants.scale * count)
     return _clamped(summed.float() * factor, step.grid)
 
 
 @_apply.register
 def _(step: MaxPool, read: list[Tensor], constants: _Constants) -> Tensor:
-    largest: Tensor = _LARGEST[len(step.kernel)](
+    largest: Tensor = LARGEST[len(step.kernel)](
         read[0], step.kernel, step.stride, step.padding, step.dilation
     )
     return largest

@@ -11,7 +11,6 @@ from typing import Any, no_type_check
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,17 +27,9 @@ from obliq.export.graph import (
     Step,
     Weights,
 )
-from obliq.quantization import (
-    IntegerTensor,
-    QuantizedActivation,
-    QuantizedConv1d,
-    QuantizedConv2d,
-    QuantizedLinear,
-    QuantizedWeight,
-    load_integer_state,
-    weight_codes,
-)
-from obliq.quantization.learned_step import SMALLEST_STEP
+from obliq.export.spatial import AVERAGE, LARGEST, padded
+from obliq.export.trained import in_units, layer_like, require_same_grid, trained_bias, trained_codes
+from obliq.quantization import IntegerTensor, QuantizedActivation, QuantizedWeight, load_integer_state
 
 
 class FileNetwork(nn.Module):
@@ -119,11 +110,11 @@ def with_weights_of(graph: Graph, network: nn.Module) -> Graph:
         if key in network.quantizers:
             quantizer = network.quantizers[key]
             assert isinstance(quantizer, QuantizedActivation)
-            _require_same_grid(step.name, quantizer.step, np.float32(step.grid.scale))
+            require_same_grid(step.name, quantizer.step, np.float32(step.grid.scale))
         if isinstance(step, Convolution | Linear):
             layer = network.layers[key]
             assert isinstance(layer, QuantizedWeight)
-            _require_same_grid(step.path, layer.weight_step, step.weights.scale)
+            require_same_grid(step.path, layer.weight_step, step.weights.scale)
             source = graph[step.sources[0]]
             step = dataclasses.replace(step, weights=_weights(step.weights, layer, source))
         steps.append(step)
@@ -131,52 +122,33 @@ def with_weights_of(graph: Graph, network: nn.Module) -> Graph:
 
 
 def _weights(before: Weights, layer: QuantizedWeight, source: Step) -> Weights:
-    codes = weight_codes(layer).cpu().numpy()
-    usable = (before.scale >= SMALLEST_STEP).reshape(-1, *(1,) * (codes.ndim - 1))
-    assert isinstance(layer.bias, nn.Parameter)
-    bias = layer.bias.detach().cpu().double().numpy()
-    units = np.rint(bias / before.bias_scale(source.grid).astype(np.float64))
-    largest = 2**31 - 1
+    bias = trained_bias(layer)
     return dataclasses.replace(
-        before, codes=np.where(usable, codes, before.codes), real_bias=bias,
-        bias=np.clip(units, -largest, largest).astype(np.int32),
+        before, codes=trained_codes(layer, before.scale, before.codes), real_bias=bias,
+        bias=in_units(bias, before.bias_scale(source.grid)),
     )  # fmt: skip
-
-
-def _require_same_grid(name: str, step: Tensor, scale: Any) -> None:
-    if not np.array_equal(step.detach().cpu().numpy(), scale):
-        raise ModelError(
-            f"the grid of {name} was moved; expected a method that keeps it, as oeu --steps frozen"
-        )
 
 
 def _layer(step: Convolution | Linear) -> QuantizedWeight:
     shape, bits = step.weights.codes.shape, step.weights.bits
     if isinstance(step, Linear):
-        return QuantizedLinear(shape[1], shape[0], bits=bits)
-    kind = QuantizedConv1d if len(shape) == 3 else QuantizedConv2d
-    return kind(
-        shape[1] * step.groups, shape[0], shape[2:], stride=step.stride, dilation=step.dilation,
-        groups=step.groups, bits=bits,
-    )  # fmt: skip
+        return layer_like(shape, bits)
+    return layer_like(shape, bits, stride=step.stride, dilation=step.dilation, groups=step.groups)
 
 
 def _convolved(step: Convolution, layer: nn.Module, read: list[Tensor]) -> Tensor:
-    around = [size for pair in reversed(step.padding) for size in pair]
-    made: Tensor = layer(F.pad(read[0], around) if any(around) else read[0])
+    made: Tensor = layer(padded(read[0], step.padding))
     return made
 
 
 def _averaged(step: AveragePool, layer: None, read: list[Tensor]) -> Tensor:
     if step.kernel is None:
         return read[0].mean(dim=tuple(range(2, read[0].dim())), keepdim=True)
-    pool: Callable[..., Tensor] = F.avg_pool1d if len(step.kernel) == 1 else F.avg_pool2d
-    return pool(read[0], step.kernel, step.stride)
+    return AVERAGE[len(step.kernel)](read[0], step.kernel, step.stride)
 
 
 def _largest(step: MaxPool, layer: None, read: list[Tensor]) -> Tensor:
-    pool: Callable[..., Tensor] = F.max_pool1d if len(step.kernel) == 1 else F.max_pool2d
-    return pool(read[0], step.kernel, step.stride, step.padding, step.dilation)
+    return LARGEST[len(step.kernel)](read[0], step.kernel, step.stride, step.padding, step.dilation)
 
 
 _COMPUTED: dict[type[Step], Callable[[Any, Any, list[Tensor]], Tensor]] = {

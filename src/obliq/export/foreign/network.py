@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
@@ -17,14 +16,9 @@ from torch import Tensor, nn
 from obliq.errors import ModelError
 from obliq.export.contents import Contents, Node
 from obliq.export.foreign.settings import bounds, padding, several, whole_axes
-from obliq.quantization import (
-    IntegerTensor,
-    QuantizedConv1d,
-    QuantizedConv2d,
-    QuantizedLinear,
-    QuantizedWeight,
-    load_integer_state,
-)
+from obliq.export.spatial import AVERAGE, LARGEST, padded
+from obliq.export.trained import layer_like
+from obliq.quantization import IntegerTensor, QuantizedWeight, load_integer_state
 from obliq.quantization.learned_step import quantize
 
 _LOWEST = {"uint8": 0, "int8": -128}
@@ -167,13 +161,11 @@ def _layer(node: Node, stored: Stored) -> QuantizedWeight:
     assert scale is not None
     grid = "per_channel" if scale.shape else "per_tensor"
     if node.operator == "Gemm":
-        return QuantizedLinear(shape[1], shape[0], bits=8, weight_grid=grid)
-    kind = QuantizedConv1d if len(shape) == 3 else QuantizedConv2d
-    groups = several(node, "group", (1,))[0]
+        return layer_like(shape, 8, weight_grid=grid)
     ones = (1,) * (len(shape) - 2)
-    return kind(
-        shape[1] * groups, shape[0], shape[2:], stride=several(node, "strides", ones),
-        dilation=several(node, "dilations", ones), groups=groups, bits=8, weight_grid=grid,
+    return layer_like(
+        shape, 8, weight_grid=grid, stride=several(node, "strides", ones),
+        dilation=several(node, "dilations", ones), groups=several(node, "group", (1,))[0],
     )  # fmt: skip
 
 
@@ -186,23 +178,21 @@ def _grid(node: Node, contents: Contents) -> FixedGrid:
 def _padded(node: Node, source: Tensor) -> Tensor:
     if node.operator != "Conv":
         return source
-    around = [size for pair in reversed(padding(node, source.dim() - 2)) for size in pair]
-    return F.pad(source, around) if any(around) else source
+    return padded(source, padding(node, source.dim() - 2))
 
 
 def _max_pool(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:
     kernel = several(node, "kernel_shape", ())
     ones = (1,) * len(kernel)
-    pool: Callable[..., Tensor] = F.max_pool1d if len(kernel) == 1 else F.max_pool2d
-    around = [size for pair in reversed(padding(node, len(kernel))) for size in pair]
-    source = F.pad(read[0], around, value=-torch.inf) if any(around) else read[0]
-    return pool(source, kernel, several(node, "strides", ones), 0, several(node, "dilations", ones))
+    source = padded(read[0], padding(node, len(kernel)), -torch.inf)
+    return LARGEST[len(kernel)](
+        source, kernel, several(node, "strides", ones), 0, several(node, "dilations", ones)
+    )
 
 
 def _average_pool(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:
     kernel = several(node, "kernel_shape", ())
-    pool: Callable[..., Tensor] = F.avg_pool1d if len(kernel) == 1 else F.avg_pool2d
-    return pool(read[0], kernel, several(node, "strides", (1,) * len(kernel)))
+    return AVERAGE[len(kernel)](read[0], kernel, several(node, "strides", (1,) * len(kernel)))
 
 
 def _mean(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:

@@ -10,10 +10,8 @@ from obliq.errors import ModelError
 from obliq.export.contents import Contents
 from obliq.export.foreign.fields import tree
 from obliq.export.foreign.network import ForeignNetwork
-from obliq.quantization import QuantizedWeight, weight_codes
-from obliq.quantization.learned_step import SMALLEST_STEP
-
-_LARGEST = 2**31 - 1
+from obliq.export.trained import in_units, require_same_grid, trained_bias, trained_codes
+from obliq.quantization import QuantizedWeight
 
 
 def with_weights_of(data: bytes, contents: Contents, network: nn.Module) -> bytes:
@@ -38,24 +36,14 @@ def with_weights_of(data: bytes, contents: Contents, network: nn.Module) -> byte
         assert isinstance(layer, QuantizedWeight)
         scale = network.stored.scale(weight)
         assert scale is not None
-        if not np.array_equal(layer.weight_step.detach().cpu().numpy(), scale):
-            raise ModelError(
-                f"the grid of {node.output!r} was moved; expected a method that keeps it, as oeu --steps frozen"
-            )
+        require_same_grid(repr(node.output), layer.weight_step, scale)
         name = network.stored.constant(weight)
-        codes = weight_codes(layer).cpu().numpy()
-        usable = (scale >= SMALLEST_STEP).reshape(-1, *(1,) * (codes.ndim - 1))
-        changed[name] = np.where(usable, codes, contents.constants[name])
-        changed[network.stored.constant(bias)] = _bias(layer, network.stored.scale(bias))
+        changed[name] = trained_codes(layer, scale, contents.constants[name])
+        real, unit = trained_bias(layer), network.stored.scale(bias)
+        changed[network.stored.constant(bias)] = (
+            real.astype(np.float32) if unit is None else in_units(real, unit)
+        )
     return _replaced(data, changed)
-
-
-def _bias(layer: QuantizedWeight, unit: ndarray | None) -> ndarray:
-    assert isinstance(layer.bias, nn.Parameter)
-    real: ndarray = layer.bias.detach().cpu().double().numpy()
-    if unit is None:
-        return real.astype(np.float32)
-    return np.clip(np.rint(real / unit.astype(np.float64)), -_LARGEST, _LARGEST).astype(np.int32)
 
 
 def _replaced(data: bytes, changed: Mapping[str, ndarray]) -> bytes:
