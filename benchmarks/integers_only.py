@@ -41,11 +41,12 @@ from obliq import (
     make_original,
     partition,
 )
-from obliq.audit import AuditedModel, Measurement, RoleSignals, audit, signals_of
+from obliq.audit import AuditedModel, Measurement, audit
 from obliq.checkpoints import Saved
 from obliq.data import Partition
 from obliq.data.batches import batches
 from obliq.export import export, open_shipped
+from obliq.file_comparison import role_signals
 from obliq.forget_in_file import forget_in_file
 from obliq.methods import Method
 from obliq.predictor import Predictor
@@ -67,12 +68,6 @@ def opened(content: bytes, folder: Path, name: str) -> Predictor:
     file = folder / f"{name}.onnx"
     file.write_bytes(content)
     return open_shipped(file).predictor
-
-
-def answers(predictor: Predictor, splits: Splits) -> RoleSignals:
-    """What it says in every role."""
-    roles = ("forget", "retain", "holdout", "test")
-    return RoleSignals(**{role: signals_of(predictor, getattr(splits, role)) for role in roles})
 
 
 @dataclass(frozen=True)
@@ -170,7 +165,7 @@ def measured(
         models = [
             AuditedModel(
                 kind=KINDS.get(title, "unlearned"), name=title,
-                answers=answers(opened(content, Path(name), "now"), world.splits),
+                answers=role_signals(opened(content, Path(name), "now"), world.splits),
             )
             for title, content in make(world, Path(name)).items()
         ]  # fmt: skip

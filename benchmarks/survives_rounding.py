@@ -53,6 +53,7 @@ from obliq import (
     partition,
 )
 from obliq.audit import AuditedModel, RoleSignals, audit, signals
+from obliq.file_comparison import ROLES
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.quantization import changed_codes, weighted_layers
@@ -83,7 +84,6 @@ NUMBERS = (
     "forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test", "average_gap",
     "changed_codes_percent",
 )  # fmt: skip
-ROLES = ("forget", "retain", "holdout", "test")
 Round = Callable[[nn.Module], nn.Module]
 
 

@@ -1,17 +1,16 @@
 """From networks and shipped files to an audit: who belongs to whom, and what each answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 
 from obliq.audit import Artifact, Audit, AuditedModel, ReferenceSignals, audit
 from obliq.audit.measurement import Kind
 from obliq.checkpoints import Saved
-from obliq.data import Splits, parse_selector
-from obliq.data.selectors import RandomCount, RandomShare
+from obliq.data import Splits
 from obliq.errors import AuditError
 from obliq.export import Shipped, graph_of
-from obliq.file_comparison import file_digests, role_signals
+from obliq.file_comparison import file_digests, is_exchangeable, role_signals
 from obliq.made import Made
 from obliq.predictor import InTorch
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
@@ -74,13 +73,9 @@ def compare(
         precision=str(original.blueprint.precision),
         forgotten_classes=splits.forgotten_classes,
         digests=digests,
-        exchangeable=_exchangeable(requests),
+        exchangeable=all(map(is_exchangeable, requests)),
         references=references,
     )
-
-
-def _exchangeable(requests: Iterable[Request]) -> bool:
-    return all(isinstance(parse_selector(one.selector), RandomShare | RandomCount) for one in requests)
 
 
 def require_comparable(original: Saved, others: Mapping[str, Made], splits: Splits) -> dict[str, Kind]:

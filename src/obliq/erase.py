@@ -7,6 +7,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -87,12 +88,17 @@ def forget(original: Saved, splits: Splits, request: Request, method: Method, ru
         original.provenance,
         role="retrained" if isinstance(method, Retrain) else "unlearned",
         splits_digest=splits.digest,
-        counts={name: len(getattr(splits, name)) for name in ("forget", "retain", "holdout", "test")},
+        counts=role_counts(splits),
         recipe=fields.pop("recipe", None), method=method_name(method), method_fields=fields,
         base_digest=weights_digest(original.model), seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
         versions=present_versions(),
     )  # fmt: skip
     return Made(Saved(model.cpu(), original.blueprint, provenance), trace.rows, request)
+
+
+def role_counts(splits: Splits) -> dict[str, int]:
+    """How many samples have each role."""
+    return {name: len(getattr(splits, name)) for name in ("forget", "retain", "holdout", "test")}
 
 
 def method_name(method: Method) -> str:
@@ -148,18 +154,13 @@ def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: S
     training |= {
         name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"
     }
-    settings = {
-        f"{name}: {field}" if len(unlearned) > 1 else field: value
-        for name, made in unlearned.items()
-        for field, value in (made.saved.provenance.method_fields or {}).items()
-    }
     first = next(iter(unlearned.values()), None)
-    methods = [f"{made.saved.provenance.method}" for made in unlearned.values()]
+    method, settings = methods_told({name: made.saved.provenance for name, made in unlearned.items()})
     return Story(
         request=kind_of_request(selector),
         data=provenance.data,
         architecture=blueprint.architecture,
-        method=", ".join(dict.fromkeys(methods)) or "not recorded",
+        method=method,
         method_settings=settings,
         training_settings=provenance.recipe or {},
         trace=first.trace if first else (),
@@ -167,6 +168,17 @@ def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: S
         versions=present_versions(),
         images=images,
     )
+
+
+def methods_told(provenances: Mapping[str, Provenance]) -> tuple[str, dict[str, Any]]:
+    """The methods behind networks or files in words, and their settings; with names where there are several."""
+    settings = {
+        f"{name}: {field}" if len(provenances) > 1 else field: value
+        for name, provenance in provenances.items()
+        for field, value in (provenance.method_fields or {}).items()
+    }
+    methods = dict.fromkeys(str(provenance.method) for provenance in provenances.values())
+    return ", ".join(methods) or "not recorded", settings
 
 
 def kind_of_request(selector: str) -> str:

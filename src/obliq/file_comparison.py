@@ -81,7 +81,7 @@ def compare_files(
             **file_digests("original", original),
             **({} if retrained is None else file_digests("retrained", retrained)),
         },
-        exchangeable=isinstance(parse_selector(request.selector), RandomShare | RandomCount),
+        exchangeable=is_exchangeable(request),
     )
     ends = "original" if retrained is None else "original and retrained"
     settings = {**measured.settings, f"{ends}, as files": f"run by {original.predictor.runtime}"}
@@ -105,6 +105,11 @@ def require_fitting(shipped: Shipped, parts: Partition) -> None:
         raise DataError(
             f"{parts.collection.name} has {parts.collection.classes} classes; {shipped.name} tells {classes} apart"
         )
+
+
+def is_exchangeable(request: Request) -> bool:
+    """Whether chance alone decided which samples a request is about."""
+    return isinstance(parse_selector(request.selector), RandomShare | RandomCount)
 
 
 def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:

@@ -23,7 +23,7 @@ from obliq.atomic import new_folder
 from obliq.checkpoints import Provenance
 from obliq.data import Examples, Splits
 from obliq.documents import encode, render
-from obliq.erase import method_name
+from obliq.erase import method_name, role_counts
 from obliq.errors import ModelError
 from obliq.export import Shipped, content_digest, contents_of, digest_of, running
 from obliq.export.editing import Editable, changed_codes, editable
@@ -49,6 +49,7 @@ class ForgottenFile:
 
     Attributes:
         content: bytes of the new file.
+        content_digest: SHA-256 of everything that it computes with.
         provenance: how it was made; `base_digest` is the content digest of the file that it came from.
         base_file_digest: SHA-256 of that file.
         changed_codes_percent: weight codes that differ from it.
@@ -59,6 +60,7 @@ class ForgottenFile:
     """
 
     content: bytes = field(repr=False)
+    content_digest: str
     provenance: Provenance
     base_file_digest: str
     changed_codes_percent: float
@@ -106,12 +108,13 @@ def forget_in_file(
     provenance = Provenance(
         role="unlearned", data=splits.partition.collection.name, rule=rule,
         partition_digest=splits.partition.digest, splits_digest=splits.digest,
-        counts={name: len(getattr(splits, name)) for name in ("forget", "retain", "holdout", "test")},
+        counts=role_counts(splits),
         method=method_name(method), method_fields=encode(method), base_digest=shipped.content_digest,
         seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
     )  # fmt: skip
     return ForgottenFile(
-        content=content, provenance=provenance, base_file_digest=shipped.file_digest,
+        content=content, content_digest=content_digest(found), provenance=provenance,
+        base_file_digest=shipped.file_digest,
         changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after,
         trace=trace.rows, request=request,
     )  # fmt: skip
@@ -124,7 +127,7 @@ def _rebuilt(shipped: Shipped, examples: Examples) -> tuple[Editable, nn.Module,
         ModelError: when that is too few, or the file cannot be rebuilt.
     """
     try:
-        file = editable(shipped.data)
+        file = editable(shipped.data, shipped.contents)
         network = file.network()
     except ModelError as error:
         raise ModelError(f"{shipped.name}: {error}") from error
@@ -158,7 +161,7 @@ def keep_file(folder: Path, forgotten: ForgottenFile, *, overwrite: bool = False
     """
     record = FileRecord(
         file_digest=digest_of(forgotten.content),
-        content_digest=content_digest(contents_of(forgotten.content)),
+        content_digest=forgotten.content_digest,
         base_file_digest=forgotten.base_file_digest,
         changed_codes_percent=forgotten.changed_codes_percent,
         agreement_percent=100 * forgotten.agreement,

@@ -12,7 +12,7 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import contents_of
-from obliq.export.editing import changed_codes, editable, weight_constants
+from obliq.export.editing import Editable, changed_codes, editable, weight_constants
 from obliq.export.parity import agreement
 from obliq.export.running import running
 from obliq.quantization import QuantizedWeight, weighted_layers
@@ -37,9 +37,14 @@ FILES = {
 }
 
 
+def opened(data: bytes) -> Editable:
+    """A file to be edited."""
+    return editable(data, contents_of(data))
+
+
 def check_answers(data: bytes) -> None:
     """The rebuilt network and ONNX Runtime agree, and the network unchanged gives the file byte for byte."""
-    file = editable(data)
+    file = opened(data)
     network = file.network()
     inputs = images(256, seed=1, shape=contents_of(data).input_shape)
     with torch.no_grad():
@@ -93,7 +98,7 @@ def moved(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", ["convnet, uint8", "convnet, real biases", "residual, our float form"])
 def test_nothing_but_weights_and_biases_is_written(name: str) -> None:
     data = quantized(*FILES[name])
-    file = editable(data)
+    file = opened(data)
     network = moved(file.network())
     after = file.written(network)
     assert len(after) == len(data)
@@ -118,7 +123,7 @@ def test_nothing_but_weights_and_biases_is_written(name: str) -> None:
 
 
 def test_a_moved_grid_and_another_network_are_refused() -> None:
-    file, other = editable(quantized()), editable(quantized(*FILES["residual, our float form"]))
+    file, other = opened(quantized()), opened(quantized(*FILES["residual, our float form"]))
     network = file.network()
     with pytest.raises(ModelError, match="was not rebuilt from this file"):
         file.written(other.network())
@@ -129,7 +134,7 @@ def test_a_moved_grid_and_another_network_are_refused() -> None:
 
 
 def test_only_weights_and_biases_can_be_trained() -> None:
-    network = editable(quantized()).network()
+    network = opened(quantized()).network()
     names = {name for name, _ in network.named_parameters()}
     assert names == {
         f"layers.{number}.{part}"
@@ -216,4 +221,4 @@ def test_layers_that_share_weights_are_refused() -> None:
     )
     data = foreign_files.quantized_file(foreign_files.torch_file(net.eval()), images(16))
     with pytest.raises(ModelError, match=r"Conv that makes .* shares .* with another node; expected weights"):
-        editable(data).network()
+        opened(data).network()

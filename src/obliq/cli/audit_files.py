@@ -9,7 +9,7 @@ from obliq.audit import Audit
 from obliq.checkpoints.provenance import present_versions
 from obliq.cli.arguments import AuditVerb, Division
 from obliq.data import Partition, PartitionRule, load, partition
-from obliq.erase import kind_of_request
+from obliq.erase import kind_of_request, methods_told
 from obliq.errors import AuditError, DataError
 from obliq.export import Shipped, open_shipped
 from obliq.export.graph import Graph
@@ -53,14 +53,25 @@ def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
     unlearned = {name: _given(file, arguments) for name, file in zip(names, rest, strict=True)}
     retrained = opened(arguments.retrained, arguments) if arguments.retrained else None
     request = _request(arguments, rest[0])
-    if arguments.data is None:
-        raise DataError(
-            f"{first} does not say what it was trained on; expected --data and, where they are not the usual ones, "
-            "--division-seed, --holdout, --test and --limit as they were then"
-        )
-    parts = partition(load(arguments.data, arguments.data_folder), rule_of(arguments.division))
+    parts = partition(
+        load(data_of(first, arguments.data), arguments.data_folder), rule_of(arguments.division)
+    )
     measured = compare_files(original, unlearned, retrained, request.splits(parts), request)
     return measured, _story(parts, unlearned, request)
+
+
+def data_of(file: Path, said: str | None) -> str:
+    """The data that a file was trained on, which the command line says.
+
+    Raises:
+        DataError: when it does not.
+    """
+    if said is None:
+        raise DataError(
+            f"{file} does not say what it was trained on; expected --data and, where they are not the usual ones, "
+            "--division-seed, --holdout, --test and --limit as they were then"
+        )
+    return said
 
 
 def rule_of(division: Division) -> PartitionRule:
@@ -104,14 +115,8 @@ def _request(arguments: AuditVerb, first: Path) -> Request:
 
 def _story(parts: Partition, unlearned: dict[str, GivenFile], request: Request) -> Story:
     records = {name: given.record.provenance for name, given in unlearned.items() if given.record is not None}
-    settings = {
-        f"{name}: {field}" if len(records) > 1 else field: value
-        for name, provenance in records.items()
-        for field, value in (provenance.method_fields or {}).items()
-    }
-    methods = dict.fromkeys(str(provenance.method) for provenance in records.values())
+    method, settings = methods_told(records)
     return Story(
         request=kind_of_request(request.selector), data=parts.collection.name,
-        architecture="the layers of a file", method=", ".join(methods) or "not recorded",
-        method_settings=settings, versions=present_versions(),
+        architecture="the layers of a file", method=method, method_settings=settings, versions=present_versions(),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import dataclasses
 
 from obliq.atomic import refuse_existing
 from obliq.cli.arguments import Division, Unlearn
-from obliq.cli.audit_files import is_file, rule_of
+from obliq.cli.audit_files import data_of, is_file, rule_of
 from obliq.cli.verbs import Outcome, forgotten, started
 from obliq.data import load, partition
 from obliq.erase import ask
@@ -30,14 +30,10 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
     """Integers in, integers out."""
     result = arguments.result
     refuse_existing(result.out, overwrite=result.overwrite)
-    if arguments.data is None:
-        raise DataError(
-            f"{arguments.original} does not say what it was trained on; expected --data and, where they are not "
-            "the usual ones, --division-seed, --holdout, --test and --limit as they were then"
-        )
+    data = data_of(arguments.original, arguments.data)
     run = started(arguments.run, narrator)
     shipped = open_shipped(arguments.original)
-    parts = partition(load(arguments.data, arguments.data_folder), rule_of(arguments.division))
+    parts = partition(load(data, arguments.data_folder), rule_of(arguments.division))
     splits, request = ask(parts, arguments.forget, run.seed)
     method = arguments.method
     if isinstance(method, OrthogonalEntropy):

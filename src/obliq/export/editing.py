@@ -67,13 +67,16 @@ class ForeignFile:
         return foreign.with_weights_of(self.data, self.contents, network)
 
 
-def editable(data: bytes) -> Editable:
+def editable(data: bytes, contents: Contents) -> Editable:
     """What a file can be edited as.
+
+    Args:
+        data: its bytes.
+        contents: what `contents_of` read from them.
 
     Raises:
         ModelError: for a file of floats, and for one of ours that would not be written again as it is.
     """
-    contents = contents_of(data)
     if not contents.own:
         return ForeignFile(data, contents)
     graph, wanted = graph_in(contents), content_digest(contents)

@@ -22,8 +22,17 @@ RUNTIMES = ("own", "onnxruntime", "executorch", "interpreter")
 """`own` is the one that a file is for."""
 
 
+class _OnProcessor:
+    """What runs files computes on the processor alone."""
+
+    @property
+    def device(self) -> torch.device:
+        """The processor."""
+        return torch.device("cpu")
+
+
 @dataclass(frozen=True, eq=False)
-class InOnnxRuntime:
+class InOnnxRuntime(_OnProcessor):
     """A file in an ONNX Runtime session on the processor.
 
     Attributes:
@@ -39,11 +48,6 @@ class InOnnxRuntime:
         """ONNX Runtime and its version."""
         return f"ONNX Runtime {import_onnxruntime().__version__}"
 
-    @property
-    def device(self) -> torch.device:
-        """The processor."""
-        return torch.device("cpu")
-
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs."""
         given = np.ascontiguousarray(images.numpy(), dtype=np.float32)
@@ -52,7 +56,7 @@ class InOnnxRuntime:
 
 
 @dataclass(frozen=True, eq=False)
-class InExecuTorch:
+class InExecuTorch(_OnProcessor):
     """A program in ExecuTorch's own runtime on the processor, one sample after the other."""
 
     run: Run = field(repr=False)
@@ -62,11 +66,6 @@ class InExecuTorch:
         """ExecuTorch and its version; our programs leave nothing to other backends than XNNPACK."""
         return f"ExecuTorch {version()} (XNNPACK)"
 
-    @property
-    def device(self) -> torch.device:
-        """The processor."""
-        return torch.device("cpu")
-
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs."""
         (logits,) = self.run(np.ascontiguousarray(images.numpy(), dtype=np.float32))
@@ -74,7 +73,7 @@ class InExecuTorch:
 
 
 @dataclass(frozen=True, eq=False)
-class InInterpreter:
+class InInterpreter(_OnProcessor):
     """The integers of a file in our own interpreter: slow, but nothing in it is fused or vendor's."""
 
     graph: Graph = field(repr=False)
@@ -83,11 +82,6 @@ class InInterpreter:
     def runtime(self) -> str:
         """The interpreter, with the version of NumPy."""
         return f"integer interpreter (NumPy {np.__version__})"
-
-    @property
-    def device(self) -> torch.device:
-        """The processor."""
-        return torch.device("cpu")
 
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs."""
