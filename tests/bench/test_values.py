@@ -19,7 +19,8 @@ from obliq.bench.scenario import Scenario
 from obliq.bench.schedule import nodes
 from obliq.bench.suite import Suite
 from obliq.bench.suites import SUITES, fashion, fashion_small, suite_named
-from obliq.bench.tuning import Tuned
+from obliq.bench.tasks import Unlearned
+from obliq.bench.tuning import Choice, Tuned, text_of
 from obliq.bench.world import World, spread
 from obliq.data import Partition
 from obliq.errors import DataError, ModelError, ObliqError
@@ -190,3 +191,22 @@ def test_a_scenario_may_take_over_what_another_was_tuned_to() -> None:
     assert whole.tuning_scenario(Scenario("random=50%")) == Scenario("random=10%")
     with pytest.raises(ObliqError, match="tunes 'random=30%' on 'random=20%'"):
         dataclasses.replace(whole, tuned_on={"random=30%": "random=20%"})
+
+
+def test_settings_may_be_tuned_in_a_smaller_world() -> None:
+    short, small = suite_named("cifar10-short"), suite_named("cifar10-small")
+    tried = list(trials(short))
+    assert tried == list(trials(small))
+    smallest = Tuned(
+        {
+            one.place: Choice(
+                data="cifar10", architecture="resnet20", bits="W4A4", scenario="random=10%", seed=101,
+                contender=one.contender.name, trials=tuple(map(text_of, one.contender.trials())),
+                gaps=(1.0,) * len(one.methods), chosen=0,
+            )
+            for one in tried
+        }
+    )  # fmt: skip
+    made = [line for line in lines(short, smallest) if isinstance(line.of, Unlearned)]
+    assert {line.name for line in made} == {one.name for one in short.contenders}
+    assert {line.case.ground.world.architecture for line in made} == {"resnet18"}

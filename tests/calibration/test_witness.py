@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from obliq.calibration import ridge_opinions, witnesses
+from obliq.calibration import Products, ridge_opinions, witnesses
 from obliq.calibration.features import PatchFeatures
 from obliq.data import Collection, Examples
 from obliq.run import Run
@@ -26,24 +26,40 @@ def test_samples_that_lie_with_another_class_get_low_opinions(witness: int) -> N
     retain = Examples(everything, torch.arange(300))
     usual, mixed = Examples(everything, torch.arange(300, 400)), Examples(everything, torch.arange(400, 500))
     features = witnesses(retain, Run(seed=1))[witness]
-    of_usual, of_mixed = ridge_opinions(features, retain, [usual, mixed])
+    learned = Products.of(features, retain)
+    of_usual, of_mixed = (ridge_opinions(features, learned, asked) for asked in (usual, mixed))
     odd = torch.arange(400, 500) % 4 < 2
     assert (of_usual > 0).float().mean() > 0.85
     assert of_mixed[odd].mean() < 0 < of_mixed[~odd].mean()
 
 
-def test_the_same_seed_gives_the_same_opinions_and_each_set_is_judged_alone() -> None:
+def test_the_same_seed_gives_the_same_opinions() -> None:
     everything = blobs(side=12)
     retain, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
 
-    def opinions(seed: int, sets: list[Examples]) -> list[torch.Tensor]:
-        return [ridge_opinions(one, retain, sets)[0] for one in witnesses(retain, Run(seed=seed))]
+    def opinions(seed: int) -> list[torch.Tensor]:
+        found = witnesses(retain, Run(seed=seed))
+        return [ridge_opinions(one, Products.of(one, retain), asked) for one in found]
 
-    for once, again, other in zip(
-        opinions(1, [asked]), opinions(1, [asked, retain]), opinions(2, [asked]), strict=True
-    ):
+    for once, again, other in zip(opinions(1), opinions(1), opinions(2), strict=True):
         assert torch.equal(once, again)
         assert not torch.equal(once, other)
+
+
+@pytest.mark.parametrize("witness", [0, 1])
+def test_who_learned_from_two_sets_judges_as_who_learned_from_both_at_once(witness: int) -> None:
+    everything = blobs(side=12)
+    first, second = Examples(everything, torch.arange(200)), Examples(everything, torch.arange(200, 300))
+    both, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
+    features = witnesses(both, Run(seed=1))[witness]
+    of_sum, at_once = (
+        ridge_opinions(features, learned, asked)
+        for learned in (
+            Products.of(features, first) + Products.of(features, second),
+            Products.of(features, both),
+        )
+    )
+    torch.testing.assert_close(of_sum, at_once, atol=1e-3, rtol=1e-3)
 
 
 def test_patches_are_asked_for_in_images_only() -> None:
@@ -64,3 +80,13 @@ def test_a_patch_is_found_wherever_it_lies_in_a_cell() -> None:
     assert seen[0] @ seen[1] > 0.9 * seen[0] @ seen[0]
     assert seen[0] @ seen[2] < 0.5 * seen[0] @ seen[0]
     torch.testing.assert_close(seen.norm(dim=1), torch.full((3,), 10.0))
+
+
+def test_cells_are_those_of_adaptive_pooling() -> None:
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randn(6, 2, 14, 11, generator=generator)
+    features = PatchFeatures(images, generator)
+    found = torch.nn.functional.conv2d(images, features.filters, stride=2, padding=2)
+    halves = torch.cat([found.clamp(min=0), (-found).clamp(min=0)], dim=1)
+    pooled = torch.nn.functional.adaptive_avg_pool2d(halves, 4).flatten(1)
+    torch.testing.assert_close(features(images), 10 * torch.nn.functional.normalize(pooled, dim=1))

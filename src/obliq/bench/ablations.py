@@ -13,6 +13,7 @@ FACTORS: Mapping[str, Mapping[str, Any]] = {
     "entropy objective": {"objective": "entropy"},
     "uniform objective": {"objective": "uniform"},
     "as hard as the average": {"difficulty": "average"},
+    "forget set drawn evenly": {"draw": "even"},
     "projection never": {"projection": "never"},
     "projection always": {"projection": "always"},
     "projection per tensor": {"scope": "per_tensor"},

@@ -1,6 +1,5 @@
 """What a suite comes down to: the tasks of tuning, and those behind every row."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,8 +35,7 @@ class Trials:
 
 def trials(suite: Suite) -> Iterator[Trials]:
     """Everything to be tuned: contenders with a choice, each world at one bit width, every request."""
-    worlds = dict.fromkeys(dataclasses.replace(world, bits=suite.tuning_bits) for world in suite.worlds)
-    for world in worlds:
+    for world in dict.fromkeys(map(suite.tuning_world, suite.worlds)):
         ground = Ground(world=world, seed=suite.tuning_seed, parts=BLIND)
         for scenario in dict.fromkeys(map(suite.tuning_scenario, suite.scenarios)):
             references = suite.references if scenario.needs_references else 0

@@ -26,6 +26,8 @@ class Suite:
         seeds: of partition, original, request and methods; one independent original each.
         tuning_seed: the same for tuning; none of `seeds`.
         tuning_bits: the bit width at which fields are tuned, for all of them.
+        tuned_in: the world in which fields are tuned for all others, where tuning in each would take too long;
+            None for each in itself.
         tuned_on: from the words of a scenario to those of another one of the suite, whose tuned fields it takes
             over; every scenario that is not named is tuned by itself.
         references: reference networks of each original, for attacks and memorisation; even, 0 for none.
@@ -38,6 +40,7 @@ class Suite:
     seeds: tuple[int, ...] = (1, 2, 3)
     tuning_seed: int = 101
     tuning_bits: str = "W4A4"
+    tuned_in: World | None = None
     tuned_on: Mapping[str, str] = field(default_factory=dict)
     references: int = 4
 
@@ -80,6 +83,10 @@ class Suite:
             raise ObliqError(
                 f"suite {self.name} asks for memorised samples; expected references to tell them by"
             )
+
+    def tuning_world(self, world: World) -> World:
+        """The world in which fields for this one are tuned."""
+        return dataclasses.replace(self.tuned_in or world, bits=self.tuning_bits)
 
     def tuning_scenario(self, scenario: Scenario) -> Scenario:
         """The scenario on which fields for this one are tuned: itself unless `tuned_on` says otherwise."""

@@ -32,6 +32,7 @@ CIFAR10_SMALL = World(
     recipe=Recipe(epochs=30, learning_rate=0.1, batch_size=64, augment=True),
 )  # fmt: skip
 
+SHORT_EPOCHS = 12
 SMALL_SCENARIOS = ("random=10%", "class=0", "memorised=high")
 SCENARIOS = (
     "random=10%", "random=30%", "random=50%", "class=0", "memorised=low", "memorised=medium", "memorised=high",
@@ -42,6 +43,17 @@ TUNED_ON = {
 }  # fmt: skip
 """Once a kind of request: who is asked to forget does not know beforehand how hard the samples will be."""
 BITS = ("W2A2", "W3A3", "W4A4", "W8A8", "FP32")
+STRONGEST = (
+    "fine-tune",
+    "l1-sparse",
+    "amun",
+    "salun",
+    "q-mul",
+    "q-mul public code",
+    "oeu entropy",
+    "oeu calibrated",
+)
+"""Of the suites on smaller images, for where every method would take too long."""
 HANDFUL = ("fine-tune", "random-label", "salun", "q-mul", "oeu entropy", "oeu calibrated")
 
 
@@ -113,10 +125,19 @@ def cifar10() -> Suite:
 
 
 def cifar10_small() -> Suite:
-    """CIFAR-10 in a few hours of one processor."""
+    """CIFAR-10 in a few minutes of one accelerator with many processor cores, or a few hours of one processor."""
     return Suite(
         name="cifar10-small", worlds=(CIFAR10_SMALL,), scenarios=scenarios("random=10%"), seeds=(1, 2),
-        contenders=some_contenders(*HANDFUL), references=0,
+        contenders=some_contenders(*STRONGEST), references=0,
+    )  # fmt: skip
+
+
+def cifar10_short() -> Suite:
+    """ResNet-18 on all of CIFAR-10 in minutes of one accelerator: few epochs, one seed, tuned on the small one."""
+    recipe = Recipe(epochs=SHORT_EPOCHS, learning_rate=0.1, batch_size=256, augment=True)
+    return dataclasses.replace(
+        cifar10_small(), name="cifar10-short", worlds=(dataclasses.replace(CIFAR10, recipe=recipe),), seeds=(1,),
+        tuned_in=CIFAR10_SMALL,
     )  # fmt: skip
 
 
@@ -156,6 +177,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "writers-ablations": writers_ablations,
     "cifar10": cifar10,
     "cifar10-small": cifar10_small,
+    "cifar10-short": cifar10_short,
     "grid": grid,
 }
 

@@ -12,6 +12,7 @@ from obliq.bench.report import Background, render
 from obliq.bench.results import read_rows, write_text
 from obliq.bench.rows import Row
 from obliq.bench.suite import Suite
+from obliq.bench.world import World
 from obliq.documents import LARGEST_DOCUMENT, decode, parse, read_bytes
 from obliq.documents import render as as_json
 from obliq.errors import ObliqError
@@ -28,6 +29,7 @@ class About:
     tuning_seed: int | None
     tuning_bits: str | None
     facts: dict[str, str]
+    tuned_in: str | None = None
 
 
 def about(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> About:
@@ -45,7 +47,13 @@ def about(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> Ab
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
         facts=dict(sorted(facts.items())),
+        tuned_in=None if suite.tuned_in is None or not tuned else _in_words(suite.tuned_in),
     )
+
+
+def _in_words(world: World) -> str:
+    images = f"{world.limit} images" if world.limit else "all images"
+    return f"{world.architecture} with {images} of {world.data}"
 
 
 def write(folder: Path, rows: Sequence[Row], known: About) -> None:

@@ -95,7 +95,7 @@ class Tuned:
         trials = tuned.trials()
         if len(trials) == 1:
             return trials[0]
-        choice = self.choices[place_of(world, suite.tuning_scenario(scenario), tuned)]
+        choice = self.choices[place_of(suite.tuning_world(world), suite.tuning_scenario(scenario), tuned)]
         if choice.fields is None:
             raise ObliqError(f"every trial of {tuned.name!r} failed in tuning: {choice.error}")
         return choice.fields

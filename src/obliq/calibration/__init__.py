@@ -1,20 +1,25 @@
 """How confident an unlearned network should be on each forgotten sample, and the loss that brings it there.
 
 Ours, not part of the OEU paper. `witness` says how hard the forgotten samples are, `matching` which
-confidence that makes, `targets` puts the two together, `objective` is the loss.
+confidence that makes, `targets` puts the two together, `objective` is the loss, and `drawing` shows those samples
+more often that have further to go.
 """
 
+from obliq.calibration.drawing import drawn_by_distance
 from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
 from obliq.calibration.objective import calibrated
-from obliq.calibration.targets import Difficulty, calibrated_targets, confidence
-from obliq.calibration.witness import ridge_opinions, witnesses
+from obliq.calibration.targets import Difficulty, Targets, calibrated_targets, confidence
+from obliq.calibration.witness import Products, ridge_opinions, witnesses
 
 __all__ = [
     "Difficulty",
     "Opinions",
+    "Products",
+    "Targets",
     "calibrated",
     "calibrated_targets",
     "confidence",
+    "drawn_by_distance",
     "matched_confidence",
     "ridge_opinions",
     "shifted_confidence",

@@ -60,6 +60,14 @@ class PatchFeatures:
     ) -> Float[Tensor, "batch features"]:
         """A vector of length 10 for each image."""
         found = F.conv2d(inputs, self.filters, stride=STRIDE, padding=SIZE // 2)
-        halves = torch.cat([F.relu(found), F.relu(-found)], dim=1)
-        pooled = F.adaptive_avg_pool2d(halves, CELLS).flatten(1)
-        return LENGTH * F.normalize(pooled, dim=1)
+        means = _cell_means(*found.shape[2:])
+        found = found.flatten(2)
+        present = F.relu(found) @ means
+        absent = present - found @ means
+        return LENGTH * F.normalize(torch.cat([present, absent], dim=1).flatten(1), dim=1)
+
+
+def _cell_means(height: int, width: int) -> Float[Tensor, "places cells"]:
+    """Adaptive average pooling as a matrix, which is several times as fast to apply."""
+    places = torch.eye(height * width).reshape(-1, 1, height, width)
+    return F.adaptive_avg_pool2d(places, CELLS).flatten(1)

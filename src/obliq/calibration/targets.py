@@ -1,13 +1,13 @@
 """How confident the unlearned network should be on each forgotten sample, from data that a user has."""
 
+from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
-from obliq.calibration.witness import ridge_opinions, witnesses
+from obliq.calibration.witness import Features, Products, ridge_opinions, witnesses
 from obliq.data import Examples, Splits
 from obliq.run import Run
 from obliq.training import predict
@@ -16,10 +16,21 @@ Difficulty = Literal["average", "witness"]
 """How hard the forget set is taken to be among unseen data; see `calibrated_targets`."""
 
 
-def calibrated_targets(
-    original: nn.Module, splits: Splits, difficulty: Difficulty, run: Run
-) -> Float[Tensor, " forget"]:
-    """The probability of the true class to aim at, for every forget sample in the order of the set.
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Where every forget sample should go, in the order of the set; on the processor.
+
+    Attributes:
+        confidence: the probability of the true class to aim at.
+        distance: by how much the original's is off.
+    """
+
+    confidence: Float[Tensor, " forget"]
+    distance: Float[Tensor, " forget"]
+
+
+def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficulty, run: Run) -> Targets:
+    """The probability of the true class to aim at, for every forget sample.
 
     Unseen data of the same class has, under the original, the confidences that its holdout samples have;
     `difficulty` decides which of them a forgotten sample gets:
@@ -30,23 +41,28 @@ def calibrated_targets(
       They judge forget samples against holdout samples as witnesses find these who have learned from both
       sets: so does the retrained network relate to the original, which had more data to learn from.
 
-    Retain, forget and holdout sets are read. The result is on the processor.
+    Retain, forget and holdout sets are read.
     """
     labels, unseen_labels = splits.forget.labels, splits.holdout.labels
     own, unseen = confidence(original, splits.forget, run), confidence(original, splits.holdout, run)
     gone = splits.forgotten_classes
     if difficulty == "average":
-        return matched_confidence(own, labels, unseen, unseen_labels, forgotten_classes=gone)
-    everything = Examples(splits.retain.collection, torch.cat([splits.retain.indices, splits.forget.indices]))
-    panel = [
-        Opinions(
-            *ridge_opinions(features, splits.retain, [splits.forget]),
-            *ridge_opinions(features, everything, [splits.holdout]),
+        aim = matched_confidence(own, labels, unseen, unseen_labels, forgotten_classes=gone)
+    else:
+        panel = [_opinions(features, splits) for features in witnesses(splits.retain, run)]
+        aim = shifted_confidence(
+            Opinions(own, unseen), panel, labels, unseen, unseen_labels, forgotten_classes=gone
         )
-        for features in witnesses(splits.retain, run)
-    ]
-    return shifted_confidence(
-        Opinions(own, unseen), panel, labels, unseen, unseen_labels, forgotten_classes=gone
+    return Targets(aim, (aim - own).abs())
+
+
+def _opinions(features: Features, splits: Splits) -> Opinions:
+    """Of the forget set by who learned from the retain set, of the holdout set by who learned from both."""
+    retained = Products.of(features, splits.retain)
+    everything = retained + Products.of(features, splits.forget)
+    return Opinions(
+        ridge_opinions(features, retained, splits.forget),
+        ridge_opinions(features, everything, splits.holdout),
     )
 
 

@@ -10,6 +10,7 @@ different things seldom are in the same way. Source: ours, not part of the OEU p
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -38,35 +39,50 @@ def witnesses(retain: Examples, run: Run) -> list[Features]:
     return found
 
 
-def ridge_opinions(
-    features: Features, retain: Examples, asked: list[Examples]
-) -> list[Float[Tensor, " samples"]]:
+@dataclass(frozen=True, eq=False)
+class Products:
+    """All that a ridge regression needs of the samples that it learns from; of two sets together, the sum.
+
+    Attributes:
+        gram: inner products of the features, a constant beside them.
+        moment: their inner products with the targets, +1 for the true class and -1 for others.
+    """
+
+    gram: Float[Tensor, "features features"]
+    moment: Float[Tensor, "features classes"]
+
+    @classmethod
+    def of(cls, features: Features, examples: Examples) -> "Products":
+        """In one pass over a set, on the processor."""
+        gram, moment = torch.zeros(()), torch.zeros(())
+        for inputs, labels in batches(examples, BATCH, None, torch.device("cpu")):
+            mapped = _with_one(features(inputs))
+            targets = 2 * F.one_hot(labels, examples.collection.classes).to(mapped.dtype) - 1
+            gram = gram + mapped.T @ mapped
+            moment = moment + mapped.T @ targets
+        return cls(gram, moment)
+
+    def __add__(self, other: "Products") -> "Products":
+        return Products(self.gram + other.gram, self.moment + other.moment)
+
+
+def ridge_opinions(features: Features, learned: Products, asked: Examples) -> Float[Tensor, " samples"]:
     """Margins of a ridge regression on features of the inputs, trained in closed form on the processor.
 
     Args:
         features: from a batch of inputs to a batch of vectors.
-        retain: what it learns from, in one pass.
-        asked: the sets to judge.
+        learned: of the samples that it learns from.
+        asked: the set to judge.
 
     Returns:
-        For each set: the true class's score less the best other one; a higher one is an easier sample.
+        The true class's score less the best other one; a higher one is an easier sample.
     """
-    gram, moment = torch.zeros(()), torch.zeros(())
-    for inputs, labels in batches(retain, BATCH, None, torch.device("cpu")):
-        mapped = _with_one(features(inputs))
-        targets = 2 * F.one_hot(labels, retain.collection.classes).to(mapped.dtype) - 1
-        gram = gram + mapped.T @ mapped
-        moment = moment + mapped.T @ targets
-    solution = torch.linalg.solve(gram + PENALTY * torch.eye(len(gram)), moment)
-
-    def opinion(examples: Examples) -> Tensor:
-        parts = [
-            _margin(_with_one(features(inputs)) @ solution, labels)
-            for inputs, labels in batches(examples, BATCH, None, torch.device("cpu"))
-        ]
-        return torch.cat(parts)
-
-    return [opinion(examples) for examples in asked]
+    solution = torch.linalg.solve(learned.gram + PENALTY * torch.eye(len(learned.gram)), learned.moment)
+    parts = [
+        _margin(_with_one(features(inputs)) @ solution, labels)
+        for inputs, labels in batches(asked, BATCH, None, torch.device("cpu"))
+    ]
+    return torch.cat(parts)
 
 
 def _with_one(mapped: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features+1"]:

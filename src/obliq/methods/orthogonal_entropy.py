@@ -38,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obliq.calibration import Difficulty, calibrated, calibrated_targets
+from obliq.calibration import Difficulty, calibrated, calibrated_targets, drawn_by_distance
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.descent import require_share
@@ -87,6 +87,8 @@ class OrthogonalEntropy:
         difficulty: under `calibrated`, how hard the forget set is among unseen data: as hard as the `average`,
             or as hard as `witness`es find it that have learned from the retain set alone; see
             `obliq.calibration`.
+        draw: under `calibrated`, which forget samples make a batch: pass after pass (`even`), or half of them more
+            often the further their confidence has to go (`by_distance`); see `obliq.calibration.drawing`.
         projection: `always` (the reconstruction), `on_conflict` only where <g_f, g_r> < 0, or `never`.
         scope: the inner product over all parameters (`global`) or for each tensor by itself (`per_tensor`).
         reference: the retain gradient of the step's `batch`, the `span` of the last `memory` ones, or their
@@ -116,6 +118,7 @@ class OrthogonalEntropy:
 
     objective: Literal["entropy", "uniform", "calibrated"] = "entropy"
     difficulty: Difficulty = "witness"
+    draw: Literal["even", "by_distance"] = "by_distance"
     projection: When = "always"
     scope: Scope = "global"
     reference: Reference = "batch"
@@ -161,7 +164,7 @@ class OrthogonalEntropy:
             mask = saliency_mask(model, splits.forget, share=self.movable, batch_size=SALIENCY_BATCH, run=run)
         with seeded(run):
             network = placed(copy.deepcopy(model), run)
-            forget_loss = self._forget_loss(network, splits, run)
+            forget_loss, distances = self._forget_loss(network, splits, run)
             descent = PairedDescent.start(
                 network.train(), frozen_grid=self.steps == "frozen", run=run, mask=mask
             )
@@ -170,7 +173,13 @@ class OrthogonalEntropy:
             total = self.epochs * steps_in_pass(len(kept), self.retain_batch)
             forget_batch = self.forget_batch or self._enough(len(splits.forget), total)
             retain = numbered_cycle(kept, self.retain_batch, order, run.device, self.augment)
-            forget = numbered_cycle(splits.forget, forget_batch, order, run.device, self.augment)
+            forget = (
+                numbered_cycle(splits.forget, forget_batch, order, run.device, self.augment)
+                if distances is None
+                else drawn_by_distance(
+                    splits.forget, distances, forget_batch, order, run.device, self.augment
+                )
+            )
             reference = RetainReference(self.reference, self.memory)
             rate = cosine(self.learning_rate, total)
             while descent.step < total:
@@ -263,10 +272,15 @@ class OrthogonalEntropy:
             descent.decay_(self.weight_decay)
         return descent.retain_velocity
 
-    def _forget_loss(self, original: nn.Module, splits: Splits, run: Run) -> ForgetLoss:
+    def _forget_loss(self, original: nn.Module, splits: Splits, run: Run) -> tuple[ForgetLoss, Tensor | None]:
+        """The loss, and where batches follow it, how far each forget sample has to go."""
         if self.objective == "entropy":
-            return lambda logits, labels, positions: negative_entropy(logits)
+            return lambda logits, labels, positions: negative_entropy(logits), None
         if self.objective == "uniform":
-            return lambda logits, labels, positions: uniform(logits)
-        targets = calibrated_targets(original, splits, self.difficulty, run).to(run.device)
-        return lambda logits, labels, positions: calibrated(logits, labels, targets[positions.to(run.device)])
+            return lambda logits, labels, positions: uniform(logits), None
+        targets = calibrated_targets(original, splits, self.difficulty, run)
+        aim = targets.confidence.to(run.device)
+        return (
+            lambda logits, labels, positions: calibrated(logits, labels, aim[positions.to(run.device)]),
+            targets.distance if self.draw == "by_distance" else None,
+        )

@@ -13,6 +13,7 @@ class Background:
         trials: settings tried for each contender that is tuned.
         tuning_seed: of the originals that tuning ran on.
         tuning_bits: the bit width that tuning ran at.
+        tuned_in: the network and data that tuning ran on, in words, where these are not the reported ones.
         facts: machine, versions and the like, by name.
     """
 
@@ -20,4 +21,5 @@ class Background:
     trials: int | None = None
     tuning_seed: int | None = None
     tuning_bits: str | None = None
+    tuned_in: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -47,11 +47,12 @@ def _tuned(background: Background) -> str:
         return "The rows do not say how the methods' settings were chosen."
     trials = "all" if background.trials is None else str(background.trials)
     bits = "" if background.tuning_bits is None else f" at {background.tuning_bits}"
+    place = "" if background.tuned_in is None else f", {background.tuned_in}"
     text = (
         f"Tuning: {trials} combinations of the settings that a method leaves open were tried on an original of another "
-        f"seed ({background.tuning_seed}){bits}, audited with held-out training samples in the place of test samples. "
-        "The combination with the smallest Avg. Gap to that seed's own retrained network was kept for all seeds "
-        "reported here."
+        f"seed ({background.tuning_seed}){bits}{place}, audited with held-out training samples in the place of test "
+        "samples. The combination with the smallest Avg. Gap to that seed's own retrained network was kept for all "
+        "seeds reported here."
     )
     followed = " Ablations take the setting of the method that they follow." if background.follows else ""
     return text + followed
