@@ -198,3 +198,18 @@ def test_measuring_draws_no_random_numbers_of_the_run(splits: Splits) -> None:
         traced(OrthogonalEntropy(epochs=1, record_every=n), network, splits)[0].state_dict() for n in (1, 0)
     )
     assert all(torch.equal(often[name], seldom[name]) for name in often)
+
+
+def test_rounds_go_on_until_the_tolerance_is_met(original: nn.Module, splits: Splits) -> None:
+    def steps_taken(**settings: object) -> tuple[nn.Module, int]:
+        method = OrthogonalEntropy(epochs=1, record_every=1, **settings)
+        result, rows = traced(method, original, splits)
+        return result, len(rows)
+
+    once, one = steps_taken(objective="calibrated", rounds=1)
+    loose, as_one = steps_taken(objective="calibrated", rounds=3, tolerance=2.0)
+    _, three = steps_taken(objective="calibrated", rounds=3, tolerance=0.0)
+    assert (as_one, three) == (one, 3 * one)
+    assert same(once, loose)
+    _, without_targets = steps_taken(objective="entropy", rounds=3, tolerance=0.0)
+    assert without_targets == one

@@ -17,6 +17,7 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "objective": "calibrated",
             "projection": "on_conflict",
             "epochs": 1,
+            "rounds": 1,
             "record_every": 0,
         },
     },

@@ -8,7 +8,7 @@ more often that have further to go.
 from obliq.calibration.drawing import drawn_by_distance
 from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
 from obliq.calibration.objective import calibrated
-from obliq.calibration.targets import Difficulty, Targets, calibrated_targets, confidence
+from obliq.calibration.targets import Difficulty, Targets, calibrated_targets, confidence, distance_left
 from obliq.calibration.witness import Products, ridge_opinions, witnesses
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "calibrated",
     "calibrated_targets",
     "confidence",
+    "distance_left",
     "drawn_by_distance",
     "matched_confidence",
     "ridge_opinions",

@@ -66,6 +66,13 @@ def _opinions(features: Features, splits: Splits) -> Opinions:
     )
 
 
+def distance_left(model: nn.Module, forget: Examples, targets: Targets, run: Run) -> float:
+    """How far the forget set still has to go: its mean distance to the targets, as a share of the original's."""
+    started = float(targets.distance.mean())
+    left = float((confidence(model, forget, run) - targets.confidence).abs().mean())
+    return left / started if started > 0 else 0.0
+
+
 def confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
     """The softmax probability of the true class, 0 to 1, in evaluation mode."""
     probabilities = predict(model, examples, run.device).softmax(dim=1)

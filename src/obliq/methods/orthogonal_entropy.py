@@ -38,7 +38,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obliq.calibration import Difficulty, calibrated, calibrated_targets, drawn_by_distance
+from obliq.calibration import (
+    Difficulty,
+    Targets,
+    calibrated,
+    calibrated_targets,
+    distance_left,
+    drawn_by_distance,
+)
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.descent import require_share
@@ -98,6 +105,9 @@ class OrthogonalEntropy:
         update: `retain+forget`, or `forget_only`, where the retain gradient only serves the projection.
         forget_weight: lambda, the weight of the forget term.
         epochs: passes over the retain set.
+        rounds: under `calibrated`, at most so many times `epochs` passes, the learning rate starting anew: until
+            `tolerance` is met. Small retain sets and large forget sets need more than one.
+        tolerance: the share of the forget set's mean distance to its targets that may be left at the end.
         learning_rate: at the start; it falls to zero along half a cosine.
         retain_batch: retain samples a step; many short steps reach the targets sooner than few long ones.
         forget_batch: forget samples a step; 0 for as many as it takes to go through the forget set
@@ -127,6 +137,8 @@ class OrthogonalEntropy:
     update: Literal["retain+forget", "forget_only"] = "retain+forget"
     forget_weight: float = 1.0
     epochs: int = 3
+    rounds: int = 3
+    tolerance: float = 0.2
     learning_rate: float = 0.03
     retain_batch: int = 32
     forget_batch: int = 0
@@ -143,11 +155,13 @@ class OrthogonalEntropy:
     search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.2, 1.0, 2.0)}
 
     def __post_init__(self) -> None:
-        require_at_least(1, epochs=self.epochs, retain_batch=self.retain_batch, memory=self.memory)
+        require_at_least(
+            1, epochs=self.epochs, rounds=self.rounds, retain_batch=self.retain_batch, memory=self.memory
+        )
         require_at_least(
             0, forget_batch=self.forget_batch, retain_limit=self.retain_limit, clip=self.clip,
             forget_weight=self.forget_weight, momentum=self.momentum, weight_decay=self.weight_decay,
-            record_every=self.record_every,
+            record_every=self.record_every, tolerance=self.tolerance,
         )  # fmt: skip
         require_share(movable=self.movable)
         if not 0 < self.learning_rate < math.inf:
@@ -164,7 +178,7 @@ class OrthogonalEntropy:
             mask = saliency_mask(model, splits.forget, share=self.movable, batch_size=SALIENCY_BATCH, run=run)
         with seeded(run):
             network = placed(copy.deepcopy(model), run)
-            forget_loss, distances = self._forget_loss(network, splits, run)
+            targets, forget_loss = self._aim(network, splits, run)
             descent = PairedDescent.start(
                 network.train(), frozen_grid=self.steps == "frozen", run=run, mask=mask
             )
@@ -175,19 +189,21 @@ class OrthogonalEntropy:
             retain = numbered_cycle(kept, self.retain_batch, order, run.device, self.augment)
             forget = (
                 numbered_cycle(splits.forget, forget_batch, order, run.device, self.augment)
-                if distances is None
+                if targets is None or self.draw == "even"
                 else drawn_by_distance(
-                    splits.forget, distances, forget_batch, order, run.device, self.augment
+                    splits.forget, targets.distance, forget_batch, order, run.device, self.augment
                 )
             )
             reference = RetainReference(self.reference, self.memory)
             rate = cosine(self.learning_rate, total)
-            while descent.step < total:
-                values = self.step(
-                    descent, next(retain), next(forget), forget_loss, reference, rate(descent.step), run
-                )
-                run.listen("unlearn", descent.step, total, values)
-            require_finite_weights(network, self.learning_rate)
+            for end in range(total, total * self.rounds + 1, total):
+                while descent.step < end:
+                    now = rate(descent.step - end + total)
+                    values = self.step(descent, next(retain), next(forget), forget_loss, reference, now, run)
+                    run.listen("unlearn", descent.step, end, values)
+                require_finite_weights(network, self.learning_rate)
+                if targets is None or distance_left(network, splits.forget, targets, run) <= self.tolerance:
+                    break
             return network.eval()
 
     def step(
@@ -272,15 +288,13 @@ class OrthogonalEntropy:
             descent.decay_(self.weight_decay)
         return descent.retain_velocity
 
-    def _forget_loss(self, original: nn.Module, splits: Splits, run: Run) -> tuple[ForgetLoss, Tensor | None]:
-        """The loss, and where batches follow it, how far each forget sample has to go."""
-        if self.objective == "entropy":
-            return lambda logits, labels, positions: negative_entropy(logits), None
-        if self.objective == "uniform":
-            return lambda logits, labels, positions: uniform(logits), None
+    def _aim(self, original: nn.Module, splits: Splits, run: Run) -> tuple[Targets | None, ForgetLoss]:
+        """Where forget samples should go, if that is known, and the loss that brings them there."""
+        if self.objective != "calibrated":
+            raised = negative_entropy if self.objective == "entropy" else uniform
+            return None, lambda logits, labels, positions: raised(logits)
         targets = calibrated_targets(original, splits, self.difficulty, run)
         aim = targets.confidence.to(run.device)
-        return (
-            lambda logits, labels, positions: calibrated(logits, labels, aim[positions.to(run.device)]),
-            targets.distance if self.draw == "by_distance" else None,
+        return targets, lambda logits, labels, positions: calibrated(
+            logits, labels, aim[positions.to(run.device)]
         )

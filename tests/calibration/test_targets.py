@@ -1,0 +1,31 @@
+"""Targets and how far a network is from them."""
+
+import pytest
+import torch
+from torch import nn
+
+from obliq.calibration import Targets, calibrated_targets, confidence, distance_left
+from obliq.data import Splits
+from obliq.run import Run
+
+RUN = Run(seed=1)
+
+
+@pytest.mark.parametrize("difficulty", ["average", "witness"])
+def test_the_original_has_all_of_its_distance_left(
+    original: nn.Module, splits: Splits, difficulty: str
+) -> None:
+    targets = calibrated_targets(original, splits, difficulty, RUN)
+    own = confidence(original, splits.forget, RUN)
+    torch.testing.assert_close(targets.distance, (targets.confidence - own).abs())
+    assert distance_left(original, splits.forget, targets, RUN) == pytest.approx(1)
+
+
+def test_nothing_is_left_at_the_targets_or_where_there_was_nothing_to_go(
+    original: nn.Module, splits: Splits
+) -> None:
+    own = confidence(original, splits.forget, RUN)
+    there = Targets(own, torch.full_like(own, 0.5))
+    assert distance_left(original, splits.forget, there, RUN) == 0
+    nowhere = Targets(own, torch.zeros_like(own))
+    assert distance_left(original, splits.forget, nowhere, RUN) == 0
