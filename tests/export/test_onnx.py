@@ -145,6 +145,15 @@ def test_a_file_of_another_network_is_noticed() -> None:
         check(model, export(model, (1, 8, 8)), torch.empty(0, 1, 8, 8))
 
 
+def test_a_runtime_sees_no_file_that_the_strict_reader_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs = made("convnet", "W8A8")
+    altered = onnx.load_model_from_string(export(model, (1, 8, 8)))
+    altered.graph.node[0].domain = "com.microsoft"
+    monkeypatch.setattr("obliq.export.probes.session", _missing)
+    with pytest.raises(ModelError, match="has a field 7, which is not read"):
+        check(model, altered.SerializeToString(), inputs)
+
+
 def test_unknown_forms_and_missing_libraries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = made("convnet", "W8A8")
     with pytest.raises(ModelError, match="form is 'tiny'; expected integer, compact, float"):

@@ -8,10 +8,10 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export.accepting import contents_of
+from obliq.export.admission import admitted
 from obliq.export.artifact import export
 from obliq.export.contents import Contents, file_bytes
 from obliq.export.editing import weight_constants
-from obliq.export.executorch_reading import contents_of_program
 from obliq.export.graph import Convolution, Graph, Linear
 from obliq.export.identity import content_digest, form_exported_from, held_by_program
 from obliq.export.onnx_model import FORMS
@@ -126,7 +126,7 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Gr
     data = file_bytes(file)
     try:
         program = file.suffix == PROGRAM_SUFFIX
-        contents = _in_program(data, like) if program else contents_of(data)
+        contents = admitted(data, like, program=program)
         predictor = running(data, contents, runtime, threads=threads)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
@@ -134,12 +134,6 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Gr
         name=file.name, data=data, file_digest=digest_of(data), contents=contents, predictor=predictor,
         is_program=program,
     )  # fmt: skip
-
-
-def _in_program(data: bytes, like: Graph | None) -> Contents:
-    if like is None:
-        raise ModelError("an ExecuTorch program does not say what network it is; expected an .onnx file")
-    return contents_of_program(data, like)
 
 
 def _outline(contents: Contents) -> object:
