@@ -108,6 +108,7 @@ def test_files_are_hardly_larger_than_their_content(precision: str, narrowest: i
     assert sizes["integer"] <= 1.05 * content_bytes(graph, 8) + 2**13
     assert sizes["compact"] <= 1.05 * content_bytes(graph, narrowest) + 2**13
     assert sizes["compact"] <= sizes["integer"] < 0.3 * sizes["float"]
+    assert (to_onnx(graph, "compact") == to_onnx(graph, "integer")) == (narrowest == 8)
 
 
 @pytest.mark.parametrize(
