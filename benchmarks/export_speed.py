@@ -1,8 +1,8 @@
-"""How fast and how small exported files are: the integer graph against the same network in FP32, in one run.
+"""How fast exported files are: the integer graph against the same network in FP32, in one run.
 
     python benchmarks/export_speed.py
 
-Networks are not trained, since neither speed nor size depends on the values. The two sessions take turns, so
+Networks are not trained, since speed does not depend on the values. The two sessions take turns, so
 that whatever else the machine does hits both; the best run of each counts, and the processor time of all.
 """
 
@@ -14,46 +14,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from obliq.checkpoints import Blueprint
-from obliq.export import Graph, graph_of, to_onnx
-from obliq.export.graph import Convolution, Linear
+from export_size import SHAPE, graph
+from obliq.export import to_onnx
 from obliq.export.runtime import import_onnxruntime, session
-from obliq.models import initialise
-from obliq.quantization import Precision, calibrate, packed_size
 
 TABLE = Path(__file__).parent / "results" / "export_speed.md"
 CASES = (("resnet20", "W8A8", 64), ("resnet20", "W4A4", 64), ("resnet18", "W8A8", 8), ("resnet18", "W4A4", 8))
-SHAPE = (3, 32, 32)
-HEAD = """# Speed and size of exported files
+HEAD = """# Speed of exported files
 
 Made by `benchmarks/export_speed.py`: ONNX Runtime {version}, one thread, inputs of 3 x 32 x 32, {machine}, {load}.
 "Faster" is FP32 time over integer time in the same run: by the best run of each, and by the processor time of all
-runs. Content is codes at the width that they are stored in, scales and biases; the goal for the integer form was
-content + 5 % + 8 KB, and 1.8 times FP32 for W8A8.
+runs. The goal was 1.8 times FP32 for W8A8.
 
-| network | batch | FP32 img/s | integer img/s | faster, best | faster, processor time | compact faster, best | \
-content | integer file | over 5 % + 8 KB | compact content | compact file | over 5 % + 8 KB |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| network | batch | FP32 img/s | integer img/s | faster, best | faster, processor time | compact faster, best |
+| --- | --- | --- | --- | --- | --- | --- |
 """
-
-
-def graph(architecture: str, precision: str) -> Graph:
-    blueprint = Blueprint(
-        architecture=architecture, input_shape=SHAPE, classes=10, precision=Precision.parse(precision)
-    )
-    model = blueprint.build()
-    initialise(model, 0)
-    calibrate(model, torch.randn(8, *SHAPE, generator=torch.Generator().manual_seed(0)))
-    return graph_of(model.eval(), SHAPE)
-
-
-def content(of: Graph, narrowest: int) -> int:
-    total = 0
-    for step in of.steps:
-        if isinstance(step, Convolution | Linear):
-            width = next(width for width in (2, 4, 8) if width >= max(step.weights.bits, narrowest))
-            total += packed_size(step.weights.codes.size, width) + 8 * len(step.weights.bias)
-    return total
 
 
 def timed(files: dict[str, bytes], batch: int, seconds: float) -> dict[str, tuple[float, float]]:
@@ -83,10 +58,6 @@ def row(architecture: str, precision: str, batch: int, seconds: float) -> str:
         f"{architecture} {precision}", f"{batch}", f"{batch / float_best:,.0f}", f"{batch / best:,.0f}",
         f"{float_best / best:.2f}", f"{float_cpu / cpu:.2f}", f"{float_best / compact_best:.2f}",
     ]  # fmt: skip
-    for form, narrowest in (("integer", 8), ("compact", 2)):
-        inside = content(of, narrowest)
-        over = len(files[form]) - 1.05 * inside - 2**13
-        cells += [f"{inside:,}", f"{len(files[form]):,}", f"{over:,.0f}" if over > 0 else "no"]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -1,6 +1,7 @@
 """From networks and shipped files to an audit: who belongs to whom, and what each answers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -9,12 +10,15 @@ from obliq.audit.measurement import Kind
 from obliq.checkpoints import Saved
 from obliq.data import Splits
 from obliq.errors import AuditError
-from obliq.export import Shipped, graph_of
+from obliq.export import Exact, Shipped, exact_if_deployed, graph_of
 from obliq.file_comparison import file_digests, is_exchangeable, role_signals
 from obliq.made import Made
 from obliq.predictor import InTorch
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.request_file import Request
+
+DEVICE_SUMS = "computed in a device's sums"
+"""The setting of an audit that names its networks in PyTorch which answered as their files do."""
 
 
 def compare(
@@ -28,6 +32,9 @@ def compare(
     retrained: Shipped | None = None,
 ) -> Audit:
     """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
+
+    A network with the biases of its file, as `obliq export --to network` writes it, answers in the sums and
+    roundings of a device (`obliq.export.exact`), as its file does to the last bit; `settings` names it then.
 
     Args:
         original: the network before the request.
@@ -46,12 +53,17 @@ def compare(
             not belong to any network that unlearned.
     """
     kinds = require_comparable(original, others, splits)
+    networks = {"original": original, **{name: made.saved for name, made in others.items()}}
+    found = {
+        name: exact_if_deployed(saved.model, saved.blueprint.input_shape) for name, saved in networks.items()
+    }
+    shipping = {name: network for name, network in found.items() if network is not None}
     unlearned = {name: made for name, made in others.items() if kinds[name] == "unlearned"}
     belonging = {name: _belonging(file, name, original, unlearned) for name, file in (shipped or {}).items()}
     requests = [made.request for made in others.values() if made.request] + ([request] if request else [])
-    models = [_network("original", "original", original, original, splits, device)]
+    models = [_network("original", "original", original, original, shipping, splits, device)]
     for name, made in others.items():
-        models.append(_network(kinds[name], name, made.saved, original, splits, device))
+        models.append(_network(kinds[name], name, made.saved, original, shipping, splits, device))
         models += [
             _file(title, file, belonging[title], original, models[-1], splits)
             for title, file in (shipped or {}).items()
@@ -68,7 +80,7 @@ def compare(
             raise AuditError(f"{retrained.name} has other layers; expected a file of the original's form")
         models.append(AuditedModel(kind="retrained", answers=role_signals(retrained.predictor, splits)))
         digests |= file_digests("retrained", retrained)
-    return audit(
+    measured = audit(
         models,
         precision=str(original.blueprint.precision),
         forgotten_classes=splits.forgotten_classes,
@@ -76,6 +88,8 @@ def compare(
         exchangeable=all(map(is_exchangeable, requests)),
         references=references,
     )
+    told = {DEVICE_SUMS: ", ".join(shipping)} if shipping else {}
+    return replace(measured, settings={**measured.settings, **told})
 
 
 def require_comparable(original: Saved, others: Mapping[str, Made], splits: Splits) -> dict[str, Kind]:
@@ -142,13 +156,21 @@ def _belonging(file: Shipped, name: str, original: Saved, unlearned: Mapping[str
 
 
 def _network(
-    kind: Kind, name: str, saved: Saved, original: Saved, splits: Splits, device: torch.device
+    kind: Kind,
+    name: str,
+    saved: Saved,
+    original: Saved,
+    shipping: Mapping[str, Exact],
+    splits: Splits,
+    device: torch.device,
 ) -> AuditedModel:
+    """A network's answers: those of a device, bit for bit, where its biases are those of its file."""
     moved = None
     if weighted_layers(original.model) and kind == "unlearned":
         moved = 100 * changed_codes(original.model, saved.model)
-    answers = role_signals(InTorch(saved.model.to(device), device), splits)
-    saved.model.cpu()
+    asked = shipping.get(name, saved.model)
+    answers = role_signals(InTorch(asked.to(device), device), splits)
+    asked.cpu()
     return AuditedModel(
         kind=kind, name=name, weights_digest=weights_digest(saved.model), seconds=saved.provenance.seconds,
         answers=answers, changed_codes_percent=moved,

@@ -6,12 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given
 
 from obliq.calibration import calibrated
+from tests.logits import some_logits
 
 seeds = st.integers(0, 10_000)
-
-
-def some_logits(seed: int, batch: int = 6, classes: int = 5) -> torch.Tensor:
-    return 3 * torch.randn(batch, classes, generator=torch.Generator().manual_seed(seed))
 
 
 @given(seeds)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
+from obliq.comparison import DEVICE_SUMS
 from obliq.export import digest_of, read_onnx
 from tests.cli.conftest import Said, Way
 
@@ -67,14 +68,17 @@ def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path
         assert artifact["runtime"].startswith("ONNX Runtime 1.")
         assert artifact["file_digest"] == digest_of(file.read_bytes())
         assert artifact["moved"] == []
-        for number in NUMBERS:  # the deployed network computes what the file does
-            assert row[number] == pytest.approx(rows["unlearned"][number], abs=0.01)
+        for number in NUMBERS:  # the deployed network computes what the file does, to the last bit
+            assert row[number] == rows["unlearned"][number]
     assert rows["integer.onnx"]["artifact"]["precision"] == "W4A4, weights in int8"
     assert rows["compact.onnx"]["artifact"]["precision"] == "W4A4, weights in int4"
     assert rows["float.onnx"]["artifact"]["precision"] == "FP32"
     assert rows["unlearned"]["artifact"] is None
     assert "integer.onnx: integer, W4A4, weights in int8, run by ONNX Runtime 1." in said.out
+    assert "unlearned: in PyTorch with the sums and roundings of a device" in said.out
+    assert json.loads((tmp_path / "a" / "audit.json").read_text())["settings"][DEVICE_SUMS] == "unlearned"
     page = (tmp_path / "a" / "report.html").read_text()
+    assert "computed in a device&#39;s sums" in page
     assert "What the shipped file answers" in page
     assert digest_of(files.integer.read_bytes()) in page
 
@@ -107,6 +111,7 @@ def test_a_file_alone_is_audited_with_the_request(
     request = way.unlearned / "request.json"
     together = obliq("audit", way.original, way.unlearned, files.integer, "--out", tmp_path / "together")
     assert together.status == 0
+    assert DEVICE_SUMS not in (tmp_path / "together" / "audit.json").read_text()  # a network as trained
     alone = obliq("audit", way.original, files.integer, "--request", request, "--out", tmp_path / "alone")
     assert alone.status == 0, alone.err
     assert "no network beside it to compare with" in alone.out

@@ -17,7 +17,8 @@ pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 from obliq.export import content_digest, read_onnx
-from obliq.export.editing import ForeignFile, weight_constants
+from obliq.export.editing import ForeignFile
+from obliq.export.stored import weight_constants
 from tests.export.foreign_files import SETTINGS, quantized_file
 
 Obliq = Callable[..., Said]

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from tests.conftest import make_collection
 
 from obliq.data import Examples, memorised
 from obliq.errors import DataError
+from tests.conftest import make_collection
 
 
 @pytest.fixture

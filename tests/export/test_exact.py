@@ -9,7 +9,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.export import deployed, exact, graph_of, interpreter
+from obliq.export import Exact, deployed, exact, exact_if_deployed, graph_of, interpreter
 from obliq.quantization import QuantizedActivation, activations, weights_digest
 from tests.export.networks import CASES, made
 
@@ -27,6 +27,8 @@ def test_every_code_and_logit_is_the_interpreters(name: str, precision: str) -> 
     for step, codes in expected.items():
         np.testing.assert_array_equal(found[step].numpy(), codes)
     np.testing.assert_array_equal(network(inputs).numpy(), interpreter.logits(graph, expected))
+    assert exact_if_deployed(model, inputs.shape[1:]) is None  # its biases are not those of a file
+    assert isinstance(exact_if_deployed(deployed(model, inputs.shape[1:]), inputs.shape[1:]), Exact)
     assert weights_digest(model) == before
 
 
@@ -61,6 +63,10 @@ def corrected(network: nn.Module, expected: dict[str, ndarray]) -> dict[str, tup
     for step, quantizer in activations(network).items():
         quantizer.register_forward_hook(functools.partial(correct, step))
     return parted
+
+
+def test_what_has_no_file_has_no_sums_of_a_device() -> None:
+    assert exact_if_deployed(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), (1, 8, 8)) is None
 
 
 def test_other_inputs_are_refused() -> None:

@@ -49,8 +49,28 @@ def test_equal_networks_give_equal_bytes_that_agree() -> None:
     assert parity.activations.compared == len(inputs) * 10
     assert parity.activations.equal == 1
     assert parity.reference.largest_difference == 0
-    with pytest.raises(ModelError, match="does not run on inputs of shape"):
-        check(made("own residual", "W8A8")[0], program, made("own residual", "W8A8")[1])
+
+
+@needs_executorch
+def test_a_program_is_checked_only_when_it_is_what_the_exporter_makes_of_its_integers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, inputs = made("convnet", "W8A8")
+    program = export_executorch(model, inputs.shape[1:])
+    place = program.index(b"XnnpackBackend")
+    altered = program[:place] + b"OtherBackend\0\0" + program[place + 14 :]
+    other, others_inputs = made("own residual", "W8A8")
+    monkeypatch.setattr("obliq.export.executorch_runtime.loaded", _never)
+    with pytest.raises(ModelError, match=r"not what ExecuTorch .* makes of the integers in it"):
+        check(model, altered, inputs)
+    with pytest.raises(ModelError, match="expected them inside"):
+        check(model, program[: len(program) // 2], inputs)
+    with pytest.raises(ModelError, match="operations that compute; expected"):
+        check(other, program, others_inputs)
+
+
+def _never(program: bytes, *, threads: int = 1) -> None:
+    raise AssertionError("a runtime saw the file")
 
 
 @needs_executorch

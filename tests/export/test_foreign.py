@@ -12,9 +12,10 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import contents_of
-from obliq.export.editing import Editable, changed_codes, editable, weight_constants
+from obliq.export.editing import Editable, changed_codes, editable
 from obliq.export.parity import agreement
 from obliq.export.running import running
+from obliq.export.stored import weight_constants
 from obliq.quantization import QuantizedWeight, weighted_layers
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

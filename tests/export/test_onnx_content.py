@@ -68,7 +68,11 @@ def test_the_digest_is_of_the_content_and_not_of_the_container(exported: bytes) 
 
 
 def _weight(model: Any) -> Any:
-    return next(tensor for tensor in model.graph.initializer if tensor.name.endswith(".weight"))
+    return next(tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT4)
+
+
+def _layer(model: Any) -> Any:
+    return next(node for node in model.graph.node if node.op_type == "Conv")
 
 
 def _padded(model: Any) -> None:
@@ -81,6 +85,7 @@ def _padded(model: Any) -> None:
 CHANGES: dict[str, Callable[[Any], object]] = {
     "a value": lambda model: setattr(_weight(model), "raw_data", bytes(len(_weight(model).raw_data))),
     "a setting": _padded,
+    "the name of a layer": lambda model: setattr(_layer(model), "name", "another"),
 }
 
 

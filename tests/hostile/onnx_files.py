@@ -77,6 +77,15 @@ def becomes(output: str, operator: str, domain: str = "") -> Alteration:
     return alter
 
 
+def called(output: str, name: str) -> Alteration:
+    """Another name of a node, not of what it makes."""
+    return lambda model: setattr(node(model, output), "name", name)
+
+
+def both(one: Alteration, other: Alteration) -> Alteration:
+    return lambda model: (one(model), other(model))
+
+
 def reads(output: str, *inputs: str) -> Alteration:
     def alter(model: Any) -> None:
         target = node(model, output)
@@ -97,7 +106,7 @@ def adds(*nodes: Any, constants: tuple[Any, ...] = ()) -> Alteration:
 
 def external(location: str, **entries: str) -> Alteration:
     def alter(model: Any) -> None:
-        tensor = constant(model, "4.weight")
+        tensor = constant(model, "3p")
         tensor.ClearField("raw_data")
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in {"location": location, **entries}.items():
@@ -178,24 +187,27 @@ ALTERED: dict[str, Alteration] = {
     "zero points of weights": put("7z", first(1)),
     "axis beyond the rank": settings("3w", axis=4),
     "negative axis": settings("3w", axis=-4),
-    "weights beyond the symmetric range": put("0.weight", first(-128)),
-    "packed codes too short": lambda model: setattr(constant(model, "4.weight"), "raw_data", b"\x00" * 53),
-    "packed codes too long": lambda model: setattr(constant(model, "4.weight"), "raw_data", b"\x00" * 108),
-    "filling that is not zero": lambda model: setattr(constant(model, "6.weight"), "raw_data", b"\x11" * 8),
+    "weights beyond the symmetric range": put("1p", first(-128)),
+    "packed codes too short": lambda model: setattr(constant(model, "3p"), "raw_data", b"\x00" * 53),
+    "packed codes too long": lambda model: setattr(constant(model, "3p"), "raw_data", b"\x00" * 108),
+    "filling that is not zero": lambda model: setattr(constant(model, "4p"), "raw_data", b"\x11" * 8),
     "values in a second place": fields("1s", float_data=[1.0]),
     "values in no place": lambda model: constant(model, "1s").ClearField("raw_data"),
     "texts as values": fields("1s", data_type=8, string_data=[b"x"]),
     "unknown element type": fields("1s", data_type=99),
     "complex numbers": fields("1s", data_type=14),
-    "shape that overflows": fields("4.weight", dims=[2**32, 2**32, 1, 1]),
-    "negative size": fields("4.weight", dims=[-3, 4, -3, 3]),
-    "size of zero": fields("4.weight", dims=[0, 4, 3, 3]),
-    "nine axes": fields("4.weight", dims=[1] * 9),
-    "segment of a tensor": lambda model: setattr(constant(model, "4.weight").segment, "end", 2**40),
+    "shape that overflows": fields("3p", dims=[2**32, 2**32, 1, 1]),
+    "negative size": fields("3p", dims=[-3, 4, -3, 3]),
+    "size of zero": fields("3p", dims=[0, 4, 3, 3]),
+    "nine axes": fields("3p", dims=[1] * 9),
+    "segment of a tensor": lambda model: setattr(constant(model, "3p").segment, "end", 2**40),
     "two constants of one name": lambda model: model.graph.initializer.append(constant(model, "1s")),
     "name without an end": fields("7z", name="x" * 100_000),
     "name with a line break": fields("7z", name="7\nz"),
     "name that turns the text around": fields("7z", name="\u202e10.zeros"),
+    "layer whose name turns the text around": called("3y", "\u202e4"),
+    "layer whose name has no end": called("3y", "x" * 100_000),
+    "name of what is no layer": called("_9", "flatten"),
     "value that reads itself": reads("_9", "_9"),
     "values out of order": lambda model: model.graph.node.insert(0, node(model, "logits")),
     "value made twice": lambda model: model.graph.node.append(node(model, "logits")),
@@ -204,7 +216,11 @@ ALTERED: dict[str, Alteration] = {
     "value that nobody reads": adds(
         helper.make_node("QuantizeLinear", ["input", "0s", "=128"], ["unread"])
     ),
-    "bias on another grid": put("3u", lambda values: values * np.float32(2)),
+    "bias on another grid": reads("3u", "3k", "3s"),
+    "unit of two rows of scales": reads("3u", "3k", "3k"),
+    "unit of an activation": reads("3u", "0r", "1s"),
+    "unit beyond any number": both(put("1k", first(1e36)), put("0s", lambda _: np.float32(1e36))),
+    "codes times a scale": reads("3f", "3c", "1s"),
     "bias of another size": put("3a", lambda values: values[:-1]),
     "sums beyond int32": put("3a", first(2**31 - 1)),
     "bounds the wrong way round": reads("_0_output", "1q", "=15", "=0"),
@@ -232,7 +248,7 @@ ALTERED: dict[str, Alteration] = {
     "input called otherwise": lambda model: setattr(model.graph.input[0], "name", "image"),
     "quantized constants as pictures": reads("network_input", "1s", "0s", "=128"),
     "layer left out": without("_10_output"),
-    "annotation of a grid": lambda model: model.graph.quantization_annotation.add(tensor_name="4.weight"),
+    "annotation of a grid": lambda model: model.graph.quantization_annotation.add(tensor_name="3p"),
     "thirty thousand nodes": lambda model: model.graph.node.extend([onnx.NodeProto()] * 30_000),
 }  # fmt: skip
 """By name: what is done to the compact file."""

@@ -8,12 +8,9 @@ import torch
 from hypothesis import given
 
 from obliq.surgery import entropy, negative_entropy, uniform
+from tests.logits import some_logits
 
 seeds = st.integers(0, 10_000)
-
-
-def some_logits(seed: int, batch: int = 6, classes: int = 5) -> torch.Tensor:
-    return 3 * torch.randn(batch, classes, generator=torch.Generator().manual_seed(seed))
 
 
 @given(seeds)

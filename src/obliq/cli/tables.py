@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from obliq.audit import Audit, Measurement
+from obliq.comparison import DEVICE_SUMS
 from obliq.export import CodeAgreement, Record
 from obliq.inventory import Inventory
 from obliq.report.page import percent
@@ -34,6 +35,8 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
         f"percent; the target of FA, RA, TA, MIA{', AUC and RMIA' if referenced else ' and AUC'} is the retrained "
         "network's value, of Avg. Gap 0"
     )
+    if DEVICE_SUMS in audit.settings:
+        lines.append(f"{audit.settings[DEVICE_SUMS]}: in PyTorch with the sums and roundings of a device")
     lines += [_artifact(entry) for entry in audit.artifacts]
     for entry in audit.unlearned:
         if entry.verdict:

@@ -3,7 +3,7 @@
 from obliq.export.accepting import contents_of, read_onnx
 from obliq.export.artifact import export, export_executorch
 from obliq.export.contents import Contents, Node
-from obliq.export.exact import Exact, exact
+from obliq.export.exact import Exact, exact, exact_if_deployed
 from obliq.export.executorch_program import to_executorch
 from obliq.export.graph import Graph
 from obliq.export.identity import content_digest
@@ -41,6 +41,7 @@ __all__ = [
     "deployed",
     "digest_of",
     "exact",
+    "exact_if_deployed",
     "export",
     "export_executorch",
     "graph_in",

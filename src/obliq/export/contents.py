@@ -36,8 +36,8 @@ _ATTRIBUTE: Table = {
     1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", 16), 20: Field("type", "int"),
 }  # fmt: skip
 _NODE: Table = {
-    1: Field("inputs", "text", 3), 2: Field("outputs", "text", 2), 4: Field("operator", "text"),
-    5: Field("attributes", _ATTRIBUTE, 8),
+    1: Field("inputs", "text", 3), 2: Field("outputs", "text", 2), 3: Field("name", "text"),
+    4: Field("operator", "text"), 5: Field("attributes", _ATTRIBUTE, 8),
 }  # fmt: skip
 _TENSOR: Table = {
     1: Field("dims", "int", _MOST_AXES), 2: Field("kind", "int"), 8: Field("name", "text"), 9: Field("raw", "bytes"),
@@ -53,6 +53,7 @@ _MODEL: Table = {
 }  # fmt: skip
 
 _FLOAT, _INT, _INTS = 1, 2, 7
+_LAYERS = ("Conv", "Gemm")
 _KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 22: "int4", 26: "int2"}
 _WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
 
@@ -66,12 +67,14 @@ class Node:
         inputs: names of what it reads.
         output: name of what it makes.
         settings: attributes, each a whole number or several.
+        layer: where in the network it stands; only in packed files, whose weights do not say it.
     """
 
     operator: str
     inputs: tuple[str, ...]
     output: str
     settings: dict[str, int | tuple[int, ...]]
+    layer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,9 +198,13 @@ def _node(entry: dict[str, Any]) -> Node:
         raise ModelError(
             f"{operator} makes {len(entry['outputs'])} values; expected one, and no name left empty"
         )
+    layer = entry["name"]
+    if layer is not None and (not layer or operator not in _LAYERS):
+        raise ModelError(f"{operator} has the name {layer!r}; expected one for {' and '.join(_LAYERS)} alone")
     return Node(
-        operator=operator, inputs=tuple(entry["inputs"]), output=entry["outputs"][0], settings=settings
-    )
+        operator=operator, inputs=tuple(entry["inputs"]), output=entry["outputs"][0], settings=settings,
+        layer=layer or "",
+    )  # fmt: skip
 
 
 def _require_our_ends(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from obliq.export.graph import Graph
 from obliq.export.identity import content_digest
 from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
+from obliq.export.stored import form_of, weight_constants
 
 
 @runtime_checkable
@@ -79,25 +80,10 @@ def editable(data: bytes, contents: Contents) -> Editable:
     """
     if not contents.own:
         return ForeignFile(data, contents)
-    graph, wanted = graph_in(contents), content_digest(contents)
-    for form in ("integer", "compact"):
-        if content_digest(contents_of(to_onnx(graph, form))) == wanted:
-            return OwnFile(graph, form)
-    raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
-
-
-def weight_constants(contents: Contents) -> tuple[str, ...]:
-    """The constants that hold the codes of layers, in the order of their layers; none for a file of floats."""
-    made_by = {node.output: node for node in contents.nodes}
-    found = []
-    for node in contents.nodes:
-        if node.operator in ("Conv", "Gemm"):
-            name = node.inputs[1]
-            while name not in contents.constants:
-                name = made_by[name].inputs[0]
-            if contents.kinds[name] != "float32":
-                found.append(name)
-    return tuple(found)
+    graph, form = graph_in(contents), form_of(contents)
+    if content_digest(contents_of(to_onnx(graph, form))) != content_digest(contents):
+        raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
+    return OwnFile(graph, form)
 
 
 def changed_codes(before: Contents, after: Contents) -> float | None:

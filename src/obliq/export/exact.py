@@ -12,7 +12,7 @@ float64, where every one that fits in int32 is exact, and each rounding is that 
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +32,10 @@ from obliq.export.graph import (
     Quantize,
     Step,
 )
+from obliq.export.rounding import with_integer_biases
 from obliq.export.spatial import AVERAGE, CONVOLVE, LARGEST, padded
 from obliq.export.walk import graph_of
+from obliq.quantization import weights_digest
 
 
 def exact(model: nn.Module, input_shape: Sequence[int]) -> "Exact":
@@ -49,6 +51,19 @@ def exact(model: nn.Module, input_shape: Sequence[int]) -> "Exact":
     return Exact(graph_of(model, input_shape))
 
 
+def exact_if_deployed(model: nn.Module, input_shape: Sequence[int]) -> "Exact | None":
+    """The same for a network that has the biases of its file already, as `deployed` makes it; None for any other.
+
+    A network as trained adds biases that no device has, so a device's sums would not make it the file's.
+    """
+    try:
+        graph = graph_of(model, input_shape)
+    except ModelError:  # it has no file
+        return None
+    changed = weights_digest(with_integer_biases(model, graph)) != weights_digest(model)
+    return None if changed else Exact(graph)
+
+
 class Exact(nn.Module):
     """An integer graph as a module that answers with logits; it has no parameters and no gradients.
 
@@ -62,25 +77,35 @@ class Exact(nn.Module):
         self.units = nn.ModuleDict(
             {str(place): _Constants(graph, step) for place, step in enumerate(graph.steps)}
         )
+        readers = {name: place for place, step in enumerate(graph.steps) for name in step.sources}
+        self._read_last = {
+            place: [name for name, last in readers.items() if last == place] for place in readers.values()
+        }
 
     def forward(self, inputs: Float[Tensor, "samples ..."]) -> Float32[Tensor, "samples classes"]:
         """The logits that a device answers with."""
         last = self.graph.result
-        return self.codes(inputs)[last.name] * self._constants(-1).scale
+        return self._made(inputs, self._read_last)[last.name] * self._constants(-1).scale
 
-    @torch.no_grad()
     def codes(self, inputs: Float[Tensor, "samples ..."]) -> dict[str, Float32[Tensor, "samples ..."]]:
         """Every activation's codes, as whole float32 numbers, by the name of its step.
 
         Raises:
             ModelError: when the inputs do not have the shape that the graph was made for.
         """
+        return self._made(inputs, {})
+
+    @torch.no_grad()
+    def _made(self, inputs: Tensor, let_go: Mapping[int, Sequence[str]]) -> dict[str, Tensor]:
+        """Codes by the name of their step, but those that are let go after a step."""
         if tuple(inputs.shape[1:]) != self.graph.input_shape:
             raise ModelError(f"inputs of shape {tuple(inputs.shape[1:])}; expected {self.graph.input_shape}")
         made: dict[str, Tensor] = {}
         for place, step in enumerate(self.graph.steps):
             read = [made[name] for name in step.sources] or [inputs.float()]
             made[step.name] = _apply(step, read, self._constants(place))
+            for name in let_go.get(place, ()):
+                del made[name]
         return made
 
     def _constants(self, place: int) -> "_Constants":

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from obliq.export.accepting import contents_of
-from obliq.export.artifact import export
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import held
 from obliq.export.onnx_content import content_in
 from obliq.export.onnx_model import FORMS, to_onnx
+from obliq.export.stored import form_of
 from obliq.export.walk import graph_of
 from obliq.patch import digest_of
 
@@ -35,11 +35,9 @@ def form_exported_from(contents: Contents, model: nn.Module, input_shape: Sequen
     Raises:
         ModelError: when the network cannot be exported, or the extra `onnx` is missing.
     """
-    wanted = content_digest(contents)
-    for form in FORMS:
-        if content_digest(contents_of(export(model, input_shape, form))) == wanted:
-            return form
-    return None
+    form = form_of(contents)
+    exported = contents_of(to_onnx(graph_of(model, input_shape), form))
+    return form if content_digest(exported) == content_digest(contents) else None
 
 
 def held_by_program(contents: Contents, model: nn.Module, input_shape: Sequence[int]) -> str | None:

@@ -76,7 +76,14 @@ def with_content(data: bytes, content: Content) -> bytes:
 def _described(contents: Contents) -> bytes:
     """Everything that the graph computes, but the values of its constants, in a form of our own."""
     nodes = [
-        [node.operator, node.inputs, node.output, sorted(node.settings.items())] for node in contents.nodes
+        [
+            node.operator,
+            node.inputs,
+            node.output,
+            sorted(node.settings.items()),
+            *([node.layer] * bool(node.layer)),
+        ]
+        for node in contents.nodes
     ]
     return json.dumps([contents.opset, contents.input_shape, nodes]).encode()
 

@@ -20,7 +20,6 @@ from obliq.export.graph import (
     Convolution,
     Flatten,
     Graph,
-    Grid,
     Linear,
     MaxPool,
     Quantize,
@@ -43,8 +42,8 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
         graph: as `graph_of` makes it.
         form: `integer`: bytes everywhere, which ONNX Runtime fuses into integer kernels; `compact`: the
             same computation with weights stored in 4 or 2 bits, which ONNX Runtime widens to bytes when it
-            opens the file and then fuses as well; `float`: float32 weights and biases, activations
-            clamped to their learned ranges but not rounded.
+            opens the file and then fuses as well, the same file where no layer has so few; `float`: float32
+            weights and biases, activations clamped to their learned ranges but not rounded.
 
     Raises:
         ModelError: for another form, or when the extra `onnx` is not installed.
@@ -61,10 +60,11 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
 _LETTERS = {
     "sum": "y", "byte": "q", "real": "r", "scale": "s", "low": "l", "high": "h",
     "weight": "w", "weight scale": "k", "zeros": "z", "bias": "b", "bias codes": "a", "unit": "u",
-    "codes": "c", "finer": "f", "bytes": "i",
+    "packed": "p", "codes": "c", "finer": "f", "bytes": "i",
 }  # fmt: skip
 """What belongs to a step: what it adds up, its result before a clamp, its codes as real numbers, their scale, the
-bounds of a clamp; of a layer the real weight and bias, and their parts; narrow codes on the way to bytes."""
+bounds of a clamp; of a layer the real weight and bias, and their parts; stored codes of packed files, on the way to
+bytes."""
 
 
 class _Writer:
@@ -73,6 +73,9 @@ class _Writer:
     Codes carry the names of steps, weights those of layers. All else is called by its step's number and a
     letter of `_LETTERS`, since a file of a small network consists of names to a good part; a number comes first,
     as it does in no name of a step. Bytes that many steps share are called `=128`, factors `*16`.
+
+    A packed file, one with codes of fewer than 8 bits, has less in it still: the layer's name stands once, at the
+    node that adds up, and not at its weights; the unit of a bias is multiplied from the two scales and not stored.
     """
 
     def __init__(self, onnx: ModuleType, graph: Graph, form: str) -> None:
@@ -81,7 +84,9 @@ class _Writer:
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
         self.read: set[str] = set()
-        self.narrowest = 8
+        widths = {self._width(step) for step in graph.steps if isinstance(step, Convolution | Linear)}
+        self.narrowest = min(widths, default=8)
+        self.packed = self.narrowest < 8
 
     def write(self, step: Step) -> None:
         """Add one step."""
@@ -91,9 +96,11 @@ class _Writer:
         computed = INPUT if isinstance(step, Quantize) else self._short("sum", step.name)
         if not isinstance(step, Quantize):
             inputs = [self._real(name) for name in step.sources]
+            named = ""
             if isinstance(step, Convolution | Linear):
-                inputs += self._weights(step, self.graph[step.sources[0]].grid)
-            self._node(*_operator(step), inputs, computed)
+                inputs += self._weights(step)
+                named = step.path if self.packed else ""
+            self._node(*_operator(step), inputs, computed, named)
         if self.form == "float":
             self._clamped(step, computed)
         else:
@@ -156,7 +163,7 @@ class _Writer:
     def _byte(self, value: int) -> str:
         return self._constant(f"={value}", np.array(value, np.uint8))
 
-    def _weights(self, step: Convolution | Linear, source: Grid) -> list[str]:
+    def _weights(self, step: Convolution | Linear) -> list[str]:
         """The weight and the bias as real numbers, from codes and scales unless the form is `float`."""
         path, weights = step.path, step.weights
         if self.form == "float":
@@ -165,31 +172,39 @@ class _Writer:
                 self._constant(f"{path}.weight", weights.codes * scale),
                 self._constant(f"{path}.bias", weights.real_bias.astype(np.float32)),
             ]
-        width = 8 if self.form == "integer" or weights.bits > 4 else 4 if weights.bits > 2 else 2
-        self.narrowest = min(self.narrowest, width)
-        whole = width == 8
-        codes = (
-            self._constant(f"{path}.weight", weights.wide_codes()) if whole else self._widened(step, width)
-        )
-        read = [codes, self._constant(self._short("weight scale", step.name), weights.wide_scale())]
+        codes = self._codes(step)
+        scale_of_weights = self._constant(self._short("weight scale", step.name), weights.wide_scale())
+        read = [codes, scale_of_weights]
         if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
             read.append(
                 self._constant(self._short("zeros", step.name), np.zeros(len(weights.codes), np.int8))
             )
-        bias = [
-            self._constant(self._short("bias codes", step.name), weights.bias),
-            self._constant(self._short("unit", step.name), weights.bias_scale(source)),
-        ]
+        bias_codes = self._constant(self._short("bias codes", step.name), weights.bias)
+        bias = [bias_codes, self._unit(step, scale_of_weights)]
         real = [self._short("weight", step.name), self._short("bias", step.name)]
         for made, inputs in zip(real, (read, bias), strict=True):
             self._node("DequantizeLinear", {"axis": 0}, inputs, made)
         return real
 
-    def _widened(self, step: Convolution | Linear, width: int) -> str:
-        """Narrow codes as bytes on the finer grid: nodes that read constants alone, so runtimes compute them once."""
-        types, weights = self.onnx.TensorProto, step.weights
+    def _unit(self, step: Convolution | Linear, scale_of_weights: str) -> str:
+        """The unit of a bias, the product of what it is added to; one that runtimes multiply once, if packed."""
+        unit = self._short("unit", step.name)
+        if not self.packed:
+            return self._constant(unit, step.weights.bias_scale(self.graph[step.sources[0]].grid))
+        self._node("Mul", {}, [scale_of_weights, self._scale(step.sources[0])[0]], unit)
+        return unit
+
+    def _codes(self, step: Convolution | Linear) -> str:
+        """The codes of a layer as bytes on the finer grid.
+
+        Narrow ones pass through nodes that read constants alone, so that runtimes compute them once.
+        """
+        types, weights, width = self.onnx.TensorProto, step.weights, self._width(step)
+        stored = self._short("packed", step.name) if self.packed else f"{step.path}.weight"
+        if width == 8:
+            return self._constant(stored, weights.wide_codes())
         wide, finer, bytes_ = (self._short(kind, step.name) for kind in ("codes", "finer", "bytes"))
-        codes = self._constant(f"{step.path}.weight", weights.codes, width)
+        codes = self._constant(stored, weights.codes, width)
         if weights.refinement > 1:  # ONNX Runtime multiplies int32 but not int8
             factor = self._constant(f"*{weights.refinement}", np.array(weights.refinement, np.int32))
             self._node("Cast", {"to": types.INT32}, [codes], wide)
@@ -198,11 +213,19 @@ class _Writer:
         self._node("Cast", {"to": types.INT8}, [codes], bytes_)
         return bytes_
 
+    def _width(self, step: Convolution | Linear) -> int:
+        """The bits that a layer's codes are stored in."""
+        if self.form != "compact":
+            return 8
+        return next(width for width in (2, 4, 8) if width >= step.weights.bits)
+
     def _short(self, kind: str, step: str) -> str:
         return f"{self.number[step]}{_LETTERS[kind]}"
 
-    def _node(self, operator: str, settings: dict[str, Any], inputs: list[str], output: str) -> None:
-        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **settings))
+    def _node(
+        self, operator: str, settings: dict[str, Any], inputs: list[str], output: str, name: str = ""
+    ) -> None:
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], name=name, **settings))
 
     def _constant(self, name: str, values: ndarray, width: int = 8) -> str:
         if width < 8 and values.dtype == np.int8:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
+from obliq.export.admission import admitted
 from obliq.export.exact import exact
 from obliq.export.observing import answers, observed
 from obliq.export.probes import probe
@@ -90,16 +91,19 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
 
     Args:
         model: a quantized network; read in evaluation mode and left as it was.
-        file: what `to_onnx` or `to_executorch` made of it.
+        file: what `to_onnx` or `to_executorch` made of it. No runtime sees it before it was read as strictly as for
+            an audit, which for a program takes as long as exporting it.
         inputs: standardised as for the network; at least one.
 
     Raises:
-        ModelError: when there are no inputs, the file's runtime is not installed, or the file is for another
-            network.
+        ModelError: when there are no inputs, the file's runtime is not installed, the file is for another
+            network, or it is anything but what our exporter writes.
     """
     if len(inputs) == 0:
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
+    if not admitted(file, graph).own:
+        raise ModelError("a file of another quantizer; expected one that our exporter wrote")
     deployed = with_integer_biases(model, graph)
     whole = exact(deployed, graph.input_shape)
     running = probe(file, graph)

@@ -66,6 +66,7 @@ class _Reader:
     steps: dict[str, Step] = field(default_factory=dict)
     reals: dict[str, str] = field(default_factory=dict)
     stored: dict[str, _Stored] = field(default_factory=dict)
+    scales: dict[str, ndarray] = field(default_factory=dict)
     parts: dict[str, tuple[_Stored, ndarray]] = field(default_factory=dict)
     sums: dict[str, Node] = field(default_factory=dict)
 
@@ -75,6 +76,8 @@ class _Reader:
             for name, values in self.contents.constants.items()
             if self.contents.kinds[name] in ("int8", "int4", "int2", "int32")
         }
+        constants = self.contents.constants.items()
+        self.scales = {name: values for name, values in constants if self.contents.kinds[name] == "float32"}
 
     def visit(self, node: Node) -> None:
         first = node.inputs[0]
@@ -82,8 +85,10 @@ class _Reader:
             times = int(self.contents.constants[node.inputs[1]]) if node.operator == "Mul" else 1
             before = self.stored[first]
             self.stored[node.output] = replace(before, times=before.times * times)
+        elif node.operator == "Mul" and first in self.scales:
+            self.scales[node.output] = self.scales[first] * self.scales[node.inputs[1]]
         elif node.operator == "DequantizeLinear" and first in self.stored:
-            self.parts[node.output] = (self.stored[first], self.contents.constants[node.inputs[1]])
+            self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
         elif node.operator == "DequantizeLinear" and first in self.steps:
             self.reals[node.output] = first
         elif node.operator in _SUMS and all(name in self.reals or name in self.parts for name in node.inputs):
@@ -122,13 +127,13 @@ class _Reader:
         common: dict[str, Any] = {"name": name, "path": name, "sources": sources, "grid": grid}
         if node.operator in ("Conv", "Gemm"):
             (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
-            if not codes.name.endswith(".weight") or bias.times != 1:
+            if not (node.layer or codes.name.endswith(".weight")) or bias.times != 1:
                 raise ModelError(
                     f"{node.operator} reads a weight {codes.name!r} and a bias times {bias.times}; expected a "
-                    "name that ends in .weight, and a bias as it is stored"
+                    "name of its own or one that ends in .weight, and a bias as it is stored"
                 )
             common |= {
-                "path": codes.name.removesuffix(".weight"),
+                "path": node.layer or codes.name.removesuffix(".weight"),
                 "weights": _weights(
                     codes, self._widths(codes), scale, bias.codes, self.steps[sources[0]].grid
                 ),

@@ -111,13 +111,19 @@ def _cast(node: Node, read: list[Value]) -> Value:
 
 
 def _multiply(node: Node, read: list[Value]) -> Value:
-    codes, factor = read
-    fits = codes.constant is not None and codes.kind == "int32" and codes.constant.size > 0
-    require(fits and int(np.abs(codes.constant).max()) <= 127, node, "constant codes")  # type: ignore[arg-type]
-    times = scalar(factor, node, "int32")
+    first, second = read
+    if first.kind == "float32":
+        require(first.constant is not None and len(first.shape) == 1, node, "constant scales")
+        assert first.constant is not None
+        with np.errstate(over="ignore", under="ignore"):
+            unit = scales(first, node, first.shape) * scales(second, node, ())
+        return Value(kind="float32", shape=first.shape, constant=unit)
+    fits = first.constant is not None and first.kind == "int32" and first.constant.size > 0
+    require(fits and int(np.abs(first.constant).max()) <= 127, node, "constant codes")  # type: ignore[arg-type]
+    times = scalar(second, node, "int32")
     require(times in (1, 2, 4, 8, 16, 32, 64), node, "a power of two up to 64")
-    assert codes.constant is not None
-    return Value(kind="int32", shape=codes.shape, constant=codes.constant * np.int32(times))
+    assert first.constant is not None
+    return Value(kind="int32", shape=first.shape, constant=first.constant * np.int32(times))
 
 
 _SLIDING = frozenset({"strides", "pads", "dilations"})

@@ -93,7 +93,7 @@ def running(data: bytes, contents: Contents, runtime: str = "own", *, threads: i
     """A file's bytes in a runtime.
 
     Args:
-        data: the bytes, which `contents_of` or `contents_of_program` has accepted.
+        data: the bytes, which `admitted` has let pass.
         contents: what it found in them.
         runtime: one of `RUNTIMES`; the interpreter takes the `integer` and `compact` forms only.
         threads: how many ONNX Runtime or ExecuTorch may use.

@@ -8,16 +8,16 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export.accepting import contents_of
-from obliq.export.artifact import export
+from obliq.export.admission import admitted
 from obliq.export.contents import Contents, file_bytes
-from obliq.export.editing import weight_constants
-from obliq.export.executorch_reading import contents_of_program
 from obliq.export.graph import Convolution, Graph, Linear
 from obliq.export.identity import content_digest, form_exported_from, held_by_program
-from obliq.export.onnx_model import FORMS
+from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
 from obliq.export.running import running
+from obliq.export.stored import form_of, stored_weights
+from obliq.export.walk import graph_of
 from obliq.predictor import Predictor
 
 SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pte"
@@ -53,15 +53,12 @@ class Shipped:
     @property
     def stored_weights(self) -> str:
         """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
-        kinds = {self.contents.kinds[name] for name in weight_constants(self.contents)}
-        return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
+        return stored_weights(self.contents)
 
     @property
     def form(self) -> str:
         """`integer`, `compact` or `float`; `qdq` for a file of another quantizer."""
-        if not self.contents.own:
-            return "qdq"
-        return {"int8": "integer", "float32": "float"}.get(self.stored_weights, "compact")
+        return form_of(self.contents) if self.contents.own else "qdq"
 
     @property
     def precision(self) -> str:
@@ -89,9 +86,9 @@ class Shipped:
         Raises:
             ModelError: when the network cannot be exported.
         """
-        mine = _outline(self.contents)
-        exports = ((form, contents_of(export(model, input_shape, form))) for form in FORMS)
-        return next((form for form, contents in exports if _outline(contents) == mine), None)
+        form = form_of(self.contents)
+        other = contents_of(to_onnx(graph_of(model, input_shape), form))
+        return form if _outline(other) == _outline(self.contents) else None
 
     def changed_codes(self, before: Graph) -> float | None:
         """The share of weight codes, 0 to 1, that differ from those of a graph of the same form.
@@ -126,7 +123,7 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Gr
     data = file_bytes(file)
     try:
         program = file.suffix == PROGRAM_SUFFIX
-        contents = _in_program(data, like) if program else contents_of(data)
+        contents = admitted(data, like, program=program)
         predictor = running(data, contents, runtime, threads=threads)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
@@ -134,12 +131,6 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Gr
         name=file.name, data=data, file_digest=digest_of(data), contents=contents, predictor=predictor,
         is_program=program,
     )  # fmt: skip
-
-
-def _in_program(data: bytes, like: Graph | None) -> Contents:
-    if like is None:
-        raise ModelError("an ExecuTorch program does not say what network it is; expected an .onnx file")
-    return contents_of_program(data, like)
 
 
 def _outline(contents: Contents) -> object:

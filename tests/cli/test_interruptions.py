@@ -1,0 +1,118 @@
+"""What the machine refuses and what interrupts a command is one line too, and nothing half-written is left."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.conftest import SHORT, Said, Way, forked, start
+from tests.cli.refusals import nothing_written, refused
+
+Obliq = Callable[..., Said]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), ("not enough memory",)),
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"), ("not enough memory",)),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), ("not enough memory",)),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/some/file"),
+            ("/some/file: Permission denied",),
+        ),
+        (OSError("strange"), ("strange",)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_machine_refuses_is_one_line_too(
+    error: Exception, words: tuple[str, ...], obliq: Obliq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(error, monkeypatch)
+    refused(obliq("show", "x"), *words)
+
+
+def refuse(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    from obliq.cli import main as module
+    from obliq.cli.arguments import Show
+
+    def fail(*given: object) -> None:
+        raise error
+
+    monkeypatch.setitem(__import__("sys").modules[module.__module__].ACTIONS, Show, fail)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(obliq: Obliq, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(ZeroDivisionError("a mistake"), monkeypatch)
+    with pytest.raises(ZeroDivisionError):
+        obliq("show", "x")
+
+
+def test_an_interrupt_is_one_line(obliq: Obliq, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(KeyboardInterrupt(), monkeypatch)
+    said = obliq("show", "x")
+    assert (said.status, said.err) == (130, "obliq: interrupted; nothing half-written is left\n")
+
+
+def test_letters_that_the_terminal_lacks(way: Way, tmp_path: Path) -> None:
+    folder = tmp_path / "Müller\udcff\x1b[2J"
+    shutil.copytree(way.original, folder)
+    (folder / "model.safetensors").unlink()
+    said = forked(tmp_path, "show", folder, prepare=lambda: sys.stderr.reconfigure(encoding="ascii"))
+    refused(said, "M\\xfcller", "model.safetensors")
+    assert "\x1b" not in said.err
+
+
+def test_a_reader_that_has_had_enough(way: Way, tmp_path: Path) -> None:
+    def read_nothing() -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+
+    said = forked(tmp_path, "show", way.original, prepare=read_nothing)
+    assert (said.status, said.out, said.err) == (141, "", "")
+
+
+def test_a_real_limit_on_files(way: Way, tmp_path: Path) -> None:
+    """As on a full disk, writing fails half-way."""
+    words = ("train", f"npz:{way.data}", "--out", tmp_path / "out", *SHORT)
+    limit = (resource.RLIMIT_FSIZE, (9000, 9000))
+    refused(
+        forked(tmp_path, *words, prepare=lambda: resource.setrlimit(*limit)), "cannot write", "File too large"
+    )
+    nothing_written(tmp_path)
+
+
+def test_termination_in_the_middle_is_orderly(tmp_path: Path) -> None:
+    """The demo has its draft folder all the time; it must be gone when the process is."""
+
+    def end_soon() -> None:
+        signal.signal(signal.SIGALRM, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+
+    said = forked(tmp_path, "demo", "--out", tmp_path / "out", "--threads", 1, prepare=end_soon)
+    assert (said.status, said.out) == (143, "")
+    assert "Traceback" not in said.err
+    nothing_written(tmp_path)
+
+
+def test_ctrl_c_in_the_middle(tmp_path: Path) -> None:
+    process = start("demo", "--out", tmp_path / "out", "--threads", 1)
+    assert process.stderr is not None
+    assert "training the original" in process.stderr.readline()
+    assert [file for file in tmp_path.iterdir() if file.name.startswith(".out-")]
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out == ""
+    assert "Traceback" not in err
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "obliq: interrupted; nothing half-written is left"
+    nothing_written(tmp_path)
