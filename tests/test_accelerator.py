@@ -1,4 +1,7 @@
-"""What holds on a processor holds on a CUDA device; skipped where there is none."""
+"""What holds on a processor holds on a CUDA device; skipped where there is none.
+
+But for one promise: there the same seed need not give the same integers, as gradients are summed in any order.
+"""
 
 import copy
 from pathlib import Path
@@ -7,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from obliq.bench.cell_files import machine
 from obliq.cli import main
 from obliq.data import Partition, Splits
 from obliq.methods import BUILT_IN, Method
-from obliq.quantization import quantize, weights_digest
+from obliq.quantization import quantize
 from obliq.run import Run
 from obliq.training import Recipe, accuracy, predict, train
 from tests.conftest import SmallNet
@@ -26,11 +30,10 @@ def on_accelerator(seed: int = 1, *, autocast: bool = False) -> Run:
     return Run(seed=seed, device=ACCELERATOR, autocast=autocast)
 
 
-def test_training_learns_and_the_same_seed_gives_the_same_integers(parts: Partition, recipe: Recipe) -> None:
+def test_training_learns(parts: Partition, recipe: Recipe) -> None:
     untrained = quantize(SmallNet(), weight_bits=4, activation_bits=4)
-    first, again = (train(untrained, parts.train, recipe, on_accelerator()) for _ in range(2))
-    assert accuracy(first, parts.train, ACCELERATOR) > 80
-    assert weights_digest(first) == weights_digest(again)
+    trained = train(untrained, parts.train, recipe, on_accelerator())
+    assert accuracy(trained, parts.train, ACCELERATOR) > 80
 
 
 @every_method
@@ -47,12 +50,6 @@ def test_a_network_forgets_on_the_accelerator_as_it_does_on_the_processor(
 
 
 @every_method
-def test_same_seed_same_integers(kind: type[Method], original: nn.Module, splits: Splits) -> None:
-    first, again = (short(kind).unlearn(original, splits, on_accelerator()) for _ in range(2))
-    assert weights_digest(first) == weights_digest(again)
-
-
-@every_method
 def test_half_precision_gives_a_sound_network(
     kind: type[Method], original: nn.Module, splits: Splits
 ) -> None:
@@ -61,9 +58,15 @@ def test_half_precision_gives_a_sound_network(
 
 
 def test_a_network_answers_alike_on_both(original: nn.Module, splits: Splits) -> None:
-    here, there = (predict(copy.deepcopy(original), splits.test, one) for one in (PROCESSOR, ACCELERATOR))
+    here, there = (
+        predict(copy.deepcopy(original).to(one), splits.test, one) for one in (PROCESSOR, ACCELERATOR)
+    )
     # a sum that ends on the other side of a rounding moves an activation by a whole step
     assert (here.argmax(dim=1) != there.argmax(dim=1)).float().mean() <= 0.05
+
+
+def test_rows_of_a_benchmark_name_the_accelerator() -> None:
+    assert machine("cuda").keys() - machine("cpu").keys() == {"accelerator"}
 
 
 def test_the_whole_way_from_the_command_line(tmp_path: Path) -> None:

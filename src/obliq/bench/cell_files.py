@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from obliq.bench.keys import Keys
 from obliq.bench.plan import Line
 from obliq.bench.rows import Row
@@ -34,7 +36,7 @@ class Made:
     Attributes:
         row: the row.
         made_by: `row_key` of its line when it was made.
-        machine: `machine()` there.
+        machine: what `machine` said there.
     """
 
     row: Row
@@ -112,15 +114,16 @@ def _made(value: object) -> Made:
     return decode(Made, {"row": row, **apart}, "a row")
 
 
-def machine() -> dict[str, str]:
-    """What the numbers were measured on, without its name."""
+def machine(device: str) -> dict[str, str]:
+    """What the numbers were measured on, without its name; `device` is cpu or cuda."""
     model = ""
     with contextlib.suppress(OSError):
         about = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         model = next(
             (line.split(":", 1)[1].strip() for line in about.splitlines() if "model name" in line), ""
         )
-    return {
+    accelerator = {"accelerator": torch.cuda.get_device_name()} if device == "cuda" else {}
+    return accelerator | {
         "system": platform.system(), "machine": platform.machine(), "processor": model,
         "processors": str(os.cpu_count() or ""), "threads a task": "1",
     }  # fmt: skip

@@ -137,7 +137,7 @@ def publish(
     cells: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
         cells.setdefault(cell_of(line.case.ground.world, line.case.scenario), []).append(line)
-    here, everything = machine(), list[Made]()
+    here, everything = machine(keys.origins.device), list[Made]()
     for cell, own in cells.items():
         made = []
         for line in own:

@@ -13,7 +13,7 @@ class Circumstances:
     """How to run.
 
     Attributes:
-        seed: Decides every random draw; the same seed and threads give the same integers.
+        seed: Decides every random draw; the same seed and threads give the same integers (not on cuda).
         threads: Processor threads; 0 uses what torch finds.
         device: Where to compute.
         autocast: Compute in bfloat16 where that pays (accelerators).
