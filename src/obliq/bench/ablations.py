@@ -27,8 +27,8 @@ FACTORS: Mapping[str, Mapping[str, Any]] = {
     "lambda 4": {"forget_weight": 4.0},
     "500 retain images": {"retain_limit": 500, "epochs": 21},
     "1500 retain images": {"retain_limit": 1500, "epochs": 7},
-    "one round": {"rounds": 1},
-    "one epoch": {"epochs": 1, "rounds": 1},
+    "in rounds": {"rounds": 3},
+    "one epoch": {"epochs": 1},
 }
 """From a row's name to the fields that it changes; a new ablation is a new line here."""
 
