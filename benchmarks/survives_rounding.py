@@ -62,8 +62,8 @@ from rounding_weights import CPU, rounded, rounded_only, settled
 RESULTS = Path(__file__).parent / "results"
 ROWS, TABLE, PICTURE = (RESULTS / f"survives_rounding.{kind}" for kind in ("csv", "md", "png"))
 RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)
-RULE = {"holdout": 0.05, "limit": 1500}
-TESTED = 2000
+RULE = {"holdout": 0.05, "limit": 3000}
+TESTED = 10000
 """Test images, of 10,000: most of the time would be theirs."""
 METHODS: dict[str, Method] = {
     "fine-tune": FineTune(epochs=4, learning_rate=0.03),
