@@ -37,7 +37,7 @@ def test_training_learns(parts: Partition, recipe: Recipe) -> None:
 
 
 @every_method
-def test_a_network_forgets_on_the_accelerator_as_it_does_on_the_processor(
+def test_a_network_that_forgets_on_the_accelerator_keeps_what_is_retained(
     kind: type[Method], original: nn.Module, splits: Splits
 ) -> None:
     before = copy.deepcopy(original.state_dict())

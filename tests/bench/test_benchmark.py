@@ -15,7 +15,7 @@ from obliq.bench.rows import Row
 from obliq.bench.scenario import Scenario
 from obliq.errors import DataError, ObliqError
 from tests.bench.conftest import Counted
-from tests.bench.toys import Broken, Dying, Failing, Tunable, but_for_times, options, suite
+from tests.bench.toys import Broken, Dying, Failing, Tunable, but_for_times, options, people, suite
 
 TUNABLE = Contender(name="tunable", kind=Tunable)
 
@@ -149,3 +149,12 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
                 expected = getattr(entry, name)
                 same = expected if isinstance(expected, str) else pytest.approx(expected, abs=2e-4)
                 assert getattr(row, name) == same, name
+
+
+def test_settings_tuned_in_a_world_of_other_data_are_taken_over(data: str, tmp_path: Path) -> None:
+    other = suite(people(tmp_path / "others.npz", samples=180)).worlds[0]
+    finished = run(suite(data, tuned_in=other), options(tmp_path))
+    assert (finished.failures, finished.rows[-1].data) == ([], data)
+    tuned = json.loads((finished.folder / "tuned.json").read_text())["choices"]
+    assert [choice["data"] for choice in tuned] == [other.data]
+    assert "on convnet with all images of npz" in (finished.folder / "report.md").read_text()

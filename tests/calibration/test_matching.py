@@ -123,3 +123,26 @@ def test_shifted_targets_of_forgotten_classes_are_zero_and_one_sample_is_enough(
     assert gone.tolist() == [0.0]
     kept = shifted_confidence(judge, [judge], labels(1), judge.holdout, labels(11))
     assert 0.85 <= float(kept) <= 1.0
+
+
+def test_samples_of_a_forgotten_class_leave_the_targets_of_others_alone() -> None:
+    generator = torch.Generator().manual_seed(4)
+    usual, gone, holdout = (torch.randn(count, generator=generator) for count in (200, 100, 1000))
+    confidence = torch.sigmoid(2 + 2 * holdout)
+    kinds = torch.arange(1000) % 2
+    alone = shifted_confidence(
+        Opinions(usual, holdout), [Opinions(usual, holdout)], labels(200), confidence, kinds
+    )
+    both, of_both = torch.cat([usual, gone - 5]), torch.cat([labels(200), labels(100, 1)])
+    beside = shifted_confidence(
+        Opinions(both, holdout), [Opinions(both, holdout)], of_both, confidence, kinds, forgotten_classes={1}
+    )
+    assert torch.equal(beside[:200], alone)
+    assert bool((beside[200:] == 0).all())
+
+
+def test_a_handful_of_samples_is_not_taken_for_a_chosen_set() -> None:
+    holdout = torch.randn(1000, generator=torch.Generator().manual_seed(5))
+    one = Opinions(torch.tensor([-1.0]), holdout)
+    target = shifted_confidence(one, [one], labels(1), torch.sigmoid(holdout), labels(1000))
+    assert abs(float(target) - torch.sigmoid(torch.tensor(-1.0))) < 0.03

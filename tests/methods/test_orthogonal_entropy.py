@@ -29,7 +29,7 @@ def alignments(original: nn.Module, splits: Splits, **settings: object) -> list[
     _, rows = traced(
         OrthogonalEntropy(epochs=2, retain_batch=32, record_every=1, **settings), original, splits
     )
-    return [abs(row["forget_alignment"]) for row in rows]
+    return [abs(row["forget_alignment"]) for row in rows if "forget_alignment" in row]
 
 
 @pytest.mark.parametrize("objective", ["entropy", "uniform", "calibrated"])
@@ -201,15 +201,27 @@ def test_measuring_draws_no_random_numbers_of_the_run(splits: Splits) -> None:
 
 
 def test_rounds_go_on_until_the_tolerance_is_met(original: nn.Module, splits: Splits) -> None:
-    def steps_taken(**settings: object) -> tuple[nn.Module, int]:
-        method = OrthogonalEntropy(epochs=1, record_every=1, **settings)
-        result, rows = traced(method, original, splits)
-        return result, len(rows)
+    def run(**settings: object) -> tuple[nn.Module, int, list[float]]:
+        result, rows = traced(OrthogonalEntropy(epochs=1, record_every=1, **settings), original, splits)
+        left = [row["distance_left"] for row in rows if "distance_left" in row]
+        return result, len(rows) - len(left), left
 
-    once, one = steps_taken(objective="calibrated", rounds=1)
-    loose, as_one = steps_taken(objective="calibrated", rounds=3, tolerance=2.0)
-    _, three = steps_taken(objective="calibrated", rounds=3, tolerance=0.0)
+    once, one, _ = run(objective="calibrated", rounds=1)
+    loose, as_one, (left,) = run(objective="calibrated", rounds=3, tolerance=2.0)
+    _, three, in_three = run(objective="calibrated", rounds=3, tolerance=0.0)
     assert (as_one, three) == (one, 3 * one)
     assert same(once, loose)
-    _, without_targets = steps_taken(objective="entropy", rounds=3, tolerance=0.0)
-    assert without_targets == one
+    assert in_three[0] == left
+    _, without_targets, none = run(objective="entropy", rounds=3, tolerance=0.0)
+    assert (without_targets, none) == (one, [])
+
+
+@pytest.mark.parametrize("settings", [{"batch_norm": "retain"}, {"movable": 0.3}, {"projected": "update"}])
+def test_rounds_bring_the_forget_set_nearer_with_every_choice(
+    original: nn.Module, splits: Splits, settings: dict[str, object]
+) -> None:
+    method = OrthogonalEntropy(objective="calibrated", epochs=2, rounds=3, tolerance=0.0, **settings)
+    _, rows = traced(method, original, splits)
+    left = [row["distance_left"] for row in rows if "distance_left" in row]
+    assert len(left) == 3
+    assert left[-1] < 1

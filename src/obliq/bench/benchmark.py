@@ -92,7 +92,7 @@ def run(suite: Suite, options: Options) -> Finished:
         store = Store(options.cache)
         store.sweep()
         kinds = {one.kind for one in suite.contenders}
-        data = {world.data for world in suite.worlds}
+        data = {world.data for one in suite.worlds for world in (one, suite.tuning_world(one))}
         keys = Keys(origins(data, kinds, options.data_folder, options.device, autocast=options.autocast))
         open_trials, choices = _to_tune(suite, tuning.known(folder / tuning.FILE, suite))
         _refuse_unexpected(suite, open_trials, choices, store, keys, options)

@@ -115,7 +115,10 @@ def _made(value: object) -> Made:
 
 
 def machine(device: str) -> dict[str, str]:
-    """What the numbers were measured on, without its name; `device` is cpu or cuda."""
+    """What the numbers were measured on, without its name; `device` is cpu or cuda.
+
+    Of a cluster, this is the machine that publishes.
+    """
     model = ""
     with contextlib.suppress(OSError):
         about = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

@@ -27,7 +27,7 @@ class Suite:
         tuning_seed: the same for tuning; none of `seeds`.
         tuning_bits: the bit width at which fields are tuned, for all of them.
         tuned_in: the world in which fields are tuned for all others, where tuning in each would take too long;
-            None for each in itself.
+            None for each in itself. At `tuning_bits`, as any other.
         tuned_on: from the words of a scenario to those of another one of the suite, whose tuned fields it takes
             over; every scenario that is not named is tuned by itself.
         references: reference networks of each original, for attacks and memorisation; even, 0 for none.

@@ -53,7 +53,7 @@ STRONGEST = (
     "oeu entropy",
     "oeu calibrated",
 )
-"""Of the suites on smaller images, for where every method would take too long."""
+"""The best baselines of the suites on smaller images, and ours, for where every method would take too long."""
 HANDFUL = ("fine-tune", "random-label", "salun", "q-mul", "oeu entropy", "oeu calibrated")
 
 
@@ -107,6 +107,15 @@ def fashion_small_ablations() -> Suite:
     return dataclasses.replace(fashion_small(), name="fashion-small-ablations", contenders=ablations())
 
 
+def writers_grid() -> Suite:
+    """`writers` at every bit width and on every network, for who has many machines."""
+    networks = ("resnet20", "resnet18", "mobilenetv2")
+    worlds = tuple(dataclasses.replace(WRITERS, architecture=network, limit=0) for network in networks)
+    return dataclasses.replace(
+        writers(), name="writers-grid", worlds=tuple(one for world in worlds for one in at_bits(world, *BITS))
+    )
+
+
 def writers_ablations() -> Suite:
     """`writers` at W4A4 with one factor of our method changed at a time."""
     return dataclasses.replace(writers(), name="writers-ablations", worlds=(WRITERS,), contenders=ablations())
@@ -133,7 +142,7 @@ def cifar10_small() -> Suite:
 
 
 def cifar10_short() -> Suite:
-    """ResNet-18 on all of CIFAR-10 in minutes of one accelerator: few epochs, one seed, tuned on the small one."""
+    """ResNet-18 on all of CIFAR-10, few epochs, one seed, tuned on the small one: about 10 minutes of an H100."""
     recipe = Recipe(epochs=SHORT_EPOCHS, learning_rate=0.1, batch_size=256, augment=True)
     return dataclasses.replace(
         cifar10_small(), name="cifar10-short", worlds=(dataclasses.replace(CIFAR10, recipe=recipe),), seeds=(1,),
@@ -142,7 +151,7 @@ def cifar10_short() -> Suite:
 
 
 def grid() -> Suite:
-    """Every request, bit width and network, for who has many machines."""
+    """Every bit width and network with every request that CIFAR-10 allows, for who has many machines."""
     networks = ("resnet20", "resnet18", "mobilenetv2")
     return Suite(
         name="grid",
@@ -179,6 +188,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "cifar10-small": cifar10_small,
     "cifar10-short": cifar10_short,
     "grid": grid,
+    "writers-grid": writers_grid,
 }
 
 

@@ -21,8 +21,8 @@ def drawn_by_distance(
     """Endless batches of inputs, labels and the samples' positions, each drawn anew from the generator.
 
     Most of a forget set is nearly where it should be, and every pass over it in order spends most of its time there.
-    Half of each draw is even and half in proportion to the distance: weights are 1 + distance / mean distance.
-    No sample comes twice in a batch; a batch is never larger than the set.
+    The first of a batch is drawn with weights 1 + distance / mean distance: half evenly, half in proportion. As nobody
+    comes twice in a batch, the favour fades the larger batches are, and is none where a batch is the whole set.
 
     Args:
         examples: the forget set.

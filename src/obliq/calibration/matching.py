@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 FEWEST_HOLDOUT_SAMPLES = 5
+FEWEST_WITH_A_SPREAD = 10
+"""Of fewer forget samples, nobody can tell from their spread whether they were chosen for being hard."""
 
 
 def matched_confidence(
@@ -73,6 +75,8 @@ def shifted_confidence(
     places of that distribution in the order of the original's and the witnesses' places added, and at each
     place the confidence that the original has there on holdout samples of the class.
 
+    Samples of forgotten classes say nothing about the others: a witness that never saw the class has no opinion.
+
     Args:
         original: scores (any increasing function of its true-class confidence) of the network to unlearn;
             on forget samples only their order is used.
@@ -84,12 +88,20 @@ def shifted_confidence(
 
     Source: ours.
     """
-    places = panel_places(witnesses, forget_labels, holdout_labels)
-    mean, variance = expected_shift(float(places.mean()), float(places.var(correction=0)))
-    own = _normal_scores(original.forget, forget_labels, original.forget, forget_labels)
+    found = torch.zeros(len(forget_labels))
+    kept = torch.tensor([label not in forgotten_classes for label in forget_labels.tolist()])
+    if not kept.any():
+        return found
+    labels = forget_labels[kept]
+    panel = [Opinions(one.forget[kept], one.holdout) for one in witnesses]
+    places = panel_places(panel, labels, holdout_labels)
+    spread = float(places.var(correction=0)) if len(places) >= FEWEST_WITH_A_SPREAD else 1.0
+    mean, variance = expected_shift(float(places.mean()), spread)
+    own = _normal_scores(original.forget[kept], labels, original.forget[kept], labels)
     order = torch.special.ndtri(_ranks(own + places))
     quantiles = torch.special.ndtr(mean + variance**0.5 * order)
-    return _confidence_at(quantiles, forget_labels, confidence, holdout_labels, forgotten_classes)
+    found[kept] = _confidence_at(quantiles, labels, confidence, holdout_labels, ())
+    return found
 
 
 def expected_shift(mean: float, variance: float) -> tuple[float, float]:

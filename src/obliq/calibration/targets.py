@@ -67,7 +67,7 @@ def _opinions(features: Features, splits: Splits) -> Opinions:
 
 
 def distance_left(model: nn.Module, forget: Examples, targets: Targets, run: Run) -> float:
-    """How far the forget set still has to go: its mean distance to the targets, as a share of the original's."""
+    """Its mean distance to the targets as a share of the original's; 0 where the original had none."""
     started = float(targets.distance.mean())
     left = float((confidence(model, forget, run) - targets.confidence).abs().mean())
     return left / started if started > 0 else 0.0

@@ -92,26 +92,23 @@ class OrthogonalEntropy:
             the same optimum with a gradient that does not vanish on confident samples. `calibrated`: cross-entropy
             to a soft label with the confidence that the original has on unseen samples of the same class (ours).
         difficulty: under `calibrated`, how hard the forget set is among unseen data: as hard as the `average`,
-            or as hard as `witness`es find it that have learned from the retain set alone; see
-            `obliq.calibration`.
-        draw: under `calibrated`, which forget samples make a batch: pass after pass (`even`), or half of them more
-            often the further their confidence has to go (`by_distance`); see `obliq.calibration.drawing`.
+            or as a `witness` finds it that has learned from the retain set alone; see `obliq.calibration`.
+        draw: under `calibrated`, how forget samples come into batches: pass after pass (`even`), or the more often the
+            further they have to go (`by_distance`); see `obliq.calibration.drawing`.
         projection: `always` (the reconstruction), `on_conflict` only where <g_f, g_r> < 0, or `never`.
         scope: the inner product over all parameters (`global`) or for each tensor by itself (`per_tensor`).
-        reference: the retain gradient of the step's `batch`, the `span` of the last `memory` ones, or their
-            moving `average`.
+        reference: the step's retain gradient (`batch`), the `span` of the last `memory` ones, or their `average`.
         memory: steps that a span or an average reaches back.
         projected: the raw forget `gradient`, or the forget part of the final `update`, momentum included.
         update: `retain+forget`, or `forget_only`, where the retain gradient only serves the projection.
         forget_weight: lambda, the weight of the forget term.
-        epochs: passes over the retain set.
-        rounds: under `calibrated`, at most so many times `epochs` passes, the learning rate starting anew: until
-            `tolerance` is met. Small retain sets and large forget sets need more than one.
-        tolerance: the share of the forget set's mean distance to its targets that may be left at the end.
+        epochs: passes over the retain set, in each round.
+        rounds: under `calibrated`, at most so many, until `tolerance` is met; momentum goes on, the learning rate
+            starts anew. Small retain sets and large forget sets need more than one.
+        tolerance: the share of the forget set's mean distance to its targets at which no further round begins.
         learning_rate: at the start; it falls to zero along half a cosine.
         retain_batch: retain samples a step; many short steps reach the targets sooner than few long ones.
-        forget_batch: forget samples a step; 0 for as many as it takes to go through the forget set
-            15 times, within 32 and 128.
+        forget_batch: forget samples a step; 0 for as many as make 15 forget sets a round, within 32 and 128.
         retain_limit: how many retain samples are used, drawn by the run's seed; 0 for all.
         clip: the greatest length of each raw gradient; 0 for no limit.
         momentum: for both terms.
@@ -120,8 +117,7 @@ class OrthogonalEntropy:
             normalised by the running statistics and never change them.
         steps: `learned`, or `frozen` together with batch norm's scale and shift, since a deployed weight's
             scale is step x gamma / sigma; then only integer codes and layer biases move.
-        movable: of all parameter entries, the share that may move, those first on which the forget loss depends
-            most: fewer changed codes, a smaller patch. As `Masked` does it, within the method's own options.
+        movable: the share of all entries that may move, the most salient first, as `Masked` does it: a smaller patch.
         augment: random crops and flips; for natural images.
         record_every: steps between two measurements of the first-order guarantee; 0 for none.
     """
@@ -202,7 +198,11 @@ class OrthogonalEntropy:
                     values = self.step(descent, next(retain), next(forget), forget_loss, reference, now, run)
                     run.listen("unlearn", descent.step, end, values)
                 require_finite_weights(network, self.learning_rate)
-                if targets is None or distance_left(network, splits.forget, targets, run) <= self.tolerance:
+                if targets is None:
+                    break
+                left = distance_left(network, splits.forget, targets, run)
+                run.listen("unlearn", end, end, {"distance_left": left})
+                if left <= self.tolerance:
                     break
             return network.eval()
 
@@ -267,7 +267,7 @@ class OrthogonalEntropy:
 
     @staticmethod
     def _enough(forget: int, steps: int) -> int:
-        """Forget samples a step for 15 passes, within 32 and 128: larger batches cost more than they bring."""
+        """Forget samples a step for 15 sets a round, within 32 and 128: larger batches cost more than they bring."""
         return max(32, min(128, math.ceil(15 * forget / steps)))
 
     def _forget_direction(

@@ -47,7 +47,7 @@ def _tuned(background: Background) -> str:
         return "The rows do not say how the methods' settings were chosen."
     trials = "all" if background.trials is None else str(background.trials)
     bits = "" if background.tuning_bits is None else f" at {background.tuning_bits}"
-    place = "" if background.tuned_in is None else f", {background.tuned_in}"
+    place = "" if background.tuned_in is None else f" on {background.tuned_in}"
     text = (
         f"Tuning: {trials} combinations of the settings that a method leaves open were tried on an original of another "
         f"seed ({background.tuning_seed}){bits}{place}, audited with held-out training samples in the place of test "
