@@ -2,7 +2,6 @@
 
 import copy
 
-import torch
 from torch import nn
 
 from obliq.data import Collection, Partition, Splits, partition
