@@ -43,6 +43,8 @@ class PatchMake:
 class PatchApply:
     """Make the new network from the old one and a patch, or nothing at all.
 
+    It takes a few seconds for each million of integers that change, however small the patch.
+
     Example: obliq patch apply runs/original forget.patch --out runs/patched
 
     Attributes:
