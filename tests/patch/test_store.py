@@ -111,7 +111,9 @@ def test_without_cuts() -> None:
 def test_cut_while_installing() -> None:
     booted = set()
     states: set[bytes] = set()
-    for number, flash in enumerate(cuts(device().flash, lambda store: store.install(PATCH))):
+    number = 0
+    for flash in cuts(device().flash, lambda store: store.install(PATCH)):
+        number += 1
         store = Store(flash)
         booted.add(store.boot())
         states.add(bytes(flash.data))
