@@ -51,7 +51,7 @@ class PatchApply:
         old: The network that the patch was made from: a model folder or an exported .onnx file.
         file: The patch.
         out: The new network; it appears when it is complete and has the digest that the patch promises.
-        floor: The largest sequence number that was confirmed; the patch's must be larger. It is not stored: say it each time.
+        floor: The largest sequence number that was confirmed; the patch's must be larger. Not stored: say it each time.
         key_file: The 32 bytes that the patch was encrypted with.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
         overwrite: Replace what is there if it was made by obliq.
