@@ -1,9 +1,11 @@
-"""Does the shipped file answer as the network does, on the whole test set of Fashion-MNIST?
+"""Does the shipped file answer as the network does, on test images of Fashion-MNIST?
+
+On all 10,000 of them, unless `--most` says fewer, for every folder or for each; the table has how many they were.
 
 Trains nothing: give it folders made by `obliq train fashion-mnist`, for instance
 
     obliq train fashion-mnist --arch convnet --bits W8A8 --limit 6000 --epochs 8 --batch-size 64 --out runs/a
-    python benchmarks/export_parity.py runs/a runs/b ...
+    python benchmarks/export_parity.py runs/a runs/b ... --most 0 2000 ...
 """
 
 import argparse
@@ -61,12 +63,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--most", type=int, default=0, help="images to check on; 0 for all")
+    parser.add_argument(
+        "--most", nargs="+", type=int, default=[0],
+        help="images to check on, for all folders or for each; 0 for all images",
+    )  # fmt: skip
     arguments = parser.parse_args()
+    most = arguments.most if len(arguments.most) > 1 else arguments.most * len(arguments.folders)
     torch.set_num_threads(1)
     rows = []
-    for folder in arguments.folders:
-        line, found = row(folder, arguments.most)
+    for folder, images in zip(arguments.folders, most, strict=True):
+        line, found = row(folder, images)
         print(line, flush=True)
         rows.append(line)
     TABLE.write_text(HEAD.format(runtime=found.runtime) + "\n".join(rows) + "\n")

@@ -19,6 +19,11 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     When the body fails or is interrupted, nothing is left behind and what stood at
     `destination` stays as it was. A full disk is reported in one line.
+
+    A folder cannot be exchanged for another in one step everywhere, so replacing one takes two renames. An
+    interrupt between them is undone; after a loss of power, or a process killed, exactly there, nothing stands at
+    `destination`, and the old folder and the new one lie whole beside it, hidden, as `.NAME-...-replaced` and
+    `.NAME-...`. Files (`write_file`) are replaced in one step.
     """
     refuse_existing(destination, overwrite=overwrite)
     draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")

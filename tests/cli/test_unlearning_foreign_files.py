@@ -1,7 +1,9 @@
 """A file of ONNX Runtime's own quantizer forgets, and stays that file but for weights and biases."""
 
 import json
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import torch
 from torch import nn
 
 from obliq.audit.document import read
-from obliq.quantization import weighted_layers
+from obliq.made import find
+from obliq.quantization import Precision, weighted_layers
 from tests.cli.conftest import Said, Way
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -19,7 +22,7 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 from obliq.export import content_digest, read_onnx
 from obliq.export.editing import ForeignFile
 from obliq.export.stored import weight_constants
-from tests.export.foreign_files import SETTINGS, quantized_file
+from tests.export.foreign_files import SETTINGS, pt2e_file, quantized_file
 
 Obliq = Callable[..., Said]
 
@@ -62,6 +65,33 @@ def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
     assert record["agreement_percent"] >= 99
     assert record["agreement_after_percent"] >= 97
     assert record["changed_codes_percent"] > 0
+
+
+def in_floats(way: Way) -> nn.Module:
+    """The original, without its quantizers."""
+    saved = find(way.original).saved
+    model = replace(saved.blueprint, precision=Precision.parse("FP32")).build()
+    state = saved.model.state_dict()
+    model.load_state_dict({name: state[name] for name in model.state_dict()})
+    return model.eval()
+
+
+def test_a_file_of_pt2e_forgets(way: Way, tmp_path: Path, obliq: Obliq) -> None:
+    for package in ("onnxscript", "torchao", "executorch"):
+        pytest.importorskip(package, reason="PT2E and its ONNX exporter are not installed")
+    inputs = torch.from_numpy(np.load(way.data)["x"][:64])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (tmp_path / "pt2e.onnx").write_bytes(pt2e_file(in_floats(way), inputs))
+    said = obliq(*words(way, tmp_path / "pt2e.onnx", tmp_path / "after"))
+    assert said.status == 0, said.err
+    old, new = read_onnx(tmp_path / "pt2e.onnx"), read_onnx(tmp_path / "after" / "network.onnx")
+    assert not old.own
+    assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
+    assert any((old.constants[name] != new.constants[name]).any() for name in weight_constants(old))
+    record = json.loads((tmp_path / "after" / "shipped.json").read_text())
+    assert record["content_digest"] == content_digest(new)
+    assert min(record["agreement_percent"], record["agreement_after_percent"]) >= 97
 
 
 def test_a_network_that_answers_otherwise_than_its_file_does_not_forget(

@@ -178,7 +178,12 @@ def _setting(name: str, value: object) -> Any:
 
 
 def pt2e(network: str) -> bytes:
-    """A network quantized by torchao's PT2E with the quantizer of XNNPACK, and exported by torch.onnx."""
+    """One of the networks by torchao's PT2E."""
+    return pt2e_file(trained_a_little(network), images(64))
+
+
+def pt2e_file(model: nn.Module, inputs: torch.Tensor) -> bytes:
+    """A float network quantized by torchao's PT2E with the quantizer of XNNPACK, and exported by torch.onnx."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
@@ -186,13 +191,13 @@ def pt2e(network: str) -> bytes:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     free = ({0: torch.export.Dim("batch")},)
-    graph = torch.export.export(trained_a_little(network), (images(2),), dynamic_shapes=free).module()
+    graph = torch.export.export(model, (inputs[:2],), dynamic_shapes=free).module()
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
     prepared = prepare_pt2e(graph, quantizer)
-    prepared(images(64))
+    prepared(inputs)
     with tempfile.TemporaryDirectory() as folder:
         torch.onnx.export(
-            convert_pt2e(prepared), (images(2),), f"{folder}/a.onnx", input_names=["image"],
+            convert_pt2e(prepared), (inputs[:2],), f"{folder}/a.onnx", input_names=["image"],
             output_names=["answer"], dynamic_shapes=free, dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
         return (Path(folder) / "a.onnx").read_bytes()

@@ -9,7 +9,7 @@ import pytest
 from obliq.errors import ModelError, PatchError
 from obliq.export import content_digest, contents_of, export
 from obliq.export.onnx_content import onnx_content, with_content
-from obliq.patch import Content, Record, digest_of
+from obliq.patch import Content, Record, digest_of, make
 from obliq.patch.content import to_image
 from obliq.patch.decoder import content_digest as digest_on_device
 from obliq.patch.decoder import read_records
@@ -65,6 +65,13 @@ def test_the_digest_is_of_the_content_and_not_of_the_container(exported: bytes) 
     other = edited(exported, elsewhere)
     assert other != exported
     assert digest_of(onnx_content(other)) == digest_of(onnx_content(exported))
+
+
+def test_files_that_store_weights_otherwise_are_two_networks_to_a_device() -> None:
+    forms = [onnx_content(export(saved_pair()[0].model, SHAPE, form)) for form in ("integer", "compact")]
+    assert digest_of(forms[0]) != digest_of(forms[1])
+    with pytest.raises(PatchError, match="the new network has 24 tensors; expected the 27"):
+        make(*forms, sequence=1)
 
 
 def _weight(model: Any) -> Any:

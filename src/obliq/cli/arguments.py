@@ -24,7 +24,8 @@ class Result:
 
     Attributes:
         out: A new folder; it appears when it is complete.
-        overwrite: Replace the folder if it is there and was made by obliq.
+        overwrite: Replace the folder if it is there and was made by obliq. A power cut between its two renames leaves
+            both folders hidden beside it, whole.
     """
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -57,7 +58,8 @@ class Demo:
 
     Attributes:
         out: A new folder; it appears when it is complete.
-        overwrite: Replace the folder if it is there and was made by obliq.
+        overwrite: Replace the folder if it is there and was made by obliq. A power cut between its two renames leaves
+            both folders hidden beside it, whole.
         run: How to run.
     """
 

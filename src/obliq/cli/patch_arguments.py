@@ -43,13 +43,15 @@ class PatchMake:
 class PatchApply:
     """Make the new network from the old one and a patch, or nothing at all.
 
+    It takes a few seconds for each million of integers that change, however small the patch.
+
     Example: obliq patch apply runs/original forget.patch --out runs/patched
 
     Attributes:
         old: The network that the patch was made from: a model folder or an exported .onnx file.
         file: The patch.
         out: The new network; it appears when it is complete and has the digest that the patch promises.
-        floor: The largest sequence number that was confirmed; the patch's must be larger.
+        floor: The largest sequence number that was confirmed; the patch's must be larger. Not stored: say it each time.
         key_file: The 32 bytes that the patch was encrypted with.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
         overwrite: Replace what is there if it was made by obliq.

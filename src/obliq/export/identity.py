@@ -20,11 +20,13 @@ from obliq.patch import digest_of
 
 
 def content_digest(contents: Contents) -> str:
-    """SHA-256 of everything that a file computes with, in no container's form.
+    """SHA-256 of everything that a file computes with, whoever wrote it and in whatever order.
 
-    That is: operators, names, settings, types, shapes, codes, scales and biases. It is the digest that a
-    patch to the file promises (`obliq.patch.digest_of`), so that an audit, a patch and a device speak of a
-    network by one number.
+    That is: operators, names, settings, types, shapes, codes, scales and biases, not the producer, the order of
+    constants, or the bytes that codes are packed in. Since types count, the `integer` and the `compact` file of a
+    network whose weights have 4 bits or fewer have two digests, and its folder has a third. It is the digest that
+    a patch to the file promises (`obliq.patch.digest_of`), so that an audit of a file, a patch to it and the device
+    that holds it speak of one network by one number.
     """
     return digest_of(content_in(contents))
 

@@ -2,8 +2,10 @@
 
 Only what the strict reader (`obliq.export.accepting`) lets pass becomes content, whatever it is for: an audit, a
 patch, or a comparison. The graph is one record without values, whose label holds a digest of its operators,
-names and settings: two files of different graphs are networks of different form. Producer, order of
-constants and packing of codes are the container's and not part of it.
+names, settings and, in files with packed weights, the layers that nodes name: two files of different graphs are
+networks of different form. Producer, order of constants and the bytes that codes are packed in are the container's
+and not part of it. The type of a constant is part of its label, so the `integer` and the `compact` file of one
+network are two contents where they differ in how weights are stored.
 """
 
 import hashlib
@@ -18,7 +20,11 @@ from obliq.export.runtime import import_onnx
 from obliq.patch import Content, Record, digest_of
 
 LABELS = 2
-"""Version of the labels, which the first of them holds: files labelled otherwise are of another form."""
+"""Version of the labels, which the first of them holds: files labelled otherwise are of another form.
+
+It rises when a file that could be read before would get other labels. Names of layers at nodes did not raise it:
+files with such names were refused before, and all others have the labels that they had.
+"""
 
 _CODES = {"int8": 8, "int4": 4, "int2": 2}
 
