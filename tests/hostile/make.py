@@ -1,4 +1,4 @@
-"""Make a folder of hostile files: safetensors and JSON (as network folders) and ONNX.
+"""Make a folder of hostile files: safetensors and JSON (as network folders), ONNX, and ExecuTorch programs.
 
     python -m tests.hostile.make OUT
 
@@ -10,11 +10,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.hostile import networks, onnx_files, quantizer_files, sample
+from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
 
 
 def make(out: Path) -> list[Path]:
-    """Everything, each under a name of its own; ONNX files end in `.onnx`."""
+    """Everything, each under a name of its own: `.onnx` files, and `.pte` where ExecuTorch is installed."""
     out.mkdir(parents=True)
     made = []
     sample.folder(out / ".harmless")
@@ -27,17 +27,24 @@ def make(out: Path) -> list[Path]:
         file = out / f"{name}.onnx"
         file.write_bytes(content)
         made.append(file)
-    return [*made, _linked(out), _enormous(out)]
+    programs = executorch_files.all_files()
+    for name, content in programs.items():
+        file = out / f"{name}.pte"
+        file.write_bytes(content)
+        made.append(file)
+    for suffix in (".onnx", ".pte") if programs else (".onnx",):
+        made += [_linked(out, suffix), _enormous(out, suffix)]
+    return made
 
 
-def _linked(out: Path) -> Path:
-    link = out / "link to another file.onnx"
+def _linked(out: Path, suffix: str) -> Path:
+    link = out / f"link to another file{suffix}"
     link.symlink_to("/etc/passwd")
     return link
 
 
-def _enormous(out: Path) -> Path:
-    file = out / "terabyte.onnx"
+def _enormous(out: Path, suffix: str) -> Path:
+    file = out / f"terabyte{suffix}"
     with file.open("wb") as opened:
         opened.truncate(2**40)  # sparse: it takes no room on the disk
     return file

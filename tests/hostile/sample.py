@@ -26,9 +26,12 @@ def folder(destination: Path) -> None:
     save(destination, Saved(model.eval(), blueprint, provenance))
 
 
+SHAPE = (1, 8, 8)
+
+
 @functools.cache
-def onnx_file(form: str) -> bytes:
-    """An exported file with every kind of operator that a small image network has; 4-bit, one layer odd in size."""
+def network() -> nn.Module:
+    """Every kind of operator that a small image network has; 4-bit, one layer odd in size."""
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Conv2d(3, 5, 1), nn.ReLU(),
@@ -39,8 +42,14 @@ def onnx_file(form: str) -> bytes:
         for parameter in net.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     model = quantize(net, "W4A4")
-    calibrate(model, torch.randn(16, 1, 8, 8, generator=generator))
-    return export(model.eval(), (1, 8, 8), form)
+    calibrate(model, torch.randn(16, *SHAPE, generator=generator))
+    return model.eval()
+
+
+@functools.cache
+def onnx_file(form: str) -> bytes:
+    """The network, exported."""
+    return export(network(), SHAPE, form)
 
 
 @functools.cache

@@ -12,16 +12,17 @@ from obliq.errors import ObliqError
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed, which the files are made with")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, which the files are made with")
 
-from obliq.export import read_onnx
+from obliq.export import open_shipped, read_onnx
 from obliq.patched import find_artifact
 from tests.export import foreign_files
-from tests.hostile import networks, onnx_files, quantizer_files, sample
+from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
 from tests.hostile.make import make
 
 NAMES = [*networks.ALTERED, *(f"{name}.onnx" for name in (*onnx_files.ALTERED, *onnx_files.raw_files()))]
 FOREIGN = (*quantizer_files.ALTERED, *quantizer_files.RESHAPED, *quantizer_files.raw_files())
 NAMES += [f"{name}.onnx" for name in FOREIGN]
 NAMES += ["link to another file.onnx", "terabyte.onnx"]
+PROGRAMS = [f"{name}.pte" for name in (*executorch_files.ALTERED, "link to another file", "terabyte")]
 FORBIDDEN = (
     "exec",
     "compile",
@@ -72,7 +73,8 @@ def read(file: Path) -> tuple[ObliqError | None, set[str]]:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hostile") / "files"
     made = make(out)
-    assert sorted(file.name for file in made) == sorted(NAMES)
+    programs = PROGRAMS if executorch_files.INSTALLED else []
+    assert sorted(file.name for file in made) == sorted([*NAMES, *programs])
     assert len(made) >= 40
     return out
 
@@ -109,6 +111,46 @@ def test_patching_refuses_it_in_the_same_words(name: str, corpus: Path) -> None:
     with pytest.raises(ObliqError) as refused:
         find_artifact(corpus / name)
     assert (type(refused.value), str(refused.value)) == (type(error), str(error))
+
+
+class RuntimeReachedError(Exception):
+    """A runtime would have been started."""
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What comes as far as a runtime, of which none is started."""
+    seen: list[bytes] = []
+
+    def reach(data: bytes, *_: object, **__: object) -> None:
+        seen.append(data)
+        raise RuntimeReachedError
+
+    monkeypatch.setattr("obliq.export.shipped.running", reach)
+    return seen
+
+
+@pytest.mark.skipif(not executorch_files.INSTALLED, reason="the extra `executorch` is not installed")
+@pytest.mark.filterwarnings("ignore:::(?!obliq)")  # the library's own imports warn
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_is_refused_before_a_runtime_sees_it(name: str, corpus: Path, reached: list[bytes]) -> None:
+    file = corpus / name
+    with pytest.raises(ObliqError) as refused:
+        open_shipped(file, like=executorch_files.like())
+    assert str(refused.value).startswith(f"{file}: ")
+    assert str(refused.value).isprintable()
+    assert not reached
+    if not file.is_symlink() and file.stat().st_size < 2**20:
+        assert file.read_bytes() != executorch_files.harmless()
+
+
+@pytest.mark.skipif(not executorch_files.INSTALLED, reason="the extra `executorch` is not installed")
+@pytest.mark.filterwarnings("ignore:::(?!obliq)")
+def test_the_harmless_program_reaches_it(tmp_path: Path, reached: list[bytes]) -> None:
+    (tmp_path / "a.pte").write_bytes(executorch_files.harmless())
+    with pytest.raises(RuntimeReachedError):
+        open_shipped(tmp_path / "a.pte", like=executorch_files.like())
+    assert reached == [executorch_files.harmless()]
 
 
 @pytest.mark.parametrize("form", ["integer", "compact", "float"])
