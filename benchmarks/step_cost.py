@@ -22,7 +22,6 @@ each method; tables give the median over rounds and their range. Rows that are n
 
 import argparse
 import copy
-import ctypes
 import dataclasses
 import json
 import statistics
@@ -38,6 +37,7 @@ from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from obliq import Run, build, quantize
+from obliq.allocator import keep_memory
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits
 from obliq.methods import BUILT_IN, Method
 from obliq.quantization import calibrate, keep_steps_near_, steps
@@ -54,8 +54,6 @@ TRAINING_GOAL = {"resnet20": 1.25, "resnet18": 1.15}
 GOAL, OEU_GOAL = 1.10, 1.08
 NOT_ITERATIVE = ("influence", "retrain", "selective-dampening")
 EPOCHS = 2
-TRIM_THRESHOLD, MAP_THRESHOLD, LARGEST = -1, -3, 2**30
-"""Settings of glibc's mallopt: how much free memory it keeps, and from which size on it asks the system each time."""
 Step = Callable[[], object]
 
 
@@ -92,13 +90,6 @@ def seconds(work: Step) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
-
-
-def keep_memory() -> None:
-    """From now on, memory that was used once stays with this process."""
-    allocator = ctypes.CDLL(None)
-    if not (allocator.mallopt(TRIM_THRESHOLD, LARGEST) and allocator.mallopt(MAP_THRESHOLD, LARGEST)):
-        raise SystemExit("--keep-memory: the C library refuses; expected glibc")
 
 
 def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
@@ -286,8 +277,8 @@ def main() -> None:
     parser.add_argument("--keep-memory", action="store_true", help="see above")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.keep_memory:
-        keep_memory()
+    if given.keep_memory and not keep_memory():
+        raise SystemExit("--keep-memory: the C library refuses; expected glibc")
     memory = "kept" if given.keep_memory else "given back"
     for name in given.networks:
         if given.training:

@@ -53,7 +53,7 @@ from obliq import (
     partition,
 )
 from obliq.audit import AuditedModel, RoleSignals, audit, signals
-from obliq.file_comparison import ROLES
+from obliq.audit.measure import ROLES
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.quantization import changed_codes, weighted_layers

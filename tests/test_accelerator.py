@@ -13,17 +13,15 @@ from torch import nn
 from obliq.bench.cell_files import machine
 from obliq.cli import main
 from obliq.data import Partition, Splits
-from obliq.methods import BUILT_IN, Method
+from obliq.methods import Method
 from obliq.quantization import quantize
 from obliq.run import Run
 from obliq.training import Recipe, accuracy, predict, train
 from tests.conftest import SmallNet
-from tests.methods.test_contract import short
+from tests.methods.test_contract import every_method, short
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 PROCESSOR, ACCELERATOR = torch.device("cpu"), torch.device("cuda")
-
-every_method = pytest.mark.parametrize("kind", BUILT_IN.values(), ids=BUILT_IN.keys())
 
 
 def on_accelerator(seed: int = 1, *, autocast: bool = False) -> Run:

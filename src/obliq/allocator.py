@@ -6,8 +6,8 @@ TRIM_THRESHOLD, MAP_THRESHOLD, LARGEST = -1, -3, 2**30
 """Settings of glibc's mallopt: how much free memory it keeps, and from which size on it asks the system each time."""
 
 
-def keep_memory() -> None:
-    """Have the C library keep what it has, where it can (glibc); elsewhere nothing changes.
+def keep_memory() -> bool:
+    """Have the C library keep what it has, where it can (glibc), and say whether it does; elsewhere nothing changes.
 
     Usually it gives memory back once a pass has ended, and the next pass has it mapped anew, page by page. On the
     processor that costs a training step a few percent, and orthogonal entropy unlearning, with two gradients a step,
@@ -15,7 +15,7 @@ def keep_memory() -> None:
     """
     try:
         allocator = ctypes.CDLL(None)
-        allocator.mallopt(TRIM_THRESHOLD, LARGEST)
-        allocator.mallopt(MAP_THRESHOLD, LARGEST)
+        kept = allocator.mallopt(TRIM_THRESHOLD, LARGEST), allocator.mallopt(MAP_THRESHOLD, LARGEST)
+        return all(kept)
     except (AttributeError, OSError, TypeError):  # another C library; on Windows there is none by this name
-        return
+        return False

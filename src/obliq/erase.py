@@ -13,6 +13,7 @@ import torch
 
 from obliq.atomic import new_folder
 from obliq.audit import Audit, write
+from obliq.audit.measure import ROLES
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.data import Partition, Splits, load, parse_selector, partition, select
 from obliq.data.datasets import runs_code
@@ -98,7 +99,7 @@ def forget(original: Saved, splits: Splits, request: Request, method: Method, ru
 
 def role_counts(splits: Splits) -> dict[str, int]:
     """How many samples have each role."""
-    return {name: len(getattr(splits, name)) for name in ("forget", "retain", "holdout", "test")}
+    return {role: len(getattr(splits, role)) for role in ROLES}
 
 
 def method_name(method: Method) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from obliq.audit import Artifact, Audit, AuditedModel, audit, signals_of
+from obliq.audit.measure import ROLES
 from obliq.audit.measurement import Kind
 from obliq.audit.signals import RoleSignals
 from obliq.data import Partition, Splits, parse_selector
@@ -19,8 +20,6 @@ from obliq.export.editing import changed_codes
 from obliq.file_record import FileRecord
 from obliq.predictor import Predictor
 from obliq.request_file import Request
-
-ROLES = ("forget", "retain", "holdout", "test")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,6 @@ CIFAR10_SMALL = World(
     recipe=Recipe(epochs=30, learning_rate=0.1, batch_size=64, augment=True),
 )  # fmt: skip
 
-SHORT_EPOCHS = 12
 SMALL_SCENARIOS = ("random=10%", "class=0", "memorised=high")
 SCENARIOS = (
     "random=10%", "random=30%", "random=50%", "class=0", "memorised=low", "memorised=medium", "memorised=high",
@@ -43,6 +42,7 @@ TUNED_ON = {
 }  # fmt: skip
 """Once a kind of request: who is asked to forget does not know beforehand how hard the samples will be."""
 BITS = ("W2A2", "W3A3", "W4A4", "W8A8", "FP32")
+NETWORKS = ("resnet20", "resnet18", "mobilenetv2")
 STRONGEST = (
     "fine-tune",
     "l1-sparse",
@@ -109,11 +109,8 @@ def fashion_small_ablations() -> Suite:
 
 def writers_grid() -> Suite:
     """`writers` at every bit width and on every network, for who has many machines."""
-    networks = ("resnet20", "resnet18", "mobilenetv2")
-    worlds = tuple(dataclasses.replace(WRITERS, architecture=network, limit=0) for network in networks)
-    return dataclasses.replace(
-        writers(), name="writers-grid", worlds=tuple(one for world in worlds for one in at_bits(world, *BITS))
-    )
+    worlds = on_every_network(dataclasses.replace(WRITERS, limit=0))
+    return dataclasses.replace(writers(), name="writers-grid", worlds=worlds)
 
 
 def writers_ablations() -> Suite:
@@ -134,7 +131,7 @@ def cifar10() -> Suite:
 
 
 def cifar10_small() -> Suite:
-    """CIFAR-10 in a few minutes of one accelerator with many processor cores, or a few hours of one processor."""
+    """CIFAR-10 with few images, epochs and seeds, for one accelerator or a few hours of processors."""
     return Suite(
         name="cifar10-small", worlds=(CIFAR10_SMALL,), scenarios=scenarios("random=10%"), seeds=(1, 2),
         contenders=some_contenders(*STRONGEST), references=0,
@@ -142,8 +139,8 @@ def cifar10_small() -> Suite:
 
 
 def cifar10_short() -> Suite:
-    """ResNet-18 on all of CIFAR-10, few epochs, one seed, tuned on the small one: about 10 minutes of an H100."""
-    recipe = Recipe(epochs=SHORT_EPOCHS, learning_rate=0.1, batch_size=256, augment=True)
+    """ResNet-18 on all of CIFAR-10, few epochs, one seed, tuned on the small one; wants an accelerator."""
+    recipe = Recipe(epochs=12, learning_rate=0.1, batch_size=256, augment=True)
     return dataclasses.replace(
         cifar10_small(), name="cifar10-short", worlds=(dataclasses.replace(CIFAR10, recipe=recipe),), seeds=(1,),
         tuned_in=CIFAR10_SMALL,
@@ -152,18 +149,10 @@ def cifar10_short() -> Suite:
 
 def grid() -> Suite:
     """Every bit width and network with every request that CIFAR-10 allows, for who has many machines."""
-    networks = ("resnet20", "resnet18", "mobilenetv2")
     return Suite(
-        name="grid",
-        worlds=tuple(
-            world
-            for network in networks
-            for world in at_bits(dataclasses.replace(CIFAR10, architecture=network), *BITS)
-        ),
-        scenarios=scenarios(*SCENARIOS),
-        contenders=every_contender(),
-        tuned_on=TUNED_ON,
-    )
+        name="grid", worlds=on_every_network(CIFAR10), scenarios=scenarios(*SCENARIOS),
+        contenders=every_contender(), tuned_on=TUNED_ON,
+    )  # fmt: skip
 
 
 def scenarios(*words: str) -> tuple[Scenario, ...]:
@@ -174,6 +163,15 @@ def scenarios(*words: str) -> tuple[Scenario, ...]:
 def at_bits(world: World, *bits: str) -> tuple[World, ...]:
     """The same world at several bit widths."""
     return tuple(dataclasses.replace(world, bits=one) for one in bits)
+
+
+def on_every_network(world: World) -> tuple[World, ...]:
+    """The same world on each of the literature's networks, at every bit width."""
+    return tuple(
+        one
+        for network in NETWORKS
+        for one in at_bits(dataclasses.replace(world, architecture=network), *BITS)
+    )
 
 
 SUITES: dict[str, Callable[[], Suite]] = {
