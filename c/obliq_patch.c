@@ -132,8 +132,14 @@ static void digest_form(const uint8_t *image, size_t length, uint32_t count, uin
     struct record record;
     size_t at = IMAGE_HEAD;
     obliq_sha256_start(&hash);
-    for (uint32_t i = 0; i < count && next_record(image, length, &at, &record) == OBLIQ_APPLIED; i++)
-        obliq_sha256_add(&hash, record.head, RECORD_HEAD + record.label);
+    for (uint32_t i = 0; i < count && next_record(image, length, &at, &record) == OBLIQ_APPLIED; i++) {
+        uint8_t head[RECORD_HEAD];
+        memcpy(head, record.head, RECORD_HEAD);
+        if (record.kind == CODES)
+            head[3] = 0; /* however narrow they are stored */
+        obliq_sha256_add(&hash, head, RECORD_HEAD);
+        obliq_sha256_add(&hash, record.head + RECORD_HEAD, record.label);
+    }
     obliq_sha256_finish(&hash, digest);
 }
 

@@ -3,7 +3,8 @@
 The file says nothing about data, so the caller says which samples it was trained on; whether that is true
 cannot be checked. The result is a folder:
 
-    network.onnx    the file's graph, byte for byte but for codes and biases of its layers
+    network.onnx    the file's graph, byte for byte but for codes and biases of its layers; network.pte where that
+                    was a program
     shipped.json    how it was made, with the digests of both files
     trace.json      what was measured while it was made
     request.json    what was to be forgotten; personal data
@@ -25,8 +26,11 @@ from obliq.data import Examples, Splits
 from obliq.documents import encode, render
 from obliq.erase import method_name, role_counts
 from obliq.errors import ModelError
-from obliq.export import Shipped, content_digest, contents_of, digest_of, running
+from obliq.export import Shipped, content_digest, digest_of, running
+from obliq.export.admission import admitted
 from obliq.export.editing import Editable, changed_codes, editable
+from obliq.export.executorch_runtime import is_program
+from obliq.export.shipped import PROGRAM_SUFFIX, SUFFIX
 from obliq.file_comparison import require_fitting
 from obliq.file_record import FileRecord
 from obliq.methods import Method, OrthogonalEntropy
@@ -34,7 +38,9 @@ from obliq.predictor import InTorch, Predictor, answers
 from obliq.request_file import Request
 from obliq.run import Row, Run, Trace, together
 
-NETWORK = "network.onnx"
+NETWORK = "network"
+"""The name of the new file, before the suffix of its kind."""
+
 COMPARED = 512
 """Samples of the test part on which a file and the network rebuilt from it must answer alike."""
 
@@ -69,6 +75,11 @@ class ForgottenFile:
     trace: Sequence[Row] = field(repr=False)
     request: Request
 
+    @property
+    def name(self) -> str:
+        """Of the file in its folder."""
+        return NETWORK + (PROGRAM_SUFFIX if is_program(self.content) else SUFFIX)
+
 
 def forget_in_file(
     shipped: Shipped, splits: Splits, request: Request, method: Method, run: Run
@@ -100,7 +111,7 @@ def forget_in_file(
     network = method.unlearn(network, splits, listening).cpu()
     content = file.written(network)
     seconds = time.perf_counter() - started
-    found = contents_of(content)  # what no device could run is not written
+    found = admitted(content)  # what no device could run is not written
     changed = changed_codes(shipped.contents, found)
     assert changed is not None
     agreement_after = _agreement(network, running(content, found), compared)
@@ -170,7 +181,7 @@ def keep_file(folder: Path, forgotten: ForgottenFile, *, overwrite: bool = False
     )
     rows = {"format": made.FORMAT, "version": made.VERSION, "rows": list(forgotten.trace)}
     with new_folder(folder, overwrite=overwrite) as draft:
-        (draft / NETWORK).write_bytes(forgotten.content)
+        (draft / forgotten.name).write_bytes(forgotten.content)
         (draft / file_record.RECORD).write_text(file_record.written(record), encoding="utf-8")
         (draft / made.TRACE).write_text(render(rows), encoding="utf-8")
         request_file.save(draft / request_file.FILE, forgotten.request)

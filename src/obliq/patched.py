@@ -1,4 +1,4 @@
-"""Networks as files, before and after a patch: a model folder or an exported ONNX file.
+"""Networks as files, before and after a patch: a model folder or an exported file.
 
 A patched folder holds no latent weights, record or request: what the old network knew must not travel on.
 """
@@ -12,7 +12,8 @@ from obliq.atomic import refuse_existing, refuse_existing_file, write_file
 from obliq.checkpoints import Provenance, Saved
 from obliq.errors import ModelError
 from obliq.export.contents import file_bytes
-from obliq.export.onnx_content import onnx_content, with_content
+from obliq.export.file_content import file_content, with_content
+from obliq.export.shipped import SUFFIXES
 from obliq.patch import Content, content_of, digest_of, state_of
 from obliq.quantization import float_state, integer_state, load_integer_state
 
@@ -55,7 +56,7 @@ class Folder:
 
 @final
 @dataclass(frozen=True)
-class OnnxFile:
+class File:
     """An exported network."""
 
     data: bytes = field(repr=False)
@@ -66,16 +67,16 @@ class OnnxFile:
         refuse_existing_file(out, overwrite=overwrite)
 
     def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
-        """Write the same graph with other integers, whole or not at all, if the result can be read again."""
+        """Write a file of the same form with other integers, whole or not at all, if it can be read again."""
         write_file(out, with_content(self.data, content), overwrite=overwrite)
 
 
-Artifact = Folder | OnnxFile
+Artifact = Folder | File
 """A network that a patch can be made from or applied to."""
 
 
 def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
-    """Read a model folder or an ONNX file, the latter as strictly as `obliq.export.read_onnx` does.
+    """Read a model folder or an exported file, the latter as strictly as an audit does.
 
     Args:
         path: of either.
@@ -86,13 +87,13 @@ def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
     """
     if path.is_dir():
         return Folder(checkpoints.load(path, architecture))
-    if path.suffix != ".onnx":
+    if path.suffix not in SUFFIXES:
         raise ModelError(
-            f"{path} is no folder and no .onnx file; expected a saved network or an exported one"
+            f"{path} is no folder and no file in {' or '.join(SUFFIXES)}; expected a saved network or an exported one"
         )
     data = file_bytes(path)
     try:
-        return OnnxFile(data, onnx_content(data))
+        return File(data, file_content(data))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 

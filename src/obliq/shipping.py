@@ -10,7 +10,7 @@ from obliq import checkpoints
 from obliq.checkpoints import Saved
 from obliq.errors import ModelError
 from obliq.export import Record, check, deployed, digest_of, export, write_record
-from obliq.export.onnx_content import onnx_content
+from obliq.export.file_content import file_content
 from obliq.export.runtime import import_onnx, import_onnxruntime
 from obliq.patch import Content, make
 from obliq.patch import digest_of as content_digest_of
@@ -79,11 +79,11 @@ def _as_onnx(folder: Path, original: Saved, unlearned: Saved, data: str, inputs:
     (folder / "original.onnx").write_bytes(before)
     (folder / "unlearned.onnx").write_bytes(after)
     (folder / "unlearned.onnx.parity.json").write_text(write_record(record), encoding="utf-8")
-    content = onnx_content(after)
+    content = file_content(after)
     return Shipment(
         file="unlearned.onnx", form=f"{FORM} ONNX file", precision=str(unlearned.blueprint.precision),
         bytes=len(after), content_digest=content_digest_of(content), parity=parity,
-        patch=_patch(folder, onnx_content(before), content),
+        patch=_patch(folder, file_content(before), content),
     )  # fmt: skip
 
 

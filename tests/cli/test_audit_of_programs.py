@@ -100,6 +100,68 @@ def test_a_program_alone_is_audited_with_the_request(
         assert rows[0][number] == rows[1][number]
 
 
+@pytest.fixture(scope="module")
+def programs(way: Way, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The networks of the way as programs, without a folder beside them."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name in ("original", "retrained"):
+        out = folder / f"{name}.pte"
+        assert main(["export", str(getattr(way, name)), "--to", "executorch", "--out", str(out)]) == 0
+    return {name: folder / f"{name}.pte" for name in ("original", "retrained")}
+
+
+def test_programs_alone_are_unlearned_audited_and_patched(
+    way: Way, programs: dict[str, Path], tmp_path: Path, obliq: Obliq
+) -> None:
+    data = ("--data", f"npz:{way.data}", "--threads", 1)
+    said = obliq(
+        "unlearn", programs["original"], *data, "--forget", "class=1", "--out", tmp_path / "u", "oeu", "--epochs", 1,
+        "--forget-batch", 8, "--retain-batch", 8, "--objective", "entropy",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    new = tmp_path / "u" / "network.pte"
+    assert json.loads((tmp_path / "u" / "shipped.json").read_text())["file_digest"] == digest_of(
+        new.read_bytes()
+    )
+    said = obliq(
+        "audit", programs["original"], new, "--retrained", programs["retrained"], *data, "--show-forgotten", 2,
+        "--out", tmp_path / "a",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    row = entries(tmp_path / "a")["network.pte"]
+    assert row["artifact"]["runtime"].startswith("ExecuTorch 1.")
+    assert 0 < row["changed_codes_percent"] <= 100
+    assert "data:image/png" in (tmp_path / "a" / "report.html").read_text()
+    said = obliq("patch", "make", programs["original"], new, "--out", tmp_path / "forget.patch")
+    assert said.status == 0, said.err
+    assert row["artifact"]["content_digest"] in said.out
+    made = tmp_path / "patched.pte"
+    assert obliq("patch", "apply", programs["original"], tmp_path / "forget.patch", "--out", made).status == 0
+    assert made.read_bytes() == new.read_bytes()
+
+
+def test_one_patch_fits_every_file_of_a_network(
+    way: Way, files: Files, programs: dict[str, Path], tmp_path: Path, obliq: Obliq
+) -> None:
+    """Made between ONNX files, applied to the program and to the compact file."""
+    patch = tmp_path / "forget.patch"
+    for form in ("integer", "compact"):
+        for name in ("original", "unlearned"):
+            out = tmp_path / f"{name}-{form}.onnx"
+            assert obliq("export", getattr(way, name), "--form", form, "--out", out).status == 0
+    old, new = (tmp_path / f"{name}-integer.onnx" for name in ("original", "unlearned"))
+    assert obliq("patch", "make", old, new, "--out", patch).status == 0
+    for before, after in (
+        (programs["original"], files.program),
+        (tmp_path / "original-compact.onnx", tmp_path / "unlearned-compact.onnx"),
+        (old, new),
+    ):
+        out = tmp_path / f"patched-{after.name}"
+        said = obliq("patch", "apply", before, patch, "--out", out)
+        assert said.status == 0, said.err
+        assert out.read_bytes() == after.read_bytes()
+
+
 def test_what_does_not_belong_is_refused(way: Way, files: Files, tmp_path: Path, obliq: Obliq) -> None:
     altered, good = tmp_path / "altered.pte", files.program.read_bytes()
     place = good.index(b"XnnpackBackend")
@@ -123,16 +185,13 @@ def test_what_does_not_belong_is_refused(way: Way, files: Files, tmp_path: Path,
         "audit", way.original, way.unlearned, files.onnx, "--runtime", "executorch", "--out", tmp_path / "a"
     )
     assert "a file for onnxruntime in executorch; expected onnxruntime or interpreter" in said.err
-    said = obliq("audit", files.program, altered, "--out", tmp_path / "a")
-    assert "an ExecuTorch program does not say what network it is" in said.err
-    words = ("--data", f"npz:{way.data}", "--forget", "class=1", "--out", tmp_path / "a", "oeu")
-    said = obliq("unlearn", files.program, *words)
-    assert "an ExecuTorch program does not say what network it is; expected an .onnx file" in said.err
+    said = obliq("audit", altered, files.program, "--out", tmp_path / "a")
+    assert "altered.pte: not what ExecuTorch" in said.err
     assert not (tmp_path / "a").exists()
 
 
 def test_a_program_of_another_network_is_refused(way: Way, tmp_path: Path, obliq: Obliq) -> None:
-    """It is read as a network of the original's form, and is none of those beside it."""
+    """It is sound, and none of those beside it."""
     other = tmp_path / "other.pte"
     assert obliq("export", way.original, "--to", "executorch", "--out", other).status == 0
     said = obliq("audit", way.original, way.unlearned, other, "--out", tmp_path / "b")

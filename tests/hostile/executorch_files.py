@@ -9,14 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from obliq.export import Graph, export_executorch, graph_of
+from obliq.export.description import described
 from tests.hostile import sample
 
 INSTALLED = importlib.util.find_spec("executorch") is not None
-
-
-def like() -> Graph:
-    """The form that a program is read in."""
-    return graph_of(sample.network(), sample.SHAPE)
 
 
 @functools.cache
@@ -33,8 +29,24 @@ def _number(place: int, value: int) -> Callable[[bytes], bytes]:
 
 def _step(value: float) -> Callable[[bytes], bytes]:
     """Another size of the steps that inputs are rounded to."""
-    old, new = (np.float32(one).tobytes() for one in (like().steps[0].grid.scale, value))
+    old, new = (np.float32(one).tobytes() for one in (_graph().steps[0].grid.scale, value))
     return lambda data: data.replace(old, new)
+
+
+def _graph() -> Graph:
+    return graph_of(sample.network(), sample.SHAPE)
+
+
+def _described(old: str, new: str) -> Callable[[bytes], bytes]:
+    """Another description of the network, as long as the old one, so that nothing else moves."""
+
+    def alter(data: bytes) -> bytes:
+        text = described(_graph())
+        lie = text.replace(old, new, 1)
+        assert (data.count(text.encode()), len(lie), lie == text) == (1, len(text), False)
+        return data.replace(text.encode(), lie.encode())
+
+    return alter
 
 
 def _backend(data: bytes) -> bytes:
@@ -55,6 +67,12 @@ ALTERED: dict[str, Callable[[bytes], bytes]] = {
     "program with steps without end": lambda data: _step(float("inf"))(data),
     "program with steps below nothing": lambda data: _step(-1.0)(data),
     "program with steps of nothing": lambda data: _step(0.0)(data),
+    "program that describes another padding": _described('"padding":[1,', '"padding":[0,'),
+    "program that describes enormous padding": _described('"padding":[1,1,1,1]', '"padding":[9999999]'),
+    "program that describes another layer": _described('"kind":"Convolution"', '"kind":"Convolutior"'),
+    "program that describes what cannot be read": _described('{"input', '["input'),
+    "program that describes a step of a strange name": _described('"name":"_', '"name":"0'),
+    "program of another method": lambda data: data.replace(b"network\0", b"netwoak\0"),
     "program that is an ONNX file": lambda _: sample.onnx_file("integer"),
 }
 

@@ -63,7 +63,10 @@ def content(tensors: list[Tensor]) -> bytes:
 
 def form(tensors: list[Tensor]) -> bytes:
     """The digest of everything but values."""
-    heads = [struct.pack("<HBBI", len(t.label), t.kind, t.width, len(t.values)) + t.label for t in tensors]
+    heads = [
+        struct.pack("<HBBI", len(t.label), t.kind, 0 if t.kind else t.width, len(t.values)) + t.label
+        for t in tensors
+    ]
     return sha256(b"".join(heads)).digest()
 
 

@@ -5,17 +5,15 @@ from pathlib import Path
 from obliq import request_file
 from obliq.atomic import refuse_existing
 from obliq.cli.arguments import AuditVerb, Division
-from obliq.cli.audit_files import audit_files, is_file, is_program, opened
+from obliq.cli.audit_files import audit_files, images_of, is_file, opened
 from obliq.cli.verbs import Outcome, audited, started
 from obliq.comparison import compare, require_comparable
-from obliq.data import Splits
 from obliq.erase import own_recipe, publish, same_division, tell
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped, graph_of
+from obliq.export import Shipped
 from obliq.made import Made, find
 from obliq.progress import Narrator
 from obliq.references import reference_signals
-from obliq.report import pictures
 from obliq.request_file import Request
 
 
@@ -37,7 +35,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     request = _request(arguments, others)
     parts = same_division(original.saved, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
-    images = _images(splits, arguments.show_forgotten)
+    images = images_of(splits, arguments.show_forgotten)
     references = None
     if arguments.references:
         require_comparable(original.saved, others, splits)  # before hours of training, not after
@@ -77,12 +75,9 @@ def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipp
     others = dict(zip(names, unlearned, strict=False))
     if arguments.retrained and not is_file(arguments.retrained):
         others["retrained"] = _in_role("retrained", arguments.retrained, arguments.arch)
-    like = None
-    if any(is_program(file) for file in [*files, *filter(None, [arguments.retrained])]):
-        like = graph_of(original.saved.model, original.saved.blueprint.input_shape)
-    shipped = {file.name: opened(file, arguments, like) for file in files}
+    shipped = {file.name: opened(file, arguments) for file in files}
     retrained = arguments.retrained
-    as_file = opened(retrained, arguments, like) if retrained and is_file(retrained) else None
+    as_file = opened(retrained, arguments) if retrained and is_file(retrained) else None
     return original, others, shipped, as_file
 
 
@@ -107,9 +102,3 @@ def _request(arguments: AuditVerb, others: dict[str, Made]) -> Request:
         f"{arguments.networks[1]} comes without request.json; expected the request (or --request FILE), since "
         "the audit needs its samples"
     )
-
-
-def _images(splits: Splits, count: int) -> list[bytes]:
-    if count < 0:
-        raise DataError(f"show_forgotten {count}; expected 0 or more")
-    return pictures(splits.forget, count) if count else []

@@ -8,25 +8,19 @@ from obliq import file_record, request_file
 from obliq.audit import Audit
 from obliq.checkpoints.provenance import present_versions
 from obliq.cli.arguments import AuditVerb, Division
-from obliq.data import Partition, PartitionRule, load, partition
+from obliq.data import Partition, PartitionRule, Splits, load, partition
 from obliq.erase import kind_of_request, methods_told
 from obliq.errors import AuditError, DataError
 from obliq.export import Shipped, open_shipped
-from obliq.export.graph import Graph
-from obliq.export.shipped import PROGRAM_SUFFIX, SUFFIXES
+from obliq.export.shipped import SUFFIXES
 from obliq.file_comparison import GivenFile, compare_files
-from obliq.report import Story
+from obliq.report import Story, pictures
 from obliq.request_file import Request
 
 
 def is_file(path: Path) -> bool:
     """Whether a path is meant as an exported file."""
     return path.suffix in SUFFIXES and not path.is_dir()
-
-
-def is_program(path: Path) -> bool:
-    """Whether a path is meant as a program for ExecuTorch, which is read beside a network of its form only."""
-    return path.suffix == PROGRAM_SUFFIX and not path.is_dir()
 
 
 def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
@@ -44,9 +38,10 @@ def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
             f"{folders[0]} is no file, and the original {first} is one; expected files only, or the folder of the "
             "original first"
         )
-    if arguments.references or arguments.show_forgotten:
+    if arguments.references:
         raise AuditError(
-            "references and images need the folder of the original; expected neither with files only"
+            "no file says by what recipe its network was trained, and reference networks are trained by it; expected "
+            "the folder of the original first, or no --references"
         )
     names = _names(rest)
     original = opened(first, arguments)
@@ -56,8 +51,21 @@ def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
     parts = partition(
         load(data_of(first, arguments.data), arguments.data_folder), rule_of(arguments.division)
     )
-    measured = compare_files(original, unlearned, retrained, request.splits(parts), request)
-    return measured, _story(parts, unlearned, request)
+    splits = request.splits(parts)
+    images = images_of(splits, arguments.show_forgotten)
+    measured = compare_files(original, unlearned, retrained, splits, request)
+    return measured, _story(parts, unlearned, request, images)
+
+
+def images_of(splits: Splits, count: int) -> list[bytes]:
+    """So many forgotten samples as pictures, which a report shows only when it was asked to.
+
+    Raises:
+        DataError: for a negative number.
+    """
+    if count < 0:
+        raise DataError(f"show_forgotten {count}; expected 0 or more")
+    return pictures(splits.forget, count) if count else []
 
 
 def data_of(file: Path, said: str | None) -> str:
@@ -81,9 +89,9 @@ def rule_of(division: Division) -> PartitionRule:
     )
 
 
-def opened(file: Path, arguments: AuditVerb, like: Graph | None = None) -> Shipped:
-    """A file in the wanted runtime; `like` is what programs are read by."""
-    return open_shipped(file, arguments.runtime, threads=torch.get_num_threads(), like=like)
+def opened(file: Path, arguments: AuditVerb) -> Shipped:
+    """A file in the wanted runtime."""
+    return open_shipped(file, arguments.runtime, threads=torch.get_num_threads())
 
 
 def _names(files: list[Path]) -> list[str]:
@@ -113,10 +121,11 @@ def _request(arguments: AuditVerb, first: Path) -> Request:
     return request_file.load(arguments.request or beside)
 
 
-def _story(parts: Partition, unlearned: dict[str, GivenFile], request: Request) -> Story:
+def _story(parts: Partition, unlearned: dict[str, GivenFile], request: Request, images: list[bytes]) -> Story:
     records = {name: given.record.provenance for name, given in unlearned.items() if given.record is not None}
     method, settings = methods_told(records)
     return Story(
         request=kind_of_request(request.selector), data=parts.collection.name,
         architecture="the layers of a file", method=method, method_settings=settings, versions=present_versions(),
+        images=images,
     )  # fmt: skip

@@ -19,8 +19,8 @@ class PatchMake:
     Example: obliq patch make runs/original runs/unlearned --out forget.patch
 
     Attributes:
-        old: The network that devices hold: a model folder or an exported .onnx file.
-        new: The network that they shall hold, of the same kind and form.
+        old: The network that devices hold: a model folder or an exported file (.onnx or .pte).
+        new: The network that they shall hold: a folder for a folder, a file for a file, of whichever kind.
         out: The patch; it appears when it is complete.
         sequence: A number that grows with every patch; devices refuse what is not above their floor.
         key_file: Encrypt the patch with the 32 bytes in this file.
@@ -48,7 +48,7 @@ class PatchApply:
     Example: obliq patch apply runs/original forget.patch --out runs/patched
 
     Attributes:
-        old: The network that the patch was made from: a model folder or an exported .onnx file.
+        old: The network that the patch was made from: a model folder or an exported file (.onnx or .pte).
         file: The patch.
         out: The new network; it appears when it is complete and has the digest that the patch promises.
         floor: The largest sequence number that was confirmed; the patch's must be larger. Not stored: say it each time.

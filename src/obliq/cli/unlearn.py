@@ -10,7 +10,7 @@ from obliq.data import load, partition
 from obliq.erase import ask
 from obliq.errors import DataError
 from obliq.export import digest_of, open_shipped
-from obliq.forget_in_file import NETWORK, forget_in_file, keep_file
+from obliq.forget_in_file import forget_in_file, keep_file
 from obliq.methods import OrthogonalEntropy
 from obliq.progress import Narrator
 
@@ -42,7 +42,7 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
     found = forget_in_file(shipped, splits, request, method, run)
     keep_file(result.out, found, overwrite=result.overwrite)
     values = {
-        "file": str(result.out / NETWORK),
+        "file": str(result.out / found.name),
         "role": found.provenance.role,
         "counts": found.provenance.counts,
         "seconds": round(found.provenance.seconds, 3),
@@ -52,7 +52,7 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
         "agreement_after_percent": round(100 * found.agreement_after, 2),
     }
     line = (
-        f"unlearned file {result.out / NETWORK}, {found.changed_codes_percent:.2f} % of the codes changed, made in "
+        f"unlearned file {result.out / found.name}, {found.changed_codes_percent:.2f} % of the codes changed, made in "
         f"{found.provenance.seconds:.1f} s"
     )
     return Outcome([line], values)

@@ -45,7 +45,7 @@ def export_executorch(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     """
     graph = graph_of(model, input_shape)
     written = to_executorch(graph)
-    if (path := first_difference(graph_in_program(written, graph), held(graph))) is not None:
+    if (path := first_difference(graph_in_program(written), held(graph))) is not None:
         raise ModelError(
             f"ExecuTorch has stored other numbers for {path}; expected those of the integer graph"
         )

@@ -10,11 +10,14 @@ from obliq.errors import ModelError
 from obliq.export import foreign, rebuilding
 from obliq.export.accepting import contents_of
 from obliq.export.contents import Contents
+from obliq.export.executorch_program import to_executorch
+from obliq.export.executorch_runtime import is_program
+from obliq.export.file_content import stored_content
 from obliq.export.graph import Graph
-from obliq.export.identity import content_digest
 from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
 from obliq.export.stored import form_of, weight_constants
+from obliq.patch import digest_of
 
 
 @runtime_checkable
@@ -38,10 +41,10 @@ class Editable(Protocol):
 
 @dataclass(frozen=True)
 class OwnFile:
-    """A file of `obliq export`, written again from its integer graph."""
+    """A file of `obliq export`, written again from its integer graph; `form` is an ONNX file's, None a program's."""
 
     graph: Graph = field(repr=False)
-    form: str
+    form: str | None
 
     def network(self) -> nn.Module:
         """See `obliq.export.rebuilding`."""
@@ -49,7 +52,8 @@ class OwnFile:
 
     def written(self, network: nn.Module) -> bytes:
         """See `obliq.export.rebuilding`."""
-        return to_onnx(rebuilding.with_weights_of(self.graph, network), self.form)
+        graph = rebuilding.with_weights_of(self.graph, network)
+        return to_executorch(graph) if self.form is None else to_onnx(graph, self.form)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def editable(data: bytes, contents: Contents) -> Editable:
 
     Args:
         data: its bytes.
-        contents: what `contents_of` read from them.
+        contents: what `admitted` read from them.
 
     Raises:
         ModelError: for a file of floats, and for one of ours that would not be written again as it is.
@@ -81,7 +85,9 @@ def editable(data: bytes, contents: Contents) -> Editable:
     if not contents.own:
         return ForeignFile(data, contents)
     graph, form = graph_in(contents), form_of(contents)
-    if content_digest(contents_of(to_onnx(graph, form))) != content_digest(contents):
+    if is_program(data):
+        return OwnFile(graph, None)
+    if digest_of(stored_content(contents_of(to_onnx(graph, form)))) != digest_of(stored_content(contents)):
         raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
     return OwnFile(graph, form)
 

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.export import interpreter
+from obliq.export.description import described
 from obliq.export.executorch_runtime import import_executorch
+from obliq.export.executorch_tables import DESCRIPTION
 from obliq.export.graph import (
     Add,
     AveragePool,
@@ -43,6 +45,8 @@ _EXACT_BITS = 21
 def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     """The bytes of a program whose method `forward` takes one float32 sample and returns a row of logits.
 
+    Another method, `network`, takes nothing and returns what network it is, as text.
+
     Args:
         graph: as `graph_of` makes it. Codes of fewer than 8 bits are stored and computed with as bytes, and
             large biases as `held` has them.
@@ -59,7 +63,9 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lowering's own calls
         exported = torch.export.export(_Program(held(graph), exposing).eval(), (sample,), strict=False)
-        lowered = exir.to_edge_transform_and_lower(exported, partitioner=[xnnpack])
+        lowered = exir.to_edge_transform_and_lower(
+            exported, partitioner=[xnnpack], constant_methods={DESCRIPTION: described(graph)}
+        )
         left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
         if left:
             raise ModelError(f"XNNPACK leaves out {', '.join(left[:5])}; expected it to compute everything")

@@ -32,6 +32,8 @@ _METHODS, _SEGMENTS, _NAMED, _DELEGATES, _DATA, _INDEX, _START, _SIZE, _KEY, _SE
     0,
     1,
 )
+# Fields of a method, of a value that it holds, and of a text.
+_METHOD_NAME, _METHOD_VALUES, _VALUE, _TEXT = 0, 2, 1, 0
 # Fields of XNNPACK's graph, of an operation or a value in it, and of a pair of bounds.
 _OPERATIONS, _VALUES, _CONSTANTS, _KIND, _INNER, _BOUNDS, _LOW, _HIGH = 1, 2, 8, 0, 1, 3, 0, 1
 # Fields of a quantized value, its tensor, its steps (one, or a constant with one an output) and a constant.
@@ -39,6 +41,8 @@ _TENSOR, _STEPS, _SHAPE, _CONSTANT, _ID, _STEP, _STEPS_CONSTANT, _BYTES, _NAME =
 # Fields of a convolution.
 _FILTER, _BIAS = 16, 17
 _QUANTIZED = 2
+DESCRIPTION = "network"
+"""The method that answers with the description of the network (`obliq.export.description`)."""
 
 
 class Operation(enum.IntEnum):
@@ -93,6 +97,10 @@ class Stored:
 class Operations:
     """The operations of one program, in their order.
 
+    Attributes:
+        description: the text that the program's method for it answers with.
+        computing: what computes.
+
     Raises:
         ModelError: when the file is cut off, or says that something lies outside it.
     """
@@ -106,7 +114,15 @@ class Operations:
         self._named = {
             one.text(_KEY): one_of(segments, one.whole(_SEGMENT)) for one in program.tables(_NAMED, _MOST)
         }
-        delegate = one_of(one_of(program.tables(_METHODS, 1), 0).tables(_DELEGATES, 1), 0)
+        methods = {one.text(_METHOD_NAME): one for one in program.tables(_METHODS, 2)}
+        if set(methods) != {b"forward", DESCRIPTION.encode()}:
+            raise ModelError(
+                f"methods {sorted(name[:40] for name in methods)}; expected forward and {DESCRIPTION}"
+            )
+        self.description = (
+            one_of(methods[DESCRIPTION.encode()].tables(_METHOD_VALUES, 1), 0).table(_VALUE).text(_TEXT)
+        )
+        delegate = one_of(methods[b"forward"].tables(_DELEGATES, 1), 0)
         blob = one_of(segments, delegate.table(_DATA).whole(_INDEX))
         graph_start, graph_size = (int(number_at(blob, place, "I")) for place in (_GRAPH_START, _GRAPH_SIZE))
         graph = root(stretch(blob, graph_start, graph_size))

@@ -12,7 +12,7 @@ from torch import nn
 from obliq.export.accepting import contents_of
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import held
-from obliq.export.onnx_content import content_in
+from obliq.export.file_content import content_in
 from obliq.export.onnx_model import FORMS, to_onnx
 from obliq.export.stored import form_of
 from obliq.export.walk import graph_of
@@ -20,13 +20,17 @@ from obliq.patch import digest_of
 
 
 def content_digest(contents: Contents) -> str:
-    """SHA-256 of everything that a file computes with, whoever wrote it and in whatever order.
+    """SHA-256 of everything that a file computes with, whatever it is stored in.
 
-    That is: operators, names, settings, types, shapes, codes, scales and biases, not the producer, the order of
-    constants, or the bytes that codes are packed in. Since types count, the `integer` and the `compact` file of a
-    network whose weights have 4 bits or fewer have two digests, and its folder has a third. It is the digest that
-    a patch to the file promises (`obliq.patch.digest_of`), so that an audit of a file, a patch to it and the device
-    that holds it speak of one network by one number.
+    That is: operations, names, settings, shapes, codes, scales and biases, not the container: the `integer` and the
+    `compact` ONNX file of a network and its ExecuTorch program have one digest. (Where `held` must round a bias,
+    the program computes otherwise and has another.) It is the digest that a patch to the file promises
+    (`obliq.patch.digest_of`), so that an audit of a file, a patch to it and the device that holds it speak of one
+    network by one number. A file of floats has a digest of its own, and so has the folder that files were exported
+    from: it holds batch norm and unrounded biases.
+
+    Raises:
+        ModelError: for integers that are put together in another way than the exporter does it.
     """
     return digest_of(content_in(contents))
 

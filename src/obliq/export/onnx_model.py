@@ -119,7 +119,10 @@ class _Writer:
         body = helper.make_graph(self.nodes, "network", [ends[0]], [ends[1]], [*self.constants.values()])
         version = helper.find_min_ir_version_for([opset])
         model = helper.make_model(body, producer_name="obliq", opset_imports=[opset], ir_version=version)
-        self.onnx.checker.check_model(model)
+        try:
+            self.onnx.checker.check_model(model)
+        except self.onnx.checker.ValidationError as error:  # of a graph whose sizes do not fit together
+            raise ModelError(f"no ONNX model: {' '.join(str(error).split())[:200]}; expected one") from error
         written: bytes = model.SerializeToString(deterministic=True)
         return written
 

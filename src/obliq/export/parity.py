@@ -102,7 +102,7 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
     if len(inputs) == 0:
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
-    if not admitted(file, graph).own:
+    if not admitted(file).own:
         raise ModelError("a file of another quantizer; expected one that our exporter wrote")
     deployed = with_integer_biases(model, graph)
     whole = exact(deployed, graph.input_shape)

@@ -1,9 +1,9 @@
 """An exported file back as the integer graph that it was written from.
 
 What the exporter writes says everything but two widths: how many bits of a stored byte are in use,
-for weights and for activations. They are inferred: few enough to agree with the powers of two that codes
-were multiplied by (see `obliq.export.folding`). That changes nothing that the graph computes, and writing
-the graph gives the same bytes again.
+for weights and for activations. They are inferred (see `obliq.export.widths`). That changes nothing that the
+graph computes, and writing the graph gives the same bytes again. Whatever else a file computes is in the
+graph, or the file is refused: two files of one graph give the same answers.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,6 @@ from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.export.contents import Contents, Node
-from obliq.export.folding import refinement_of
 from obliq.export.graph import (
     Add,
     AveragePool,
@@ -30,7 +29,7 @@ from obliq.export.graph import (
     Weights,
 )
 from obliq.export.onnx_model import INPUT
-from obliq.quantization.precision import activation_range, weight_range
+from obliq.export.widths import EVERY, grid_from, weights_from
 
 
 def graph_in(contents: Contents) -> Graph:
@@ -90,7 +89,7 @@ class _Reader:
         elif node.operator == "DequantizeLinear" and first in self.stored:
             self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
         elif node.operator == "DequantizeLinear" and first in self.steps:
-            self.reals[node.output] = first
+            self._real(node)
         elif node.operator in _SUMS and all(name in self.reals or name in self.parts for name in node.inputs):
             self.sums[node.output] = node
         elif node.operator == "QuantizeLinear" and (first in self.sums or first == INPUT):
@@ -105,10 +104,22 @@ class _Reader:
                 "expected a file of the integer or compact form"
             )
 
+    def _scale_and_zero(self, node: Node) -> tuple[float, int]:
+        scale, zero = (self.contents.constants[name] for name in node.inputs[1:])
+        return float(scale), int(zero)
+
+    def _real(self, node: Node) -> None:
+        """Codes mean what they were rounded to; the rules look at one node at a time and do not know."""
+        grid, found = self.steps[node.inputs[0]].grid, self._scale_and_zero(node)
+        if found != (grid.scale, grid.zero_point):
+            raise ModelError(
+                f"{node.inputs[0]!r} is read in steps and around a zero of {found}; expected "
+                f"{(grid.scale, grid.zero_point)}, to which it was rounded"
+            )
+        self.reals[node.output] = node.inputs[0]
+
     def _rounded(self, node: Node) -> None:
-        zero = int(self.contents.constants[node.inputs[2]])
-        scale = float(self.contents.constants[node.inputs[1]])
-        grid = _grid(scale, zero, 0, 255)
+        grid = grid_from(*self._scale_and_zero(node), 0, 255)
         if node.inputs[0] == INPUT:
             step: Step = Quantize(name=node.output, path=INPUT, sources=(), grid=grid)
         else:
@@ -118,8 +129,12 @@ class _Reader:
     def _clamped(self, node: Node) -> None:
         """The step that was just read has fewer codes than a byte, and its name is the clamped value's."""
         step = self.steps.pop(node.inputs[0])
+        if not step.grid.fills_container or isinstance(step, MaxPool | Flatten):
+            raise ModelError(
+                f"Clip that makes {node.output!r}: expected it right behind a rounding, and once"
+            )
         low, high = (int(self.contents.constants[name]) for name in node.inputs[1:])
-        grid = _grid(step.grid.scale, step.grid.zero_point, low, high)
+        grid = grid_from(step.grid.scale, step.grid.zero_point, low, high)
         self.steps[node.output] = replace(step, name=node.output, grid=grid)
 
     def _summed(self, node: Node, name: str, grid: Grid) -> Step:
@@ -134,57 +149,21 @@ class _Reader:
                 )
             common |= {
                 "path": node.layer or codes.name.removesuffix(".weight"),
-                "weights": _weights(
-                    codes, self._widths(codes), scale, bias.codes, self.steps[sources[0]].grid
-                ),
+                "weights": self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid),
             }
         return _SUMS[node.operator](node, common)
 
-    def _widths(self, codes: _Stored) -> range:
-        """The bit widths that a constant of this type may stand for."""
+    def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
+        """A constant of this type may stand for some widths only, and a narrow one says what it is multiplied by."""
         packed = {"int4", "int2"} & set(self.contents.kinds.values())
-        return {"int2": range(2, 3), "int4": range(3, 5)}.get(
-            self.contents.kinds[codes.name], range(5 if packed else 2, 9)
+        widths = {"int2": range(2, 3), "int4": range(3, 5)}.get(
+            self.contents.kinds[stored.name], range(5, 9) if packed else EVERY
         )
-
-
-def _weights(stored: _Stored, widths: range, wide_scale: ndarray, bias: ndarray, source: Grid) -> Weights:
-    wide = stored.codes.astype(np.int64) * stored.times
-    packed = widths[-1] < 8
-    explaining = [
-        bits
-        for bits in widths
-        if _explains(bits, wide, source) and (not packed or refinement_of(bits, source) == stored.times)
-    ]
-    if not explaining:
-        raise ModelError(
-            f"codes of {stored.name} are multiplied by {stored.times}; expected what the exporter multiplies by"
-        )
-    refinement = refinement_of(explaining[0], source)
-    bits = max(bits for bits in explaining if refinement_of(bits, source) == refinement)
-    made = Weights(
-        codes=(wide // refinement).astype(np.int8), scale=wide_scale * np.float32(refinement), bits=bits,
-        refinement=refinement, bias=bias, real_bias=np.zeros(len(bias)),
-    )  # fmt: skip
-    return replace(made, real_bias=bias * made.bias_scale(source).astype(np.float64))
-
-
-def _explains(bits: int, wide: ndarray, source: Grid) -> bool:
-    factor = refinement_of(bits, source)
-    fits = not (wide % factor).any() and int(np.abs(wide).max()) <= weight_range(bits)[1] * factor
-    return bool(fits)
-
-
-def _grid(scale: float, zero: int, low: int, high: int) -> Grid:
-    """Bytes from `low` to `high` around a zero point, as codes."""
-    signed = zero > 0
-    ranges = {bits: activation_range(bits, signed) for bits in range(2, 9)}
-    bits = next(
-        bits
-        for bits, (least, most) in ranges.items()
-        if bits == 8 or (least <= low - zero and high - zero <= most)
-    )
-    return Grid(scale=scale, bits=bits, signed=signed, low=low - zero, high=high - zero)
+        wide, times = stored.codes.astype(np.int64) * stored.times, stored.times if widths[-1] < 8 else None
+        try:
+            return weights_from(wide, scale, bias, source, widths=widths, times=times)
+        except ModelError as error:
+            raise ModelError(f"{stored.name}: {error}") from error
 
 
 def _convolution(node: Node, common: dict[str, Any]) -> Step:

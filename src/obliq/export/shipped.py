@@ -33,6 +33,7 @@ class Shipped:
         name: of the file, without its folder.
         data: its bytes.
         file_digest: SHA-256 of its bytes.
+        content_digest: SHA-256 of everything that it computes with; see `obliq.export.identity`.
         contents: what was read from them; a program's are those of the `integer` ONNX file that computes the same.
         predictor: answers images by running them.
         is_program: whether it is for ExecuTorch, and not ONNX.
@@ -41,14 +42,10 @@ class Shipped:
     name: str
     data: bytes = field(repr=False)
     file_digest: str
+    content_digest: str
     contents: Contents = field(repr=False)
     predictor: Predictor = field(repr=False)
     is_program: bool = False
-
-    @property
-    def content_digest(self) -> str:
-        """SHA-256 of everything that it computes with; see `obliq.export.identity`."""
-        return content_digest(self.contents)
 
     @property
     def stored_weights(self) -> str:
@@ -108,14 +105,13 @@ class Shipped:
         return changed / total
 
 
-def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Graph | None = None) -> Shipped:
+def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1) -> Shipped:
     """Read and check a file that our exporter or another quantizer made, and start a runtime on its very bytes.
 
     Args:
         file: one regular file.
         runtime: see `running`.
         threads: how many the runtime may use.
-        like: the graph of a network of the same form, without which no program is read.
 
     Raises:
         ModelError: in one line that names the file, what was found and what was expected.
@@ -123,13 +119,14 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1, like: Gr
     data = file_bytes(file)
     try:
         program = file.suffix == PROGRAM_SUFFIX
-        contents = admitted(data, like, program=program)
+        contents = admitted(data, program=program)
+        digest = content_digest(contents)
         predictor = running(data, contents, runtime, threads=threads)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     return Shipped(
-        name=file.name, data=data, file_digest=digest_of(data), contents=contents, predictor=predictor,
-        is_program=program,
+        name=file.name, data=data, file_digest=digest_of(data), content_digest=digest, contents=contents,
+        predictor=predictor, is_program=program,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from obliq.export.contents import Contents
 
+_BITS = {"int8": 8, "int4": 4, "int2": 2}
+
 
 def weight_constants(contents: Contents) -> tuple[str, ...]:
     """The constants that hold the codes of layers, in the order of their layers; none for a file of floats."""
@@ -15,6 +17,16 @@ def weight_constants(contents: Contents) -> tuple[str, ...]:
             if contents.kinds[name] != "float32":
                 found.append(name)
     return tuple(found)
+
+
+def widths(contents: Contents) -> dict[str, int]:
+    """The bits that the codes of each layer are stored in, by the layer's path."""
+    layers = [node.layer for node in contents.nodes if node.operator in ("Conv", "Gemm")]
+    names = weight_constants(contents)
+    return {
+        layer or name.removesuffix(".weight"): _BITS[contents.kinds[name]]
+        for layer, name in zip(layers, names, strict=True)
+    }
 
 
 def stored_weights(contents: Contents) -> str:

@@ -59,9 +59,14 @@ class Record:
         return WORDS if self.bits is None else CODES
 
     @property
+    def width(self) -> int:
+        """Bits of a code as a device packs it, or bytes of a word."""
+        return self.bits or self.values.itemsize
+
+    @property
     def form(self) -> tuple[bytes, int, int, int]:
-        """Everything but the values."""
-        return self.label, self.kind, self.bits or self.values.itemsize, len(self.values)
+        """Everything but the values: label, kind, bytes of a word (0 for codes, which are packed at will), length."""
+        return self.label, self.kind, 0 if self.kind == CODES else self.width, len(self.values)
 
     def stored(self) -> bytes:
         """The values as a device stores them: codes packed, words little-endian."""
@@ -126,8 +131,8 @@ def to_image(content: Content) -> bytes:
     """The content as the bytes that a device stores: codes packed, words little-endian."""
     parts = []
     for record in content:
-        label, kind, width, elements = record.form
-        parts += [RECORD_HEAD.pack(len(label), kind, width, elements), label, record.stored()]
+        head = RECORD_HEAD.pack(len(record.label), record.kind, record.width, len(record.values))
+        parts += [head, record.label, record.stored()]
     length = IMAGE_HEAD.size + sum(map(len, parts))
     if length > LARGEST_IMAGE or len(content) > MOST_RECORDS:
         raise PatchError(

@@ -68,9 +68,9 @@ def read_records(image: bytes) -> list[Record]:
 
 
 def form_digest(records: list[Record]) -> bytes:
-    """SHA-256 of what the network is, without its values: every record's head and label."""
-    heads = ((RECORD_HEAD.pack(len(r.label), r.kind, r.width, r.elements), r.label) for r in records)
-    return hashlib.sha256(b"".join(part for head in heads for part in head)).digest()
+    """SHA-256 of what the network is, without its values: heads, in which codes of any width have 0, and labels."""
+    heads = (RECORD_HEAD.pack(len(r.label), r.kind, 0 if r.kind else r.width, r.elements) for r in records)
+    return hashlib.sha256(b"".join(h + r.label for h, r in zip(heads, records, strict=True))).digest()
 
 
 def content_digest(image: bytes | bytearray, records: list[Record]) -> bytes:
