@@ -65,7 +65,7 @@ def test_a_program_is_checked_only_when_it_is_what_the_exporter_makes_of_its_int
         check(model, altered, inputs)
     with pytest.raises(ModelError, match="expected them inside"):
         check(model, program[: len(program) // 2], inputs)
-    with pytest.raises(ModelError, match="operations that compute; expected"):
+    with pytest.raises(ModelError, match="describes another network; expected"):
         check(other, program, others_inputs)
 
 

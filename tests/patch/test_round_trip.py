@@ -1,5 +1,7 @@
 """Old and patch give new, in every form that a network has, and a patch is as small as what changed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,18 +88,32 @@ def test_entropy_of_known_things() -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (Record(b"codes 2", 3, np.zeros(60, np.int8)), "differ in values only"),
+        (Record(b"codes 2", None, np.zeros(60, np.uint8)), "differ in values only"),
         (Record(b"other", 2, np.zeros(60, np.int8)), "differ in values only"),
         (Record(b"codes 2", 2, np.zeros(61, np.int8)), "differ in values only"),
         (None, "expected the 8"),
     ],
-    ids=["bits", "label", "length", "missing"],
+    ids=["kind", "label", "length", "missing"],
 )
 def test_only_values_may_differ(record: Record | None, message: str) -> None:
     old, new = sample_pair()
     other = new[1:] if record is None else (record, *new[1:])
     with pytest.raises(PatchError, match=message):
         make(old, other)
+
+
+def test_codes_may_be_packed_in_any_bits() -> None:
+    """A patch made from networks in bytes fits a device that packs them, as long as what results fits."""
+    draw = np.random.default_rng(0)
+    old, new = ((Record(b"codes", 8, random_codes(draw, 4, 500)),) for _ in range(2))
+    patch = make(old, new)
+    for bits in (4, 5, 8):
+        (found,) = apply(patch, tuple(replace(record, bits=bits) for record in old))
+        assert np.array_equal(found.values, new[0].values)
+        assert found.bits == bits
+    wide = (Record(b"codes", 8, 2 * new[0].values),)
+    with pytest.raises(PatchError, match="does not fit its bits"):
+        apply(make(old, wide), tuple(replace(record, bits=4) for record in old))
 
 
 @pytest.mark.parametrize("sequence", [0, -1, 2**64])

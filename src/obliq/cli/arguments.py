@@ -191,7 +191,8 @@ class AuditVerb:
 
     A file that `obliq export` wrote (.onnx or .pte) can stand after the folder that it was exported from, or in
     place of it: the same measurements are then made on what a device runs. Where only files are left, all of them may
-    be files, those of other quantizers too: `obliq audit original.onnx unlearned/network.onnx --data digits ...`; data and their division must then be given as they were at training.
+    be files, those of other quantizers too: `obliq audit original.onnx unlearned/network.onnx --data digits ...`;
+    data and their division must then be given as they were at training.
 
     Attributes:
         networks: Folder of the original, then one or more folders or files of networks that unlearned; or files only.

@@ -18,9 +18,12 @@ from torch import Tensor, nn
 from obliq.errors import ModelError
 from obliq.export import interpreter
 from obliq.export.admission import admitted
+from obliq.export.description import described
 from obliq.export.exact import exact
+from obliq.export.executorch_runtime import is_program
 from obliq.export.observing import answers, observed
 from obliq.export.probes import probe
+from obliq.export.reading import graph_in
 from obliq.export.rounding import largest_bias_rounding, with_integer_biases
 from obliq.export.walk import graph_of
 
@@ -102,8 +105,11 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
     if len(inputs) == 0:
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
-    if not admitted(file).own:
+    contents = admitted(file)
+    if not contents.own:
         raise ModelError("a file of another quantizer; expected one that our exporter wrote")
+    if is_program(file) and described(graph_in(contents)) != described(graph):
+        raise ModelError("the program describes another network; expected the one that it is compared with")
     deployed = with_integer_biases(model, graph)
     whole = exact(deployed, graph.input_shape)
     running = probe(file, graph)
