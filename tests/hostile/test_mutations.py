@@ -18,7 +18,7 @@ from obliq.errors import ObliqError
 from obliq.export import contents_of
 from obliq.export.contents import Contents
 from obliq.export.editing import editable
-from obliq.export.onnx_content import content_in
+from obliq.export.file_content import content_in
 from obliq.quantization import float_state, integer_state
 from tests.export.networks import made
 from tests.hostile.mutations import altered, altered_header, altered_message

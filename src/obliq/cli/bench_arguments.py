@@ -36,7 +36,7 @@ class Bench:
 
     Attributes:
         words: SUITE: smoke, fashion-small, fashion, fashion-bits, fashion-small-ablations, writers,
-            writers-ablations, cifar10, cifar10-small, grid, or module:function for a suite of your own;
+            writers-ablations, fashion-long, cifar10, cifar10-small, grid, or module:function for a suite of your own;
             or report SUITE.
         resume: Go on: use what the cache holds, and rows in the results that the same tasks would make now.
         jobs: How many tasks at once, each in a process of its own.
