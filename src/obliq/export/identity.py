@@ -13,7 +13,8 @@ from obliq.export.accepting import contents_of
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import held
 from obliq.export.file_content import content_in
-from obliq.export.onnx_model import FORMS, to_onnx
+from obliq.export.graph_content import content_of_graph
+from obliq.export.onnx_model import to_onnx
 from obliq.export.stored import form_of
 from obliq.export.walk import graph_of
 from obliq.patch import digest_of
@@ -35,22 +36,23 @@ def content_digest(contents: Contents) -> str:
     return digest_of(content_in(contents))
 
 
-def form_exported_from(contents: Contents, model: nn.Module, input_shape: Sequence[int]) -> str | None:
-    """The form in which a network was exported to this file; None when it was not.
+def form_exported_from(
+    contents: Contents, model: nn.Module, input_shape: Sequence[int], *, program: bool = False
+) -> str | None:
+    """The form in which a network was exported to a file with these contents; None when it was not.
+
+    Args:
+        contents: of the file; of a program, those of the ONNX file that computes the same.
+        model: the network.
+        input_shape: of one sample, channels first.
+        program: whether it was exported for ExecuTorch.
 
     Raises:
-        ModelError: when the network cannot be exported, or the extra `onnx` is missing.
+        ModelError: when the network cannot be exported, or the extra `onnx` is missing for a file of floats.
     """
-    form = form_of(contents)
-    exported = contents_of(to_onnx(graph_of(model, input_shape), form))
-    return form if content_digest(exported) == content_digest(contents) else None
-
-
-def held_by_program(contents: Contents, model: nn.Module, input_shape: Sequence[int]) -> str | None:
-    """The form in which a network was exported to a program with these contents; None when it was not.
-
-    Raises:
-        ModelError: when the network cannot be exported, or an extra is missing.
-    """
-    in_program = contents_of(to_onnx(held(graph_of(model, input_shape))))
-    return FORMS[0] if content_digest(in_program) == content_digest(contents) else None
+    graph, form = graph_of(model, input_shape), form_of(contents)
+    if form == "float":
+        exported = content_in(contents_of(to_onnx(graph, form)))
+    else:
+        exported = content_of_graph(held(graph) if program else graph)
+    return form if digest_of(exported) == content_digest(contents) else None

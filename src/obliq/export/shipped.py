@@ -11,7 +11,7 @@ from obliq.export.accepting import contents_of
 from obliq.export.admission import admitted
 from obliq.export.contents import Contents, file_bytes
 from obliq.export.graph import Convolution, Graph, Linear
-from obliq.export.identity import content_digest, form_exported_from, held_by_program
+from obliq.export.identity import content_digest, form_exported_from
 from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
@@ -74,8 +74,7 @@ class Shipped:
         Raises:
             ModelError: when the network cannot be exported.
         """
-        told = held_by_program if self.is_program else form_exported_from
-        return told(self.contents, model, input_shape)
+        return form_exported_from(self.contents, model, input_shape, program=self.is_program)
 
     def form_beside(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
         """The form in which a network with other values would be exported to a file like this one.
