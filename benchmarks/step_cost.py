@@ -95,17 +95,24 @@ def seconds(work: Step) -> float:
 def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
     """A quantized network and noise to train it on; what is learned does not matter to the cost.
 
-    One batch is the class to forget, two are retained, one is held out: every batch is full.
+    One batch is the class to forget, two are retained, one is held out: every batch is full. The class to forget is the
+    one that the network answers least: with random weights it may answer a single one, and AMUN, which needs wrong
+    answers, would find none near samples of that class.
     """
+    torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     ids = torch.arange(5 * batch)
-    labels = torch.where(ids < batch, 0, 1 + ids % 9)
+    images = torch.randn(5 * batch, *SHAPES[name], generator=generator)
+    network = quantize(build(name, SHAPES[name], 10), "W4A4")
+    calibrate(network, images[:batch])
+    with torch.no_grad():
+        answered = network.eval()(images[:batch]).argmax(dim=1)
+    forgotten = answered.bincount(minlength=10).argmin()
+    labels = torch.where(ids < batch, forgotten, (forgotten + 1 + ids % 9) % 10)
     labels[3 * batch :] = ids[3 * batch :] % 10
-    collection = Collection("noise", torch.randn(5 * batch, *SHAPES[name], generator=generator), labels)
+    collection = Collection("noise", images, labels)
     train, holdout, test = (Examples(collection, part) for part in ids.split([3 * batch, batch, batch]))
     parts = Partition(rule=PartitionRule(), train=train, holdout=holdout, test=test)
-    network = quantize(build(name, SHAPES[name], 10), "W4A4")
-    calibrate(network, train.inputs()[:batch])
     return network, parts.forgetting(ids[:batch], salt=b"0" * 32)
 
 
