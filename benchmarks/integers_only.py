@@ -4,13 +4,15 @@ The same original and request, unlearned by OEU in three ways: from latent weigh
 weights with frozen steps, and from the exported file. All three are measured as exported files in ONNX
 Runtime, against the retrained network's file.
 
-Then the same for a float network that ONNX Runtime's quantizer makes W8A8: unlearned in floats and quantized again, or
-unlearned from the quantized file.
+Then the same for a float network that others make W8A8, ONNX Runtime's quantizer and PyTorch's PT2E with the
+quantizer of XNNPACK: unlearned in floats and quantized again, or unlearned from the quantized file. PT2E needs the
+extras `dev` and `executorch`.
 
     python benchmarks/integers_only.py --fashion DIR --seeds 1 2 3
 """
 
 import argparse
+import copy
 import dataclasses
 import logging
 import platform
@@ -23,8 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer,
+    get_symmetric_quantization_config,
+)
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import Tensor, nn
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from obliq import (
     Blueprint,
@@ -119,18 +126,46 @@ def ours(world: World, place: Path) -> dict[str, bytes]:
     return made | {"the file alone": world.from_file(made["no unlearning"], place)}
 
 
-def quantizers(world: World, place: Path) -> dict[str, bytes]:
-    """Files of ONNX Runtime's quantizer by how they came about."""
-    seen = next(batches(world.splits.retain, 256, None, torch.device("cpu")))[0]
-    original = world.original(Precision.parse("FP32"))
-    made = {"no unlearning": by_quantizer(original.model, seen, place)}
-    for name, method in {"float weights": METHOD, "retrained": Retrain(recipe=world.recipe)}.items():
-        made[name] = by_quantizer(world.forgotten(original, method), seen, place)
-    return made | {"the file alone": world.from_file(made["no unlearning"], place)}
+Quantizer = Callable[[nn.Module, Tensor, Path], bytes]
+"""Makes a file of a float network, its ranges from the samples given."""
 
 
-def by_quantizer(model: nn.Module, seen: Tensor, place: Path) -> bytes:
-    """W8A8 in QDQ form with int8 weights per channel, its ranges from the samples given."""
+@dataclass(frozen=True)
+class Foreign:
+    """Files of another quantizer by how they came about."""
+
+    quantizer: Quantizer
+
+    def __call__(self, world: World, place: Path) -> dict[str, bytes]:
+        """The same float networks whatever the quantizer: they follow from the world's seed."""
+        seen = next(batches(world.splits.retain, 256, None, torch.device("cpu")))[0].contiguous()
+        original = world.original(Precision.parse("FP32"))
+        made = {"no unlearning": self.quantizer(original.model, seen, place)}
+        for name, method in {"float weights": METHOD, "retrained": Retrain(recipe=world.recipe)}.items():
+            made[name] = self.quantizer(world.forgotten(original, method), seen, place)
+        return made | {"the file alone": world.from_file(made["no unlearning"], place)}
+
+
+def by_pt2e(model: nn.Module, seen: Tensor, place: Path) -> bytes:
+    """W8A8 in QDQ form with int8 weights per channel, written by torch.onnx."""
+    free = ({0: torch.export.Dim("batch")},)
+    # in channels_last, as it was trained, torch.onnx would write shapes that the file computes
+    model = copy.deepcopy(model).eval().to(memory_format=torch.contiguous_format)
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what the libraries will do otherwise one day
+        graph = torch.export.export(model, (seen[:2],), dynamic_shapes=free).module()
+        prepared = prepare_pt2e(graph, quantizer)
+        prepared(seen)
+        torch.onnx.export(
+            convert_pt2e(prepared), (seen[:2],), str(place / "pt2e.onnx"), input_names=["input"],
+            output_names=["logits"], dynamic_shapes=free, dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+    return (place / "pt2e.onnx").read_bytes()
+
+
+def by_onnxruntime(model: nn.Module, seen: Tensor, place: Path) -> bytes:
+    """W8A8 in QDQ form with int8 weights per channel, of a float file by torch.onnx."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.onnx announces the end of this exporter
         free = {"input": {0: "batch"}, "logits": {0: "batch"}}
@@ -139,7 +174,7 @@ def by_quantizer(model: nn.Module, seen: Tensor, place: Path) -> bytes:
             dynamic_axes=free, opset_version=17, dynamo=False,
         )  # fmt: skip
     quantize_static(
-        place / "float.onnx", place / "quantized.onnx", Reader(iter([{"input": seen.contiguous().numpy()}])),
+        place / "float.onnx", place / "quantized.onnx", Reader(iter([{"input": seen.numpy()}])),
         quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         per_channel=True,
     )  # fmt: skip
@@ -203,19 +238,23 @@ def main() -> None:
     worlds = [
         World.of(arguments.fashion, seed, arguments.limit, arguments.epochs) for seed in arguments.seeds
     ]
+    sections = {
+        "Our exporter, W4A4": (ours, "W4A4"),
+        "ONNX Runtime's quantizer, W8A8": (Foreign(by_onnxruntime), "W8A8"),
+        "PyTorch's PT2E with XNNPACK's quantizer, W8A8": (Foreign(by_pt2e), "W8A8"),
+    }
     tables = [
-        table([measured(world, make, precision) for world in worlds])
-        for make, precision in ((ours, "W4A4"), (quantizers, "W8A8"))
+        f"## {title}\n\n{table([measured(world, make, precision) for world in worlds])}\n"
+        for title, (make, precision) in sections.items()
     ]
     TABLE.write_text(
         "# Unlearning from the deployed integers alone\n\n"
         f"Made by `benchmarks/integers_only.py` with torch {torch.__version__} on {platform.machine()}; Fashion-MNIST, "
         f"about {arguments.limit:,} training images\nand {arguments.epochs} epochs, 10 % random forgotten, "
         "strided-convnet, OEU calibrated at one setting that was not tuned,\n"
-        f"{len(worlds)} seed(s), mean ± deviation. All rows are files in ONNX Runtime. Percent, gaps in points.\n\n"
-        f"## Our exporter, W4A4\n\n{tables[0]}\n\n## ONNX Runtime's quantizer, W8A8\n\n"
-        "A float network, unlearned in floats and quantized again, or unlearned from the quantized file.\n\n"
-        f"{tables[1]}\n"
+        f"{len(worlds)} seed(s), mean ± deviation. All rows are files in ONNX Runtime. Percent, gaps in points.\n"
+        "Under quantizers of others: a float network, unlearned in floats and quantized again, or unlearned from the\n"
+        "quantized file; beside the retrained network as the same quantizer makes it.\n\n" + "\n".join(tables)
     )  # fmt: skip
     print(TABLE.read_text())
 
