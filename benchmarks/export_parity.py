@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from obliq.cli.export import samples_of
-from obliq.export import Parity, check, export
+from obliq.export import CodeAgreement, Parity, check, export
 from obliq.made import find
 
 TABLE = Path(__file__).parent / "results" / "export_parity.md"
@@ -24,8 +24,9 @@ Made by `benchmarks/export_parity.py`; {runtime}, one thread. Each network was t
 integer ONNX file run on test images of Fashion-MNIST. "As trained" is the network that training and a
 plain audit see; "deployed" is `obliq export --to network`: the same integers, with the biases that the file adds.
 Top-1 is the share of images with the same largest logit as the file's; logit differences are in standard
-deviations of all logits; activations are compared with the interpreter's, code by code. "Float sums" are those of
-PyTorch, as a plain audit of the deployed network has them; "a device's sums" are those of `obliq.export.exact`. M/2 is
+deviations of all logits; activations are compared with the interpreter's, code by code ("all": not one
+differs). "Float sums" are those of PyTorch, as a plain audit of the deployed network has
+them; "a device's sums" are those of `obliq.export.exact`. M/2 is
 the most that rounding a bias moves an output, in steps of that output.
 
 | network | trained on | images | top-1 as trained | mean | top-1 deployed | mean | largest | \
@@ -48,14 +49,19 @@ def row(folder: Path, most: int) -> tuple[str, Parity]:
         f"{100 * found.deployed_network.same_top1:.2f} %",
         f"{found.deployed_network.mean_difference:.1e}",
         f"{found.deployed_network.largest_difference:.3f}",
-        f"{100 * found.activations.equal:.4f} % of {found.activations.compared:,}",
-        f"{100 * found.deployed_activations.equal:.4f} %",
+        f"{share(found.activations)} of {found.activations.compared:,}",
+        share(found.deployed_activations),
         f"{found.deployed_activations.largest_step}",
-        f"{100 * found.exact_activations.equal:.4f} %",
+        share(found.exact_activations),
         f"{found.exact_activations.largest_step}",
         f"{found.largest_bias_rounding:.3f}",
     ]
     return "| " + " | ".join(cells) + " |", found
+
+
+def share(codes: CodeAgreement) -> str:
+    """Of equal codes: `all` where not one differs, which four digits of a percentage could not say of billions."""
+    return "all" if codes.equal == 1 else f"{100 * codes.equal:.4f} %"
 
 
 def main() -> None:
