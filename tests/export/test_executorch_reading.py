@@ -8,13 +8,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from obliq.errors import ModelError
+from obliq.errors import ModelError, PatchError
 from obliq.export import Graph, content_digest, contents_of, graph_of, to_executorch, to_onnx
 from obliq.export import executorch_reading as reading
 from obliq.export.description import described
 from obliq.export.executorch_program import held
 from obliq.export.executorch_reading import contents_of_program, first_difference, graph_in_program
+from obliq.export.file_content import file_content, with_content
 from obliq.export.graph import Convolution, Linear
+from obliq.patch import Record
 from tests.export.networks import made
 from tests.hostile.mutations import Choices, altered_bytes
 
@@ -158,3 +160,21 @@ def test_what_is_no_program_of_this_form_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(reading, "LARGEST_FILE", len(good) - 1)
     with pytest.raises(ModelError, match=f"{len(good)} bytes; expected at most {len(good) - 1}"):
         graph_in_program(good)
+
+
+def test_a_patch_leads_to_no_program_of_other_numbers_than_a_network_has() -> None:
+    good = program("convnet", "W4A4")
+    content = file_content(good)
+    at = next(place for place, record in enumerate(content) if b'"scales"' in record.label)
+    for harmful in (np.nan, -1.0, 0.0, np.inf):
+        values = np.full(len(content[at].values), harmful, np.float32).view(np.uint32)
+        wrong = (*content[:at], Record(content[at].label, None, values), *content[at + 1 :])
+        with pytest.raises(PatchError, match="it leads to a file that would be refused"):
+            with_content(good, wrong)
+    for label, bad in ((b'"refinements"', 0), (b'"refinements"', 3), (b'"activation ranges"', 255)):
+        at = next(place for place, record in enumerate(content) if label in record.label)
+        values = np.full(len(content[at].values), bad, np.uint8)
+        values[-1] = 1
+        wrong = (*content[:at], Record(content[at].label, None, values), *content[at + 1 :])
+        with pytest.raises(PatchError):
+            with_content(good, wrong)

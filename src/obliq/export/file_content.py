@@ -13,6 +13,7 @@ import json
 import numpy as np
 
 from obliq.errors import ModelError, PatchError
+from obliq.export.accepting import contents_of
 from obliq.export.admission import admitted
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import to_executorch
@@ -78,7 +79,10 @@ def with_content(data: bytes, content: Content) -> bytes:
             written = _with_constants(data, contents, content)
         else:
             graph = graph_with(graph_in(contents), content)
-            written = to_executorch(graph) if is_program(data) else to_onnx(graph, form_of(contents))
+            written = to_onnx(graph, form_of(contents))
+            if is_program(data):
+                contents_of(written)  # ExecuTorch has no error of its own for numbers that no network has
+                written = to_executorch(graph)
         found = digest_of(file_content(written))
     except ModelError as error:
         raise PatchError(f"it leads to a file that would be refused: {error}") from error
@@ -108,7 +112,13 @@ def _with_constants(data: bytes, contents: Contents, content: Content) -> bytes:
 def _described(contents: Contents) -> bytes:
     """Everything that the graph computes, but the values of its constants, in a form of our own."""
     nodes = [
-        [node.operator, node.inputs, node.output, sorted(node.settings.items()), node.layer]
+        [
+            node.operator,
+            node.inputs,
+            node.output,
+            sorted(node.settings.items()),
+            *([node.layer] * bool(node.layer)),
+        ]
         for node in contents.nodes
     ]
     return json.dumps([contents.opset, contents.input_shape, nodes]).encode()
