@@ -10,7 +10,7 @@ import pytest
 
 from obliq.errors import ModelError
 from obliq.export import contents_of, graph_in, graph_of, to_onnx
-from obliq.export.description import LONGEST, described, graph_described
+from obliq.export.description import LONGEST, MOST_STEPS, described, graph_described
 from obliq.export.graph import Convolution, Linear
 from tests.export.networks import CASES, made
 
@@ -102,5 +102,8 @@ def test_zeros_take_no_memory_and_length_is_limited() -> None:
     started = time.process_time()
     graph_described(json.dumps(document).encode())
     assert time.process_time() - started < 1
+    document["steps"] = document["steps"] * (MOST_STEPS // 8)
+    with pytest.raises(ModelError, match=f"steps; expected at most {MOST_STEPS}"):
+        graph_described(json.dumps(document).encode())
     with pytest.raises(ModelError, match=f"{LONGEST + 1} bytes; expected at most {LONGEST}"):
         graph_described(b" " * (LONGEST + 1))

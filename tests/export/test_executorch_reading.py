@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from obliq.export.description import described
 from obliq.export.executorch_program import held
 from obliq.export.executorch_reading import contents_of_program, first_difference, graph_in_program
 from obliq.export.file_content import file_content, with_content
-from obliq.export.graph import Convolution, Linear
+from obliq.export.graph import Convolution, Linear, MaxPool
 from obliq.patch import Record
 from tests.export.networks import made
 from tests.hostile.mutations import Choices, altered_bytes
@@ -160,6 +161,26 @@ def test_what_is_no_program_of_this_form_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(reading, "LARGEST_FILE", len(good) - 1)
     with pytest.raises(ModelError, match=f"{len(good)} bytes; expected at most {len(good) - 1}"):
         graph_in_program(good)
+
+
+def test_a_description_of_enormous_samples_costs_nothing() -> None:
+    """No activation is computed before it is known that the file asks for few enough."""
+    model, inputs = made("resnet20", "W8A8")
+    enormous = replace(graph_of(model, inputs.shape[1:]), input_shape=(3, 4000, 4000))
+    started = time.process_time()
+    with pytest.raises(ModelError, match="codes for one sample; expected at most"):
+        to_executorch(enormous)
+    assert time.process_time() - started < 10  # 17 GB and minutes if anything were computed
+
+
+def test_what_torch_refuses_is_a_typed_error() -> None:
+    written = graph("convnet", "W4A4")
+    wrong = tuple(
+        replace(step, padding=(2, 2), kernel=(3, 3), stride=(3, 3)) if isinstance(step, MaxPool) else step
+        for step in written.steps
+    )
+    with pytest.raises(ModelError, match=r"ExecuTorch does not take the network: .*pad"):
+        to_executorch(replace(written, steps=wrong))
 
 
 def test_a_patch_leads_to_no_program_of_other_numbers_than_a_network_has() -> None:

@@ -33,6 +33,9 @@ from obliq.export.widths import grid_from
 LONGEST = 2**20
 """Bytes of a description; a step takes about 200."""
 
+MOST_STEPS = 1000
+"""More than any network of a few hundred layers has."""
+
 _LARGEST_SIZE = 2**24
 _NAME, _PATH = re.compile(r"[A-Za-z_]\w{0,499}", re.ASCII), re.compile(r"[\w.]{1,500}", re.ASCII)
 
@@ -80,6 +83,8 @@ def graph_described(text: bytes) -> Graph:
             raise ModelError(
                 f"samples of shape {str(shape)[:80]}; expected sizes from 1, {LARGEST_SAMPLE} elements at most"
             )
+        if len(description.steps) > MOST_STEPS:
+            raise ModelError(f"{len(description.steps)} steps; expected at most {MOST_STEPS}")
         graph = Graph(input_shape=shape, steps=tuple(map(_step, description.steps)))
         layers = [step.path for step in graph.steps if isinstance(step, Convolution | Linear)]
         inputs = [index for index, step in enumerate(graph.steps) if isinstance(step, Quantize)]

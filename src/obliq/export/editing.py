@@ -8,16 +8,13 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import foreign, rebuilding
-from obliq.export.accepting import contents_of
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import to_executorch
 from obliq.export.executorch_runtime import is_program
-from obliq.export.file_content import stored_content
+from obliq.export.file_content import graph_as_written
 from obliq.export.graph import Graph
 from obliq.export.onnx_model import to_onnx
-from obliq.export.reading import graph_in
 from obliq.export.stored import form_of, weight_constants
-from obliq.patch import digest_of
 
 
 @runtime_checkable
@@ -84,12 +81,7 @@ def editable(data: bytes, contents: Contents) -> Editable:
     """
     if not contents.own:
         return ForeignFile(data, contents)
-    graph, form = graph_in(contents), form_of(contents)
-    if is_program(data):
-        return OwnFile(graph, None)
-    if digest_of(stored_content(contents_of(to_onnx(graph, form)))) != digest_of(stored_content(contents)):
-        raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
-    return OwnFile(graph, form)
+    return OwnFile(graph_as_written(contents), None if is_program(data) else form_of(contents))
 
 
 def changed_codes(before: Contents, after: Contents) -> float | None:

@@ -20,10 +20,11 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.export import interpreter
+from obliq.export.contents import parsed
 from obliq.export.description import described
 from obliq.export.executorch_runtime import import_executorch
 from obliq.export.executorch_tables import DESCRIPTION
+from obliq.export.following import followed
 from obliq.export.graph import (
     Add,
     AveragePool,
@@ -36,8 +37,12 @@ from obliq.export.graph import (
     Quantize,
     Step,
 )
+from obliq.export.onnx_model import to_onnx
+from obliq.export.rules import RULES
 
 _LOW, _HIGH = -128, 127
+_MOST_CODES = 2**26
+"""In all activations of one sample; a ResNet-50 on 224 x 224 pixels has a fifth of that."""
 _EXACT_BITS = 21
 """Integers of so many bits come out of float32 arithmetic as they went in: 3 roundings of 2^-24 are below a half."""
 
@@ -59,17 +64,24 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     exir = import_executorch("exir")
     xnnpack = import_executorch("backends.xnnpack.partition.xnnpack_partitioner").XnnpackPartitioner()
     importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers the operations on codes
+    program = _Program(held(graph), exposing).eval()
     sample = torch.zeros(1, *graph.input_shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lowering's own calls
-        exported = torch.export.export(_Program(held(graph), exposing).eval(), (sample,), strict=False)
-        lowered = exir.to_edge_transform_and_lower(
-            exported, partitioner=[xnnpack], constant_methods={DESCRIPTION: described(graph)}
-        )
-        left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
-        if left:
-            raise ModelError(f"XNNPACK leaves out {', '.join(left[:5])}; expected it to compute everything")
-        written: bytes = lowered.to_executorch().buffer
+        try:
+            exported = torch.export.export(program, (sample,), strict=False)
+            lowered = exir.to_edge_transform_and_lower(
+                exported, partitioner=[xnnpack], constant_methods={DESCRIPTION: described(graph)}
+            )
+            left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
+            written: bytes = lowered.to_executorch().buffer
+        except ModelError:
+            raise
+        except Exception as error:  # the libraries have no error of their own that all of these are
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"ExecuTorch does not take the network: {reason}; expected it to") from error
+    if left:
+        raise ModelError(f"XNNPACK leaves out {', '.join(left[:5])}; expected it to compute everything")
     return written
 
 
@@ -97,6 +109,19 @@ def _with_held_bias(graph: Graph, step: Step) -> Step:
     return replace(step, weights=replace(weights, bias=bias, real_bias=real_bias))
 
 
+def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Of one sample of each step's codes, by the rules for files and not by computing: a file may ask for anything.
+
+    Raises:
+        ModelError: when the sizes do not fit together, or the codes of one sample are too many.
+    """
+    values = followed(parsed(to_onnx(graph)), RULES)
+    shapes = {step.name: values[step.name].shape for step in graph.steps}
+    if (elements := sum(map(math.prod, shapes.values()))) > _MOST_CODES:
+        raise ModelError(f"{elements} codes for one sample; expected at most {_MOST_CODES}")
+    return shapes
+
+
 def _is_left(node: torch.fx.Node) -> bool:
     """Whether a call is neither one to XNNPACK nor takes a result out of it."""
     name = str(node.target)
@@ -109,8 +134,7 @@ class _Program(nn.Module):
     def __init__(self, graph: Graph, exposing: Sequence[str]) -> None:
         super().__init__()
         self.graph, self.exposing = graph, tuple(exposing)
-        zeros = np.zeros((1, *graph.input_shape), np.float32)
-        shapes = {name: codes.shape[1:] for name, codes in interpreter.run(graph, zeros).items()}
+        shapes = _shapes(graph)
         for number, step in enumerate(graph.steps):
             if isinstance(step, AveragePool):
                 channels, *space = shapes[step.sources[0]]
@@ -187,7 +211,9 @@ class _Program(nn.Module):
 
 
 def _unflattened(graph: Graph, step: Step) -> Step:
-    return _unflattened(graph, graph[step.sources[0]]) if isinstance(step, Flatten) else step
+    while isinstance(step, Flatten):
+        step = graph[step.sources[0]]
+    return step
 
 
 def _codes(real: Tensor, grid: Grid) -> Tensor:

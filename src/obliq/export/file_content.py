@@ -18,6 +18,7 @@ from obliq.export.admission import admitted
 from obliq.export.contents import Contents
 from obliq.export.executorch_program import to_executorch
 from obliq.export.executorch_runtime import is_program
+from obliq.export.graph import Graph
 from obliq.export.graph_content import content_of_graph, graph_with
 from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
@@ -25,7 +26,7 @@ from obliq.export.runtime import import_onnx
 from obliq.export.stored import form_of, widths
 from obliq.patch import Content, Record, digest_of
 
-LABELS = 2
+STORED_LABELS = 2
 """Version of the labels of files without a network's integers."""
 
 _CODES = {"int8": 8, "int4": 4, "int2": 2}
@@ -38,13 +39,26 @@ def content_in(contents: Contents) -> Content:
         ModelError: for integers that are put together in another way than the exporter does it.
     """
     if contents.own and form_of(contents) != "float":
-        return content_of_graph(graph_in(contents), widths(contents))
+        return content_of_graph(graph_as_written(contents), widths(contents))
     return stored_content(contents)
+
+
+def graph_as_written(contents: Contents) -> Graph:
+    """The integer graph in a file of ours, which is all that is in it.
+
+    Raises:
+        ModelError: when a new export of the graph would hold anything else.
+    """
+    graph = graph_in(contents)
+    again = contents_of(to_onnx(graph, form_of(contents)))
+    if digest_of(stored_content(again)) != digest_of(stored_content(contents)):
+        raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
+    return graph
 
 
 def stored_content(contents: Contents) -> Content:
     """The graph of a file and its constants as they are stored, in the order of names."""
-    label: list[str | int] = ["onnx", LABELS, hashlib.sha256(_described(contents)).hexdigest()]
+    label: list[str | int] = ["onnx", STORED_LABELS, hashlib.sha256(_described(contents)).hexdigest()]
     records = [Record(_line(label), None, np.zeros(0, np.uint8))]
     for name, values in sorted(contents.constants.items()):
         kind = contents.kinds[name]
@@ -78,7 +92,7 @@ def with_content(data: bytes, content: Content) -> bytes:
         if form_of(contents) == "float":
             written = _with_constants(data, contents, content)
         else:
-            graph = graph_with(graph_in(contents), content)
+            graph = graph_with(graph_as_written(contents), content)
             written = to_onnx(graph, form_of(contents))
             if is_program(data):
                 contents_of(written)  # ExecuTorch has no error of its own for numbers that no network has

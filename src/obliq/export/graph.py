@@ -5,6 +5,7 @@ codes by the name of the step that made them. Exporters and the reference interp
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy import ndarray
@@ -167,10 +168,15 @@ class Graph:
         """The step that makes the logits."""
         return self.steps[-1]
 
+    @cached_property
+    def _by_name(self) -> dict[str, Step]:
+        return {step.name: step for step in self.steps}
+
     def __getitem__(self, name: str) -> Step:
-        return next(step for step in self.steps if step.name == name)
+        return self._by_name[name]
 
     def owner(self, name: str) -> str:
         """The step that rounded to the grid of a result: itself, or for steps that move codes, the one before."""
-        step = self[name]
-        return self.owner(step.sources[0]) if isinstance(step, MaxPool | Flatten) else name
+        while isinstance(step := self[name], MaxPool | Flatten):
+            name = step.sources[0]
+        return name

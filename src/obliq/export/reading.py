@@ -45,6 +45,12 @@ def graph_in(contents: Contents) -> Graph:
     reader = _Reader(contents)
     for node in contents.nodes:
         reader.visit(node)
+    last = next(reversed(reader.steps), "")
+    if reader.sums or reader.reals.get(contents.ends[1]) != last:
+        raise ModelError(
+            f"{contents.ends[1]!r} is not what the last rounding made, or a sum is not rounded; expected a file of "
+            "the integer or compact form"
+        )
     return Graph(input_shape=contents.input_shape, steps=tuple(reader.steps.values()))
 
 
@@ -68,6 +74,7 @@ class _Reader:
     scales: dict[str, ndarray] = field(default_factory=dict)
     parts: dict[str, tuple[_Stored, ndarray]] = field(default_factory=dict)
     sums: dict[str, Node] = field(default_factory=dict)
+    paths: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.stored = {
@@ -123,7 +130,7 @@ class _Reader:
         if node.inputs[0] == INPUT:
             step: Step = Quantize(name=node.output, path=INPUT, sources=(), grid=grid)
         else:
-            step = self._summed(self.sums[node.inputs[0]], node.output, grid)
+            step = self._summed(self.sums.pop(node.inputs[0]), node.output, grid)
         self.steps[node.output] = step
 
     def _clamped(self, node: Node) -> None:
@@ -142,13 +149,16 @@ class _Reader:
         common: dict[str, Any] = {"name": name, "path": name, "sources": sources, "grid": grid}
         if node.operator in ("Conv", "Gemm"):
             (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
-            if not (node.layer or codes.name.endswith(".weight")) or bias.times != 1:
+            path, bias_kind = node.layer or codes.name.removesuffix(".weight"), self.contents.kinds[bias.name]
+            named = (node.layer or codes.name.endswith(".weight")) and path not in self.paths
+            if not named or bias.times != 1 or bias_kind != "int32":
                 raise ModelError(
-                    f"{node.operator} reads a weight {codes.name!r} and a bias times {bias.times}; expected a "
-                    "name of its own or one that ends in .weight, and a bias as it is stored"
+                    f"{node.operator} of {path!r} with a bias in {bias_kind} times {bias.times}; expected a layer's "
+                    "name, once, and a bias as it is stored, in int32"
                 )
+            self.paths.add(path)
             common |= {
-                "path": node.layer or codes.name.removesuffix(".weight"),
+                "path": path,
                 "weights": self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid),
             }
         return _SUMS[node.operator](node, common)
