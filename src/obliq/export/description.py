@@ -104,12 +104,11 @@ _SOURCES = {
 
 def _entry(step: Step) -> _Entry:
     layer = step if isinstance(step, Convolution | Linear) else None
+    path = step.name if layer is None else layer.path  # elsewhere it is for messages, and files do not say it
     return _Entry(
         kind=type(step).__name__,
         name=step.name,
-        path=step.name
-        if layer is None
-        else layer.path,  # elsewhere it is for messages, and files do not say it
+        path=path,
         sources=step.sources,
         signed=step.grid.signed,
         weights=() if layer is None else layer.weights.codes.shape,

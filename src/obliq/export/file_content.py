@@ -19,12 +19,13 @@ from obliq.export.contents import Contents
 from obliq.export.executorch_program import to_executorch
 from obliq.export.executorch_runtime import is_program
 from obliq.export.graph import Graph
-from obliq.export.graph_content import content_of_graph, graph_with
+from obliq.export.graph_content import content_of_graph, graph_with, label_line
 from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
 from obliq.export.runtime import import_onnx
 from obliq.export.stored import form_of, widths
 from obliq.patch import Content, Record, digest_of
+from obliq.patch.content import require_form_of
 
 STORED_LABELS = 2
 """Version of the labels of files without a network's integers."""
@@ -59,12 +60,12 @@ def graph_as_written(contents: Contents) -> Graph:
 def stored_content(contents: Contents) -> Content:
     """The graph of a file and its constants as they are stored, in the order of names."""
     label: list[str | int] = ["onnx", STORED_LABELS, hashlib.sha256(_described(contents)).hexdigest()]
-    records = [Record(_line(label), None, np.zeros(0, np.uint8))]
+    records = [Record(label_line(label), None, np.zeros(0, np.uint8))]
     for name, values in sorted(contents.constants.items()):
         kind = contents.kinds[name]
         flat, bits = np.ascontiguousarray(values).reshape(-1), _CODES.get(kind)
         words = flat if bits is not None else flat.view(f"<u{flat.itemsize}")
-        records.append(Record(_line(["constant", name, kind, *values.shape]), bits, words))
+        records.append(Record(label_line(["constant", name, kind, *values.shape]), bits, words))
     return tuple(records)
 
 
@@ -113,8 +114,7 @@ def _own(data: bytes) -> Contents:
 
 
 def _with_constants(data: bytes, contents: Contents, content: Content) -> bytes:
-    if [record.form for record in stored_content(contents)] != [record.form for record in content]:
-        raise PatchError("the content is of another form; expected that of the file")
+    require_form_of(stored_content(contents), content, "the file")
     model = import_onnx().load_model_from_string(data)
     tensors = sorted(model.graph.initializer, key=lambda tensor: str(tensor.name))
     for tensor, record in zip(tensors, content[1:], strict=True):
@@ -136,7 +136,3 @@ def _described(contents: Contents) -> bytes:
         for node in contents.nodes
     ]
     return json.dumps([contents.opset, contents.input_shape, nodes]).encode()
-
-
-def _line(label: list[str | int]) -> bytes:
-    return json.dumps(label).encode() + b"\n"

@@ -18,6 +18,7 @@ from obliq.export.description import described
 from obliq.export.graph import Convolution, Flatten, Graph, Grid, Linear, MaxPool, Step, Weights
 from obliq.export.widths import grid_from, weights_from
 from obliq.patch import Content, Record
+from obliq.patch.content import require_form_of
 
 LABELS = 3
 """Version of the labels, which the first of them holds: networks labelled otherwise are of another form."""
@@ -38,7 +39,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
     clamps = [[grid.low + grid.zero_point, grid.high + grid.zero_point] for grid in grids]
     head: list[str | int] = ["network", LABELS, hashlib.sha256(described(graph).encode()).hexdigest()]
     records = [
-        Record(_line(head), None, np.zeros(0, np.uint8)),
+        Record(label_line(head), None, np.zeros(0, np.uint8)),
         _words(["activation scales", len(grids)], np.array([grid.scale for grid in grids], np.float32)),
         _words(["activation ranges", 2 * len(grids)], np.array(clamps, np.uint8)),
         _words(["refinements", len(layers)], np.array([one.refinement for one in layers], np.uint8)),
@@ -47,7 +48,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
         shape, bits = weights.codes.shape, (widths or {}).get(step.path, 8)
         flat = np.ascontiguousarray(weights.codes).reshape(-1)
         records += [
-            Record(_line(["codes", step.path, *shape]), bits, flat),
+            Record(label_line(["codes", step.path, *shape]), bits, flat),
             _words(["scales", step.path, shape[0]], weights.scale),
             _words(["biases", step.path, shape[0]], weights.bias),
         ]
@@ -60,8 +61,7 @@ def graph_with(graph: Graph, content: Content) -> Graph:
     Raises:
         PatchError: when the content is of another form, or has codes that are no bytes.
     """
-    if [record.form for record in content] != [record.form for record in content_of_graph(graph)]:
-        raise PatchError("the content is of another form; expected that of the network")
+    require_form_of(content_of_graph(graph), content, "the network")
     _, scales, ranges, refinements, *rest = (record.values for record in content)
     rounding = iter(zip(scales.view(np.float32), ranges.reshape(-1, 2), strict=True))
     stored = iter(zip(refinements, rest[::3], rest[1::3], rest[2::3], strict=True))
@@ -123,8 +123,9 @@ def _rounding(graph: Graph) -> list[Step]:
 
 def _words(label: list[str | int], values: ndarray) -> Record:
     flat = np.ascontiguousarray(values).reshape(-1)
-    return Record(_line(label), None, flat.view(f"u{flat.itemsize}"))
+    return Record(label_line(label), None, flat.view(f"u{flat.itemsize}"))
 
 
-def _line(label: list[str | int]) -> bytes:
+def label_line(label: list[str | int]) -> bytes:
+    """A label as it stands in a record."""
     return json.dumps(label).encode() + b"\n"

@@ -15,9 +15,8 @@ from obliq.export.executorch_program import held
 from obliq.export.file_content import content_in
 from obliq.export.graph_content import content_of_graph
 from obliq.export.onnx_model import to_onnx
-from obliq.export.stored import form_of
 from obliq.export.walk import graph_of
-from obliq.patch import digest_of
+from obliq.patch import Content, digest_of
 
 
 def content_digest(contents: Contents) -> str:
@@ -36,23 +35,21 @@ def content_digest(contents: Contents) -> str:
     return digest_of(content_in(contents))
 
 
-def form_exported_from(
-    contents: Contents, model: nn.Module, input_shape: Sequence[int], *, program: bool = False
-) -> str | None:
-    """The form in which a network was exported to a file with these contents; None when it was not.
+def content_exported(
+    model: nn.Module, input_shape: Sequence[int], form: str, *, program: bool = False
+) -> Content:
+    """The content of the file that a network is exported to.
 
     Args:
-        contents: of the file; of a program, those of the ONNX file that computes the same.
         model: the network.
         input_shape: of one sample, channels first.
-        program: whether it was exported for ExecuTorch.
+        form: see `to_onnx`.
+        program: whether it is exported for ExecuTorch.
 
     Raises:
         ModelError: when the network cannot be exported, or the extra `onnx` is missing for a file of floats.
     """
-    graph, form = graph_of(model, input_shape), form_of(contents)
+    graph = graph_of(model, input_shape)
     if form == "float":
-        exported = content_in(contents_of(to_onnx(graph, form)))
-    else:
-        exported = content_of_graph(held(graph) if program else graph)
-    return form if digest_of(exported) == content_digest(contents) else None
+        return content_in(contents_of(to_onnx(graph, form)))
+    return content_of_graph(held(graph) if program else graph)

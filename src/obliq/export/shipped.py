@@ -11,13 +11,14 @@ from obliq.export.accepting import contents_of
 from obliq.export.admission import admitted
 from obliq.export.contents import Contents, file_bytes
 from obliq.export.graph import Convolution, Graph, Linear
-from obliq.export.identity import content_digest, form_exported_from
+from obliq.export.identity import content_digest, content_exported
 from obliq.export.onnx_model import to_onnx
 from obliq.export.reading import graph_in
 from obliq.export.record import digest_of
 from obliq.export.running import running
 from obliq.export.stored import form_of, stored_weights
 from obliq.export.walk import graph_of
+from obliq.patch import digest_of as content_digest_of
 from obliq.predictor import Predictor
 
 SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pte"
@@ -74,7 +75,9 @@ class Shipped:
         Raises:
             ModelError: when the network cannot be exported.
         """
-        return form_exported_from(self.contents, model, input_shape, program=self.is_program)
+        form = form_of(self.contents)
+        exported = content_exported(model, input_shape, form, program=self.is_program)
+        return form if content_digest_of(exported) == self.content_digest else None
 
     def form_beside(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
         """The form in which a network with other values would be exported to a file like this one.

@@ -107,8 +107,7 @@ def state_of(
         ModelError: when codes or scales cannot be, for instance a scale that is not positive.
     """
     old = list(labelled(integers, floats))
-    if [record.form for record in content] != [record.form for record in content_of(integers, floats)]:
-        raise PatchError("the content is of another form; expected that of the network")
+    require_form_of(content_of(integers, floats), content, "the network")
     values = iter(
         torch.from_numpy(record.values.view(np.uint8).copy()).view(value.dtype).reshape(value.shape)
         for (_, value, _), record in zip(old, content, strict=True)
@@ -118,6 +117,16 @@ def state_of(
         scale = next(values)
         made[name] = replace(tensor, scale=scale, codes=None if tensor.codes is None else next(values))
     return made, {name: next(values) for name in sorted(floats)}
+
+
+def require_form_of(like: Content, content: Content, whose: str) -> None:
+    """Raise unless a content differs from another in values only.
+
+    Raises:
+        PatchError: saying whose form was expected.
+    """
+    if [record.form for record in content] != [record.form for record in like]:
+        raise PatchError(f"the content is of another form; expected that of {whose}")
 
 
 def _flat(value: Tensor, bits: int | None) -> ndarray:
