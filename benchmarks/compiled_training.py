@@ -20,10 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from obliq import Run, build, quantize
-from obliq.compiled import forward_of
 from obliq.models import initialise
 from obliq.quantization import calibrate
-from obliq.training import placed
+from obliq.training.loop import forward_of, placed
 
 TABLE = Path(__file__).parent / "results" / "compiled_training.md"
 SHAPES = {

@@ -21,11 +21,10 @@ import torch
 
 from export_speed import processor
 from obliq.checkpoints import Blueprint, Saved
+from obliq.checkpoints.run_folder import find
 from obliq.cli.export import samples_of
 from obliq.export import check, export, export_executorch
-from obliq.export.executorch_runtime import import_executorch, loaded, version
-from obliq.export.runtime import import_onnxruntime, session
-from obliq.made import find
+from obliq.export.optional import import_executorch, import_onnxruntime, loaded, session, version
 from obliq.models import initialise
 from obliq.quantization import Precision
 

@@ -34,7 +34,7 @@ def make(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    """Run every file; the settings are those of `obliq.export.runtime`."""
+    """Run every file; the settings are those of `obliq.export.optional`."""
     import onnxruntime
 
     inputs = np.load(folder / "inputs.npy")

@@ -52,12 +52,12 @@ from obliq.audit import AuditedModel, Measurement, audit
 from obliq.checkpoints import Saved
 from obliq.data import Partition
 from obliq.data.batches import batches
+from obliq.data.request_file import Request
 from obliq.export import export, open_shipped
-from obliq.file_comparison import role_signals
-from obliq.forget_in_file import forget_in_file
 from obliq.methods import Method
-from obliq.predictor import Predictor
-from obliq.request_file import Request
+from obliq.training.prediction import Predictor
+from obliq.workflow.compare_files import role_signals
+from obliq.workflow.unlearn_file import forget_in_file
 
 TABLE = Path(__file__).parent / "results" / "integers_only.md"
 SHAPE = (1, 28, 28)

@@ -18,8 +18,8 @@ from torch import nn
 from obliq import Run, build, quantize
 from obliq.data import Collection, Examples
 from obliq.data.batches import batches
-from obliq.per_sample import one_by_one, per_sample_gradients
 from obliq.quantization import calibrate
+from obliq.training.per_sample import one_by_one, per_sample_gradients
 
 TABLE = Path(__file__).parent / "results" / "per_sample_cost.md"
 NETWORKS = {

@@ -37,11 +37,11 @@ from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from obliq import Run, build, quantize
-from obliq.allocator import keep_memory
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits
 from obliq.methods import BUILT_IN, Method
 from obliq.quantization import calibrate, keep_steps_near_, steps
-from obliq.training import decayed_groups, placed
+from obliq.run import keep_memory
+from obliq.training.loop import decayed_groups, placed
 
 RESULTS = Path(__file__).parent / "results" / "step_cost"
 SHAPES = {

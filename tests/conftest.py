@@ -10,7 +10,7 @@ from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, p
 from obliq.models import initialise
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training import Recipe, train
+from obliq.training.loop import Recipe, train
 
 CLASSES = 3
 

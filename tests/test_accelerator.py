@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.bench.cell_files import machine
+from obliq.benchmark.result_files import machine
 from obliq.cli import main
 from obliq.data import Partition, Splits
 from obliq.methods import Method
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training import Recipe, accuracy, predict, train
+from obliq.training.loop import Recipe, accuracy, predict, train
 from tests.conftest import SmallNet
 from tests.methods.test_contract import every_method, short
 

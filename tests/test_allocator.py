@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from obliq import allocator
+from obliq import run
 
 FAULTS = """
 import resource
 import torch
-from obliq.allocator import keep_memory
+from obliq.run import keep_memory
 
 if {keep}:
     keep_memory()
@@ -42,5 +42,5 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     def missing(name: object) -> object:
         raise OSError("no such library")
 
-    monkeypatch.setattr(allocator.ctypes, "CDLL", missing)
-    assert not allocator.keep_memory()
+    monkeypatch.setattr(run.ctypes, "CDLL", missing)
+    assert not run.keep_memory()

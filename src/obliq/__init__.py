@@ -1,11 +1,11 @@
 """Obliq: make quantized neural networks forget, measure how well it worked, and ship the result.
 
-Start with `README.md`; `obliq.erase` is the whole way in one file.
+Start with `README.md`; `obliq.workflow.pipeline` is the whole way in one file.
 """
 
 from obliq.audit import Audit, Measurement
 from obliq.checkpoints import Blueprint, Provenance, Saved
-from obliq.comparison import compare
+from obliq.checkpoints.run_folder import Made, find, keep
 from obliq.data import (
     Collection,
     Examples,
@@ -17,14 +17,14 @@ from obliq.data import (
     partition,
     select,
 )
-from obliq.erase import ask, forget, make_original, own_recipe, publish, same_division, tell
 from obliq.errors import AuditError, DataError, ModelError, ObliqError
-from obliq.made import Made, find, keep
 from obliq.methods import FineTune, Method, OrthogonalEntropy, Retrain, available
 from obliq.models import build, initialise
 from obliq.quantization import IntegerTensor, Precision, integer_state, quantize, weights_digest
 from obliq.run import Run, Trace, device_named
-from obliq.training import Recipe, accuracy, predict, train
+from obliq.training.loop import Recipe, accuracy, predict, train
+from obliq.workflow.compare_networks import compare
+from obliq.workflow.pipeline import ask, forget, make_original, own_recipe, publish, same_division, tell
 
 __all__ = [
     "Audit",

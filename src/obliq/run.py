@@ -1,5 +1,6 @@
 """Where and how a computation runs: an explicit value, never global state."""
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -7,6 +8,24 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from obliq.errors import ObliqError
+
+TRIM_THRESHOLD, MAP_THRESHOLD, LARGEST = -1, -3, 2**30
+"""Settings of glibc's mallopt: how much free memory it keeps, and from which size on it asks the system each time."""
+
+
+def keep_memory() -> bool:
+    """Have the C library keep what it has, where it can (glibc), and say whether it does; elsewhere nothing changes.
+
+    Usually it gives memory back once a pass has ended, and the next pass has it mapped anew, page by page. On the
+    processor that costs a training step a few percent, and orthogonal entropy unlearning, with two gradients a step,
+    ten (benchmarks/results/step_cost.md). The process is never larger for it than it has been once.
+    """
+    try:
+        allocator = ctypes.CDLL(None)
+        kept = allocator.mallopt(TRIM_THRESHOLD, LARGEST), allocator.mallopt(MAP_THRESHOLD, LARGEST)
+        return all(kept)
+    except (AttributeError, OSError, TypeError):  # another C library; on Windows there is none by this name
+        return False
 
 
 @runtime_checkable
@@ -27,8 +46,8 @@ class Run:
 
     `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
     give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
-    on devices that profit from it. `compile` lets `obliq.training.train` run through torch.compile, which pays in
-    long trainings only, see `obliq.compiled`.
+    on devices that profit from it. `compile` lets `obliq.training.loop.train` run through torch.compile, which pays in
+    long trainings only, see `obliq.training.loop`.
     """
 
     seed: int = 0

@@ -6,7 +6,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from obliq.audit import ReferenceAnswers, ReferenceSignals, Separation, audit, relative_separation
-from obliq.audit.relative_membership import log_ratio
+from obliq.audit.reference_attacks import log_ratio
 from obliq.errors import AuditError
 from tests.audit.synthetic import SIZES, network, references, three
 

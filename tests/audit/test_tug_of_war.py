@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from obliq.audit import audit
-from obliq.audit.tug_of_war import tug_of_war
+from obliq.audit.measure import tug_of_war
 from tests.audit.synthetic import three
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from obliq.checkpoints import Blueprint, Saved, load, save, write
+from obliq.checkpoints.summary import inventory
 from obliq.errors import ModelError, ObliqError
-from obliq.inventory import inventory
 from obliq.quantization import Precision, changed_codes, integer_state, weights_digest
 from tests.checkpoints.conftest import SHAPES, make, provenance, settled
 

@@ -122,8 +122,8 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Way:
 
 def trained_person(original: Path, data: Path) -> int:
     """Somebody whom the network was trained on."""
-    from obliq.erase import same_division
-    from obliq.made import find
+    from obliq.checkpoints.run_folder import find
+    from obliq.workflow.pipeline import same_division
 
     parts = same_division(find(original).saved, None)
     assert parts.collection.subjects is not None

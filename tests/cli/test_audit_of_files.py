@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.comparison import DEVICE_SUMS
 from obliq.export import digest_of, read_onnx
+from obliq.workflow.compare_networks import DEVICE_SUMS
 from tests.cli.conftest import Said, Way
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

@@ -159,7 +159,7 @@ def test_words_that_do_not_parse_exit_with_2_and_an_explanation(
 def test_missing_data(
     name: str, words: tuple[str, ...], obliq: Obliq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obliq.data.idx_images.DEBIAN", tmp_path / "no such package")
+    monkeypatch.setattr("obliq.data.mnist.DEBIAN", tmp_path / "no such package")
     empty = tmp_path / "empty"
     empty.mkdir()
     folder = ("--data-folder", empty) if ":" not in name else ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.bench.results import read_rows
+from obliq.benchmark.collect import read_rows
 from tests.cli.conftest import Said
 
 Obliq = Callable[..., Said]

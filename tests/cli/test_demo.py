@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from obliq import demo
 from obliq.methods import FineTune
-from obliq.training import Recipe
+from obliq.training.loop import Recipe
+from obliq.workflow import demo
 from tests.cli.conftest import Said
 
 

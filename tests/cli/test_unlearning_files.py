@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq import request_file
+from obliq.data import request_file
 from obliq.export import content_digest, read_onnx
 from tests.cli.conftest import Said, Way
 

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 from obliq.audit.document import read
-from obliq.made import find
+from obliq.checkpoints.run_folder import find
+from obliq.export import content_digest, read_onnx
+from obliq.export.exported_file import ForeignFile
+from obliq.export.onnx.contents import weight_constants
 from obliq.quantization import Precision, weighted_layers
 from tests.cli.conftest import Said, Way
+from tests.export.qdq_files import SETTINGS, pt2e_file, quantized_file
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
-from obliq.export import content_digest, read_onnx
-from obliq.export.editing import ForeignFile
-from obliq.export.stored import weight_constants
-from tests.export.foreign_files import SETTINGS, pt2e_file, quantized_file
 
 Obliq = Callable[..., Said]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from obliq.data import DATASETS, idx, load
-from obliq.data.idx_images import FILES, WRITERS_FILE
+from obliq.data import DATASETS, load, mnist
+from obliq.data.mnist import FILES, WRITERS_FILE
 from obliq.errors import DataError
 
 
@@ -147,7 +147,7 @@ def test_writers_that_do_not_match_are_refused(tmp_path: Path) -> None:
 def test_missing_files_are_explained_in_one_line(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obliq.data.idx_images.DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr("obliq.data.mnist.DEBIAN", tmp_path / "debian")
     with pytest.raises(DataError) as caught:
         load(name, tmp_path / "given")
     message = str(caught.value)
@@ -202,15 +202,15 @@ def test_damaged_idx_files_are_refused(tmp_path: Path) -> None:
         file = tmp_path / "images"
         file.write_bytes(content)
         with pytest.raises(DataError, match=expected):
-            idx.read(file, 3)
+            mnist.read_idx(file, 3)
     packed = gzip.compress(whole)
     for content in (packed[:-12], b"not gzip at all", packed[:12] + b"\xff\xff\xff" + packed[15:]):
         file = tmp_path / "images.gz"
         file.write_bytes(content)
         with pytest.raises(DataError, match=r"cannot read|bytes of numbers|not an IDX"):
-            idx.read(file, 3)
+            mnist.read_idx(file, 3)
     with pytest.raises(DataError, match="cannot read"):
-        idx.read(tmp_path / "none", 3)
+        mnist.read_idx(tmp_path / "none", 3)
 
 
 def test_unknown_names_list_what_there_is() -> None:

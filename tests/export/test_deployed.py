@@ -21,7 +21,7 @@ from obliq.export import (
     read_record,
     write_record,
 )
-from obliq.export.rounding import largest_bias_rounding
+from obliq.export.device_biases import largest_bias_rounding
 from obliq.quantization import integer_state, weights_digest
 from tests.export.networks import CASES, made
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.export import check, export_executorch, graph_of, interpreter, to_executorch
-from obliq.export.executorch_runtime import loaded
 from obliq.export.graph import Flatten
+from obliq.export.optional import loaded
 from obliq.quantization import calibrate, quantize
 from tests.export.networks import made
 
@@ -60,7 +60,7 @@ def test_a_program_is_checked_only_when_it_is_what_the_exporter_makes_of_its_int
     place = program.index(b"XnnpackBackend")
     altered = program[:place] + b"OtherBackend\0\0" + program[place + 14 :]
     other, others_inputs = made("own residual", "W8A8")
-    monkeypatch.setattr("obliq.export.executorch_runtime.loaded", _never)
+    monkeypatch.setattr("obliq.export.optional.loaded", _never)
     with pytest.raises(ModelError, match=r"not what ExecuTorch .* makes of the integers in it"):
         check(model, altered, inputs)
     with pytest.raises(ModelError, match="expected them inside"):

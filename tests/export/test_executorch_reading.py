@@ -11,10 +11,10 @@ import pytest
 
 from obliq.errors import ModelError, PatchError
 from obliq.export import Graph, content_digest, contents_of, graph_of, to_executorch, to_onnx
-from obliq.export import executorch_reading as reading
 from obliq.export.description import described
-from obliq.export.executorch_program import held
-from obliq.export.executorch_reading import contents_of_program, first_difference, graph_in_program
+from obliq.export.executorch import reader as reading
+from obliq.export.executorch.reader import contents_of_program, first_difference, graph_in_program
+from obliq.export.executorch.writer import held
 from obliq.export.file_content import file_content, with_content
 from obliq.export.graph import Convolution, Linear, MaxPool
 from obliq.patch import Record

@@ -9,9 +9,9 @@ import pytest
 
 from obliq.errors import ModelError, PatchError
 from obliq.export import content_digest, contents_of, export, graph_in, graph_of, to_onnx
+from obliq.export.content import content_of_graph
 from obliq.export.file_content import file_content, with_content
 from obliq.export.graph import Convolution, Linear
-from obliq.export.graph_content import content_of_graph
 from obliq.patch import Content, Record, apply, digest_of, make
 from obliq.patch.content import to_image
 from obliq.patch.decoder import content_digest as digest_on_device

@@ -3,7 +3,7 @@
 import pytest
 
 from obliq.errors import ModelError
-from obliq.export.flatbuffer import Table, root, stretch
+from obliq.export.executorch.flatbuffer import Table, root, stretch
 
 flatbuffers = pytest.importorskip("flatbuffers", reason="flatbuffers comes with the extra `onnx`")
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.export import Graph, graph_of, interpreter, with_integer_biases
+from obliq.export.device_biases import bias_rounding, largest_bias_rounding
 from obliq.export.graph import Convolution, Linear
-from obliq.export.rounding import bias_rounding, largest_bias_rounding
 from obliq.models import build
 from obliq.quantization import activations, calibrate, quantize, weight_codes, weighted_layers
 from tests.export.networks import CASES, made

@@ -14,7 +14,7 @@ from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.export import FORMS, check, export, graph_of, interpreter, to_onnx
 from obliq.export.graph import Add, Convolution, Graph, Linear
-from obliq.export.runtime import operators, session
+from obliq.export.optional import operators, session
 from obliq.quantization import packed_size
 from tests.export.networks import CASES, made
 
@@ -147,7 +147,7 @@ def test_a_runtime_sees_no_file_that_the_strict_reader_refuses(monkeypatch: pyte
     model, inputs = made("convnet", "W8A8")
     altered = onnx.load_model_from_string(export(model, (1, 8, 8)))
     altered.graph.node[0].domain = "com.microsoft"
-    monkeypatch.setattr("obliq.export.probes.session", _missing)
+    monkeypatch.setattr("obliq.export.parity.session", _missing)
     with pytest.raises(ModelError, match="has a field 7, which is not read"):
         check(model, altered.SerializeToString(), inputs)
 
@@ -156,7 +156,7 @@ def test_unknown_forms_and_missing_libraries_are_refused(monkeypatch: pytest.Mon
     model, _ = made("convnet", "W8A8")
     with pytest.raises(ModelError, match="form is 'tiny'; expected integer, compact, float"):
         export(model, (1, 8, 8), "tiny")
-    monkeypatch.setattr("obliq.export.runtime.importlib.import_module", _missing)
+    monkeypatch.setattr("obliq.export.optional.importlib.import_module", _missing)
     with pytest.raises(ModelError, match=r"onnx is not installed .*pip install 'obliq\[onnx\]'"):
         export(model, (1, 8, 8))
 

@@ -19,7 +19,7 @@ from obliq.export import (
     to_onnx,
 )
 from obliq.export.graph import Convolution, Linear, Step
-from obliq.predictor import InTorch, Predictor
+from obliq.training.prediction import InTorch, Predictor
 from tests.export.networks import CASES, made
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

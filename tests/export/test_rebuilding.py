@@ -9,7 +9,7 @@ import torch
 from obliq.errors import ModelError
 from obliq.export import contents_of, export, graph_in, interpreter, to_onnx
 from obliq.export.graph import Convolution, Linear
-from obliq.export.rebuilding import rebuilt, with_weights_of
+from obliq.export.rebuild import rebuilt, with_weights_of
 from obliq.quantization import weighted_layers
 from tests.export.networks import CASES, made
 

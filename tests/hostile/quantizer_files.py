@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.export import foreign_files
+from tests.export import qdq_files
 from tests.hostile import onnx_files
 from tests.hostile.onnx_files import adds, constant, fields, first, node, opset, put, reads, settings, tag
 from tests.hostile.sample import quantizer_file
@@ -270,8 +270,6 @@ def _length(value: int) -> bytes:
 
 def all_files() -> dict[str, bytes]:
     """Every one of them by its name."""
-    written = {name: foreign_files.altered(quantizer_file(), alter) for name, alter in ALTERED.items()}
-    written |= {
-        name: foreign_files.altered(foreign_files.like_pt2e(), alter) for name, alter in RESHAPED.items()
-    }
+    written = {name: qdq_files.altered(quantizer_file(), alter) for name, alter in ALTERED.items()}
+    written |= {name: qdq_files.altered(qdq_files.like_pt2e(), alter) for name, alter in RESHAPED.items()}
     return written | raw_files()

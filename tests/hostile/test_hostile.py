@@ -8,15 +8,15 @@ import pytest
 
 from obliq.checkpoints import Blueprint, load
 from obliq.errors import ObliqError
+from obliq.export import open_shipped, read_onnx
+from obliq.workflow.patch_targets import find_artifact
+from tests.export import qdq_files
+from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
+from tests.hostile.make import make
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed, which the files are made with")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, which the files are made with")
 
-from obliq.export import open_shipped, read_onnx
-from obliq.patched import find_artifact
-from tests.export import foreign_files
-from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
-from tests.hostile.make import make
 
 NAMES = [*networks.ALTERED, *(f"{name}.onnx" for name in (*onnx_files.ALTERED, *onnx_files.raw_files()))]
 FOREIGN = (*quantizer_files.ALTERED, *quantizer_files.RESHAPED, *quantizer_files.raw_files())
@@ -126,7 +126,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(data)
         raise RuntimeReachedError
 
-    monkeypatch.setattr("obliq.export.shipped.running", reach)
+    monkeypatch.setattr("obliq.export.exported_file.running", reach)
     return seen
 
 
@@ -160,7 +160,7 @@ def test_the_harmless_originals_are_read(form: str, tmp_path: Path) -> None:
 
 
 def test_the_harmless_files_of_other_quantizers_are_read(tmp_path: Path) -> None:
-    for name, data in (("a", sample.quantizer_file()), ("b", foreign_files.like_pt2e())):
+    for name, data in (("a", sample.quantizer_file()), ("b", qdq_files.like_pt2e())):
         file = tmp_path / f"{name}.onnx"
         file.write_bytes(data)
         assert read(file) == (None, set())

@@ -12,13 +12,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from obliq.checkpoints.layout import forms, from_tensors, grids, to_tensors
-from obliq.checkpoints.tensors import from_bytes, to_bytes
+from obliq.checkpoints.tensors import forms, from_bytes, from_tensors, grids, to_bytes, to_tensors
 from obliq.errors import ObliqError
 from obliq.export import contents_of
-from obliq.export.contents import Contents
-from obliq.export.editing import editable
+from obliq.export.exported_file import editable
 from obliq.export.file_content import content_in
+from obliq.export.onnx.contents import Contents
 from obliq.quantization import float_state, integer_state
 from tests.export.networks import made
 from tests.hostile.mutations import altered, altered_header, altered_message

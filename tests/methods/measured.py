@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
+from obliq.gradients import gradient_of
 from obliq.quantization import steps
-from obliq.surgery import gradient_of
-from obliq.training import predict
+from obliq.training.loop import predict
 
 CPU = torch.device("cpu")
 

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
+from obliq.gradients import divergence, entropy
 from obliq.methods import BadTeacher
 from obliq.methods.bad_teacher import incompetent
 from obliq.quantization import activations, integer_state
 from obliq.run import Run
-from obliq.surgery import divergence, entropy
-from obliq.training import predict
+from obliq.training.loop import predict
 from tests.methods.measured import CPU, same, statistics_moved, steps_moved, unreadable
 
 

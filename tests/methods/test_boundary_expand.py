@@ -13,7 +13,7 @@ from obliq.methods.boundary_expand import last_linear, narrowed, widened
 from obliq.models import initialise
 from obliq.quantization import QuantizedLinear, calibrate, integer_state, quantize, steps
 from obliq.run import Run
-from obliq.training import predict
+from obliq.training.loop import predict
 from tests.conftest import CLASSES, SmallNet
 
 CPU = torch.device("cpu")

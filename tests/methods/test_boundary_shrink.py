@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from obliq.data import Collection, Examples, Splits
-from obliq.data.raw_values import eight_bit
+from obliq.data.batches import eight_bit
 from obliq.errors import ModelError
 from obliq.methods import BoundaryShrink
 from obliq.methods.boundary_shrink import adversarial, neighbouring_classes
 from obliq.quantization import steps
 from obliq.run import Run
-from obliq.training import predict
+from obliq.training.loop import predict
 
 CPU = torch.device("cpu")
 BYTES = torch.randint(0, 256, (8, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

@@ -22,10 +22,10 @@ from obliq.methods import (
     Retrain,
     SelectiveDampening,
 )
-from obliq.methods.contract import TRIALS
+from obliq.methods.method import TRIALS
 from obliq.quantization import integer_state, steps
 from obliq.run import Run
-from obliq.training import Recipe, accuracy, predict
+from obliq.training.loop import Recipe, accuracy, predict
 
 # small batches: where a whole forget set is one batch, its order does not matter and seeds cannot differ
 SHORTENED: dict[type[Method], Method] = {

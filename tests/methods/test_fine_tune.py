@@ -8,10 +8,10 @@ from torch import nn
 
 from obliq.data import Splits
 from obliq.errors import ModelError
-from obliq.masks import saliency_mask
 from obliq.methods import FineTune, Masked
 from obliq.run import Run
-from obliq.training import Recipe, train
+from obliq.training.loop import Recipe, train
+from obliq.training.masks import saliency_mask
 from tests.methods.measured import same, unreadable
 
 SETTINGS = {"epochs": 3, "learning_rate": 0.02, "batch_size": 32}

@@ -11,7 +11,7 @@ from obliq.methods import Influence
 from obliq.methods.influence import inverse_fisher_product, product_as_coded
 from obliq.quantization import steps
 from obliq.run import Run
-from obliq.training import predict
+from obliq.training.loop import predict
 
 CPU = torch.device("cpu")
 

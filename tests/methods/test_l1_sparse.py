@@ -9,7 +9,7 @@ from obliq.errors import ModelError
 from obliq.methods import FineTune, L1Sparse
 from obliq.quantization import weight_codes, weighted_layers
 from obliq.run import Run
-from obliq.training import decays
+from obliq.training.loop import decays
 from tests.methods.measured import same, statistics_moved, steps_moved
 
 

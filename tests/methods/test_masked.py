@@ -9,7 +9,6 @@ from torch import nn
 
 from obliq.data import Splits
 from obliq.errors import ModelError
-from obliq.masks import Mask, saliency_mask
 from obliq.methods import (
     BUILT_IN,
     FineTune,
@@ -23,6 +22,7 @@ from obliq.methods import (
     SelectiveDampening,
 )
 from obliq.run import Run
+from obliq.training.masks import Mask, saliency_mask
 from tests.methods.measured import same
 
 SETTINGS = {"epochs": 2, "learning_rate": 0.01, "batch_size": 32}

@@ -11,15 +11,10 @@ from torch import nn
 from obliq.data import Partition, Splits
 from obliq.errors import ModelError
 from obliq.methods import ProjectedGradient
-from obliq.methods.projected_gradient import (
-    outside,
-    projected_loss,
-    protected_subspace,
-    protected_subspaces,
-)
+from obliq.methods.projected_gradient import outside, projected_loss, protected_subspace, protected_subspaces
 from obliq.quantization import weighted_layers
 from obliq.run import Run, Trace
-from obliq.training import accuracy
+from obliq.training.loop import accuracy
 
 CPU = torch.device("cpu")
 

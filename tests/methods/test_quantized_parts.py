@@ -38,7 +38,7 @@ from obliq.methods import (
 )
 from obliq.quantization import steps
 from obliq.run import Run
-from obliq.training import Recipe
+from obliq.training.loop import Recipe
 from tests.methods.measured import statistics
 
 SHORT = Recipe(epochs=2, learning_rate=0.05, batch_size=32)

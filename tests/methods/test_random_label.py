@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obliq import relabelling
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import FineTune, RandomLabel
 from obliq.run import Run
+from obliq.training import relabelling
 from tests.methods.measured import loss_on, same, statistics_moved, steps_moved
 
 

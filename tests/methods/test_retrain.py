@@ -8,7 +8,7 @@ from obliq.data import Collection, Partition, Splits, partition
 from obliq.methods import Retrain
 from obliq.models import initialise
 from obliq.run import Run
-from obliq.training import Recipe, train
+from obliq.training.loop import Recipe, train
 from tests.methods.measured import same
 
 METHOD = Retrain(recipe=Recipe(epochs=2, batch_size=32))

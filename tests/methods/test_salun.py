@@ -6,10 +6,10 @@ from torch import nn
 
 from obliq.data import Splits
 from obliq.errors import ModelError
-from obliq.masks import saliency_mask
 from obliq.methods import RandomLabel, SalUn
 from obliq.quantization import weight_codes, weighted_layers
 from obliq.run import Run
+from obliq.training.masks import saliency_mask
 from tests.methods.measured import same, statistics_moved, steps_moved
 
 SETTINGS = {"epochs": 3, "batch_size": 32, "momentum": 0.9, "weight_decay": 0.1}

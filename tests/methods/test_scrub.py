@@ -9,10 +9,10 @@ from torch import nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
+from obliq.gradients import divergence
 from obliq.methods import SCRUB, FineTune
 from obliq.run import Run, Trace
-from obliq.surgery import divergence
-from obliq.training import predict
+from obliq.training.loop import predict
 from tests.methods.measured import CPU, same, statistics, statistics_moved, steps_moved, unreadable
 
 

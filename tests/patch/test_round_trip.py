@@ -7,7 +7,7 @@ import pytest
 
 from obliq.errors import PatchError
 from obliq.patch import Record, apply, content_of, describe, digest_of, from_image, make, state_of, to_image
-from obliq.patch.entropy import bound, order_0_entropy
+from obliq.patch.difference import bound, order_0_entropy
 from obliq.quantization import float_state, integer_state, state_digest, weights_digest
 from tests.patch import plain
 from tests.patch.networks import saved_pair

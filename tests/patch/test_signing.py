@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from obliq import checkpoints
 from obliq.errors import PatchError
@@ -15,8 +17,6 @@ from tests.patch.networks import saved_pair
 
 pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 Obliq = Callable[..., Said]
 PEM, PLAIN = serialization.Encoding.PEM, serialization.NoEncryption()

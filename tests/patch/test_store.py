@@ -7,9 +7,9 @@ import pytest
 
 from obliq.errors import PatchError
 from obliq.patch import Record, make, to_image
-from obliq.patch.flash import Flash
-from obliq.patch.journal import State
-from obliq.patch.store import Store
+from obliq.patch.device.flash import Flash
+from obliq.patch.device.journal import State
+from obliq.patch.device.store import Store
 from tests.patch.samples import changed, random_codes
 
 WINDOW = 64

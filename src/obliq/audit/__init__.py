@@ -1,15 +1,18 @@
 """Audits: what a network still shows of the samples it was asked to forget, and what it still can do."""
 
+from obliq.audit.accuracy import utility
 from obliq.audit.document import SCHEMA, VERSION, read, write
 from obliq.audit.intervals import Interval
 from obliq.audit.measure import AuditedModel, audit
 from obliq.audit.measurement import Artifact, Audit, Counts, Histogram, Measurement
 from obliq.audit.membership import Separation, separation, svc_confidence
-from obliq.audit.memorisation import memorisation_scores
-from obliq.audit.reference_signals import ReferenceAnswers, ReferenceSignals
-from obliq.audit.relative_membership import relative_separation
+from obliq.audit.reference_attacks import (
+    ReferenceAnswers,
+    ReferenceSignals,
+    memorisation_scores,
+    relative_separation,
+)
 from obliq.audit.signals import RoleSignals, Signals, signals, signals_of
-from obliq.audit.utility import utility
 from obliq.audit.verdict import Verdict, judge
 
 __all__ = [

@@ -7,17 +7,36 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from obliq.audit.histograms import confidence_histograms, entropy_histograms
+from obliq.audit.accuracy import utility
 from obliq.audit.intervals import Interval
-from obliq.audit.measurement import Artifact, Audit, Counts, Kind, Measurement
+from obliq.audit.measurement import (
+    Artifact,
+    Audit,
+    Counts,
+    Kind,
+    Measurement,
+    confidence_histograms,
+    entropy_histograms,
+)
 from obliq.audit.membership import Separation, separation, svc_confidence
-from obliq.audit.reference_signals import ReferenceSignals
-from obliq.audit.relative_membership import OFFLINE, relative_separation
+from obliq.audit.reference_attacks import OFFLINE, ReferenceSignals, relative_separation
 from obliq.audit.signals import RoleSignals
-from obliq.audit.tug_of_war import tug_of_war
-from obliq.audit.utility import utility
 from obliq.audit.verdict import MARGIN, Verdict, judge
 from obliq.errors import AuditError
+
+ACCURACIES = ("forget_accuracy", "retain_accuracy", "test_accuracy")
+
+
+def tug_of_war(measured: Measurement, reference: Measurement) -> float:
+    """(1 - |dFA|) (1 - |dRA|) (1 - |dTA|), differences to the retrained network as shares. Target 1, worst 0.
+
+    Source: Zhao et al., "What makes unlearning hard and what to do about it" (RUM), NeurIPS 2024.
+    """
+    product = 1.0
+    for name in ACCURACIES:
+        product *= 1 - abs(getattr(measured, name) - getattr(reference, name)) / 100
+    return product
+
 
 GAP_FIELDS = ("unlearning_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence")
 ROLES = ("forget", "retain", "holdout", "test")

@@ -9,9 +9,9 @@ from numpy import ndarray
 from scipy.stats import rankdata
 from sklearn.svm import SVC
 
+from obliq.audit.accuracy import Share, share
 from obliq.audit.intervals import Interval, Z, wilson
 from obliq.audit.signals import RoleSignals
-from obliq.audit.utility import Share, share
 
 GRID = 1000  # confidences are merged to multiples of 1/1000 before the fit
 LEAST_FOR_ONE_PERCENT = 100  # below this, 1 % of the non-members is less than one sample

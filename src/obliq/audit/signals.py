@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples
 from obliq.errors import AuditError
-from obliq.predictor import InTorch, Predictor, answers
+from obliq.training.prediction import InTorch, Predictor, answers
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,17 @@ confidence that makes, `targets` puts the two together, `objective` is the loss,
 more often that have further to go.
 """
 
-from obliq.calibration.drawing import drawn_by_distance
 from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
-from obliq.calibration.objective import calibrated
-from obliq.calibration.targets import Difficulty, Targets, calibrated_targets, confidence, distance_left
-from obliq.calibration.witness import Products, ridge_opinions, witnesses
+from obliq.calibration.reference_readers import Products, ridge_opinions, witnesses
+from obliq.calibration.targets import (
+    Difficulty,
+    Targets,
+    calibrated_targets,
+    confidence,
+    distance_left,
+    drawn_by_distance,
+)
+from obliq.gradients.losses import calibrated
 
 __all__ = [
     "Difficulty",

@@ -80,7 +80,7 @@ def shifted_confidence(
     Args:
         original: scores (any increasing function of its true-class confidence) of the network to unlearn;
             on forget samples only their order is used.
-        witnesses: scores of each witness, at least one; see `obliq.calibration.witness`.
+        witnesses: scores of each witness, at least one; see `obliq.calibration.reference_readers`.
         forget_labels: the true classes of forget samples.
         confidence: the original's confidence (probability of the true class) on holdout samples.
         holdout_labels: their true classes.

@@ -15,13 +15,22 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from obliq.atomic import new_folder
-from obliq.checkpoints.blueprint import Blueprint, Builder
-from obliq.checkpoints.layout import Grid, forms, from_tensors, grids, latent_forms, to_tensors
-from obliq.checkpoints.provenance import Provenance, require_digest
-from obliq.checkpoints.tensors import Form, form_of, from_bytes, to_bytes
-from obliq.documents import LARGEST_DOCUMENT, decode, parse, read_bytes, render
+from obliq.checkpoints.metadata import Blueprint, Builder, Provenance, require_digest
+from obliq.checkpoints.tensors import (
+    Form,
+    Grid,
+    form_of,
+    forms,
+    from_bytes,
+    from_tensors,
+    grids,
+    latent_forms,
+    to_bytes,
+    to_tensors,
+)
 from obliq.errors import ModelError, ObliqError
+from obliq.io.atomic import new_folder
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse, read_bytes, render
 from obliq.quantization import (
     float_state,
     integer_state,
@@ -29,7 +38,7 @@ from obliq.quantization import (
     load_integer_state,
     load_latent,
     state_digest,
-)  # fmt: skip
+)
 
 FORMAT, VERSION = "obliq-network", 1
 TENSORS, DOCUMENT, LATENT = "model.safetensors", "model.json", "latent.safetensors"

@@ -12,7 +12,7 @@ from obliq.cli.circumstances import Circumstances, Network
 from obliq.cli.patch_arguments import Patch
 from obliq.errors import ModelError
 from obliq.methods import Method, available
-from obliq.training import Recipe
+from obliq.training.loop import Recipe
 
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 What = Annotated[str, tyro.conf.arg(metavar="WHAT")]

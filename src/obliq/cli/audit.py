@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from obliq import request_file
-from obliq.atomic import refuse_existing
+from obliq.audit.reference_models import reference_signals
+from obliq.checkpoints.run_folder import Made, find
 from obliq.cli.arguments import AuditVerb, Division
 from obliq.cli.audit_files import audit_files, images_of, is_file, opened
+from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome, audited, started
-from obliq.comparison import compare, require_comparable
-from obliq.erase import own_recipe, publish, same_division, tell
+from obliq.data import request_file
+from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
 from obliq.export import Shipped
-from obliq.made import Made, find
-from obliq.progress import Narrator
-from obliq.references import reference_signals
-from obliq.request_file import Request
+from obliq.io.atomic import refuse_existing
+from obliq.workflow.compare_networks import compare, require_comparable
+from obliq.workflow.pipeline import own_recipe, publish, same_division, tell
 
 
 def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import torch
 
-from obliq import file_record, request_file
 from obliq.audit import Audit
-from obliq.checkpoints.provenance import present_versions
+from obliq.checkpoints import file_record
+from obliq.checkpoints.metadata import present_versions
 from obliq.cli.arguments import AuditVerb, Division
-from obliq.data import Partition, PartitionRule, Splits, load, partition
-from obliq.erase import kind_of_request, methods_told
+from obliq.data import Partition, PartitionRule, Splits, load, partition, request_file
+from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
 from obliq.export import Shipped, open_shipped
-from obliq.export.shipped import SUFFIXES
-from obliq.file_comparison import GivenFile, compare_files
+from obliq.export.exported_file import SUFFIXES
 from obliq.report import Story, pictures
-from obliq.request_file import Request
+from obliq.workflow.compare_files import GivenFile, compare_files
+from obliq.workflow.pipeline import kind_of_request, methods_told
 
 
 def is_file(path: Path) -> bool:
@@ -45,9 +45,9 @@ def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
         )
     names = _names(rest)
     original = opened(first, arguments)
-    unlearned = {name: _given(file, arguments) for name, file in zip(names, rest, strict=True)}
+    unlearned = {name: _given_files(file, arguments) for name, file in zip(names, rest, strict=True)}
     retrained = opened(arguments.retrained, arguments) if arguments.retrained else None
-    request = _request(arguments, rest[0])
+    request = _request_for_files(arguments, rest[0])
     parts = partition(
         load(data_of(first, arguments.data), arguments.data_folder), rule_of(arguments.division)
     )
@@ -104,14 +104,14 @@ def _names(files: list[Path]) -> list[str]:
     return names
 
 
-def _given(file: Path, arguments: AuditVerb) -> GivenFile:
+def _given_files(file: Path, arguments: AuditVerb) -> GivenFile:
     record = file.parent / file_record.RECORD
     return GivenFile(
         shipped=opened(file, arguments), record=file_record.read(record) if record.exists() else None
     )
 
 
-def _request(arguments: AuditVerb, first: Path) -> Request:
+def _request_for_files(arguments: AuditVerb, first: Path) -> Request:
     beside = first.parent / request_file.FILE
     if arguments.request is None and not beside.exists():
         raise AuditError(

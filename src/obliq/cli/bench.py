@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from obliq.bench.benchmark import Options, run
-from obliq.bench.results import ROWS
-from obliq.bench.suites import SUITES, suite_named
-from obliq.bench.telling import PAGE, write_again
+from obliq.benchmark.collect import ROWS
+from obliq.benchmark.report.render import PAGE, write_report_again
+from obliq.benchmark.run import Options, run_suite
+from obliq.benchmark.suites import SUITES, suite_named
 from obliq.cli.bench_arguments import Bench
+from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome
 from obliq.errors import ObliqError
-from obliq.progress import Narrator
 from obliq.run import device_named
 
 
@@ -39,7 +39,7 @@ def _suite(name: str, arguments: Bench, narrator: Narrator) -> Outcome:
         results=arguments.results, data_folder=arguments.data_folder, device=device_named(arguments.run.device).type,
         autocast=arguments.run.autocast, console=narrator.console,
     )  # fmt: skip
-    finished = run(suite, options)
+    finished = run_suite(suite, options)
     told = _told(finished.folder, len(finished.rows))
     if finished.failures:
         failed = sum(row.kind == "failed" for row in finished.rows)
@@ -51,7 +51,7 @@ def _suite(name: str, arguments: Bench, narrator: Narrator) -> Outcome:
 
 
 def _report(folder: Path) -> Outcome:
-    return _told(folder, write_again(folder))
+    return _told(folder, write_report_again(folder))
 
 
 def _told(folder: Path, rows: int) -> Outcome:

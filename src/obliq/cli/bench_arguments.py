@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from obliq.bench.benchmark import CACHE, RESULTS
+from obliq.benchmark.run import CACHE, RESULTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from obliq.atomic import refuse_existing, refuse_existing_file, write_file
 from obliq.checkpoints import Saved
+from obliq.checkpoints.run_folder import Made, find, keep
 from obliq.cli.arguments import Export
+from obliq.cli.progress import Narrator
 from obliq.cli.tables import parity_lines
 from obliq.cli.verbs import Outcome, started
 from obliq.data import load
-from obliq.documents import encode
-from obliq.erase import same_division
 from obliq.errors import DataError
 from obliq.export import Parity, Record, check, deployed, digest_of, export, export_executorch, write_record
-from obliq.made import Made, find, keep
-from obliq.progress import Narrator
+from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
+from obliq.io.json_documents import encode
 from obliq.quantization import weights_digest
+from obliq.workflow.pipeline import same_division
 
 
 def run_export(arguments: Export, narrator: Narrator) -> Outcome:

@@ -19,7 +19,6 @@ import torch
 import tyro
 from rich.console import Console
 
-from obliq.allocator import keep_memory
 from obliq.cli import patch_verbs, verbs
 from obliq.cli.arguments import VERBS, AuditVerb, Demo, Export, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.audit import run_audit
@@ -27,9 +26,10 @@ from obliq.cli.bench import run_bench
 from obliq.cli.bench_arguments import Bench
 from obliq.cli.export import run_export
 from obliq.cli.patch_arguments import Patch
+from obliq.cli.progress import Narrator
 from obliq.cli.unlearn import run_unlearn
 from obliq.errors import ObliqError
-from obliq.progress import Narrator
+from obliq.run import keep_memory
 
 DESCRIPTION = """Make quantized neural networks forget, and measure how well it worked.
 

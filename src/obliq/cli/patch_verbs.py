@@ -3,14 +3,14 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from obliq.atomic import refuse_existing_file, write_file
 from obliq.cli.patch_arguments import Patch, PatchApply, PatchInfo, PatchMake
+from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome
-from obliq.documents import read_bytes
 from obliq.errors import ObliqError, PatchError
-from obliq.patch import LARGEST_PATCH, LEAK, apply, describe, make, sealing, signing
-from obliq.patched import find_artifact
-from obliq.progress import Narrator
+from obliq.io.atomic import refuse_existing_file, write_file
+from obliq.io.json_documents import read_bytes
+from obliq.patch import LARGEST_PATCH, LEAK, apply, describe, encryption, make, signing
+from obliq.workflow.patch_targets import find_artifact
 
 
 def run_patch(arguments: Patch, narrator: Narrator) -> Outcome:
@@ -35,7 +35,7 @@ def _make(action: PatchMake) -> Outcome:
             f"{action.old} and {action.new} are of different kinds; expected two folders or two files"
         )
     patch = make(old.content, new.content, action.sequence)
-    data = patch if key is None else sealing.seal(patch, key)
+    data = patch if key is None else encryption.seal(patch, key)
     signature = _signature(data, action.sign)
     write_file(action.out, data, overwrite=action.overwrite)
     if signature is not None:  # last: a patch without one is refused where one is asked for
@@ -78,8 +78,8 @@ def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> 
         if public_key is not None:  # before anything looks into it
             _require_signed(file, data, public_key)
         if key is not None:
-            return sealing.unseal(data, key)
-        if sealing.is_sealed(data):
+            return encryption.unseal(data, key)
+        if encryption.is_sealed(data):
             raise PatchError("it is encrypted; expected --key-file")
     except ObliqError as error:
         raise PatchError(f"{file}: {error}") from error
@@ -111,6 +111,6 @@ def _key(file: Path | None) -> bytes | None:
     if file is None:
         return None
     try:
-        return sealing.require_key(read_bytes(file, sealing.KEY_BYTES + 1))
+        return encryption.require_key(read_bytes(file, encryption.KEY_BYTES + 1))
     except ObliqError as error:
         raise PatchError(f"{file}: {error}") from error

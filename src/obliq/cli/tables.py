@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from obliq.audit import Audit, Measurement
-from obliq.comparison import DEVICE_SUMS
+from obliq.checkpoints.summary import Inventory
 from obliq.export import CodeAgreement, Record
-from obliq.inventory import Inventory
 from obliq.report.page import percent
-from obliq.shipping import PATCH, Shipped
+from obliq.workflow.compare_networks import DEVICE_SUMS
+from obliq.workflow.release import PATCH, Shipped
 
 COLUMNS = (
     ("FA", "forget_accuracy"),

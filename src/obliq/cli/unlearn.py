@@ -2,17 +2,17 @@
 
 import dataclasses
 
-from obliq.atomic import refuse_existing
 from obliq.cli.arguments import Division, Unlearn
 from obliq.cli.audit_files import data_of, is_file, rule_of
+from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome, forgotten, started
 from obliq.data import load, partition
-from obliq.erase import ask
 from obliq.errors import DataError
 from obliq.export import digest_of, open_shipped
-from obliq.forget_in_file import forget_in_file, keep_file
+from obliq.io.atomic import refuse_existing
 from obliq.methods import OrthogonalEntropy
-from obliq.progress import Narrator
+from obliq.workflow.pipeline import ask
+from obliq.workflow.unlearn_file import forget_in_file, keep_file
 
 
 def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:

@@ -7,32 +7,24 @@ from typing import Any
 
 import torch
 
-from obliq import demo
-from obliq.atomic import refuse_existing
 from obliq.audit import Audit
 from obliq.checkpoints import Blueprint
+from obliq.checkpoints.run_folder import Made, find, keep
+from obliq.checkpoints.summary import inventory
 from obliq.cli.arguments import Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.circumstances import Circumstances
+from obliq.cli.progress import Narrator
 from obliq.cli.tables import audit_lines, inventory_lines, shipped_lines
 from obliq.data import PartitionRule, load, partition
-from obliq.documents import encode
-from obliq.erase import (
-    AUDIT,
-    REPORT,
-    ask,
-    forget,
-    make_original,
-    own_recipe,
-    same_division,
-)
 from obliq.errors import DataError
-from obliq.inventory import inventory
-from obliq.made import Made, find, keep
+from obliq.io.atomic import refuse_existing
+from obliq.io.json_documents import encode
 from obliq.methods import Method, Retrain
 from obliq.models import choose
-from obliq.progress import Narrator
 from obliq.quantization import Precision, weights_digest
 from obliq.run import Run, device_named
+from obliq.workflow import demo
+from obliq.workflow.pipeline import AUDIT, REPORT, ask, forget, make_original, own_recipe, same_division
 
 MOST_THREADS = 1024
 

@@ -6,9 +6,8 @@ module.
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples, MapDataset
 from obliq.data.datasets import DATASETS, load
-from obliq.data.selectors import Selector, parse_selector, select
+from obliq.data.selectors import Selector, memorised, parse_selector, select
 from obliq.data.splits import Partition, PartitionRule, Splits, partition
-from obliq.data.strata import memorised
 
 __all__ = [
     "DATASETS",

@@ -6,14 +6,39 @@ Own data are named `npz:FILE`, `folder:DIR` or `package.module:function`.
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from obliq.data.cifar10 import cifar10
 from obliq.data.collection import Collection
-from obliq.data.digits import digits
-from obliq.data.idx_images import fashion_mnist, mnist
 from obliq.data.image_folder import from_folder
-from obliq.data.imported import from_function
+from obliq.data.mnist import fashion_mnist, mnist
 from obliq.data.npz_file import from_npz
+from obliq.data.user_function import from_function
 from obliq.errors import DataError
+
+FORM_STARTS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)
+
+
+def digits(folder: Path | None = None) -> Collection:
+    """1,797 grey images of 8x8 pixels, 10 classes, 14 forms as subjects; no official test part.
+
+    Comes with scikit-learn, so `folder` is not looked at.
+    """
+    from sklearn.datasets import load_digits
+
+    pixels, target = load_digits(return_X_y=True)
+    labels = torch.as_tensor(target, dtype=torch.int64)
+    starts = torch.tensor(FORM_STARTS)
+    return Collection(
+        name="digits",
+        inputs=torch.as_tensor(pixels, dtype=torch.float32).view(-1, 1, 8, 8) / 16,  # 17 grey levels
+        labels=labels,
+        subjects=torch.bucketize(torch.arange(len(labels)), starts, right=True) - 1,
+        mean=(0.3053,),
+        deviation=(0.3760,),
+        class_names=tuple("0123456789"),
+    )
+
 
 DATASETS: dict[str, Callable[[Path | None], Collection]] = {
     "digits": digits,

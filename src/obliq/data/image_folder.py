@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from obliq.data.collection import Collection
-from obliq.data.own import LARGEST, own_collection
+from obliq.data.collection import LARGEST, Collection, own_collection
 from obliq.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -12,8 +12,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from obliq.data.collection import Collection
-from obliq.data.own import LARGEST, channels_of, own_collection
+from obliq.data.collection import LARGEST, Collection, channels_of, own_collection
 from obliq.errors import DataError
 
 _HEADER = 4096  # bytes allowed for the description of an array

@@ -1,7 +1,7 @@
 """What an integer graph computes, without the numbers that it computes with, as text.
 
 Two graphs of one description differ in values only: codes, scales, biases, and the range of activations. A digest
-of it is part of a network's content (`obliq.export.graph_content`), and an ExecuTorch program carries the text
+of it is part of a network's content (`obliq.export.content`), and an ExecuTorch program carries the text
 itself, so that it says what network it is.
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from obliq.documents import decode, encode, parse
 from obliq.errors import ModelError, ObliqError
 from obliq.export.graph import (
     Add,
@@ -27,8 +26,9 @@ from obliq.export.graph import (
     Step,
     Weights,
 )
-from obliq.export.values import LARGEST_SAMPLE
-from obliq.export.widths import grid_from
+from obliq.export.onnx.check_graph import LARGEST_SAMPLE
+from obliq.export.weights import grid_from
+from obliq.io.json_documents import decode, encode, parse
 
 LONGEST = 2**20
 """Bytes of a description; a step takes about 200."""

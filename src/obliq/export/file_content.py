@@ -1,31 +1,44 @@
-"""The content of an exported file as labelled records, and a file with another content.
+"""Which network a file holds, told by what it computes with and not by what it claims.
 
-Only what the strict readers (`obliq.export.admission`) let pass becomes content, whatever it is for: an audit, a
-patch, or a comparison. A file that holds integers has the content of its network (`obliq.export.graph_content`),
-whatever it is stored in. A file of floats, or of another quantizer, has that of its own graph and constants: the
-graph is one record without values, whose label holds a digest of its operators, names and settings. Producer,
-order of constants and the bytes that codes are packed in are the container's and part of neither.
+Exporting is deterministic, so a file belongs to a network exactly when exporting that network gives the
+same content. A name or a digest in the file would be a claim that anyone could write, and that a patch of
+the integers would leave behind unchanged.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
+from torch import nn
 
 from obliq.errors import ModelError, PatchError
-from obliq.export.accepting import contents_of
-from obliq.export.admission import admitted
-from obliq.export.contents import Contents
-from obliq.export.executorch_program import to_executorch
-from obliq.export.executorch_runtime import is_program
+from obliq.export.content import content_of_graph, graph_with, label_line
+from obliq.export.executorch.reader import contents_of_program
+from obliq.export.executorch.writer import held, to_executorch
+from obliq.export.from_network import graph_of
 from obliq.export.graph import Graph
-from obliq.export.graph_content import content_of_graph, graph_with, label_line
-from obliq.export.onnx_model import to_onnx
-from obliq.export.reading import graph_in
-from obliq.export.runtime import import_onnx
-from obliq.export.stored import form_of, widths
+from obliq.export.onnx.contents import Contents, form_of, widths
+from obliq.export.onnx.reader import contents_of, graph_in
+from obliq.export.onnx.writer import to_onnx
+from obliq.export.optional import import_onnx, is_program
 from obliq.patch import Content, Record, digest_of
 from obliq.patch.content import require_form_of
+
+
+def admitted(data: bytes, *, program: bool | None = None) -> Contents:
+    """What a file computes with, once nothing in it is left that a runtime must not see.
+
+    Args:
+        data: the file's bytes.
+        program: whether it is meant for ExecuTorch; by default its bytes say so themselves.
+
+    Raises:
+        ModelError: when it is neither what `contents_of` nor, for a program, `contents_of_program` accepts.
+    """
+    read = contents_of_program if (is_program(data) if program is None else program) else contents_of
+    return read(data)
+
 
 STORED_LABELS = 2
 """Version of the labels of files without a network's integers."""
@@ -136,3 +149,39 @@ def _described(contents: Contents) -> bytes:
         for node in contents.nodes
     ]
     return json.dumps([contents.opset, contents.input_shape, nodes]).encode()
+
+
+def content_digest(contents: Contents) -> str:
+    """SHA-256 of everything that a file computes with, whatever it is stored in.
+
+    That is: operations, names, settings, shapes, codes, scales and biases, not the container: the `integer` and the
+    `compact` ONNX file of a network and its ExecuTorch program have one digest. (Where `held` must round a bias,
+    the program computes otherwise and has another.) It is the digest that a patch to the file promises
+    (`obliq.patch.digest_of`), so that an audit of a file, a patch to it and the device that holds it speak of one
+    network by one number. A file of floats has a digest of its own, and so has the folder that files were exported
+    from: it holds batch norm and unrounded biases.
+
+    Raises:
+        ModelError: for integers that are put together in another way than the exporter does it.
+    """
+    return digest_of(content_in(contents))
+
+
+def content_exported(
+    model: nn.Module, input_shape: Sequence[int], form: str, *, program: bool = False
+) -> Content:
+    """The content of the file that a network is exported to.
+
+    Args:
+        model: the network.
+        input_shape: of one sample, channels first.
+        form: see `to_onnx`.
+        program: whether it is exported for ExecuTorch.
+
+    Raises:
+        ModelError: when the network cannot be exported, or the extra `onnx` is missing for a file of floats.
+    """
+    graph = graph_of(model, input_shape)
+    if form == "float":
+        return content_in(contents_of(to_onnx(graph, form)))
+    return content_of_graph(held(graph) if program else graph)

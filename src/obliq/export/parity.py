@@ -1,13 +1,14 @@
 """Whether an exported file answers as the network does: measured on real inputs, in numbers.
 
 Logits are compared with three references: the network as trained, the same network with the biases
-that the device adds (see `obliq.export.rounding`), and the integer interpreter. Activations are compared
+that the device adds (see `obliq.export.device_biases`), and the integer interpreter. Activations are compared
 code by code with the interpreter's: the file's where it has them as bytes, and the deployed network's,
-once in PyTorch's own float sums and once in the device's arithmetic (`obliq.export.exact`).
+once in PyTorch's own float sums and once in the device's arithmetic (`obliq.export.torch_interpreter`).
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,16 +17,101 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.export import interpreter
-from obliq.export.admission import admitted
+from obliq.export import interpreter, optional
 from obliq.export.description import described
-from obliq.export.exact import exact
-from obliq.export.executorch_runtime import is_program
-from obliq.export.observing import answers, observed
-from obliq.export.probes import probe
-from obliq.export.reading import graph_in
-from obliq.export.rounding import largest_bias_rounding, with_integer_biases
-from obliq.export.walk import graph_of
+from obliq.export.device_biases import largest_bias_rounding, with_integer_biases
+from obliq.export.file_content import admitted
+from obliq.export.from_network import graph_of
+from obliq.export.graph import Graph
+from obliq.export.onnx.reader import graph_in
+from obliq.export.onnx.writer import INPUT, LOGITS
+from obliq.export.optional import import_onnx, import_onnxruntime, is_program, session
+from obliq.export.torch_interpreter import answers, exact, observed
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """A file that runs."""
+
+    @property
+    def runtime(self) -> str:
+        """Name and version of what runs it."""
+
+    def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
+        """The logits, and int32 codes by the name of the step that makes them, as far as the file tells."""
+
+
+def probe(file: bytes, graph: Graph) -> Probe:
+    """A file that was made from a graph, in the runtime that it is for, which trusts it.
+
+    Args:
+        file: bytes that were just written, or that `admitted` has let pass.
+        graph: what they were made from.
+
+    Raises:
+        ModelError: when that runtime is not installed, or the file is for another network.
+    """
+    if optional.is_program(file):
+        return _InExecuTorch(graph, optional.loaded(file))
+    names = activations_in(file, graph)
+    running = session(exposing(file, names))
+    if (shape := tuple(running.get_inputs()[0].shape[1:])) != graph.input_shape:
+        raise ModelError(f"the file is for inputs of shape {shape}; expected {graph.input_shape}")
+    return _InOnnxRuntime(graph, running, names)
+
+
+@dataclass(frozen=True, eq=False)
+class _InOnnxRuntime:
+    """The bytes between operations are outputs as well."""
+
+    graph: Graph = field(repr=False)
+    running: Any
+    names: list[str]
+
+    @property
+    def runtime(self) -> str:
+        return f"onnxruntime {import_onnxruntime().__version__}"
+
+    def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
+        logits, *found = self.running.run([LOGITS, *self.names], {INPUT: batch})
+        codes = zip(self.names, found, strict=True)
+        return logits, {name: c.astype(np.int32) - self.graph[name].grid.zero_point for name, c in codes}
+
+
+@dataclass(frozen=True, eq=False)
+class _InExecuTorch:
+    """Nothing between operations leaves XNNPACK; the last codes are what the logits are multiples of."""
+
+    graph: Graph = field(repr=False)
+    run: optional.Run
+
+    @property
+    def runtime(self) -> str:
+        return f"executorch {optional.version()}"
+
+    def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
+        (logits,) = self.run(batch)
+        last = self.graph.result
+        return logits, {last.name: np.rint(logits / np.float32(last.grid.scale)).astype(np.int32)}
+
+
+def activations_in(onnx_model: bytes, graph: Graph) -> list[str]:
+    """The steps of a graph whose codes a file computes as bytes."""
+    made = {
+        name for node in import_onnx().load_model_from_string(onnx_model).graph.node for name in node.output
+    }
+    return [step.name for step in graph.steps if step.name in made]
+
+
+def exposing(onnx_model: bytes, names: list[str]) -> bytes:
+    """The same file with the bytes of these activations as further outputs."""
+    onnx = import_onnx()
+    model = onnx.load_model_from_string(onnx_model)
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
+    written: bytes = model.SerializeToString(deterministic=True)
+    return written
+
 
 _BATCH = 256
 

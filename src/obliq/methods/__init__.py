@@ -3,27 +3,27 @@
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
-from obliq.methods.adversarial_unlearning import AdversarialUnlearning
+from obliq.methods.amun import AdversarialUnlearning
 from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
 from obliq.methods.boundary_shrink import BoundaryShrink
-from obliq.methods.contract import Method
 from obliq.methods.fine_tune import FineTune
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.methods.influence import Influence
 from obliq.methods.l1_sparse import L1Sparse
-from obliq.methods.logits_tempering import LogitsTempering
+from obliq.methods.lotus import LogitsTempering
 from obliq.methods.masked import Maskable, Masked
-from obliq.methods.orthogonal_entropy import OrthogonalEntropy
+from obliq.methods.method import Method
+from obliq.methods.oeu import OrthogonalEntropy
 from obliq.methods.projected_gradient import ProjectedGradient
+from obliq.methods.q_mul import SimilarLabelReweighting
 from obliq.methods.random_label import RandomLabel
 from obliq.methods.retrain import Retrain
-from obliq.methods.saliency_forgetting import SaliencyForgetting
 from obliq.methods.salun import SalUn
 from obliq.methods.scrub import SCRUB
 from obliq.methods.selective_dampening import SelectiveDampening
-from obliq.methods.similar_label_reweighting import SimilarLabelReweighting
+from obliq.methods.sfron import SaliencyForgetting
 
 BUILT_IN: dict[str, type[Method]] = {
     "oeu": OrthogonalEntropy,

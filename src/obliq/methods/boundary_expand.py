@@ -27,13 +27,13 @@ from torch import Tensor, fx, nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches
-from obliq.descent import descend, follow_statistics, require_above
 from obliq.errors import ModelError
-from obliq.masks import Mask
-from obliq.methods.contract import Search
+from obliq.methods.method import Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
-from obliq.training import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, follow_statistics, require_above
+from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.masks import Mask
 
 
 @final

@@ -29,13 +29,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from obliq.data import Collection, Examples, Splits
-from obliq.data.batches import batches, numbered_cycle
-from obliq.data.raw_values import RawValues, eight_bit
-from obliq.descent import descend, follow_statistics, require_above
-from obliq.masks import Mask
-from obliq.methods.contract import Search
+from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
+from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, follow_statistics, require_above
+from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.masks import Mask
 
 
 @final

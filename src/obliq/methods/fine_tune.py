@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches
-from obliq.descent import descend, require_descent
-from obliq.masks import Mask
-from obliq.methods.contract import Search
+from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_descent
+from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.masks import Mask
 
 
 @final

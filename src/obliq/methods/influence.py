@@ -15,7 +15,7 @@ along that one direction.
 Deviations: the N samples are drawn at random (the first ones there); `exact` keeps their gradients, and
 takes fewer where `memory` does not hold N.
 
-Per-sample gradients come from one pass over many samples, see `obliq.per_sample`.
+Per-sample gradients come from one pass over many samples, see `obliq.training.per_sample`.
 In quantized networks: gradients pass the quantizers straight through; latent weights, biases, batch norm's
 scale and shift and the learned steps all move, and steps are kept positive. Everything is in evaluation mode;
 batch-norm statistics stay as they are.
@@ -33,13 +33,13 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
-from obliq.masks import Mask, Restraint
-from obliq.methods.contract import Search
-from obliq.per_sample import per_sample_gradients
+from obliq.gradients import gradient_of
+from obliq.methods.method import Search
 from obliq.quantization import keep_steps_positive_
 from obliq.run import Run
-from obliq.surgery import gradient_of
-from obliq.training import placed, require_at_least, require_finite, seeded
+from obliq.training.loop import placed, require_at_least, require_finite, seeded
+from obliq.training.masks import Mask, Restraint
+from obliq.training.per_sample import per_sample_gradients
 
 BYTES = 4
 GIB = 2**30

@@ -6,8 +6,8 @@ Deviations: none; around random labels this is SalUn, to the bit.
 Masked training is no operation on results: had the masked parameters not moved, the others would have
 moved otherwise, so writing the original's values into a finished network is another, worse, network.
 The mask must be held at every step, which only the method itself can do. So this wraps methods whose
-`unlearn` takes a mask (`Maskable`): all that descend by `obliq.descent.descend` do, and any other that
-passes its `mask` on to it, or keeps it by `obliq.masks.Restraint`. What a method leaves outside the mask
+`unlearn` takes a mask (`Maskable`): all that descend by `obliq.training.descent.descend` do, and any other that
+passes its `mask` on to it, or keeps it by `obliq.training.masks.Restraint`. What a method leaves outside the mask
 is compared with the original, and a difference is an error.
 
 In quantized networks latent weights, learned steps and batch norm's scale and shift are masked alike;
@@ -22,11 +22,11 @@ from typing import Protocol, final, runtime_checkable
 from torch import nn
 
 from obliq.data import Splits
-from obliq.descent import require_share
 from obliq.errors import ModelError
-from obliq.masks import Mask, saliency_mask
 from obliq.run import Run
-from obliq.training import require_at_least
+from obliq.training.descent import require_share
+from obliq.training.loop import require_at_least
+from obliq.training.masks import Mask, saliency_mask
 
 
 @runtime_checkable

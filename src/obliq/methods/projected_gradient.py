@@ -32,12 +32,12 @@ from torch.nn.modules.conv import _ConvNd
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
-from obliq.descent import follow_statistics, require_above, require_share
-from obliq.masks import Mask, Restraint
-from obliq.methods.contract import Search
+from obliq.gradients import entropy, gradient_of, patches
+from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.surgery import entropy, gradient_of, patches
-from obliq.training import accuracy, mixed_precision, placed, require_at_least, require_finite, seeded
+from obliq.training.descent import follow_statistics, require_above, require_share
+from obliq.training.loop import accuracy, mixed_precision, placed, require_at_least, require_finite, seeded
+from obliq.training.masks import Mask, Restraint
 
 
 @final

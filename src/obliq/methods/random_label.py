@@ -21,12 +21,12 @@ from typing import ClassVar, final
 from torch import nn
 
 from obliq.data import Splits
-from obliq.descent import descend, require_descent
-from obliq.masks import Mask
-from obliq.methods.contract import Search
-from obliq.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
+from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training import placed, require_at_least, seeded
+from obliq.training.descent import descend, require_descent
+from obliq.training.loop import placed, require_at_least, seeded
+from obliq.training.masks import Mask
+from obliq.training.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
 
 
 @final

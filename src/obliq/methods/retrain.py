@@ -17,7 +17,7 @@ from torch import nn
 from obliq.data import Splits
 from obliq.models import initialise
 from obliq.run import Run
-from obliq.training import Recipe, train
+from obliq.training.loop import Recipe, train
 
 
 @final

@@ -22,12 +22,12 @@ from typing import ClassVar, final
 from torch import nn
 
 from obliq.data import Splits
-from obliq.descent import descend, require_descent, require_share
-from obliq.masks import saliency_mask
-from obliq.methods.contract import Search
-from obliq.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
+from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training import placed, require_at_least, seeded
+from obliq.training.descent import descend, require_descent, require_share
+from obliq.training.loop import placed, require_at_least, seeded
+from obliq.training.masks import saliency_mask
+from obliq.training.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
 
 
 @final

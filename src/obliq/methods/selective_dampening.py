@@ -26,12 +26,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
-from obliq.importance import squared_gradients
-from obliq.masks import Mask, Restraint
-from obliq.methods.contract import Search
+from obliq.methods.method import Search
 from obliq.quantization import steps
 from obliq.run import Run
-from obliq.training import placed, require_at_least, seeded
+from obliq.training.fisher import squared_gradients
+from obliq.training.loop import placed, require_at_least, seeded
+from obliq.training.masks import Mask, Restraint
 
 
 @final

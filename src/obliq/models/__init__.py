@@ -1,6 +1,5 @@
 """The field's small networks, as ordinary modules with PyTorch's own initialisation."""
 
-from obliq.models.architectures import ARCHITECTURES, Architecture, build, choose
-from obliq.models.initialise import initialise
+from obliq.models.architectures import ARCHITECTURES, Architecture, build, choose, initialise
 
 __all__ = ["ARCHITECTURES", "Architecture", "build", "choose", "initialise"]

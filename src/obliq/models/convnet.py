@@ -1,8 +1,7 @@
-"""A small convolutional network for small images; it trains in seconds, and the test suites use it.
+"""A small convolutional network for signals: sound, motion, heart rate; anything of (channels, length).
 
-Three convolutions with batch norm and ReLU, max pooling after the first two, global average pooling
-and a linear layer: the usual small form, from no particular paper. Any image of at least 4 x 4
-pixels is accepted, so 8 x 8 digits and 32 x 32 photographs both are.
+The one-dimensional counterpart of `convnet`, with kernels of five samples; from no particular
+paper. Any signal of at least four samples is accepted.
 """
 
 from collections.abc import Sequence
@@ -53,4 +52,36 @@ class ConvNet(nn.Module):
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """The logits."""
         logits: Tensor = self.classifier(self.flatten(self.pool(self.features(images))))
+        return logits
+
+
+def signal_convnet(in_channels: int, classes: int) -> nn.Module:
+    """Widths 16, 32 and 64; 14,134 parameters for nine channels and six classes."""
+    return SignalConvNet(in_channels, classes, widths=(16, 32, 64))
+
+
+class SignalConvNet(nn.Module):
+    """Convolutions over time with pooling between them, and a linear layer."""
+
+    def __init__(self, in_channels: int, classes: int, *, widths: Sequence[int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for index, width in enumerate(widths):
+            if index > 0:
+                layers.append(nn.MaxPool1d(2))
+            layers += [
+                nn.Conv1d(in_channels, width, 5, padding=2, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(),
+            ]
+            in_channels = width
+        self.features = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveAvgPool1d(1)
+        self.flatten = nn.Flatten()
+        self.classifier = nn.Linear(in_channels, classes)
+
+    @no_type_check  # torch.fx traces with stand-ins, which no shape check lets pass
+    def forward(self, signals: Float[Tensor, "batch channels length"]) -> Float[Tensor, "batch classes"]:
+        """The logits."""
+        logits: Tensor = self.classifier(self.flatten(self.pool(self.features(signals))))
         return logits

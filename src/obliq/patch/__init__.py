@@ -1,8 +1,7 @@
 """The changed integers of a network as a small file: see docs/patch-format.md."""
 
-from obliq.patch.application import apply
 from obliq.patch.content import Content, Record, content_of, digest_of, from_image, state_of, to_image
-from obliq.patch.difference import LARGEST_PATCH, LEAK, Head, describe, make
+from obliq.patch.difference import LARGEST_PATCH, LEAK, Head, apply, describe, make
 
 __all__ = [
     "LARGEST_PATCH",

@@ -1,18 +1,19 @@
 """Quantized networks: learned steps, conversion, and the one integer view."""
 
 from obliq.quantization.convert import PRESETS, calibrate, quantize
-from obliq.quantization.digest import labelled, state_digest
-from obliq.quantization.integer_tensor import IntegerTensor
-from obliq.quantization.integers import (
+from obliq.quantization.integer_state import (
     changed_codes,
     float_state,
     integer_state,
+    labelled,
     latent_state,
     load_integer_state,
     load_latent,
+    state_digest,
     weight_codes,
     weights_digest,
 )
+from obliq.quantization.integer_tensor import IntegerTensor, pack, packed_size, unpack
 from obliq.quantization.layers import (
     QuantizedActivation,
     QuantizedConv1d,
@@ -25,7 +26,6 @@ from obliq.quantization.layers import (
     steps,
     weighted_layers,
 )
-from obliq.quantization.packing import pack, packed_size, unpack
 from obliq.quantization.precision import Precision
 
 __all__ = [

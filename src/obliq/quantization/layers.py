@@ -8,13 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.quantization.learned_step import (
-    SMALLEST_STEP,
-    derivatives,
-    gradient_scale,
-    initial_step,
-    quantize,
-)
+from obliq.quantization.learned_step import SMALLEST_STEP, derivatives, gradient_scale, initial_step, quantize
 from obliq.quantization.precision import activation_range, check_bits, weight_range
 
 WEIGHT_GRIDS = ("per_channel", "per_tensor")

@@ -1,0 +1,179 @@
+"""Rows that need not be computed: those in the files of a suite's cells that the same tasks would make."""
+
+import contextlib
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from obliq.benchmark.cache import key_of
+from obliq.benchmark.cache_keys import Keys
+from obliq.benchmark.plan import Line, cell_of
+from obliq.benchmark.rows import Row
+from obliq.benchmark.suite import Suite
+from obliq.errors import ObliqError
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse, read_bytes, render
+
+FORMAT, VERSION = "obliq-benchmark-cell", 2
+"""The version is raised when a row's columns, or how they follow from what was measured, change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A row and where it comes from.
+
+    Attributes:
+        row: the row.
+        made_by: `row_key` of its line when it was made.
+        machine: what `machine` said there.
+    """
+
+    row: Row
+    made_by: str
+    machine: dict[str, str]
+
+
+def row_key(line: Line, keys: Keys) -> str:
+    """SHA-256 over everything that makes a line's row but its method's name."""
+    return key_of({"tasks": [keys.of(task) for task in line.tasks]})
+
+
+def slug(cell: tuple[str, ...]) -> str:
+    """A file name for a cell."""
+    return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-")
+
+
+def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
+    """The document of one cell.
+
+    Args:
+        lines: of the cell.
+        made: its rows, as far as they are there.
+        keys: of tasks.
+    """
+    case = lines[0].case
+    world = case.ground.world
+    values = {
+        "format": FORMAT, "version": VERSION, "data": world.data, "architecture": world.architecture,
+        "bits": world.bits, "scenario": case.scenario.words, "world": encode(world),
+        "seeds": sorted({line.case.ground.seed for line in lines}), "references": case.references,
+        "versions": dict(keys.origins.versions), "device": keys.origins.device,
+        "data_digest": keys.origins.data[world.data],
+        "rows": [encode(one.row) | {"made_by": one.made_by, "machine": one.machine} for one in made],
+    }  # fmt: skip
+    return render(values | {"content": key_of(values)})
+
+
+def read_cell(file: Path) -> list[Made]:
+    """The rows in what `text` wrote; none where there is no file, or one of an older version.
+
+    Raises:
+        ObliqError: when the file is not what was written.
+    """
+    if not (file.exists() or file.is_symlink()):
+        return []
+    try:
+        values = parse(read_bytes(file, LARGEST_DOCUMENT))
+        version = values.get("version")
+        if values.get("format") != FORMAT or type(version) is not int or version > VERSION:
+            raise ObliqError(f"no cell of a benchmark; expected format {FORMAT!r}, version {VERSION} at most")
+        if version < VERSION:
+            return []
+        if values.pop("content", None) != key_of(values):
+            raise ObliqError(
+                "the content is not what it has the digest of; expected it as it was written (delete it to have its "
+                "rows computed again)"
+            )
+        return [_made(one) for one in _list(values.get("rows"))]
+    except ObliqError as error:
+        raise ObliqError(f"{file}: {error}") from error
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ObliqError(f"rows are {repr(value)[:80]}; expected a list")
+    return value
+
+
+def _made(value: object) -> Made:
+    if not isinstance(value, Mapping):
+        raise ObliqError(f"a row is {repr(value)[:80]}; expected an object")
+    apart = {name: value[name] for name in ("made_by", "machine") if name in value}
+    row = {name: inner for name, inner in value.items() if name not in apart}
+    return decode(Made, {"row": row, **apart}, "a row")
+
+
+def machine(device: str) -> dict[str, str]:
+    """What the numbers were measured on, without its name; `device` is cpu or cuda.
+
+    Of a cluster, this is the machine that publishes.
+    """
+    model = ""
+    with contextlib.suppress(OSError):
+        about = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        model = next(
+            (line.split(":", 1)[1].strip() for line in about.splitlines() if "model name" in line), ""
+        )
+    accelerator = {"accelerator": torch.cuda.get_device_name()} if device == "cuda" else {}
+    return accelerator | {
+        "system": platform.system(), "machine": platform.machine(), "processor": model,
+        "processors": str(os.cpu_count() or ""), "threads a task": "1",
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Rows by what they were made by and their method's name, and how many others there were.
+
+    Attributes:
+        rows: that can be taken.
+        differ: how many rows of the same networks would be made otherwise now.
+    """
+
+    rows: Mapping[tuple[str, str], Made] = field(default_factory=dict)
+    differ: int = 0
+
+    def find(self, line: Line, keys: Keys) -> Made | None:
+        """The row of a line, if it can be taken."""
+        return self.rows.get((row_key(line, keys), line.name)) if line.tasks else None
+
+    def words(self, folder: Path, lines: int) -> str:
+        """What there was, in one line."""
+        others = f"; {self.differ} others there were made otherwise and are computed again" * bool(
+            self.differ
+        )
+        return f"{len(self.rows)} of {lines} rows taken from {folder}{others}"
+
+
+def published(folder: Path, suite: Suite) -> list[Made]:
+    """The rows in the files of all cells of a suite; a failure is none.
+
+    Raises:
+        ObliqError: when a file is not what was written.
+    """
+    cells = (cell_of(world, scenario) for world in suite.worlds for scenario in suite.scenarios)
+    made = [one for cell in cells for one in read_cell(folder / f"{slug(cell)}.json")]
+    return [one for one in made if one.row.kind != "failed"]
+
+
+def taken(made: Iterable[Made], lines: Sequence[Line], keys: Keys) -> Taken:
+    """Those rows that the lines' tasks would make now."""
+    by_place = {(*_place(line), line.name): line for line in lines}
+    rows, differ = dict[tuple[str, str], Made](), 0
+    for one in made:
+        row = one.row
+        line = by_place.get((row.data, row.architecture, row.bits, row.scenario, row.seed, row.method))
+        if line is not None and line.tasks and one.made_by == row_key(line, keys):
+            rows[one.made_by, row.method] = one
+        elif line is not None:
+            differ += 1
+    return Taken(rows, differ)
+
+
+def _place(line: Line) -> tuple[str, str, str, str, int]:
+    return *cell_of(line.case.ground.world, line.case.scenario), line.case.ground.seed

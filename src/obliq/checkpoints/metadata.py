@@ -1,0 +1,159 @@
+"""What it takes to build a network of the same form, without its values."""
+
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import torch
+from torch import nn
+
+from obliq.data import PartitionRule
+from obliq.errors import ModelError
+from obliq.io.json_documents import Setting
+from obliq.models import build
+from obliq.models.architectures import is_import_path, require_module
+from obliq.quantization import Precision, quantize
+
+ROLES = ("original", "retrained", "unlearned")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How a network was made. It outlives a request, so it holds counts and digests of it only.
+
+    Attributes:
+        role: `original`, `retrained` or `unlearned`.
+        data: the words that load the data set again.
+        rule: how the data set was divided before training.
+        partition_digest: of the data set and its division; not personal.
+        splits_digest: the commitment to a request, keyed by a salt that is not here; None where
+            nothing was forgotten.
+        counts: the number of samples in each part, as far as there is one.
+        recipe: the fields of the training recipe, None when the network was not trained by one.
+        method: the registered name of the method that made it, None for ordinary training.
+        method_fields: its hyper-parameters.
+        base_digest: the weights digest of the network that the method started from.
+        seconds: wall time of the making.
+        seed: decided every random draw.
+        threads: how many the computation used; another count rounds differently.
+        versions: of the packages that made it.
+    """
+
+    role: str
+    data: str
+    rule: PartitionRule
+    partition_digest: str
+    splits_digest: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    recipe: dict[str, Setting] | None = None
+    method: str | None = None
+    method_fields: dict[str, Setting] | None = None
+    base_digest: str | None = None
+    seconds: float = 0.0
+    seed: int = 0
+    threads: int = 1
+    versions: dict[str, str] = field(default_factory=lambda: present_versions())
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ModelError(f"role {self.role!r}; expected {', '.join(ROLES)}")
+        for name in ("partition_digest", "splits_digest", "base_digest"):
+            digest = getattr(self, name)
+            if digest is not None:
+                require_digest(name, digest)
+        if not self.seconds >= 0 or not self.threads >= 1:
+            raise ModelError(
+                f"seconds={self.seconds}, threads={self.threads}; expected 0 or more and 1 or more"
+            )
+        if unknown := sorted(set(self.counts) - {"train", "forget", "retain", "holdout", "test"}):
+            raise ModelError(
+                f"a count of {unknown[0]!r}; expected counts of train, forget, retain, holdout, test"
+            )
+
+
+def require_digest(name: str, digest: str) -> None:
+    """Raise unless `digest` is SHA-256 in hexadecimal.
+
+    Raises:
+        ModelError: naming the field.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ModelError(f"{name} is {digest[:80]!r}; expected 64 hexadecimal digits")
+
+
+def present_versions() -> dict[str, str]:
+    """The versions of this package, PyTorch and Python that are running."""
+    return {"obliq": version("obliq"), "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+Builder = Callable[[tuple[int, ...], int], nn.Module]
+"""A function from (input_shape, classes) to a float network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """The form of a network.
+
+    Attributes:
+        architecture: a built-in name, or `module:function` for a network of your own.
+        input_shape: the shape of one input, channels first.
+        classes: the number of logits.
+        precision: bit widths of weights and activations, or FP32.
+        preset: `deploy` or `paper`, see `quantize`.
+        edge_bits: bit width of the first and last layer.
+        weight_grid: `per_channel` or `per_tensor`.
+    """
+
+    architecture: str
+    input_shape: tuple[int, ...]
+    classes: int
+    precision: Precision = field(default_factory=lambda: Precision(4, 4))
+    preset: str = "deploy"
+    edge_bits: int = 8
+    weight_grid: str = "per_channel"
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.input_shape) <= 8 or not all(1 <= size <= 2**24 for size in self.input_shape):
+            raise ModelError(f"input shape {self.input_shape}; expected 1 to 8 sizes from 1 to {2**24}")
+        if not 2 <= self.classes <= 2**24:
+            raise ModelError(f"{self.classes} classes; expected 2 to {2**24}")
+
+    @property
+    def is_own_code(self) -> bool:
+        """Whether building imports a module of the user's."""
+        return is_import_path(self.architecture)
+
+    def build(self, function: Builder | None = None) -> nn.Module:
+        """A new network of this form, quantized unless the precision is FP32.
+
+        Args:
+            function: makes the float network; when left out, `architecture` names it. A module of
+                the user's is imported and run: only do so for a name that you trust.
+
+        Returns:
+            A graph whose weights are drawn; `initialise` draws them from a seed. The global
+            random state is left as it was.
+
+        Raises:
+            ModelError: when there is no such architecture or it cannot be quantized like this.
+        """
+        with torch.random.fork_rng(devices=[]):
+            if function is None:
+                model = build(self.architecture, self.input_shape, self.classes)
+            else:
+                made = function(self.input_shape, self.classes)
+                model = require_module(made, self.architecture)
+        return quantize(
+            model,
+            self.precision,
+            edge_bits=self.edge_bits,
+            weight_grid=self.weight_grid,
+            preset=self.preset,
+        )
+
+    def outline(self) -> nn.Module:
+        """A built-in network of this form without memory for its tensors, for their shapes alone."""
+        with torch.device("meta"):
+            return self.build()

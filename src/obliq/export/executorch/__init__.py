@@ -1,0 +1,1 @@
+"""ExecuTorch programs: written, read and checked."""

@@ -1,0 +1,1 @@
+"""ONNX: written, read and checked, byte by byte."""

@@ -1,0 +1,68 @@
+"""Does the retain loss do what first-order theory says? Predicted and measured, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from obliq.gradients.projection import inner
+
+
+@dataclass
+class FirstOrder:
+    """One step's record, filled while the two parts of the step are applied one after the other.
+
+    Values (losses in nats, angle in degrees):
+        retain_loss, forget_loss: before the step, on its two batches.
+        angle: between the raw forget gradient and the retain gradient; above 90 they conflict.
+        predicted_forget_change: <g_r, forget part of the step>: what first-order theory says the forget
+            part does to the loss of this retain batch.
+        forget_alignment: the same inner product over the product of the two norms; 0 when orthogonal.
+        measured_forget_change: what it did, on the true quantized forward.
+        predicted_change, measured_change: the same for the whole step.
+    """
+
+    g_r: Sequence[Tensor]
+    values: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def before(
+        cls,
+        g_r: Sequence[Tensor],
+        g_f: Sequence[Tensor],
+        retain_loss: Float[Tensor, ""],
+        forget_loss: Float[Tensor, ""],
+    ) -> FirstOrder:
+        """Begin with the raw gradients; call before the forget gradient is projected in place."""
+        norms = math.sqrt(float(inner(g_r, g_r)) * float(inner(g_f, g_f)))
+        cosine = float(inner(g_r, g_f)) / norms if norms > 0 else 0.0
+        record = cls(g_r)
+        record.values["retain_loss"] = retain_loss.item()
+        record.values["forget_loss"] = forget_loss.item()
+        record.values["angle"] = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+        return record
+
+    def after_forget_part(self, u: Sequence[Tensor], rate: float, retain_loss: Callable[[], Tensor]) -> None:
+        """Record the effect of theta <- theta - rate * u, once applied."""
+        product = float(inner(self.g_r, u))
+        norms = math.sqrt(float(inner(self.g_r, self.g_r)) * float(inner(u, u)))
+        self.values["predicted_forget_change"] = -rate * product
+        self.values["forget_alignment"] = product / norms if norms > 0 else 0.0
+        self.values["measured_forget_change"] = self._loss_now(retain_loss) - self.values["retain_loss"]
+
+    def after_retain_part(self, v: Sequence[Tensor], rate: float, retain_loss: Callable[[], Tensor]) -> None:
+        """Record the effect of the whole step, once theta <- theta - rate * v is applied too."""
+        self.values["predicted_change"] = self.values["predicted_forget_change"] - rate * float(
+            inner(self.g_r, v)
+        )
+        self.values["measured_change"] = self._loss_now(retain_loss) - self.values["retain_loss"]
+
+    @staticmethod
+    @torch.no_grad()
+    def _loss_now(retain_loss: Callable[[], Tensor]) -> float:
+        return retain_loss().item()

@@ -1,0 +1,216 @@
+"""AMUN: fine-tune on the closest adversarial example of each forgotten sample, with its wrong label.
+
+Paper: Ebrahimpour-Boroojeny et al., "AMUN: adversarial machine unlearning" (2025, arXiv 2503.00917; also "Not
+all wrong is bad: using adversarial examples for unlearning"). Reference code: Ali-E/AMUN,
+`AMUN_all_in_one.py` (read at 6dc29ab) and `pgdl2_modified.py` (at 7282329). We read the code and the abstract,
+not the equations of the paper. The attack, on the frozen original in evaluation mode: from the sample itself,
+steps of length bound / 10 along the gradient of the loss, normalised sample by sample and kept within the
+distance `bound` (Euclidean, in raw values), until the answer is wrong; after `attack_steps` steps the bound is
+doubled and the attack goes on from where it is. A sample that is answered wrongly from the start stays as it
+is. With D_A these inputs and the network's answers there as labels, the network is trained on
+
+    D_r + D_f + D_A    or    D_r + D_A    (`true_labels=False`, "advonly" in the code)
+
+as one shuffled set. That forgotten samples are taught their true labels as well is the method: D_A moves the
+boundary near them, which lowers confidence there and not much else.
+Deviations: 10 attack steps a bound from 0.1 on (50 there, from 0.01 for 50 samples and then their median), for
+its cost; the doubling ends, and a sample that no bound brings across is left out of D_A (there the attack
+would not end); raw values are clamped to 0..1 where they are bytes, and their range is unknown where they are
+floats; cosine schedule (a tenth of the rate after each epoch, 5 or 10 there); weight decay leaves learned
+steps, batch norm and biases alone. The form without any retained data is left out.
+
+In quantized networks the attack's gradient passes the quantizers straight through, the input's included: it
+is zero where that one saturates, and a sample with no gradient at all does not move. All parameters
+are trained, learned steps included; batch norm follows the batches, adversarial inputs among them, unless it
+is `frozen`.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from obliq.data import Examples, Splits
+from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
+from obliq.errors import ModelError
+from obliq.methods.method import Search
+from obliq.run import Run
+from obliq.training.descent import descend, follow_statistics, require_above, require_descent
+from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.masks import Mask
+
+UNCROSSED = -1
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AdversarialUnlearning:
+    """Train on adversarial examples of the forget set. Defaults are starting points, not tuned.
+
+    Attributes:
+        true_labels: train on the forget set with its true labels too, as the method does.
+        bound: the first distance of the attack, in raw input values (0..1 for 8-bit inputs).
+        attack_steps: steps before the bound is doubled.
+        doublings: how often at most.
+        epochs: passes over retain set, forget set and adversarial examples.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step, and samples that are attacked together.
+        momentum: of the descent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, or following `all` batches.
+        augment: random crops and flips, of recorded samples only; for natural images.
+    """
+
+    search: ClassVar[Search] = {
+        "learning_rate": (0.05, 0.2, 0.5),
+        "true_labels": (True, False),
+    }
+
+    true_labels: bool = True
+    bound: float = 0.1
+    attack_steps: int = 10
+    doublings: int = 10
+    epochs: int = 5
+    learning_rate: float = 0.01
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: Literal["frozen", "all"] = "all"
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size, attack_steps=self.attack_steps)
+        require_at_least(0, doublings=self.doublings)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        require_above(0, bound=self.bound)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after fine-tuning; outside `mask` it stays as it was.
+
+        Raises:
+            ModelError: when no forgotten sample has an adversarial example within reach.
+        """
+        with seeded(run):
+            network = placed(copy.deepcopy(model), run)
+            attacked, answers = self._attacked(network.eval(), splits.forget, run)
+            crossed = answers != UNCROSSED
+            parts = [splits.retain, *([splits.forget] if self.true_labels else [])]
+            recorded = sum(map(len, parts))
+            parts.append(splits.forget.where(crossed))
+            everything = Examples(splits.retain.collection, torch.cat([part.indices for part in parts]))
+            labels = everything.labels.clone()
+            labels[recorded:] = answers[crossed]
+            attacked = attacked[crossed]
+            stream = numbered_cycle(
+                everything, self.batch_size, run.generator(purpose=1), run.device, self.augment
+            )
+            length = steps_in_pass(len(everything), self.batch_size)
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                for inputs, _, positions in islice(stream, length):
+                    moved = positions >= recorded
+                    inputs[moved.to(run.device)] = attacked[positions[moved] - recorded].to(run.device)
+                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    yield F.cross_entropy(network(inputs), labels[positions].to(run.device))
+
+            descend(
+                network.train(), losses, epochs=self.epochs, total=self.epochs * length,
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()
+
+    def _attacked(self, network: nn.Module, forget: Examples, run: Run) -> tuple[Tensor, Tensor]:
+        """Every forgotten input after the attack, standardised, and the answers; both on the processor."""
+        moved, found, lengths = [], [], []
+        for inputs, labels in batches(forget, self.batch_size, None, run.device):
+            values = RawValues.of(forget.collection, inputs, eight_bit(forget))
+            raw = values.raw(inputs)
+            attacked, answers = closest_adversarial(
+                network, raw, labels, values, bound=self.bound, steps=self.attack_steps, doublings=self.doublings
+            )  # fmt: skip
+            moved.append(values.standardised(attacked).cpu())
+            found.append(answers.cpu())
+            lengths.append((attacked - raw).flatten(1).norm(dim=1).cpu())
+        answers = torch.cat(found)
+        crossed = answers != UNCROSSED
+        if not bool(crossed.any()):
+            raise ModelError(
+                f"no adversarial example within {self.bound * 2**self.doublings:g} of any of the {len(forget)} "
+                "forgotten samples; expected a network whose answers can be changed"
+            )
+        distance = torch.cat(lengths)[crossed].median().item()
+        run.listen(
+            "unlearn", 0, self.epochs,
+            {"adversarial_share": crossed.float().mean().item(), "median_distance": distance},
+        )  # fmt: skip
+        return torch.cat(moved), answers
+
+
+def closest_adversarial(
+    network: nn.Module,
+    raw: Float[Tensor, "batch ..."],
+    labels: Int[Tensor, " batch"],
+    values: RawValues,
+    *,
+    bound: float,
+    steps: int,
+    doublings: int,
+) -> tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]:
+    """Raw inputs moved until they are answered wrongly, and the wrong answers; -1 where they never are.
+
+    Args:
+        network: in evaluation mode; reads standardised inputs.
+        raw: where the attack starts.
+        labels: the right answers.
+        values: the way from raw to standardised inputs.
+        bound: the first limit of the Euclidean distance from the start; a step is a tenth of the limit.
+        steps: before the limit is doubled.
+        doublings: how often at most.
+    """
+    result = raw.clone()
+    answers = torch.full_like(labels, UNCROSSED)
+    remaining = torch.arange(len(raw), device=raw.device)
+    for turn in range((doublings + 1) * steps + 1):
+        at = result[remaining].requires_grad_(True)
+        logits = network(values.standardised(at)).float()
+        answered = logits.argmax(dim=1)
+        crossed = answered != labels[remaining]
+        answers[remaining[crossed]] = answered[crossed]
+        limit = bound * 2 ** (turn // steps)
+        loss = F.cross_entropy(logits, labels[remaining], reduction="sum")
+        (slope,) = torch.autograd.grad(loss, at)
+        moved = at.detach() + limit / 10 * of_length_one(slope)
+        remaining = remaining[~crossed]
+        if len(remaining) == 0 or turn == (doublings + 1) * steps:
+            break
+        result[remaining] = values.possible(within(moved[~crossed], raw[remaining], limit))
+    return result, answers
+
+
+def of_length_one(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Each sample divided by its Euclidean length; zeros stay zeros."""
+    tiny = torch.finfo(vectors.dtype).tiny
+    return vectors / _lengths(vectors).clamp(min=tiny)
+
+
+def within(
+    points: Float[Tensor, "batch ..."], centres: Float[Tensor, "batch ..."], limit: float
+) -> Float[Tensor, "batch ..."]:
+    """Each point, brought back to the distance `limit` from its centre where it is farther."""
+    away = points - centres
+    return centres + away * (limit / _lengths(away).clamp(min=limit))
+
+
+def _lengths(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Euclidean lengths of the samples, shaped to broadcast along them."""
+    lengths: Tensor = vectors.flatten(1).norm(dim=1)
+    return lengths.reshape([-1] + [1] * (vectors.dim() - 1))

@@ -1,0 +1,148 @@
+"""LoTUS: learn the original's own predictions again, made uncertain on the forget set as far as unseen data is.
+
+Paper: Spartalis et al., "LoTUS: large-scale machine unlearning with a taste of uncertainty" (CVPR 2025,
+arXiv 2503.18314); the name is short for logits tempering unlearning strategy. Reference code: cspartalis/LoTUS,
+`src/unlearning_methods/lotus_class.py` (read at 35ae25e). We read the code and the abstract, not the
+equations of the paper, whose information-theoretic bound is that the forget set be answered no worse than
+unseen data. A student, at first the original, descends on the cross-entropy to
+
+    forget set: softmax((z + g) / T),    retain set: one-hot of argmax(z + g),    g standard Gumbel noise
+
+with z the logits of the original (the teacher) and noise drawn anew each time: a Gumbel-softmax sample, soft
+for what is to be forgotten and hard for what is kept. Before each epoch, with accuracies from 0 to 1,
+
+    T = exp(alpha * (student's on the forget set - teacher's on unseen data))
+
+and nothing more is learned once that difference is at most -`margin`. Unseen data is the holdout set; a class
+of which nothing is retained counts as answered with accuracy 0, as in the code's class-wise form. A share of
+the retain set, drawn once, is taught beside the forget set. The code uses alpha 8 for ResNet-18 on CIFAR-10
+and 2 elsewhere, chosen from 2, 4, 8, 16.
+Deviations: stochastic gradient descent on a cosine schedule and our own rate (AdamW at a constant 1e-4 there);
+accuracies are not rounded to two decimals; weight decay leaves learned steps, batch norm and biases alone.
+
+In quantized networks teacher and student have the same precision, and every parameter of the student is
+trained, learned steps included. Batches hold both sets and, as in the code, batch norm follows them, unless
+it is `frozen`. No label of forget or retain set is taught; labels only count in the accuracies.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from obliq.data import Examples, Splits
+from obliq.data.batches import numbered_cycle
+from obliq.methods.method import Search
+from obliq.run import Run
+from obliq.training.descent import descend, follow_statistics, require_descent, require_share
+from obliq.training.loop import accuracy, placed, require_at_least, seeded, steps_in_pass
+from obliq.training.masks import Mask
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LogitsTempering:
+    """Distil from the original with Gumbel noise. Defaults are starting points, not tuned.
+
+    Attributes:
+        alpha: how fast the temperature rises with the lead of the forget set over unseen data.
+        margin: how far behind unseen data the forget set must be answered to end the learning, 0 to 1.
+        retain_share: of the retain set, drawn once, that is taught beside the forget set.
+        epochs: passes over the forget set and that share.
+        learning_rate: at the start; it falls to zero along half a cosine.
+        batch_size: samples a step.
+        momentum: of the descent.
+        weight_decay: on weights.
+        batch_norm: statistics `frozen`, or following `all` batches.
+        augment: random crops and flips; for natural images.
+    """
+
+    search: ClassVar[Search] = {
+        "learning_rate": (0.01, 0.05, 0.2),
+        "alpha": (4.0, 16.0),
+    }
+
+    alpha: float = 8.0
+    margin: float = 0.01
+    retain_share: float = 0.3
+    epochs: int = 5
+    learning_rate: float = 0.01
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_norm: Literal["frozen", "all"] = "all"
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_at_least(0, alpha=self.alpha)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        require_share(retain_share=self.retain_share, margin=self.margin)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The student; outside `mask` it stays as it was."""
+        with seeded(run):
+            teacher = placed(copy.deepcopy(model), run).eval()
+            network = placed(copy.deepcopy(model), run).train()
+            order, draws, noise = (run.generator(purpose=purpose) for purpose in (1, 6, 8))
+            count = int(self.retain_share * len(splits.retain))
+            chosen = splits.retain.indices[torch.randperm(len(splits.retain), generator=draws)[:count]]
+            both = Examples(splits.retain.collection, torch.cat([splits.forget.indices, chosen]))
+            stream = numbered_cycle(both, self.batch_size, order, run.device, self.augment)
+            length = steps_in_pass(len(both), self.batch_size)
+            unseen = accuracy_if_unseen(teacher, splits, run)
+
+            def losses(epoch: int) -> Iterator[Tensor]:
+                lead = accuracy(network, splits.forget, run.device) / 100 - unseen
+                temperature = math.exp(self.alpha * lead)
+                run.listen("unlearn", epoch - 1, self.epochs, {"lead": lead, "temperature": temperature})
+                if lead <= -self.margin:
+                    return
+                for inputs, _, positions in islice(stream, length):
+                    with torch.no_grad():
+                        logits = teacher(inputs).float()
+                    gumbel = -torch.empty(logits.shape).exponential_(generator=noise).log().to(logits.device)
+                    forgotten = (positions < len(splits.forget)).to(run.device)
+                    taught = tempered(logits + gumbel, forgotten, temperature)
+                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    yield F.cross_entropy(network(inputs).float(), taught)
+
+            descend(
+                network, losses, epochs=self.epochs, total=self.epochs * length,
+                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
+                run=run, mask=mask,
+            )  # fmt: skip
+            return network.eval()
+
+
+def accuracy_if_unseen(network: nn.Module, splits: Splits, run: Run) -> float:
+    """The accuracy, 0 to 1, that is expected on the forget set of a network which never saw it.
+
+    That on the holdout samples of classes that are retained; 0 for forgotten samples of other classes.
+    """
+    known = torch.tensor([label not in splits.forgotten_classes for label in splits.forget.labels.tolist()])
+    like_them = torch.tensor(
+        [label not in splits.forgotten_classes for label in splits.holdout.labels.tolist()]
+    )
+    if not bool(known.any()) or not bool(like_them.any()):
+        return 0.0
+    share = known.float().mean().item()
+    return share * accuracy(network, splits.holdout.where(like_them), run.device) / 100
+
+
+def tempered(
+    logits: Float[Tensor, "batch classes"], forgotten: Bool[Tensor, " batch"], temperature: float
+) -> Float[Tensor, "batch classes"]:
+    """Soft labels: softmax(logits / temperature) where forgotten, the one-hot of the largest logit elsewhere."""
+    soft = F.softmax(logits / temperature, dim=1)
+    hard = F.one_hot(logits.argmax(dim=1), logits.shape[1]).to(soft.dtype)
+    return torch.where(forgotten.unsqueeze(1), soft, hard)

@@ -1,0 +1,1 @@
+"""What a device keeps: its store, the journal of an update, and flash memory."""

@@ -1,0 +1,165 @@
+"""A device's store of networks: two slots and a journal, safe against power cuts and against going back.
+
+    boot      the network to run: the old or the new one, whole, and after `confirm` only the new one
+    install   write the new network beside the old one; it is booted on trial from then on
+    reject    go back to the old network; only possible before `confirm`
+    confirm   keep the new network, raise the floor, and erase the old one, to the last byte
+
+The patch itself stays in working memory: stored beside the new network, it would give back the old one.
+This is the reference for firmware; it runs on a model of flash memory (`obliq.patch.device.flash`).
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import final
+
+from obliq.errors import PatchError
+from obliq.patch.content import refusals
+from obliq.patch.decoder import Refused, content_digest, read_head, read_records
+from obliq.patch.decoder import apply as apply_to_image
+from obliq.patch.device import journal
+from obliq.patch.device.flash import Flash
+from obliq.patch.device.journal import Entry, State
+
+
+@final
+@dataclass(frozen=True)
+class Store:
+    """The networks on one device; a value over memory, which alone holds state."""
+
+    flash: Flash = field(repr=False)
+
+    @classmethod
+    def create(cls, flash: Flash, image: bytes, sequence: int = 0) -> "Store":
+        """Put the first network onto an empty device, in the factory.
+
+        Raises:
+            PatchError: when the image is none or does not fit into a slot.
+        """
+        store = cls(flash)
+        digest = _digest(image)
+        if digest is None or len(image) > store.slot_bytes:
+            raise PatchError(f"{len(image)} bytes; expected an image of at most {store.slot_bytes} bytes")
+        store._write_slot(0, image)
+        first = Entry(
+            number=1, state=State.STABLE, active=0, length=len(image), floor=sequence, sequence=sequence, digest=digest,
+        )  # fmt: skip
+        journal.append(flash, first)
+        return store
+
+    @property
+    def slot_bytes(self) -> int:
+        """The room of a slot, in whole blocks."""
+        blocks = len(self.flash.data) // self.flash.block - journal.blocks(self.flash)
+        return blocks // 2 * self.flash.block
+
+    @property
+    def entry(self) -> Entry:
+        """The journal's record that counts.
+
+        Raises:
+            PatchError: when there is none.
+        """
+        entry = journal.latest(self.flash)
+        if entry is None:
+            raise PatchError("the device has no journal; expected one that was given a network")
+        return entry
+
+    def boot(self) -> bytes:
+        """Finish what a power cut interrupted, and give the image of the network to run.
+
+        Raises:
+            PatchError: when the memory lost the network by something else than a power cut.
+        """
+        entry = self.entry
+        if entry.state is State.CONFIRMED:
+            self._erase_old(entry)
+        image = self._read_slot(entry.active, entry.length)
+        if _digest(image) == entry.digest:
+            return image
+        if entry.state is State.TRIAL:
+            return self.reject()
+        raise PatchError("the network on the device is damaged; expected the one that the journal names")
+
+    def install(self, patch: bytes) -> None:
+        """Write the network that a patch makes of the present one, and boot it from now on.
+
+        Raises:
+            PatchError: when the patch is refused, or the present network is itself on trial.
+        """
+        entry = self.entry
+        if entry.state is not State.STABLE:
+            raise PatchError(f"an update is {entry.state.name.lower()}; expected it to be finished first")
+        with refusals():
+            image = apply_to_image(patch, self.boot(), entry.floor)
+            sequence, _, _, result, *_ = read_head(patch)
+        self._write_slot(1 - entry.active, image)
+        if _digest(self._read_slot(1 - entry.active, entry.length)) != result:
+            raise PatchError("the memory does not hold what was written; the network stays as it is")
+        self._record(
+            state=State.TRIAL,
+            active=1 - entry.active,
+            sequence=sequence,
+            digest=result,
+            fallback=entry.digest,
+        )
+
+    def reject(self) -> bytes:
+        """Go back to the network before the one on trial; its image.
+
+        Raises:
+            PatchError: when no network is on trial.
+        """
+        entry = self._require_trial()
+        self._record(
+            state=State.STABLE, active=1 - entry.active, sequence=entry.floor, digest=entry.fallback,
+            fallback=bytes(32),
+        )  # fmt: skip
+        return self.boot()
+
+    def confirm(self) -> None:
+        """Keep the network on trial, never go back, and erase the old one.
+
+        Raises:
+            PatchError: when no network is on trial.
+        """
+        entry = self._require_trial()
+        self._record(state=State.CONFIRMED, floor=entry.sequence, fallback=bytes(32))
+        self._erase_old(self.entry)
+
+    def _require_trial(self) -> Entry:
+        entry = self.entry
+        if entry.state is not State.TRIAL:
+            raise PatchError(f"the network is {entry.state.name.lower()}; expected one on trial")
+        return entry
+
+    def _erase_old(self, entry: Entry) -> None:
+        """Erase the slot that is not active; all of it again after a cut, since a torn block may look erased."""
+        self._erase_slot(1 - entry.active)
+        self._record(state=State.STABLE)  # both copies of the journal now say that there is no way back
+
+    def _record(self, **changes: object) -> None:
+        entry = self.entry
+        journal.append(self.flash, replace(entry, number=entry.number + 1, **changes))  # type: ignore[arg-type]
+
+    def _slot(self, slot: int) -> int:
+        return journal.blocks(self.flash) * self.flash.block + slot * self.slot_bytes
+
+    def _erase_slot(self, slot: int) -> None:
+        for at in range(0, self.slot_bytes, self.flash.block):
+            self.flash.erase(self._slot(slot) + at)
+
+    def _write_slot(self, slot: int, image: bytes) -> None:
+        self._erase_slot(slot)
+        for at in range(0, len(image), self.flash.page):
+            self.flash.write(self._slot(slot) + at, image[at : at + self.flash.page])
+
+    def _read_slot(self, slot: int, length: int) -> bytes:
+        return self.flash.read(self._slot(slot), length)
+
+
+def _digest(image: bytes) -> bytes | None:
+    """The content digest of an image, None when the bytes are no image."""
+    try:
+        return content_digest(image, read_records(image))
+    except Refused:
+        return None

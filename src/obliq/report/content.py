@@ -1,0 +1,123 @@
+"""Forgotten images as PNG files, for a report whose reader asked to see them."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.image import imsave
+
+from obliq.data import Examples
+from obliq.errors import DataError, ObliqError
+from obliq.export import Parity
+
+Row = Mapping[str, str | float | int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """Everything around the numbers. It names counts, kinds and digests, never who or what was forgotten.
+
+    Attributes:
+        title: heading of the page.
+        request: the kind of request in words, for instance `one subject`; not which.
+        data: name of the data set.
+        architecture: name of the network.
+        method: name of the unlearning method; one a network where several were tried.
+        method_settings: its fields.
+        training_settings: how original and retrained network were trained.
+        trace: rows of the unlearning run as listeners hear them (stage, step, of, and what was measured:
+            retain_loss, forget_loss, angle in degrees, predicted_change, measured_change,
+            predicted_forget_change, measured_forget_change, changed_codes as a share).
+        training: rows of training by name of the network (stage, step, of, loss, accuracy in percent).
+        versions: of the packages in use.
+        created: when, as text; left out of the page when empty.
+        images: PNG files of forgotten samples; only when the user asked for them by a flag.
+    """
+
+    title: str = "Unlearning report"
+    request: str
+    data: str
+    architecture: str
+    method: str
+    method_settings: Mapping[str, object] = field(default_factory=dict)
+    training_settings: Mapping[str, object] = field(default_factory=dict)
+    trace: Sequence[Row] = ()
+    training: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    images: Sequence[bytes] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSize:
+    """How much of the network on a device a patch replaces.
+
+    Attributes:
+        bytes: of the patch.
+        codes: how many integer weights the network has.
+        changed_codes: how many of them change.
+        changed_words: how many scales, biases and other numbers change.
+    """
+
+    bytes: int
+    codes: int
+    changed_codes: int
+    changed_words: int
+
+    def __post_init__(self) -> None:
+        if self.bytes <= 0 or not 0 <= self.changed_codes <= self.codes or self.changed_words < 0:
+            raise ObliqError(f"{self}; expected a size above 0 and no more changed codes than there are")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipment:
+    """One file that leaves for devices.
+
+    Attributes:
+        file: its name.
+        form: what it is, in words.
+        precision: of weights and activations, for instance `W4A4`.
+        bytes: its size.
+        content_digest: of the integers in it, independent of the container; what a patched device
+            compares itself with (docs/patch-format.md).
+        parity: how it answers beside the network that was audited; None when it was not run.
+        patch: the patch that makes it of the original's file; None when there is none.
+    """
+
+    file: str
+    form: str
+    precision: str
+    bytes: int
+    content_digest: str
+    parity: Parity | None = None
+    patch: PatchSize | None = None
+
+    def __post_init__(self) -> None:
+        if self.bytes <= 0:
+            raise ObliqError(f"{self.file} has {self.bytes} bytes; expected more than 0")
+
+    @property
+    def patch_share(self) -> float | None:
+        """Bytes of the patch in percent of the whole file's."""
+        return 100 * self.patch.bytes / self.bytes if self.patch else None
+
+
+def pictures(examples: Examples, count: int) -> list[bytes]:
+    """The first `count` samples as PNG, each stretched to the full range of grey or colour.
+
+    Raises:
+        DataError: when the samples are no images of one or three channels.
+    """
+    shape = examples.collection.sample_shape
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise DataError(f"samples of shape {shape} cannot be shown; expected images (1 or 3, height, width)")
+    return [_png(image.numpy()) for image in examples.take(count).inputs()]
+
+
+def _png(image: np.ndarray) -> bytes:
+    span = float(image.max() - image.min()) or 1.0
+    levels = np.moveaxis((image - image.min()) / span, 0, -1)
+    file = io.BytesIO()
+    imsave(file, np.repeat(levels, 3, axis=-1) if levels.shape[-1] == 1 else levels, format="png")
+    return file.getvalue()

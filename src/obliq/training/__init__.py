@@ -1,0 +1,1 @@
+"""Training loops, and what they share: batches of loss, masks, Fisher information, gradients per sample."""

@@ -1,0 +1,140 @@
+"""The ordinary descent of methods that differ in their loss alone, and what they settle for it."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from obliq.errors import ModelError
+from obliq.quantization import keep_steps_near_
+from obliq.quantization import steps as learned_steps
+from obliq.run import Run
+from obliq.training.loop import (
+    cosine,
+    decayed_groups,
+    mixed_precision,
+    require_at_least,
+    require_finite,
+    require_finite_weights,
+)
+from obliq.training.masks import Mask, Restraint
+
+Losses = Callable[[int], Iterator[Tensor]]
+"""The losses of an epoch (from 1), one a step, each computed when it is asked for: after the step before."""
+
+Role = Literal["forget", "retain"]
+
+
+def descend(
+    model: nn.Module,
+    losses: Losses,
+    *,
+    epochs: int,
+    total: int,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    run: Run,
+    mask: Mask | None = None,
+) -> None:
+    """Descend on a sequence of losses, in place, and tell the run's listener the mean loss of each epoch.
+
+    Stochastic gradient descent with momentum; the rate falls to zero along half a cosine. Weight decay
+    leaves learned steps, batch norm and biases alone. One update moves a learned step by at most a tenth of
+    itself, see `obliq.quantization.keep_steps_near_`.
+
+    Args:
+        model: placed, in the mode that it is to be trained in.
+        losses: what to descend on; evaluated in the run's precision.
+        epochs: how many times `losses` is asked.
+        total: the steps that all epochs make together, for the rate.
+        learning_rate: at the start.
+        momentum: of the classical kind.
+        weight_decay: on weights.
+        run: where, and who listens.
+        mask: the entries of each parameter that may move; None for all.
+
+    Raises:
+        ModelError: when a loss stops being finite, or the mask is none for this network.
+    """
+    optimizer = torch.optim.SGD(
+        decayed_groups(model, weight_decay), lr=learning_rate, momentum=momentum, foreach=True
+    )
+    grid = learned_steps(model)
+    restraint = None if mask is None else Restraint.of(model, mask)
+    rate = cosine(learning_rate, total)
+    step = 0
+    for epoch in range(1, epochs + 1):
+        values: list[float] = []
+        source = losses(epoch)
+        while (loss := _next(source, run)) is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            before = [learned.detach().clone() for learned in grid]
+            optimizer.step()
+            keep_steps_near_(grid, before)
+            if restraint is not None:
+                restraint.restore_()
+            values.append(require_finite(loss.item(), step, learning_rate))
+            step += 1
+        require_finite_weights(model, learning_rate)
+        run.listen("unlearn", epoch, epochs, {"loss": sum(values) / max(1, len(values))})
+
+
+def _next(source: Iterator[Tensor], run: Run) -> Tensor | None:
+    with mixed_precision(run):
+        return next(source, None)
+
+
+def follow_statistics(model: nn.Module, batch_norm: str, role: Role, samples: int) -> None:
+    """Let batch norm normalise by the coming batch and follow it, or use its running statistics unchanged.
+
+    Args:
+        model: changed in place.
+        batch_norm: which batches to follow: `frozen` for none, `forget`, `retain`, or `all`.
+        role: what the coming batch is of.
+        samples: how many it has; a single one, whose spread is not defined, is never followed.
+    """
+    by_batch = samples > 1 and batch_norm in (role, "all")
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.train(by_batch)
+
+
+def require_above(least: float, **values: float) -> None:
+    """Raise for the first value that is not above `least`, infinite or not a number.
+
+    Raises:
+        ModelError: naming the value.
+    """
+    for name, value in values.items():
+        if not least < value < math.inf:
+            raise ModelError(f"{name}={value}; expected a number above {least}")
+
+
+def require_descent(*, learning_rate: float, momentum: float, weight_decay: float) -> None:
+    """Raise for settings that `descend` cannot follow.
+
+    Raises:
+        ModelError: naming the value.
+    """
+    require_above(0, learning_rate=learning_rate)
+    require_at_least(0, momentum=momentum, weight_decay=weight_decay)
+    if momentum >= 1:
+        raise ModelError(f"momentum={momentum}; expected below 1")
+
+
+def require_share(**values: float) -> None:
+    """Raise for the first value that is not within 0 and 1.
+
+    Raises:
+        ModelError: naming the value.
+    """
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ModelError(f"{name}={value}; expected a number from 0 to 1")

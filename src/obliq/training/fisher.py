@@ -1,0 +1,40 @@
+"""How much a loss depends on each parameter: the diagonal of the empirical Fisher information."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from obliq.data import Examples
+from obliq.data.batches import batches
+from obliq.gradients import gradient_of
+from obliq.run import Run
+from obliq.training.loop import mixed_precision
+
+
+def squared_gradients(
+    network: nn.Module, parameters: Sequence[Tensor], examples: Examples, batch_size: int, run: Run
+) -> list[Tensor]:
+    """The mean over batches of the squared gradient of the batch's mean cross-entropy.
+
+    Squares of batch means are averaged, as in the public code of the methods that use this, so the result
+    depends on `batch_size` and on which samples share a batch.
+
+    Args:
+        network: placed, in the mode in which gradients are wanted; left as it is.
+        parameters: of it, in the order of the result.
+        examples: not empty.
+        batch_size: samples a gradient.
+        run: where, and the seed of the batches.
+    """
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    count = 0
+    for inputs, labels in batches(examples, batch_size, run.generator(purpose=1), run.device):
+        with mixed_precision(run):
+            loss = F.cross_entropy(network(inputs), labels)
+        gradient = gradient_of(loss, parameters)
+        torch._foreach_addcmul_(total, gradient, gradient)
+        count += 1
+    torch._foreach_div_(total, count)
+    return total

@@ -1,0 +1,241 @@
+"""The ordinary ways to use a network: train it on some samples, and ask it about others."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
+
+from obliq.data import Examples
+from obliq.data.batches import batches
+from obliq.errors import ModelError
+from obliq.quantization import activations, calibrate, keep_steps_near_, steps
+from obliq.run import Run
+from obliq.training.prediction import InTorch, answers
+
+Forward = Callable[[Tensor], Tensor]
+
+
+def forward_of(model: nn.Module, run: Run, batch_size: int) -> Forward:
+    """The network itself, or compiled code that uses its parameters when the run asks for it.
+
+    The network stays an ordinary module, to be returned and saved. Batches of another size than the full one
+    pass through it uncompiled: the last batch of an epoch does not earn back a second compilation.
+
+    Raises:
+        ModelError: when activation steps have not been set; later, from the first pass, when torch cannot compile.
+    """
+    if not run.compile:
+        return model
+    for quantizer in activations(model).values():
+        quantizer.require_calibrated()  # reads a flag, which would cut the compiled code in pieces
+    code = torch.compile(model, dynamic=False)
+
+    def forward(inputs: Tensor) -> Tensor:
+        result: Tensor
+        if len(inputs) != batch_size:
+            result = model(inputs)
+            return result
+        try:
+            result = code(inputs)
+        except TorchDynamoException as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"torch cannot compile this network: {reason}; expected a C++ compiler, or a run without compile"
+            ) from error
+        return result
+
+    return forward
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained: stochastic gradient descent with momentum and a cosine schedule.
+
+    Attributes:
+        epochs: passes over the training samples.
+        learning_rate: its peak.
+        warmup: share of the steps over which it rises from zero.
+        momentum: of the classical kind, without Nesterov's correction.
+        weight_decay: applied to weights; never to learned steps, batch norm or biases.
+        batch_size: samples a step.
+        augment: random crops and flips; for natural images.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 0.05
+    warmup: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_size: int = 128
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, warmup=self.warmup)
+        if not 0 < self.learning_rate < math.inf:
+            raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
+        if self.momentum >= 1 or self.warmup > 1:
+            raise ModelError(
+                f"momentum={self.momentum}, warmup={self.warmup}; expected below 1, and a share of at most 1"
+            )
+
+
+def require_at_least(least: float, **values: float) -> None:
+    """Raise for the first value that is below `least`, infinite or not a number.
+
+    Raises:
+        ModelError: naming the value.
+    """
+    for name, value in values.items():
+        if not least <= value < math.inf:
+            raise ModelError(f"{name}={value}; expected a number of at least {least}")
+
+
+def train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:
+    """Train a copy of `model`; activation steps that were never set are calibrated on the first batch.
+
+    Raises:
+        ModelError: when the loss stops being finite, or the run asks for compiled code that torch cannot make.
+    """
+    with seeded(run):
+        return _train(copy.deepcopy(model), examples, recipe, run)
+
+
+def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:
+    model = placed(model, run).train()
+    generator = run.generator(purpose=1)
+    if not all(bool(quantizer.calibrated) for quantizer in activations(model).values()):
+        inputs, _ = next(batches(examples, recipe.batch_size, run.generator(purpose=2), run.device))
+        calibrate(model, inputs)
+    optimizer = torch.optim.SGD(
+        decayed_groups(model, recipe.weight_decay),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        foreach=True,
+    )
+    learned_steps = steps(model)
+    forward = forward_of(model, run, recipe.batch_size)
+    length = steps_in_pass(len(examples), recipe.batch_size)
+    rate = cosine(recipe.learning_rate, recipe.epochs * length, recipe.warmup)
+    step = 0
+    for epoch in range(1, recipe.epochs + 1):
+        total_loss, right = 0.0, 0
+        for inputs, labels in batches(
+            examples, recipe.batch_size, generator, run.device, augment=recipe.augment
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step)
+            with mixed_precision(run):
+                logits = forward(inputs)
+                loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            before = [learned.detach().clone() for learned in learned_steps]
+            optimizer.step()
+            keep_steps_near_(learned_steps, before)
+            total_loss += require_finite(loss.item(), step, recipe.learning_rate) * len(labels)
+            right += int((logits.argmax(dim=1) == labels).sum())
+            step += 1
+        require_finite_weights(model, recipe.learning_rate)
+        run.listen(
+            "train", epoch, recipe.epochs,
+            {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)},
+        )  # fmt: skip
+    return model.eval()
+
+
+def predict(model: nn.Module, examples: Examples, device: torch.device) -> Float[Tensor, "samples classes"]:
+    """The logits for every sample, in evaluation mode, on the CPU as float32; the mode is restored."""
+    return answers(InTorch(model, device), examples)
+
+
+def accuracy(model: nn.Module, examples: Examples, device: torch.device) -> float:
+    """The share of samples whose largest logit is the true class's, in percent."""
+    return 100 * (predict(model, examples, device).argmax(dim=1) == examples.labels).float().mean().item()
+
+
+def placed(model: nn.Module, run: Run) -> nn.Module:
+    """Move a network to the run's device, weights laid out as convolutions read them fastest."""
+    return model.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def steps_in_pass(samples: int, batch_size: int) -> int:
+    """How many batches one pass makes; a last batch of one sample joins the one before."""
+    short = samples % batch_size
+    return max(1, samples // batch_size + (short > 1 or (short == 1 and batch_size == 1)))
+
+
+def cosine(peak: float, total: int, warmup: float = 0.0) -> Callable[[int], float]:
+    """The learning rate at a step: a linear rise over a share of the steps, then half a cosine to zero."""
+    rising = math.ceil(warmup * total)
+
+    def rate(step: int) -> float:
+        if step < rising:
+            return peak * (step + 1) / rising
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+
+    return rate
+
+
+def decays(parameter: Tensor) -> bool:
+    """Whether weight decay applies: to weights, which are matrices or more; not to steps, norms and biases."""
+    return parameter.dim() >= 2
+
+
+def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """The parameters in two groups for an optimizer: those that weight decay shrinks, and the others."""
+    parameters = list(model.parameters())
+    return [
+        {
+            "params": [parameter for parameter in parameters if decays(parameter)],
+            "weight_decay": weight_decay,
+        },
+        {"params": [parameter for parameter in parameters if not decays(parameter)], "weight_decay": 0.0},
+    ]
+
+
+def mixed_precision(run: Run) -> AbstractContextManager[object]:
+    """bfloat16 for the operations that profit, when the run asks for it."""
+    return torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=run.autocast)
+
+
+@contextmanager
+def seeded(run: Run) -> Iterator[None]:
+    """Give torch's own random numbers (dropout draws them) the run's seed, and put back what was there."""
+    devices = [run.device] if run.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(run.generator(purpose=3).initial_seed())
+        yield
+
+
+def require_finite_weights(model: nn.Module, learning_rate: float) -> None:
+    """Raise when a parameter is NaN or infinite, which clamping in the quantizers can hide from the loss.
+
+    Raises:
+        ModelError: naming the parameter.
+    """
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise ModelError(
+                f"{name} became NaN or infinite with learning rate {learning_rate}; expected a lower rate"
+            )
+
+
+def require_finite(loss: float, step: int, learning_rate: float) -> float:
+    """The loss itself.
+
+    Raises:
+        ModelError: when it is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"the loss became {loss} at step {step} with learning rate {learning_rate}; expected a lower rate"
+        )
+    return loss

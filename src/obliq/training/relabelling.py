@@ -1,0 +1,93 @@
+"""Losses that teach the forget set random labels beside the retain set's own."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from obliq.data import Examples, Splits
+from obliq.data.batches import batches, numbered_cycle
+from obliq.errors import ModelError
+from obliq.run import Run
+from obliq.training.descent import Losses, follow_statistics
+from obliq.training.loop import steps_in_pass
+
+Form = Literal["sequential", "mixed"]
+BatchNorm = Literal["frozen", "retain", "all"]
+
+
+def require_form(form: Form, batch_norm: BatchNorm) -> None:
+    """Raise where statistics would have to follow the retain half of a mixed batch.
+
+    Raises:
+        ModelError: for that combination.
+    """
+    if form == "mixed" and batch_norm == "retain":
+        raise ModelError(
+            "batch_norm='retain' with form='mixed', whose batches hold both; expected frozen or all"
+        )
+
+
+def uniform_labels(count: int, classes: int, generator: torch.Generator) -> Int[Tensor, " samples"]:
+    """Labels drawn uniformly from all classes; a sample can be given its own."""
+    return torch.randint(0, classes, (count,), generator=generator)
+
+
+def relabelled_steps(splits: Splits, *, form: Form, batch_size: int) -> int:
+    """How many steps an epoch of `relabelled` makes."""
+    forget, retain = len(splits.forget), len(splits.retain)
+    if form == "mixed":
+        return steps_in_pass(forget + retain, batch_size)
+    return steps_in_pass(forget, batch_size) + steps_in_pass(retain, batch_size)
+
+
+def relabelled(
+    network: nn.Module,
+    splits: Splits,
+    *,
+    form: Form,
+    batch_size: int,
+    batch_norm: BatchNorm,
+    augment: bool,
+    run: Run,
+) -> Losses:
+    """Cross-entropy to random labels on the forget set and to the true ones on the retain set.
+
+    Args:
+        network: in training mode.
+        splits: forget and retain sets are read.
+        form: `sequential`, a pass over the forget set with labels drawn for each batch, then one over the
+            retain set; or `mixed`, one shuffled pass over both with labels drawn once an epoch.
+        batch_size: samples a step.
+        batch_norm: the batches that its statistics follow.
+        augment: random crops and flips.
+        run: where, and the seed of order and labels.
+    """
+    order, draws = run.generator(purpose=1), run.generator(purpose=5)
+    classes = splits.retain.collection.classes
+
+    def sequential(epoch: int) -> Iterator[Tensor]:
+        for inputs, labels in batches(splits.forget, batch_size, order, run.device, augment):
+            drawn = uniform_labels(len(labels), classes, draws).to(run.device)
+            follow_statistics(network, batch_norm, "forget", len(labels))
+            yield F.cross_entropy(network(inputs), drawn)
+        for inputs, labels in batches(splits.retain, batch_size, order, run.device, augment):
+            follow_statistics(network, batch_norm, "retain", len(labels))
+            yield F.cross_entropy(network(inputs), labels)
+
+    if form == "sequential":
+        return sequential
+    both = Examples(splits.retain.collection, torch.cat([splits.forget.indices, splits.retain.indices]))
+    stream = numbered_cycle(both, batch_size, order, run.device, augment)
+
+    def mixed(epoch: int) -> Iterator[Tensor]:
+        drawn = torch.cat([uniform_labels(len(splits.forget), classes, draws), splits.retain.labels])
+        for inputs, _, positions in islice(stream, steps_in_pass(len(both), batch_size)):
+            follow_statistics(network, batch_norm, "forget", len(positions))
+            yield F.cross_entropy(network(inputs), drawn[positions].to(run.device))
+
+    return mixed

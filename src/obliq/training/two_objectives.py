@@ -1,0 +1,126 @@
+"""What changes while a network descends on a retain loss and a forget loss, but for the order of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from obliq.quantization import steps, weight_codes, weighted_layers
+from obliq.run import Run
+from obliq.training.loop import decays
+from obliq.training.masks import Mask, Restraint
+
+
+@dataclass
+class PairedDescent:
+    """A network, its two velocities, and where the run stands.
+
+    Velocities are kept apart so that either term can be projected after momentum; their sum is that of
+    ordinary momentum on the summed gradient, since momentum is linear.
+    """
+
+    model: nn.Module
+    generator: torch.Generator
+    parameters: list[nn.Parameter]
+    retain_velocity: list[Tensor]
+    forget_velocity: list[Tensor]
+    learned_steps: list[nn.Parameter]
+    original_codes: list[Tensor]
+    restraint: Restraint | None = None
+    step: int = 0
+    random_state: Tensor | None = None
+
+    def remember_random_state_(self) -> None:
+        """Keep torch's random state, so that a measurement can draw the same dropout as the step did."""
+        self.random_state = torch.get_rng_state()
+
+    @classmethod
+    def start(
+        cls, model: nn.Module, *, frozen_grid: bool, run: Run, mask: Mask | None = None
+    ) -> PairedDescent:
+        """Stand still at the beginning; with a frozen grid, steps and batch norm take no part.
+
+        Raises:
+            ModelError: when the mask is none for this network.
+        """
+        grid = (
+            {id(parameter) for parameter in (*steps(model), *_scales_and_shifts(model))}
+            if frozen_grid
+            else set()
+        )
+        parameters = [parameter for parameter in model.parameters() if id(parameter) not in grid]
+        return cls(
+            model=model,
+            generator=run.generator(purpose=1),
+            parameters=parameters,
+            retain_velocity=[torch.zeros_like(parameter) for parameter in parameters],
+            forget_velocity=[torch.zeros_like(parameter) for parameter in parameters],
+            learned_steps=[] if frozen_grid else steps(model),
+            original_codes=_codes(model),
+            restraint=None if mask is None else Restraint.of(model, mask),
+        )
+
+    def accelerate_(self, velocity: list[Tensor], gradient: list[Tensor], momentum: float) -> None:
+        """Apply velocity <- momentum * velocity + gradient."""
+        torch._foreach_mul_(velocity, momentum)
+        torch._foreach_add_(velocity, gradient)
+
+    def decay_(self, weight_decay: float) -> None:
+        """Add the weights' decay to the retain velocity, where decay applies."""
+        pairs = [
+            (velocity, parameter.detach())
+            for velocity, parameter in zip(self.retain_velocity, self.parameters, strict=True)
+            if decays(parameter)
+        ]
+        if pairs and weight_decay:
+            torch._foreach_add_([pair[0] for pair in pairs], [pair[1] for pair in pairs], alpha=weight_decay)
+
+    def move_(self, direction: list[Tensor], rate: float) -> None:
+        """Apply theta <- theta - rate * direction."""
+        torch._foreach_add_([parameter.detach() for parameter in self.parameters], direction, alpha=-rate)
+        if self.restraint is not None:
+            self.restraint.restore_()
+
+    def normalise_by_batch(self, by_batch: bool) -> None:
+        """Let batch norm use the batch's statistics and follow them, or use the running ones unchanged."""
+        for norm in _norms(self.model):
+            norm.train(by_batch)
+
+    @contextmanager
+    def statistics_kept(self, by_batch: bool) -> Iterator[None]:
+        """For a measurement in the given mode that leaves running statistics and random state as they were."""
+        before = [[buffer.clone() for buffer in norm.buffers()] for norm in _norms(self.model)]
+        self.normalise_by_batch(by_batch)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                if self.random_state is not None:
+                    torch.set_rng_state(self.random_state)
+                yield
+        finally:
+            for norm, buffers in zip(_norms(self.model), before, strict=True):
+                for buffer, kept in zip(norm.buffers(), buffers, strict=True):
+                    buffer.copy_(kept)
+
+    def changed_codes(self) -> float:
+        """The share of integer weight codes that differ from the start; 0 for a float network."""
+        total = sum(codes.numel() for codes in self.original_codes)
+        now = _codes(self.model)
+        changed = sum(int((a != b).sum()) for a, b in zip(now, self.original_codes, strict=True))
+        return changed / max(1, total)
+
+
+def _codes(model: nn.Module) -> list[Tensor]:
+    return [weight_codes(layer) for layer in weighted_layers(model).values()]
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+def _scales_and_shifts(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for norm in _norms(model) for parameter in norm.parameters()]

@@ -1,0 +1,106 @@
+"""Networks as files, before and after a patch: a model folder or an exported file.
+
+A patched folder holds no latent weights, record or request: what the old network knew must not travel on.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import final
+
+from obliq import checkpoints
+from obliq.checkpoints import Provenance, Saved
+from obliq.errors import ModelError
+from obliq.export.exported_file import SUFFIXES
+from obliq.export.file_content import file_content, with_content
+from obliq.export.onnx.contents import file_bytes
+from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
+from obliq.patch import Content, content_of, digest_of, state_of
+from obliq.quantization import float_state, integer_state, load_integer_state
+
+
+@final
+@dataclass(frozen=True)
+class Folder:
+    """A network saved by `obliq.checkpoints`."""
+
+    saved: Saved
+
+    @property
+    def content(self) -> Content:
+        """Its integers and what stays in floating point."""
+        return content_of(integer_state(self.saved.model), float_state(self.saved.model))
+
+    def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
+        """Raise unless a network of this kind may be written to `out`."""
+        refuse_existing(out, overwrite=overwrite)
+
+    def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
+        """Write the same network with other integers, whole or not at all.
+
+        What is written is read back from the network and compared before it appears.
+        """
+        model = self.saved.model
+        integers, floats = state_of(content, integer_state(model), float_state(model))
+        patched = Folder(
+            Saved(
+                load_integer_state(model, integers, floats), self.saved.blueprint,
+                patched_provenance(self.saved.provenance, digest_of(self.content)),
+            )
+        )  # fmt: skip
+        if digest_of(patched.content) != digest_of(content):
+            raise ModelError(
+                "the patched network does not hold the integers that it was given; nothing is written"
+            )
+        checkpoints.save(out, patched.saved, latent=False, overwrite=overwrite)
+
+
+@final
+@dataclass(frozen=True)
+class File:
+    """An exported network."""
+
+    data: bytes = field(repr=False)
+    content: Content
+
+    def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
+        """Raise unless a network of this kind may be written to `out`."""
+        refuse_existing_file(out, overwrite=overwrite)
+
+    def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
+        """Write a file of the same form with other integers, whole or not at all, if it can be read again."""
+        write_file(out, with_content(self.data, content), overwrite=overwrite)
+
+
+Artifact = Folder | File
+"""A network that a patch can be made from or applied to."""
+
+
+def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
+    """Read a model folder or an exported file, the latter as strictly as an audit does.
+
+    Args:
+        path: of either.
+        architecture: see `obliq.checkpoints.load`.
+
+    Raises:
+        ModelError: when there is nothing, or nothing that can be read, naming the file.
+    """
+    if path.is_dir():
+        return Folder(checkpoints.load(path, architecture))
+    if path.suffix not in SUFFIXES:
+        raise ModelError(
+            f"{path} is no folder and no file in {' or '.join(SUFFIXES)}; expected a saved network or an exported one"
+        )
+    data = file_bytes(path)
+    try:
+        return File(data, file_content(data))
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def patched_provenance(base: Provenance, base_digest: str) -> Provenance:
+    """What is known of a network that came about by a patch: from what, and not how it was unlearned."""
+    return replace(
+        base, role="unlearned", base_digest=base_digest, splits_digest=None, counts={}, recipe=None,
+        method=None, method_fields=None, seconds=0.0, versions=checkpoints.present_versions(),
+    )  # fmt: skip

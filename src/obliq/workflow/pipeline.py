@@ -1,0 +1,226 @@
+"""The whole way: data -> original -> request -> unlearned and retrained -> audit -> report.
+
+Each step is one function from values to a value; the command line does nothing but call them.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from obliq.audit import Audit, write
+from obliq.audit.measure import ROLES
+from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
+from obliq.checkpoints.run_folder import Made
+from obliq.data import Partition, Splits, load, parse_selector, partition, select
+from obliq.data.datasets import runs_code
+from obliq.data.request_file import Request
+from obliq.data.request_file import load as load_request
+from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
+from obliq.errors import DataError, ObliqError
+from obliq.io.atomic import new_folder
+from obliq.io.json_documents import decode, encode
+from obliq.methods import Method, Retrain, available
+from obliq.models import initialise
+from obliq.quantization import weights_digest
+from obliq.report import Shipment, Story, render
+from obliq.run import Run, Trace, together
+from obliq.training.loop import Recipe, train
+
+AUDIT, REPORT = "audit.json", "report.html"
+
+
+def make_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> Made:
+    """Train a network on the whole training part."""
+    trace, started = Trace(), time.perf_counter()
+    model = blueprint.build()
+    initialise(model, run.seed)
+    model = train(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
+    provenance = Provenance(
+        role="original", data=parts.collection.name, rule=parts.rule, partition_digest=parts.digest,
+        counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},
+        recipe=encode(recipe), seconds=time.perf_counter() - started, seed=run.seed, threads=torch.get_num_threads(),
+    )  # fmt: skip
+    return Made(Saved(model.cpu(), blueprint, provenance), trace.rows)
+
+
+def ask(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
+    """Divide the training part as a request demands.
+
+    Args:
+        parts: who was trained on.
+        selector: a selector's text, or `request=FILE` for a request that was made before: networks that
+            answer it carry the same digest.
+        seed: decides a random request.
+
+    Raises:
+        DataError: when the request does not fit the data.
+    """
+    kind, _, file = selector.partition("=")
+    if kind.strip() == "request" and file.strip():
+        request = load_request(Path(file.strip()))
+        return request.splits(parts), request
+    parsed = parse_selector(selector)
+    splits = parts.forgetting(select(parsed, parts, seed))
+    return splits, Request.of(splits, str(parsed))
+
+
+def forget(original: Saved, splits: Splits, request: Request, method: Method, run: Run) -> Made:
+    """Apply a method to an original network.
+
+    Raises:
+        DataError: when the splits are not of the data that the original was trained on.
+    """
+    if splits.partition.digest != original.provenance.partition_digest:
+        raise DataError(
+            f"the network was trained on a division with digest {original.provenance.partition_digest[:12]}..., this "
+            f"one has {splits.partition.digest[:12]}...; expected the same data, divided in the same way"
+        )
+    trace, started = Trace(), time.perf_counter()
+    model = method.unlearn(
+        original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace))
+    )
+    seconds = time.perf_counter() - started
+    fields = encode(method)
+    provenance = dataclasses.replace(
+        original.provenance,
+        role="retrained" if isinstance(method, Retrain) else "unlearned",
+        splits_digest=splits.digest,
+        counts=role_counts(splits),
+        recipe=fields.pop("recipe", None), method=method_name(method), method_fields=fields,
+        base_digest=weights_digest(original.model), seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
+        versions=present_versions(),
+    )  # fmt: skip
+    return Made(Saved(model.cpu(), original.blueprint, provenance), trace.rows, request)
+
+
+def role_counts(splits: Splits) -> dict[str, int]:
+    """How many samples have each role."""
+    return {role: len(getattr(splits, role)) for role in ROLES}
+
+
+def method_name(method: Method) -> str:
+    """The name under which a method is registered; its class's own when it is not."""
+    return next((name for name, kind in available().items() if type(method) is kind), type(method).__name__)
+
+
+def own_recipe(original: Saved) -> Recipe:
+    """The recipe that an original was trained by, which a retrained reference must follow.
+
+    Raises:
+        ObliqError: when the network does not say how it was trained.
+    """
+    if original.provenance.recipe is None:
+        raise ObliqError(
+            "the network does not record how it was trained; expected an original made by `obliq train`"
+        )
+    return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
+
+
+def same_division(original: Saved, folder: Path | None, trusted: str | None = None) -> Partition:
+    """Load the data that a network was trained on and divide it as then.
+
+    Args:
+        original: says which data.
+        folder: where the files of a built-in set are.
+        trusted: needed when the data come from code of the user's (`module:function`), which is never
+            imported on a file's word alone: that text again.
+
+    Raises:
+        DataError: when the data are no longer the same, or would run code that the caller has not named.
+    """
+    provenance = original.provenance
+    if runs_code(provenance.data) and trusted != provenance.data:
+        raise DataError(
+            f"the network's data {provenance.data!r} are made by code outside obliq, not run on a file's word; "
+            f"expected that name again (--data {provenance.data}) if you trust it"
+        )
+    parts = partition(load(provenance.data, folder), provenance.rule)
+    if parts.digest != provenance.partition_digest:
+        raise DataError(
+            f"{provenance.data} is not what the network was trained on: digest {parts.digest[:12]}..., expected "
+            f"{provenance.partition_digest[:12]}..."
+        )
+    return parts
+
+
+def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: Sequence[bytes] = ()) -> Story:
+    """What a report says around the numbers: kinds and counts, never who was forgotten."""
+    unlearned = {name: made for name, made in others.items() if made.saved.provenance.role == "unlearned"}
+    provenance, blueprint = original.saved.provenance, original.saved.blueprint
+    training = {"original": original.trace}
+    training |= {
+        name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"
+    }
+    first = next(iter(unlearned.values()), None)
+    method, settings = methods_told({name: made.saved.provenance for name, made in unlearned.items()})
+    return Story(
+        request=kind_of_request(selector),
+        data=provenance.data,
+        architecture=blueprint.architecture,
+        method=method,
+        method_settings=settings,
+        training_settings=provenance.recipe or {},
+        trace=first.trace if first else (),
+        training=training,
+        versions=present_versions(),
+        images=images,
+    )
+
+
+def methods_told(provenances: Mapping[str, Provenance]) -> tuple[str, dict[str, Any]]:
+    """The methods behind networks or files in words, and their settings; with names where there are several."""
+    settings = {
+        f"{name}: {field}" if len(provenances) > 1 else field: value
+        for name, provenance in provenances.items()
+        for field, value in (provenance.method_fields or {}).items()
+    }
+    methods = dict.fromkeys(str(provenance.method) for provenance in provenances.values())
+    return ", ".join(methods) or "not recorded", settings
+
+
+def kind_of_request(selector: str) -> str:
+    """The kind of a request in words, for instance `one subject`."""
+    match parse_selector(selector):
+        case Classes(labels):
+            return _counted(len(labels), "class", "classes")
+        case Subjects(subjects):
+            return _counted(len(subjects), "subject", "subjects")
+        case RandomShare() | RandomCount():
+            return "a random share of the samples"
+        case _:
+            return "listed samples"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"one {one}" if count == 1 else f"{count} {many}"
+
+
+def publish(
+    folder: Path,
+    measured: Audit,
+    story: Story,
+    shipment: Shipment | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write `audit.json` and `report.html` into a new folder; the report's path.
+
+    Args:
+        folder: where.
+        measured: the audit.
+        story: what the report tells around it.
+        shipment: what leaves for devices, if something does.
+        overwrite: whether a folder that is there may be replaced.
+
+    Raises:
+        ObliqError: when the folder exists or cannot be written.
+    """
+    page, document = render(measured, story, shipment), write(measured)
+    with new_folder(folder, overwrite=overwrite) as draft:
+        (draft / AUDIT).write_text(document, encoding="utf-8")
+        (draft / REPORT).write_text(page, encoding="utf-8")
+    return folder / REPORT

@@ -1,0 +1,107 @@
+"""What devices get after a request: the exported file with its proof, and the patch that leads to it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from obliq import checkpoints
+from obliq.checkpoints import Saved
+from obliq.errors import ModelError
+from obliq.export import Record, check, deployed, digest_of, export, write_record
+from obliq.export.file_content import file_content
+from obliq.export.optional import import_onnx, import_onnxruntime
+from obliq.patch import Content, make
+from obliq.patch import digest_of as content_digest_of
+from obliq.patch.difference import bound
+from obliq.quantization import weights_digest
+from obliq.report import PatchSize, Shipment
+from obliq.workflow.patch_targets import Folder
+
+PATCH = "forget.patch"
+FORM = "integer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """What was written.
+
+    Attributes:
+        shipment: the file and the patch to it, as a report shows them.
+        missing: why there is no ONNX file, in one line; empty when there is one.
+    """
+
+    shipment: Shipment
+    missing: str = ""
+
+
+def ship(
+    folder: Path,
+    original: Saved,
+    unlearned: Saved,
+    data: str,
+    inputs: Float[Tensor, "samples ..."],
+) -> Shipped:
+    """Write into a folder what devices need to run an unlearned network instead of the original.
+
+    With the extra `onnx`: `original.onnx`, `unlearned.onnx`, `unlearned.onnx.parity.json`, and the patch
+    from the one file to the other. Without it, the folder of the network is what ships: it is written as
+    `shipped`, with the patch from the original's folder to it.
+
+    Args:
+        folder: exists.
+        original: what devices hold.
+        unlearned: what they shall hold.
+        data: the name of what `inputs` are from.
+        inputs: standardised samples to compare the file's answers on.
+
+    Raises:
+        ModelError: when a network cannot be exported.
+    """
+    try:
+        import_onnx()
+        import_onnxruntime()
+    except ModelError as missing:
+        return Shipped(shipment=_as_folder(folder, original, unlearned), missing=str(missing))
+    return Shipped(shipment=_as_onnx(folder, original, unlearned, data, inputs))
+
+
+def _as_onnx(folder: Path, original: Saved, unlearned: Saved, data: str, inputs: Tensor) -> Shipment:
+    shape = unlearned.blueprint.input_shape
+    before, after = (export(saved.model, shape, FORM) for saved in (original, unlearned))
+    parity = check(unlearned.model, after, inputs)
+    record = Record(
+        form=FORM, file_digest=digest_of(after), file_bytes=len(after),
+        network_digest=weights_digest(unlearned.model),
+        deployed_digest=weights_digest(deployed(unlearned.model, shape)), checks={data: parity},
+    )  # fmt: skip
+    (folder / "original.onnx").write_bytes(before)
+    (folder / "unlearned.onnx").write_bytes(after)
+    (folder / "unlearned.onnx.parity.json").write_text(write_record(record), encoding="utf-8")
+    content = file_content(after)
+    return Shipment(
+        file="unlearned.onnx", form=f"{FORM} ONNX file", precision=str(unlearned.blueprint.precision),
+        bytes=len(after), content_digest=content_digest_of(content), parity=parity,
+        patch=_patch(folder, file_content(before), content),
+    )  # fmt: skip
+
+
+def _as_folder(folder: Path, original: Saved, unlearned: Saved) -> Shipment:
+    checkpoints.save(folder / "shipped", unlearned, latent=False)
+    content = Folder(unlearned).content
+    return Shipment(
+        file="shipped", form="folder of packed codes (safetensors)",
+        precision=str(unlearned.blueprint.precision),
+        bytes=sum(file.stat().st_size for file in (folder / "shipped").iterdir()),
+        content_digest=content_digest_of(content), patch=_patch(folder, Folder(original).content, content),
+    )  # fmt: skip
+
+
+def _patch(folder: Path, old: Content, new: Content) -> PatchSize:
+    patch, changed = make(old, new), bound(old, new)
+    (folder / PATCH).write_bytes(patch)
+    return PatchSize(
+        bytes=len(patch), codes=changed.codes, changed_codes=changed.changed_codes,
+        changed_words=changed.changed_words,
+    )  # fmt: skip

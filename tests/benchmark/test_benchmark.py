@@ -1,0 +1,160 @@
+"""A benchmark as a whole: what is computed, what is kept, what is told when something fails."""
+
+import dataclasses
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from obliq.benchmark.collect import read_rows
+from obliq.benchmark.entrants import Contender
+from obliq.benchmark.rows import Row
+from obliq.benchmark.run import run_suite
+from obliq.benchmark.scenario import Scenario
+from obliq.errors import DataError, ObliqError
+from tests.benchmark.conftest import Counted
+from tests.benchmark.toys import Broken, Dying, Failing, Tunable, but_for_times, options, people, suite
+
+TUNABLE = Contender(name="tunable", kind=Tunable)
+
+
+def by_name(rows: list[Row]) -> dict[str, Row]:
+    return {row.method: row for row in rows}
+
+
+def test_an_interrupted_run_goes_on_where_it_was(data: str, tmp_path: Path, counted: Counted) -> None:
+    straight = run_suite(suite(data), options(tmp_path / "straight"))
+    tasks = set(counted.computed)
+    counted.computed.clear()
+    for interrupt_at in (3, 9):
+        counted.interrupt_at = interrupt_at
+        with pytest.raises(KeyboardInterrupt):
+            run_suite(suite(data), options(tmp_path / "torn", resume=True))
+    counted.interrupt_at = None
+    resumed = run_suite(suite(data), options(tmp_path / "torn", resume=True))
+    assert set(counted.computed) == tasks
+    assert set(counted.computed.values()) == {1}
+    assert but_for_times(resumed.rows) == but_for_times(straight.rows)
+    assert [row.kind for row in resumed.rows] == ["original", "retrained", "retrained", "unlearned"]
+
+
+def test_processes_give_the_same_rows_and_survive_a_death(data: str, tmp_path: Path) -> None:
+    contenders = (Contender(name="dying", kind=Dying), TUNABLE)
+    alone = run_suite(suite(data), options(tmp_path / "alone"))
+    together = run_suite(suite(data, *contenders), options(tmp_path / "together", jobs=2))
+    lost = by_name(together.rows).pop("dying")
+    assert (lost.kind, "status 9" in lost.error) == ("failed", True)
+    assert but_for_times([row for row in together.rows if row.method != "dying"]) == but_for_times(alone.rows)
+    assert len(together.failures) == 1
+
+
+def test_who_fails_gets_a_row_and_nobody_else_suffers(data: str, tmp_path: Path) -> None:
+    contenders = (Contender(name="failing", kind=Failing), Contender(name="broken", kind=Broken), TUNABLE)
+    said = StringIO()
+    finished = run_suite(suite(data, *contenders), options(tmp_path, console=Console(file=said)))
+    rows = by_name(finished.rows)
+    assert (
+        f"  failed: unlearned (Failing, random=20%, {data}, convnet, W4A4, seed 1): nothing works here; expected a "
+        "better day\n"
+    ) in said.getvalue()
+    assert rows["failing"].error == "nothing works here; expected a better day"
+    assert rows["broken"].error.startswith("AttributeError: ")
+    assert rows["tunable"].kind == "unlearned"
+    assert len(finished.failures) == 2
+    assert read_rows(finished.folder) == finished.rows
+
+
+def test_results_are_used_only_when_that_is_said(data: str, tmp_path: Path) -> None:
+    run_suite(suite(data), options(tmp_path))
+    with pytest.raises(ObliqError, match=r"holds \d+ results of toy already; expected --resume"):
+        run_suite(suite(data), options(tmp_path, results=tmp_path / "others"))
+
+
+def test_what_was_tuned_stays(data: str, tmp_path: Path, counted: Counted) -> None:
+    first = run_suite(suite(data), options(tmp_path))
+    (choice,) = json.loads((first.folder / "tuned.json").read_text())["choices"]
+    assert choice["gaps"][choice["chosen"]] == min(choice["gaps"])
+    assert json.loads(choice["trials"][choice["chosen"]]).items() <= json.loads(first.rows[-1].fields).items()
+    both = set(counted.computed)
+    counted.computed.clear()
+    again = run_suite(suite(data), options(tmp_path, cache=tmp_path / "empty"))
+    assert set(counted.computed) < both  # the tuning split's networks were not made again
+    assert but_for_times(again.rows) == but_for_times(first.rows)
+
+
+def test_references_attack_and_choose_who_is_forgotten(data: str, tmp_path: Path) -> None:
+    finished = run_suite(
+        suite(data, scenarios=(Scenario("memorised=high"), Scenario("subjects=2")), references=2),
+        options(tmp_path),
+    )
+    assert finished.failures == []
+    assert all(row.rmia_auc is not None for row in finished.rows)
+    cells = sorted(file.name for file in finished.folder.glob("npz*.json"))
+    assert [name.rpartition("w4a4-")[2] for name in cells] == [
+        "memorised-high.json", "subjects-2.json",
+    ]  # fmt: skip
+    cell = json.loads((finished.folder / cells[0]).read_text())
+    assert [row["method"] for row in cell["rows"]] == ["original", "retrained", "retrained again", "tunable"]
+    assert (cell["references"], cell["seeds"]) == (2, [1])
+
+
+def test_a_follower_takes_what_was_tuned_for_another(data: str, tmp_path: Path) -> None:
+    ablation = Contender(name="twice", kind=Tunable, fixed={"epochs": 2}, follows="tunable")
+    rows = by_name(run_suite(suite(data, TUNABLE, ablation), options(tmp_path)).rows)
+    followed, own = (json.loads(rows[name].fields) for name in ("tunable", "twice"))
+    assert own == followed | {"epochs": 2}
+
+
+def test_data_that_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.npz"):
+        run_suite(suite("npz:nowhere.npz"), options(tmp_path))
+
+
+def test_folders_that_cannot_be_written(data: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    with pytest.raises(ObliqError, match="cannot write"):
+        run_suite(suite(data), options(tmp_path, cache=file / "cache"))
+    with pytest.raises(ObliqError, match="cannot write"):
+        run_suite(suite(data), options(tmp_path, results=file / "results"))
+
+
+def test_float_networks_take_part(data: str, tmp_path: Path) -> None:
+    worlds = tuple(dataclasses.replace(world, bits="FP32") for world in suite(data).worlds)
+    row = by_name(run_suite(suite(data, worlds=worlds), options(tmp_path)).rows)["tunable"]
+    assert (row.bits, row.kind, row.changed_codes) == ("FP32", "unlearned", None)
+
+
+def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Path) -> None:
+    from obliq import ask, compare, forget, load, make_original, partition
+    from obliq.methods import Retrain
+    from obliq.run import Run
+
+    finished = by_name(run_suite(suite(data), options(tmp_path)).rows)
+    (world,) = suite(data).worlds
+    parts, seed = partition(load(data), world.rule(1)), Run(seed=1)
+    original = make_original(parts, world.blueprint(parts.collection), world.recipe, seed)
+    splits, request = ask(parts, "random=20%", 1)
+    method = Tunable(**json.loads(finished["tunable"].fields))
+    others = {
+        "tunable": forget(original.saved, splits, request, method, seed),
+        "retrained": forget(original.saved, splits, request, Retrain(recipe=world.recipe), seed),
+    }
+    for entry in compare(original.saved, others, splits, seed.device).entries:
+        row = finished[entry.name]
+        for name in ("weights_digest", "average_gap", "tow", "mia_svc_confidence", "changed_codes_percent"):
+            if row.kind == "unlearned" or name not in ("average_gap", "tow", "changed_codes_percent"):
+                expected = getattr(entry, name)
+                same = expected if isinstance(expected, str) else pytest.approx(expected, abs=2e-4)
+                assert getattr(row, name) == same, name
+
+
+def test_settings_tuned_in_a_world_of_other_data_are_taken_over(data: str, tmp_path: Path) -> None:
+    other = suite(people(tmp_path / "others.npz", samples=180)).worlds[0]
+    finished = run_suite(suite(data, tuned_in=other), options(tmp_path))
+    assert (finished.failures, finished.rows[-1].data) == ([], data)
+    tuned = json.loads((finished.folder / "tuned.json").read_text())["choices"]
+    assert [choice["data"] for choice in tuned] == [other.data]
+    assert "on convnet with all images of npz" in (finished.folder / "report.md").read_text()

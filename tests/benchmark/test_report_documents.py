@@ -1,0 +1,148 @@
+import html
+import re
+from dataclasses import replace
+
+import pytest
+
+from obliq.benchmark.report.phrases import Background
+from obliq.benchmark.report.render import render_both as render
+from obliq.benchmark.rows import Row
+from obliq.errors import ObliqError
+from tests.benchmark.rows_made_up import CELLS, FOLLOWS, METHODS, made_up
+from tests.report.test_page import Outline
+
+NASTY = '<script>alert("$x$")</script>&\'|`*_[x](y) #010101 id="z'
+FEW = (*METHODS[:3], "influence", METHODS[-1])
+FEWER = CELLS[:3:2]
+BACKGROUND = Background(
+    follows={METHODS[-1]: FOLLOWS[METHODS[-1]]},
+    trials=6,
+    tuning_seed=101,
+    tuning_bits="W4A4",
+    facts={"cpu": "one"},
+)
+
+
+@pytest.fixture(scope="module")
+def documents() -> tuple[str, str]:
+    return render(made_up(FEW, FEWER), "small", BACKGROUND)
+
+
+def test_page_is_balanced_and_fetches_nothing(documents: tuple[str, str]) -> None:
+    page = documents[1]
+    outline = Outline(page)
+    assert not {"script", "link", "img", "iframe"} & set(outline.seen)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert all(address.startswith("#") for address in outline.addresses)
+    assert "http" not in page.replace('xmlns="http://www.w3.org/2000/svg"', "").replace("http-equiv", "")
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+
+
+def test_links_within_the_page_lead_somewhere(documents: tuple[str, str]) -> None:
+    outline = Outline(documents[1])
+    assert {address[1:] for address in outline.addresses} <= set(outline.ids)
+
+
+def test_same_rows_same_bytes_wherever_the_reference_rows_stand(documents: tuple[str, str]) -> None:
+    rows = made_up(FEW, FEWER)
+    contenders = [one for one in rows if one.method in FEW]
+    references = [one for one in rows if one.method not in FEW]
+    assert render(contenders + references[::-1], "small", BACKGROUND) == documents
+
+
+def test_both_documents_say_the_same_words(documents: tuple[str, str]) -> None:
+    text, page = documents[0], " ".join(Outline(documents[1]).text.split())
+    for words in (
+        "nothing here is quoted from papers", "a smaller gap is nearer to retraining", "another seed (101) at W4A4",
+        "noise floor", "target: Retrain", "target 0, lower is better", "the loss is not finite at step 12",
+        "What failed",
+    ):  # fmt: skip
+        assert words in text
+        assert words in page
+
+
+def test_numbers_are_means_with_deviations() -> None:
+    rows = [
+        replace(_row("a", seed), unlearning_accuracy=value)
+        for seed, value in ((1, 10.0), (2, 12.0), (3, 14.0))
+    ]
+    text, page = render(rows, "s")
+    assert "12.0 ± 2.0" in text
+    assert "12.0 ± 2.0" in " ".join(Outline(page).text.split())
+
+
+def test_one_seed_shows_no_deviation() -> None:
+    text, page = render(made_up(FEW, CELLS[:1], seeds=(1,)), "s")
+    assert "±" not in text + page
+    assert "not apart" not in text + page
+    assert "There is one seed" in text
+
+
+def test_missing_numbers_are_dashes() -> None:
+    text, _ = render([_row("a", 1)], "s")
+    lines = [line for line in text.splitlines() if line.startswith("| a | \N{EN DASH}")]
+    assert len(lines) == 4  # the leaderboard and the cell's three tables
+    assert all(set(line.split("|")[2:-1]) == {" \N{EN DASH} "} for line in lines[1:])
+
+
+def test_best_is_bold_in_both() -> None:
+    rows = [replace(_row(name, 1), average_gap=gap) for name, gap in (("a", 2.0), ("b", 1.0))]
+    text, page = render(rows, "s")
+    assert "| b | **1.00** |" in text
+    assert "| a | 2.00 |" in text
+    assert re.search(r'<td class="best">1\.00', page)
+    assert not re.search(r'<td class="best">2\.00', page)
+
+
+def test_methods_that_lack_a_seed_say_so(documents: tuple[str, str]) -> None:
+    assert "influence (2 of 3 seeds)" in documents[0]
+
+
+def test_words_from_outside_are_escaped_everywhere() -> None:
+    rows = [
+        replace(one, method=NASTY if one.method == FEW[0] else one.method, data=NASTY, scenario=NASTY)
+        for one in made_up(FEW[:2], CELLS[:1])
+    ]
+    failed = replace(_row("broken", 1), kind="failed", error=NASTY, data=NASTY, scenario=NASTY)
+    background = Background(follows={FEW[1]: NASTY}, facts={NASTY: NASTY})
+    text, page = render([*rows, failed], NASTY, background)
+    outline = Outline(page)
+    assert "script" not in outline.seen
+    assert NASTY in outline.text
+    drawn = html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", page)))
+    assert NASTY[:33] in drawn
+    assert "<script" not in text
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert line.count("|") - line.count("\\|") in range(5, 11)
+
+
+def test_pictures_are_named_and_follow_the_colours_of_the_page(documents: tuple[str, str]) -> None:
+    page = documents[1]
+    pictures = re.findall(r"<svg[^>]*>", page)
+    assert len(pictures) == 2 + 1 + 1 + 2 * 2
+    assert all('role="img"' in picture and 'aria-label="' in picture for picture in pictures)
+    drawings = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    assert not re.search(r"#0\d0\d0\d|>@\d+@<|DejaVu", drawings)
+    for name in FEW[:3]:
+        assert f">{name}</text>" in drawings
+
+
+def test_one_bit_width_has_no_picture_over_bits_and_no_ablations_no_bars() -> None:
+    page = render(made_up(FEW[:2], CELLS[:1]), "s")[1]
+    assert "Bit widths" not in page
+    assert "Ablations" not in page
+    assert page.count("<svg") == 2
+
+
+def test_nothing_to_report_is_an_error() -> None:
+    with pytest.raises(ObliqError, match="no rows"):
+        render([], "s")
+
+
+def _row(method: str, seed: int) -> Row:
+    return Row(
+        data="digits", architecture="mlp", bits="W4A4", scenario="random=10%", seed=seed, method=method,
+        kind="unlearned",
+    )  # fmt: skip

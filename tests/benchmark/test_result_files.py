@@ -1,0 +1,170 @@
+"""Rows that were published are taken from their files, and only where the same tasks would make them now."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from obliq.benchmark import result_files, run
+from obliq.benchmark.cache import key_of
+from obliq.benchmark.cache_keys import Origins
+from obliq.benchmark.entrants import Contender, untuned
+from obliq.benchmark.result_files import VERSION
+from obliq.benchmark.run import Finished, run_suite
+from obliq.benchmark.suite import Suite
+from obliq.errors import ObliqError
+from obliq.methods import FineTune
+from tests.benchmark.conftest import Counted
+from tests.benchmark.toys import Failing, Tunable, but_for_times, options, suite
+
+FIXED = Contender(name="fixed", kind=Tunable, fixed={"learning_rate": 0.05})
+OTHER = untuned(Contender(name="other", kind=FineTune, fixed={"epochs": 1, "batch_size": 32}))
+
+
+def resumed(made: Suite, folder: Path, cache: str = "empty") -> tuple[Finished, str]:
+    """Run with `--resume`, on results that are there and another cache; what came out, and what was said."""
+    said = StringIO()
+    console = Console(file=said, width=200)
+    finished = run_suite(made, options(folder, cache=folder / cache, resume=True, console=console))
+    return finished, said.getvalue().splitlines()[0]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def cell(finished: Finished) -> Path:
+    (file,) = finished.folder.glob("npz*.json")
+    return file
+
+
+def change(file: Path, edit: Callable[[dict[str, Any]], object], *, sealed: bool) -> None:
+    """Edit a cell's file by hand, and mend its digest if it is `sealed`."""
+    values = json.loads(file.read_text())
+    edit(values)
+    if sealed:
+        del values["content"]
+        values["content"] = key_of(values)
+    file.write_text(json.dumps(values))
+
+
+def test_results_without_the_cache_are_all_there_is_to_it(
+    data: str, tmp_path: Path, counted: Counted
+) -> None:
+    first = run_suite(suite(data), options(tmp_path))
+    before = files(first.folder)
+    counted.computed.clear()
+    again, said = resumed(suite(data), tmp_path)
+    assert not counted.computed
+    assert again.rows == first.rows
+    assert files(again.folder) == before
+    assert said == f"4 of 4 rows taken from {first.folder}"
+
+
+def test_a_half_done_cell_goes_on(data: str, tmp_path: Path, counted: Counted) -> None:
+    first = run_suite(suite(data, FIXED, seeds=(1, 2)), options(tmp_path / "whole"))
+    half = run_suite(suite(data, FIXED), options(tmp_path))
+    counted.computed.clear()
+    whole, said = resumed(suite(data, FIXED, seeds=(1, 2)), tmp_path)
+    assert said.startswith("4 of 8 rows taken from")
+    assert whole.rows[:4] == half.rows
+    assert but_for_times(whole.rows) == but_for_times(first.rows)
+    assert counted.computed.total() == 8  # a network and its audit for each row of the second seed
+
+
+def test_a_changed_method_has_its_rows_computed_again(
+    data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_suite(suite(data, FIXED, OTHER), options(tmp_path))
+    counted.computed.clear()
+    edited(monkeypatch, FineTune.__module__)
+    again, said = resumed(suite(data, FIXED, OTHER), tmp_path, cache="cache")
+    assert said.startswith("4 of 5 rows taken from")
+    assert said.endswith("1 others there were made otherwise and are computed again")
+    assert again.rows[:4] == first.rows[:4]
+    assert counted.computed.total() == 2  # the network and its audit
+
+
+def edited(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """As if the code of a module were another one from here on."""
+    as_it_is = run.origins
+
+    def origins(*given: Any, **named: Any) -> Origins:
+        found = as_it_is(*given, **named)
+        return dataclasses.replace(found, code={**found.code, module: "0" * 64})
+
+    monkeypatch.setattr(run, "origins", origins)
+
+
+def test_another_version_of_python_makes_other_rows(
+    data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_suite(suite(data, FIXED), options(tmp_path))
+    counted.computed.clear()
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+    _, said = resumed(suite(data, FIXED), tmp_path)
+    assert said.startswith("0 of 4 rows taken from")
+    assert said.endswith("4 others there were made otherwise and are computed again")
+    assert counted.computed
+
+
+def test_failures_are_tried_again(data: str, tmp_path: Path) -> None:
+    failing = suite(data, FIXED, Contender(name="failing", kind=Failing))
+    run_suite(failing, options(tmp_path))
+    again, said = resumed(failing, tmp_path, cache="cache")
+    assert said.startswith("4 of 5 rows taken from")
+    assert len(again.failures) == 1
+
+
+def test_each_row_keeps_the_machine_that_made_it(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_suite(suite(data, FIXED), options(tmp_path))
+    monkeypatch.setattr("platform.machine", lambda: "abacus")
+    both, _ = resumed(suite(data, FIXED, seeds=(1, 2)), tmp_path)
+    machines = [row["machine"]["machine"] for row in json.loads(cell(both).read_text())["rows"]]
+    assert [name == "abacus" for name in machines] == 4 * [False] + 4 * [True]
+    facts = json.loads((both.folder / "about.json").read_text())["facts"]
+    assert facts["machine"] == f"{machines[0]} or abacus"
+
+
+@pytest.mark.parametrize("damage", ["row", "made_by", "cut", "link", "newer", "no row"])
+def test_a_file_that_is_not_what_was_written_is_refused(
+    damage: str, data: str, tmp_path: Path, counted: Counted
+) -> None:
+    file = cell(run_suite(suite(data, FIXED), options(tmp_path)))
+    counted.computed.clear()
+    match damage:
+        case "row":
+            change(file, lambda one: one["rows"][3].update(average_gap=0.0), sealed=False)
+        case "made_by":
+            change(file, lambda one: one["rows"][3].update(made_by="0" * 64), sealed=False)
+        case "cut":
+            file.write_text(file.read_text()[:1000])
+        case "link":
+            file.symlink_to(file.rename(file.with_suffix(".other")))
+        case "newer":
+            change(file, lambda one: one.update(version=VERSION + 1), sealed=True)
+        case "no row":
+            change(file, lambda one: one.update(rows=[3]), sealed=True)
+    left = files(file.parent)
+    with pytest.raises(ObliqError, match=file.name) as refused:
+        resumed(suite(data, FIXED), tmp_path)
+    assert "\n" not in str(refused.value)
+    assert not counted.computed
+    assert files(file.parent) == left
+
+
+def test_files_of_an_older_version_are_written_anew(data: str, tmp_path: Path, counted: Counted) -> None:
+    first = run_suite(suite(data, FIXED), options(tmp_path))
+    change(cell(first), lambda one: one.update(version=VERSION - 1), sealed=False)
+    counted.computed.clear()
+    again, _ = resumed(suite(data, FIXED), tmp_path, cache="cache")
+    assert not counted.computed  # the cache has it all
+    assert again.rows == first.rows
+    assert len(result_files.read_cell(cell(again))) == 4

@@ -1,0 +1,98 @@
+"""A benchmark that takes seconds: noisy pictures of twelve people, one small network, methods that fail on demand."""
+
+import copy
+import dataclasses
+import os
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from rich.console import Console
+from torch import nn
+
+from obliq.benchmark.entrants import Contender
+from obliq.benchmark.rows import Row
+from obliq.benchmark.run import Options
+from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.suite import Suite, World
+from obliq.data import Splits
+from obliq.errors import ModelError
+from obliq.methods import FineTune
+from obliq.run import Run
+from obliq.training.loop import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tunable:
+    """Fine-tune, at one of two rates.
+
+    Attributes:
+        learning_rate: of fine-tuning.
+        epochs: of fine-tuning.
+    """
+
+    learning_rate: float = 0.01
+    epochs: int = 1
+    search: ClassVar[dict[str, tuple[Any, ...]]] = {"learning_rate": (0.3, 0.001)}
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        method = FineTune(epochs=self.epochs, learning_rate=self.learning_rate, batch_size=32)
+        return method.unlearn(model, splits, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failing:
+    """Says that it cannot."""
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        raise ModelError("nothing works here; expected a better day")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """Has a mistake in it."""
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        return copy.deepcopy(model).there_is_no_such_layer  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dying:
+    """Takes its process down with it, as running out of memory does."""
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        os._exit(9)
+
+
+def people(file: Path, samples: int = 240) -> str:
+    """Write the data set; the words that load it."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(samples) % 3
+    inputs = generator.normal(size=(3, 1, 6, 6))[labels] + generator.normal(size=(samples, 1, 6, 6))
+    np.savez(file, x=inputs.astype(np.float32), y=labels, subject=np.arange(samples) // 3 % 12)
+    return f"npz:{file}"
+
+
+def suite(data: str, *contenders: Contender, **changes: Any) -> Suite:
+    """One world, one request, one seed."""
+    world = World(data=data, architecture="convnet", recipe=Recipe(epochs=1, batch_size=32))
+    plain = Suite(
+        name="toy", worlds=(world,), scenarios=(Scenario("random=20%"),), seeds=(1,), references=0,
+        contenders=contenders or (Contender(name="tunable", kind=Tunable),),
+    )  # fmt: skip
+    return dataclasses.replace(plain, **changes)
+
+
+def options(folder: Path, **changes: Any) -> Options:
+    """Everything below one folder, and nothing printed."""
+    usual = {
+        "cache": folder / "cache", "results": folder / "results", "console": Console(file=StringIO()),
+    }  # fmt: skip
+    return Options(**(usual | changes))
+
+
+def but_for_times(rows: list[Row]) -> list[Row]:
+    """Rows without what no two runs agree on."""
+    return [dataclasses.replace(row, seconds=None, time_ratio=None, peak_memory_mb=None) for row in rows]

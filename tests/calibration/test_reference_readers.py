@@ -1,0 +1,92 @@
+"""A witness finds hard what is hard, without having seen it, and depends on the retain set alone."""
+
+import pytest
+import torch
+
+from obliq.calibration import Products, ridge_opinions, witnesses
+from obliq.calibration.reference_readers import PatchFeatures
+from obliq.data import Collection, Examples
+from obliq.run import Run
+
+
+def blobs(side: int = 3) -> Collection:
+    """Two classes apart; in the last fifth of the samples every second one lies with the other class."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(500) % 2
+    centre = torch.where(labels == 0, -1.5, 1.5)
+    odd = (torch.arange(500) >= 400) & (torch.arange(500) % 4 < 2)
+    inputs = torch.randn(500, 1, side, side, generator=generator)
+    inputs[:, 0, : side // 3, : side // 3] += torch.where(odd, -centre, centre)[:, None, None]
+    return Collection("blobs", inputs, labels, None, class_names=("a", "b"))
+
+
+@pytest.mark.parametrize("witness", [0, 1])
+def test_samples_that_lie_with_another_class_get_low_opinions(witness: int) -> None:
+    everything = blobs(side=12)
+    retain = Examples(everything, torch.arange(300))
+    usual, mixed = Examples(everything, torch.arange(300, 400)), Examples(everything, torch.arange(400, 500))
+    features = witnesses(retain, Run(seed=1))[witness]
+    learned = Products.of(features, retain)
+    of_usual, of_mixed = (ridge_opinions(features, learned, asked) for asked in (usual, mixed))
+    odd = torch.arange(400, 500) % 4 < 2
+    assert (of_usual > 0).float().mean() > 0.85
+    assert of_mixed[odd].mean() < 0 < of_mixed[~odd].mean()
+
+
+def test_the_same_seed_gives_the_same_opinions() -> None:
+    everything = blobs(side=12)
+    retain, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
+
+    def opinions(seed: int) -> list[torch.Tensor]:
+        found = witnesses(retain, Run(seed=seed))
+        return [ridge_opinions(one, Products.of(one, retain), asked) for one in found]
+
+    for once, again, other in zip(opinions(1), opinions(1), opinions(2), strict=True):
+        assert torch.equal(once, again)
+        assert not torch.equal(once, other)
+
+
+@pytest.mark.parametrize("witness", [0, 1])
+def test_who_learned_from_two_sets_judges_as_who_learned_from_both_at_once(witness: int) -> None:
+    everything = blobs(side=12)
+    first, second = Examples(everything, torch.arange(200)), Examples(everything, torch.arange(200, 300))
+    both, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
+    features = witnesses(both, Run(seed=1))[witness]
+    of_sum, at_once = (
+        ridge_opinions(features, learned, asked)
+        for learned in (
+            Products.of(features, first) + Products.of(features, second),
+            Products.of(features, both),
+        )
+    )
+    torch.testing.assert_close(of_sum, at_once, atol=1e-3, rtol=1e-3)
+
+
+def test_patches_are_asked_for_in_images_only() -> None:
+    assert len(witnesses(Examples(blobs(side=12), torch.arange(300)), Run(seed=1))) == 2
+    assert len(witnesses(Examples(blobs(side=3), torch.arange(300)), Run(seed=1))) == 1
+    assert not PatchFeatures.can_see(torch.randn(50, 40))
+    assert not PatchFeatures.can_see(torch.ones(50, 3, 8, 8))
+
+
+def test_a_patch_is_found_wherever_it_lies_in_a_cell() -> None:
+    generator = torch.Generator().manual_seed(3)
+    features = PatchFeatures(torch.randn(50, 1, 32, 32, generator=generator), generator)
+    here, there, far = torch.zeros(3, 1, 1, 32, 32)
+    stroke = torch.randn(5, 5, generator=generator)
+    here[..., 8:13, 8:13] = there[..., 10:15, 8:13] = far[..., 24:29, 24:29] = stroke
+    seen = features(torch.cat([here, there, far]))
+    assert seen.shape == (3, 2 * 64 * 16)
+    assert seen[0] @ seen[1] > 0.9 * seen[0] @ seen[0]
+    assert seen[0] @ seen[2] < 0.5 * seen[0] @ seen[0]
+    torch.testing.assert_close(seen.norm(dim=1), torch.full((3,), 10.0))
+
+
+def test_cells_are_those_of_adaptive_pooling() -> None:
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randn(6, 2, 14, 11, generator=generator)
+    features = PatchFeatures(images, generator)
+    found = torch.nn.functional.conv2d(images, features.filters, stride=2, padding=2)
+    halves = torch.cat([found.clamp(min=0), (-found).clamp(min=0)], dim=1)
+    pooled = torch.nn.functional.adaptive_avg_pool2d(halves, 4).flatten(1)
+    torch.testing.assert_close(features(images), 10 * torch.nn.functional.normalize(pooled, dim=1))

@@ -1,0 +1,156 @@
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from obliq.data import Collection, Examples, Partition
+from obliq.data.batches import batches
+from obliq.errors import ModelError
+from obliq.models import initialise
+from obliq.quantization import activations, quantize, steps
+from obliq.run import Run, Trace
+from obliq.training.loop import (
+    Recipe,
+    accuracy,
+    cosine,
+    decayed_groups,
+    placed,
+    predict,
+    require_finite,
+    steps_in_pass,
+    train,
+)
+from tests.conftest import SmallNet
+
+CPU = torch.device("cpu")
+SHORT = Recipe(epochs=2, batch_size=32)
+
+
+def fresh() -> nn.Module:
+    model = quantize(SmallNet(), weight_bits=4, activation_bits=4)
+    initialise(model, 0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0; expected a number above 0"),
+        ({"learning_rate": math.nan}, "learning_rate=nan"),
+        ({"learning_rate": math.inf}, "learning_rate=inf"),
+        ({"momentum": -0.1}, "momentum=-0.1"),
+        ({"momentum": 1.0}, r"momentum=1\.0"),
+        ({"momentum": math.nan}, "momentum=nan"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"weight_decay": math.inf}, "weight_decay=inf"),
+        ({"warmup": 1.5}, "warmup=1.5"),
+    ],
+)
+def test_recipes_that_make_no_sense(fields: dict[str, float], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Recipe(**fields)
+
+
+def test_the_schedule_is_half_a_cosine_after_a_linear_rise() -> None:
+    rate = cosine(0.2, 100, warmup=0.1)
+    assert [rate(step) for step in range(10)] == pytest.approx([0.02 * (step + 1) for step in range(10)])
+    for step in range(10, 100):
+        assert rate(step) == pytest.approx(0.1 * (1 + math.cos(math.pi * (step - 10) / 90)))
+    assert cosine(0.2, 100)(0) == 0.2
+    assert cosine(0.2, 1, warmup=1.0)(0) == 0.2
+
+
+@given(samples=st.integers(1, 90), batch_size=st.integers(1, 40))
+def test_steps_in_a_pass_are_the_batches_that_come(samples: int, batch_size: int) -> None:
+    collection = Collection("toy", torch.zeros(samples, 2), torch.arange(samples) % 2)
+    examples = Examples(collection, torch.arange(samples))
+    assert steps_in_pass(samples, batch_size) == len(list(batches(examples, batch_size, None, CPU)))
+
+
+def test_weight_decay_spares_steps_norms_and_biases() -> None:
+    model = fresh()
+    decayed, others = decayed_groups(model, 0.1)
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
+    weights = {id(p) for name, p in model.named_parameters() if name.endswith("weight") and p.dim() > 1}
+    assert {id(parameter) for parameter in decayed["params"]} == weights
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    spared = [*steps(model), *(p for norm in norms for p in norm.parameters())]
+    spared += [p for name, p in model.named_parameters() if name.endswith("bias")]
+    assert {id(parameter) for parameter in spared} == {id(parameter) for parameter in others["params"]}
+
+
+def test_the_given_network_is_left_alone_and_the_new_one_is_calibrated(parts: Partition) -> None:
+    model = fresh()
+    before = copy.deepcopy(model.state_dict())
+    trained = train(model, parts.train, SHORT, Run(seed=1))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not trained.training
+    assert all(bool(quantizer.calibrated) for quantizer in activations(trained).values())
+
+
+def test_same_seed_same_weights_whatever_the_global_state(parts: Partition) -> None:
+    model = fresh()
+    torch.manual_seed(1)
+    first = train(model, parts.train, SHORT, Run(seed=1)).state_dict()
+    torch.manual_seed(2)
+    expected = torch.rand(2)
+    torch.manual_seed(2)
+    again = train(model, parts.train, SHORT, Run(seed=1)).state_dict()
+    assert torch.equal(torch.rand(2), expected)
+    other = train(model, parts.train, SHORT, Run(seed=2)).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_it_learns_and_tells_how_it_goes(parts: Partition) -> None:
+    trace = Trace()
+    trained = train(fresh(), parts.train, Recipe(epochs=8, batch_size=32), Run(seed=1, listen=trace))
+    assert [row["step"] for row in trace.rows] == list(range(1, 9))
+    assert trace.rows[-1]["loss"] < trace.rows[0]["loss"]
+    assert accuracy(trained, parts.train, CPU) > 60
+
+
+def test_a_training_set_of_one_sample(parts: Partition) -> None:
+    trained = train(fresh(), parts.train.take(1), Recipe(epochs=2), Run(seed=1))
+    assert bool(torch.isfinite(predict(trained, parts.test, CPU)).all())
+
+
+def test_a_loss_that_is_not_finite(parts: Partition) -> None:
+    with pytest.raises(ModelError, match=r"became .* expected a lower rate"):
+        train(fresh(), parts.train, Recipe(epochs=3, learning_rate=1e30, warmup=0.0), Run(seed=1))
+    assert require_finite(0.5, 1, 0.1) == 0.5
+    with pytest.raises(ModelError, match=r"the loss became nan at step 1 with learning rate 0\.1"):
+        require_finite(math.nan, 1, 0.1)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_predicting_changes_nothing(training: bool, original: nn.Module, parts: Partition) -> None:
+    model = copy.deepcopy(original).train(training)
+    before = copy.deepcopy(model.state_dict())
+    logits = predict(model, parts.test, CPU)
+    assert model.training is training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert logits.shape == (len(parts.test), 3)
+    assert logits.dtype == torch.float32
+    assert not logits.requires_grad
+    assert torch.equal(logits, predict(original, parts.test, CPU))
+
+
+def test_the_mode_is_restored_after_a_failure(parts: Partition) -> None:
+    model = nn.Linear(3, 2).train()
+    with pytest.raises(RuntimeError):
+        predict(model, parts.test, CPU)
+    assert model.training
+
+
+def test_convolutions_are_laid_out_for_the_processor() -> None:
+    model = placed(fresh(), Run())
+    filters = [parameter for parameter in model.parameters() if parameter.dim() == 4]
+    assert filters
+    assert all(parameter.is_contiguous(memory_format=torch.channels_last) for parameter in filters)

@@ -1,0 +1,165 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from obliq.checkpoints import Blueprint
+from obliq.checkpoints.run_folder import Made
+from obliq.data import Partition, PartitionRule, Splits, partition, request_file
+from obliq.data.request_file import Request
+from obliq.errors import AuditError, DataError, ObliqError
+from obliq.methods import FineTune, Retrain
+from obliq.run import Run
+from obliq.training.loop import Recipe
+from obliq.workflow.compare_networks import compare
+from obliq.workflow.pipeline import (
+    ask,
+    forget,
+    kind_of_request,
+    make_original,
+    method_name,
+    own_recipe,
+    publish,
+    same_division,
+    tell,
+)
+from tests.conftest import make_collection
+
+CPU = torch.device("cpu")
+SHORT = Recipe(epochs=2, batch_size=32)
+FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
+
+
+@pytest.fixture(scope="module")
+def made(parts: Partition) -> Made:
+    return make_original(parts, FORM, SHORT, Run(seed=1))
+
+
+@pytest.fixture(scope="module")
+def asked(parts: Partition) -> tuple[Splits, Request]:
+    person = int(parts.collection.subjects[parts.train.indices[0]])
+    return ask(parts, f"subject={person}", 0)
+
+
+@pytest.fixture(scope="module")
+def unlearned(made: Made, asked: tuple[Splits, Request]) -> Made:
+    return forget(made.saved, *asked, FineTune(epochs=1), Run(seed=2))
+
+
+@pytest.fixture(scope="module")
+def retrained(made: Made, asked: tuple[Splits, Request]) -> Made:
+    return forget(made.saved, *asked, Retrain(recipe=own_recipe(made.saved)), Run(seed=3))
+
+
+def test_every_network_records_how_it_was_made(made: Made, unlearned: Made, retrained: Made) -> None:
+    roles = [one.saved.provenance.role for one in (made, unlearned, retrained)]
+    assert roles == ["original", "unlearned", "retrained"]
+    assert unlearned.saved.provenance.method == "fine-tune"
+    assert retrained.saved.provenance.recipe == made.saved.provenance.recipe
+    assert own_recipe(made.saved) == SHORT
+    assert made.request is None
+    assert unlearned.saved.provenance.counts["forget"] == 12
+    assert len(made.trace) == 2
+
+
+def test_a_comparison_has_all_networks(
+    made: Made, unlearned: Made, retrained: Made, asked: tuple[Splits, Request], tmp_path: Path
+) -> None:
+    others = {"unlearned": unlearned, "retrained": retrained}
+    measured = compare(made.saved, others, asked[0], CPU)
+    assert [entry.kind for entry in measured.entries] == ["original", "unlearned", "retrained"]
+    report = publish(tmp_path / "out", measured, tell(made, others, asked[1].selector))
+    assert report.read_text().startswith("<!")
+
+
+def test_only_what_belongs_together_is_compared(
+    made: Made, unlearned: Made, retrained: Made, asked: tuple[Splits, Request], parts: Partition
+) -> None:
+    splits, request = asked
+    other = make_original(parts, FORM, SHORT, Run(seed=9))
+    with pytest.raises(AuditError, match="u was not made from this original"):
+        compare(other.saved, {"u": unlearned}, splits, CPU)
+    with pytest.raises(AuditError, match="u comes without a request"):
+        compare(made.saved, {"u": dataclasses.replace(unlearned, request=None)}, splits, CPU)
+    elsewhere, _ = ask(parts, "class=1", 0)
+    with pytest.raises(AuditError, match="u answers another request"):
+        compare(made.saved, {"u": unlearned}, elsewhere, CPU)
+    forged = dataclasses.replace(request, salt="0" * 64)
+    with pytest.raises(DataError, match="digest"):
+        compare(made.saved, {"u": dataclasses.replace(unlearned, request=forged)}, splits, CPU)
+
+
+def test_another_division_is_refused(made: Made) -> None:
+    other = partition(make_collection(), PartitionRule(seed=5))
+    with pytest.raises(DataError, match="expected the same data, divided in the same way"):
+        forget(made.saved, *ask(other, "random=5", 0), FineTune(epochs=1), Run())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"), [(None, "does not record"), ({"epochs": "x"}, "recipe"), ({"a": 1}, "recipe")]
+)
+def test_recipes_that_cannot_be_followed(recipe: dict[str, object] | None, message: str, made: Made) -> None:
+    provenance = dataclasses.replace(made.saved.provenance, recipe=recipe)
+    with pytest.raises(ObliqError, match=message):
+        own_recipe(dataclasses.replace(made.saved, provenance=provenance))
+
+
+def test_the_story_never_names_who(made: Made, unlearned: Made, retrained: Made) -> None:
+    others = {"unlearned": unlearned, "retrained": retrained}
+    for selector in ("subject=86753", "class=86753", "ids=/home/86753.txt", "random=86753"):
+        assert "86753" not in repr(tell(made, others, selector))
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ("class=3", "one class"),
+        ("class=3,5", "2 classes"),
+        ("subject=7", "one subject"),
+        ("subject=7,8,9", "3 subjects"),
+        ("random=10%", "a random share of the samples"),
+        ("random=600", "a random share of the samples"),
+        ("ids=people.txt", "listed samples"),
+    ],
+)
+def test_kinds_of_requests(selector: str, words: str) -> None:
+    assert kind_of_request(selector) == words
+
+
+def test_a_method_that_is_not_registered_has_its_class_name() -> None:
+    class Mine:
+        def unlearn(self, model: object, splits: object, run: object) -> object: ...
+
+    assert (method_name(FineTune()), method_name(Mine())) == ("fine-tune", "Mine")
+
+
+def test_a_reference_of_another_recipe_is_refused(made: Made, asked: tuple[Splits, Request]) -> None:
+    splits, request = asked
+    other = forget(made.saved, splits, request, Retrain(recipe=Recipe(epochs=1)), Run(seed=3))
+    with pytest.raises(AuditError, match="another recipe"):
+        compare(made.saved, {"retrained": other}, splits, CPU)
+
+
+def test_data_that_run_code_are_not_loaded_on_a_files_word(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted_data.py").write_text("raise SystemExit('planted code ran')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    provenance = dataclasses.replace(made.saved.provenance, data="planted_data:samples")
+    received = dataclasses.replace(made.saved, provenance=provenance)
+    with pytest.raises(DataError, match="expected that name again"):
+        same_division(received, None)
+    with pytest.raises(DataError, match="expected that name again"):
+        same_division(received, None, "another:name")
+
+
+def test_a_request_made_before_is_the_same_request(
+    parts: Partition, asked: tuple[Splits, Request], tmp_path: Path
+) -> None:
+    splits, request = asked
+    request_file.save(tmp_path / "request.json", request)
+    again, same = ask(parts, f"request={tmp_path / 'request.json'}", seed=99)
+    assert same == request
+    assert again.digest == splits.digest
+    assert torch.equal(again.forget.indices, splits.forget.indices)
