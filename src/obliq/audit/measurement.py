@@ -95,9 +95,9 @@ class Measurement:
             of reference networks that never saw it. Target: retrained; without one 50, and 1. None without
             reference networks.
         entropy_forget, entropy_retain, entropy_holdout, entropy_test: mean entropy of the prediction.
-        average_gap: mean of |this - retrained| over UA, RA, TA and mia_svc_confidence, in points. Target: 0.
+        average_gap: mean of abs(this - retrained) over UA, RA, TA and mia_svc_confidence, in points. Target: 0.
             None without a retrained network: there is nothing else to measure it from.
-        tow: ToW, the product of 1 - |this - retrained| over FA, RA and TA, as shares. Target: 1. None without a
+        tow: ToW, the product of 1 - abs(this - retrained) over FA, RA and TA, as shares. Target: 1. None without a
             retrained network.
         seconds: wall time that making the network took; None when unknown.
         time_ratio: seconds over the retrained network's seconds. None without one.
