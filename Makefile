@@ -1,15 +1,21 @@
-# Two commands for newcomers: `make demo` and `make test`. Each sets up what it needs.
+# Two commands for newcomers: `make demo` and `make test`. `make docs` builds the site. Each sets up what it needs.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test lint types imports check clean
+.PHONY: setup demo test docs lint types imports check clean
 
-$(VENV)/.installed: pyproject.toml
+$(BIN)/python:
 	@echo "==> setting up a virtual environment in $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "obliq needs Python 3.11 or newer, this is " + sys.version.split()[0])'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
 setup: $(VENV)/.installed
@@ -21,9 +27,13 @@ test: setup
 	@$(BIN)/python -m pytest
 	@echo "==> all tests passed"
 
+docs: $(VENV)/.installed-docs  # a warning is an error: broken links, public names without a docstring
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env -c docs/site -d build/doctrees . site
+	@echo "==> the site is in site/index.html"
+
 lint: setup
-	@$(BIN)/ruff check src tests benchmarks
-	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks docs
+	@$(BIN)/ruff format --check src tests benchmarks docs
 
 types: setup
 	@$(BIN)/mypy
@@ -34,4 +44,4 @@ imports: setup
 check: lint types imports test
 
 clean:
-	rm -rf $(VENV) demo runs
+	rm -rf $(VENV) demo runs site build
