@@ -1,0 +1,34 @@
+"""Tables of the documentation name everything that there is, and nothing else."""
+
+import re
+
+from obliq.benchmark.suites import SUITES
+from obliq.methods import BUILT_IN
+from tests.documentation.pages import DOCS, ROOT
+
+
+def first_column(page: str, heading: str) -> list[str]:
+    """The names in backticks in the first column of the table below a heading."""
+    below = (DOCS / f"{page}.md").read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `([\w-]+)`", below, flags=re.MULTILINE)
+
+
+def test_every_method_is_listed() -> None:
+    assert sorted(first_column("methods", "All methods")) == sorted(BUILT_IN)
+
+
+def test_every_suite_is_listed() -> None:
+    assert sorted(first_column("benchmark", "The suites")) == sorted(SUITES)
+
+
+def test_every_measurement_is_linked() -> None:
+    results = ROOT / "benchmarks" / "results"
+    linked = (DOCS / "measurements.md").read_text()
+    reports = [*results.glob("*.md"), *results.glob("*/report.md")]
+    assert [file for file in reports if f"(../{file.relative_to(ROOT)})" not in linked] == []
+
+
+def test_the_glossary_says_where_each_term_is_used() -> None:
+    terms = re.split(r"^### ", (DOCS / "glossary.md").read_text(), flags=re.MULTILINE)[1:]
+    assert len(terms) >= 30
+    assert [term.split("\n")[0] for term in terms if not re.search(r"Used\s+in:\s+\[", term)] == []
