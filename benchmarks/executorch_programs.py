@@ -23,8 +23,8 @@ from export_speed import processor
 from obliq.checkpoints import Blueprint, Saved
 from obliq.checkpoints.run_folder import find
 from obliq.cli.export import samples_of
-from obliq.export import check, export, export_executorch
-from obliq.export.optional import import_executorch, import_onnxruntime, loaded, session, version
+from obliq.exporting import check, export, export_executorch
+from obliq.exporting.optional import import_executorch, import_onnxruntime, loaded, session, version
 from obliq.models import initialise
 from obliq.quantization import Precision
 

@@ -15,7 +15,7 @@ import torch
 
 from obliq.checkpoints.run_folder import find
 from obliq.cli.export import samples_of
-from obliq.export import CodeAgreement, Parity, check, export
+from obliq.exporting import CodeAgreement, Parity, check, export
 
 TABLE = Path(__file__).parent / "results" / "export_parity.md"
 HEAD = """# Parity of exported files
@@ -26,7 +26,7 @@ plain audit see; "deployed" is `obliq export --to network`: the same integers, w
 Top-1 is the share of images with the same largest logit as the file's; logit differences are in standard
 deviations of all logits; activations are compared with the interpreter's, code by code ("all": not one
 differs). "Float sums" are those of PyTorch, as a plain audit of the deployed network has
-them; "a device's sums" are those of `obliq.export.torch_interpreter`. M/2 is
+them; "a device's sums" are those of `obliq.exporting.torch_interpreter`. M/2 is
 the most that rounding a bias moves an output, in steps of that output.
 
 | network | trained on | images | top-1 as trained | mean | top-1 deployed | mean | largest | \

@@ -16,10 +16,10 @@ PRECISIONS, FORMS = ("W8A8", "W4A4", "W2A2"), ("integer", "compact", "float")
 
 def make(folder: Path) -> None:
     """Write files of a ResNet-20 with drawn weights and the logits that they must give."""
-    from obliq.export import graph_of, interpreter, to_onnx
+    from obliq.exporting import graph_of, interpreter, to_onnx
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.export.networks import made
+    from tests.exporting.networks import made
 
     folder.mkdir(parents=True, exist_ok=True)
     for precision in PRECISIONS:
@@ -34,7 +34,7 @@ def make(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    """Run every file; the settings are those of `obliq.export.optional`."""
+    """Run every file; the settings are those of `obliq.exporting.optional`."""
     import onnxruntime
 
     inputs = np.load(folder / "inputs.npy")

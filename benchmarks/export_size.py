@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from obliq.checkpoints import Blueprint
-from obliq.export import Graph, graph_of, to_onnx
-from obliq.export.graph import Convolution, Linear
+from obliq.exporting import Graph, graph_of, to_onnx
+from obliq.exporting.graph import Convolution, Linear
 from obliq.models import initialise
 from obliq.quantization import Precision, calibrate, packed_size
 

@@ -48,12 +48,12 @@ from obliq import (
     make_original,
     partition,
 )
-from obliq.audit import AuditedModel, Measurement, audit
+from obliq.auditing import AuditedModel, Measurement, audit
 from obliq.checkpoints import Saved
 from obliq.data import Partition
 from obliq.data.batches import batches
 from obliq.data.request_file import Request
-from obliq.export import export, open_shipped
+from obliq.exporting import export, open_shipped
 from obliq.methods import Method
 from obliq.training.prediction import Predictor
 from obliq.workflow.compare_files import role_signals

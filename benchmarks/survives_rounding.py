@@ -52,8 +52,8 @@ from obliq import (
     make_original,
     partition,
 )
-from obliq.audit import AuditedModel, RoleSignals, audit, signals
-from obliq.audit.measure import ROLES
+from obliq.auditing import AuditedModel, RoleSignals, audit, signals
+from obliq.auditing.measure import ROLES
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.quantization import changed_codes, weighted_layers

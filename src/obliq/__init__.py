@@ -3,7 +3,7 @@
 Start with `README.md`; `obliq.workflow.pipeline` is the whole way in one file.
 """
 
-from obliq.audit import Audit, Measurement
+from obliq.auditing import Audit, Measurement
 from obliq.checkpoints import Blueprint, Provenance, Saved
 from obliq.checkpoints.run_folder import Made, find, keep
 from obliq.data import (

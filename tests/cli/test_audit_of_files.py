@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.export import digest_of, read_onnx
+from obliq.exporting import digest_of, read_onnx
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from tests.cli.conftest import Said, Way
 

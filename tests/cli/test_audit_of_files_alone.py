@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from obliq.audit.document import read
+from obliq.auditing.document import read
 from obliq.cli import main
-from obliq.export import digest_of
+from obliq.exporting import digest_of
 from tests.cli.conftest import Said, Way
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.export import digest_of, read_record
+from obliq.exporting import digest_of, read_record
 from tests.cli.conftest import Said, Way
 
 for library in ("executorch", "onnx", "onnxruntime"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from obliq.checkpoints.run_folder import find
-from obliq.export import digest_of, export, read_record
+from obliq.exporting import digest_of, export, read_record
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, Way
 

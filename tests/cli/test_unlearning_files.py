@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from obliq.data import request_file
-from obliq.export import content_digest, read_onnx
+from obliq.exporting import content_digest, read_onnx
 from tests.cli.conftest import Said, Way
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.audit.document import read
+from obliq.auditing.document import read
 from obliq.checkpoints.run_folder import find
-from obliq.export import content_digest, read_onnx
-from obliq.export.exported_file import ForeignFile
-from obliq.export.onnx.contents import weight_constants
+from obliq.exporting import content_digest, read_onnx
+from obliq.exporting.exported_file import ForeignFile
+from obliq.exporting.onnx.contents import weight_constants
 from obliq.quantization import Precision, weighted_layers
 from tests.cli.conftest import Said, Way
-from tests.export.qdq_files import SETTINGS, pt2e_file, quantized_file
+from tests.exporting.qdq_files import SETTINGS, pt2e_file, quantized_file
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")

@@ -25,7 +25,7 @@ SHORTER = {"--epochs 40": "--epochs 2", "--epochs 5": "--epochs 1"}
 """Less training, so that the tests are quick."""
 
 NO_DATA = "Fashion-MNIST does not come with this repository"
-NO_EXECUTORCH = "needs the extra executorch (0.6 GB); tests/export runs programs where it is installed"
+NO_EXECUTORCH = "needs the extra executorch (0.6 GB); tests/exporting runs programs where it is installed"
 INSTALLS = "installs packages from an index"
 NOT_RUN = {
     "make demo": "sets up an environment; tests/cli runs the demo",

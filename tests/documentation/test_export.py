@@ -8,8 +8,8 @@ import pytest
 
 from obliq.cli.arguments import VERBS
 from obliq.cli.main import parse
-from obliq.export import FORMS, SUPPORTED
-from obliq.export.onnx.contents import LARGEST_FILE, OPSETS
+from obliq.exporting import FORMS, SUPPORTED
+from obliq.exporting.onnx.contents import LARGEST_FILE, OPSETS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 COMMANDS = re.findall(r"(?:^\$ |`)(obliq [^`\n]+)", PAGE, flags=re.MULTILINE)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from obliq.export import Graph, export_executorch, graph_of
-from obliq.export.description import described
+from obliq.exporting import Graph, export_executorch, graph_of
+from obliq.exporting.description import described
 from tests.hostile import sample
 
 INSTALLED = importlib.util.find_spec("executorch") is not None

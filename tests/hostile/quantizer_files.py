@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.export import qdq_files
+from tests.exporting import qdq_files
 from tests.hostile import onnx_files
 from tests.hostile.onnx_files import adds, constant, fields, first, node, opset, put, reads, settings, tag
 from tests.hostile.sample import quantizer_file

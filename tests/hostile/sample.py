@@ -8,7 +8,7 @@ from torch import nn
 
 from obliq.checkpoints import Blueprint, Provenance, Saved, save
 from obliq.data import PartitionRule
-from obliq.export import export
+from obliq.exporting import export
 from obliq.models import initialise
 from obliq.quantization import Precision, calibrate, quantize
 
@@ -55,7 +55,7 @@ def onnx_file(form: str) -> bytes:
 @functools.cache
 def quantizer_file() -> bytes:
     """A small file of ONNX Runtime's quantizer, with float biases in none and integer ones in all of its layers."""
-    from tests.export.qdq_files import quantized_file, torch_file
+    from tests.exporting.qdq_files import quantized_file, torch_file
 
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),

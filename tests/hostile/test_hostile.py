@@ -8,9 +8,9 @@ import pytest
 
 from obliq.checkpoints import Blueprint, load
 from obliq.errors import ObliqError
-from obliq.export import open_shipped, read_onnx
+from obliq.exporting import open_shipped, read_onnx
 from obliq.workflow.patch_targets import find_artifact
-from tests.export import qdq_files
+from tests.exporting import qdq_files
 from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
 from tests.hostile.make import make
 
@@ -126,7 +126,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(data)
         raise RuntimeReachedError
 
-    monkeypatch.setattr("obliq.export.exported_file.running", reach)
+    monkeypatch.setattr("obliq.exporting.exported_file.running", reach)
     return seen
 
 

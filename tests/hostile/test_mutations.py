@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from obliq.checkpoints.tensors import forms, from_bytes, from_tensors, grids, to_bytes, to_tensors
 from obliq.errors import ObliqError
-from obliq.export import contents_of
-from obliq.export.exported_file import editable
-from obliq.export.file_content import content_in
-from obliq.export.onnx.contents import Contents
+from obliq.exporting import contents_of
+from obliq.exporting.exported_file import editable
+from obliq.exporting.file_content import content_in
+from obliq.exporting.onnx.contents import Contents
 from obliq.quantization import float_state, integer_state
-from tests.export.networks import made
+from tests.exporting.networks import made
 from tests.hostile.mutations import altered, altered_header, altered_message
 from tests.hostile.sample import onnx_file, quantizer_file
 

@@ -9,7 +9,7 @@ import pytest
 from obliq import checkpoints
 from obliq.cli import main
 from obliq.errors import ModelError
-from obliq.export import export, read_onnx
+from obliq.exporting import export, read_onnx
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.cli.test_help import unexplained

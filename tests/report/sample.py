@@ -2,10 +2,10 @@
 
 import math
 
-from obliq.audit import Audit, audit
-from obliq.export import Agreement, CodeAgreement, Parity
+from obliq.auditing import Audit, audit
+from obliq.exporting import Agreement, CodeAgreement, Parity
 from obliq.report import PatchSize, Shipment, Story
-from tests.audit.synthetic import three
+from tests.auditing.synthetic import three
 
 
 def sample_audit(**arguments: object) -> Audit:

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from obliq.audit import Audit, audit
+from obliq.auditing import Audit, audit
 from obliq.errors import AuditError
 from obliq.report import render
-from tests.audit.synthetic import references, three
+from tests.auditing.synthetic import references, three
 from tests.report.sample import sample_audit, sample_shipment, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}

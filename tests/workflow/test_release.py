@@ -8,7 +8,7 @@ from obliq.checkpoints import Blueprint, Saved
 from obliq.cli.tables import shipped_lines
 from obliq.data import Partition
 from obliq.errors import ModelError, ObliqError
-from obliq.export import digest_of, read_record
+from obliq.exporting import digest_of, read_record
 from obliq.patch import apply, describe
 from obliq.report import PatchSize, Shipment
 from obliq.run import Run

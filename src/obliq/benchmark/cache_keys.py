@@ -28,13 +28,13 @@ TRAINING = (
     "obliq.benchmark.scenario", "obliq.benchmark.suite", "obliq.checkpoints.metadata", "obliq.methods.retrain",
     "obliq.models", "obliq.training.loop",
 )  # fmt: skip
-AUDITING = ("obliq.audit", "obliq.benchmark.execute", "obliq.benchmark.worker_state")
-REFERENCES = ("obliq.audit.reference_models",)
+AUDITING = ("obliq.auditing", "obliq.benchmark.execute", "obliq.benchmark.worker_state")
+REFERENCES = ("obliq.auditing.reference_models",)
 MEMORISATION = (
     *REFERENCES,
-    "obliq.audit.reference_attacks",
-    "obliq.audit.reference_attacks",
-    "obliq.audit.signals",
+    "obliq.auditing.reference_attacks",
+    "obliq.auditing.reference_attacks",
+    "obliq.auditing.signals",
 )
 """Of these, training needs single functions only: a new attack shall not have references trained anew."""
 FORM = 1

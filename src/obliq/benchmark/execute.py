@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from obliq import checkpoints
-from obliq.audit import AuditedModel, ReferenceSignals, audit
-from obliq.audit.measure import ACCURACIES, GAP_FIELDS
-from obliq.audit.reference_models import reference_halves, train_reference
-from obliq.audit.signals import RoleSignals
+from obliq.auditing import AuditedModel, ReferenceSignals, audit
+from obliq.auditing.measure import ACCURACIES, GAP_FIELDS
+from obliq.auditing.reference_models import reference_halves, train_reference
+from obliq.auditing.signals import RoleSignals
 from obliq.benchmark import worker_state
 from obliq.benchmark.tasks import Measured, Network, Original, Reference, Retrained, Task, Unlearned
 from obliq.benchmark.worker_state import NETWORK, Workshop
@@ -108,7 +108,7 @@ def average_gap(values: Mapping[str, Any], retrained: Mapping[str, Any]) -> floa
 
 
 def tug_of_war_from(values: Mapping[str, Any], retrained: Mapping[str, Any]) -> float:
-    """ToW, 0 to 1, from what `measured` says about two networks; see `obliq.audit.measure`."""
+    """ToW, 0 to 1, from what `measured` says about two networks; see `obliq.auditing.measure`."""
     return float(math.prod(1 - abs(values[name] - retrained[name]) / 100 for name in ACCURACIES))
 
 

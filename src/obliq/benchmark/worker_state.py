@@ -10,8 +10,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from obliq import checkpoints
-from obliq.audit import ReferenceSignals, RoleSignals, Signals, memorisation_scores, signals
-from obliq.audit.reference_models import answers_about, reference_answers, reference_halves
+from obliq.auditing import ReferenceSignals, RoleSignals, Signals, memorisation_scores, signals
+from obliq.auditing.reference_models import answers_about, reference_answers, reference_halves
 from obliq.benchmark.cache import Entry, Store, StoreError
 from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.tasks import Case, Ground, Network, Original, Reference, Task, kind_of

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from obliq.audit.reference_models import reference_signals
+from obliq.auditing.reference_models import reference_signals
 from obliq.checkpoints.run_folder import Made, find
 from obliq.cli.arguments import AuditVerb, Division
 from obliq.cli.audit_files import audit_files, images_of, is_file, opened
@@ -11,7 +11,7 @@ from obliq.cli.verbs import Outcome, audited, started
 from obliq.data import request_file
 from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped
+from obliq.exporting import Shipped
 from obliq.io.atomic import refuse_existing
 from obliq.workflow.compare_networks import compare, require_comparable
 from obliq.workflow.pipeline import own_recipe, publish, same_division, tell

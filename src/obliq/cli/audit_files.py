@@ -4,15 +4,15 @@ from pathlib import Path
 
 import torch
 
-from obliq.audit import Audit
+from obliq.auditing import Audit
 from obliq.checkpoints import file_record
 from obliq.checkpoints.metadata import present_versions
 from obliq.cli.arguments import AuditVerb, Division
 from obliq.data import Partition, PartitionRule, Splits, load, partition, request_file
 from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped, open_shipped
-from obliq.export.exported_file import SUFFIXES
+from obliq.exporting import Shipped, open_shipped
+from obliq.exporting.exported_file import SUFFIXES
 from obliq.report import Story, pictures
 from obliq.workflow.compare_files import GivenFile, compare_files
 from obliq.workflow.pipeline import kind_of_request, methods_told

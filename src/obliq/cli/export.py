@@ -15,7 +15,16 @@ from obliq.cli.tables import parity_lines
 from obliq.cli.verbs import Outcome, started
 from obliq.data import load
 from obliq.errors import DataError
-from obliq.export import Parity, Record, check, deployed, digest_of, export, export_executorch, write_record
+from obliq.exporting import (
+    Parity,
+    Record,
+    check,
+    deployed,
+    digest_of,
+    export,
+    export_executorch,
+    write_record,
+)
 from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
 from obliq.io.json_documents import encode
 from obliq.quantization import weights_digest

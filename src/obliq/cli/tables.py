@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from obliq.audit import Audit, Measurement
+from obliq.auditing import Audit, Measurement
 from obliq.checkpoints.summary import Inventory
-from obliq.export import CodeAgreement, Record
+from obliq.exporting import CodeAgreement, Record
 from obliq.report.page import percent
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from obliq.workflow.release import PATCH, Shipped

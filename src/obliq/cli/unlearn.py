@@ -8,7 +8,7 @@ from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome, forgotten, started
 from obliq.data import load, partition
 from obliq.errors import DataError
-from obliq.export import digest_of, open_shipped
+from obliq.exporting import digest_of, open_shipped
 from obliq.io.atomic import refuse_existing
 from obliq.methods import OrthogonalEntropy
 from obliq.workflow.pipeline import ask

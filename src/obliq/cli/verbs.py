@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from obliq.audit import Audit
+from obliq.auditing import Audit
 from obliq.checkpoints import Blueprint
 from obliq.checkpoints.run_folder import Made, find, keep
 from obliq.checkpoints.summary import inventory

@@ -29,7 +29,7 @@ def memorised(
 
     Args:
         train: the training part.
-        scores: of each of its samples, in the same order; see `obliq.audit.memorisation_scores`.
+        scores: of each of its samples, in the same order; see `obliq.auditing.memorisation_scores`.
         level: which group: low, medium or high.
         share: its size, as a share of the training part; at most a third.
 

@@ -174,7 +174,7 @@ def digest_of(content: Content) -> str:
     """SHA-256 of the content in hexadecimal: the one content digest, in whatever container a network lies.
 
     A patch is bound to it, `weights_digest` is that of a model folder's content, and
-    `obliq.export.content_digest` that of an exported file's. Folder and file are two networks, since batch norm is
+    `obliq.exporting.content_digest` that of an exported file's. Folder and file are two networks, since batch norm is
     folded into the file, and so have two digests.
     """
     digest = hashlib.sha256()

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from obliq.audit import Histogram, Interval
+from obliq.auditing import Histogram, Interval
 from obliq.report.content import Row
 
 INK, MUTED, RULE = "#010101", "#020202", "#030303"

@@ -9,7 +9,7 @@ from matplotlib.image import imsave
 
 from obliq.data import Examples
 from obliq.errors import DataError, ObliqError
-from obliq.export import Parity
+from obliq.exporting import Parity
 
 Row = Mapping[str, str | float | int]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from obliq.audit import Audit, Measurement
+from obliq.auditing import Audit, Measurement
 from obliq.errors import AuditError
 from obliq.report import charts
 from obliq.report.content import Row, Shipment, Story

@@ -8,17 +8,17 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from obliq.audit import Artifact, Audit, AuditedModel, audit, signals_of
-from obliq.audit.measure import ROLES
-from obliq.audit.measurement import Kind
-from obliq.audit.signals import RoleSignals
+from obliq.auditing import Artifact, Audit, AuditedModel, audit, signals_of
+from obliq.auditing.measure import ROLES
+from obliq.auditing.measurement import Kind
+from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints.file_record import FileRecord
 from obliq.data import Partition, Splits, parse_selector
 from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
-from obliq.export import Shipped
-from obliq.export.exported_file import changed_codes
+from obliq.exporting import Shipped
+from obliq.exporting.exported_file import changed_codes
 from obliq.training.prediction import Predictor
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import torch
 
-from obliq.audit import Artifact, Audit, AuditedModel, ReferenceSignals, audit
-from obliq.audit.measurement import Kind
+from obliq.auditing import Artifact, Audit, AuditedModel, ReferenceSignals, audit
+from obliq.auditing.measurement import Kind
 from obliq.checkpoints import Saved
 from obliq.checkpoints.run_folder import Made
 from obliq.data import Splits
 from obliq.data.request_file import Request
 from obliq.errors import AuditError
-from obliq.export import Exact, Shipped, exact_if_deployed, graph_of
+from obliq.exporting import Exact, Shipped, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.training.prediction import InTorch
 from obliq.workflow.compare_files import file_digests, is_exchangeable, role_signals
@@ -34,7 +34,7 @@ def compare(
     """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
 
     A network with the biases of its file, as `obliq export --to network` writes it, answers in the sums and
-    roundings of a device (`obliq.export.torch_interpreter`), as its file does to the last bit; `settings` names
+    roundings of a device (`obliq.exporting.torch_interpreter`), as its file does to the last bit; `settings` names
     it then.
 
     Args:
@@ -42,7 +42,7 @@ def compare(
         others: those that answer it, by name.
         splits: the request's.
         device: where to compute; files run on the processor.
-        references: what reference networks say, see `obliq.audit.reference_models`; without them there is no RMIA.
+        references: what reference networks say, see `obliq.auditing.reference_models`; without them there is no RMIA.
         shipped: exported files by name, each of one of the networks that unlearned; where there is no such
             network, files of the original's form.
         request: the request, where no network brings it along.

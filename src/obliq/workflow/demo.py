@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from obliq.audit import Audit
+from obliq.auditing import Audit
 from obliq.checkpoints import Blueprint
 from obliq.checkpoints.run_folder import keep
 from obliq.data import PartitionRule, load, partition

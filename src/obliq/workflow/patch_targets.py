@@ -10,9 +10,9 @@ from typing import final
 from obliq import checkpoints
 from obliq.checkpoints import Provenance, Saved
 from obliq.errors import ModelError
-from obliq.export.exported_file import SUFFIXES
-from obliq.export.file_content import file_content, with_content
-from obliq.export.onnx.contents import file_bytes
+from obliq.exporting.exported_file import SUFFIXES
+from obliq.exporting.file_content import file_content, with_content
+from obliq.exporting.onnx.contents import file_bytes
 from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
 from obliq.patch import Content, content_of, digest_of, state_of
 from obliq.quantization import float_state, integer_state, load_integer_state

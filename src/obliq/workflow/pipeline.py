@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from obliq.audit import Audit, write
-from obliq.audit.measure import ROLES
+from obliq.auditing import Audit, write
+from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.checkpoints.run_folder import Made
 from obliq.data import Partition, Splits, load, parse_selector, partition, select

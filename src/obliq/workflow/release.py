@@ -9,9 +9,9 @@ from torch import Tensor
 from obliq import checkpoints
 from obliq.checkpoints import Saved
 from obliq.errors import ModelError
-from obliq.export import Record, check, deployed, digest_of, export, write_record
-from obliq.export.file_content import file_content
-from obliq.export.optional import import_onnx, import_onnxruntime
+from obliq.exporting import Record, check, deployed, digest_of, export, write_record
+from obliq.exporting.file_content import file_content
+from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.patch import Content, make
 from obliq.patch import digest_of as content_digest_of
 from obliq.patch.difference import bound

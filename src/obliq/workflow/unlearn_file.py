@@ -24,10 +24,10 @@ from obliq.checkpoints.file_record import FileRecord
 from obliq.data import Examples, Splits, request_file
 from obliq.data.request_file import Request
 from obliq.errors import ModelError
-from obliq.export import Shipped, content_digest, digest_of, running
-from obliq.export.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_codes, editable
-from obliq.export.file_content import admitted
-from obliq.export.optional import is_program
+from obliq.exporting import Shipped, content_digest, digest_of, running
+from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_codes, editable
+from obliq.exporting.file_content import admitted
+from obliq.exporting.optional import is_program
 from obliq.io.atomic import new_folder
 from obliq.io.json_documents import encode, render
 from obliq.methods import Method, OrthogonalEntropy
@@ -85,7 +85,7 @@ def forget_in_file(
     """Make the network in a file forget, on the grid that the file has.
 
     Args:
-        shipped: a file of the `integer` or `compact` form, or of another quantizer; see `obliq.export.qdq`.
+        shipped: a file of the `integer` or `compact` form, or of another quantizer; see `obliq.exporting.qdq`.
         splits: the request's.
         request: what is to be forgotten.
         method: orthogonal entropy unlearning with `steps="frozen"`; other methods move scales, which

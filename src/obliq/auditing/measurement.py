@@ -1,0 +1,208 @@
+"""Distributions coarse enough to publish: no value of a single sample, no role of a few people."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy.special import expit
+
+from obliq.auditing.intervals import Interval
+from obliq.auditing.signals import RoleSignals, Signals
+from obliq.auditing.verdict import Verdict
+
+Kind = Literal["original", "unlearned", "retrained"]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of samples between edges; stands in for values of single people, which are not kept.
+
+    Attributes:
+        edges: rising, one more than shares.
+        shares: of all samples, adding up to 1.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many samples each number rests on.
+
+    Attributes:
+        forget, retain, holdout, test: samples of each role.
+        test_scored: test samples that count for test accuracy (forgotten classes left out).
+        unseen: test samples of the forget set's classes, the non-members of the AUC.
+        attack_members, attack_non_members: samples that the SVC attack learned from.
+    """
+
+    forget: int
+    retain: int
+    holdout: int
+    test: int
+    test_scored: int
+    unseen: int
+    attack_members: int
+    attack_non_members: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """The shipped file behind an entry, where the entry is one of a file.
+
+    Attributes:
+        file_digest: SHA-256 of its bytes.
+        content_digest: SHA-256 of everything that it computes with, whatever the container.
+        runtime: what ran it, with its version.
+        form: `integer`, `compact` or `float`.
+        precision: bits of weights and activations, and the type that weights are stored in.
+        network: name of the entry that it was exported from; None where only the file was audited.
+        moved: fields in which it lies outside the 95 % interval of that entry, in the order of `intervals`.
+    """
+
+    file_digest: str
+    content_digest: str
+    runtime: str
+    form: str
+    precision: str
+    network: str | None
+    moved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One network's numbers. Accuracies, attacks and shares are in percent, entropies in nats.
+
+    Attributes:
+        name: how people call it.
+        kind: the model before, a model after unlearning, or one trained without the forget set.
+        artifact: the file that was run, where the entry is one of a shipped file and not of a network in PyTorch.
+        weights_digest: SHA-256 over its integer content; None for a file, which has digests of its own.
+        unlearning_accuracy: UA = 100 - forget accuracy. Target: retrained.
+        forget_accuracy: FA. Target: retrained.
+        retain_accuracy: RA. Target: retrained, at least.
+        test_accuracy: TA on test samples of classes that stay. Target: retrained; higher is better.
+        mia_svc_confidence: share of forget samples that an SVC takes for non-members. Target: retrained.
+        auc_forget_vs_test: P(confidence of a forget sample > of an unseen one) + ties / 2. Target: retrained,
+            or 50 without one.
+        recognised_at_one_percent: share of forget samples above a threshold that 1 % of the unseen
+            exceed. Target: 1. None for fewer than 100 unseen samples.
+        rmia_auc, rmia_at_one_percent: the same two numbers by RMIA, which weighs a sample's confidence against that
+            of reference networks that never saw it. Target: retrained; without one 50, and 1. None without
+            reference networks.
+        entropy_forget, entropy_retain, entropy_holdout, entropy_test: mean entropy of the prediction.
+        average_gap: mean of abs(this - retrained) over UA, RA, TA and mia_svc_confidence, in points. Target: 0.
+            None without a retrained network: there is nothing else to measure it from.
+        tow: ToW, the product of 1 - abs(this - retrained) over FA, RA and TA, as shares. Target: 1. None without a
+            retrained network.
+        seconds: wall time that making the network took; None when unknown.
+        time_ratio: seconds over the retrained network's seconds. None without one.
+        changed_codes_percent: integer weight codes that differ from the original's; None when not counted.
+        intervals: 95 % intervals, by the name of the field.
+        verdict: what may be said about forgetting; None for the original and the retrained network.
+        confidence: histograms of the true-class confidence in the roles forget, retain and test (here: of the
+            forget set's classes). A role with fewer than 10 samples is left out.
+        entropy: the same for entropy over log C, from 0 to 1.
+    """
+
+    name: str
+    kind: Kind
+    artifact: Artifact | None
+    weights_digest: str | None
+    unlearning_accuracy: float
+    forget_accuracy: float
+    retain_accuracy: float
+    test_accuracy: float
+    mia_svc_confidence: float
+    auc_forget_vs_test: float
+    recognised_at_one_percent: float | None
+    rmia_auc: float | None
+    rmia_at_one_percent: float | None
+    entropy_forget: float
+    entropy_retain: float
+    entropy_holdout: float
+    entropy_test: float
+    average_gap: float | None
+    tow: float | None
+    seconds: float | None
+    time_ratio: float | None
+    changed_codes_percent: float | None
+    intervals: Mapping[str, Interval]
+    verdict: Verdict | None
+    confidence: Mapping[str, Histogram]
+    entropy: Mapping[str, Histogram]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What was measured of an original network, of those that unlearned, and of a retrained one.
+
+    Attributes:
+        entries: the original first, then the unlearned (networks and files), then the retrained one if there
+            is one.
+        counts: samples behind the numbers.
+        classes: how many classes the networks tell apart.
+        precision: bits of weights and activations, for instance W4A4.
+        digests: of the partition (plain), of the splits (keyed by the request's salt), and others.
+        settings: the audit's own choices, as text.
+    """
+
+    entries: tuple[Measurement, ...]
+    counts: Counts
+    classes: int
+    precision: str
+    digests: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def original(self) -> Measurement:
+        """The network before the request."""
+        return self.entries[0]
+
+    @property
+    def unlearned(self) -> tuple[Measurement, ...]:
+        """The networks and files after the request."""
+        return tuple(entry for entry in self.entries if entry.kind == "unlearned")
+
+    @property
+    def artifacts(self) -> tuple[Measurement, ...]:
+        """Those of them that are shipped files."""
+        return tuple(entry for entry in self.entries if entry.artifact is not None)
+
+    @property
+    def retrained(self) -> Measurement | None:
+        """The network trained without the forget set, if there is one."""
+        return self.entries[-1] if self.entries[-1].kind == "retrained" else None
+
+
+LEAST_SAMPLES = 10
+CONFIDENCE_EDGES = (0.0, *(round(float(expit(logit)), 6) for logit in range(-7, 8)), 1.0)  # even in logits
+ENTROPY_EDGES = tuple(round(step / 20, 2) for step in range(21))
+
+
+def confidence_histograms(answers: RoleSignals) -> dict[str, Histogram]:
+    """True-class confidence in the roles forget, retain and test (of the forget set's classes)."""
+    return _by_role(answers, CONFIDENCE_EDGES, lambda signals: signals.confidence)
+
+
+def entropy_histograms(answers: RoleSignals) -> dict[str, Histogram]:
+    """Entropy over log C in the same roles."""
+    return _by_role(answers, ENTROPY_EDGES, lambda signals: signals.normalised_entropy)
+
+
+def _by_role(
+    answers: RoleSignals, edges: tuple[float, ...], values: Callable[[Signals], ndarray]
+) -> dict[str, Histogram]:
+    roles = {"forget": answers.forget, "retain": answers.retain, "test": answers.unseen}
+    return {
+        role: _histogram(values(part), edges) for role, part in roles.items() if len(part) >= LEAST_SAMPLES
+    }
+
+
+def _histogram(values: Float64[ndarray, " samples"], edges: tuple[float, ...]) -> Histogram:
+    counts, _ = np.histogram(values, bins=np.asarray(edges))
+    return Histogram(edges, tuple(round(int(count) / len(values), 6) for count in counts))

@@ -1,0 +1,131 @@
+"""The integer content of a deployed network, whatever file it lies in: labelled records, and back.
+
+What a network computes with stands here once: its description, its codes with the scales and biases that go with
+them, and the range of each activation. The `integer` and the `compact` ONNX file of a network and its ExecuTorch
+program differ in how they store these numbers, and in nothing else. So they have one content and one digest, and a
+patch from one network to another fits each of them. docs/patch-format.md describes the records.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+from numpy import ndarray
+
+from obliq.errors import ModelError, PatchError
+from obliq.exporting.description import described
+from obliq.exporting.graph import Convolution, Flatten, Graph, Grid, Linear, MaxPool, Step, Weights
+from obliq.exporting.weights import grid_from, weights_from
+from obliq.patch import Content, Record
+from obliq.patch.content import require_form_of
+
+LABELS = 3
+"""Version of the labels, which the first of them holds: networks labelled otherwise are of another form."""
+
+_REFINEMENTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Content:
+    """The records of a network.
+
+    Args:
+        graph: read from a file or made from a network: the content is the same.
+        widths: the bits that a device may pack the codes of a layer in, by its path; 8 where nothing is said. They
+            belong to a container and change no digest.
+    """
+    layers = [_canonical(graph, step) for step in _layers(graph)]
+    grids = [step.grid for step in _rounding(graph)]
+    clamps = [[grid.low + grid.zero_point, grid.high + grid.zero_point] for grid in grids]
+    head: list[str | int] = ["network", LABELS, hashlib.sha256(described(graph).encode()).hexdigest()]
+    records = [
+        Record(label_line(head), None, np.zeros(0, np.uint8)),
+        _words(["activation scales", len(grids)], np.array([grid.scale for grid in grids], np.float32)),
+        _words(["activation ranges", 2 * len(grids)], np.array(clamps, np.uint8)),
+        _words(["refinements", len(layers)], np.array([one.refinement for one in layers], np.uint8)),
+    ]
+    for step, weights in zip(_layers(graph), layers, strict=True):
+        shape, bits = weights.codes.shape, (widths or {}).get(step.path, 8)
+        flat = np.ascontiguousarray(weights.codes).reshape(-1)
+        records += [
+            Record(label_line(["codes", step.path, *shape]), bits, flat),
+            _words(["scales", step.path, shape[0]], weights.scale),
+            _words(["biases", step.path, shape[0]], weights.bias),
+        ]
+    return tuple(records)
+
+
+def graph_with(graph: Graph, content: Content) -> Graph:
+    """The same network with the numbers of a content; whether they make sense is for who reads the written file.
+
+    Raises:
+        PatchError: when the content is of another form, or has codes that are no bytes.
+    """
+    require_form_of(content_of_graph(graph), content, "the network")
+    _, scales, ranges, refinements, *rest = (record.values for record in content)
+    rounding = iter(zip(scales.view(np.float32), ranges.reshape(-1, 2), strict=True))
+    stored = iter(zip(refinements, rest[::3], rest[1::3], rest[2::3], strict=True))
+    steps: dict[str, Step] = {}
+    for step in graph.steps:
+        if isinstance(step, MaxPool | Flatten):
+            steps[step.name] = replace(step, grid=steps[step.sources[0]].grid)
+            continue
+        scale, (low, high) = next(rounding)
+        made: Step = replace(step, grid=grid_from(float(scale), step.grid.zero_point, int(low), int(high)))
+        if isinstance(made, Convolution | Linear):
+            numbers = _numbers(made, steps[made.sources[0]].grid, *next(stored))
+            made = replace(made, weights=numbers)
+        steps[step.name] = made
+    return replace(graph, steps=tuple(steps.values()))
+
+
+def _numbers(
+    layer: Convolution | Linear,
+    source: Grid,
+    refinement: np.uint8,
+    codes: ndarray,
+    scales: ndarray,
+    biases: ndarray,
+) -> Weights:
+    """The weights of a layer, in the bits that they had if those will do, so that files store them as before."""
+    wide = codes.astype(np.int64) * int(refinement)
+    if refinement not in _REFINEMENTS or np.abs(wide).max() > 127:
+        raise PatchError(
+            f"codes of {layer.path} times {refinement}; expected a power of two that leaves bytes"
+        )
+    old = layer.weights
+    with np.errstate(all="ignore"):
+        given = (
+            wide.reshape(old.codes.shape), scales.view(np.float32) / np.float32(refinement), biases.view(np.int32),
+            source,
+        )  # fmt: skip
+        try:
+            return weights_from(*given, widths=(old.bits,))
+        except ModelError:
+            return weights_from(*given)
+
+
+def _canonical(graph: Graph, step: Convolution | Linear) -> Weights:
+    """The weights of a layer in widths that depend on the integers alone."""
+    weights = step.weights
+    wide = weights.wide_codes().astype(np.int64)
+    return weights_from(wide, weights.wide_scale(), weights.bias, graph[step.sources[0]].grid)
+
+
+def _layers(graph: Graph) -> list[Convolution | Linear]:
+    return [step for step in graph.steps if isinstance(step, Convolution | Linear)]
+
+
+def _rounding(graph: Graph) -> list[Step]:
+    """The steps that do not just move codes."""
+    return [step for step in graph.steps if not isinstance(step, MaxPool | Flatten)]
+
+
+def _words(label: list[str | int], values: ndarray) -> Record:
+    flat = np.ascontiguousarray(values).reshape(-1)
+    return Record(label_line(label), None, flat.view(f"u{flat.itemsize}"))
+
+
+def label_line(label: list[str | int]) -> bytes:
+    """A label as it stands in a record."""
+    return json.dumps(label).encode() + b"\n"

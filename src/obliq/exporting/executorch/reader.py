@@ -1,0 +1,146 @@
+"""An ExecuTorch program back as the integer graph that it was written from.
+
+A list of what is allowed, as for ONNX files, would have to follow a schema of some hundred tables that
+belongs to others and changes with their releases. So a program describes its network in words of our own, and
+is read for the values alone: codes, scales, biases and clamps, found through XNNPACK's list of operations.
+Whatever else the file holds, the truth of its description included, is checked by writing: the graph that was
+read is exported anew, and the file must be that, byte by byte. A misread file, one with anything added, and one
+that another release wrote are refused alike, and no byte that our exporter did not choose reaches a runtime.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from obliq.errors import ModelError
+from obliq.exporting.description import graph_described
+from obliq.exporting.executorch.tables import Operation, Operations, Stored
+from obliq.exporting.executorch.writer import held, to_executorch
+from obliq.exporting.graph import (
+    Add,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Graph,
+    Grid,
+    Linear,
+    MaxPool,
+    Quantize,
+    Step,
+    Weights,
+)
+from obliq.exporting.onnx.contents import LARGEST_FILE, Contents
+from obliq.exporting.onnx.reader import contents_of
+from obliq.exporting.onnx.writer import to_onnx
+from obliq.exporting.optional import is_program, version
+from obliq.exporting.weights import grid_from, weights_from
+
+_LARGEST_STEP = 2.0**60
+"""Of an activation or a weight; the product of two, times a power of two, is still a float32 number."""
+
+_CONVOLUTIONS = {Operation.CONVOLUTION, Operation.DEPTHWISE}
+_OPERATIONS: dict[type[Step], set[Operation]] = {
+    Quantize: {Operation.CONVERT},
+    Convolution: _CONVOLUTIONS,
+    Linear: _CONVOLUTIONS,
+    AveragePool: _CONVOLUTIONS,
+    Add: {Operation.ADD},
+    MaxPool: {Operation.MAX_POOL},
+}
+
+
+def contents_of_program(data: bytes) -> Contents:
+    """What a program computes with, as the contents of an ONNX file of the `integer` form, checked in full.
+
+    Raises:
+        ModelError: when the file is anything but what this release of ExecuTorch makes of the integers in it, or one
+            of the extras `executorch` and `onnx` is missing.
+    """
+    graph = graph_in_program(data)
+    contents = contents_of(to_onnx(graph))  # its rules on scales, codes and sums are those for every file
+    if to_executorch(graph) != data:
+        raise ModelError(
+            f"not what ExecuTorch {version()} makes of the integers in it; expected a file of `obliq export --to "
+            "executorch` under the same releases of ExecuTorch and PyTorch, unaltered"
+        )
+    return contents
+
+
+def graph_in_program(data: bytes) -> Graph:
+    """The graph that a program describes, with the values that it holds; the rest of it is not looked at.
+
+    Raises:
+        ModelError: when values are missing, lie outside the file or do not fit the description.
+    """
+    if len(data) > LARGEST_FILE:
+        raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
+    if not is_program(data):
+        raise ModelError("no ExecuTorch program; expected what `obliq export --to executorch` writes")
+    operations = Operations(memoryview(data))
+    like = graph_described(operations.description)
+    computing = [step for step in like.steps if not isinstance(step, Flatten)]
+    if len(operations.computing) != len(computing):
+        raise ModelError(
+            f"{len(operations.computing)} operations that compute; expected {len(computing)}, as described"
+        )
+    found = dict(zip((step.name for step in computing), operations.computing, strict=True))
+    steps: dict[str, Step] = {}
+    for step in like.steps:
+        if isinstance(step, Flatten | MaxPool):
+            grid = steps[step.sources[0]].grid
+        else:
+            grid = _grid(found[step.name].scale, found[step.name].bounds, step.grid.zero_point)
+        read: Step = replace(step, grid=grid)
+        if step.name in found and found[step.name].operation not in _OPERATIONS[type(step)]:
+            raise ModelError(
+                f"{found[step.name].operation.name} for {step.path}; expected a {type(step).__name__}"
+            )
+        if isinstance(read, Convolution | Linear):
+            stored, shape = operations.stored(found[step.name]), read.weights.codes.shape
+            read = replace(read, weights=_weights(stored, shape, steps[read.sources[0]].grid))
+        steps[step.name] = read
+    return held(Graph(input_shape=like.input_shape, steps=tuple(steps.values())))
+
+
+def first_difference(found: Graph, expected: Graph) -> str | None:
+    """Where the first step stands whose integers or scales are not those of another graph of the same form."""
+    for one, other in zip(found.steps, expected.steps, strict=True):
+        grids = [(grid.scale, grid.zero_point, grid.low, grid.high) for grid in (one.grid, other.grid)]
+        same = grids[0] == grids[1]
+        if isinstance(one, Convolution | Linear):
+            assert isinstance(other, Convolution | Linear)
+            first, second = one.weights, other.weights
+            same = (
+                same
+                and np.array_equal(first.wide_codes(), second.wide_codes())
+                and np.array_equal(first.wide_scale(), second.wide_scale())
+                and np.array_equal(first.bias, second.bias)
+            )
+        if not same:
+            return other.path
+    return None
+
+
+def _grid(scale: float, bounds: tuple[float, float] | None, zero_point: int) -> Grid:
+    """Where a result lies; a byte is clamped when it says so."""
+    if not 0 < scale < _LARGEST_STEP:
+        raise ModelError(f"a step of {scale}; expected a positive number below {_LARGEST_STEP}")
+    if bounds is None:
+        return grid_from(scale, zero_point, 0, 255)
+    low, high = (bound / scale + zero_point for bound in bounds)
+    if not -0.5 <= low <= high < 255.5:
+        raise ModelError(f"a clamp between the bytes {low:.3g} and {high:.3g}; expected 0 to 255")
+    return grid_from(scale, zero_point, round(low), round(high))
+
+
+def _weights(stored: Stored, shape: tuple[int, ...], source: Grid) -> Weights:
+    """Weights of this shape, for a layer that reads codes on `source`."""
+    codes, scale, bias = stored.codes, stored.scale, stored.bias
+    if codes.size != math.prod(shape) or not len(codes) == len(scale) == len(bias) == shape[0]:
+        raise ModelError(f"weights of shape {codes.shape}; expected {shape}")
+    if not ((scale > 0) & (scale < _LARGEST_STEP)).all():
+        raise ModelError(
+            f"steps of weights up to {scale.max()}; expected positive numbers below {_LARGEST_STEP}"
+        )
+    return weights_from(codes.astype(np.int64).reshape(shape), scale, bias, source)

@@ -1,0 +1,199 @@
+"""From node to node through a file's graph: what is known of each value, and whether the whole makes sense."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy import ndarray
+
+from obliq.errors import ModelError
+from obliq.exporting.onnx.contents import Contents, Node
+
+LARGEST_SAMPLE = 2**28
+"""Elements of one activation of one sample."""
+
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+_LARGEST_SCALE = float(np.finfo(np.float32).max) / 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Value:
+    """One value.
+
+    Attributes:
+        kind: element type; codes of 4 and 2 bits are `int4` and `int2`.
+        shape: of a constant, or of one sample of an activation.
+        constant: its values, None for an activation.
+        scale: for reals made from codes, what one code stands for; a single one or one an output.
+        codes: for constant reals made from codes, those codes.
+        span: smallest and largest byte of an activation; of reals made from one, the codes that those stand for.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    constant: ndarray | None = field(default=None, repr=False)
+    scale: ndarray | None = field(default=None, repr=False)
+    codes: ndarray | None = field(default=None, repr=False)
+    span: tuple[int, int] = (0, 255)
+
+    @property
+    def flows(self) -> bool:
+        """Whether it depends on the input."""
+        return self.constant is None and self.codes is None
+
+
+def activation(
+    kind: str, shape: tuple[int, ...], scale: ndarray | None = None, span: tuple[int, int] = (0, 255)
+) -> Value:
+    """A value that depends on the input.
+
+    Raises:
+        ModelError: when one sample of it would be empty or enormous.
+    """
+    elements = 1
+    for size in shape:
+        elements *= size
+    if any(size < 1 for size in shape) or elements > LARGEST_SAMPLE:
+        raise ModelError(
+            f"an activation of shape {shape}; expected sizes from 1, and {LARGEST_SAMPLE} elements at most"
+        )
+    return Value(kind=kind, shape=shape, scale=scale, span=span)
+
+
+def require(condition: bool, node: Node, expected: str) -> None:
+    """Raise unless a node is as it must be.
+
+    Raises:
+        ModelError: naming the node and what was expected.
+    """
+    if not condition:
+        raise ModelError(f"{node.operator} that makes {node.output!r}: expected {expected}")
+
+
+def scales(value: Value, node: Node, shape: tuple[int, ...]) -> ndarray:
+    """Constant float32 scales of this shape.
+
+    Raises:
+        ModelError: for another number of scales, or one that is not finite, positive and normal.
+    """
+    found = value.constant
+    fits = found is not None and value.kind == "float32" and value.shape == shape
+    require(fits, node, f"constant float32 scales of shape {shape}")
+    assert found is not None
+    usable = np.isfinite(found) & (found >= _SMALLEST_SCALE) & (found <= _LARGEST_SCALE)
+    require(bool(usable.all()), node, "scales that are positive, finite and not denormal")
+    return found
+
+
+def scalar(value: Value, node: Node, kind: str) -> int:
+    """A single constant whole number of this type.
+
+    Raises:
+        ModelError: for anything else.
+    """
+    require(
+        value.constant is not None and value.kind == kind and value.shape == (), node, f"one constant {kind}"
+    )
+    assert value.constant is not None
+    return int(value.constant)
+
+
+def setting(node: Node, name: str, otherwise: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
+    """Several whole numbers from a node's settings.
+
+    Raises:
+        ModelError: when there are more or fewer than in `otherwise`, or they are out of range.
+    """
+    found = node.settings.get(name, otherwise)
+    fits = isinstance(found, tuple) and len(found) == len(otherwise)
+    require(fits, node, f"{len(otherwise)} numbers of {name}")
+    assert isinstance(found, tuple)
+    require(all(low <= number <= high for number in found), node, f"{name} from {low} to {high}")
+    return found
+
+
+def whole(node: Node, name: str, otherwise: int, low: int, high: int) -> int:
+    """One whole number from a node's settings.
+
+    Raises:
+        ModelError: when it is out of range.
+    """
+    found = node.settings.get(name, otherwise)
+    require(isinstance(found, int) and low <= found <= high, node, f"{name} from {low} to {high}")
+    assert isinstance(found, int)
+    return found
+
+
+Rule = Callable[[Node, list[Value]], Value]
+MOST_PRODUCTS = 2**40
+"""Multiplications for one sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """What a file may do with one operator of the standard domain.
+
+    Attributes:
+        rule: what must hold of its inputs, and what it makes of them.
+        inputs: the fewest and the most.
+        settings: names of the settings that it may have.
+    """
+
+    rule: Rule
+    inputs: tuple[int, int]
+    settings: frozenset[str] = frozenset()
+
+
+def followed(
+    contents: Contents, operators: Mapping[str, Operator], idle: frozenset[str] = frozenset()
+) -> dict[str, Value]:
+    """Every value of a graph by name.
+
+    Args:
+        contents: as they were parsed.
+        operators: the allow-list.
+        idle: constants that may stand there unread.
+
+    Raises:
+        ModelError: naming the node, what was found and what was expected.
+    """
+    first, last = contents.ends
+    values = {
+        name: Value(kind=contents.kinds[name], shape=values.shape, constant=values)
+        for name, values in contents.constants.items()
+    }
+    if first in values:
+        raise ModelError(f"a constant is called {first!r}; expected that of the input alone")
+    values[first] = activation("float32", contents.input_shape)
+    unread = set(values) - idle
+    products = 0
+    for node in contents.nodes:
+        operator = operators.get(node.operator)
+        if operator is None:
+            raise ModelError(
+                f"operator {node.operator[:80]!r} that makes {node.output!r} is not read; expected "
+                f"{', '.join(operators)}"
+            )
+        (least, most), settings = operator.inputs, operator.settings
+        require(least <= len(node.inputs) <= most, node, f"{least} to {most} inputs")
+        require(
+            set(node.settings) <= settings, node, f"settings {', '.join(sorted(settings)) or 'of no kind'}"
+        )
+        require(node.output not in values, node, "a name of its own for each value")
+        require(values.keys() >= set(node.inputs), node, "inputs that were made before")
+        values[node.output] = made = operator.rule(node, [values[name] for name in node.inputs])
+        unread = (unread - set(node.inputs)) | {node.output}
+        products += _products(node, values, made)
+    if unread != {last} or not values[last].flows:
+        raise ModelError(f"{sorted(unread)[:3]} are not read by anything; expected that of {last!r} alone")
+    if values[last].kind != "float32" or len(values[last].shape) != 1:
+        raise ModelError(f"{last!r} is {values[last]}; expected a float32 row for each sample")
+    if products > MOST_PRODUCTS:
+        raise ModelError(f"{products} multiplications for a sample; expected at most {MOST_PRODUCTS}")
+    return values
+
+
+def _products(node: Node, values: dict[str, Value], made: Value) -> int:
+    if node.operator not in ("Conv", "Gemm"):
+        return 0
+    return int(np.prod(values[node.inputs[1]].shape[1:], dtype=object) * np.prod(made.shape, dtype=object))

@@ -1,0 +1,259 @@
+"""An exported file back as the integer graph that it was written from.
+
+What the exporter writes says everything but two widths: how many bits of a stored byte are in use,
+for weights and for activations. They are inferred (see `obliq.exporting.weights`). That changes nothing that the
+graph computes, and writing the graph gives the same bytes again. Whatever else a file computes is in the
+graph, or the file is refused: two files of one graph give the same answers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from obliq.errors import ModelError
+from obliq.exporting.graph import (
+    Add,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Graph,
+    Grid,
+    Linear,
+    MaxPool,
+    Quantize,
+    Step,
+    Weights,
+)
+from obliq.exporting.onnx.check_graph import followed
+from obliq.exporting.onnx.check_operators import RULES
+from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, Node, file_bytes, parsed
+from obliq.exporting.onnx.writer import INPUT
+from obliq.exporting.qdq import foreign_contents, is_foreign
+from obliq.exporting.weights import EVERY, grid_from, weights_from
+
+
+def read_onnx(file: Path) -> Contents:
+    """An ONNX file that our exporter or a quantizer of `foreign.PRODUCERS` made, read and checked in full.
+
+    One regular file, no link, no external data, only the operators of an allow-list in the standard domain;
+    names, types, shapes, scales, zero points, packed sizes and sums are checked before a runtime sees it.
+
+    Raises:
+        ModelError: in one line that names the file, what was found and what was expected.
+    """
+    try:
+        return contents_of(file_bytes(file))
+    except ModelError as error:
+        text = str(error)
+        raise ModelError(text if text.startswith(f"{file}: ") else f"{file}: {text}") from error
+
+
+def contents_of(data: bytes) -> Contents:
+    """The same for a file's bytes.
+
+    Raises:
+        ModelError: as `read_onnx`, without a file's name.
+    """
+    if len(data) > LARGEST_FILE:
+        raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
+    if is_foreign(data):
+        return foreign_contents(data)
+    contents = parsed(data)
+    followed(contents, RULES)
+    return contents
+
+
+def graph_in(contents: Contents) -> Graph:
+    """The integer steps in a file of the `integer` or `compact` form.
+
+    Args:
+        contents: as `contents_of` checked them.
+
+    Raises:
+        ModelError: for the `float` form, which holds no integers, and for graphs that are put together
+            in another way than the exporter does it.
+    """
+    reader = _Reader(contents)
+    for node in contents.nodes:
+        reader.visit(node)
+    last = next(reversed(reader.steps), "")
+    if reader.sums or reader.reals.get(contents.ends[1]) != last:
+        raise ModelError(
+            f"{contents.ends[1]!r} is not what the last rounding made, or a sum is not rounded; expected a file of "
+            "the integer or compact form"
+        )
+    return Graph(input_shape=contents.input_shape, steps=tuple(reader.steps.values()))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Codes that are widened step by step: the constant's name, its values, and what they were multiplied with."""
+
+    name: str
+    codes: ndarray
+    times: int = 1
+
+
+@dataclass
+class _Reader:
+    """Follows names from node to node; `steps` has what was found, by the name of its codes."""
+
+    contents: Contents
+    steps: dict[str, Step] = field(default_factory=dict)
+    reals: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, _Stored] = field(default_factory=dict)
+    scales: dict[str, ndarray] = field(default_factory=dict)
+    parts: dict[str, tuple[_Stored, ndarray]] = field(default_factory=dict)
+    sums: dict[str, Node] = field(default_factory=dict)
+    paths: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.stored = {
+            name: _Stored(name, values)
+            for name, values in self.contents.constants.items()
+            if self.contents.kinds[name] in ("int8", "int4", "int2", "int32")
+        }
+        constants = self.contents.constants.items()
+        self.scales = {name: values for name, values in constants if self.contents.kinds[name] == "float32"}
+
+    def visit(self, node: Node) -> None:
+        first = node.inputs[0]
+        if node.operator in ("Cast", "Mul") and first in self.stored:
+            times = int(self.contents.constants[node.inputs[1]]) if node.operator == "Mul" else 1
+            before = self.stored[first]
+            self.stored[node.output] = replace(before, times=before.times * times)
+        elif node.operator == "Mul" and first in self.scales:
+            self.scales[node.output] = self.scales[first] * self.scales[node.inputs[1]]
+        elif node.operator == "DequantizeLinear" and first in self.stored:
+            self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
+        elif node.operator == "DequantizeLinear" and first in self.steps:
+            self._real(node)
+        elif node.operator in _SUMS and all(name in self.reals or name in self.parts for name in node.inputs):
+            self.sums[node.output] = node
+        elif node.operator == "QuantizeLinear" and (first in self.sums or first == INPUT):
+            self._rounded(node)
+        elif node.operator == "Clip" and first in self.steps:
+            self._clamped(node)
+        elif node.operator in _MOVES and first in self.steps:
+            self.steps[node.output] = _MOVES[node.operator](node, self.steps[first])
+        else:
+            raise ModelError(
+                f"{node.operator} that makes {node.output!r} is not read as a step of an integer graph; "
+                "expected a file of the integer or compact form"
+            )
+
+    def _scale_and_zero(self, node: Node) -> tuple[float, int]:
+        scale, zero = (self.contents.constants[name] for name in node.inputs[1:])
+        return float(scale), int(zero)
+
+    def _real(self, node: Node) -> None:
+        """Codes mean what they were rounded to; the rules look at one node at a time and do not know."""
+        grid, found = self.steps[node.inputs[0]].grid, self._scale_and_zero(node)
+        if found != (grid.scale, grid.zero_point):
+            raise ModelError(
+                f"{node.inputs[0]!r} is read in steps and around a zero of {found}; expected "
+                f"{(grid.scale, grid.zero_point)}, to which it was rounded"
+            )
+        self.reals[node.output] = node.inputs[0]
+
+    def _rounded(self, node: Node) -> None:
+        grid = grid_from(*self._scale_and_zero(node), 0, 255)
+        if node.inputs[0] == INPUT:
+            step: Step = Quantize(name=node.output, path=INPUT, sources=(), grid=grid)
+        else:
+            step = self._summed(self.sums.pop(node.inputs[0]), node.output, grid)
+        self.steps[node.output] = step
+
+    def _clamped(self, node: Node) -> None:
+        """The step that was just read has fewer codes than a byte, and its name is the clamped value's."""
+        step = self.steps.pop(node.inputs[0])
+        if not step.grid.fills_container or isinstance(step, MaxPool | Flatten):
+            raise ModelError(
+                f"Clip that makes {node.output!r}: expected it right behind a rounding, and once"
+            )
+        low, high = (int(self.contents.constants[name]) for name in node.inputs[1:])
+        grid = grid_from(step.grid.scale, step.grid.zero_point, low, high)
+        self.steps[node.output] = replace(step, name=node.output, grid=grid)
+
+    def _summed(self, node: Node, name: str, grid: Grid) -> Step:
+        sources = tuple(self.reals[value] for value in node.inputs if value in self.reals)
+        common: dict[str, Any] = {"name": name, "path": name, "sources": sources, "grid": grid}
+        if node.operator in ("Conv", "Gemm"):
+            (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
+            path, bias_kind = node.layer or codes.name.removesuffix(".weight"), self.contents.kinds[bias.name]
+            named = (node.layer or codes.name.endswith(".weight")) and path not in self.paths
+            if not named or bias.times != 1 or bias_kind != "int32":
+                raise ModelError(
+                    f"{node.operator} of {path!r} with a bias in {bias_kind} times {bias.times}; expected a layer's "
+                    "name, once, and a bias as it is stored, in int32"
+                )
+            self.paths.add(path)
+            common |= {
+                "path": path,
+                "weights": self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid),
+            }
+        return _SUMS[node.operator](node, common)
+
+    def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
+        """A constant of this type may stand for some widths only, and a narrow one says what it is multiplied by."""
+        packed = {"int4", "int2"} & set(self.contents.kinds.values())
+        widths = {"int2": range(2, 3), "int4": range(3, 5)}.get(
+            self.contents.kinds[stored.name], range(5, 9) if packed else EVERY
+        )
+        wide, times = stored.codes.astype(np.int64) * stored.times, stored.times if widths[-1] < 8 else None
+        try:
+            return weights_from(wide, scale, bias, source, widths=widths, times=times)
+        except ModelError as error:
+            raise ModelError(f"{stored.name}: {error}") from error
+
+
+def _convolution(node: Node, common: dict[str, Any]) -> Step:
+    axes = common["weights"].codes.ndim - 2
+    pads = _several(node, "pads", (0,) * 2 * axes)
+    return Convolution(
+        **common, stride=_several(node, "strides", (1,) * axes),
+        padding=tuple(zip(pads[:axes], pads[axes:], strict=True)),
+        dilation=_several(node, "dilations", (1,) * axes), groups=int(node.settings.get("group", 1)),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _pool(node: Node, common: dict[str, Any]) -> Step:
+    kernel = _several(node, "kernel_shape", ())
+    return AveragePool(**common, kernel=kernel, stride=_several(node, "strides", (1,) * len(kernel)))
+
+
+def _max_pool(node: Node, source: Step) -> Step:
+    kernel = _several(node, "kernel_shape", ())
+    axes = len(kernel)
+    pads = _several(node, "pads", (0,) * 2 * axes)
+    if pads[:axes] != pads[axes:]:
+        raise ModelError(f"MaxPool that makes {node.output!r}: expected the same padding on both sides")
+    return MaxPool(
+        name=node.output, path=node.output, sources=(source.name,), grid=source.grid, kernel=kernel,
+        stride=_several(node, "strides", (1,) * axes), padding=pads[:axes],
+        dilation=_several(node, "dilations", (1,) * axes),
+    )  # fmt: skip
+
+
+def _flatten(node: Node, source: Step) -> Step:
+    return Flatten(name=node.output, path=node.output, sources=(source.name,), grid=source.grid)
+
+
+def _several(node: Node, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+    found = node.settings.get(name, otherwise)
+    assert isinstance(found, tuple)
+    return found
+
+
+_SUMS: dict[str, Callable[[Node, dict[str, Any]], Step]] = {
+    "Conv": _convolution,
+    "Gemm": lambda node, common: Linear(**common),
+    "Add": lambda node, common: Add(**common),
+    "AveragePool": _pool,
+    "GlobalAveragePool": lambda node, common: AveragePool(**common, kernel=None, stride=()),
+}
+_MOVES: dict[str, Callable[[Node, Step], Step]] = {"MaxPool": _max_pool, "Flatten": _flatten}

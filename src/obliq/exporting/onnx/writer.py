@@ -1,0 +1,271 @@
+"""A graph of integer steps as an ONNX file, in one of three forms.
+
+Every activation is stored as an unsigned byte, signed ones with zero point 128: ONNX Runtime's
+kernel for additions takes one type on both sides, and those for x86 want unsigned activations.
+After rounding to a byte, activations of fewer bits are clamped as bytes; without that a 4-bit
+activation would saturate at 255 instead of 15, and no runtime would notice.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from obliq.errors import ModelError
+from obliq.exporting.graph import (
+    Add,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPool,
+    Quantize,
+    Step,
+)
+from obliq.exporting.optional import import_onnx
+from obliq.quantization import pack
+
+INPUT, LOGITS = "input", "logits"
+FORMS = ("integer", "compact", "float")
+_OPSETS = {8: 13, 4: 21, 2: 25}
+"""ONNX operator set by the width of the narrowest stored weight: 13 brings scales by channel, 21
+four-bit and 25 two-bit tensors. The oldest possible one opens in most runtimes."""
+
+
+def to_onnx(graph: Graph, form: str = "integer") -> bytes:
+    """The bytes of a single-file ONNX model with a free batch size; equal graphs give equal bytes.
+
+    Args:
+        graph: as `graph_of` makes it.
+        form: `integer`: bytes everywhere, which ONNX Runtime fuses into integer kernels; `compact`: the
+            same computation with weights stored in 4 or 2 bits, which ONNX Runtime widens to bytes when it
+            opens the file and then fuses as well, the same file where no layer has so few; `float`: float32
+            weights and biases, activations clamped to their learned ranges but not rounded.
+
+    Raises:
+        ModelError: for another form, or when the extra `onnx` is not installed.
+    """
+    if form not in FORMS:
+        raise ModelError(f"form is {form!r}; expected {', '.join(FORMS)}")
+    onnx = import_onnx()
+    writer = _Writer(onnx, graph, form)
+    for step in graph.steps:
+        writer.write(step)
+    return writer.finished()
+
+
+_LETTERS = {
+    "sum": "y", "byte": "q", "real": "r", "scale": "s", "low": "l", "high": "h",
+    "weight": "w", "weight scale": "k", "zeros": "z", "bias": "b", "bias codes": "a", "unit": "u",
+    "packed": "p", "codes": "c", "finer": "f", "bytes": "i",
+}  # fmt: skip
+"""What belongs to a step: what it adds up, its result before a clamp, its codes as real numbers, their scale, the
+bounds of a clamp; of a layer the real weight and bias, and their parts; stored codes of packed files, on the way to
+bytes."""
+
+
+class _Writer:
+    """Gathers nodes and constants.
+
+    Codes carry the names of steps, weights those of layers. All else is called by its step's number and a
+    letter of `_LETTERS`, since a file of a small network consists of names to a good part; a number comes first,
+    as it does in no name of a step. Bytes that many steps share are called `=128`, factors `*16`.
+
+    A packed file, one with codes of fewer than 8 bits, has less in it still: the layer's name stands once, at the
+    node that adds up, and not at its weights; the unit of a bias is multiplied from the two scales and not stored.
+    """
+
+    def __init__(self, onnx: ModuleType, graph: Graph, form: str) -> None:
+        self.onnx, self.graph, self.form = onnx, graph, form
+        self.number = {step.name: index for index, step in enumerate(graph.steps)}
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+        self.read: set[str] = set()
+        widths = {self._width(step) for step in graph.steps if isinstance(step, Convolution | Linear)}
+        self.narrowest = min(widths, default=8)
+        self.packed = self.narrowest < 8
+
+    def write(self, step: Step) -> None:
+        """Add one step."""
+        if isinstance(step, MaxPool | Flatten) and self.form != "float":
+            self._node(*_operator(step), [step.sources[0]], step.name)  # bytes are moved, not computed with
+            return
+        computed = INPUT if isinstance(step, Quantize) else self._short("sum", step.name)
+        if not isinstance(step, Quantize):
+            inputs = [self._real(name) for name in step.sources]
+            named = ""
+            if isinstance(step, Convolution | Linear):
+                inputs += self._weights(step)
+                named = step.path if self.packed else ""
+            self._node(*_operator(step), inputs, computed, named)
+        if self.form == "float":
+            self._clamped(step, computed)
+        else:
+            self._rounded(step, computed)
+
+    def finished(self) -> bytes:
+        """The whole file."""
+        helper, types = self.onnx.helper, self.onnx.TensorProto
+        self._real(self.graph.result.name)
+        self.nodes[-1].output[0] = LOGITS
+        opset = helper.make_opsetid("", 17 if self.form == "float" else _OPSETS[self.narrowest])
+        ends = (
+            helper.make_tensor_value_info(INPUT, types.FLOAT, ["batch", *self.graph.input_shape]),
+            helper.make_tensor_value_info(LOGITS, types.FLOAT, ["batch", "classes"]),
+        )
+        body = helper.make_graph(self.nodes, "network", [ends[0]], [ends[1]], [*self.constants.values()])
+        version = helper.find_min_ir_version_for([opset])
+        model = helper.make_model(body, producer_name="obliq", opset_imports=[opset], ir_version=version)
+        try:
+            self.onnx.checker.check_model(model)
+        except self.onnx.checker.ValidationError as error:  # of a graph whose sizes do not fit together
+            raise ModelError(f"no ONNX model: {' '.join(str(error).split())[:200]}; expected one") from error
+        written: bytes = model.SerializeToString(deterministic=True)
+        return written
+
+    def _rounded(self, step: Step, computed: str) -> None:
+        """Round to bytes, and clamp those that have fewer codes."""
+        grid = step.grid
+        byte = step.name if grid.fills_container else self._short("byte", step.name)
+        self._node("QuantizeLinear", {}, [computed, *self._scale(step.name)], byte)
+        if not grid.fills_container:
+            bounds = [self._byte(code + grid.zero_point) for code in (grid.low, grid.high)]
+            self._node("Clip", {}, [byte, *bounds], step.name)
+
+    def _clamped(self, step: Step, computed: str) -> None:
+        """What is left of rounding without the rounding: the learned range, which trained networks rely on."""
+        made = self._short("real", step.name)
+        self.read.add(made)
+        if isinstance(step, MaxPool | Flatten):
+            self._node("Identity", {}, [computed], made)
+            return
+        bounds = [
+            self._constant(self._short(end, step.name), np.array(code * step.grid.scale, np.float32))
+            for end, code in (("low", step.grid.low), ("high", step.grid.high))
+        ]
+        self._node("Clip", {}, [computed, *bounds], made)
+
+    def _real(self, name: str) -> str:
+        """The real values of a step's codes, made once."""
+        real = self._short("real", name)
+        if real not in self.read:
+            self.read.add(real)
+            self._node("DequantizeLinear", {}, [name, *self._scale(name)], real)
+        return real
+
+    def _scale(self, name: str) -> list[str]:
+        grid = self.graph[name].grid
+        return [
+            self._constant(self._short("scale", self.graph.owner(name)), np.array(grid.scale, np.float32)),
+            self._byte(grid.zero_point),
+        ]
+
+    def _byte(self, value: int) -> str:
+        return self._constant(f"={value}", np.array(value, np.uint8))
+
+    def _weights(self, step: Convolution | Linear) -> list[str]:
+        """The weight and the bias as real numbers, from codes and scales unless the form is `float`."""
+        path, weights = step.path, step.weights
+        if self.form == "float":
+            scale = weights.scale.reshape(-1, *(1,) * (weights.codes.ndim - 1))
+            return [
+                self._constant(f"{path}.weight", weights.codes * scale),
+                self._constant(f"{path}.bias", weights.real_bias.astype(np.float32)),
+            ]
+        codes = self._codes(step)
+        scale_of_weights = self._constant(self._short("weight scale", step.name), weights.wide_scale())
+        read = [codes, scale_of_weights]
+        if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
+            read.append(
+                self._constant(self._short("zeros", step.name), np.zeros(len(weights.codes), np.int8))
+            )
+        bias_codes = self._constant(self._short("bias codes", step.name), weights.bias)
+        bias = [bias_codes, self._unit(step, scale_of_weights)]
+        real = [self._short("weight", step.name), self._short("bias", step.name)]
+        for made, inputs in zip(real, (read, bias), strict=True):
+            self._node("DequantizeLinear", {"axis": 0}, inputs, made)
+        return real
+
+    def _unit(self, step: Convolution | Linear, scale_of_weights: str) -> str:
+        """The unit of a bias, the product of what it is added to; one that runtimes multiply once, if packed."""
+        unit = self._short("unit", step.name)
+        if not self.packed:
+            return self._constant(unit, step.weights.bias_scale(self.graph[step.sources[0]].grid))
+        self._node("Mul", {}, [scale_of_weights, self._scale(step.sources[0])[0]], unit)
+        return unit
+
+    def _codes(self, step: Convolution | Linear) -> str:
+        """The codes of a layer as bytes on the finer grid.
+
+        Narrow ones pass through nodes that read constants alone, so that runtimes compute them once.
+        """
+        types, weights, width = self.onnx.TensorProto, step.weights, self._width(step)
+        stored = self._short("packed", step.name) if self.packed else f"{step.path}.weight"
+        if width == 8:
+            return self._constant(stored, weights.wide_codes())
+        wide, finer, bytes_ = (self._short(kind, step.name) for kind in ("codes", "finer", "bytes"))
+        codes = self._constant(stored, weights.codes, width)
+        if weights.refinement > 1:  # ONNX Runtime multiplies int32 but not int8
+            factor = self._constant(f"*{weights.refinement}", np.array(weights.refinement, np.int32))
+            self._node("Cast", {"to": types.INT32}, [codes], wide)
+            self._node("Mul", {}, [wide, factor], finer)
+            codes = finer
+        self._node("Cast", {"to": types.INT8}, [codes], bytes_)
+        return bytes_
+
+    def _width(self, step: Convolution | Linear) -> int:
+        """The bits that a layer's codes are stored in."""
+        if self.form != "compact":
+            return 8
+        return next(width for width in (2, 4, 8) if width >= step.weights.bits)
+
+    def _short(self, kind: str, step: str) -> str:
+        return f"{self.number[step]}{_LETTERS[kind]}"
+
+    def _node(
+        self, operator: str, settings: dict[str, Any], inputs: list[str], output: str, name: str = ""
+    ) -> None:
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], name=name, **settings))
+
+    def _constant(self, name: str, values: ndarray, width: int = 8) -> str:
+        if width < 8 and values.dtype == np.int8:
+            kind = {4: self.onnx.TensorProto.INT4, 2: self.onnx.TensorProto.INT2}[width]
+            packed = pack(torch.from_numpy(values), width).numpy().tobytes()
+            made = self.onnx.helper.make_tensor(name, kind, values.shape, packed, raw=True)
+        else:
+            made = self.onnx.numpy_helper.from_array(values, name)
+        self.constants.setdefault(name, made)
+        return name
+
+
+def _operator(step: Step) -> tuple[str, dict[str, Any]]:
+    """The ONNX operator of a step and its attributes."""
+    match step:
+        case Convolution():
+            before, after = zip(*step.padding, strict=True)
+            settings = {"strides": step.stride, "pads": (*before, *after), "dilations": step.dilation}
+            return "Conv", _unusual(settings) | ({"group": step.groups} if step.groups > 1 else {})
+        case Linear():
+            return "Gemm", {"transB": 1}
+        case Add():
+            return "Add", {}
+        case AveragePool(kernel=None):
+            return "GlobalAveragePool", {}
+        case AveragePool():
+            return "AveragePool", {"kernel_shape": step.kernel, "strides": step.stride}
+        case MaxPool():
+            settings = {"strides": step.stride, "pads": step.padding * 2, "dilations": step.dilation}
+            return "MaxPool", {"kernel_shape": step.kernel, **_unusual(settings)}
+        case Flatten():
+            return "Flatten", {"axis": 1}
+        case _:
+            raise ModelError(f"{step.path} is a {type(step).__name__}, which has no ONNX form here")
+
+
+def _unusual(settings: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Leave out what ONNX takes for granted: strides and dilations of 1, no padding."""
+    usual = {"strides": 1, "dilations": 1, "pads": 0}
+    return {name: value for name, value in settings.items() if set(value) != {usual[name]}}

@@ -1,0 +1,14 @@
+"""Files of quantizers that are not ours: ONNX Runtime's (QDQ form) and torchao's PT2E, through torch.onnx."""
+
+from obliq.exporting.qdq.check import foreign_contents
+from obliq.exporting.qdq.parse import PRODUCERS, is_foreign
+from obliq.exporting.qdq.rebuild import ForeignNetwork, rebuilt, with_weights_of
+
+__all__ = [
+    "PRODUCERS",
+    "ForeignNetwork",
+    "foreign_contents",
+    "is_foreign",
+    "rebuilt",
+    "with_weights_of",
+]

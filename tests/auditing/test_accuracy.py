@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score
+
+from obliq.auditing import utility
+from obliq.auditing.intervals import wilson
+from obliq.errors import AuditError
+from tests.auditing.synthetic import network
+
+
+@given(samples=st.integers(1, 5000), share=st.floats(0, 1))
+def test_wilson_agrees_with_scipy(samples: int, share: float) -> None:
+    hits = round(share * samples)
+    ours = wilson(100 * hits / samples, samples)
+    theirs = binomtest(hits, samples).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1e-7)
+
+
+def test_accuracies_agree_with_sklearn() -> None:
+    answers = network(3.0)
+    measured = utility(answers)
+    for share, part in (
+        (measured.forget, answers.forget),
+        (measured.retain, answers.retain),
+        (measured.test, answers.test),
+    ):
+        assert share.percent == pytest.approx(100 * accuracy_score(part.labels.numpy(), part.predictions))
+        assert share.samples == len(part)
+        assert share.interval.low < share.percent < share.interval.high
+    assert measured.unlearning.percent == 100 - measured.forget.percent
+    assert measured.unlearning.interval.low == pytest.approx(100 - measured.forget.interval.high)
+
+
+def test_forgotten_classes_do_not_count_for_test_accuracy() -> None:
+    answers = network(3.0)
+    measured = utility(answers, {1, 3})
+    kept = np.isin(answers.test.labels.numpy(), [0, 2])
+    assert measured.test.samples == kept.sum()
+    assert measured.test.percent == pytest.approx(100 * answers.test.correct[kept].mean())
+    with pytest.raises(AuditError, match="every test sample"):
+        utility(answers, {0, 1, 2, 3})

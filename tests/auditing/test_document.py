@@ -1,0 +1,104 @@
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from obliq.auditing import Audit, audit, read, write
+from obliq.errors import AuditError
+from tests.auditing.synthetic import shipped, three
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "audit-format.md"
+
+
+@pytest.fixture(scope="module")
+def measured() -> Audit:
+    return audit([*three(), shipped()], precision="W4A4", digests={"partition": "b" * 64})
+
+
+def test_round_trip(measured: Audit) -> None:
+    text = write(measured)
+    assert read(text) == measured
+    assert write(read(text)) == text
+    assert "NaN" not in text
+
+
+def test_every_field_is_documented(measured: Audit) -> None:
+    described = set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))
+    named_freely = {
+        "digests",
+        "settings",
+        "intervals",
+        "confidence",
+        "entropy",
+    }  # mappings: their keys are data
+
+    def fields(content: Any) -> set[str]:
+        if isinstance(content, list):
+            return set().union(*map(fields, content)) if content else set()
+        if not isinstance(content, dict):
+            return set()
+        below = [
+            set().union(set(), *map(fields, value.values())) if key in named_freely else fields(value)
+            for key, value in content.items()
+        ]
+        return set(content).union(*below)
+
+    assert fields(json.loads(write(measured))) <= described
+
+
+def test_intervals_are_named_after_fields(measured: Audit) -> None:
+    names = {field.name for field in dataclasses.fields(measured.entries[0])}
+    assert all(set(entry.intervals) <= names for entry in measured.entries)
+
+
+def changed(text: str, **changes: Any) -> str:
+    return json.dumps(json.loads(text) | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"version": 2}, "version 2; this Obliq reads version 3"),
+        ({"version": True}, "version True"),
+        ({"version": "1"}, "version '1'"),
+        ({"schema": "else"}, "not an audit"),
+        ({"precision": 4}, "audit.precision is 4; expected a text"),
+        ({"classes": 4.5}, "audit.classes is 4.5; expected a whole number"),
+        ({"classes": True}, "expected a whole number"),
+        ({"extra": 1}, "unknown field 'extra'"),
+        ({"entries": []}, "expected the original first"),
+        ({"entries": {}}, "expected a list"),
+        ({"counts": []}, "expected an object"),
+        ({"digests": {"a": None}}, "audit.digests.a is null"),
+    ],
+)
+def test_strange_files_are_refused_in_one_line(measured: Audit, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(AuditError, match=re.escape(says)) as refused:
+        read(changed(write(measured), **changes))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(AuditError, match="not an audit"):
+        read(text)
+
+
+def test_missing_fields_and_strange_numbers_are_refused(measured: Audit) -> None:
+    content = json.loads(write(measured))
+    del content["counts"]["unseen"]
+    with pytest.raises(AuditError, match=r"audit.counts has no field 'unseen'"):
+        read(json.dumps(content))
+    with pytest.raises(AuditError, match="NaN is not a number"):
+        read(write(measured).replace('"seconds": 40.0', '"seconds": NaN'))
+    with pytest.raises(AuditError, match="expected a finite number"):
+        read(write(measured).replace('"seconds": 40.0', '"seconds": 1e999'))
+    with pytest.raises(AuditError, match="expected one of original"):
+        read(write(measured).replace('"kind": "original"', '"kind": "first"'))
+    content = json.loads(write(measured))
+    content["entries"][0]["entropy"]["forget"]["shares"].pop()
+    with pytest.raises(AuditError, match="one more edge"):
+        read(json.dumps(content))

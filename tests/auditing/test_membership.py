@@ -1,0 +1,127 @@
+import math
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+from sklearn.svm import SVC
+
+from obliq.auditing import RoleSignals, Separation, separation, svc_confidence
+from obliq.auditing.membership import fitted
+from tests.auditing.synthetic import answering, network
+
+
+def confidences(samples: int, shift: float, generator: np.random.Generator) -> np.ndarray:
+    return 1 / (1 + np.exp(-generator.normal(shift, 2.0, samples)))
+
+
+@pytest.mark.parametrize(
+    ("base", "ahead"), [(1.0, 3.0), (1.0, 0.3), (3.0, 1.0), (6.0, 1.0), (8.0, 2.0), (1.0, -1.0)]
+)
+def test_merged_fit_agrees_with_the_plain_svc(base: float, ahead: float) -> None:
+    generator = np.random.default_rng(1)
+    members, others = confidences(1500, base + ahead, generator), confidences(1500, base, generator)
+    judged = confidences(1000, base + ahead / 2, generator)
+    plain = SVC(C=3, gamma="auto", kernel="rbf")
+    plain.fit(np.concatenate([members, others])[:, None], np.repeat([1, 0], 1500))
+    expected = 100 * (1 - plain.predict(judged[:, None]).mean())
+    assert 100 * (1 - fitted(members, others, judged).mean()) == pytest.approx(expected, abs=0.5)
+
+
+def test_ten_thousand_and_ten_thousand_take_less_than_five_seconds() -> None:
+    generator = np.random.default_rng(2)
+    started = time.perf_counter()
+    fitted(
+        confidences(10_000, 1.3, generator),
+        confidences(10_000, 1.0, generator),
+        confidences(5_000, 1.2, generator),
+    )
+    assert time.perf_counter() - started < 5
+
+
+def test_members_are_the_first_of_the_retain_set() -> None:
+    answers = network(4.0)
+    mine = fitted(answers.retain.confidence[:900], answers.test.confidence, answers.forget.confidence)
+    assert svc_confidence(answers).percent == pytest.approx(100 * (~mine).mean())
+    assert svc_confidence(network(4.0, retain=100)).samples == 400
+
+
+def test_a_small_retain_set_does_not_turn_the_attack_into_a_constant() -> None:
+    """Unequal numbers of members and non-members would call every sample by the more frequent label."""
+    sets = {
+        "forget": answering(500, 2.6, 1),
+        "retain": answering(1000, 2.6, 2),
+        "holdout": answering(100, 2.0, 3),
+    }
+    long, even = (
+        svc_confidence(RoleSignals(**sets, test=answering(samples, 2.0, 4))).percent
+        for samples in (3000, 1000)
+    )
+    assert 10 < long < 90
+    assert long == pytest.approx(even, abs=20)
+
+
+def test_two_gaussians_have_the_known_auc() -> None:
+    generator = np.random.default_rng(3)
+    apart = Separation(generator.normal(0.7, 1, 4000), generator.normal(0, 1, 4000))
+    known = 100 * norm.cdf(0.7 / math.sqrt(2))
+    assert apart.interval.low < known < apart.interval.high
+    assert apart.auc == pytest.approx(known, abs=1.5)
+
+
+def test_no_signal_is_fifty_in_nineteen_of_twenty() -> None:
+    generator = np.random.default_rng(4)
+    drawn = [Separation(generator.normal(size=80), generator.normal(size=120)).interval for _ in range(400)]
+    assert 0.92 <= np.mean([interval.low <= 50 <= interval.high for interval in drawn]) <= 0.98
+
+
+def test_auc_agrees_with_sklearn_ties_included() -> None:
+    generator = np.random.default_rng(5)
+    forget, unseen = generator.integers(0, 6, 70) / 5, generator.integers(0, 5, 90) / 5
+    expected = 100 * roc_auc_score(np.repeat([1, 0], [70, 90]), np.concatenate([forget, unseen]))
+    assert Separation(forget, unseen).auc == pytest.approx(expected)
+    assert Separation(unseen, forget).auc == pytest.approx(100 - expected)
+
+
+def test_delong_agrees_with_the_slow_way() -> None:
+    generator = np.random.default_rng(6)
+    forget, unseen = generator.normal(0.3, 1, 40), generator.normal(0, 1, 60)
+    wins = (forget[:, None] > unseen).astype(float) + 0.5 * (forget[:, None] == unseen)
+    variance = wins.mean(axis=1).var(ddof=1) / 40 + wins.mean(axis=0).var(ddof=1) / 60
+    half = 100 * 1.959963984540054 * math.sqrt(variance)
+    interval = Separation(forget, unseen).interval
+    assert interval.half_width == pytest.approx(half)
+
+
+def test_paired_interval_is_narrow_for_networks_that_agree() -> None:
+    generator = np.random.default_rng(7)
+    forget, unseen = generator.normal(0.3, 1, 200), generator.normal(0, 1, 200)
+    one = Separation(forget, unseen)
+    other = Separation(forget + 0.05 * generator.normal(size=200), unseen + 0.05 * generator.normal(size=200))
+    difference, interval = one.minus(other)
+    assert difference == pytest.approx(one.auc - other.auc)
+    assert interval.half_width < one.interval.half_width / 4
+    assert one.minus(one)[0] == 0
+
+
+@pytest.mark.parametrize(("forget", "unseen", "auc"), [(1, 50, 100.0), (30, 30, 100.0)])
+def test_complete_separation_still_has_an_interval(forget: int, unseen: int, auc: float) -> None:
+    apart = Separation(np.arange(forget) + 100.0, np.arange(unseen) + 0.0)
+    assert apart.auc == auc
+    assert apart.interval.low < 90
+    assert apart.interval.high == pytest.approx(100)
+
+
+def test_recognised_at_one_percent() -> None:
+    unseen = np.arange(200.0)
+    share = Separation(np.array([0.0, 197.0, 197.5, 300.0]), unseen).recognised_at_one_percent
+    assert share is not None
+    assert share.percent == 50  # above 197: two of 200 unseen are
+    assert Separation(np.array([1.0]), unseen[:99]).recognised_at_one_percent is None
+
+
+def test_separation_compares_with_the_same_classes_only() -> None:
+    answers = network(4.0)
+    assert separation(answers).auc > 70
+    assert len(separation(answers).unseen) == 900

@@ -1,0 +1,25 @@
+import dataclasses
+
+import pytest
+
+from obliq.auditing import audit
+from obliq.auditing.measure import tug_of_war
+from tests.auditing.synthetic import three
+
+
+def test_product_of_the_three_likenesses() -> None:
+    reference = audit(three(), precision="W4A4").entries[-1]
+    off = dataclasses.replace(
+        reference,
+        forget_accuracy=reference.forget_accuracy - 10,
+        retain_accuracy=reference.retain_accuracy + 4,
+        test_accuracy=reference.test_accuracy - 20,
+    )
+    assert tug_of_war(off, reference) == tug_of_war(reference, off) == pytest.approx(0.9 * 0.96 * 0.8)
+
+
+def test_one_for_the_retrained_network_and_nothing_without_it() -> None:
+    original, unlearned, retrained = audit(three(), precision="W4A4").entries
+    assert retrained.tow == 1
+    assert original.tow < unlearned.tow < 1
+    assert all(entry.tow is None for entry in audit(three()[:2], precision="W4A4").entries)

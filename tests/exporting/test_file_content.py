@@ -1,0 +1,172 @@
+"""The content of exported files: what counts, what does not, and what is not read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from obliq.errors import ModelError, PatchError
+from obliq.exporting import content_digest, contents_of, export, graph_in, graph_of, to_onnx
+from obliq.exporting.content import content_of_graph
+from obliq.exporting.file_content import file_content, with_content
+from obliq.exporting.graph import Convolution, Linear
+from obliq.patch import Content, Record, apply, digest_of, make
+from obliq.patch.content import to_image
+from obliq.patch.decoder import content_digest as digest_on_device
+from obliq.patch.decoder import form_digest, read_records
+from tests.patch.networks import SHAPE, saved_pair
+
+onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+
+FORMS = ("integer", "compact", "float")
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def exported(request: pytest.FixtureRequest) -> bytes:
+    return export(saved_pair()[0].model, SHAPE, request.param)
+
+
+@pytest.fixture(scope="module")
+def compact() -> bytes:
+    return export(saved_pair()[0].model, SHAPE, "compact")
+
+
+def edited(data: bytes, edit: Callable[[Any], object]) -> bytes:
+    model = onnx.load_model_from_string(data)
+    edit(model)
+    written: bytes = model.SerializeToString()
+    return written
+
+
+def test_values_come_back(exported: bytes) -> None:
+    assert with_content(exported, file_content(exported)) == exported
+
+
+def test_codes_are_codes_and_the_rest_is_words(compact: bytes) -> None:
+    assert {record.bits for record in file_content(compact)} == {None, 4, 8}
+
+
+def test_audit_patch_and_device_give_one_digest(exported: bytes) -> None:
+    content = file_content(exported)
+    image = to_image(content)
+    assert (
+        content_digest(contents_of(exported))
+        == digest_of(content)
+        == digest_on_device(image, read_records(image)).hex()
+    )
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_container(exported: bytes) -> None:
+    def elsewhere(model: Any) -> None:
+        model.producer_name = "another"
+        tensors = [*model.graph.initializer]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(reversed(tensors))
+
+    other = edited(exported, elsewhere)
+    assert other != exported
+    assert digest_of(file_content(other)) == digest_of(file_content(exported))
+
+
+def test_integer_and_compact_file_are_one_network() -> None:
+    old, new = ({form: export(saved.model, SHAPE, form) for form in FORMS} for saved in saved_pair())
+    for files in (old, new):
+        assert digest_of(file_content(files["integer"])) == digest_of(file_content(files["compact"]))
+        assert digest_of(file_content(files["integer"])) != digest_of(file_content(files["float"]))
+    patches = {
+        make(file_content(old[before]), file_content(new[after]))
+        for before in ("integer", "compact")
+        for after in ("integer", "compact")
+    }
+    (patch,) = patches
+    for form in ("integer", "compact"):
+        assert with_content(old[form], apply(patch, file_content(old[form]))) == new[form]
+    with pytest.raises(PatchError, match="the new network has"):
+        make(file_content(old["integer"]), file_content(old["float"]))
+
+
+def test_a_device_may_pack_codes_as_its_file_does(compact: bytes) -> None:
+    integer = export(saved_pair()[0].model, SHAPE, "integer")
+    images = [to_image(file_content(data)) for data in (integer, compact)]
+    assert len(images[1]) < 0.7 * len(images[0])
+    assert len({digest_on_device(image, read_records(image)) for image in images}) == 1
+    assert len({form_digest(read_records(image)) for image in images}) == 1
+
+
+def test_codes_that_fewer_bits_explain_are_still_one_network() -> None:
+    """A layer of even codes alone could have had a bit less: the compact file cannot say so, its digest does."""
+    graph = graph_of(saved_pair()[0].model, SHAPE)
+    steps = tuple(
+        replace(
+            step, weights=replace(step.weights, codes=2 * np.trunc(step.weights.codes / 2).astype(np.int8))
+        )
+        if isinstance(step, Convolution | Linear)
+        else step
+        for step in graph.steps
+    )
+    even = replace(graph, steps=steps)
+    files = [to_onnx(even, form) for form in ("integer", "compact")]
+    read = graph_in(contents_of(files[0]))
+    widths = [
+        {step.weights.bits for step in one.steps if isinstance(step, Convolution)} for one in (even, read)
+    ]
+    assert widths == [{4, 8}, {3, 6}]
+    assert len({digest_of(file_content(data)) for data in files} | {digest_of(content_of_graph(even))}) == 1
+    patch = make(content_of_graph(graph), content_of_graph(even))
+    for form, written in zip(("integer", "compact"), files, strict=True):
+        old = to_onnx(graph, form)
+        patched = with_content(old, apply(patch, file_content(old)))
+        assert digest_of(file_content(patched)) == digest_of(file_content(written))
+
+
+def _weight(model: Any) -> Any:
+    return next(tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT4)
+
+
+def _layer(model: Any) -> Any:
+    return next(node for node in model.graph.node if node.op_type == "Conv")
+
+
+def _padded(model: Any) -> None:
+    """A picture of the same size, read from a pixel further up and to the left."""
+    pads = next(entry for node in model.graph.node for entry in node.attribute if entry.name == "pads")
+    del pads.ints[:]
+    pads.ints.extend([2, 2, 0, 0])
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "a value": lambda model: setattr(_weight(model), "raw_data", bytes(len(_weight(model).raw_data))),
+    "a setting": _padded,
+    "the name of a layer": lambda model: setattr(_layer(model), "name", "another"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_counts(change: Callable[[Any], object], compact: bytes) -> None:
+    assert digest_of(file_content(edited(compact, change))) != digest_of(file_content(compact))
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 100, b"no model"])
+def test_bytes_that_are_no_model(data: bytes) -> None:
+    with pytest.raises(ModelError, match="expected"):
+        file_content(data)
+
+
+def test_content_of_another_form_is_refused(compact: bytes) -> None:
+    content = file_content(compact)
+    wrong: Content = (*content[:-1], Record(b"other", content[-1].bits, content[-1].values))
+    with pytest.raises(PatchError, match="another form"):
+        with_content(compact, wrong)
+
+
+def test_values_that_no_file_may_hold_are_not_written(compact: bytes) -> None:
+    """A patch can be whole and still lead to a file that would harm a runtime."""
+    content = file_content(compact)
+    at = next(place for place, record in enumerate(content) if b'"scales"' in record.label)
+    for harmful in (np.nan, -1.0, 0.0, np.inf):
+        values = np.full(len(content[at].values), harmful, np.float32).view(np.uint32)
+        wrong = (*content[:at], Record(content[at].label, None, values), *content[at + 1 :])
+        with pytest.raises(PatchError, match="it leads to a file that would be refused"):
+            with_content(compact, wrong)
