@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from obliq import (
+    OEU,
     Blueprint,
-    OrthogonalEntropy,
     PartitionRule,
     Precision,
     Recipe,
@@ -61,9 +61,7 @@ from obliq.workflow.unlearn_file import forget_in_file
 
 TABLE = Path(__file__).parent / "results" / "integers_only.md"
 SHAPE = (1, 28, 28)
-METHOD = OrthogonalEntropy(
-    objective="calibrated", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0
-)
+METHOD = OEU(objective="calibrated", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0)
 FROZEN = dataclasses.replace(METHOD, steps="frozen")
 NUMBERS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test",
            "average_gap")  # fmt: skip

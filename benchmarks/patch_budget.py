@@ -16,8 +16,8 @@ import torch
 from matplotlib.figure import Figure
 
 from obliq import (
+    OEU,
     Blueprint,
-    OrthogonalEntropy,
     PartitionRule,
     Precision,
     Recipe,
@@ -41,16 +41,13 @@ RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)
 SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
-def methods() -> dict[str, OrthogonalEntropy]:
+def methods() -> dict[str, OEU]:
     """By the text of the first two columns."""
     settings = {"objective": "calibrated", "projection": "on_conflict", "record_every": 0}
     frozen = {
-        f"{100 * share:g} % | frozen": OrthogonalEntropy(movable=share, steps="frozen", **settings)
-        for share in SHARES
+        f"{100 * share:g} % | frozen": OEU(movable=share, steps="frozen", **settings) for share in SHARES
     }
-    learned = {
-        f"{100 * share:g} % | learned": OrthogonalEntropy(movable=share, **settings) for share in (1.0, 0.1)
-    }
+    learned = {f"{100 * share:g} % | learned": OEU(movable=share, **settings) for share in (1.0, 0.1)}
     return frozen | learned
 
 

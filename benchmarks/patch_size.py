@@ -20,10 +20,10 @@ import torch
 import zstandard
 
 from obliq import (
+    OEU,
     Blueprint,
     FineTune,
     Method,
-    OrthogonalEntropy,
     PartitionRule,
     Precision,
     Recipe,
@@ -44,11 +44,11 @@ NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (600, 3, 64)}
 """Images, epochs and batch size of each."""
 PRECISIONS = ("W8A8", "W4A4", "W2A2")
 COMPRESSIONS = ("none", "zlib", "bzip2", "lzma", "zstd")
-OEU = {"objective": "calibrated", "epochs": 2, "forget_batch": 64, "record_every": 0}
+OEU_FIELDS = {"objective": "calibrated", "epochs": 2, "forget_batch": 64, "record_every": 0}
 METHODS: dict[str, Method] = {
-    "oeu, rate 0.001": OrthogonalEntropy(learning_rate=0.001, **OEU),
-    "oeu": OrthogonalEntropy(learning_rate=0.01, **OEU),
-    "oeu, steps frozen": OrthogonalEntropy(learning_rate=0.01, steps="frozen", **OEU),
+    "oeu, rate 0.001": OEU(learning_rate=0.001, **OEU_FIELDS),
+    "oeu": OEU(learning_rate=0.01, **OEU_FIELDS),
+    "oeu, steps frozen": OEU(learning_rate=0.01, steps="frozen", **OEU_FIELDS),
     "fine-tune": FineTune(epochs=2, learning_rate=0.03),
 }
 HEADER = (

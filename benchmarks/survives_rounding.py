@@ -35,10 +35,10 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from obliq import (
+    OEU,
     Blueprint,
     FineTune,
     Method,
-    OrthogonalEntropy,
     Partition,
     PartitionRule,
     Precision,
@@ -68,7 +68,7 @@ TESTED = 10000
 METHODS: dict[str, Method] = {
     "fine-tune": FineTune(epochs=4, learning_rate=0.03),
     "gradient ascent": GradientAscent(),
-    "OEU calibrated": OrthogonalEntropy(
+    "OEU calibrated": OEU(
         objective="calibrated", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0
     ),
 }

@@ -18,7 +18,7 @@ from obliq.data import (
     select,
 )
 from obliq.errors import AuditError, DataError, ModelError, ObliqError
-from obliq.methods import FineTune, Method, OrthogonalEntropy, Retrain, available
+from obliq.methods import OEU, FineTune, Method, Retrain, available
 from obliq.models import build, initialise
 from obliq.quantization import IntegerTensor, Precision, integer_state, quantize, weights_digest
 from obliq.run import Run, Trace, device_named
@@ -27,6 +27,7 @@ from obliq.workflow.compare_networks import compare
 from obliq.workflow.pipeline import ask, forget, make_original, own_recipe, publish, same_division, tell
 
 __all__ = [
+    "OEU",
     "Audit",
     "AuditError",
     "Blueprint",
@@ -40,7 +41,6 @@ __all__ = [
     "Method",
     "ModelError",
     "ObliqError",
-    "OrthogonalEntropy",
     "Partition",
     "PartitionRule",
     "Precision",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import RawValues
 from obliq.errors import ModelError
-from obliq.methods import AdversarialUnlearning, FineTune
+from obliq.methods import AMUN, FineTune
 from obliq.methods.amun import UNCROSSED, closest_adversarial, of_length_one, within
 from obliq.run import Run, Trace
 from obliq.training.loop import predict
@@ -126,7 +126,7 @@ def test_adversarial_answers_are_learned_and_confidence_in_true_ones_falls(
         network, forget.inputs(), forget.labels, PLAIN, bound=0.1, steps=10, doublings=10
     )
     settings = {"epochs": 15, "learning_rate": 0.03}
-    result = AdversarialUnlearning(**settings).unlearn(original, splits, Run(seed=1))
+    result = AMUN(**settings).unlearn(original, splits, Run(seed=1))
     tuned = FineTune(**settings).unlearn(original, splits, Run(seed=1))
     with torch.no_grad():
         before, after = (F.cross_entropy(model(moved), answers) for model in (network, result))
@@ -153,7 +153,7 @@ def test_an_epoch_is_all_recorded_samples_and_the_adversarial_ones(
         return original_loss(logits, labels, **settings)
 
     monkeypatch.setattr("obliq.methods.amun.F.cross_entropy", listening)
-    AdversarialUnlearning(epochs=1, true_labels=true_labels).unlearn(original, splits, Run(seed=1))
+    AMUN(epochs=1, true_labels=true_labels).unlearn(original, splits, Run(seed=1))
     count = len(splits.retain) + len(splits.forget) * (2 if true_labels else 1)
     labels = torch.cat([labels for _, labels in seen])
     assert len(labels) == count
@@ -174,12 +174,12 @@ def test_a_network_that_always_answers_alike_is_an_error(original: nn.Module, sp
     with torch.no_grad():
         stubborn.classifier.bias[label] += 1e4
     with pytest.raises(ModelError, match=r"no adversarial example within 0\.2 of any"):
-        AdversarialUnlearning(doublings=1).unlearn(stubborn, same_label, Run(seed=1))
+        AMUN(doublings=1).unlearn(stubborn, same_label, Run(seed=1))
 
 
 def test_how_far_samples_had_to_move_is_told(original: nn.Module, splits: Splits) -> None:
     trace = Trace()
-    AdversarialUnlearning(epochs=1).unlearn(original, splits, Run(seed=1, listen=trace))
+    AMUN(epochs=1).unlearn(original, splits, Run(seed=1, listen=trace))
     assert trace.rows[0]["adversarial_share"] == 1.0
     assert float(trace.rows[0]["median_distance"]) > 0
 
@@ -196,8 +196,7 @@ def test_bytes_are_read_as_bytes() -> None:
 
 def test_statistics_follow_or_stay_and_steps_are_trained(original: nn.Module, splits: Splits) -> None:
     frozen, following = (
-        AdversarialUnlearning(epochs=1, batch_norm=name).unlearn(original, splits, Run(seed=1))
-        for name in ("frozen", "all")
+        AMUN(epochs=1, batch_norm=name).unlearn(original, splits, Run(seed=1)) for name in ("frozen", "all")
     )
     assert not statistics_moved(original, frozen)
     assert statistics_moved(original, following)
@@ -207,4 +206,4 @@ def test_statistics_follow_or_stay_and_steps_are_trained(original: nn.Module, sp
 @pytest.mark.parametrize("settings", [{"bound": 0.0}, {"attack_steps": 0}, {"doublings": -1}])
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(settings))):
-        AdversarialUnlearning(**settings)
+        AMUN(**settings)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from obliq.data import Partition, Splits
 from obliq.errors import ModelError
 from obliq.gradients import entropy
-from obliq.methods import LogitsTempering
+from obliq.methods import LoTUS
 from obliq.methods.lotus import accuracy_if_unseen, tempered
 from obliq.run import Run, Trace
 from obliq.training.loop import accuracy, predict
@@ -39,7 +39,7 @@ def test_hard_labels_with_noise_are_draws_from_the_prediction() -> None:
 
 def test_the_temperature_follows_the_lead_over_unseen_data(original: nn.Module, splits: Splits) -> None:
     trace = Trace()
-    LogitsTempering(alpha=3.0, epochs=2).unlearn(original, splits, Run(seed=1, listen=trace))
+    LoTUS(alpha=3.0, epochs=2).unlearn(original, splits, Run(seed=1, listen=trace))
     told = [row for row in trace.rows if "temperature" in row]
     assert len(told) == 2
     lead = (accuracy(original, splits.forget, CPU) - accuracy(original, splits.holdout, CPU)) / 100
@@ -57,8 +57,8 @@ def test_learning_ends_where_the_forget_set_falls_behind(
     some = parts.train.indices[parts.train.labels == 1][:10]
     behind = parts.forgetting(some, salt=b"2" * 32)
     assert accuracy(never, behind.forget, CPU) == 0 < accuracy(never, behind.holdout, CPU)
-    assert same(LogitsTempering(epochs=2).unlearn(never, behind, Run(seed=1)), never)
-    assert not same(LogitsTempering(epochs=2).unlearn(original, splits, Run(seed=1)), original)
+    assert same(LoTUS(epochs=2).unlearn(never, behind, Run(seed=1)), never)
+    assert not same(LoTUS(epochs=2).unlearn(original, splits, Run(seed=1)), original)
 
 
 def test_a_forgotten_class_counts_as_never_answered(
@@ -82,7 +82,7 @@ def test_heat_makes_a_forgotten_class_uncertain_and_not_the_others(
     """It leads by its whole accuracy, so that its labels are close to uniform."""
     of_class = parts.train.indices[parts.train.labels == 1]
     splits = parts.forgetting(of_class, salt=b"1" * 32)
-    method = LogitsTempering(epochs=10, learning_rate=0.05, batch_size=32)
+    method = LoTUS(epochs=10, learning_rate=0.05, batch_size=32)
     result = method.unlearn(original, splits, Run(seed=1))
     forget, retain = (entropy(predict(result, part, CPU)).mean() for part in (splits.forget, splits.retain))
     before = entropy(predict(original, splits.forget, CPU)).mean()
@@ -101,15 +101,14 @@ def test_an_epoch_is_the_forget_set_and_a_share_of_the_retain_set(
         return tempered(logits, forgotten, temperature)
 
     monkeypatch.setattr("obliq.methods.lotus.tempered", counting)
-    LogitsTempering(epochs=1, retain_share=share, batch_size=32).unlearn(original, splits, Run(seed=1))
+    LoTUS(epochs=1, retain_share=share, batch_size=32).unlearn(original, splits, Run(seed=1))
     assert sum(forget for forget, _ in seen) == len(splits.forget)
     assert sum(retain for _, retain in seen) == int(share * len(splits.retain))
 
 
 def test_statistics_follow_or_stay_and_steps_are_trained(original: nn.Module, splits: Splits) -> None:
     frozen, following = (
-        LogitsTempering(epochs=1, batch_norm=name).unlearn(original, splits, Run(seed=1))
-        for name in ("frozen", "all")
+        LoTUS(epochs=1, batch_norm=name).unlearn(original, splits, Run(seed=1)) for name in ("frozen", "all")
     )
     assert not statistics_moved(original, frozen)
     assert statistics_moved(original, following)
@@ -119,4 +118,4 @@ def test_statistics_follow_or_stay_and_steps_are_trained(original: nn.Module, sp
 @pytest.mark.parametrize("settings", [{"alpha": -1.0}, {"margin": 1.5}, {"retain_share": 2.0}])
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(settings))):
-        LogitsTempering(**settings)
+        LoTUS(**settings)

@@ -9,7 +9,7 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import entropy
-from obliq.methods import Masked, OrthogonalEntropy
+from obliq.methods import OEU, Masked
 from obliq.quantization import integer_state, steps
 from obliq.run import Run, Trace
 from obliq.training.loop import predict
@@ -18,17 +18,13 @@ from tests.methods.measured import same
 CPU = torch.device("cpu")
 
 
-def traced(
-    method: OrthogonalEntropy, model: nn.Module, splits: Splits
-) -> tuple[nn.Module, list[dict[str, float]]]:
+def traced(method: OEU, model: nn.Module, splits: Splits) -> tuple[nn.Module, list[dict[str, float]]]:
     trace = Trace()
     return method.unlearn(model, splits, Run(seed=1, listen=trace)), trace.rows
 
 
 def alignments(original: nn.Module, splits: Splits, **settings: object) -> list[float]:
-    _, rows = traced(
-        OrthogonalEntropy(epochs=2, retain_batch=32, record_every=1, **settings), original, splits
-    )
+    _, rows = traced(OEU(epochs=2, retain_batch=32, record_every=1, **settings), original, splits)
     return [abs(row["forget_alignment"]) for row in rows if "forget_alignment" in row]
 
 
@@ -76,9 +72,7 @@ def test_measured_change_follows_the_prediction_for_small_steps(
 
     network = SmallNet()
     initialise(network, 3)
-    method = OrthogonalEntropy(
-        epochs=1, record_every=1, momentum=0.0, learning_rate=1e-3, weight_decay=0.0, clip=clip
-    )
+    method = OEU(epochs=1, record_every=1, momentum=0.0, learning_rate=1e-3, weight_decay=0.0, clip=clip)
     _, rows = traced(method, network, splits)
     for row in rows[:4]:
         assert row["measured_change"] == pytest.approx(row["predicted_change"], rel=0.05, abs=2e-6)
@@ -88,7 +82,7 @@ def test_measured_change_follows_the_prediction_for_small_steps(
 def test_entropy_on_the_forget_set_rises(original: nn.Module, splits: Splits) -> None:
     before = entropy(predict(original, splits.forget, CPU)).mean()
     for objective in ("entropy", "uniform"):
-        result, _ = traced(OrthogonalEntropy(epochs=4, objective=objective), original, splits)
+        result, _ = traced(OEU(epochs=4, objective=objective), original, splits)
         assert entropy(predict(result, splits.forget, CPU)).mean() > before + 0.05
 
 
@@ -98,7 +92,7 @@ def test_calibrated_moves_forget_confidence_towards_holdout_confidence(
     def mean_confidence(model: nn.Module, examples) -> float:  # type: ignore[no-untyped-def]
         return predict(model, examples, CPU).softmax(1).gather(1, examples.labels[:, None]).mean().item()
 
-    result, _ = traced(OrthogonalEntropy(epochs=6, objective="calibrated"), original, splits)
+    result, _ = traced(OEU(epochs=6, objective="calibrated"), original, splits)
     unseen = mean_confidence(original, splits.holdout)
     before = mean_confidence(original, splits.forget) - unseen
     after = mean_confidence(result, splits.forget) - unseen
@@ -107,7 +101,7 @@ def test_calibrated_moves_forget_confidence_towards_holdout_confidence(
 
 
 def test_a_frozen_grid_moves_only_codes_and_layer_biases(original: nn.Module, splits: Splits) -> None:
-    result, rows = traced(OrthogonalEntropy(epochs=3, steps="frozen", record_every=1), original, splits)
+    result, rows = traced(OEU(epochs=3, steps="frozen", record_every=1), original, splits)
     before, after = original.state_dict(), result.state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved <= {"features.0.weight", "features.3.weight", "classifier.weight", "classifier.bias"}
@@ -126,27 +120,25 @@ def test_a_movable_share_is_the_saliency_mask_and_moves_fewer_codes(
     original: nn.Module, splits: Splits
 ) -> None:
     settings = {"epochs": 2, "steps": "frozen", "record_every": 1}
-    part, part_rows = traced(OrthogonalEntropy(movable=0.1, **settings), original, splits)
-    masked = Masked(method=OrthogonalEntropy(**settings), share=0.1).unlearn(original, splits, Run(seed=1))
-    _, all_rows = traced(OrthogonalEntropy(**settings), original, splits)
+    part, part_rows = traced(OEU(movable=0.1, **settings), original, splits)
+    masked = Masked(method=OEU(**settings), share=0.1).unlearn(original, splits, Run(seed=1))
+    _, all_rows = traced(OEU(**settings), original, splits)
     assert same(part, masked)
     assert 0 < part_rows[-1]["changed_codes"] < all_rows[-1]["changed_codes"]
 
 
 def test_frozen_statistics_stay_and_retain_statistics_follow(original: nn.Module, splits: Splits) -> None:
     name = "features.1.running_mean"
-    frozen, _ = traced(OrthogonalEntropy(epochs=1), original, splits)
+    frozen, _ = traced(OEU(epochs=1), original, splits)
     assert torch.equal(frozen.state_dict()[name], original.state_dict()[name])
-    following, _ = traced(OrthogonalEntropy(epochs=1, batch_norm="retain"), original, splits)
+    following, _ = traced(OEU(epochs=1, batch_norm="retain"), original, splits)
     assert not torch.equal(following.state_dict()[name], original.state_dict()[name])
 
 
 def test_measuring_changes_nothing(original: nn.Module, splits: Splits) -> None:
     for batch_norm in ("frozen", "retain"):
         often, seldom = (
-            traced(OrthogonalEntropy(epochs=2, record_every=n, batch_norm=batch_norm), original, splits)[
-                0
-            ].state_dict()
+            traced(OEU(epochs=2, record_every=n, batch_norm=batch_norm), original, splits)[0].state_dict()
             for n in (1, 0)
         )
         assert all(torch.equal(often[name], seldom[name]) for name in often)
@@ -155,7 +147,7 @@ def test_measuring_changes_nothing(original: nn.Module, splits: Splits) -> None:
 def test_forget_only_uses_the_retain_gradient_for_projection_alone(
     original: nn.Module, splits: Splits
 ) -> None:
-    method = OrthogonalEntropy(epochs=2, update="forget_only", momentum=0.0, record_every=1, weight_decay=0.1)
+    method = OEU(epochs=2, update="forget_only", momentum=0.0, record_every=1, weight_decay=0.1)
     _, rows = traced(method, original, splits)
     for row in rows:
         assert row["predicted_change"] == row["predicted_forget_change"]
@@ -175,7 +167,7 @@ def test_forget_only_uses_the_retain_gradient_for_projection_alone(
 )
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(settings))):
-        OrthogonalEntropy(**settings)
+        OEU(**settings)
 
 
 def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) -> None:
@@ -184,7 +176,7 @@ def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) 
         ("gradient", "update"), ("retain+forget", "forget_only"),
     )  # fmt: skip
     for objective, projection, scope, projected, update in choices:
-        method = OrthogonalEntropy(
+        method = OEU(
             objective=objective, projection=projection, scope=scope, projected=projected, update=update, epochs=1,
             forget_weight=0.1, record_every=0,
         )  # fmt: skip
@@ -194,15 +186,13 @@ def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) 
 
 def test_measuring_draws_no_random_numbers_of_the_run(splits: Splits) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 3))
-    often, seldom = (
-        traced(OrthogonalEntropy(epochs=1, record_every=n), network, splits)[0].state_dict() for n in (1, 0)
-    )
+    often, seldom = (traced(OEU(epochs=1, record_every=n), network, splits)[0].state_dict() for n in (1, 0))
     assert all(torch.equal(often[name], seldom[name]) for name in often)
 
 
 def test_rounds_go_on_until_the_tolerance_is_met(original: nn.Module, splits: Splits) -> None:
     def run(**settings: object) -> tuple[nn.Module, int, list[float]]:
-        result, rows = traced(OrthogonalEntropy(epochs=1, record_every=1, **settings), original, splits)
+        result, rows = traced(OEU(epochs=1, record_every=1, **settings), original, splits)
         left = [row["distance_left"] for row in rows if "distance_left" in row]
         return result, len(rows) - len(left), left
 
@@ -220,7 +210,7 @@ def test_rounds_go_on_until_the_tolerance_is_met(original: nn.Module, splits: Sp
 def test_rounds_bring_the_forget_set_nearer_with_every_choice(
     original: nn.Module, splits: Splits, settings: dict[str, object]
 ) -> None:
-    method = OrthogonalEntropy(objective="calibrated", epochs=2, rounds=3, tolerance=0.0, **settings)
+    method = OEU(objective="calibrated", epochs=2, rounds=3, tolerance=0.0, **settings)
     _, rows = traced(method, original, splits)
     left = [row["distance_left"] for row in rows if "distance_left" in row]
     assert len(left) == 3

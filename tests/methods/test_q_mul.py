@@ -11,7 +11,7 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import gradient_of
-from obliq.methods import SimilarLabelReweighting
+from obliq.methods import QMUL
 from obliq.methods.q_mul import balance, similar_labels, similar_labels_as_coded, written_back
 from obliq.quantization import steps
 from obliq.run import Run, Trace
@@ -79,7 +79,7 @@ def test_weights_are_the_other_sides_share(of_forget: float, of_retain: float) -
 
 def lengths(original: nn.Module, splits: Splits, **settings: object) -> dict[str, float]:
     trace = Trace()
-    method = SimilarLabelReweighting(epochs=1, batch_size=512, **settings)
+    method = QMUL(epochs=1, batch_size=512, **settings)
     method.unlearn(original, splits, Run(seed=1, listen=trace))
     return trace.rows[0]
 
@@ -109,7 +109,7 @@ def test_the_code_sums_the_lengths_of_tensors_in_training_mode(original: nn.Modu
 
 
 def test_similar_labels_are_learned(original: nn.Module, splits: Splits) -> None:
-    method = SimilarLabelReweighting(epochs=8, learning_rate=0.05, batch_size=32)
+    method = QMUL(epochs=8, learning_rate=0.05, batch_size=32)
     result = method.unlearn(original, splits, Run(seed=1))
     assert accuracy(result, splits.forget, CPU) < accuracy(original, splits.forget, CPU)
 
@@ -120,18 +120,16 @@ def test_statistics_follow_training_batches_and_frozen_ones_stay(
 ) -> None:
     name = "features.1.running_mean"
     before = original.state_dict()[name]
-    following = SimilarLabelReweighting(epochs=1, order=order, batch_norm=batch_norm)
+    following = QMUL(epochs=1, order=order, batch_norm=batch_norm)
     assert not torch.equal(following.unlearn(original, splits, Run(seed=1)).state_dict()[name], before)
-    frozen = SimilarLabelReweighting(epochs=1, order=order, batch_norm="frozen")
+    frozen = QMUL(epochs=1, order=order, batch_norm="frozen")
     assert torch.equal(frozen.unlearn(original, splits, Run(seed=1)).state_dict()[name], before)
 
 
 def test_learned_steps_are_trained_and_do_not_decay(original: nn.Module, splits: Splits) -> None:
-    result = SimilarLabelReweighting(epochs=1).unlearn(original, splits, Run(seed=1))
+    result = QMUL(epochs=1).unlearn(original, splits, Run(seed=1))
     assert any(not torch.equal(a, b) for a, b in zip(steps(original), steps(result), strict=True))
-    still = SimilarLabelReweighting(epochs=1, learning_rate=1e-12, weight_decay=1e9).unlearn(
-        original, splits, Run(seed=1)
-    )
+    still = QMUL(epochs=1, learning_rate=1e-12, weight_decay=1e9).unlearn(original, splits, Run(seed=1))
     assert all(torch.allclose(a, b) for a, b in zip(steps(original), steps(still), strict=True))
 
 
@@ -140,9 +138,7 @@ def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) 
         ("similar", "random"), (True, False), ("paper", "code"), ("mixed", "sequential")
     )
     for labels, reweighting, faithful, order in choices:
-        method = SimilarLabelReweighting(
-            labels=labels, reweighting=reweighting, faithful=faithful, order=order, epochs=1
-        )
+        method = QMUL(labels=labels, reweighting=reweighting, faithful=faithful, order=order, epochs=1)
         result = method.unlearn(original, splits, Run(seed=1))
         assert bool(torch.isfinite(predict(result, splits.forget, CPU)).all())
 
@@ -152,4 +148,4 @@ def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) 
 )
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(settings))):
-        SimilarLabelReweighting(**settings)
+        QMUL(**settings)

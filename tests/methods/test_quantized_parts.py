@@ -13,9 +13,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from obliq.data import Splits
 from obliq.methods import (
+    AMUN,
     BUILT_IN,
+    OEU,
+    QMUL,
     SCRUB,
-    AdversarialUnlearning,
     BadTeacher,
     BoundaryExpand,
     BoundaryShrink,
@@ -24,17 +26,15 @@ from obliq.methods import (
     GradientDifference,
     Influence,
     L1Sparse,
-    LogitsTempering,
+    LoTUS,
     Masked,
     Method,
-    OrthogonalEntropy,
     ProjectedGradient,
     RandomLabel,
     Retrain,
-    SaliencyForgetting,
     SalUn,
     SelectiveDampening,
-    SimilarLabelReweighting,
+    SFRon,
 )
 from obliq.quantization import steps
 from obliq.run import Run
@@ -44,8 +44,8 @@ from tests.methods.measured import statistics
 SHORT = Recipe(epochs=2, learning_rate=0.05, batch_size=32)
 TABLE: list[tuple[Method, tuple[bool, bool, bool]]] = [
     # method                                                     steps  statistics  scale and shift
-    (AdversarialUnlearning(epochs=2), (True, True, True)),
-    (AdversarialUnlearning(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (AMUN(epochs=2), (True, True, True)),
+    (AMUN(epochs=2, batch_norm="frozen"), (True, False, True)),
     (BadTeacher(epochs=2), (True, True, True)),
     (BadTeacher(epochs=2, batch_norm="frozen"), (True, False, True)),
     (BoundaryExpand(epochs=2), (True, False, True)),
@@ -59,26 +59,26 @@ TABLE: list[tuple[Method, tuple[bool, bool, bool]]] = [
     (GradientDifference(epochs=2, batch_norm="frozen"), (True, False, True)),
     (Influence(samples=20), (True, False, True)),
     (L1Sparse(epochs=2), (True, True, True)),
-    (LogitsTempering(epochs=2), (True, True, True)),
-    (LogitsTempering(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (LoTUS(epochs=2), (True, True, True)),
+    (LoTUS(epochs=2, batch_norm="frozen"), (True, False, True)),
     (Masked(method=FineTune(epochs=2)), (True, True, True)),
-    (OrthogonalEntropy(epochs=2), (True, False, True)),
-    (OrthogonalEntropy(epochs=2, batch_norm="retain"), (True, True, True)),
-    (OrthogonalEntropy(epochs=2, steps="frozen"), (False, False, False)),
+    (OEU(epochs=2), (True, False, True)),
+    (OEU(epochs=2, batch_norm="retain"), (True, True, True)),
+    (OEU(epochs=2, steps="frozen"), (False, False, False)),
     (ProjectedGradient(epochs=2, kept=0.5), (False, False, False)),
     (RandomLabel(epochs=2), (True, True, True)),
     (RandomLabel(epochs=2, batch_norm="frozen"), (True, False, True)),
     (Retrain(recipe=SHORT), (True, True, True)),
-    (SaliencyForgetting(epochs=2), (True, True, True)),
-    (SaliencyForgetting(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (SFRon(epochs=2), (True, True, True)),
+    (SFRon(epochs=2, batch_norm="frozen"), (True, False, True)),
     (SalUn(epochs=2), (True, True, True)),
     (SalUn(epochs=2, batch_norm="frozen"), (True, False, True)),
     (SCRUB(epochs=2), (True, True, True)),
     (SCRUB(epochs=2, batch_norm="frozen"), (True, False, True)),
     (SelectiveDampening(alpha=1.0, batch_size=4), (False, False, True)),
-    (SimilarLabelReweighting(epochs=2), (True, True, True)),
-    (SimilarLabelReweighting(epochs=2, batch_norm="frozen"), (True, False, True)),
-    (SimilarLabelReweighting(epochs=2, batch_norm="frozen", faithful="code"), (True, True, True)),
+    (QMUL(epochs=2), (True, True, True)),
+    (QMUL(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (QMUL(epochs=2, batch_norm="frozen", faithful="code"), (True, True, True)),
 ]
 
 

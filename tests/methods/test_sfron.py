@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import gradient_of
-from obliq.methods import FineTune, SaliencyForgetting
+from obliq.methods import FineTune, SFRon
 from obliq.methods.sfron import preferring_small, salient, with_gradient
 from obliq.run import Run, Trace
 from tests.methods.measured import loss_on, statistics, statistics_moved, steps_moved
@@ -53,7 +53,7 @@ def test_a_loss_is_given_another_gradient() -> None:
     assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
-def by_hand(original: nn.Module, splits: Splits, method: SaliencyForgetting) -> list[Tensor]:
+def by_hand(original: nn.Module, splits: Splits, method: SFRon) -> list[Tensor]:
     """One masked and shortened ascent, then one repair, both on whole sets, rates of half a cosine apart."""
     network = copy.deepcopy(original).eval()
     parameters = list(network.parameters())
@@ -82,7 +82,7 @@ def by_hand(original: nn.Module, splits: Splits, method: SaliencyForgetting) -> 
 def test_a_round_is_a_masked_ascent_and_a_repair(
     original: nn.Module, splits: Splits, clip: float, forget_weight: float
 ) -> None:
-    method = SaliencyForgetting(batch_norm="frozen", clip=clip, forget_weight=forget_weight, **WHOLE)
+    method = SFRon(batch_norm="frozen", clip=clip, forget_weight=forget_weight, **WHOLE)
     result = method.unlearn(original, splits, Run(seed=1))
     expected = by_hand(original, splits, method)
     for found, wanted in zip(result.parameters(), expected, strict=True):
@@ -95,8 +95,8 @@ def test_without_ascent_it_is_fine_tuning(original: nn.Module, splits: Splits) -
     A ratio that high leaves the forget step without a gradient; without momentum and decay it moves nothing.
     """
     settings = {"momentum": 0.0, "weight_decay": 0.0, "batch_norm": "frozen", "retain_batch": 500}
-    result = SaliencyForgetting(epochs=1, threshold=1e30, **settings).unlearn(original, splits, Run(seed=1))
-    rate = 0.5 * SaliencyForgetting.learning_rate
+    result = SFRon(epochs=1, threshold=1e30, **settings).unlearn(original, splits, Run(seed=1))
+    rate = 0.5 * SFRon.learning_rate
     network = copy.deepcopy(original).eval()
     loss = F.cross_entropy(network(splits.retain.inputs()), splits.retain.labels)
     for before, after, slope in zip(
@@ -107,9 +107,7 @@ def test_without_ascent_it_is_fine_tuning(original: nn.Module, splits: Splits) -
 
 def test_the_forget_loss_ends_above_that_of_fine_tuning(original: nn.Module, splits: Splits) -> None:
     settings = {"epochs": 10, "learning_rate": 0.01}
-    result = SaliencyForgetting(retain_batch=32, repair_steps=3, **settings).unlearn(
-        original, splits, Run(seed=1)
-    )
+    result = SFRon(retain_batch=32, repair_steps=3, **settings).unlearn(original, splits, Run(seed=1))
     tuned = FineTune(batch_size=32, **settings).unlearn(original, splits, Run(seed=1))
     assert loss_on(result, splits.forget) > loss_on(tuned, splits.forget) + 0.05
     assert loss_on(result, splits.retain) < loss_on(result, splits.forget)
@@ -126,7 +124,7 @@ def test_ascent_comes_once_in_so_many_repairs(
         return preferring_small(losses, power)
 
     monkeypatch.setattr("obliq.methods.sfron.preferring_small", counting)
-    method = SaliencyForgetting(epochs=3, retain_batch=32, repair_steps=repair_steps)
+    method = SFRon(epochs=3, retain_batch=32, repair_steps=repair_steps)
     method.unlearn(original, splits, Run(seed=1))
     repairs = 3 * math.ceil(len(splits.retain) / 32)
     assert len(calls) == math.ceil(repairs / repair_steps)
@@ -136,7 +134,7 @@ def test_the_share_of_salient_entries_is_told(original: nn.Module, splits: Split
     shares = []
     for threshold in (0.0, 1.0, 1e30):
         trace = Trace()
-        SaliencyForgetting(epochs=1, threshold=threshold).unlearn(original, splits, Run(seed=1, listen=trace))
+        SFRon(epochs=1, threshold=threshold).unlearn(original, splits, Run(seed=1, listen=trace))
         shares.append(trace.rows[0]["salient_parameters"])
     assert shares[0] == 1.0
     assert 0.0 < shares[1] < 1.0
@@ -147,7 +145,7 @@ def test_statistics_follow_the_chosen_batches_and_steps_are_trained(
     original: nn.Module, splits: Splits
 ) -> None:
     frozen, retain, everything = (
-        SaliencyForgetting(epochs=1, batch_norm=name, retain_batch=500).unlearn(original, splits, Run(seed=1))
+        SFRon(epochs=1, batch_norm=name, retain_batch=500).unlearn(original, splits, Run(seed=1))
         for name in ("frozen", "retain", "all")
     )
     assert not statistics_moved(original, frozen)
@@ -158,9 +156,7 @@ def test_statistics_follow_the_chosen_batches_and_steps_are_trained(
 
 
 def test_steps_follow_repairs_even_where_they_are_not_salient(original: nn.Module, splits: Splits) -> None:
-    result = SaliencyForgetting(epochs=1, threshold=1e30, batch_norm="frozen").unlearn(
-        original, splits, Run(seed=1)
-    )
+    result = SFRon(epochs=1, threshold=1e30, batch_norm="frozen").unlearn(original, splits, Run(seed=1))
     assert steps_moved(original, result)
 
 
@@ -169,4 +165,4 @@ def test_steps_follow_repairs_even_where_they_are_not_salient(original: nn.Modul
 )
 def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(settings))):
-        SaliencyForgetting(**settings)
+        SFRon(**settings)

@@ -9,7 +9,7 @@ from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Suite, World
 from obliq.errors import ObliqError
 from obliq.io.user_code import function_named, said
-from obliq.methods import OrthogonalEntropy
+from obliq.methods import OEU
 from obliq.training.loop import Recipe
 
 FOLLOWED = "oeu calibrated"
@@ -44,9 +44,7 @@ def ablations() -> tuple[Contender, ...]:
     return (
         followed,
         *(
-            Contender(
-                name=name, kind=OrthogonalEntropy, fixed={**followed.fixed, **changed}, follows=FOLLOWED
-            )
+            Contender(name=name, kind=OEU, fixed={**followed.fixed, **changed}, follows=FOLLOWED)
             for name, changed in FACTORS.items()
         ),
     )

@@ -10,7 +10,7 @@ from obliq.data import load, partition
 from obliq.errors import DataError
 from obliq.exporting import digest_of, open_shipped
 from obliq.io.atomic import refuse_existing
-from obliq.methods import OrthogonalEntropy
+from obliq.methods import OEU
 from obliq.workflow.pipeline import ask
 from obliq.workflow.unlearn_file import forget_in_file, keep_file
 
@@ -36,7 +36,7 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
     parts = partition(load(data, arguments.data_folder), rule_of(arguments.division))
     splits, request = ask(parts, arguments.forget, run.seed)
     method = arguments.method
-    if isinstance(method, OrthogonalEntropy):
+    if isinstance(method, OEU):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
     found = forget_in_file(shipped, splits, request, method, run)

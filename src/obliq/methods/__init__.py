@@ -3,7 +3,7 @@
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
-from obliq.methods.amun import AdversarialUnlearning
+from obliq.methods.amun import AMUN
 from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
 from obliq.methods.boundary_shrink import BoundaryShrink
@@ -12,22 +12,22 @@ from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.methods.influence import Influence
 from obliq.methods.l1_sparse import L1Sparse
-from obliq.methods.lotus import LogitsTempering
+from obliq.methods.lotus import LoTUS
 from obliq.methods.masked import Maskable, Masked
 from obliq.methods.method import Method
-from obliq.methods.oeu import OrthogonalEntropy
+from obliq.methods.oeu import OEU
 from obliq.methods.projected_gradient import ProjectedGradient
-from obliq.methods.q_mul import SimilarLabelReweighting
+from obliq.methods.q_mul import QMUL
 from obliq.methods.random_label import RandomLabel
 from obliq.methods.retrain import Retrain
 from obliq.methods.salun import SalUn
 from obliq.methods.scrub import SCRUB
 from obliq.methods.selective_dampening import SelectiveDampening
-from obliq.methods.sfron import SaliencyForgetting
+from obliq.methods.sfron import SFRon
 
 BUILT_IN: dict[str, type[Method]] = {
-    "oeu": OrthogonalEntropy,
-    "amun": AdversarialUnlearning,
+    "oeu": OEU,
+    "amun": AMUN,
     "bad-teacher": BadTeacher,
     "boundary-expand": BoundaryExpand,
     "boundary-shrink": BoundaryShrink,
@@ -36,15 +36,15 @@ BUILT_IN: dict[str, type[Method]] = {
     "gradient-difference": GradientDifference,
     "influence": Influence,
     "l1-sparse": L1Sparse,
-    "lotus": LogitsTempering,
+    "lotus": LoTUS,
     "projected-gradient": ProjectedGradient,
-    "q-mul": SimilarLabelReweighting,
+    "q-mul": QMUL,
     "random-label": RandomLabel,
     "retrain": Retrain,
     "salun": SalUn,
     "scrub": SCRUB,
     "selective-dampening": SelectiveDampening,
-    "sfron": SaliencyForgetting,
+    "sfron": SFRon,
 }
 
 ENTRY_POINTS = "obliq.methods"
@@ -72,9 +72,11 @@ def available() -> dict[str, type[Method]]:
 
 
 __all__ = [
+    "AMUN",
     "BUILT_IN",
+    "OEU",
+    "QMUL",
     "SCRUB",
-    "AdversarialUnlearning",
     "BadTeacher",
     "BoundaryExpand",
     "BoundaryShrink",
@@ -83,17 +85,15 @@ __all__ = [
     "GradientDifference",
     "Influence",
     "L1Sparse",
-    "LogitsTempering",
+    "LoTUS",
     "Maskable",
     "Masked",
     "Method",
-    "OrthogonalEntropy",
     "ProjectedGradient",
     "RandomLabel",
     "Retrain",
+    "SFRon",
     "SalUn",
-    "SaliencyForgetting",
     "SelectiveDampening",
-    "SimilarLabelReweighting",
     "available",
 ]

@@ -50,7 +50,7 @@ UNCROSSED = -1
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class AdversarialUnlearning:
+class AMUN:
     """Train on adversarial examples of the forget set. Defaults are starting points, not tuned.
 
     Attributes:
@@ -122,10 +122,16 @@ class AdversarialUnlearning:
                     yield F.cross_entropy(network(inputs), labels[positions].to(run.device))
 
             descend(
-                network.train(), losses, epochs=self.epochs, total=self.epochs * length,
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                network.train(),
+                losses,
+                epochs=self.epochs,
+                total=self.epochs * length,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()
 
     def _attacked(self, network: nn.Module, forget: Examples, run: Run) -> tuple[Tensor, Tensor]:
@@ -135,8 +141,14 @@ class AdversarialUnlearning:
             values = RawValues.of(forget.collection, inputs, eight_bit(forget))
             raw = values.raw(inputs)
             attacked, answers = closest_adversarial(
-                network, raw, labels, values, bound=self.bound, steps=self.attack_steps, doublings=self.doublings
-            )  # fmt: skip
+                network,
+                raw,
+                labels,
+                values,
+                bound=self.bound,
+                steps=self.attack_steps,
+                doublings=self.doublings,
+            )
             moved.append(values.standardised(attacked).cpu())
             found.append(answers.cpu())
             lengths.append((attacked - raw).flatten(1).norm(dim=1).cpu())
@@ -149,9 +161,11 @@ class AdversarialUnlearning:
             )
         distance = torch.cat(lengths)[crossed].median().item()
         run.listen(
-            "unlearn", 0, self.epochs,
+            "unlearn",
+            0,
+            self.epochs,
             {"adversarial_share": crossed.float().mean().item(), "median_distance": distance},
-        )  # fmt: skip
+        )
         return torch.cat(moved), answers
 
 

@@ -97,10 +97,16 @@ class BadTeacher:
                     yield divergence(taught, network(inputs).float(), self.temperature)
 
             descend(
-                network, losses, epochs=self.epochs, total=self.epochs * length,
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                network,
+                losses,
+                epochs=self.epochs,
+                total=self.epochs * length,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()
 
 

@@ -87,11 +87,16 @@ class BoundaryExpand:
                     yield F.cross_entropy(network(inputs), torch.full_like(labels, narrow.out_features))
 
             descend(
-                network.train(), losses, epochs=self.epochs,
+                network.train(),
+                losses,
+                epochs=self.epochs,
                 total=self.epochs * steps_in_pass(len(splits.forget), self.batch_size),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
                 mask=None if mask is None else with_free_rows(mask, network),
-            )  # fmt: skip
+            )
             wide = network.get_submodule(name)
             assert isinstance(wide, nn.Linear)
             network.set_submodule(name, narrowed(wide))

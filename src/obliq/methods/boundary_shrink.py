@@ -82,10 +82,16 @@ class BoundaryShrink:
                     yield F.cross_entropy(network(inputs), labels[positions.to(run.device)])
 
             descend(
-                network.train(), losses, epochs=self.epochs, total=self.epochs * length,
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+                network.train(),
+                losses,
+                epochs=self.epochs,
+                total=self.epochs * length,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
                 mask=mask,
-            )  # fmt: skip
+            )
             return network.eval()
 
 

@@ -66,9 +66,14 @@ class FineTune:
                     yield F.cross_entropy(network(inputs), labels)
 
             descend(
-                network, losses, epochs=self.epochs,
+                network,
+                losses,
+                epochs=self.epochs,
                 total=self.epochs * steps_in_pass(len(splits.retain), self.batch_size),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()

@@ -76,9 +76,14 @@ class GradientAscent:
                     yield -F.cross_entropy(network(inputs), labels)
 
             descend(
-                network, losses, epochs=self.epochs,
+                network,
+                losses,
+                epochs=self.epochs,
                 total=self.epochs * steps_in_pass(len(splits.forget), self.batch_size),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()

@@ -88,9 +88,14 @@ class GradientDifference:
                     yield self.retain_weight * retained - (1 - self.retain_weight) * forgotten
 
             descend(
-                network, losses, epochs=self.epochs,
+                network,
+                losses,
+                epochs=self.epochs,
                 total=self.epochs * steps_in_pass(len(splits.retain), self.retain_batch),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()

@@ -48,7 +48,7 @@ from obliq.training.masks import Mask
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class LogitsTempering:
+class LoTUS:
     """Distil from the original with Gumbel noise. Defaults are starting points, not tuned.
 
     Attributes:
@@ -117,10 +117,16 @@ class LogitsTempering:
                     yield F.cross_entropy(network(inputs).float(), taught)
 
             descend(
-                network, losses, epochs=self.epochs, total=self.epochs * length,
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                network,
+                losses,
+                epochs=self.epochs,
+                total=self.epochs * length,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()
 
 

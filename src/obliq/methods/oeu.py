@@ -84,7 +84,7 @@ ForgetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class OrthogonalEntropy:
+class OEU:
     """Raise uncertainty on the forget set along directions that the retain loss does not feel.
 
     Attributes:
@@ -155,10 +155,16 @@ class OrthogonalEntropy:
             1, epochs=self.epochs, rounds=self.rounds, retain_batch=self.retain_batch, memory=self.memory
         )
         require_at_least(
-            0, forget_batch=self.forget_batch, retain_limit=self.retain_limit, clip=self.clip,
-            forget_weight=self.forget_weight, momentum=self.momentum, weight_decay=self.weight_decay,
-            record_every=self.record_every, tolerance=self.tolerance,
-        )  # fmt: skip
+            0,
+            forget_batch=self.forget_batch,
+            retain_limit=self.retain_limit,
+            clip=self.clip,
+            forget_weight=self.forget_weight,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            record_every=self.record_every,
+            tolerance=self.tolerance,
+        )
         require_share(movable=self.movable)
         if not 0 < self.learning_rate < math.inf:
             raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")

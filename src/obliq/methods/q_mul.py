@@ -47,7 +47,7 @@ from obliq.training.relabelling import BatchNorm, Form, relabelled_steps, requir
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SimilarLabelReweighting:
+class QMUL:
     """Train on similar labels and retained samples, weighted by each other's gradient lengths.
 
     Attributes:
@@ -109,9 +109,11 @@ class SimilarLabelReweighting:
                     of_retain = self._gradient_length(network, one_pass(retain), retain.labels, "retain")
                     weights[: len(forget)], weights[len(forget) :] = balance(of_forget, of_retain)
                     run.listen(
-                        "unlearn", epoch - 1, self.epochs,
+                        "unlearn",
+                        epoch - 1,
+                        self.epochs,
                         {"forget_gradient": of_forget, "retain_gradient": of_retain},
-                    )  # fmt: skip
+                    )
                 network.train()
                 parts: list[tuple[Examples, int, Role]] = [(both, 0, "forget")]
                 if self.order == "sequential":
@@ -124,11 +126,16 @@ class SimilarLabelReweighting:
                         yield (each * weights[first + positions].to(run.device)).mean()
 
             descend(
-                network, losses, epochs=self.epochs,
+                network,
+                losses,
+                epochs=self.epochs,
                 total=self.epochs * relabelled_steps(splits, form=self.order, batch_size=self.batch_size),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, run=run,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
                 mask=mask,
-            )  # fmt: skip
+            )
             return network.eval()
 
     @torch.no_grad()

@@ -69,12 +69,24 @@ class RandomLabel:
         with seeded(run):
             network = placed(copy.deepcopy(model), run).train()
             losses = relabelled(
-                network, splits, form=self.form, batch_size=self.batch_size, batch_norm=self.batch_norm,
-                augment=self.augment, run=run,
-            )  # fmt: skip
+                network,
+                splits,
+                form=self.form,
+                batch_size=self.batch_size,
+                batch_norm=self.batch_norm,
+                augment=self.augment,
+                run=run,
+            )
             total = self.epochs * relabelled_steps(splits, form=self.form, batch_size=self.batch_size)
             descend(
-                network, losses, epochs=self.epochs, total=total, learning_rate=self.learning_rate,
-                momentum=self.momentum, weight_decay=self.weight_decay, run=run, mask=mask,
-            )  # fmt: skip
+                network,
+                losses,
+                epochs=self.epochs,
+                total=total,
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()

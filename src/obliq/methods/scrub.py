@@ -116,10 +116,15 @@ class SCRUB:
 
             forgetting = min(self.forget_epochs, self.epochs)
             descend(
-                network, losses, epochs=self.epochs,
+                network,
+                losses,
+                epochs=self.epochs,
                 total=self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
                 + forgetting * steps_in_pass(len(splits.forget), self.forget_batch),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()

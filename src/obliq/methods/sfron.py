@@ -51,7 +51,7 @@ from obliq.training.masks import Mask
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SaliencyForgetting:
+class SFRon:
     """Ascend on the forget set with a mask, repair on the retain set. Defaults are the reference's, not tuned.
 
     Attributes:
@@ -92,9 +92,12 @@ class SaliencyForgetting:
 
     def __post_init__(self) -> None:
         require_at_least(
-            1, epochs=self.epochs, retain_batch=self.retain_batch, forget_batch=self.forget_batch,
+            1,
+            epochs=self.epochs,
+            retain_batch=self.retain_batch,
+            forget_batch=self.forget_batch,
             repair_steps=self.repair_steps,
-        )  # fmt: skip
+        )
         require_at_least(0, threshold=self.threshold, power=self.power, clip=self.clip)
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
@@ -137,10 +140,16 @@ class SaliencyForgetting:
                     repaired += 1
 
             descend(
-                network, losses, epochs=self.epochs, total=repairs + math.ceil(repairs / self.repair_steps),
-                learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay,
-                run=run, mask=mask,
-            )  # fmt: skip
+                network,
+                losses,
+                epochs=self.epochs,
+                total=repairs + math.ceil(repairs / self.repair_steps),
+                learning_rate=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                run=run,
+                mask=mask,
+            )
             return network.eval()
 
     def _salient(

@@ -92,5 +92,5 @@ def convolution(
     """A convolution that keeps the size (up to its stride), batch norm and ReLU."""
     conv = nn.Conv2d(
         in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
-    )  # fmt: skip
+    )
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU())

@@ -145,9 +145,11 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
             step += 1
         require_finite_weights(model, recipe.learning_rate)
         run.listen(
-            "train", epoch, recipe.epochs,
+            "train",
+            epoch,
+            recipe.epochs,
             {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)},
-        )  # fmt: skip
+        )
     return model.eval()
 
 

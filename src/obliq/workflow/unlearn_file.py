@@ -30,7 +30,7 @@ from obliq.exporting.file_content import admitted
 from obliq.exporting.optional import is_program
 from obliq.io.atomic import new_folder
 from obliq.io.json_documents import encode, render
-from obliq.methods import Method, OrthogonalEntropy
+from obliq.methods import OEU, Method
 from obliq.run import Row, Run, Trace, together
 from obliq.training.prediction import InTorch, Predictor, answers
 from obliq.workflow.compare_files import require_fitting
@@ -97,7 +97,7 @@ def forget_in_file(
             result that no device could run.
         DataError: when the samples do not fit the file.
     """
-    if not isinstance(method, OrthogonalEntropy) or method.steps != "frozen":
+    if not isinstance(method, OEU) or method.steps != "frozen":
         raise ModelError(
             f"{method_name(method)} moves the scales of a file; expected oeu with steps frozen, which keeps them"
         )
