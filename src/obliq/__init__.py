@@ -1,78 +1,61 @@
 """Obliq: make quantized neural networks forget, measure how well it worked, and ship the result.
 
-Start with `README.md`; `obliq.workflow.pipeline` is the whole way in one file.
+Every public name is imported on its first use, so that `import obliq` takes no time (PEP 562).
 """
 
-from obliq.auditing import Audit, Measurement
-from obliq.checkpoints import Blueprint, Provenance, Saved
-from obliq.checkpoints.run_folder import Made, find, keep
-from obliq.data import (
-    Collection,
-    Examples,
-    Partition,
-    PartitionRule,
-    Splits,
-    load,
-    parse_selector,
-    partition,
-    select,
-)
-from obliq.errors import AuditError, DataError, ModelError, ObliqError
-from obliq.methods import OEU, FineTune, Method, Retrain, available
-from obliq.models import build, initialise
-from obliq.quantization import IntegerTensor, Precision, integer_state, quantize, weights_digest
-from obliq.run import Run, Trace, device_named
-from obliq.training.loop import Recipe, accuracy, predict, train
-from obliq.workflow.compare_networks import compare
-from obliq.workflow.pipeline import ask, forget, make_original, own_recipe, publish, same_division, tell
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "OEU",
-    "Audit",
-    "AuditError",
-    "Blueprint",
-    "Collection",
-    "DataError",
-    "Examples",
-    "FineTune",
-    "IntegerTensor",
-    "Made",
-    "Measurement",
-    "Method",
-    "ModelError",
-    "ObliqError",
-    "Partition",
-    "PartitionRule",
-    "Precision",
-    "Provenance",
-    "Recipe",
-    "Retrain",
-    "Run",
-    "Saved",
-    "Splits",
-    "Trace",
-    "accuracy",
-    "ask",
-    "available",
-    "build",
-    "compare",
-    "device_named",
-    "find",
-    "forget",
-    "initialise",
-    "integer_state",
-    "keep",
-    "load",
-    "make_original",
-    "own_recipe",
-    "parse_selector",
-    "partition",
-    "predict",
-    "publish",
-    "quantize",
-    "same_division",
-    "select",
-    "tell",
-    "train",
-    "weights_digest",
-]
+_PUBLIC = {
+    "obliq.auditing": ("Audit", "Measurement"),
+    "obliq.checkpoints": ("Blueprint", "Provenance", "Saved"),
+    "obliq.checkpoints.run_folder": ("Made", "find", "keep"),
+    "obliq.data": (
+        "Collection",
+        "Examples",
+        "Partition",
+        "PartitionRule",
+        "Splits",
+        "load",
+        "parse_selector",
+        "partition",
+        "select",
+    ),
+    "obliq.errors": ("AuditError", "DataError", "ModelError", "ObliqError"),
+    "obliq.methods": ("FineTune", "Method", "OEU", "Retrain", "available"),
+    "obliq.models": ("build", "initialise"),
+    "obliq.quantization": ("IntegerTensor", "Precision", "integer_state", "quantize", "weights_digest"),
+    "obliq.run": ("Run", "Trace", "device_named"),
+    "obliq.training.loop": ("Recipe", "accuracy", "predict", "train"),
+    "obliq.workflow.compare_networks": ("compare",),
+    "obliq.workflow.pipeline": (
+        "ask",
+        "forget",
+        "make_original",
+        "own_recipe",
+        "publish",
+        "same_division",
+        "tell",
+    ),
+}
+"""The public names of each module; `__init__.pyi` has the same list for type checkers.
+
+No name may be that of a package within `obliq`, since importing the package would replace it.
+"""
+
+_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

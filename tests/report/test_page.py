@@ -8,7 +8,7 @@ from PIL import Image
 
 from obliq.auditing import Audit, audit
 from obliq.errors import AuditError
-from obliq.report import render
+from obliq.report.page import render
 from tests.auditing.synthetic import references, three
 from tests.report.sample import sample_audit, sample_shipment, sample_story
 

@@ -1,5 +1,6 @@
 """Distributions coarse enough to publish: no value of a single sample, no role of a few people."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,7 +8,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy.special import expit
 
 from obliq.auditing.intervals import Interval
 from obliq.auditing.signals import RoleSignals, Signals
@@ -180,7 +180,8 @@ class Audit:
 
 
 LEAST_SAMPLES = 10
-CONFIDENCE_EDGES = (0.0, *(round(float(expit(logit)), 6) for logit in range(-7, 8)), 1.0)  # even in logits
+# Steps of one logit, and everything beyond them.
+CONFIDENCE_EDGES = (0.0, *(round(1 / (1 + math.exp(-logit)), 6) for logit in range(-7, 8)), 1.0)
 ENTROPY_EDGES = tuple(round(step / 20, 2) for step in range(21))
 
 

@@ -6,8 +6,6 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float64, Int
 from numpy import ndarray
-from scipy.stats import rankdata
-from sklearn.svm import SVC
 
 from obliq.auditing.accuracy import Share, share
 from obliq.auditing.intervals import Interval, Z, wilson
@@ -54,6 +52,8 @@ def fitted(
         points.append(values)
         weights.append(counts.astype(np.float64))
         labels.append(np.full(len(values), label))
+    from sklearn.svm import SVC  # here, as importing scikit-learn takes a third of a second
+
     attack = SVC(C=3, gamma="auto", kernel="rbf")
     attack.fit(np.concatenate(points)[:, None], np.concatenate(labels), sample_weight=np.concatenate(weights))
     return np.asarray(attack.predict(judged[:, None]) == 1)
@@ -118,6 +118,8 @@ class Separation:
     @cached_property
     def _placements(self) -> tuple[Float64[ndarray, " forget"], Float64[ndarray, " unseen"]]:
         """The share of unseen samples below each forget sample, and of forget ones above each unseen one."""
+        from scipy.stats import rankdata  # here, as importing scipy.stats takes half a second
+
         count = len(self.forget)
         ranks = rankdata(np.concatenate([self.forget, self.unseen]))
         below = (ranks[:count] - rankdata(self.forget)) / len(self.unseen)

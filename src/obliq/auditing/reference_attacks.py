@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 from numpy import ndarray
-from scipy.special import expit
 
 from obliq.auditing.membership import Separation
 from obliq.auditing.signals import RoleSignals
@@ -135,6 +134,8 @@ def log_ratio(
     offline form, q the mean true-class confidence of networks that did not see x, a = 0.3. It is computed
     as 1 - (1 + a) / 2 * mean(1 - confidence), so that samples of which everybody is certain do not tie.
     """
+    from scipy.special import expit  # here, as importing scipy.special takes a third of a second
+
     doubt = (1 + OFFLINE) / 2 * expit(-outsiders).mean(axis=0)
     ratio: ndarray = -np.logaddexp(0.0, -target) - np.log1p(-doubt)
     return ratio
@@ -157,5 +158,7 @@ def memorisation_scores(answers: ReferenceAnswers) -> Float64[ndarray, " samples
     """
     if answers.outsiders == answers.networks:
         raise AuditError("no reference network saw the samples; expected answers about training samples")
+    from scipy.special import expit  # here, as importing scipy.special takes a third of a second
+
     scores: ndarray = expit(answers.in_margin).mean(axis=0) - expit(answers.out_margin).mean(axis=0)
     return scores

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from numpy import ndarray
-from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from obliq.data import Examples
@@ -81,6 +80,8 @@ class Signals:
     @cached_property
     def margin(self) -> Float64[ndarray, " samples"]:
         """Logit-scaled confidence log(p / (1 - p)) of the true class, exact near 0 and 1 too."""
+        from scipy.special import logsumexp  # here, as importing scipy.special takes a third of a second
+
         scores = self.logits.double().numpy()
         others = scores.copy()
         others[np.arange(len(self)), self.labels.numpy()] = -np.inf

@@ -5,7 +5,7 @@ from pathlib import Path
 from obliq.auditing import Audit, Measurement
 from obliq.checkpoints.summary import Inventory
 from obliq.exporting import CodeAgreement, Record
-from obliq.report.page import percent
+from obliq.report.content import percent
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from obliq.workflow.release import PATCH, Shipped
 

@@ -7,7 +7,6 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
-from scipy.special import gammaln
 
 from obliq.errors import PatchError
 from obliq.patch.content import Content, Record, digest_of, from_image, refusals, to_image
@@ -75,6 +74,8 @@ def _changes(pairs: list[tuple[Record, Record]]) -> Iterator[tuple[Record, ndarr
 
 def _positions(count: int, chosen: int) -> float:
     """The logarithm to base 2 of the number of ways to choose."""
+    from scipy.special import gammaln  # here, as importing scipy.special takes a third of a second
+
     natural = gammaln(count + 1) - gammaln(chosen + 1) - gammaln(count - chosen + 1)
     return float(natural / np.log(2))
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from matplotlib.image import imsave
 
 from obliq.data import Examples
 from obliq.errors import DataError, ObliqError
@@ -103,6 +102,11 @@ class Shipment:
         return 100 * self.patch.bytes / self.bytes if self.patch else None
 
 
+def percent(share: float) -> str:
+    """A share as percent, never rounded up to 100 when something differs."""
+    return "100" if share == 1 else f"{min(100 * share, 99.99):.2f}"
+
+
 def pictures(examples: Examples, count: int) -> list[bytes]:
     """The first `count` samples as PNG, each stretched to the full range of grey or colour.
 
@@ -116,6 +120,8 @@ def pictures(examples: Examples, count: int) -> list[bytes]:
 
 
 def _png(image: np.ndarray) -> bytes:
+    from matplotlib.image import imsave  # here, as importing matplotlib takes half a second
+
     span = float(image.max() - image.min()) or 1.0
     levels = np.moveaxis((image - image.min()) / span, 0, -1)
     file = io.BytesIO()

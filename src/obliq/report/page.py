@@ -12,7 +12,7 @@ from markupsafe import Markup
 from obliq.auditing import Audit, Measurement
 from obliq.errors import AuditError
 from obliq.report import charts
-from obliq.report.content import Row, Shipment, Story
+from obliq.report.content import Row, Shipment, Story, percent
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,6 @@ def _parity(shipment: Shipment | None) -> Mapping[str, str]:
     if found.activations.compared:
         shares["integer activations equal to the interpreter's"] = found.activations.equal
     return {"run by": found.runtime} | {name: f"{percent(share)} %" for name, share in shares.items()}
-
-
-def percent(share: float) -> str:
-    """A share as percent, never rounded up to 100 when something differs."""
-    return "100" if share == 1 else f"{min(100 * share, 99.99):.2f}"
 
 
 def _strips(audit: Audit) -> Sequence[Figure]:

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from obliq.data import Examples
 from obliq.data.batches import batches
@@ -33,6 +32,9 @@ def forward_of(model: nn.Module, run: Run, batch_size: int) -> Forward:
     """
     if not run.compile:
         return model
+    # Here and not above: the module is private to torch, and importing it takes longer than torch itself.
+    from torch._dynamo.exc import TorchDynamoException
+
     for quantizer in activations(model).values():
         quantizer.require_calibrated()  # reads a flag, which would cut the compiled code in pieces
     code = torch.compile(model, dynamic=False)

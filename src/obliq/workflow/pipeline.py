@@ -26,7 +26,7 @@ from obliq.io.json_documents import decode, encode
 from obliq.methods import Method, Retrain, available
 from obliq.models import initialise
 from obliq.quantization import weights_digest
-from obliq.report import Shipment, Story, render
+from obliq.report import Shipment, Story
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, train
 
@@ -219,6 +219,8 @@ def publish(
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
+    from obliq.report.page import render  # here, as it imports matplotlib, which takes half a second
+
     page, document = render(measured, story, shipment), write(measured)
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / AUDIT).write_text(document, encoding="utf-8")

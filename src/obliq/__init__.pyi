@@ -1,0 +1,47 @@
+from obliq.auditing import Audit as Audit, Measurement as Measurement
+from obliq.checkpoints import Blueprint as Blueprint, Provenance as Provenance, Saved as Saved
+from obliq.checkpoints.run_folder import Made as Made, find as find, keep as keep
+from obliq.data import (
+    Collection as Collection,
+    Examples as Examples,
+    Partition as Partition,
+    PartitionRule as PartitionRule,
+    Splits as Splits,
+    load as load,
+    parse_selector as parse_selector,
+    partition as partition,
+    select as select,
+)
+from obliq.errors import (
+    AuditError as AuditError,
+    DataError as DataError,
+    ModelError as ModelError,
+    ObliqError as ObliqError,
+)
+from obliq.methods import (
+    FineTune as FineTune,
+    Method as Method,
+    OEU as OEU,
+    Retrain as Retrain,
+    available as available,
+)
+from obliq.models import build as build, initialise as initialise
+from obliq.quantization import (
+    IntegerTensor as IntegerTensor,
+    Precision as Precision,
+    integer_state as integer_state,
+    quantize as quantize,
+    weights_digest as weights_digest,
+)
+from obliq.run import Run as Run, Trace as Trace, device_named as device_named
+from obliq.training.loop import Recipe as Recipe, accuracy as accuracy, predict as predict, train as train
+from obliq.workflow.compare_networks import compare as compare
+from obliq.workflow.pipeline import (
+    ask as ask,
+    forget as forget,
+    make_original as make_original,
+    own_recipe as own_recipe,
+    publish as publish,
+    same_division as same_division,
+    tell as tell,
+)
