@@ -19,7 +19,14 @@ author = "The Obliq developers"
 project_copyright = f"2026, {author}"
 version = release = version_of("obliq")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "public_api", "navigation"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "public_api",
+    "navigation",
+    "offline",
+]
 root_doc = "docs/index"
 source_suffix = {".md": "markdown"}
 include_patterns = ["docs/*.md", "benchmarks/results/**.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
