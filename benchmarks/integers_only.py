@@ -42,11 +42,11 @@ from obliq import (
     Retrain,
     Run,
     Splits,
-    ask,
-    forget,
-    load,
-    make_original,
+    create_request,
+    load_dataset,
     partition,
+    train_original,
+    unlearn_original,
 )
 from obliq.auditing import AuditedModel, Measurement, audit
 from obliq.checkpoints import Saved
@@ -57,7 +57,7 @@ from obliq.exporting import export, open_shipped
 from obliq.methods import Method
 from obliq.training.prediction import Predictor
 from obliq.workflow.compare_files import role_signals
-from obliq.workflow.unlearn_file import forget_in_file
+from obliq.workflow.unlearn_file import unlearn_file
 
 TABLE = Path(__file__).parent / "results" / "integers_only.md"
 SHAPE = (1, 28, 28)
@@ -89,26 +89,26 @@ class World:
     def of(cls, folder: Path | None, seed: int, limit: int, epochs: int) -> "World":
         """A tenth of the training images is to be forgotten."""
         rule = PartitionRule(seed=seed, holdout=0.03, limit=limit)
-        parts = partition(load("fashion-mnist", folder), rule)
+        parts = partition(load_dataset("fashion-mnist", folder), rule)
         recipe = Recipe(epochs=epochs, learning_rate=0.1, batch_size=64)
-        return cls(Run(seed=seed), parts, *ask(parts, "random=10%", seed=seed), recipe)
+        return cls(Run(seed=seed), parts, *create_request(parts, "random=10%", seed=seed), recipe)
 
     def original(self, precision: Precision) -> Saved:
         """A network that has learned from everything."""
         blueprint = Blueprint(
             architecture="strided-convnet", input_shape=SHAPE, classes=10, precision=precision
         )
-        return make_original(self.parts, blueprint, self.recipe, self.run).saved
+        return train_original(self.parts, blueprint, self.recipe, self.run).saved
 
     def forgotten(self, original: Saved, method: Method) -> nn.Module:
         """What a method makes of it."""
-        return forget(original, self.splits, self.request, method, self.run).saved.model
+        return unlearn_original(original, self.splits, self.request, method, self.run).saved.model
 
     def from_file(self, content: bytes, place: Path) -> bytes:
         """What is made of the file alone."""
         start = place / "start.onnx"
         start.write_bytes(content)
-        return forget_in_file(open_shipped(start), self.splits, self.request, FROZEN, self.run).content
+        return unlearn_file(open_shipped(start), self.splits, self.request, FROZEN, self.run).content
 
 
 def ours(world: World, place: Path) -> dict[str, bytes]:

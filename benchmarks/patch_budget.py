@@ -23,12 +23,12 @@ from obliq import (
     Recipe,
     Retrain,
     Run,
-    ask,
-    compare,
-    forget,
-    load,
-    make_original,
+    compare_runs,
+    create_request,
+    load_dataset,
     partition,
+    train_original,
+    unlearn_original,
 )
 from obliq.patch import Content, content_of, make
 from obliq.quantization import float_state, integer_state
@@ -54,18 +54,21 @@ def methods() -> dict[str, OEU]:
 def rows(seed: int, folder: Path | None) -> dict[str, tuple[float | None, ...]]:
     """Gap, UA and RA differences to retraining, changed codes in percent, bytes of the patch."""
     run = Run(seed=seed)
-    parts = partition(load("fashion-mnist", folder), PartitionRule(seed=seed, holdout=0.03, limit=4000))
+    parts = partition(
+        load_dataset("fashion-mnist", folder), PartitionRule(seed=seed, holdout=0.03, limit=4000)
+    )
     blueprint = Blueprint(
         architecture="strided-convnet", input_shape=parts.collection.sample_shape,
         classes=parts.collection.classes, precision=Precision(4, 4),
     )  # fmt: skip
-    original = make_original(parts, blueprint, RECIPE, run)
-    splits, request = ask(parts, "random=10%", seed)
-    others = {"retrained": forget(original.saved, splits, request, Retrain(recipe=RECIPE), run)}
+    original = train_original(parts, blueprint, RECIPE, run)
+    splits, request = create_request(parts, "random=10%", seed)
+    others = {"retrained": unlearn_original(original.saved, splits, request, Retrain(recipe=RECIPE), run)}
     others |= {
-        name: forget(original.saved, splits, request, method, run) for name, method in methods().items()
+        name: unlearn_original(original.saved, splits, request, method, run)
+        for name, method in methods().items()
     }
-    audit = compare(original.saved, others, splits, run.device)
+    audit = compare_runs(original.saved, others, splits, run.device)
     reference = audit.retrained
     assert reference is not None
     old, found = content(original.saved.model), {}

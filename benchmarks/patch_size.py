@@ -29,11 +29,11 @@ from obliq import (
     Recipe,
     Retrain,
     Run,
-    ask,
-    forget,
-    load,
-    make_original,
+    create_request,
+    load_dataset,
     partition,
+    train_original,
+    unlearn_original,
 )
 from obliq.patch import Content, apply, content_of, make, to_image
 from obliq.patch.difference import bound
@@ -61,17 +61,19 @@ def pairs(name: str, precision: str, folder: Path) -> Iterator[tuple[str, Conten
     """The content of an original and of what each method makes of it."""
     images, epochs, batch = NETWORKS[name]
     recipe = Recipe(epochs=epochs, learning_rate=0.1, batch_size=batch)
-    parts = partition(load("fashion-mnist", folder), PartitionRule(seed=1, holdout=0.03, limit=images))
+    parts = partition(
+        load_dataset("fashion-mnist", folder), PartitionRule(seed=1, holdout=0.03, limit=images)
+    )
     blueprint = Blueprint(
         architecture=name, input_shape=parts.collection.sample_shape, classes=parts.collection.classes,
         precision=Precision.parse(precision),
     )  # fmt: skip
     run = Run(seed=1)
-    original = make_original(parts, blueprint, recipe, run)
-    splits, request = ask(parts, "random=10%", 1)
+    original = train_original(parts, blueprint, recipe, run)
+    splits, request = create_request(parts, "random=10%", 1)
     old = content(original.saved.model)
     for method_name, method in {**METHODS, "retrain": Retrain(recipe=recipe)}.items():
-        made = forget(original.saved, splits, request, method, run)
+        made = unlearn_original(original.saved, splits, request, method, run)
         yield method_name, old, content(made.saved.model)
 
 

@@ -46,11 +46,11 @@ from obliq import (
     Retrain,
     Run,
     Splits,
-    ask,
-    forget,
-    load,
-    make_original,
+    create_request,
+    load_dataset,
     partition,
+    train_original,
+    unlearn_original,
 )
 from obliq.auditing import AuditedModel, RoleSignals, audit, signals
 from obliq.auditing.measure import ROLES
@@ -107,7 +107,7 @@ def measured(networks: dict[str, nn.Module], splits: Splits, precision: str) -> 
 
 def cells(folder: Path, seed: int) -> Iterator[list[dict[str, object]]]:
     """The rows of each route for one seed."""
-    parts = partition(load("fashion-mnist", folder), PartitionRule(seed=seed, **RULE))
+    parts = partition(load_dataset("fashion-mnist", folder), PartitionRule(seed=seed, **RULE))
     splits, networks = unlearned(parts, "FP32", "class=0", SMALL_STEPS, seed)
     retain = splits.retain
     ways: dict[str, tuple[str, Round]] = {
@@ -134,11 +134,11 @@ def unlearned(
     blueprint = Blueprint(
         architecture="strided-convnet", input_shape=(1, 28, 28), classes=10, precision=Precision.parse(precision)
     )  # fmt: skip
-    original = make_original(parts, blueprint, RECIPE, run)
-    splits, request = ask(parts, forgotten, seed=seed)
+    original = train_original(parts, blueprint, RECIPE, run)
+    splits, request = create_request(parts, forgotten, seed=seed)
     networks = {"original": original.saved.model}
     for name, method in {**methods, "retrained": Retrain(recipe=RECIPE)}.items():
-        networks[name] = forget(original.saved, splits, request, method, run).saved.model
+        networks[name] = unlearn_original(original.saved, splits, request, method, run).saved.model
         print(seed, precision, forgotten, name, flush=True)
     return splits, networks
 

@@ -7,7 +7,7 @@ from obliq.data import (
     Partition as Partition,
     PartitionRule as PartitionRule,
     Splits as Splits,
-    load as load,
+    load_dataset as load_dataset,
     parse_selector as parse_selector,
     partition as partition,
     select as select,
@@ -35,13 +35,13 @@ from obliq.quantization import (
 )
 from obliq.run import Run as Run, Trace as Trace, device_named as device_named
 from obliq.training.loop import Recipe as Recipe, accuracy as accuracy, predict as predict, train as train
-from obliq.workflow.compare_networks import compare as compare
+from obliq.workflow.compare_networks import compare_runs as compare_runs
 from obliq.workflow.pipeline import (
-    ask as ask,
-    forget as forget,
-    make_original as make_original,
-    own_recipe as own_recipe,
-    publish as publish,
-    same_division as same_division,
-    tell as tell,
+    create_request as create_request,
+    unlearn_original as unlearn_original,
+    train_original as train_original,
+    recipe_of as recipe_of,
+    write_report as write_report,
+    same_partition as same_partition,
+    report_context as report_context,
 )

@@ -128,21 +128,21 @@ def test_float_networks_take_part(data: str, tmp_path: Path) -> None:
 
 
 def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Path) -> None:
-    from obliq import ask, compare, forget, load, make_original, partition
+    from obliq import compare_runs, create_request, load_dataset, partition, train_original, unlearn_original
     from obliq.methods import Retrain
     from obliq.run import Run
 
     finished = by_name(run_suite(suite(data), options(tmp_path)).rows)
     (world,) = suite(data).worlds
-    parts, seed = partition(load(data), world.rule(1)), Run(seed=1)
-    original = make_original(parts, world.blueprint(parts.collection), world.recipe, seed)
-    splits, request = ask(parts, "random=20%", 1)
+    parts, seed = partition(load_dataset(data), world.rule(1)), Run(seed=1)
+    original = train_original(parts, world.blueprint(parts.collection), world.recipe, seed)
+    splits, request = create_request(parts, "random=20%", 1)
     method = Tunable(**json.loads(finished["tunable"].fields))
     others = {
-        "tunable": forget(original.saved, splits, request, method, seed),
-        "retrained": forget(original.saved, splits, request, Retrain(recipe=world.recipe), seed),
+        "tunable": unlearn_original(original.saved, splits, request, method, seed),
+        "retrained": unlearn_original(original.saved, splits, request, Retrain(recipe=world.recipe), seed),
     }
-    for entry in compare(original.saved, others, splits, seed.device).entries:
+    for entry in compare_runs(original.saved, others, splits, seed.device).entries:
         row = finished[entry.name]
         for name in ("weights_digest", "average_gap", "tow", "mia_svc_confidence", "changed_codes_percent"):
             if row.kind == "unlearned" or name not in ("average_gap", "tow", "changed_codes_percent"):

@@ -12,14 +12,16 @@ from obliq.methods import FineTune
 from obliq.quantization import weights_digest
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.pipeline import ask, forget, make_original
+from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 
 
 @pytest.fixture(scope="module")
 def made(parts: Partition) -> Made:
     form = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
-    original = make_original(parts, form, Recipe(epochs=1, batch_size=32), Run(seed=1))
-    return forget(original.saved, *ask(parts, "random=7", 0), FineTune(epochs=1), Run(seed=2))
+    original = train_original(parts, form, Recipe(epochs=1, batch_size=32), Run(seed=1))
+    return unlearn_original(
+        original.saved, *create_request(parts, "random=7", 0), FineTune(epochs=1), Run(seed=2)
+    )
 
 
 @pytest.fixture

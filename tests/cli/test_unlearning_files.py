@@ -43,8 +43,8 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
     assert {"int4", "int32"} <= {old.kinds[name] for name in changed}
     assert {old.kinds[name] for name in changed} <= {"int4", "int8", "int32"}  # codes and biases, no scale
     assert (
-        request_file.load(out / "request.json").digest
-        == request_file.load(way.unlearned / "request.json").digest
+        request_file.load_request(out / "request.json").digest
+        == request_file.load_request(way.unlearned / "request.json").digest
     )
     record = json.loads((out / "shipped.json").read_text())
     assert record["provenance"]["base_digest"] == content_digest(old)

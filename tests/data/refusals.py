@@ -2,13 +2,13 @@
 
 import pytest
 
-from obliq.data import load
+from obliq.data import load_dataset
 from obliq.errors import DataError
 
 
 def one_line(name: str) -> str:
     with pytest.raises(DataError) as caught:
-        load(name)
+        load_dataset(name)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
     assert "expected" in str(caught.value)

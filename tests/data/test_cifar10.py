@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from obliq.data import load
+from obliq.data import load_dataset
 from obliq.data.cifar10 import PARTS, read_pickled
 from obliq.errors import DataError
 
@@ -106,7 +106,7 @@ def test_every_packaging_gives_the_same(
     place = tmp_path / "given" / below
     place.mkdir(parents=True, exist_ok=True)
     write(place, parts)
-    collection = load("cifar10", tmp_path / "given")
+    collection = load_dataset("cifar10", tmp_path / "given")
     assert collection.name == "cifar10"
     assert collection.inputs.dtype == torch.uint8
     assert np.array_equal(collection.inputs.numpy(), np.concatenate([images for images, _ in parts.values()]))
@@ -134,7 +134,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(parts: Parts, tmp_path: Path, p
     hostile = pickle.dumps({b"data": Canary(canary), b"labels": [1]}, protocol=protocol)
     (place / "data_batch_3").write_bytes(hostile)
     with pytest.raises(DataError, match=r"data_batch_3: it asks to run .*, which is refused"):
-        load("cifar10", tmp_path)
+        load_dataset("cifar10", tmp_path)
     assert not canary.exists()
     pickle.loads(hostile)
     assert canary.exists(), "the pickle would have run"
@@ -198,7 +198,7 @@ def test_wrong_python_content(content: object, said: str, parts: Parts, tmp_path
     as_python(tmp_path, parts)
     (tmp_path / "data_batch_2").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(DataError, match=said):
-        load("cifar10", tmp_path)
+        load_dataset("cifar10", tmp_path)
 
 
 def test_wrong_binary_content(parts: Parts, tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_wrong_binary_content(parts: Parts, tmp_path: Path) -> None:
     for content in (b"", b"x" * 3000, file.read_bytes()[:-1]):
         file.write_bytes(content)
         with pytest.raises(DataError, match="expected some rows of 3073"):
-            load("cifar10", tmp_path)
+            load_dataset("cifar10", tmp_path)
     file.write_bytes(b"\x0b" * 3073)
     with pytest.raises(DataError, match="labels run from"):
-        load("cifar10", tmp_path)
+        load_dataset("cifar10", tmp_path)
 
 
 def test_wrong_png_content(parts: Parts, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_wrong_png_content(parts: Parts, tmp_path: Path) -> None:
     ):
         labels.write_text(content, encoding="utf-8")
         with pytest.raises(DataError, match=said):
-            load("cifar10", tmp_path)
+            load_dataset("cifar10", tmp_path)
     picture = tmp_path / "data_batch_1.png"
     whole = picture.read_bytes()
     grey = io.BytesIO()
@@ -237,4 +237,4 @@ def test_wrong_png_content(parts: Parts, tmp_path: Path) -> None:
     ):
         picture.write_bytes(content)
         with pytest.raises(DataError, match=said):
-            load("cifar10", tmp_path)
+            load_dataset("cifar10", tmp_path)

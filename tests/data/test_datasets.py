@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from obliq.data import DATASETS, load, mnist
+from obliq.data import DATASETS, load_dataset, mnist
 from obliq.data.mnist import FILES, WRITERS_FILE
 from obliq.errors import DataError
 
@@ -59,7 +59,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_digits_are_the_known_ones() -> None:
-    digits = load("digits")
+    digits = load_dataset("digits")
     assert len(digits) == 1797
     assert digits.sample_shape == (1, 8, 8)
     assert digits.labels.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -74,7 +74,7 @@ def test_digits_are_the_known_ones() -> None:
 
 
 def test_forms_repeat_the_same_sequence_of_digits() -> None:
-    digits = load("digits")
+    digits = load_dataset("digits")
     forms = ["".join(map(str, digits.labels[digits.subjects == form].tolist())) for form in range(14)]
     for form in forms[1:]:
         assert SequenceMatcher(None, forms[0], form, autojunk=False).ratio() > 0.95
@@ -93,7 +93,7 @@ def test_forms_repeat_the_same_sequence_of_digits() -> None:
 )
 def test_idx_images(name: str, below: str, compressed: bool, tmp_path: Path) -> None:
     arrays = write_images(tmp_path / below, compressed)
-    collection = load(name, tmp_path)
+    collection = load_dataset(name, tmp_path)
     assert collection.name == name
     assert collection.inputs.dtype == torch.uint8
     assert collection.sample_shape == (1, 4, 6)
@@ -109,38 +109,38 @@ def test_files_are_found_through_the_environment_and_beside_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_images(Path("data"))
-    assert len(load("mnist")) == 17
+    assert len(load_dataset("mnist")) == 17
     write_images(tmp_path / "set" / "MNIST" / "raw", train=20)
     monkeypatch.setenv("OBLIQ_DATA", str(tmp_path / "set"))
-    assert len(load("mnist")) == 25
+    assert len(load_dataset("mnist")) == 25
     write_images(tmp_path / "given", train=30)
-    assert len(load("mnist", tmp_path / "given")) == 35
+    assert len(load_dataset("mnist", tmp_path / "given")) == 35
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_writers_become_the_subjects_of_training_images(tmp_path: Path, compressed: bool) -> None:
     labels = write_images(tmp_path)[FILES[1]]
     table = write_writers(tmp_path, labels, compressed)
-    assert load("mnist", tmp_path).subjects.tolist() == [*table[:, 2].tolist(), -1, -1, -1, -1, -1]
-    assert load("fashion-mnist", tmp_path).subjects is None
+    assert load_dataset("mnist", tmp_path).subjects.tolist() == [*table[:, 2].tolist(), -1, -1, -1, -1, -1]
+    assert load_dataset("fashion-mnist", tmp_path).subjects is None
 
 
 def test_writers_in_the_layout_of_torchvision(tmp_path: Path) -> None:
     labels = write_images(tmp_path / "MNIST" / "raw")[FILES[1]]
     (tmp_path / "QMNIST" / "raw").mkdir(parents=True)
     table = write_writers(tmp_path / "QMNIST" / "raw", labels)
-    assert load("mnist", tmp_path).subjects[:12].tolist() == table[:, 2].tolist()
+    assert load_dataset("mnist", tmp_path).subjects[:12].tolist() == table[:, 2].tolist()
 
 
 def test_writers_that_do_not_match_are_refused(tmp_path: Path) -> None:
     labels = write_images(tmp_path)[FILES[1]].copy()
     write_writers(tmp_path, labels[:-1])
     with pytest.raises(DataError, match="11 rows of 8 columns; expected 12"):
-        load("mnist", tmp_path)
+        load_dataset("mnist", tmp_path)
     labels[3] = (labels[3] + 1) % 10
     write_writers(tmp_path, labels)
     with pytest.raises(DataError, match="1 of 12 digits differ"):
-        load("mnist", tmp_path)
+        load_dataset("mnist", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "cifar10"])
@@ -149,7 +149,7 @@ def test_missing_files_are_explained_in_one_line(
 ) -> None:
     monkeypatch.setattr("obliq.data.mnist.DEBIAN", tmp_path / "debian")
     with pytest.raises(DataError) as caught:
-        load(name, tmp_path / "given")
+        load_dataset(name, tmp_path / "given")
     message = str(caught.value)
     for part in (
         name,
@@ -167,23 +167,23 @@ def test_the_two_sets_with_equal_file_names_are_told_apart(tmp_path: Path) -> No
     write_images(tmp_path, train=60_000)
     balanced = np.repeat(np.arange(10, dtype=np.uint8), 6000)
     (tmp_path / FILES[1]).write_bytes(idx_bytes(balanced))
-    assert len(load("fashion-mnist", tmp_path)) == 60_005
+    assert len(load_dataset("fashion-mnist", tmp_path)) == 60_005
     with pytest.raises(DataError, match=r"are fashion-mnist's.*expected mnist's"):
-        load("mnist", tmp_path)
+        load_dataset("mnist", tmp_path)
 
 
 def test_images_and_labels_must_agree(tmp_path: Path) -> None:
     write_images(tmp_path)
     (tmp_path / FILES[1]).write_bytes(idx_bytes(np.zeros(11, np.uint8)))
     with pytest.raises(DataError, match="12 training images but 11 labels"):
-        load("mnist", tmp_path)
+        load_dataset("mnist", tmp_path)
     (tmp_path / FILES[2]).write_bytes(idx_bytes(np.zeros((5, 6, 4), np.uint8)))
     with pytest.raises(DataError, match="expected one size"):
-        load("mnist", tmp_path)
+        load_dataset("mnist", tmp_path)
     write_images(tmp_path)
     (tmp_path / FILES[3]).write_bytes(idx_bytes(np.full(5, 10, np.uint8)))
     with pytest.raises(DataError, match="labels run from 0 to 10; expected 0 to 9"):
-        load("mnist", tmp_path)
+        load_dataset("mnist", tmp_path)
 
 
 def test_damaged_idx_files_are_refused(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_damaged_idx_files_are_refused(tmp_path: Path) -> None:
 def test_unknown_names_list_what_there_is() -> None:
     for name in ("imagenet", "", ":", "npz:", ":function"):
         with pytest.raises(DataError, match="there is no data set") as caught:
-            load(name)
+            load_dataset(name)
         assert all(
             known in str(caught.value) for known in (*DATASETS, "npz:FILE", "folder:DIR", "module:function")
         )
@@ -229,7 +229,7 @@ DEBIAN_FILES = Path("/usr/share/datasets/fashion-mnist")
     not DEBIAN_FILES.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed"
 )
 def test_fashion_mnist_is_the_known_one() -> None:
-    clothes = load("fashion-mnist")
+    clothes = load_dataset("fashion-mnist")
     assert clothes.labels.bincount().tolist() == [7000] * 10
     pixels = clothes.inputs[~clothes.official_test].float() / 255
     assert abs(float(pixels.mean()) - 0.2860) < 1e-4

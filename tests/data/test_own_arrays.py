@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from obliq.data import load
+from obliq.data import load_dataset
 from tests.data.refusals import one_line
 
 
@@ -20,18 +20,18 @@ def save(file: Path, **arrays: np.ndarray) -> str:
 
 def test_npz_of_floats_is_taken_as_it_is(tmp_path: Path) -> None:
     name = save(tmp_path / "own.npz", subject=np.array([7, 7, -1, 9], dtype=np.int16))
-    own = load(name)
+    own = load_dataset(name)
     assert own.name == name
     assert own.sample_shape == (1, 6)
     assert own.labels.tolist() == [0, 1, 0, 1]
     assert own.subjects.tolist() == [7, 7, -1, 9]
     assert torch.equal(own.fetch(torch.arange(4)).flatten(), torch.arange(24.0))
-    assert load(own.name).digest == own.digest
+    assert load_dataset(own.name).digest == own.digest
 
 
 def test_npz_of_bytes_is_scaled_by_fixed_numbers(tmp_path: Path) -> None:
     pixels = np.array([0, 255], dtype=np.uint8).repeat(12).reshape(2, 3, 2, 2)
-    own = load(save(tmp_path / "own.npz", x=pixels, y=np.array([0, 1])))
+    own = load_dataset(save(tmp_path / "own.npz", x=pixels, y=np.array([0, 1])))
     assert own.inputs.dtype == torch.uint8
     assert own.subjects is None
     assert torch.equal(own.fetch(torch.arange(2)).flatten(1).unique(dim=1), torch.tensor([[-1.0], [1.0]]))
@@ -39,14 +39,14 @@ def test_npz_of_bytes_is_scaled_by_fixed_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [">f4", "<f8", "f2"])
 def test_npz_of_other_floats_becomes_float32(kind: str, tmp_path: Path) -> None:
-    own = load(save(tmp_path / "own.npz", x=np.arange(8).reshape(4, 2).astype(kind)))
+    own = load_dataset(save(tmp_path / "own.npz", x=np.arange(8).reshape(4, 2).astype(kind)))
     assert own.inputs.dtype == torch.float32
     assert own.inputs.flatten().tolist() == list(range(8))
 
 
 def test_npz_in_column_order(tmp_path: Path) -> None:
     x = np.asfortranarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
-    assert np.array_equal(load(save(tmp_path / "own.npz", x=x)).inputs.numpy(), x)
+    assert np.array_equal(load_dataset(save(tmp_path / "own.npz", x=x)).inputs.numpy(), x)
 
 
 @pytest.mark.parametrize(

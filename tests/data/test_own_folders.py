@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from obliq.data import load
+from obliq.data import load_dataset
 from tests.data.refusals import one_line
 
 
@@ -27,7 +27,7 @@ def test_folder_reads_in_alphabetical_order(mode: str, tmp_path: Path) -> None:
     (tmp_path / "dogs" / "notes.txt").write_text("not an image", encoding="utf-8")
     (tmp_path / "dogs" / ".hidden.png").write_text("not an image", encoding="utf-8")
     (tmp_path / ".cache").mkdir()
-    own = load(f"folder:{tmp_path}")
+    own = load_dataset(f"folder:{tmp_path}")
     assert own.name == f"folder:{tmp_path}"
     assert own.class_names == ("cats", "dogs")
     assert own.labels.tolist() == [0, 1, 1]
@@ -40,7 +40,7 @@ def test_folder_reads_in_alphabetical_order(mode: str, tmp_path: Path) -> None:
 def test_folder_reads_jpeg(tmp_path: Path) -> None:
     for file in ("a/1.jpg", "b/1.jpeg"):
         picture(tmp_path / file)
-    assert load(f"folder:{tmp_path}").sample_shape == (3, 4, 5)
+    assert load_dataset(f"folder:{tmp_path}").sample_shape == (3, 4, 5)
 
 
 def test_wrong_folders(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from obliq.data import Collection, load
+from obliq.data import Collection, load_dataset
 from tests.data.refusals import one_line
 
 
@@ -40,7 +40,7 @@ def provide(monkeypatch: pytest.MonkeyPatch, result: object) -> str:
 
 def test_function_is_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     name = provide(monkeypatch, Listed(items(), subjects=[4, 4, 5, 5, -1, 6], class_names=["left", "right"]))
-    own = load(name)
+    own = load_dataset(name)
     assert own.name == name
     assert isinstance(own.inputs, torch.Tensor)
     assert own.labels.tolist() == [0, 1] * 3
@@ -52,9 +52,9 @@ def test_function_is_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.float64, torch.bfloat16])
 def test_large_sets_stay_lazy_and_give_the_same(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     name = provide(monkeypatch, Listed(items(kind)))
-    kept = load(name)
+    kept = load_dataset(name)
     monkeypatch.setattr("obliq.data.user_function.IN_MEMORY", 10)
-    lazy = load(name)
+    lazy = load_dataset(name)
     assert not isinstance(lazy.inputs, torch.Tensor)
     assert lazy.digest == kept.digest
     torch.testing.assert_close(lazy.fetch(torch.arange(6)), kept.fetch(torch.arange(6)))
@@ -62,7 +62,7 @@ def test_large_sets_stay_lazy_and_give_the_same(kind: torch.dtype, monkeypatch: 
 
 def test_labels_may_be_any_integer_type(monkeypatch: pytest.MonkeyPatch) -> None:
     some = [(torch.zeros(1), 1), (torch.zeros(1), np.int64(0)), (torch.zeros(1), torch.tensor(1))]
-    assert load(provide(monkeypatch, Listed(some))).labels.tolist() == [1, 0, 1]
+    assert load_dataset(provide(monkeypatch, Listed(some))).labels.tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize("in_memory", [2**30, 0])
@@ -102,7 +102,7 @@ def test_a_module_beside_the_user_is_found(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     path = list(sys.path)
     try:
-        own = load("obliq_test_own_watch:train")
+        own = load_dataset("obliq_test_own_watch:train")
         assert isinstance(own, Collection)
         assert len(own) == 4
         assert "IndexError" in one_line("obliq_test_own_watch:other")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from obliq.data import Collection, Partition, PartitionRule, partition
-from obliq.data.request_file import Request, load, save
+from obliq.data.request_file import Request, load_request, save_request
 from obliq.errors import DataError, ObliqError
 
 
@@ -24,8 +24,8 @@ def request_made() -> Request:
 
 
 def test_a_request_comes_back_and_leads_to_its_splits(request_made: Request, tmp_path: Path) -> None:
-    save(tmp_path / "request.json", request_made)
-    assert load(tmp_path / "request.json") == request_made
+    save_request(tmp_path / "request.json", request_made)
+    assert load_request(tmp_path / "request.json") == request_made
     splits = request_made.splits(divided())
     assert splits.digest == request_made.digest
     assert tuple(splits.forget.indices.tolist()) == request_made.ids
@@ -35,7 +35,7 @@ def test_a_request_comes_back_and_leads_to_its_splits(request_made: Request, tmp
 
 def test_only_the_owner_can_read_it(request_made: Request, tmp_path: Path) -> None:
     for _ in range(2):  # also when it replaces another
-        save(tmp_path / "request.json", request_made)
+        save_request(tmp_path / "request.json", request_made)
         assert stat.S_IMODE((tmp_path / "request.json").stat().st_mode) == 0o600
 
 
@@ -70,10 +70,10 @@ def test_requests_that_do_not_fit(
     request_made: Request, tmp_path: Path, field: str, value: object, message: str
 ) -> None:
     file = tmp_path / "request.json"
-    save(file, request_made)
+    save_request(file, request_made)
     file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
     with pytest.raises(DataError, match=message) as caught:
-        load(file)
+        load_request(file)
     assert str(caught.value).startswith(f"{file}: ")
 
 
@@ -87,6 +87,6 @@ def test_a_changed_salt_is_noticed(request_made: Request) -> None:
 
 def test_no_file_and_no_folder(request_made: Request, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
-        load(tmp_path / "request.json")
+        load_request(tmp_path / "request.json")
     with pytest.raises(ObliqError, match="cannot write"):
-        save(tmp_path / "nowhere" / "request.json", request_made)
+        save_request(tmp_path / "nowhere" / "request.json", request_made)

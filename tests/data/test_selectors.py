@@ -7,14 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obliq.data import Collection, Partition, PartitionRule, load, parse_selector, partition, select
+from obliq.data import Collection, Partition, PartitionRule, load_dataset, parse_selector, partition, select
 from obliq.data.selectors import Classes, Listed, RandomCount, RandomShare, Subjects
 from obliq.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def digits() -> Partition:
-    return partition(load("digits"), PartitionRule())
+    return partition(load_dataset("digits"), PartitionRule())
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_unknown_classes_and_people(digits: Partition, anonymous: Partition) -> 
 
 
 def test_a_subject_left_out_by_the_limit_is_told_so() -> None:
-    limited = partition(load("digits"), PartitionRule(limit=300))
+    limited = partition(load_dataset("digits"), PartitionRule(limit=300))
     used = torch.cat([part.indices for part in (limited.train, limited.holdout, limited.test)])
     owners = limited.collection.subjects
     left = next(form for form in range(14) if not bool((owners[used] == form).any()))

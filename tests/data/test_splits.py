@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obliq.data import Collection, PartitionRule, load, partition
+from obliq.data import Collection, PartitionRule, load_dataset, partition
 from obliq.data.collection import Examples
 from obliq.errors import DataError
 
@@ -75,12 +75,12 @@ def test_classes_are_drawn_in_proportion_without_subjects() -> None:
 
 def test_limit_bounds_the_training_part() -> None:
     assert len(partition(drawn(0, 400, None), PartitionRule(limit=80)).train) == 80
-    by_person = partition(load("digits"), PartitionRule(limit=400))
+    by_person = partition(load_dataset("digits"), PartitionRule(limit=400))
     assert len(torch.unique(by_person.collection.subjects[by_person.train.indices])) == 3
 
 
 def test_digits_are_divided_by_form() -> None:
-    divided = partition(load("digits"), PartitionRule())
+    divided = partition(load_dataset("digits"), PartitionRule())
     forms = [
         set(divided.collection.subjects[part.indices].tolist()) for part in (divided.train, divided.holdout)
     ]

@@ -4,7 +4,7 @@ import math
 
 from obliq.auditing import Audit, audit
 from obliq.exporting import Agreement, CodeAgreement, Parity
-from obliq.report import PatchSize, Shipment, Story
+from obliq.report import PatchSize, ReportContext, Shipment
 from tests.auditing.synthetic import three
 
 
@@ -12,7 +12,7 @@ def sample_audit(**arguments: object) -> Audit:
     return audit(three(**arguments), precision="W4A4", digests={"partition": "b" * 64, "splits": "c" * 64})
 
 
-def sample_story(**changes: object) -> Story:
+def sample_story(**changes: object) -> ReportContext:
     trace = [
         {
             "stage": "unlearn", "step": step, "of": 200, "retain_loss": 0.2 + 0.1 * math.exp(-step / 40),
@@ -44,7 +44,7 @@ def sample_story(**changes: object) -> Story:
         "training_settings": {"epochs": 20}, "trace": trace, "training": training,
         "versions": {"obliq": "0.1.0", "torch": "2.13.0"},
     }  # fmt: skip
-    return Story(**(values | changes))
+    return ReportContext(**(values | changes))
 
 
 def sample_shipment() -> Shipment:

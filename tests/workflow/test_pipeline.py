@@ -12,17 +12,17 @@ from obliq.errors import AuditError, DataError, ObliqError
 from obliq.methods import FineTune, Retrain
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.compare_networks import compare
+from obliq.workflow.compare_networks import compare_runs
 from obliq.workflow.pipeline import (
-    ask,
-    forget,
+    create_request,
     kind_of_request,
-    make_original,
     method_name,
-    own_recipe,
-    publish,
-    same_division,
-    tell,
+    recipe_of,
+    report_context,
+    same_partition,
+    train_original,
+    unlearn_original,
+    write_report,
 )
 from tests.conftest import make_collection
 
@@ -33,23 +33,23 @@ FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
 
 @pytest.fixture(scope="module")
 def made(parts: Partition) -> Made:
-    return make_original(parts, FORM, SHORT, Run(seed=1))
+    return train_original(parts, FORM, SHORT, Run(seed=1))
 
 
 @pytest.fixture(scope="module")
 def asked(parts: Partition) -> tuple[Splits, Request]:
     person = int(parts.collection.subjects[parts.train.indices[0]])
-    return ask(parts, f"subject={person}", 0)
+    return create_request(parts, f"subject={person}", 0)
 
 
 @pytest.fixture(scope="module")
 def unlearned(made: Made, asked: tuple[Splits, Request]) -> Made:
-    return forget(made.saved, *asked, FineTune(epochs=1), Run(seed=2))
+    return unlearn_original(made.saved, *asked, FineTune(epochs=1), Run(seed=2))
 
 
 @pytest.fixture(scope="module")
 def retrained(made: Made, asked: tuple[Splits, Request]) -> Made:
-    return forget(made.saved, *asked, Retrain(recipe=own_recipe(made.saved)), Run(seed=3))
+    return unlearn_original(made.saved, *asked, Retrain(recipe=recipe_of(made.saved)), Run(seed=3))
 
 
 def test_every_network_records_how_it_was_made(made: Made, unlearned: Made, retrained: Made) -> None:
@@ -57,7 +57,7 @@ def test_every_network_records_how_it_was_made(made: Made, unlearned: Made, retr
     assert roles == ["original", "unlearned", "retrained"]
     assert unlearned.saved.provenance.method == "fine-tune"
     assert retrained.saved.provenance.recipe == made.saved.provenance.recipe
-    assert own_recipe(made.saved) == SHORT
+    assert recipe_of(made.saved) == SHORT
     assert made.request is None
     assert unlearned.saved.provenance.counts["forget"] == 12
     assert len(made.trace) == 2
@@ -67,9 +67,9 @@ def test_a_comparison_has_all_networks(
     made: Made, unlearned: Made, retrained: Made, asked: tuple[Splits, Request], tmp_path: Path
 ) -> None:
     others = {"unlearned": unlearned, "retrained": retrained}
-    measured = compare(made.saved, others, asked[0], CPU)
+    measured = compare_runs(made.saved, others, asked[0], CPU)
     assert [entry.kind for entry in measured.entries] == ["original", "unlearned", "retrained"]
-    report = publish(tmp_path / "out", measured, tell(made, others, asked[1].selector))
+    report = write_report(measured, tmp_path / "out", report_context(made, others, asked[1].selector))
     assert report.read_text().startswith("<!")
 
 
@@ -77,23 +77,23 @@ def test_only_what_belongs_together_is_compared(
     made: Made, unlearned: Made, retrained: Made, asked: tuple[Splits, Request], parts: Partition
 ) -> None:
     splits, request = asked
-    other = make_original(parts, FORM, SHORT, Run(seed=9))
+    other = train_original(parts, FORM, SHORT, Run(seed=9))
     with pytest.raises(AuditError, match="u was not made from this original"):
-        compare(other.saved, {"u": unlearned}, splits, CPU)
+        compare_runs(other.saved, {"u": unlearned}, splits, CPU)
     with pytest.raises(AuditError, match="u comes without a request"):
-        compare(made.saved, {"u": dataclasses.replace(unlearned, request=None)}, splits, CPU)
-    elsewhere, _ = ask(parts, "class=1", 0)
+        compare_runs(made.saved, {"u": dataclasses.replace(unlearned, request=None)}, splits, CPU)
+    elsewhere, _ = create_request(parts, "class=1", 0)
     with pytest.raises(AuditError, match="u answers another request"):
-        compare(made.saved, {"u": unlearned}, elsewhere, CPU)
+        compare_runs(made.saved, {"u": unlearned}, elsewhere, CPU)
     forged = dataclasses.replace(request, salt="0" * 64)
     with pytest.raises(DataError, match="digest"):
-        compare(made.saved, {"u": dataclasses.replace(unlearned, request=forged)}, splits, CPU)
+        compare_runs(made.saved, {"u": dataclasses.replace(unlearned, request=forged)}, splits, CPU)
 
 
 def test_another_division_is_refused(made: Made) -> None:
     other = partition(make_collection(), PartitionRule(seed=5))
     with pytest.raises(DataError, match="expected the same data, divided in the same way"):
-        forget(made.saved, *ask(other, "random=5", 0), FineTune(epochs=1), Run())
+        unlearn_original(made.saved, *create_request(other, "random=5", 0), FineTune(epochs=1), Run())
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_another_division_is_refused(made: Made) -> None:
 def test_recipes_that_cannot_be_followed(recipe: dict[str, object] | None, message: str, made: Made) -> None:
     provenance = dataclasses.replace(made.saved.provenance, recipe=recipe)
     with pytest.raises(ObliqError, match=message):
-        own_recipe(dataclasses.replace(made.saved, provenance=provenance))
+        recipe_of(dataclasses.replace(made.saved, provenance=provenance))
 
 
 def test_the_story_never_names_who(made: Made, unlearned: Made, retrained: Made) -> None:
     others = {"unlearned": unlearned, "retrained": retrained}
     for selector in ("subject=86753", "class=86753", "ids=/home/86753.txt", "random=86753"):
-        assert "86753" not in repr(tell(made, others, selector))
+        assert "86753" not in repr(report_context(made, others, selector))
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_a_method_that_is_not_registered_has_its_class_name() -> None:
 
 def test_a_reference_of_another_recipe_is_refused(made: Made, asked: tuple[Splits, Request]) -> None:
     splits, request = asked
-    other = forget(made.saved, splits, request, Retrain(recipe=Recipe(epochs=1)), Run(seed=3))
+    other = unlearn_original(made.saved, splits, request, Retrain(recipe=Recipe(epochs=1)), Run(seed=3))
     with pytest.raises(AuditError, match="another recipe"):
-        compare(made.saved, {"retrained": other}, splits, CPU)
+        compare_runs(made.saved, {"retrained": other}, splits, CPU)
 
 
 def test_data_that_run_code_are_not_loaded_on_a_files_word(
@@ -149,17 +149,17 @@ def test_data_that_run_code_are_not_loaded_on_a_files_word(
     provenance = dataclasses.replace(made.saved.provenance, data="planted_data:samples")
     received = dataclasses.replace(made.saved, provenance=provenance)
     with pytest.raises(DataError, match="expected that name again"):
-        same_division(received, None)
+        same_partition(received, None)
     with pytest.raises(DataError, match="expected that name again"):
-        same_division(received, None, "another:name")
+        same_partition(received, None, "another:name")
 
 
 def test_a_request_made_before_is_the_same_request(
     parts: Partition, asked: tuple[Splits, Request], tmp_path: Path
 ) -> None:
     splits, request = asked
-    request_file.save(tmp_path / "request.json", request)
-    again, same = ask(parts, f"request={tmp_path / 'request.json'}", seed=99)
+    request_file.save_request(tmp_path / "request.json", request)
+    again, same = create_request(parts, f"request={tmp_path / 'request.json'}", seed=99)
     assert same == request
     assert again.digest == splits.digest
     assert torch.equal(again.forget.indices, splits.forget.indices)

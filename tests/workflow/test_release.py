@@ -16,8 +16,8 @@ from obliq.training.loop import Recipe
 from obliq.workflow import release
 from obliq.workflow.patch_targets import Folder as NetworkFolder
 from obliq.workflow.patch_targets import find_artifact
-from obliq.workflow.pipeline import make_original
-from obliq.workflow.release import PATCH, ship
+from obliq.workflow.pipeline import train_original
+from obliq.workflow.release import PATCH, write_release
 
 FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
 
@@ -25,7 +25,7 @@ FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
 @pytest.fixture(scope="module")
 def networks(parts: Partition) -> tuple[Saved, Saved]:
     """Two networks of one form; for what ships it matters only that they differ."""
-    return tuple(make_original(parts, FORM, Recipe(epochs=1), Run(seed=seed)).saved for seed in (1, 2))
+    return tuple(train_original(parts, FORM, Recipe(epochs=1), Run(seed=seed)).saved for seed in (1, 2))
 
 
 def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
@@ -33,7 +33,7 @@ def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
 ) -> None:
     pytest.importorskip("onnxruntime", reason="exports: extra onnx")
     inputs = parts.collection.fetch(parts.test.indices)
-    shipped = ship(tmp_path, *networks, "toy", inputs)
+    shipped = write_release(tmp_path, *networks, "toy", inputs)
     shipment, file = shipped.shipment, tmp_path / "unlearned.onnx"
     assert shipped.missing == ""
     assert (shipment.file, shipment.bytes) == (file.name, file.stat().st_size)
@@ -66,7 +66,7 @@ def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
         raise ModelError("onnx is not installed; expected the extra: pip install 'obliq[onnx]'")
 
     monkeypatch.setattr(release, "import_onnx", missing)
-    shipped = ship(tmp_path, *networks, "toy", torch.zeros(0))
+    shipped = write_release(tmp_path, *networks, "toy", torch.zeros(0))
     shipment = shipped.shipment
     assert "pip install 'obliq[onnx]'" in shipped.missing
     assert "\n" not in shipped.missing

@@ -19,7 +19,7 @@ from obliq.benchmark.tasks import (
     kind_of,
 )
 from obliq.checkpoints import present_versions
-from obliq.data import load
+from obliq.data import load_dataset
 from obliq.errors import ObliqError
 from obliq.io.json_documents import encode
 from obliq.methods import Method
@@ -69,7 +69,7 @@ def origins(
         ObliqError: when a data set is missing or code is in no file.
     """
     return Origins(
-        data={name: load(name, folder).digest for name in sorted(set(data))},
+        data={name: load_dataset(name, folder).digest for name in sorted(set(data))},
         code=code_digests(kind.__module__ for kind in methods),
         versions=present_versions(),
         device=device,

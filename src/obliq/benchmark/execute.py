@@ -24,7 +24,7 @@ from obliq.checkpoints import Saved
 from obliq.data.request_file import Request
 from obliq.methods import Retrain
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
-from obliq.workflow.pipeline import forget, make_original
+from obliq.workflow.pipeline import train_original, unlearn_original
 
 Value = TypeVar("Value")
 RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -136,7 +136,7 @@ def do(task: Task, workshop: Workshop) -> None:
 def _original(task: Original, workshop: Workshop) -> None:
     parts, world, run = workshop.parts(task.ground), task.ground.world, workshop.run(task.ground.seed)
     made = watched(
-        lambda: make_original(parts, world.blueprint(parts.collection), world.recipe, run), run.device
+        lambda: train_original(parts, world.blueprint(parts.collection), world.recipe, run), run.device
     )
     saved = made.value.saved
     _keep(task, workshop, saved.model, _cost(made, saved.provenance.seconds), saved)
@@ -158,7 +158,7 @@ def _forgotten(task: Retrained | Unlearned, workshop: Workshop) -> None:
     again = isinstance(task, Retrained) and task.again
     method = task.method if isinstance(task, Unlearned) else Retrain(recipe=case.ground.world.recipe)
     run = workshop.run(case.ground.seed + (AGAIN if again else 0))
-    made = watched(lambda: forget(original, splits, request, method, run), run.device)
+    made = watched(lambda: unlearn_original(original, splits, request, method, run), run.device)
     saved = made.value.saved
     values = _cost(made, saved.provenance.seconds)
     values |= {"train": len(splits.partition.train), "forget": len(splits.forget)}

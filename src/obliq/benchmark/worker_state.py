@@ -17,7 +17,7 @@ from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.tasks import Case, Ground, Network, Original, Reference, Task, kind_of
 from obliq.checkpoints import Saved
 from obliq.checkpoints.tensors import Form, from_bytes, to_bytes
-from obliq.data import Collection, Examples, Partition, Splits, load, partition
+from obliq.data import Collection, Examples, Partition, Splits, load_dataset, partition
 from obliq.run import Run
 
 SIGNALS_FILE = "signals.safetensors"
@@ -88,7 +88,7 @@ class Workshop:
         key = (ground.world.data, ground.world.rule(ground.seed))
         if key not in self._partitions:
             if ground.world.data not in self._collections:
-                self._collections[ground.world.data] = load(ground.world.data, self.data_folder)
+                self._collections[ground.world.data] = load_dataset(ground.world.data, self.data_folder)
             _remember(self._partitions, key, partition(self._collections[key[0]], key[1]))
         return self._partitions[key]
 

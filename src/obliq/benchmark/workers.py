@@ -25,7 +25,7 @@ from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import ObliqError
 from obliq.run import Run, keep_memory
 from obliq.training.loop import Recipe
-from obliq.workflow.pipeline import make_original
+from obliq.workflow.pipeline import train_original
 
 
 def warm_up(run: Run) -> None:
@@ -34,7 +34,7 @@ def warm_up(run: Run) -> None:
     noise = Collection(name="noise", inputs=inputs, labels=torch.arange(64) % 2, class_names=("a", "b"))
     blueprint = Blueprint(architecture="convnet", input_shape=(1, 8, 8), classes=2)
     recipe = Recipe(epochs=1, batch_size=16)
-    make_original(partition(noise, PartitionRule()), blueprint, recipe, run)
+    train_original(partition(noise, PartitionRule()), blueprint, recipe, run)
 
 
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -43,7 +43,7 @@ def keep(folder: Path, made: Made, *, overwrite: bool = False) -> None:
         rows = {"format": FORMAT, "version": VERSION, "rows": list(made.trace)}
         (draft / TRACE).write_text(render(rows), encoding="utf-8")
         if made.request:
-            request_file.save(draft / request_file.FILE, made.request)
+            request_file.save_request(draft / request_file.FILE, made.request)
 
 
 def find(folder: Path, architecture: str | None = None) -> Made:
@@ -71,7 +71,7 @@ def find(folder: Path, architecture: str | None = None) -> Made:
 
 
 def _request(file: Path) -> Request | None:
-    return request_file.load(file) if file.exists() or file.is_symlink() else None
+    return request_file.load_request(file) if file.exists() or file.is_symlink() else None
 
 
 def _rows(file: Path) -> list[Row]:

@@ -13,8 +13,8 @@ from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped
 from obliq.io.atomic import refuse_existing
-from obliq.workflow.compare_networks import compare, require_comparable
-from obliq.workflow.pipeline import own_recipe, publish, same_division, tell
+from obliq.workflow.compare_networks import compare_runs, require_comparable
+from obliq.workflow.pipeline import recipe_of, report_context, same_partition, write_report
 
 
 def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
@@ -25,7 +25,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     if len(arguments.networks) > 1 and is_file(arguments.networks[0]):
         narrator.stage("auditing")
         measured, story = audit_files(arguments)
-        publish(result.out, measured, story, overwrite=result.overwrite)
+        write_report(measured, result.out, story, overwrite=result.overwrite)
         return audited(measured, result.out)
     original, others, shipped, retrained = _given(arguments)
     if arguments.division != Division():
@@ -33,21 +33,23 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
             f"{arguments.networks[0]} is a folder, which knows how its data were divided; expected no division"
         )
     request = _request(arguments, others)
-    parts = same_division(original.saved, arguments.data_folder, arguments.data)
+    parts = same_partition(original.saved, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
     images = images_of(splits, arguments.show_forgotten)
     references = None
     if arguments.references:
         require_comparable(original.saved, others, splits)  # before hours of training, not after
         narrator.stage(f"training {arguments.references} reference networks on halves of the training part")
-        recipe = own_recipe(original.saved)
+        recipe = recipe_of(original.saved)
         references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
     narrator.stage("auditing")
-    measured = compare(original.saved, others, splits, run.device, references, shipped, request, retrained)
-    publish(
-        result.out,
+    measured = compare_runs(
+        original.saved, others, splits, run.device, references, shipped, request, retrained
+    )
+    write_report(
         measured,
-        tell(original, others, request.selector, images=images),
+        result.out,
+        report_context(original, others, request.selector, images=images),
         overwrite=result.overwrite,
     )
     return audited(measured, result.out)
@@ -91,13 +93,13 @@ def _in_role(role: str, folder: Path, architecture: str | None) -> Made:
 def _request(arguments: AuditVerb, others: dict[str, Made]) -> Request:
     """The request that was given, or that stands in a folder of a network or of a file."""
     if arguments.request is not None:
-        return request_file.load(arguments.request)
+        return request_file.load_request(arguments.request)
     first = next(iter(others.values()), None)
     if first is not None and first.request is not None:
         return first.request
     beside = arguments.networks[1].parent / request_file.FILE
     if first is None and beside.exists():
-        return request_file.load(beside)
+        return request_file.load_request(beside)
     raise AuditError(
         f"{arguments.networks[1]} comes without request.json; expected the request (or --request FILE), since "
         "the audit needs its samples"

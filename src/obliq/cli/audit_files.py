@@ -8,14 +8,14 @@ from obliq.auditing import Audit
 from obliq.checkpoints import file_record
 from obliq.checkpoints.metadata import present_versions
 from obliq.cli.arguments import AuditVerb, Division
-from obliq.data import Partition, PartitionRule, Splits, load, partition, request_file
+from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition, request_file
 from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped, open_shipped
 from obliq.exporting.exported_file import SUFFIXES
-from obliq.report import Story, pictures
+from obliq.report import ReportContext, pictures
 from obliq.workflow.compare_files import GivenFile, compare_files
-from obliq.workflow.pipeline import kind_of_request, methods_told
+from obliq.workflow.pipeline import kind_of_request, methods_in_words
 
 
 def is_file(path: Path) -> bool:
@@ -23,7 +23,7 @@ def is_file(path: Path) -> bool:
     return path.suffix in SUFFIXES and not path.is_dir()
 
 
-def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
+def audit_files(arguments: AuditVerb) -> tuple[Audit, ReportContext]:
     """Audit files alone.
 
     Raises:
@@ -49,7 +49,7 @@ def audit_files(arguments: AuditVerb) -> tuple[Audit, Story]:
     retrained = opened(arguments.retrained, arguments) if arguments.retrained else None
     request = _request_for_files(arguments, rest[0])
     parts = partition(
-        load(data_of(first, arguments.data), arguments.data_folder), rule_of(arguments.division)
+        load_dataset(data_of(first, arguments.data), arguments.data_folder), rule_of(arguments.division)
     )
     splits = request.splits(parts)
     images = images_of(splits, arguments.show_forgotten)
@@ -118,13 +118,15 @@ def _request_for_files(arguments: AuditVerb, first: Path) -> Request:
             f"{first} comes without request.json; expected the request (or --request FILE), since the audit needs "
             "its samples"
         )
-    return request_file.load(arguments.request or beside)
+    return request_file.load_request(arguments.request or beside)
 
 
-def _story(parts: Partition, unlearned: dict[str, GivenFile], request: Request, images: list[bytes]) -> Story:
+def _story(
+    parts: Partition, unlearned: dict[str, GivenFile], request: Request, images: list[bytes]
+) -> ReportContext:
     records = {name: given.record.provenance for name, given in unlearned.items() if given.record is not None}
-    method, settings = methods_told(records)
-    return Story(
+    method, settings = methods_in_words(records)
+    return ReportContext(
         request=kind_of_request(request.selector), data=parts.collection.name,
         architecture="the layers of a file", method=method, method_settings=settings, versions=present_versions(),
         images=images,

@@ -13,7 +13,7 @@ from obliq.cli.arguments import Export
 from obliq.cli.progress import Narrator
 from obliq.cli.tables import parity_lines
 from obliq.cli.verbs import Outcome, started
-from obliq.data import load
+from obliq.data import load_dataset
 from obliq.errors import DataError
 from obliq.exporting import (
     Parity,
@@ -28,7 +28,7 @@ from obliq.exporting import (
 from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
 from obliq.io.json_documents import encode
 from obliq.quantization import weights_digest
-from obliq.workflow.pipeline import same_division
+from obliq.workflow.pipeline import same_partition
 
 
 def run_export(arguments: Export, narrator: Narrator) -> Outcome:
@@ -100,10 +100,10 @@ def samples_of(saved: Saved, name: str, folder: Path | None, most: int) -> Tenso
     if most < 0:
         raise DataError(f"check_samples {most}; expected 0 (all) or more")
     if name == saved.provenance.data:
-        parts = same_division(saved, folder, name)
+        parts = same_partition(saved, folder, name)
         collection, indices = parts.collection, parts.test.indices
     else:
-        collection = load(name, folder)
+        collection = load_dataset(name, folder)
         marked = collection.official_test
         chosen = (
             torch.ones(len(collection), dtype=torch.bool) if marked is None or not marked.any() else marked

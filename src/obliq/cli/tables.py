@@ -7,7 +7,7 @@ from obliq.checkpoints.summary import Inventory
 from obliq.exporting import CodeAgreement, Record
 from obliq.report.content import percent
 from obliq.workflow.compare_networks import DEVICE_SUMS
-from obliq.workflow.release import PATCH, Shipped
+from obliq.workflow.release import PATCH, Release
 
 COLUMNS = (
     ("FA", "forget_accuracy"),
@@ -127,7 +127,7 @@ def parity_lines(record: Record, file: Path) -> list[str]:
     return [*lines, "", f"parity: {file}"]
 
 
-def shipped_lines(shipped: Shipped, folder: Path) -> list[str]:
+def shipped_lines(shipped: Release, folder: Path) -> list[str]:
     """What devices get, how it agrees with the network, and how much of it a patch sends."""
     shipment = shipped.shipment
     lines = [

@@ -6,13 +6,13 @@ from obliq.cli.arguments import Division, Unlearn
 from obliq.cli.audit_files import data_of, is_file, rule_of
 from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome, forgotten, started
-from obliq.data import load, partition
+from obliq.data import load_dataset, partition
 from obliq.errors import DataError
 from obliq.exporting import digest_of, open_shipped
 from obliq.io.atomic import refuse_existing
 from obliq.methods import OEU
-from obliq.workflow.pipeline import ask
-from obliq.workflow.unlearn_file import forget_in_file, keep_file
+from obliq.workflow.pipeline import create_request
+from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
 
 def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
@@ -33,14 +33,14 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
     data = data_of(arguments.original, arguments.data)
     run = started(arguments.run, narrator)
     shipped = open_shipped(arguments.original)
-    parts = partition(load(data, arguments.data_folder), rule_of(arguments.division))
-    splits, request = ask(parts, arguments.forget, run.seed)
+    parts = partition(load_dataset(data, arguments.data_folder), rule_of(arguments.division))
+    splits, request = create_request(parts, arguments.forget, run.seed)
     method = arguments.method
     if isinstance(method, OEU):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
-    found = forget_in_file(shipped, splits, request, method, run)
-    keep_file(result.out, found, overwrite=result.overwrite)
+    found = unlearn_file(shipped, splits, request, method, run)
+    save_unlearned_file(result.out, found, overwrite=result.overwrite)
     values = {
         "file": str(result.out / found.name),
         "role": found.provenance.role,

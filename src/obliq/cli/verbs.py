@@ -15,7 +15,7 @@ from obliq.cli.arguments import Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.circumstances import Circumstances
 from obliq.cli.progress import Narrator
 from obliq.cli.tables import audit_lines, inventory_lines, shipped_lines
-from obliq.data import PartitionRule, load, partition
+from obliq.data import PartitionRule, load_dataset, partition
 from obliq.errors import DataError
 from obliq.io.atomic import refuse_existing
 from obliq.io.json_documents import encode
@@ -24,7 +24,15 @@ from obliq.models import choose
 from obliq.quantization import Precision, weights_digest
 from obliq.run import Run, device_named
 from obliq.workflow import demo
-from obliq.workflow.pipeline import AUDIT, REPORT, ask, forget, make_original, own_recipe, same_division
+from obliq.workflow.pipeline import (
+    AUDIT,
+    REPORT,
+    create_request,
+    recipe_of,
+    same_partition,
+    train_original,
+    unlearn_original,
+)
 
 MOST_THREADS = 1024
 
@@ -58,7 +66,7 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
     rule = PartitionRule(
         seed=arguments.run.seed, holdout=arguments.holdout, test=arguments.test, limit=arguments.limit
     )
-    parts = partition(load(arguments.data, arguments.data_folder), rule)
+    parts = partition(load_dataset(arguments.data, arguments.data_folder), rule)
     data = parts.collection
     blueprint = Blueprint(
         architecture=arguments.arch or choose(data.sample_shape), input_shape=data.sample_shape,
@@ -67,13 +75,13 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
     narrator.stage(
         f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
     )
-    made = make_original(parts, blueprint, arguments.recipe, run)
+    made = train_original(parts, blueprint, arguments.recipe, run)
     return _kept(made, result.out, result.overwrite)
 
 
 def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
     """Train anew by the original's recipe."""
-    return forgotten(arguments, lambda original: Retrain(recipe=own_recipe(original.saved)), narrator)
+    return forgotten(arguments, lambda original: Retrain(recipe=recipe_of(original.saved)), narrator)
 
 
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
@@ -96,11 +104,11 @@ def forgotten(
             f"{arguments.original} is {original.saved.provenance.role} already; expected an original (one request "
             "may name several classes, subjects or ids)"
         )
-    parts = same_division(original.saved, arguments.data_folder, arguments.data)
-    splits, request = ask(parts, arguments.forget, run.seed)
+    parts = same_partition(original.saved, arguments.data_folder, arguments.data)
+    splits, request = create_request(parts, arguments.forget, run.seed)
     method = method_for(original)
     narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
-    made = forget(original.saved, splits, request, method, run)
+    made = unlearn_original(original.saved, splits, request, method, run)
     return _kept(made, result.out, result.overwrite)
 
 

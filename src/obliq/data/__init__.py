@@ -5,7 +5,7 @@ module.
 """
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples, MapDataset
-from obliq.data.datasets import DATASETS, load
+from obliq.data.datasets import DATASETS, load_dataset
 from obliq.data.selectors import Selector, memorised, parse_selector, select
 from obliq.data.splits import Partition, PartitionRule, Splits, partition
 
@@ -19,7 +19,7 @@ __all__ = [
     "PartitionRule",
     "Selector",
     "Splits",
-    "load",
+    "load_dataset",
     "memorised",
     "parse_selector",
     "partition",

@@ -53,7 +53,7 @@ def runs_code(name: str) -> bool:
     return name not in DATASETS and not name.startswith(("npz:", "folder:"))
 
 
-def load(name: str, folder: Path | None = None) -> Collection:
+def load_dataset(name: str, folder: Path | None = None) -> Collection:
     """Load a data set; the result's `name` loads it again.
 
     Args:

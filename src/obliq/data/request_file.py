@@ -66,7 +66,7 @@ class Request:
         return splits
 
 
-def save(file: Path, request: Request) -> None:
+def save_request(file: Path, request: Request) -> None:
     """Write a request so that it appears whole, readable and writable by its owner alone.
 
     Raises:
@@ -87,7 +87,7 @@ def save(file: Path, request: Request) -> None:
         raise ObliqError(f"cannot write {file}: {error.strerror or error}") from error
 
 
-def load(file: Path) -> Request:
+def load_request(file: Path) -> Request:
     """Read a request.
 
     Raises:

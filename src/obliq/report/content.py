@@ -14,7 +14,7 @@ Row = Mapping[str, str | float | int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
+class ReportContext:
     """Everything around the numbers. It names counts, kinds and digests, never who or what was forgotten.
 
     Attributes:

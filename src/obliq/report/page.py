@@ -12,7 +12,7 @@ from markupsafe import Markup
 from obliq.auditing import Audit, Measurement
 from obliq.errors import AuditError
 from obliq.report import charts
-from obliq.report.content import Row, Shipment, Story, percent
+from obliq.report.content import ReportContext, Row, Shipment, percent
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Figure:
     note: str = ""
 
 
-def render(audit: Audit, story: Story, shipment: Shipment | None = None) -> str:
+def render(audit: Audit, story: ReportContext, shipment: Shipment | None = None) -> str:
     """The page as one HTML document without scripts and without anything to fetch.
 
     Names from outside are escaped. Equal inputs give equal pages, byte for byte.

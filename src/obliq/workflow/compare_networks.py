@@ -21,7 +21,7 @@ DEVICE_SUMS = "computed in a device's sums"
 """The setting of an audit that names its networks in PyTorch which answered as their files do."""
 
 
-def compare(
+def compare_runs(
     original: Saved,
     others: Mapping[str, Made],
     splits: Splits,

@@ -9,16 +9,25 @@ import torch
 from obliq.auditing import Audit
 from obliq.checkpoints import Blueprint
 from obliq.checkpoints.run_folder import keep
-from obliq.data import PartitionRule, load, partition
+from obliq.data import PartitionRule, load_dataset, partition
 from obliq.io.atomic import new_folder
 from obliq.methods import OEU, Method, Retrain
 from obliq.models import choose
 from obliq.quantization import Precision
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.compare_networks import compare
-from obliq.workflow.pipeline import AUDIT, REPORT, ask, forget, make_original, own_recipe, publish, tell
-from obliq.workflow.release import Shipped, ship
+from obliq.workflow.compare_networks import compare_runs
+from obliq.workflow.pipeline import (
+    AUDIT,
+    REPORT,
+    create_request,
+    recipe_of,
+    report_context,
+    train_original,
+    unlearn_original,
+    write_report,
+)
+from obliq.workflow.release import Release, write_release
 
 PERSON = 7
 RECIPE = Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64)
@@ -30,7 +39,7 @@ METHODS: dict[str, Method] = {
 
 
 @dataclass(frozen=True)
-class Demonstration:
+class DemoResult:
     """What came out.
 
     Attributes:
@@ -39,12 +48,10 @@ class Demonstration:
     """
 
     audit: Audit
-    shipped: Shipped
+    shipped: Release
 
 
-def demonstrate(
-    out: Path, run: Run, stage: Callable[[str], None], *, overwrite: bool = False
-) -> Demonstration:
+def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite: bool = False) -> DemoResult:
     """Train, forget one writer of handwritten digits, retrain for comparison, audit, export, and report.
 
     Args:
@@ -54,7 +61,7 @@ def demonstrate(
         stage: told in words what begins.
         overwrite: whether `out` may be replaced.
     """
-    data = load("digits")
+    data = load_dataset("digits")
     parts = partition(data, PartitionRule(seed=run.seed))
     trained = data.subjects[parts.train.indices] if data.subjects is not None else torch.empty(0)
     person = PERSON if bool((trained == PERSON).any()) else int(trained[0])
@@ -64,26 +71,28 @@ def demonstrate(
     )  # fmt: skip
     with new_folder(out, overwrite=overwrite) as draft:
         stage("training the original 4-bit network")
-        original = make_original(parts, blueprint, RECIPE, run)
-        splits, request = ask(parts, f"subject={person}", run.seed)
+        original = train_original(parts, blueprint, RECIPE, run)
+        splits, request = create_request(parts, f"subject={person}", run.seed)
         stage("retraining without that person, for reference")
         others = {
-            "retrained": forget(
-                original.saved, splits, request, Retrain(recipe=own_recipe(original.saved)), run
+            "retrained": unlearn_original(
+                original.saved, splits, request, Retrain(recipe=recipe_of(original.saved)), run
             )
         }
         for name, method in METHODS.items():
             stage(f"forgetting that person: {name}")
-            others[name] = forget(original.saved, splits, request, method, run)
+            others[name] = unlearn_original(original.saved, splits, request, method, run)
         stage("auditing")
-        measured = compare(original.saved, others, splits, run.device)
+        measured = compare_runs(original.saved, others, splits, run.device)
         for name, made in {"original": original, **others}.items():
             keep(draft / name.replace(" ", "-"), made)
         stage("exporting what devices run, and the patch to it")
         inputs = data.fetch(parts.test.indices)
-        shipped = ship(draft, original.saved, others["unlearned"].saved, data.name, inputs)
-        publish(draft / "audit", measured, tell(original, others, request.selector), shipped.shipment)
+        shipped = write_release(draft, original.saved, others["unlearned"].saved, data.name, inputs)
+        write_report(
+            measured, draft / "audit", report_context(original, others, request.selector), shipped.shipment
+        )
         for file in (AUDIT, REPORT):
             (draft / "audit" / file).rename(draft / file)
         (draft / "audit").rmdir()
-    return Demonstration(measured, shipped)
+    return DemoResult(measured, shipped)

@@ -15,10 +15,9 @@ from obliq.auditing import Audit, write
 from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
 from obliq.checkpoints.run_folder import Made
-from obliq.data import Partition, Splits, load, parse_selector, partition, select
+from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
 from obliq.data.datasets import runs_code
-from obliq.data.request_file import Request
-from obliq.data.request_file import load as load_request
+from obliq.data.request_file import Request, load_request
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import new_folder
@@ -26,14 +25,14 @@ from obliq.io.json_documents import decode, encode
 from obliq.methods import Method, Retrain, available
 from obliq.models import initialise
 from obliq.quantization import weights_digest
-from obliq.report import Shipment, Story
+from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, train
 
 AUDIT, REPORT = "audit.json", "report.html"
 
 
-def make_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> Made:
+def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> Made:
     """Train a network on the whole training part."""
     trace, started = Trace(), time.perf_counter()
     model = blueprint.build()
@@ -47,7 +46,7 @@ def make_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: R
     return Made(Saved(model.cpu(), blueprint, provenance), trace.rows)
 
 
-def ask(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
+def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
     """Divide the training part as a request demands.
 
     Args:
@@ -68,7 +67,7 @@ def ask(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
     return splits, Request.of(splits, str(parsed))
 
 
-def forget(original: Saved, splits: Splits, request: Request, method: Method, run: Run) -> Made:
+def unlearn_original(original: Saved, splits: Splits, request: Request, method: Method, run: Run) -> Made:
     """Apply a method to an original network.
 
     Raises:
@@ -107,7 +106,7 @@ def method_name(method: Method) -> str:
     return next((name for name, kind in available().items() if type(method) is kind), type(method).__name__)
 
 
-def own_recipe(original: Saved) -> Recipe:
+def recipe_of(original: Saved) -> Recipe:
     """The recipe that an original was trained by, which a retrained reference must follow.
 
     Raises:
@@ -120,7 +119,7 @@ def own_recipe(original: Saved) -> Recipe:
     return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
 
 
-def same_division(original: Saved, folder: Path | None, trusted: str | None = None) -> Partition:
+def same_partition(original: Saved, folder: Path | None, trusted: str | None = None) -> Partition:
     """Load the data that a network was trained on and divide it as then.
 
     Args:
@@ -138,7 +137,7 @@ def same_division(original: Saved, folder: Path | None, trusted: str | None = No
             f"the network's data {provenance.data!r} are made by code outside obliq, not run on a file's word; "
             f"expected that name again (--data {provenance.data}) if you trust it"
         )
-    parts = partition(load(provenance.data, folder), provenance.rule)
+    parts = partition(load_dataset(provenance.data, folder), provenance.rule)
     if parts.digest != provenance.partition_digest:
         raise DataError(
             f"{provenance.data} is not what the network was trained on: digest {parts.digest[:12]}..., expected "
@@ -147,7 +146,9 @@ def same_division(original: Saved, folder: Path | None, trusted: str | None = No
     return parts
 
 
-def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: Sequence[bytes] = ()) -> Story:
+def report_context(
+    original: Made, others: Mapping[str, Made], selector: str, *, images: Sequence[bytes] = ()
+) -> ReportContext:
     """What a report says around the numbers: kinds and counts, never who was forgotten."""
     unlearned = {name: made for name, made in others.items() if made.saved.provenance.role == "unlearned"}
     provenance, blueprint = original.saved.provenance, original.saved.blueprint
@@ -156,8 +157,8 @@ def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: S
         name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"
     }
     first = next(iter(unlearned.values()), None)
-    method, settings = methods_told({name: made.saved.provenance for name, made in unlearned.items()})
-    return Story(
+    method, settings = methods_in_words({name: made.saved.provenance for name, made in unlearned.items()})
+    return ReportContext(
         request=kind_of_request(selector),
         data=provenance.data,
         architecture=blueprint.architecture,
@@ -171,7 +172,7 @@ def tell(original: Made, others: Mapping[str, Made], selector: str, *, images: S
     )
 
 
-def methods_told(provenances: Mapping[str, Provenance]) -> tuple[str, dict[str, Any]]:
+def methods_in_words(provenances: Mapping[str, Provenance]) -> tuple[str, dict[str, Any]]:
     """The methods behind networks or files in words, and their settings; with names where there are several."""
     settings = {
         f"{name}: {field}" if len(provenances) > 1 else field: value
@@ -199,10 +200,10 @@ def _counted(count: int, one: str, many: str) -> str:
     return f"one {one}" if count == 1 else f"{count} {many}"
 
 
-def publish(
-    folder: Path,
+def write_report(
     measured: Audit,
-    story: Story,
+    folder: Path,
+    context: ReportContext,
     shipment: Shipment | None = None,
     *,
     overwrite: bool = False,
@@ -210,9 +211,9 @@ def publish(
     """Write `audit.json` and `report.html` into a new folder; the report's path.
 
     Args:
-        folder: where.
         measured: the audit.
-        story: what the report tells around it.
+        folder: where.
+        context: what the report adds to the numbers.
         shipment: what leaves for devices, if something does.
         overwrite: whether a folder that is there may be replaced.
 
@@ -221,7 +222,7 @@ def publish(
     """
     from obliq.report.page import render  # here, as it imports matplotlib, which takes half a second
 
-    page, document = render(measured, story, shipment), write(measured)
+    page, document = render(measured, context, shipment), write(measured)
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / AUDIT).write_text(document, encoding="utf-8")
         (draft / REPORT).write_text(page, encoding="utf-8")

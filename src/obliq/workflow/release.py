@@ -24,7 +24,7 @@ FORM = "integer"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shipped:
+class Release:
     """What was written.
 
     Attributes:
@@ -36,13 +36,13 @@ class Shipped:
     missing: str = ""
 
 
-def ship(
+def write_release(
     folder: Path,
     original: Saved,
     unlearned: Saved,
     data: str,
     inputs: Float[Tensor, "samples ..."],
-) -> Shipped:
+) -> Release:
     """Write into a folder what devices need to run an unlearned network instead of the original.
 
     With the extra `onnx`: `original.onnx`, `unlearned.onnx`, `unlearned.onnx.parity.json`, and the patch
@@ -63,8 +63,8 @@ def ship(
         import_onnx()
         import_onnxruntime()
     except ModelError as missing:
-        return Shipped(shipment=_as_folder(folder, original, unlearned), missing=str(missing))
-    return Shipped(shipment=_as_onnx(folder, original, unlearned, data, inputs))
+        return Release(shipment=_as_folder(folder, original, unlearned), missing=str(missing))
+    return Release(shipment=_as_onnx(folder, original, unlearned, data, inputs))
 
 
 def _as_onnx(folder: Path, original: Saved, unlearned: Saved, data: str, inputs: Tensor) -> Shipment:

@@ -48,7 +48,7 @@ none with trained ones on their data."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgottenFile:
+class UnlearnedFile:
     """What came out.
 
     Attributes:
@@ -79,9 +79,9 @@ class ForgottenFile:
         return NETWORK + (PROGRAM_SUFFIX if is_program(self.content) else SUFFIX)
 
 
-def forget_in_file(
+def unlearn_file(
     shipped: Shipped, splits: Splits, request: Request, method: Method, run: Run
-) -> ForgottenFile:
+) -> UnlearnedFile:
     """Make the network in a file forget, on the grid that the file has.
 
     Args:
@@ -121,7 +121,7 @@ def forget_in_file(
         method=method_name(method), method_fields=encode(method), base_digest=shipped.content_digest,
         seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
     )  # fmt: skip
-    return ForgottenFile(
+    return UnlearnedFile(
         content=content, content_digest=content_digest(found), provenance=provenance,
         base_file_digest=shipped.file_digest,
         changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after,
@@ -162,7 +162,7 @@ def _agreement(network: nn.Module, file: Predictor, examples: Examples) -> float
     return float((found.argmax(dim=1) == answers(file, examples).argmax(dim=1)).double().mean())
 
 
-def keep_file(folder: Path, forgotten: ForgottenFile, *, overwrite: bool = False) -> None:
+def save_unlearned_file(folder: Path, forgotten: UnlearnedFile, *, overwrite: bool = False) -> None:
     """Write everything into a new folder that appears when it is complete.
 
     Raises:
@@ -182,4 +182,4 @@ def keep_file(folder: Path, forgotten: ForgottenFile, *, overwrite: bool = False
         (draft / forgotten.name).write_bytes(forgotten.content)
         (draft / file_record.RECORD).write_text(file_record.written(record), encoding="utf-8")
         (draft / run_folder.TRACE).write_text(render(rows), encoding="utf-8")
-        request_file.save(draft / request_file.FILE, forgotten.request)
+        request_file.save_request(draft / request_file.FILE, forgotten.request)
