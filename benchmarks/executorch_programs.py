@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from export_speed import processor
-from obliq.checkpoints import Blueprint, Saved
-from obliq.checkpoints.run_folder import find
+from obliq.checkpoints import Blueprint, Checkpoint
+from obliq.checkpoints.run_folder import load_run
 from obliq.cli.export import samples_of
 from obliq.exporting import check, export, export_executorch
 from obliq.exporting.optional import import_executorch, import_onnxruntime, loaded, session, version
@@ -82,11 +82,11 @@ def timed(running: dict[str, Callable[[], object]], seconds: float) -> dict[str,
     }
 
 
-def named(saved: Saved) -> str:
+def named(saved: Checkpoint) -> str:
     return f"{saved.blueprint.architecture} {saved.blueprint.precision}"
 
 
-def speed_row(saved: Saved, program: bytes, seconds: float) -> str:
+def speed_row(saved: Checkpoint, program: bytes, seconds: float) -> str:
     shape = saved.blueprint.input_shape
     floats = in_fp32(saved.blueprint)
     files = {form: export(saved.model, shape, form) for form in ("integer", "float")}
@@ -107,7 +107,7 @@ def speed_row(saved: Saved, program: bytes, seconds: float) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def parity_row(saved: Saved, program: bytes, most: int) -> tuple[str, int]:
+def parity_row(saved: Checkpoint, program: bytes, most: int) -> tuple[str, int]:
     found = check(saved.model, program, samples_of(saved, "fashion-mnist", None, most))
     recipe, counts = saved.provenance.recipe or {}, saved.provenance.counts
     trained = (
@@ -137,7 +137,7 @@ def main() -> None:
     torch.set_num_threads(1)
     speeds, parities, samples = [], [], 0
     for folder in arguments.folders:
-        saved = find(folder).saved
+        saved = load_run(folder).checkpoint
         program = export_executorch(saved.model, saved.blueprint.input_shape)
         speeds.append(speed_row(saved, program, arguments.seconds))
         parity, samples = parity_row(saved, program, arguments.most)

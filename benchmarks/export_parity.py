@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from obliq.checkpoints.run_folder import find
+from obliq.checkpoints.run_folder import load_run
 from obliq.cli.export import samples_of
 from obliq.exporting import CodeAgreement, Parity, check, export
 
@@ -36,7 +36,7 @@ equal in the file | equal in deployed, float sums | steps off | a device's sums 
 
 
 def row(folder: Path, most: int) -> tuple[str, Parity]:
-    saved = find(folder).saved
+    saved = load_run(folder).checkpoint
     inputs = samples_of(saved, "fashion-mnist", None, most)
     found = check(saved.model, export(saved.model, saved.blueprint.input_shape), inputs)
     recipe = saved.provenance.recipe or {}

@@ -49,7 +49,7 @@ from obliq import (
     unlearn_original,
 )
 from obliq.auditing import AuditedModel, Measurement, audit
-from obliq.checkpoints import Saved
+from obliq.checkpoints import Checkpoint
 from obliq.data import Partition
 from obliq.data.batches import batches
 from obliq.data.request_file import Request
@@ -93,16 +93,16 @@ class World:
         recipe = Recipe(epochs=epochs, learning_rate=0.1, batch_size=64)
         return cls(Run(seed=seed), parts, *create_request(parts, "random=10%", seed=seed), recipe)
 
-    def original(self, precision: Precision) -> Saved:
+    def original(self, precision: Precision) -> Checkpoint:
         """A network that has learned from everything."""
         blueprint = Blueprint(
             architecture="strided-convnet", input_shape=SHAPE, classes=10, precision=precision
         )
-        return train_original(self.parts, blueprint, self.recipe, self.run).saved
+        return train_original(self.parts, blueprint, self.recipe, self.run).checkpoint
 
-    def forgotten(self, original: Saved, method: Method) -> nn.Module:
+    def forgotten(self, original: Checkpoint, method: Method) -> nn.Module:
         """What a method makes of it."""
-        return unlearn_original(original, self.splits, self.request, method, self.run).saved.model
+        return unlearn_original(original, self.splits, self.request, method, self.run).checkpoint.model
 
     def from_file(self, content: bytes, place: Path) -> bytes:
         """What is made of the file alone."""

@@ -30,7 +30,7 @@ from obliq import (
     train_original,
     unlearn_original,
 )
-from obliq.patch import Content, content_of, make
+from obliq.patch import Content, make_patch, network_content
 from obliq.quantization import float_state, integer_state
 
 RESULTS = Path(__file__).parent / "results"
@@ -63,18 +63,20 @@ def rows(seed: int, folder: Path | None) -> dict[str, tuple[float | None, ...]]:
     )  # fmt: skip
     original = train_original(parts, blueprint, RECIPE, run)
     splits, request = create_request(parts, "random=10%", seed)
-    others = {"retrained": unlearn_original(original.saved, splits, request, Retrain(recipe=RECIPE), run)}
+    others = {
+        "retrained": unlearn_original(original.checkpoint, splits, request, Retrain(recipe=RECIPE), run)
+    }
     others |= {
-        name: unlearn_original(original.saved, splits, request, method, run)
+        name: unlearn_original(original.checkpoint, splits, request, method, run)
         for name, method in methods().items()
     }
-    audit = compare_runs(original.saved, others, splits, run.device)
+    audit = compare_runs(original.checkpoint, others, splits, run.device)
     reference = audit.retrained
     assert reference is not None
-    old, found = content(original.saved.model), {}
+    old, found = content(original.checkpoint.model), {}
     for entry in (audit.original, *audit.unlearned, reference):
         made = others.get(entry.name)
-        patch = len(make(old, content(made.saved.model))) if made else 0
+        patch = len(make_patch(old, content(made.checkpoint.model))) if made else 0
         found["retrained |" if entry is reference else "original |" if made is None else entry.name] = (
             entry.average_gap or 0.0,
             entry.unlearning_accuracy - reference.unlearning_accuracy,
@@ -86,7 +88,7 @@ def rows(seed: int, folder: Path | None) -> dict[str, tuple[float | None, ...]]:
 
 
 def content(model: torch.nn.Module) -> Content:
-    return content_of(integer_state(model), float_state(model))
+    return network_content(integer_state(model), float_state(model))
 
 
 def main() -> None:

@@ -35,8 +35,8 @@ from obliq import (
     train_original,
     unlearn_original,
 )
-from obliq.patch import Content, apply, content_of, make, to_image
-from obliq.patch.difference import bound
+from obliq.patch import Content, apply_patch, make_patch, network_content, to_device_image
+from obliq.patch.difference import patch_bound
 from obliq.quantization import float_state, integer_state
 
 TABLE = Path(__file__).parent / "results" / "patch_size.md"
@@ -71,14 +71,14 @@ def pairs(name: str, precision: str, folder: Path) -> Iterator[tuple[str, Conten
     run = Run(seed=1)
     original = train_original(parts, blueprint, recipe, run)
     splits, request = create_request(parts, "random=10%", 1)
-    old = content(original.saved.model)
+    old = content(original.checkpoint.model)
     for method_name, method in {**METHODS, "retrain": Retrain(recipe=recipe)}.items():
-        made = unlearn_original(original.saved, splits, request, method, run)
-        yield method_name, old, content(made.saved.model)
+        made = unlearn_original(original.checkpoint, splits, request, method, run)
+        yield method_name, old, content(made.checkpoint.model)
 
 
 def content(model: torch.nn.Module) -> Content:
-    return content_of(integer_state(model), float_state(model))
+    return network_content(integer_state(model), float_state(model))
 
 
 def general(old: Content, new: Content) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ def general(old: Content, new: Content) -> tuple[int, ...]:
     Each on the better of two forms, packed as the network is stored, and a byte a code; HDiffPatch in the
     better of its two formats by the best of its usual compressors.
     """
-    forms = [(to_image(old), to_image(new)), (unpacked(old), unpacked(new))]
+    forms = [(to_device_image(old), to_device_image(new)), (unpacked(old), unpacked(new))]
     tools = (lambda *form: len(bsdiff4.diff(*form)), hdiffpatched, patched_from)
     return tuple(min(tool(*form) for form in forms) for tool in tools)
 
@@ -117,10 +117,10 @@ def codes_only(old: Content, new: Content) -> Content:
 
 
 def row(name: str, precision: str, method: str, old: Content, new: Content) -> str:
-    least = bound(old, new)
-    patch, codes = make(old, new), make(old, codes_only(old, new))
-    overhead = len(make(old, old))
-    assert np.array_equal(unpacked(apply(patch, old)), unpacked(new))
+    least = patch_bound(old, new)
+    patch, codes = make_patch(old, new), make_patch(old, codes_only(old, new))
+    overhead = len(make_patch(old, old))
+    assert np.array_equal(unpacked(apply_patch(patch, old)), unpacked(new))
     entropy = least.code_bits / 8
     goal = 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
     others = general(old, new)
@@ -128,7 +128,7 @@ def row(name: str, precision: str, method: str, old: Content, new: Content) -> s
         name, precision, method, f"{100 * least.changed_codes / least.codes:.2f} %",
         f"{len(codes) - overhead:,}", f"{entropy:,.0f}", f"{(len(codes) - overhead) / max(entropy, 1):.3f}",
         f"{least.changed_words:,}", f"{len(patch):,}", f"{goal:,.0f}", *(f"{size:,}" for size in others),
-        f"{len(to_image(old)):,}",
+        f"{len(to_device_image(old)):,}",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

@@ -136,9 +136,9 @@ def unlearned(
     )  # fmt: skip
     original = train_original(parts, blueprint, RECIPE, run)
     splits, request = create_request(parts, forgotten, seed=seed)
-    networks = {"original": original.saved.model}
+    networks = {"original": original.checkpoint.model}
     for name, method in {**methods, "retrained": Retrain(recipe=RECIPE)}.items():
-        networks[name] = unlearn_original(original.saved, splits, request, method, run).saved.model
+        networks[name] = unlearn_original(original.checkpoint, splits, request, method, run).checkpoint.model
         print(seed, precision, forgotten, name, flush=True)
     return splits, networks
 

@@ -8,8 +8,8 @@ from typing import Any
 
 _PUBLIC = {
     "obliq.auditing": ("Audit", "Measurement"),
-    "obliq.checkpoints": ("Blueprint", "Provenance", "Saved"),
-    "obliq.checkpoints.run_folder": ("Made", "find", "keep"),
+    "obliq.checkpoints": ("Blueprint", "Provenance", "Checkpoint"),
+    "obliq.checkpoints.run_folder": ("SavedRun", "load_run", "save_run"),
     "obliq.data": (
         "Collection",
         "Examples",

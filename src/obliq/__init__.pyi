@@ -1,6 +1,6 @@
 from obliq.auditing import Audit as Audit, Measurement as Measurement
-from obliq.checkpoints import Blueprint as Blueprint, Provenance as Provenance, Saved as Saved
-from obliq.checkpoints.run_folder import Made as Made, find as find, keep as keep
+from obliq.checkpoints import Blueprint as Blueprint, Provenance as Provenance, Checkpoint as Checkpoint
+from obliq.checkpoints.run_folder import SavedRun as SavedRun, load_run as load_run, save_run as save_run
 from obliq.data import (
     Collection as Collection,
     Examples as Examples,

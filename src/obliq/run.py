@@ -65,14 +65,14 @@ class Run:
         return torch.Generator().manual_seed(self.seed * 1_000_003 + purpose)
 
 
-Row = dict[str, str | float]
+TraceRow = dict[str, str | float]
 
 
 @dataclass
 class Trace:
     """A listener that keeps what was measured, as rows that can be stored and drawn."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TraceRow] = field(default_factory=list)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Keep a row where something was measured."""

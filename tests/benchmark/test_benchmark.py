@@ -139,10 +139,12 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
     splits, request = create_request(parts, "random=20%", 1)
     method = Tunable(**json.loads(finished["tunable"].fields))
     others = {
-        "tunable": unlearn_original(original.saved, splits, request, method, seed),
-        "retrained": unlearn_original(original.saved, splits, request, Retrain(recipe=world.recipe), seed),
+        "tunable": unlearn_original(original.checkpoint, splits, request, method, seed),
+        "retrained": unlearn_original(
+            original.checkpoint, splits, request, Retrain(recipe=world.recipe), seed
+        ),
     }
-    for entry in compare_runs(original.saved, others, splits, seed.device).entries:
+    for entry in compare_runs(original.checkpoint, others, splits, seed.device).entries:
         row = finished[entry.name]
         for name in ("weights_digest", "average_gap", "tow", "mia_svc_confidence", "changed_codes_percent"):
             if row.kind == "unlearned" or name not in ("average_gap", "tow", "changed_codes_percent"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.checkpoints import Blueprint, Provenance, Saved, save
+from obliq.checkpoints import Blueprint, Checkpoint, Provenance, save_checkpoint
 from obliq.data import PartitionRule
 from obliq.models import initialise
 from obliq.quantization import Precision, calibrate
@@ -48,24 +48,24 @@ def settled(model: nn.Module, shape: tuple[int, ...], seed: int = 0) -> nn.Modul
     return model.eval()
 
 
-def make(architecture: str = "convnet", precision: str = "W4A4", **fields: object) -> Saved:
+def make(architecture: str = "convnet", precision: str = "W4A4", **fields: object) -> Checkpoint:
     shape = SHAPES[architecture]
     blueprint = Blueprint(
         architecture=architecture, input_shape=shape, classes=3,
         precision=Precision.parse(precision), **fields,
     )  # fmt: skip
-    return Saved(settled(blueprint.build(), shape), blueprint, provenance())
+    return Checkpoint(settled(blueprint.build(), shape), blueprint, provenance())
 
 
 @pytest.fixture(scope="session")
-def saved() -> Saved:
+def saved() -> Checkpoint:
     return make()
 
 
 @pytest.fixture(scope="session")
-def pristine(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pristine(saved: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pristine") / "network"
-    save(folder, saved)
+    save_checkpoint(folder, saved)
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.checkpoints import Blueprint, load
+from obliq.checkpoints import Blueprint, load_checkpoint
 from obliq.errors import ModelError
 
 FORBIDDEN_EVENTS = {
@@ -45,7 +45,7 @@ def refused(folder: Path, file: str) -> str:
     watched = []
     try:
         with pytest.raises(ModelError) as caught:
-            load(folder)
+            load_checkpoint(folder)
         assert set(watched) <= allowed
     finally:
         watched = None

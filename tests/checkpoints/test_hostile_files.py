@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from obliq.checkpoints import Saved, load, save
+from obliq.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from obliq.errors import ModelError
 from tests.checkpoints.conftest import make, provenance, settled
 from tests.checkpoints.refusals import refused
@@ -67,7 +67,7 @@ def test_bytes_added_at_the_end(stored: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_kind_of_byte_flip(stored: Path, saved: Saved, file: str) -> None:
+def test_every_kind_of_byte_flip(stored: Path, saved: Checkpoint, file: str) -> None:
     """Flips in the header, the JSON and the data: refused, or (in free text and latents) without effect."""
     content = (stored / file).read_bytes()
     chance = random.Random(1)
@@ -88,7 +88,7 @@ def test_every_kind_of_byte_flip(stored: Path, saved: Saved, file: str) -> None:
         flipped[position] ^= 1 << chance.randrange(8)
         (stored / file).write_bytes(flipped)
         try:
-            loaded = load(stored)
+            loaded = load_checkpoint(stored)
         except ModelError as error:
             assert str(error).startswith(str(stored))  # noqa: PT017
             refusals += 1
@@ -126,7 +126,7 @@ def test_a_pickle_in_place_of_tensors_is_not_read(stored: Path, tmp_path: Path) 
 
 def test_weights_of_another_network_are_refused(stored: Path, tmp_path: Path) -> None:
     other = make()
-    other = Saved(settled(other.model, (1, 8, 8), seed=5), other.blueprint, provenance())
-    save(tmp_path / "other", other)
+    other = Checkpoint(settled(other.model, (1, 8, 8), seed=5), other.blueprint, provenance())
+    save_checkpoint(tmp_path / "other", other)
     (stored / "model.safetensors").write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
     assert "has the digest of" in refused(stored, "model.safetensors")

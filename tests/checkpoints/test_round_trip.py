@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.checkpoints import Blueprint, Saved, load, save, write
-from obliq.checkpoints.summary import inventory
+from obliq.checkpoints import Blueprint, Checkpoint, load_checkpoint, save_checkpoint, write_checkpoint
+from obliq.checkpoints.summary import summarize_checkpoint
 from obliq.errors import ModelError, ObliqError
 from obliq.quantization import Precision, changed_codes, integer_state, weights_digest
 from tests.checkpoints.conftest import SHAPES, make, provenance, settled
@@ -42,9 +42,9 @@ def test_a_network_comes_back_bit_for_bit(
     tmp_path: Path, architecture: str, precision: str, fields: dict[str, object], latent: bool
 ) -> None:
     saved = make(architecture, precision, **fields)
-    save(tmp_path / "network", saved, latent=latent)
+    save_checkpoint(tmp_path / "network", saved, latent=latent)
     random_state = torch.random.get_rng_state()
-    loaded = load(tmp_path / "network")
+    loaded = load_checkpoint(tmp_path / "network")
     assert torch.equal(torch.random.get_rng_state(), random_state)
     assert loaded.blueprint == saved.blueprint
     assert loaded.provenance == saved.provenance
@@ -56,15 +56,15 @@ def test_a_network_comes_back_bit_for_bit(
         before, after = saved.model.state_dict(), loaded.model.state_dict()
         assert before.keys() == after.keys()
         assert all(torch.equal(before[name], after[name]) for name in before)
-    save(tmp_path / "again", loaded, latent=latent)
+    save_checkpoint(tmp_path / "again", loaded, latent=latent)
     for file in ("model.safetensors", "model.json"):
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "network" / file).read_bytes()
 
 
 def test_what_is_loaded_trains_on(tmp_path: Path) -> None:
     saved = make("convnet", "W2A2")
-    save(tmp_path / "network", saved, latent=False)
-    model = load(tmp_path / "network").model.train()
+    save_checkpoint(tmp_path / "network", saved, latent=False)
+    model = load_checkpoint(tmp_path / "network").model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     inputs, labels = torch.randn(8, 1, 8, 8), torch.arange(8) % 3
     for _ in range(5):
@@ -74,8 +74,8 @@ def test_what_is_loaded_trains_on(tmp_path: Path) -> None:
     assert changed_codes(saved.model, model) > 0
 
 
-def test_which_files_there_are_and_what_they_hold(saved: Saved, tmp_path: Path) -> None:
-    save(tmp_path / "network", saved, created="2026-01-01")
+def test_which_files_there_are_and_what_they_hold(saved: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "network", saved, created="2026-01-01")
     assert sorted(file.name for file in (tmp_path / "network").iterdir()) == [
         "latent.safetensors", "model.json", "model.safetensors",
     ]  # fmt: skip
@@ -94,40 +94,40 @@ def test_which_files_there_are_and_what_they_hold(saved: Saved, tmp_path: Path) 
 
 
 def test_a_float_network_has_no_latent_file(tmp_path: Path) -> None:
-    save(tmp_path / "network", make(precision="FP32"))
+    save_checkpoint(tmp_path / "network", make(precision="FP32"))
     assert not (tmp_path / "network" / "latent.safetensors").exists()
 
 
 def test_other_files_in_the_folder_are_ignored(stored: Path) -> None:
     (stored / "request.json").write_text("{}")
     (stored / "model.pkl").write_bytes(b"cos\nsystem\n")
-    load(stored)
+    load_checkpoint(stored)
 
 
-def test_nothing_is_replaced_unasked(saved: Saved, stored: Path) -> None:
+def test_nothing_is_replaced_unasked(saved: Checkpoint, stored: Path) -> None:
     before = (stored / "model.safetensors").read_bytes()
     with pytest.raises(ObliqError, match="exists already"):
-        save(stored, make("signal-convnet"))
+        save_checkpoint(stored, make("signal-convnet"))
     assert (stored / "model.safetensors").read_bytes() == before
-    save(stored, make("signal-convnet"), overwrite=True)
-    assert load(stored).blueprint.architecture == "signal-convnet"
+    save_checkpoint(stored, make("signal-convnet"), overwrite=True)
+    assert load_checkpoint(stored).blueprint.architecture == "signal-convnet"
 
 
-def test_a_network_can_be_written_beside_other_files(saved: Saved, tmp_path: Path) -> None:
-    write(tmp_path, saved, latent=False)
-    load(tmp_path)
+def test_a_network_can_be_written_beside_other_files(saved: Checkpoint, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, saved, latent=False)
+    load_checkpoint(tmp_path)
 
 
-def test_what_could_not_be_read_back_is_not_written(saved: Saved, tmp_path: Path) -> None:
+def test_what_could_not_be_read_back_is_not_written(saved: Checkpoint, tmp_path: Path) -> None:
     other = make(precision="W3A3")
     with pytest.raises(ModelError, match="does not have the form of its Blueprint"):
-        save(tmp_path / "network", Saved(other.model, saved.blueprint, saved.provenance))
+        save_checkpoint(tmp_path / "network", Checkpoint(other.model, saved.blueprint, saved.provenance))
     endless = provenance(recipe={"learning_rate": float("inf")})
     with pytest.raises(ModelError, match=r"the network to save: .*JSON"):
-        save(tmp_path / "network", Saved(saved.model, saved.blueprint, endless))
+        save_checkpoint(tmp_path / "network", Checkpoint(saved.model, saved.blueprint, endless))
     fresh = saved.blueprint.build()
     with pytest.raises(ModelError, match="call calibrate first"):
-        save(tmp_path / "network", Saved(fresh, saved.blueprint, saved.provenance))
+        save_checkpoint(tmp_path / "network", Checkpoint(fresh, saved.blueprint, saved.provenance))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -166,39 +166,43 @@ def test_a_network_of_ones_own_is_imported_with_consent_only(
     monkeypatch.syspath_prepend(tmp_path)
     name = "my_network:tiny"
     blueprint = Blueprint(architecture=name, input_shape=(2, 9), classes=3, precision=Precision(4, 4))
-    saved = Saved(settled(blueprint.build(), (2, 9)), blueprint, provenance())
+    saved = Checkpoint(settled(blueprint.build(), (2, 9)), blueprint, provenance())
     function = sys.modules.pop("my_network").tiny
-    save(tmp_path / "network", saved)
+    save_checkpoint(tmp_path / "network", saved)
     canary.unlink()
 
     with pytest.raises(ModelError, match=r"is code outside obliq.*expected architecture='my_network:tiny'"):
-        load(tmp_path / "network")
+        load_checkpoint(tmp_path / "network")
     with pytest.raises(ModelError, match="but 'other:function' was given"):
-        load(tmp_path / "network", architecture="other:function")
+        load_checkpoint(tmp_path / "network", architecture="other:function")
     assert "my_network" not in sys.modules
     assert not canary.exists()
 
     expected = logits(saved.model, (2, 9))
-    assert torch.equal(logits(load(tmp_path / "network", architecture=function).model, (2, 9)), expected)
+    assert torch.equal(
+        logits(load_checkpoint(tmp_path / "network", architecture=function).model, (2, 9)), expected
+    )
     assert not canary.exists()
-    assert torch.equal(logits(load(tmp_path / "network", architecture=name).model, (2, 9)), expected)
+    assert torch.equal(
+        logits(load_checkpoint(tmp_path / "network", architecture=name).model, (2, 9)), expected
+    )
     assert canary.exists()
     sys.modules.pop("my_network")
 
 
 def test_a_built_in_network_is_not_replaced_by_the_callers(stored: Path) -> None:
-    load(stored, architecture="convnet")
+    load_checkpoint(stored, architecture="convnet")
     with pytest.raises(ModelError, match="its architecture is 'convnet', but 'resnet20' was given"):
-        load(stored, architecture="resnet20")
+        load_checkpoint(stored, architecture="resnet20")
 
 
 def test_files_can_be_read_by_others_as_usual(stored: Path) -> None:
     assert stat.S_IMODE(stored.stat().st_mode) == 0o755
 
 
-def test_the_inventory_adds_up(saved: Saved, stored: Path) -> None:
-    found = inventory(saved)
-    assert found == inventory(load(stored))
+def test_the_inventory_adds_up(saved: Checkpoint, stored: Path) -> None:
+    found = summarize_checkpoint(saved)
+    assert found == summarize_checkpoint(load_checkpoint(stored))
     json.dumps(found.as_json(), allow_nan=False)
     assert found.weights_digest == weights_digest(saved.model)
     rows = {row.name: row for row in found.rows}
@@ -207,6 +211,6 @@ def test_the_inventory_adds_up(saved: Saved, stored: Path) -> None:
     assert rows["features.0.weight"].bits == 8
     assert found.total_bytes == sum(row.bytes for row in found.rows)
     plain = make(precision="FP32")
-    assert found.unquantized_bytes == inventory(plain).total_bytes
-    assert inventory(plain).code_bytes == inventory(plain).scale_bytes == 0
+    assert found.unquantized_bytes == summarize_checkpoint(plain).total_bytes
+    assert summarize_checkpoint(plain).code_bytes == summarize_checkpoint(plain).scale_bytes == 0
     assert {row.kind for row in found.rows} == {"weight", "activation", "float"}

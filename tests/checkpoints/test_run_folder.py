@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from obliq.checkpoints import Blueprint
-from obliq.checkpoints.run_folder import Made, find, keep
+from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.data import Partition
 from obliq.errors import ModelError, ObliqError
 from obliq.methods import FineTune
@@ -16,24 +16,24 @@ from obliq.workflow.pipeline import create_request, train_original, unlearn_orig
 
 
 @pytest.fixture(scope="module")
-def made(parts: Partition) -> Made:
+def made(parts: Partition) -> SavedRun:
     form = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
     original = train_original(parts, form, Recipe(epochs=1, batch_size=32), Run(seed=1))
     return unlearn_original(
-        original.saved, *create_request(parts, "random=7", 0), FineTune(epochs=1), Run(seed=2)
+        original.checkpoint, *create_request(parts, "random=7", 0), FineTune(epochs=1), Run(seed=2)
     )
 
 
 @pytest.fixture
-def kept(made: Made, tmp_path: Path) -> Path:
-    keep(tmp_path / "network", made)
+def kept(made: SavedRun, tmp_path: Path) -> Path:
+    save_run(tmp_path / "network", made)
     return tmp_path / "network"
 
 
-def test_what_is_kept_is_found(made: Made, kept: Path) -> None:
-    found = find(kept)
-    assert weights_digest(found.saved.model) == weights_digest(made.saved.model)
-    assert found.saved.provenance == made.saved.provenance
+def test_what_is_kept_is_found(made: SavedRun, kept: Path) -> None:
+    found = load_run(kept)
+    assert weights_digest(found.checkpoint.model) == weights_digest(made.checkpoint.model)
+    assert found.checkpoint.provenance == made.checkpoint.provenance
     assert list(found.trace) == list(made.trace)
     assert found.request == made.request
     assert stat.S_IMODE((kept / "request.json").stat().st_mode) == 0o600
@@ -42,18 +42,18 @@ def test_what_is_kept_is_found(made: Made, kept: Path) -> None:
 def test_request_and_record_may_be_deleted(kept: Path) -> None:
     (kept / "request.json").unlink()
     (kept / "trace.json").unlink()
-    assert (find(kept).request, list(find(kept).trace)) == (None, [])
+    assert (load_run(kept).request, list(load_run(kept).trace)) == (None, [])
 
 
-def test_a_folder_that_is_taken(made: Made, kept: Path) -> None:
+def test_a_folder_that_is_taken(made: SavedRun, kept: Path) -> None:
     with pytest.raises(ObliqError, match="exists already"):
-        keep(kept, made)
-    keep(kept, made, overwrite=True)
+        save_run(kept, made)
+    save_run(kept, made, overwrite=True)
 
 
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no folder"):
-        find(tmp_path / "nowhere")
+        load_run(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(text: str, kept: Path) -> None:
     (kept / "trace.json").write_text(text)
     with pytest.raises(ModelError, match=r"trace\.json: "):
-        find(kept)
+        load_run(kept)
 
 
 @pytest.mark.parametrize("name", ["trace.json", "request.json"])
@@ -78,11 +78,11 @@ def test_links_are_not_followed(name: str, kept: Path, tmp_path: Path) -> None:
     (kept / name).unlink()
     (kept / name).symlink_to(tmp_path / "nowhere")
     with pytest.raises(ObliqError, match=name):
-        find(kept)
+        load_run(kept)
 
 
-def test_the_request_must_be_the_networks_own(made: Made, kept: Path) -> None:
+def test_the_request_must_be_the_networks_own(made: SavedRun, kept: Path) -> None:
     file = kept / "request.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"digest": "a" * 64}))
     with pytest.raises(ModelError, match="not the request that the network beside it answers"):
-        find(kept)
+        load_run(kept)

@@ -122,10 +122,10 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Way:
 
 def trained_person(original: Path, data: Path) -> int:
     """Somebody whom the network was trained on."""
-    from obliq.checkpoints.run_folder import find
+    from obliq.checkpoints.run_folder import load_run
     from obliq.workflow.pipeline import same_partition
 
-    parts = same_partition(find(original).saved, None)
+    parts = same_partition(load_run(original).checkpoint, None)
     assert parts.collection.subjects is not None
     return int(parts.collection.subjects[parts.train.indices[0]])
 

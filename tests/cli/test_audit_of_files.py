@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.exporting import digest_of, read_onnx
+from obliq.exporting import read_onnx, sha256_of
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from tests.cli.conftest import Said, Way
 
@@ -66,7 +66,7 @@ def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path
         assert artifact["network"] == "unlearned"
         assert artifact["form"] == file.stem
         assert artifact["runtime"].startswith("ONNX Runtime 1.")
-        assert artifact["file_digest"] == digest_of(file.read_bytes())
+        assert artifact["file_digest"] == sha256_of(file.read_bytes())
         assert artifact["moved"] == []
         for number in NUMBERS:  # the deployed network computes what the file does, to the last bit
             assert row[number] == rows["unlearned"][number]
@@ -80,7 +80,7 @@ def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path
     page = (tmp_path / "a" / "report.html").read_text()
     assert "computed in a device&#39;s sums" in page
     assert "What the shipped file answers" in page
-    assert digest_of(files.integer.read_bytes()) in page
+    assert sha256_of(files.integer.read_bytes()) in page
 
 
 def test_the_interpreter_answers_as_the_runtime_does(

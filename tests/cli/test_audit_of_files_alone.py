@@ -10,7 +10,7 @@ import pytest
 
 from obliq.auditing.document import read
 from obliq.cli import main
-from obliq.exporting import digest_of
+from obliq.exporting import sha256_of
 from tests.cli.conftest import Said, Way
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -68,9 +68,9 @@ def test_three_files_are_audited(way: Way, files: Files, tmp_path: Path, obliq: 
     assert unlearned.average_gap is not None
     assert unlearned.verdict is not None
     assert unlearned.artifact is not None
-    assert unlearned.artifact.file_digest == digest_of(files.unlearned.read_bytes())
-    assert audit.digests["file, original"] == digest_of(files.original.read_bytes())
-    assert audit.digests["file, retrained"] == digest_of(files.retrained.read_bytes())
+    assert unlearned.artifact.file_digest == sha256_of(files.unlearned.read_bytes())
+    assert audit.digests["file, original"] == sha256_of(files.original.read_bytes())
+    assert audit.digests["file, retrained"] == sha256_of(files.retrained.read_bytes())
     record = json.loads((files.unlearned.parent / "shipped.json").read_text())
     assert unlearned.changed_codes_percent == pytest.approx(record["changed_codes_percent"], abs=1e-4)
     assert unlearned.seconds == pytest.approx(record["provenance"]["seconds"], abs=1e-4)

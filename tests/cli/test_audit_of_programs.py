@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.exporting import digest_of, read_record
+from obliq.exporting import read_record, sha256_of
 from tests.cli.conftest import Said, Way
 
 for library in ("executorch", "onnx", "onnxruntime"):
@@ -50,7 +50,7 @@ def entries(folder: Path) -> dict[str, dict[str, object]]:
 
 def test_the_parity_of_a_program_is_recorded(way: Way, files: Files) -> None:
     record = read_record(files.parity)
-    assert record.file_digest == digest_of(files.program.read_bytes())
+    assert record.file_digest == sha256_of(files.program.read_bytes())
     assert record.file_bytes == len(files.program.read_bytes())
     found = record.checks[f"npz:{way.data}"]
     assert found.runtime.startswith("executorch ")
@@ -74,13 +74,13 @@ def test_a_program_measures_as_the_onnx_file_does(
         assert row[number] == beside[number]
     artifact = row["artifact"]
     assert artifact == {
-        **beside["artifact"], "file_digest": digest_of(files.program.read_bytes()), "runtime": artifact["runtime"],
+        **beside["artifact"], "file_digest": sha256_of(files.program.read_bytes()), "runtime": artifact["runtime"],
     }  # fmt: skip
     assert artifact["runtime"].startswith("ExecuTorch 1.")
     assert (artifact["form"], artifact["network"]) == ("integer", "unlearned")
     assert artifact["precision"] == "W4A4, weights in int8"
     assert "network.pte: integer, W4A4, weights in int8, run by ExecuTorch 1." in said.out
-    assert digest_of(files.program.read_bytes()) in (tmp_path / "a" / "report.html").read_text()
+    assert sha256_of(files.program.read_bytes()) in (tmp_path / "a" / "report.html").read_text()
 
 
 def test_a_program_alone_is_audited_with_the_request(
@@ -120,7 +120,7 @@ def test_programs_alone_are_unlearned_audited_and_patched(
     )  # fmt: skip
     assert said.status == 0, said.err
     new = tmp_path / "u" / "network.pte"
-    assert json.loads((tmp_path / "u" / "shipped.json").read_text())["file_digest"] == digest_of(
+    assert json.loads((tmp_path / "u" / "shipped.json").read_text())["file_digest"] == sha256_of(
         new.read_bytes()
     )
     said = obliq(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from obliq.checkpoints.run_folder import find
-from obliq.exporting import digest_of, export, read_record
+from obliq.checkpoints.run_folder import load_run
+from obliq.exporting import export, read_record, sha256_of
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, Way
 
@@ -24,10 +24,10 @@ def test_a_file_and_its_parity(way: Way, tmp_path: Path, obliq: Obliq) -> None:
         "export", way.unlearned, "--to", "onnx", "--out", out, "--check", f"npz:{way.data}", "--json"
     )
     assert said.status == 0
-    saved = find(way.unlearned).saved
+    saved = load_run(way.unlearned).checkpoint
     assert out.read_bytes() == export(saved.model, (1, 6, 6))
     record = read_record(out.with_name("network.onnx.parity.json"))
-    assert record.file_digest == digest_of(out.read_bytes())
+    assert record.file_digest == sha256_of(out.read_bytes())
     assert record.network_digest == weights_digest(saved.model) != record.deployed_digest
     found = record.checks[f"npz:{way.data}"]
     assert found.samples == saved.provenance.counts["test"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from obliq.data import request_file
-from obliq.exporting import content_digest, read_onnx
+from obliq.exporting import file_content_digest, read_onnx
 from tests.cli.conftest import Said, Way
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -47,8 +47,8 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
         == request_file.load_request(way.unlearned / "request.json").digest
     )
     record = json.loads((out / "shipped.json").read_text())
-    assert record["provenance"]["base_digest"] == content_digest(old)
-    assert record["content_digest"] == content_digest(new)
+    assert record["provenance"]["base_digest"] == file_content_digest(old)
+    assert record["content_digest"] == file_content_digest(new)
     assert record["changed_codes_percent"] > 0
     assert record["provenance"]["method_fields"]["steps"] == "frozen"
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from obliq.auditing.document import read
-from obliq.checkpoints.run_folder import find
-from obliq.exporting import content_digest, read_onnx
+from obliq.checkpoints.run_folder import load_run
+from obliq.exporting import file_content_digest, read_onnx
 from obliq.exporting.exported_file import ForeignFile
 from obliq.exporting.onnx.contents import weight_constants
 from obliq.quantization import Precision, weighted_layers
@@ -60,8 +60,8 @@ def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
     assert changed & set(weight_constants(old))
     assert changed <= set(weight_constants(old)) | codes
     record = json.loads((tmp_path / "after" / "shipped.json").read_text())
-    assert record["provenance"]["base_digest"] == content_digest(old)
-    assert record["content_digest"] == content_digest(new)
+    assert record["provenance"]["base_digest"] == file_content_digest(old)
+    assert record["content_digest"] == file_content_digest(new)
     assert record["agreement_percent"] >= 99
     assert record["agreement_after_percent"] >= 97
     assert record["changed_codes_percent"] > 0
@@ -69,7 +69,7 @@ def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
 
 def in_floats(way: Way) -> nn.Module:
     """The original, without its quantizers."""
-    saved = find(way.original).saved
+    saved = load_run(way.original).checkpoint
     model = replace(saved.blueprint, precision=Precision.parse("FP32")).build()
     state = saved.model.state_dict()
     model.load_state_dict({name: state[name] for name in model.state_dict()})
@@ -90,7 +90,7 @@ def test_a_file_of_pt2e_forgets(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
     assert any((old.constants[name] != new.constants[name]).any() for name in weight_constants(old))
     record = json.loads((tmp_path / "after" / "shipped.json").read_text())
-    assert record["content_digest"] == content_digest(new)
+    assert record["content_digest"] == file_content_digest(new)
     assert min(record["agreement_percent"], record["agreement_after_percent"]) >= 97
 
 

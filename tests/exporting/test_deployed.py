@@ -12,13 +12,13 @@ from torch import nn
 from obliq.errors import ModelError
 from obliq.exporting import (
     CodeAgreement,
-    Record,
+    ParityRecord,
     check,
     deployed,
-    digest_of,
     export,
     graph_of,
     read_record,
+    sha256_of,
     write_record,
 )
 from obliq.exporting.device_biases import largest_bias_rounding
@@ -92,11 +92,11 @@ def test_activations_of_another_network_are_noticed() -> None:
     assert found.deployed_activations.equal > 0.999
 
 
-def record() -> Record:
+def record() -> ParityRecord:
     model, inputs = made("convnet", "W8A8")
     content = export(model, (1, 8, 8))
-    return Record(
-        form="integer", file_digest=digest_of(content), file_bytes=len(content),
+    return ParityRecord(
+        form="integer", file_digest=sha256_of(content), file_bytes=len(content),
         network_digest=weights_digest(model), deployed_digest=weights_digest(deployed(model, (1, 8, 8))),
         checks={"noise": check(model, content, inputs)},
     )  # fmt: skip

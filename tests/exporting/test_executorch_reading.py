@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError, PatchError
-from obliq.exporting import Graph, content_digest, contents_of, graph_of, to_executorch, to_onnx
+from obliq.exporting import Graph, contents_of, file_content_digest, graph_of, to_executorch, to_onnx
 from obliq.exporting.description import described
 from obliq.exporting.executorch import reader as reading
 from obliq.exporting.executorch.reader import contents_of_program, first_difference, graph_in_program
 from obliq.exporting.executorch.writer import held
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.graph import Convolution, Linear, MaxPool
-from obliq.patch import Record
+from obliq.patch import TensorRecord
 from tests.exporting.networks import made
 from tests.hostile.mutations import Choices, altered_bytes
 
@@ -70,7 +70,7 @@ def test_only_large_biases_are_held_otherwise(name: str, precision: str) -> None
 def test_a_program_has_the_contents_of_the_onnx_file_of_the_same_network() -> None:
     contents = contents_of_program(program("convnet", "W4A4"))
     expected = contents_of(to_onnx(held(graph("convnet", "W4A4"))))
-    assert content_digest(contents) == content_digest(expected)
+    assert file_content_digest(contents) == file_content_digest(expected)
 
 
 @pytest.fixture
@@ -189,13 +189,13 @@ def test_a_patch_leads_to_no_program_of_other_numbers_than_a_network_has() -> No
     at = next(place for place, record in enumerate(content) if b'"scales"' in record.label)
     for harmful in (np.nan, -1.0, 0.0, np.inf):
         values = np.full(len(content[at].values), harmful, np.float32).view(np.uint32)
-        wrong = (*content[:at], Record(content[at].label, None, values), *content[at + 1 :])
+        wrong = (*content[:at], TensorRecord(content[at].label, None, values), *content[at + 1 :])
         with pytest.raises(PatchError, match="it leads to a file that would be refused"):
             with_content(good, wrong)
     for label, bad in ((b'"refinements"', 0), (b'"refinements"', 3), (b'"activation ranges"', 255)):
         at = next(place for place, record in enumerate(content) if label in record.label)
         values = np.full(len(content[at].values), bad, np.uint8)
         values[-1] = 1
-        wrong = (*content[:at], Record(content[at].label, None, values), *content[at + 1 :])
+        wrong = (*content[:at], TensorRecord(content[at].label, None, values), *content[at + 1 :])
         with pytest.raises(PatchError):
             with_content(good, wrong)

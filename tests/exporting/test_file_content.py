@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError, PatchError
-from obliq.exporting import content_digest, contents_of, export, graph_in, graph_of, to_onnx
+from obliq.exporting import contents_of, export, file_content_digest, graph_in, graph_of, to_onnx
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.graph import Convolution, Linear
-from obliq.patch import Content, Record, apply, digest_of, make
-from obliq.patch.content import to_image
-from obliq.patch.decoder import content_digest as digest_on_device
-from obliq.patch.decoder import form_digest, read_records
+from obliq.patch import Content, TensorRecord, apply_patch, content_digest, make_patch
+from obliq.patch.content import to_device_image
+from obliq.patch.decoder import image_content_digest as digest_on_device
+from obliq.patch.decoder import image_form_digest, read_records
 from tests.patch.networks import SHAPE, saved_pair
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -50,10 +50,10 @@ def test_codes_are_codes_and_the_rest_is_words(compact: bytes) -> None:
 
 def test_audit_patch_and_device_give_one_digest(exported: bytes) -> None:
     content = file_content(exported)
-    image = to_image(content)
+    image = to_device_image(content)
     assert (
-        content_digest(contents_of(exported))
-        == digest_of(content)
+        file_content_digest(contents_of(exported))
+        == content_digest(content)
         == digest_on_device(image, read_records(image)).hex()
     )
 
@@ -67,32 +67,34 @@ def test_the_digest_is_of_the_content_and_not_of_the_container(exported: bytes) 
 
     other = edited(exported, elsewhere)
     assert other != exported
-    assert digest_of(file_content(other)) == digest_of(file_content(exported))
+    assert content_digest(file_content(other)) == content_digest(file_content(exported))
 
 
 def test_integer_and_compact_file_are_one_network() -> None:
     old, new = ({form: export(saved.model, SHAPE, form) for form in FORMS} for saved in saved_pair())
     for files in (old, new):
-        assert digest_of(file_content(files["integer"])) == digest_of(file_content(files["compact"]))
-        assert digest_of(file_content(files["integer"])) != digest_of(file_content(files["float"]))
+        assert content_digest(file_content(files["integer"])) == content_digest(
+            file_content(files["compact"])
+        )
+        assert content_digest(file_content(files["integer"])) != content_digest(file_content(files["float"]))
     patches = {
-        make(file_content(old[before]), file_content(new[after]))
+        make_patch(file_content(old[before]), file_content(new[after]))
         for before in ("integer", "compact")
         for after in ("integer", "compact")
     }
     (patch,) = patches
     for form in ("integer", "compact"):
-        assert with_content(old[form], apply(patch, file_content(old[form]))) == new[form]
+        assert with_content(old[form], apply_patch(patch, file_content(old[form]))) == new[form]
     with pytest.raises(PatchError, match="the new network has"):
-        make(file_content(old["integer"]), file_content(old["float"]))
+        make_patch(file_content(old["integer"]), file_content(old["float"]))
 
 
 def test_a_device_may_pack_codes_as_its_file_does(compact: bytes) -> None:
     integer = export(saved_pair()[0].model, SHAPE, "integer")
-    images = [to_image(file_content(data)) for data in (integer, compact)]
+    images = [to_device_image(file_content(data)) for data in (integer, compact)]
     assert len(images[1]) < 0.7 * len(images[0])
     assert len({digest_on_device(image, read_records(image)) for image in images}) == 1
-    assert len({form_digest(read_records(image)) for image in images}) == 1
+    assert len({image_form_digest(read_records(image)) for image in images}) == 1
 
 
 def test_codes_that_fewer_bits_explain_are_still_one_network() -> None:
@@ -113,12 +115,15 @@ def test_codes_that_fewer_bits_explain_are_still_one_network() -> None:
         {step.weights.bits for step in one.steps if isinstance(step, Convolution)} for one in (even, read)
     ]
     assert widths == [{4, 8}, {3, 6}]
-    assert len({digest_of(file_content(data)) for data in files} | {digest_of(content_of_graph(even))}) == 1
-    patch = make(content_of_graph(graph), content_of_graph(even))
+    assert (
+        len({content_digest(file_content(data)) for data in files} | {content_digest(content_of_graph(even))})
+        == 1
+    )
+    patch = make_patch(content_of_graph(graph), content_of_graph(even))
     for form, written in zip(("integer", "compact"), files, strict=True):
         old = to_onnx(graph, form)
-        patched = with_content(old, apply(patch, file_content(old)))
-        assert digest_of(file_content(patched)) == digest_of(file_content(written))
+        patched = with_content(old, apply_patch(patch, file_content(old)))
+        assert content_digest(file_content(patched)) == content_digest(file_content(written))
 
 
 def _weight(model: Any) -> Any:
@@ -145,7 +150,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_counts(change: Callable[[Any], object], compact: bytes) -> None:
-    assert digest_of(file_content(edited(compact, change))) != digest_of(file_content(compact))
+    assert content_digest(file_content(edited(compact, change))) != content_digest(file_content(compact))
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 100, b"no model"])
@@ -156,7 +161,7 @@ def test_bytes_that_are_no_model(data: bytes) -> None:
 
 def test_content_of_another_form_is_refused(compact: bytes) -> None:
     content = file_content(compact)
-    wrong: Content = (*content[:-1], Record(b"other", content[-1].bits, content[-1].values))
+    wrong: Content = (*content[:-1], TensorRecord(b"other", content[-1].bits, content[-1].values))
     with pytest.raises(PatchError, match="another form"):
         with_content(compact, wrong)
 
@@ -167,6 +172,6 @@ def test_values_that_no_file_may_hold_are_not_written(compact: bytes) -> None:
     at = next(place for place, record in enumerate(content) if b'"scales"' in record.label)
     for harmful in (np.nan, -1.0, 0.0, np.inf):
         values = np.full(len(content[at].values), harmful, np.float32).view(np.uint32)
-        wrong = (*content[:at], Record(content[at].label, None, values), *content[at + 1 :])
+        wrong = (*content[:at], TensorRecord(content[at].label, None, values), *content[at + 1 :])
         with pytest.raises(PatchError, match="it leads to a file that would be refused"):
             with_content(compact, wrong)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError
-from obliq.exporting import content_digest, contents_of, export, graph_of, to_onnx
+from obliq.exporting import contents_of, export, file_content_digest, graph_of, to_onnx
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.graph import Flatten
 from tests.exporting.networks import made
@@ -107,7 +107,7 @@ def test_a_file_that_holds_more_than_its_graph_has_no_digest(
     model, inputs = made("convnet", "W4A4")
     contents = contents_of(rewritten(export(model, inputs.shape[1:], "compact"), change))
     with pytest.raises(ModelError, match=message):
-        content_digest(contents)
+        file_content_digest(contents)
 
 
 def test_a_long_chain_of_steps_is_no_matter() -> None:

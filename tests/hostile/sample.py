@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from obliq.checkpoints import Blueprint, Provenance, Saved, save
+from obliq.checkpoints import Blueprint, Checkpoint, Provenance, save_checkpoint
 from obliq.data import PartitionRule
 from obliq.exporting import export
 from obliq.models import initialise
@@ -23,7 +23,7 @@ def folder(destination: Path) -> None:
     provenance = Provenance(
         role="original", data="digits", rule=PartitionRule(seed=0), partition_digest="a" * 64
     )
-    save(destination, Saved(model.eval(), blueprint, provenance))
+    save_checkpoint(destination, Checkpoint(model.eval(), blueprint, provenance))
 
 
 SHAPE = (1, 8, 8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.checkpoints import Blueprint, load
+from obliq.checkpoints import Blueprint, load_checkpoint
 from obliq.errors import ObliqError
 from obliq.exporting import open_shipped, read_onnx
 from obliq.workflow.patch_targets import find_artifact
@@ -61,7 +61,7 @@ def read(file: Path) -> tuple[ObliqError | None, set[str]]:
         if file.name.endswith(".onnx"):
             read_onnx(file)
         else:
-            load(file)
+            load_checkpoint(file)
     except ObliqError as raised:
         error = raised
     finally:

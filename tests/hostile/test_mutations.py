@@ -12,7 +12,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from obliq.checkpoints.tensors import forms, from_bytes, from_tensors, grids, to_bytes, to_tensors
+from obliq.checkpoints.tensors import (
+    state_from_tensors,
+    state_to_tensors,
+    tensor_forms,
+    tensor_grids,
+    tensors_from_bytes,
+    tensors_to_bytes,
+)
 from obliq.errors import ObliqError
 from obliq.exporting import contents_of
 from obliq.exporting.exported_file import editable
@@ -133,8 +140,8 @@ def test_altered_files_of_another_quantizer() -> None:
 
 def test_altered_safetensors() -> None:
     model, _ = made("convnet", "W4A4")
-    expected, table = forms(model), grids(model)
-    good = to_bytes(to_tensors(integer_state(model), float_state(model)))
+    expected, table = tensor_forms(model), tensor_grids(model)
+    good = tensors_to_bytes(state_to_tensors(integer_state(model), float_state(model)))
     outcomes: Counter[str] = Counter()
 
     @MANY
@@ -142,11 +149,11 @@ def test_altered_safetensors() -> None:
     def refused_or_equal(choices: list[bytes]) -> None:
         for data in choices:
             content = altered(good, data, altered_header)
-            if message_of(lambda: from_tensors(from_bytes(content, expected), table)):  # noqa: B023
+            if message_of(lambda: state_from_tensors(tensors_from_bytes(content, expected), table)):  # noqa: B023
                 outcomes["refused"] += 1
                 continue
             outcomes["read"] += content != good
-            found, usual = from_bytes(content, expected), safetensors.torch.load(content)
+            found, usual = tensors_from_bytes(content, expected), safetensors.torch.load(content)
             assert found.keys() == usual.keys()
             assert all(torch.equal(values, usual[name]) for name, values in found.items())
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from obliq.errors import ObliqError
-from obliq.io.atomic import new_folder, refuse_existing, write_file
+from obliq.io.atomic import new_folder, refuse_existing_folder, write_file
 
 
 @pytest.fixture
@@ -85,25 +85,25 @@ def test_a_folder_that_came_in_between_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", ["model.json", "audit.json"])
 def test_what_may_be_replaced(mark: str, tmp_path: Path) -> None:
-    refuse_existing(tmp_path / "free", overwrite=False)
+    refuse_existing_folder(tmp_path / "free", overwrite=False)
     folder = tmp_path / "taken"
     folder.mkdir()
     with pytest.raises(ObliqError, match="pass --overwrite"):
-        refuse_existing(folder, overwrite=False)
+        refuse_existing_folder(folder, overwrite=False)
     with pytest.raises(ObliqError, match="is no folder made by obliq"):
-        refuse_existing(folder, overwrite=True)
+        refuse_existing_folder(folder, overwrite=True)
     (folder / mark).write_text("{}")
-    refuse_existing(folder, overwrite=True)
+    refuse_existing_folder(folder, overwrite=True)
     link = tmp_path / "link"
     link.symlink_to(folder)
     with pytest.raises(ObliqError, match="is no folder made by obliq"):
-        refuse_existing(link, overwrite=True)
+        refuse_existing_folder(link, overwrite=True)
 
 
 @pytest.mark.parametrize("name", [".", "..", "/", "a/.."])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ObliqError, match="name of its own"):
-        refuse_existing(Path(name), overwrite=True)
+        refuse_existing_folder(Path(name), overwrite=True)
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import functools
 
 import torch
 
-from obliq.checkpoints import Blueprint, Provenance, Saved
+from obliq.checkpoints import Blueprint, Checkpoint, Provenance
 from obliq.data import PartitionRule
 from obliq.models import initialise
 from obliq.quantization import Precision, calibrate, float_state, integer_state, load_integer_state
@@ -14,7 +14,7 @@ SHAPE = (1, 8, 8)
 
 
 @functools.cache
-def saved_pair(precision: str = "W4A4") -> tuple[Saved, Saved]:
+def saved_pair(precision: str = "W4A4") -> tuple[Checkpoint, Checkpoint]:
     """An original and its unlearned network: some codes by one step, a scale, a bias and a statistic."""
     blueprint = Blueprint(
         architecture="convnet", input_shape=SHAPE, classes=4, precision=Precision.parse(precision)
@@ -38,8 +38,8 @@ def saved_pair(precision: str = "W4A4") -> tuple[Saved, Saved]:
         role="original", data="digits", rule=PartitionRule(seed=0), partition_digest="0" * 64
     )
     return (
-        Saved(model, blueprint, history),
-        Saved(
+        Checkpoint(model, blueprint, history),
+        Checkpoint(
             load_integer_state(model, integers, floats).eval(),
             blueprint,
             dataclasses.replace(history, role="unlearned"),

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from obliq.patch import Content, Record, make, to_image
+from obliq.patch import Content, TensorRecord, make_patch, to_device_image
 from obliq.patch.decoder import PATCH_HEAD
 
 
@@ -14,23 +14,23 @@ def random_codes(draw: np.random.Generator, bits: int, elements: int) -> np.ndar
     return draw.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), elements).astype(np.int8)
 
 
-def changed(draw: np.random.Generator, record: Record, share: float) -> Record:
+def changed(draw: np.random.Generator, record: TensorRecord, share: float) -> TensorRecord:
     """The record with about a share of its values replaced."""
     where = draw.random(len(record.values)) < share
     if record.bits is None:
         other = np.frombuffer(draw.bytes(record.values.nbytes), record.values.dtype)
     else:
         other = random_codes(draw, record.bits, len(record.values))
-    return Record(record.label, record.bits, np.where(where, other, record.values))
+    return TensorRecord(record.label, record.bits, np.where(where, other, record.values))
 
 
 def sample_pair() -> tuple[Content, Content]:
     """Two networks with every kind of record, of which a fifth differs."""
     draw = np.random.default_rng(3)
     widths = [2, 3, 4, 5, 8]
-    old = [Record(b"codes %d" % bits, bits, random_codes(draw, bits, 60)) for bits in widths]
+    old = [TensorRecord(b"codes %d" % bits, bits, random_codes(draw, bits, 60)) for bits in widths]
     old += [
-        Record(b"words %d" % size, None, np.frombuffer(draw.bytes(20 * size), f"<u{size}"))
+        TensorRecord(b"words %d" % size, None, np.frombuffer(draw.bytes(20 * size), f"<u{size}"))
         for size in (1, 4, 8)
     ]
     return tuple(old), tuple(changed(draw, record, 0.2) for record in old)
@@ -39,18 +39,18 @@ def sample_pair() -> tuple[Content, Content]:
 def sample_patch(sequence: int = 7) -> tuple[bytes, bytes, bytes]:
     """A patch, its base's image and the image that it leads to."""
     old, new = sample_pair()
-    return make(old, new, sequence), to_image(old), to_image(new)
+    return make_patch(old, new, sequence), to_device_image(old), to_device_image(new)
 
 
 def small_patch() -> tuple[bytes, bytes, bytes]:
     """The same for a network that is quickly hashed."""
     draw = np.random.default_rng(4)
     old = (
-        Record(b"a", 4, random_codes(draw, 4, 12)),
-        Record(b"b", None, np.frombuffer(draw.bytes(12), "<u4")),
+        TensorRecord(b"a", 4, random_codes(draw, 4, 12)),
+        TensorRecord(b"b", None, np.frombuffer(draw.bytes(12), "<u4")),
     )
     new = tuple(changed(draw, record, 0.5) for record in old)
-    return make(old, new, 7), to_image(old), to_image(new)
+    return make_patch(old, new, 7), to_device_image(old), to_device_image(new)
 
 
 def damaged(patch: bytes) -> Iterator[bytes]:

@@ -57,7 +57,7 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
 
 def in_python(question: Question) -> Answer:
     try:
-        return 0, decoder.apply(*question)
+        return 0, decoder.apply_to_image(*question)
     except decoder.Refused as refused:
         return refused.args[0], b""
 

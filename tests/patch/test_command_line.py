@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq import checkpoints
+from obliq.checkpoints import load_checkpoint, save_checkpoint
 from obliq.cli import main
 from obliq.errors import ModelError
 from obliq.exporting import export, read_onnx
@@ -24,7 +24,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both networks as model folders, and the patch between them."""
     folder = tmp_path_factory.mktemp("networks")
     for name, saved in zip(("old", "new"), saved_pair(), strict=True):
-        checkpoints.save(folder / name, saved)
+        save_checkpoint(folder / name, saved)
     words = [folder / "old", folder / "new", "--sequence", 3, "--out", folder / "patch"]
     assert main(["patch", "make", *map(str, words)]) == 0
     return folder
@@ -33,7 +33,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_folder_to_folder(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     said = obliq("patch", "apply", folders / "old", folders / "patch", "--out", tmp_path / "made", "--json")
     assert (said.status, said.err) == (0, "")
-    made, wanted = (checkpoints.load(path) for path in (tmp_path / "made", folders / "new"))
+    made, wanted = (load_checkpoint(path) for path in (tmp_path / "made", folders / "new"))
     assert (
         weights_digest(made.model) == weights_digest(wanted.model) == json.loads(said.out)["weights_digest"]
     )
@@ -137,7 +137,7 @@ def test_files_that_a_runtime_must_not_see(place: str, tmp_path: Path, obliq: Ob
 
 
 def test_networks_of_another_form(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    checkpoints.save(tmp_path / "other", saved_pair("W2A2")[0])
+    save_checkpoint(tmp_path / "other", saved_pair("W2A2")[0])
     said = obliq("patch", "apply", tmp_path / "other", folders / "patch", "--out", tmp_path / "made")
     assert "made for a network of another form" in said.err
     said = obliq("patch", "make", folders / "old", tmp_path / "other", "--out", tmp_path / "made")

@@ -6,18 +6,28 @@ import numpy as np
 import pytest
 
 from obliq.errors import PatchError
-from obliq.patch import Record, apply, content_of, describe, digest_of, from_image, make, state_of, to_image
-from obliq.patch.difference import bound, order_0_entropy
+from obliq.patch import (
+    TensorRecord,
+    apply_patch,
+    content_digest,
+    from_device_image,
+    make_patch,
+    network_content,
+    network_state,
+    read_patch_head,
+    to_device_image,
+)
+from obliq.patch.difference import order_0_entropy, patch_bound
 from obliq.quantization import float_state, integer_state, state_digest, weights_digest
 from tests.patch import plain
 from tests.patch.networks import saved_pair
 from tests.patch.samples import changed, random_codes, sample_pair
 
 
-def as_records(tensors: list[plain.Tensor]) -> tuple[Record, ...]:
+def as_records(tensors: list[plain.Tensor]) -> tuple[TensorRecord, ...]:
     kinds = {1: lambda width: np.int8, 0: lambda width: f"u{width}"}
     return tuple(
-        Record(t.label, t.width if t.kind else None, np.array(t.values, kinds[t.kind](t.width)))
+        TensorRecord(t.label, t.width if t.kind else None, np.array(t.values, kinds[t.kind](t.width)))
         for t in tensors
     )
 
@@ -28,47 +38,49 @@ def test_bytes_are_those_of_the_format() -> None:
     for number in range(100):
         pair = plain.random_pair(draw, most=30)
         old, new = map(as_records, pair)
-        patch = make(old, new, number + 1)
+        patch = make_patch(old, new, number + 1)
         assert patch == plain.patch(*pair, number + 1)
-        assert to_image(old) == plain.image(pair[0])
-        assert digest_of(old) == plain.content(pair[0]).hex()
-        assert to_image(from_image(to_image(new))) == to_image(new)
-        assert to_image(apply(patch, old, number)) == to_image(new)
+        assert to_device_image(old) == plain.image(pair[0])
+        assert content_digest(old) == plain.content(pair[0]).hex()
+        assert to_device_image(from_device_image(to_device_image(new))) == to_device_image(new)
+        assert to_device_image(apply_patch(patch, old, number)) == to_device_image(new)
 
 
 def test_a_networks_content_has_its_weights_digest() -> None:
     for saved in saved_pair():
         integers, floats = integer_state(saved.model), float_state(saved.model)
-        assert digest_of(content_of(integers, floats)) == weights_digest(saved.model)
+        assert content_digest(network_content(integers, floats)) == weights_digest(saved.model)
 
 
 def test_old_and_patch_are_the_audited_network() -> None:
-    old, new = (content_of(integer_state(saved.model), float_state(saved.model)) for saved in saved_pair())
-    patch = make(old, new, 5)
+    old, new = (
+        network_content(integer_state(saved.model), float_state(saved.model)) for saved in saved_pair()
+    )
+    patch = make_patch(old, new, 5)
     model = saved_pair()[0].model
-    state = state_of(apply(patch, old, 4), integer_state(model), float_state(model))
-    assert state_digest(*state) == weights_digest(saved_pair()[1].model) == describe(patch).result
-    assert describe(patch).base == weights_digest(model)
-    assert describe(patch).sequence == 5
-    assert len(patch) < len(to_image(old)) / 20
+    state = network_state(apply_patch(patch, old, 4), integer_state(model), float_state(model))
+    assert state_digest(*state) == weights_digest(saved_pair()[1].model) == read_patch_head(patch).result
+    assert read_patch_head(patch).base == weights_digest(model)
+    assert read_patch_head(patch).sequence == 5
+    assert len(patch) < len(to_device_image(old)) / 20
 
 
 def test_nothing_changed_is_a_patch_too() -> None:
     old, _ = sample_pair()
-    patch = make(old, old)
-    assert describe(patch).changed_records == 0
+    patch = make_patch(old, old)
+    assert read_patch_head(patch).changed_records == 0
     assert len(patch) == 156
-    assert digest_of(apply(patch, old)) == digest_of(old)
+    assert content_digest(apply_patch(patch, old)) == content_digest(old)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 1.0])
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_size_is_near_the_entropy(bits: int, share: float) -> None:
     draw = np.random.default_rng(bits)
-    old = tuple(Record(b"%d" % number, bits, random_codes(draw, bits, 2000)) for number in range(4))
+    old = tuple(TensorRecord(b"%d" % number, bits, random_codes(draw, bits, 2000)) for number in range(4))
     new = tuple(changed(draw, record, share) for record in old)
-    least = bound(old, new)
-    assert len(make(old, new)) <= 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
+    least = patch_bound(old, new)
+    assert len(make_patch(old, new)) <= 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
 
 
 def test_entropy_of_known_things() -> None:
@@ -77,9 +89,12 @@ def test_entropy_of_known_things() -> None:
     zeros, words = np.zeros(8, np.int8), np.zeros(4, np.uint32)
     ones = zeros.copy()
     ones[[1, 2]] = [1, -1]
-    old = Record(b"codes", 4, zeros), Record(b"words", None, words)
-    new = Record(b"codes", 4, ones), Record(b"words", None, words + np.array([5, 0, 0, 0], np.uint32))
-    least = bound(old, new)
+    old = TensorRecord(b"codes", 4, zeros), TensorRecord(b"words", None, words)
+    new = (
+        TensorRecord(b"codes", 4, ones),
+        TensorRecord(b"words", None, words + np.array([5, 0, 0, 0], np.uint32)),
+    )
+    least = patch_bound(old, new)
     assert least.code_bits == pytest.approx(np.log2(28) + 2)
     assert least.word_bits == pytest.approx(2 + 32)
     assert (least.codes, least.changed_codes, least.changed_words) == (8, 2, 1)
@@ -88,38 +103,38 @@ def test_entropy_of_known_things() -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (Record(b"codes 2", None, np.zeros(60, np.uint8)), "differ in values only"),
-        (Record(b"other", 2, np.zeros(60, np.int8)), "differ in values only"),
-        (Record(b"codes 2", 2, np.zeros(61, np.int8)), "differ in values only"),
+        (TensorRecord(b"codes 2", None, np.zeros(60, np.uint8)), "differ in values only"),
+        (TensorRecord(b"other", 2, np.zeros(60, np.int8)), "differ in values only"),
+        (TensorRecord(b"codes 2", 2, np.zeros(61, np.int8)), "differ in values only"),
         (None, "expected the 8"),
     ],
     ids=["kind", "label", "length", "missing"],
 )
-def test_only_values_may_differ(record: Record | None, message: str) -> None:
+def test_only_values_may_differ(record: TensorRecord | None, message: str) -> None:
     old, new = sample_pair()
     other = new[1:] if record is None else (record, *new[1:])
     with pytest.raises(PatchError, match=message):
-        make(old, other)
+        make_patch(old, other)
 
 
 def test_codes_may_be_packed_in_any_bits() -> None:
     """A patch made from networks in bytes fits a device that packs them, as long as what results fits."""
     draw = np.random.default_rng(0)
-    old, new = ((Record(b"codes", 8, random_codes(draw, 4, 500)),) for _ in range(2))
-    patch = make(old, new)
+    old, new = ((TensorRecord(b"codes", 8, random_codes(draw, 4, 500)),) for _ in range(2))
+    patch = make_patch(old, new)
     for bits in (4, 5, 8):
-        (found,) = apply(patch, tuple(replace(record, bits=bits) for record in old))
+        (found,) = apply_patch(patch, tuple(replace(record, bits=bits) for record in old))
         assert np.array_equal(found.values, new[0].values)
         assert found.bits == bits
-    wide = (Record(b"codes", 8, 2 * new[0].values),)
+    wide = (TensorRecord(b"codes", 8, 2 * new[0].values),)
     with pytest.raises(PatchError, match="does not fit its bits"):
-        apply(make(old, wide), tuple(replace(record, bits=4) for record in old))
+        apply_patch(make_patch(old, wide), tuple(replace(record, bits=4) for record in old))
 
 
 @pytest.mark.parametrize("sequence", [0, -1, 2**64])
 def test_sequence_numbers_are_positive_and_fit(sequence: int) -> None:
     with pytest.raises(PatchError, match=f"sequence {sequence}"):
-        make(*sample_pair(), sequence)
+        make_patch(*sample_pair(), sequence)
 
 
 def test_records_are_checked() -> None:
@@ -129,6 +144,6 @@ def test_records_are_checked() -> None:
         (4, np.zeros((3, 1), np.int8)),
     ):
         with pytest.raises(PatchError, match="expected"):
-            Record(b"label", bits, values)
+            TensorRecord(b"label", bits, values)
     with pytest.raises(PatchError, match="label"):
-        Record(b"", 4, np.zeros(3, np.int8))
+        TensorRecord(b"", 4, np.zeros(3, np.int8))

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from obliq import checkpoints
+from obliq.checkpoints import save_checkpoint
 from obliq.errors import PatchError
 from obliq.patch.signing import SIGNATURE_BYTES, require_signed, sign
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two networks, and keys."""
     folder = tmp_path_factory.mktemp("signed")
     for name, saved in zip(("old", "new"), saved_pair(), strict=True):
-        checkpoints.save(folder / name, saved)
+        save_checkpoint(folder / name, saved)
     for name, key in zip(("key.pem", "public.pem"), (PRIVATE, PUBLIC), strict=True):
         (folder / name).write_bytes(key)
     (folder / "other.pem").write_bytes(pair(2)[1])

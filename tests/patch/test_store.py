@@ -6,35 +6,35 @@ import numpy as np
 import pytest
 
 from obliq.errors import PatchError
-from obliq.patch import Record, make, to_image
+from obliq.patch import TensorRecord, make_patch, to_device_image
 from obliq.patch.device.flash import Flash
-from obliq.patch.device.journal import State
-from obliq.patch.device.store import Store
+from obliq.patch.device.journal import UpdateState
+from obliq.patch.device.store import DeviceStore
 from tests.patch.samples import changed, random_codes
 
 WINDOW = 64
 
 
-def network() -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+def network() -> tuple[tuple[TensorRecord, ...], tuple[TensorRecord, ...]]:
     draw = np.random.default_rng(5)
     old = (
-        Record(b"codes", 4, random_codes(draw, 4, 400)),
-        Record(b"scales", None, np.frombuffer(draw.bytes(64), "<u4")),
+        TensorRecord(b"codes", 4, random_codes(draw, 4, 400)),
+        TensorRecord(b"scales", None, np.frombuffer(draw.bytes(64), "<u4")),
     )
     return old, tuple(changed(draw, record, 0.1) for record in old)
 
 
 CONTENTS = network()
-OLD, NEW = (to_image(content) for content in CONTENTS)
-PATCH = make(*CONTENTS, sequence=4)
-BACK = make(*reversed(CONTENTS), sequence=3)
+OLD, NEW = (to_device_image(content) for content in CONTENTS)
+PATCH = make_patch(*CONTENTS, sequence=4)
+BACK = make_patch(*reversed(CONTENTS), sequence=3)
 OLD_ONLY = {OLD[at : at + WINDOW] for at in range(len(OLD) - WINDOW + 1)} - {
     NEW[at : at + WINDOW] for at in range(len(NEW) - WINDOW + 1)
 }
 
 
-def device() -> Store:
-    return Store.create(Flash.empty(10, page=32, block=128), OLD, sequence=2)
+def device() -> DeviceStore:
+    return DeviceStore.create(Flash.empty(10, page=32, block=128), OLD, sequence=2)
 
 
 def copy(flash: Flash) -> Flash:
@@ -42,7 +42,7 @@ def copy(flash: Flash) -> Flash:
 
 
 def cuts(
-    flash: Flash, act: Callable[[Store], object], lengths: Callable[[int], Iterable[int]] = range
+    flash: Flash, act: Callable[[DeviceStore], object], lengths: Callable[[int], Iterable[int]] = range
 ) -> Iterator[Flash]:
     """The memory after a cut at each write of an action, torn at each of some lengths, and after all of it."""
     states: list[Flash] = []
@@ -55,7 +55,7 @@ def cuts(
 
     whole = copy(flash)
     whole.watch = watch
-    act(Store(whole))
+    act(DeviceStore(whole))
     whole.watch = None
     yield from states
     yield whole
@@ -74,18 +74,18 @@ def few(length: int) -> set[int]:
     return {0, 1, length // 2, length - 1}
 
 
-def finish(store: Store) -> None:
+def finish(store: DeviceStore) -> None:
     """What the fleet does sooner or later, whatever happened."""
     store.boot()
-    if store.entry.state is State.STABLE and store.entry.floor < 4:
+    if store.entry.state is UpdateState.STABLE and store.entry.floor < 4:
         store.install(PATCH)
-    if store.entry.state is State.TRIAL:
+    if store.entry.state is UpdateState.TRIAL:
         store.confirm()
 
 
-def require_only_new(store: Store) -> None:
+def require_only_new(store: DeviceStore) -> None:
     assert store.boot() == NEW
-    assert store.entry.state is State.STABLE
+    assert store.entry.state is UpdateState.STABLE
     assert store.entry.floor == 4
     assert old_windows(store.flash) == 0
     for patch in (BACK, PATCH):
@@ -114,13 +114,13 @@ def test_cut_while_installing() -> None:
     number = 0
     for flash in cuts(device().flash, lambda store: store.install(PATCH)):
         number += 1
-        store = Store(flash)
+        store = DeviceStore(flash)
         booted.add(store.boot())
         states.add(bytes(flash.data))
     assert number > 1000
     assert len(states) > 100  # many cuts leave the same behind once the device has started
     for state in states:
-        store = Store(Flash(page=flash.page, block=flash.block, data=bytearray(state)))
+        store = DeviceStore(Flash(page=flash.page, block=flash.block, data=bytearray(state)))
         finish(store)
         require_only_new(store)
     assert booted == {OLD, NEW}
@@ -131,13 +131,13 @@ def test_cut_while_confirming() -> None:
     store = device()
     store.install(PATCH)
     before, after = 0, 0
-    for flash in cuts(store.flash, Store.confirm, some):
-        torn = Store(flash)
-        confirmed = torn.entry.state is not State.TRIAL
+    for flash in cuts(store.flash, DeviceStore.confirm, some):
+        torn = DeviceStore(flash)
+        confirmed = torn.entry.state is not UpdateState.TRIAL
         assert torn.boot() == NEW
         if confirmed:
             after += 1
-            assert (torn.entry.state, torn.entry.floor) == (State.STABLE, 4)
+            assert (torn.entry.state, torn.entry.floor) == (UpdateState.STABLE, 4)
             assert old_windows(flash) == 0
             with pytest.raises(PatchError, match="expected one on trial"):
                 torn.reject()
@@ -151,11 +151,11 @@ def test_cut_again_while_recovering() -> None:
     store = device()
     store.install(PATCH)
     states = 0
-    for first in cuts(store.flash, Store.confirm, few):
-        if Store(first).entry.state is State.CONFIRMED:
-            for second in cuts(first, Store.boot, few):
+    for first in cuts(store.flash, DeviceStore.confirm, few):
+        if DeviceStore(first).entry.state is UpdateState.CONFIRMED:
+            for second in cuts(first, DeviceStore.boot, few):
                 states += 1
-                assert Store(second).boot() == NEW
+                assert DeviceStore(second).boot() == NEW
                 assert old_windows(second) == 0
     assert states > 500
 
@@ -163,7 +163,7 @@ def test_cut_again_while_recovering() -> None:
 def test_cut_while_going_back() -> None:
     store = device()
     store.install(PATCH)
-    booted = {Store(flash).boot() for flash in cuts(store.flash, Store.reject)}
+    booted = {DeviceStore(flash).boot() for flash in cuts(store.flash, DeviceStore.reject)}
     assert booted == {OLD, NEW}
     assert store.reject() == OLD
     finish(store)
@@ -190,7 +190,7 @@ def test_refuses_what_is_out_of_turn() -> None:
     with pytest.raises(PatchError, match="cut off or altered"):
         store.install(PATCH[:-1])
     with pytest.raises(PatchError, match="other values"):
-        store.install(make(CONTENTS[1], CONTENTS[0], sequence=9))
+        store.install(make_patch(CONTENTS[1], CONTENTS[0], sequence=9))
     assert bytes(store.flash.data) == before
     store.install(PATCH)
     with pytest.raises(PatchError, match="an update is trial"):
@@ -211,4 +211,4 @@ def test_flash_behaves_like_flash() -> None:
     with pytest.raises(PatchError, match="whole pages"):
         Flash.empty(1, page=48, block=128)
     with pytest.raises(PatchError, match="image of at most"):
-        Store.create(Flash.empty(4), b"no image")
+        DeviceStore.create(Flash.empty(4), b"no image")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from obliq.checkpoints import Blueprint
-from obliq.checkpoints.run_folder import Made
+from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, PartitionRule, Splits, partition, request_file
 from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError, ObliqError
@@ -32,7 +32,7 @@ FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
 
 
 @pytest.fixture(scope="module")
-def made(parts: Partition) -> Made:
+def made(parts: Partition) -> SavedRun:
     return train_original(parts, FORM, SHORT, Run(seed=1))
 
 
@@ -43,69 +43,73 @@ def asked(parts: Partition) -> tuple[Splits, Request]:
 
 
 @pytest.fixture(scope="module")
-def unlearned(made: Made, asked: tuple[Splits, Request]) -> Made:
-    return unlearn_original(made.saved, *asked, FineTune(epochs=1), Run(seed=2))
+def unlearned(made: SavedRun, asked: tuple[Splits, Request]) -> SavedRun:
+    return unlearn_original(made.checkpoint, *asked, FineTune(epochs=1), Run(seed=2))
 
 
 @pytest.fixture(scope="module")
-def retrained(made: Made, asked: tuple[Splits, Request]) -> Made:
-    return unlearn_original(made.saved, *asked, Retrain(recipe=recipe_of(made.saved)), Run(seed=3))
+def retrained(made: SavedRun, asked: tuple[Splits, Request]) -> SavedRun:
+    return unlearn_original(made.checkpoint, *asked, Retrain(recipe=recipe_of(made.checkpoint)), Run(seed=3))
 
 
-def test_every_network_records_how_it_was_made(made: Made, unlearned: Made, retrained: Made) -> None:
-    roles = [one.saved.provenance.role for one in (made, unlearned, retrained)]
+def test_every_network_records_how_it_was_made(
+    made: SavedRun, unlearned: SavedRun, retrained: SavedRun
+) -> None:
+    roles = [one.checkpoint.provenance.role for one in (made, unlearned, retrained)]
     assert roles == ["original", "unlearned", "retrained"]
-    assert unlearned.saved.provenance.method == "fine-tune"
-    assert retrained.saved.provenance.recipe == made.saved.provenance.recipe
-    assert recipe_of(made.saved) == SHORT
+    assert unlearned.checkpoint.provenance.method == "fine-tune"
+    assert retrained.checkpoint.provenance.recipe == made.checkpoint.provenance.recipe
+    assert recipe_of(made.checkpoint) == SHORT
     assert made.request is None
-    assert unlearned.saved.provenance.counts["forget"] == 12
+    assert unlearned.checkpoint.provenance.counts["forget"] == 12
     assert len(made.trace) == 2
 
 
 def test_a_comparison_has_all_networks(
-    made: Made, unlearned: Made, retrained: Made, asked: tuple[Splits, Request], tmp_path: Path
+    made: SavedRun, unlearned: SavedRun, retrained: SavedRun, asked: tuple[Splits, Request], tmp_path: Path
 ) -> None:
     others = {"unlearned": unlearned, "retrained": retrained}
-    measured = compare_runs(made.saved, others, asked[0], CPU)
+    measured = compare_runs(made.checkpoint, others, asked[0], CPU)
     assert [entry.kind for entry in measured.entries] == ["original", "unlearned", "retrained"]
     report = write_report(measured, tmp_path / "out", report_context(made, others, asked[1].selector))
     assert report.read_text().startswith("<!")
 
 
 def test_only_what_belongs_together_is_compared(
-    made: Made, unlearned: Made, retrained: Made, asked: tuple[Splits, Request], parts: Partition
+    made: SavedRun, unlearned: SavedRun, retrained: SavedRun, asked: tuple[Splits, Request], parts: Partition
 ) -> None:
     splits, request = asked
     other = train_original(parts, FORM, SHORT, Run(seed=9))
     with pytest.raises(AuditError, match="u was not made from this original"):
-        compare_runs(other.saved, {"u": unlearned}, splits, CPU)
+        compare_runs(other.checkpoint, {"u": unlearned}, splits, CPU)
     with pytest.raises(AuditError, match="u comes without a request"):
-        compare_runs(made.saved, {"u": dataclasses.replace(unlearned, request=None)}, splits, CPU)
+        compare_runs(made.checkpoint, {"u": dataclasses.replace(unlearned, request=None)}, splits, CPU)
     elsewhere, _ = create_request(parts, "class=1", 0)
     with pytest.raises(AuditError, match="u answers another request"):
-        compare_runs(made.saved, {"u": unlearned}, elsewhere, CPU)
+        compare_runs(made.checkpoint, {"u": unlearned}, elsewhere, CPU)
     forged = dataclasses.replace(request, salt="0" * 64)
     with pytest.raises(DataError, match="digest"):
-        compare_runs(made.saved, {"u": dataclasses.replace(unlearned, request=forged)}, splits, CPU)
+        compare_runs(made.checkpoint, {"u": dataclasses.replace(unlearned, request=forged)}, splits, CPU)
 
 
-def test_another_division_is_refused(made: Made) -> None:
+def test_another_division_is_refused(made: SavedRun) -> None:
     other = partition(make_collection(), PartitionRule(seed=5))
     with pytest.raises(DataError, match="expected the same data, divided in the same way"):
-        unlearn_original(made.saved, *create_request(other, "random=5", 0), FineTune(epochs=1), Run())
+        unlearn_original(made.checkpoint, *create_request(other, "random=5", 0), FineTune(epochs=1), Run())
 
 
 @pytest.mark.parametrize(
     ("recipe", "message"), [(None, "does not record"), ({"epochs": "x"}, "recipe"), ({"a": 1}, "recipe")]
 )
-def test_recipes_that_cannot_be_followed(recipe: dict[str, object] | None, message: str, made: Made) -> None:
-    provenance = dataclasses.replace(made.saved.provenance, recipe=recipe)
+def test_recipes_that_cannot_be_followed(
+    recipe: dict[str, object] | None, message: str, made: SavedRun
+) -> None:
+    provenance = dataclasses.replace(made.checkpoint.provenance, recipe=recipe)
     with pytest.raises(ObliqError, match=message):
-        recipe_of(dataclasses.replace(made.saved, provenance=provenance))
+        recipe_of(dataclasses.replace(made.checkpoint, provenance=provenance))
 
 
-def test_the_story_never_names_who(made: Made, unlearned: Made, retrained: Made) -> None:
+def test_the_story_never_names_who(made: SavedRun, unlearned: SavedRun, retrained: SavedRun) -> None:
     others = {"unlearned": unlearned, "retrained": retrained}
     for selector in ("subject=86753", "class=86753", "ids=/home/86753.txt", "random=86753"):
         assert "86753" not in repr(report_context(made, others, selector))
@@ -134,20 +138,20 @@ def test_a_method_that_is_not_registered_has_its_class_name() -> None:
     assert (method_name(FineTune()), method_name(Mine())) == ("fine-tune", "Mine")
 
 
-def test_a_reference_of_another_recipe_is_refused(made: Made, asked: tuple[Splits, Request]) -> None:
+def test_a_reference_of_another_recipe_is_refused(made: SavedRun, asked: tuple[Splits, Request]) -> None:
     splits, request = asked
-    other = unlearn_original(made.saved, splits, request, Retrain(recipe=Recipe(epochs=1)), Run(seed=3))
+    other = unlearn_original(made.checkpoint, splits, request, Retrain(recipe=Recipe(epochs=1)), Run(seed=3))
     with pytest.raises(AuditError, match="another recipe"):
-        compare_runs(made.saved, {"retrained": other}, splits, CPU)
+        compare_runs(made.checkpoint, {"retrained": other}, splits, CPU)
 
 
 def test_data_that_run_code_are_not_loaded_on_a_files_word(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: SavedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "planted_data.py").write_text("raise SystemExit('planted code ran')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    provenance = dataclasses.replace(made.saved.provenance, data="planted_data:samples")
-    received = dataclasses.replace(made.saved, provenance=provenance)
+    provenance = dataclasses.replace(made.checkpoint.provenance, data="planted_data:samples")
+    received = dataclasses.replace(made.checkpoint, provenance=provenance)
     with pytest.raises(DataError, match="expected that name again"):
         same_partition(received, None)
     with pytest.raises(DataError, match="expected that name again"):

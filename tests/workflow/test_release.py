@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from obliq.checkpoints import Blueprint, Saved
+from obliq.checkpoints import Blueprint, Checkpoint
 from obliq.cli.tables import shipped_lines
 from obliq.data import Partition
 from obliq.errors import ModelError, ObliqError
-from obliq.exporting import digest_of, read_record
-from obliq.patch import apply, describe
+from obliq.exporting import read_record, sha256_of
+from obliq.patch import apply_patch, read_patch_head
 from obliq.report import PatchSize, Shipment
 from obliq.run import Run
 from obliq.training.loop import Recipe
@@ -23,13 +23,13 @@ FORM = Blueprint(architecture="convnet", input_shape=(1, 6, 6), classes=3)
 
 
 @pytest.fixture(scope="module")
-def networks(parts: Partition) -> tuple[Saved, Saved]:
+def networks(parts: Partition) -> tuple[Checkpoint, Checkpoint]:
     """Two networks of one form; for what ships it matters only that they differ."""
-    return tuple(train_original(parts, FORM, Recipe(epochs=1), Run(seed=seed)).saved for seed in (1, 2))
+    return tuple(train_original(parts, FORM, Recipe(epochs=1), Run(seed=seed)).checkpoint for seed in (1, 2))
 
 
 def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
-    networks: tuple[Saved, Saved], parts: Partition, tmp_path: Path
+    networks: tuple[Checkpoint, Checkpoint], parts: Partition, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime", reason="exports: extra onnx")
     inputs = parts.collection.fetch(parts.test.indices)
@@ -39,10 +39,10 @@ def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
     assert (shipment.file, shipment.bytes) == (file.name, file.stat().st_size)
     patch = (tmp_path / PATCH).read_bytes()
     old, new = (find_artifact(tmp_path / name).content for name in ("original.onnx", "unlearned.onnx"))
-    assert [one.form for one in apply(patch, old)] == [one.form for one in new]
-    assert describe(patch).result == shipment.content_digest
+    assert [one.form for one in apply_patch(patch, old)] == [one.form for one in new]
+    assert read_patch_head(patch).result == shipment.content_digest
     record = read_record(tmp_path / "unlearned.onnx.parity.json")
-    assert record.file_digest == digest_of(file.read_bytes())
+    assert record.file_digest == sha256_of(file.read_bytes())
     assert record.checks == {"toy": shipment.parity}
     assert shipment.parity is not None
     assert shipment.parity.samples == len(inputs)
@@ -60,7 +60,7 @@ def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
 
 
 def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
-    networks: tuple[Saved, Saved], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    networks: tuple[Checkpoint, Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
         raise ModelError("onnx is not installed; expected the extra: pip install 'obliq[onnx]'")
@@ -76,7 +76,7 @@ def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
     assert not (tmp_path / "shipped" / "latent.safetensors").exists()
     found = find_artifact(tmp_path / shipment.file)
     old = NetworkFolder(networks[0]).content
-    result = apply((tmp_path / PATCH).read_bytes(), old)
+    result = apply_patch((tmp_path / PATCH).read_bytes(), old)
     assert all((a.values == b.values).all() for a, b in zip(result, found.content, strict=True))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from obliq.errors import ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import LARGEST_DOCUMENT, parse, read_bytes, render
+from obliq.io.json_documents import LARGEST_DOCUMENT, parse_json, read_bytes, render_json
 
 ENTRY = "entry.json"
 LARGEST_FILE = 2**34
@@ -61,7 +61,7 @@ _REMEDY = "expected it as it was written (delete its folder to have it computed 
 
 def key_of(made_by: Mapping[str, object]) -> str:
     """SHA-256 of what makes a result."""
-    return hashlib.sha256(render(made_by).encode()).hexdigest()
+    return hashlib.sha256(render_json(made_by).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Store:
             return None
         file = place / ENTRY
         try:
-            found = parse(read_bytes(file, LARGEST_DOCUMENT))
+            found = parse_json(read_bytes(file, LARGEST_DOCUMENT))
         except ObliqError as error:
             raise StoreError(f"{file}: {error}") from error
         if set(found) != FIELDS or found["content"] != _content(found["values"], found["files"]):
@@ -121,7 +121,7 @@ class Store:
                 if file.is_file()
             }
             entry = {"made_by": made_by, "values": values, "files": files, "content": _content(values, files)}
-            (draft / ENTRY).write_text(render(entry), encoding="utf-8")
+            (draft / ENTRY).write_text(render_json(entry), encoding="utf-8")
 
     def sweep(self) -> None:
         """Remove what processes that were killed have left half-written; call it with the lock held."""

@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from obliq import checkpoints
 from obliq.auditing import AuditedModel, ReferenceSignals, audit
 from obliq.auditing.measure import ACCURACIES, GAP_FIELDS
 from obliq.auditing.reference_models import reference_halves, train_reference
@@ -20,7 +19,7 @@ from obliq.auditing.signals import RoleSignals
 from obliq.benchmark import worker_state
 from obliq.benchmark.tasks import Measured, Network, Original, Reference, Retrained, Task, Unlearned
 from obliq.benchmark.worker_state import NETWORK, Workshop
-from obliq.checkpoints import Saved
+from obliq.checkpoints import Checkpoint, write_checkpoint
 from obliq.data.request_file import Request
 from obliq.methods import Retrain
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
@@ -138,7 +137,7 @@ def _original(task: Original, workshop: Workshop) -> None:
     made = watched(
         lambda: train_original(parts, world.blueprint(parts.collection), world.recipe, run), run.device
     )
-    saved = made.value.saved
+    saved = made.value.checkpoint
     _keep(task, workshop, saved.model, _cost(made, saved.provenance.seconds), saved)
 
 
@@ -159,7 +158,7 @@ def _forgotten(task: Retrained | Unlearned, workshop: Workshop) -> None:
     method = task.method if isinstance(task, Unlearned) else Retrain(recipe=case.ground.world.recipe)
     run = workshop.run(case.ground.seed + (AGAIN if again else 0))
     made = watched(lambda: unlearn_original(original, splits, request, method, run), run.device)
-    saved = made.value.saved
+    saved = made.value.checkpoint
     values = _cost(made, saved.provenance.seconds)
     values |= {"train": len(splits.partition.train), "forget": len(splits.forget)}
     if isinstance(task, Unlearned):
@@ -176,7 +175,7 @@ def _measured(task: Measured, workshop: Workshop) -> None:
 
 def _keep(
     task: Network | Reference, workshop: Workshop, model: nn.Module, values: Mapping[str, Any],
-    saved: Saved | None = None,
+    saved: Checkpoint | None = None,
 ) -> None:  # fmt: skip
     """Store numbers and answers of a network, and its weights where methods start from them."""
     device = workshop.run(0).device
@@ -187,7 +186,7 @@ def _keep(
         worker_state.write_signals(draft, answers)
         if saved is not None:
             (draft / NETWORK).mkdir()
-            checkpoints.write(draft / NETWORK, saved)
+            write_checkpoint(draft / NETWORK, saved)
 
     digest = {"weights_digest": weights_digest(model)}
     workshop.store.put(workshop.keys.made_by(task), digest | dict(values), write)

@@ -17,7 +17,7 @@ from obliq.benchmark.plan import Line, cell_of
 from obliq.benchmark.rows import Row
 from obliq.benchmark.suite import Suite
 from obliq.errors import ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse, read_bytes, render
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse_json, read_bytes, render_json
 
 FORMAT, VERSION = "obliq-benchmark-cell", 2
 """The version is raised when a row's columns, or how they follow from what was measured, change."""
@@ -66,7 +66,7 @@ def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
         "data_digest": keys.origins.data[world.data],
         "rows": [encode(one.row) | {"made_by": one.made_by, "machine": one.machine} for one in made],
     }  # fmt: skip
-    return render(values | {"content": key_of(values)})
+    return render_json(values | {"content": key_of(values)})
 
 
 def read_cell(file: Path) -> list[Made]:
@@ -78,7 +78,7 @@ def read_cell(file: Path) -> list[Made]:
     if not (file.exists() or file.is_symlink()):
         return []
     try:
-        values = parse(read_bytes(file, LARGEST_DOCUMENT))
+        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
         version = values.get("version")
         if values.get("format") != FORMAT or type(version) is not int or version > VERSION:
             raise ObliqError(f"no cell of a benchmark; expected format {FORMAT!r}, version {VERSION} at most")

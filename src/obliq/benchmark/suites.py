@@ -8,7 +8,7 @@ from obliq.benchmark.entrants import Contender, every_contender, some_contenders
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Suite, World
 from obliq.errors import ObliqError
-from obliq.io.user_code import function_named, said
+from obliq.io.user_code import first_line, import_function
 from obliq.methods import OEU
 from obliq.training.loop import Recipe
 
@@ -252,11 +252,13 @@ def suite_named(name: str) -> Suite:
             f"there is no suite {name!r}; expected {', '.join(SUITES)} or package.module:function"
         )
     try:
-        made = function_named(name)()
+        made = import_function(name)()
     except ObliqError:
         raise
     except Exception as error:
-        raise ObliqError(f"suite {name}: {said(error)}; expected a function that returns a Suite") from error
+        raise ObliqError(
+            f"suite {name}: {first_line(error)}; expected a function that returns a Suite"
+        ) from error
     if not isinstance(made, Suite):
         raise ObliqError(f"suite {name} returned {type(made).__name__}; expected a Suite")
     return made

@@ -14,7 +14,7 @@ from obliq.benchmark.entrants import Contender
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Suite, World
 from obliq.errors import ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse, read_bytes, render
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse_json, read_bytes, render_json
 
 FILE = "tuned.json"
 FORMAT, VERSION = "obliq-tuned", 1
@@ -55,7 +55,7 @@ class Choice:
     @property
     def fields(self) -> dict[str, Any] | None:
         """The chosen fields; None when every trial failed."""
-        return None if self.chosen is None else parse(self.trials[self.chosen].encode())
+        return None if self.chosen is None else parse_json(self.trials[self.chosen].encode())
 
 
 def smallest(gaps: Sequence[float | None]) -> int | None:
@@ -109,7 +109,7 @@ def known(file: Path, suite: Suite) -> dict[Place, Choice]:
     if not (file.exists() or file.is_symlink()):
         return {}
     try:
-        values = parse(read_bytes(file, LARGEST_DOCUMENT))
+        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
         if (values.get("format"), values.get("version")) != (FORMAT, VERSION):
             raise ObliqError(f"not a record of tuning; expected format {FORMAT!r} of version {VERSION}")
         choices = [decode(Choice, one, "a choice") for one in values.get("choices", [])]
@@ -127,6 +127,6 @@ def known(file: Path, suite: Suite) -> dict[Place, Choice]:
 
 def write(choices: Mapping[Place, Choice]) -> str:
     """The text of the file."""
-    return render(
+    return render_json(
         {"format": FORMAT, "version": VERSION, "choices": [choices[key] for key in sorted(choices)]}
     )

@@ -9,14 +9,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from obliq import checkpoints
 from obliq.auditing import ReferenceSignals, RoleSignals, Signals, memorisation_scores, signals
 from obliq.auditing.reference_models import answers_about, reference_answers, reference_halves
 from obliq.benchmark.cache import Entry, Store, StoreError
 from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.tasks import Case, Ground, Network, Original, Reference, Task, kind_of
-from obliq.checkpoints import Saved
-from obliq.checkpoints.tensors import Form, from_bytes, to_bytes
+from obliq.checkpoints import Checkpoint, load_checkpoint
+from obliq.checkpoints.tensors import TensorForm, tensors_from_bytes, tensors_to_bytes
 from obliq.data import Collection, Examples, Partition, Splits, load_dataset, partition
 from obliq.run import Run
 
@@ -30,7 +29,9 @@ def signals_of(model: nn.Module, parts: Mapping[str, Examples], device: torch.de
 
 def write_signals(folder: Path, answers: Mapping[str, Signals]) -> None:
     """Put the answers into a folder."""
-    (folder / SIGNALS_FILE).write_bytes(to_bytes({name: part.logits for name, part in answers.items()}))
+    (folder / SIGNALS_FILE).write_bytes(
+        tensors_to_bytes({name: part.logits for name, part in answers.items()})
+    )
 
 
 def read_signals(content: bytes, parts: Mapping[str, Examples]) -> dict[str, Signals]:
@@ -39,8 +40,10 @@ def read_signals(content: bytes, parts: Mapping[str, Examples]) -> dict[str, Sig
     Raises:
         ObliqError: when they are not answers to these samples.
     """
-    forms = {name: Form(torch.float32, (len(part), part.collection.classes)) for name, part in parts.items()}
-    logits = from_bytes(content, forms)
+    forms = {
+        name: TensorForm(torch.float32, (len(part), part.collection.classes)) for name, part in parts.items()
+    }
+    logits = tensors_from_bytes(content, forms)
     return {name: Signals(logits[name], part.labels) for name, part in parts.items()}
 
 
@@ -76,7 +79,7 @@ class Workshop:
     _collections: dict[str, Collection] = field(default_factory=dict, repr=False)
     _partitions: dict[Any, Partition] = field(default_factory=dict, repr=False)
     _splits: dict[Any, Splits] = field(default_factory=dict, repr=False)
-    _originals: dict[Any, Saved] = field(default_factory=dict, repr=False)
+    _originals: dict[Any, Checkpoint] = field(default_factory=dict, repr=False)
 
     def run(self, seed: int) -> Run:
         """The circumstances of a computation."""
@@ -111,7 +114,7 @@ class Workshop:
             _remember(self._splits, key, parts.forgetting(ids, salt=SALT))
         return self._splits[key]
 
-    def saved(self, task: Original) -> Saved:
+    def saved(self, task: Original) -> Checkpoint:
         """An original; it must be left as it is."""
         key = self.keys.of(task)
         if key not in self._originals:
@@ -119,7 +122,7 @@ class Workshop:
             for name in entry.files:
                 entry.read(name)
             own = task.ground.world.architecture if ":" in task.ground.world.architecture else None
-            _remember(self._originals, key, checkpoints.load(entry.folder / NETWORK, own))
+            _remember(self._originals, key, load_checkpoint(entry.folder / NETWORK, own))
         return self._originals[key]
 
     def answers(self, task: Network | Reference) -> dict[str, Signals]:

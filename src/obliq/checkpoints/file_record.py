@@ -6,7 +6,7 @@ from pathlib import Path
 from obliq.checkpoints import Provenance
 from obliq.checkpoints.metadata import require_digest
 from obliq.errors import ModelError, ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse, read_bytes, render
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse_json, read_bytes, render_json
 
 RECORD = "shipped.json"
 FORMAT, VERSION = "obliq-shipped", 2
@@ -41,7 +41,7 @@ class FileRecord:
 
 def written(record: FileRecord) -> str:
     """The record as JSON."""
-    return render({"format": FORMAT, "version": VERSION, **encode(record)})
+    return render_json({"format": FORMAT, "version": VERSION, **encode(record)})
 
 
 def read(file: Path) -> FileRecord:
@@ -51,7 +51,7 @@ def read(file: Path) -> FileRecord:
         ModelError: naming the file and what is wrong with it.
     """
     try:
-        values = parse(read_bytes(file, LARGEST_DOCUMENT))
+        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
         form = values.pop("format", None), values.pop("version", None)
         if form != (FORMAT, VERSION):
             raise ObliqError(f"not a record; expected format {FORMAT!r} of version {VERSION}")

@@ -17,20 +17,20 @@ from torch import Tensor, nn
 
 from obliq.checkpoints.metadata import Blueprint, Builder, Provenance, require_digest
 from obliq.checkpoints.tensors import (
-    Form,
-    Grid,
-    form_of,
-    forms,
-    from_bytes,
-    from_tensors,
-    grids,
-    latent_forms,
-    to_bytes,
-    to_tensors,
+    TensorForm,
+    TensorGrid,
+    latent_tensor_forms,
+    state_from_tensors,
+    state_to_tensors,
+    tensor_form,
+    tensor_forms,
+    tensor_grids,
+    tensors_from_bytes,
+    tensors_to_bytes,
 )
 from obliq.errors import ModelError, ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse, read_bytes, render
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse_json, read_bytes, render_json
 from obliq.quantization import (
     float_state,
     integer_state,
@@ -45,7 +45,7 @@ TENSORS, DOCUMENT, LATENT = "model.safetensors", "model.json", "latent.safetenso
 
 
 @dataclass(frozen=True)
-class Saved:
+class Checkpoint:
     """A network with its form and its history."""
 
     model: nn.Module = field(repr=False)
@@ -54,13 +54,13 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class NetworkDocument:
     """What model.json holds. A change that older readers would misread gets a new `version`."""
 
     format: str
     version: int
     blueprint: Blueprint
-    quantization: dict[str, Grid]
+    quantization: dict[str, TensorGrid]
     provenance: Provenance
     weights_digest: str
     created: str | None
@@ -69,8 +69,13 @@ class Document:
         require_digest("weights_digest", self.weights_digest)
 
 
-def save(
-    folder: Path, saved: Saved, *, latent: bool = True, overwrite: bool = False, created: str | None = None
+def save_checkpoint(
+    folder: Path,
+    saved: Checkpoint,
+    *,
+    latent: bool = True,
+    overwrite: bool = False,
+    created: str | None = None,
 ) -> None:
     """Write a network into a new folder that appears when it is complete.
 
@@ -86,38 +91,42 @@ def save(
         ObliqError: when the folder exists or cannot be written.
     """
     with new_folder(folder, overwrite=overwrite) as draft:
-        write(draft, saved, latent=latent, created=created)
+        write_checkpoint(draft, saved, latent=latent, created=created)
 
 
-def write(folder: Path, saved: Saved, *, latent: bool = True, created: str | None = None) -> None:
+def write_checkpoint(
+    folder: Path, saved: Checkpoint, *, latent: bool = True, created: str | None = None
+) -> None:
     """Write the files of a network into a folder that is there, for instance beside a request's.
 
     Raises:
         ModelError: as `save`.
     """
     integers, floats = integer_state(saved.model), float_state(saved.model)
-    stored = to_tensors(integers, floats)
+    stored = state_to_tensors(integers, floats)
     if not saved.blueprint.is_own_code:
         outline = saved.blueprint.outline()
-        same_grids = grids(outline) == grids(saved.model)
-        if not same_grids or forms(outline) != {name: form_of(value) for name, value in stored.items()}:
+        same_grids = tensor_grids(outline) == tensor_grids(saved.model)
+        if not same_grids or tensor_forms(outline) != {
+            name: tensor_form(value) for name, value in stored.items()
+        }:
             raise ModelError(
                 f"the network does not have the form of its {saved.blueprint}; expected one that does"
             )
-    document = Document(
-        format=FORMAT, version=VERSION, blueprint=saved.blueprint, quantization=grids(saved.model),
+    document = NetworkDocument(
+        format=FORMAT, version=VERSION, blueprint=saved.blueprint, quantization=tensor_grids(saved.model),
         provenance=saved.provenance, weights_digest=state_digest(integers, floats), created=created,
     )  # fmt: skip
     with _naming("the network to save"):
-        text = render(vars(document))
-        decode(Document, parse(text.encode()))  # what cannot be read back is not written
-    (folder / TENSORS).write_bytes(to_bytes(stored))
+        text = render_json(vars(document))
+        decode(NetworkDocument, parse_json(text.encode()))  # what cannot be read back is not written
+    (folder / TENSORS).write_bytes(tensors_to_bytes(stored))
     (folder / DOCUMENT).write_text(text, encoding="utf-8")
     if latent and (weights := latent_state(saved.model)):
-        (folder / LATENT).write_bytes(to_bytes(weights))
+        (folder / LATENT).write_bytes(tensors_to_bytes(weights))
 
 
-def load(folder: Path, architecture: str | Builder | None = None) -> Saved:
+def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> Checkpoint:
     """Read a network, checking everything; it is in evaluation mode, on the CPU.
 
     Args:
@@ -133,11 +142,11 @@ def load(folder: Path, architecture: str | Builder | None = None) -> Saved:
     with _naming(folder / DOCUMENT):
         own = _own_code(blueprint, architecture)
         shape = blueprint.build(own if callable(own) else None) if own else blueprint.outline()
-        _compare(document.quantization, grids(shape))
+        _compare(document.quantization, tensor_grids(shape))
     with _naming(folder / TENSORS):
-        expected = forms(shape)
+        expected = tensor_forms(shape)
         stored = _tensors(folder / TENSORS, expected)
-        integers, floats = from_tensors(stored, document.quantization)
+        integers, floats = state_from_tensors(stored, document.quantization)
         if state_digest(integers, floats) != document.weights_digest:
             raise ModelError(
                 f"its content is not what {DOCUMENT} has the digest of; expected the file saved with it"
@@ -146,24 +155,24 @@ def load(folder: Path, architecture: str | Builder | None = None) -> Saved:
         model = load_integer_state(empty, integers, floats)
     if (folder / LATENT).is_symlink() or (folder / LATENT).exists():
         with _naming(folder / LATENT):
-            model = load_latent(model, _tensors(folder / LATENT, latent_forms(model)))
-    return Saved(model.eval(), blueprint, document.provenance)
+            model = load_latent(model, _tensors(folder / LATENT, latent_tensor_forms(model)))
+    return Checkpoint(model.eval(), blueprint, document.provenance)
 
 
-def _document(file: Path) -> Document:
+def _document(file: Path) -> NetworkDocument:
     with _naming(file):
-        values = parse(read_bytes(file, LARGEST_DOCUMENT))
+        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
         version = values.get("version")
         if values.get("format") != FORMAT or type(version) is not int or version < 1:
             raise ModelError(f"not a saved network; expected format {FORMAT!r} and a version")
         if version > VERSION:
             raise ModelError(f"made by a newer obliq (format version {version}); expected at most {VERSION}")
-        return decode(Document, values, "the file")
+        return decode(NetworkDocument, values, "the file")
 
 
-def _tensors(file: Path, expected: Mapping[str, Form]) -> dict[str, Tensor]:
+def _tensors(file: Path, expected: Mapping[str, TensorForm]) -> dict[str, Tensor]:
     largest = 8 + LARGEST_DOCUMENT + sum(form.size for form in expected.values())
-    return from_bytes(read_bytes(file, largest), expected)
+    return tensors_from_bytes(read_bytes(file, largest), expected)
 
 
 def _own_code(blueprint: Blueprint, given: str | Builder | None) -> str | Builder | None:
@@ -182,7 +191,7 @@ def _own_code(blueprint: Blueprint, given: str | Builder | None) -> str | Builde
     return given
 
 
-def _compare(given: dict[str, Grid], expected: dict[str, Grid]) -> None:
+def _compare(given: dict[str, TensorGrid], expected: dict[str, TensorGrid]) -> None:
     for name in sorted(set(given) | set(expected)):
         if given.get(name) != expected.get(name):
             raise ModelError(

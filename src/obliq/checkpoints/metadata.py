@@ -11,7 +11,7 @@ from torch import nn
 
 from obliq.data import PartitionRule
 from obliq.errors import ModelError
-from obliq.io.json_documents import Setting
+from obliq.io.json_documents import SettingValue
 from obliq.models import build
 from obliq.models.architectures import is_import_path, require_module
 from obliq.quantization import Precision, quantize
@@ -47,9 +47,9 @@ class Provenance:
     partition_digest: str
     splits_digest: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
-    recipe: dict[str, Setting] | None = None
+    recipe: dict[str, SettingValue] | None = None
     method: str | None = None
-    method_fields: dict[str, Setting] | None = None
+    method_fields: dict[str, SettingValue] | None = None
     base_digest: str | None = None
     seconds: float = 0.0
     seed: int = 0

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from obliq.checkpoints import Saved
+from obliq.checkpoints import Checkpoint
 from obliq.io.json_documents import encode
 from obliq.quantization import float_state, integer_state, packed_size, state_digest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TensorSummary:
     """One tensor.
 
     Attributes:
@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inventory:
+class CheckpointSummary:
     """A network on one page; `as_json` gives plain values.
 
     Attributes:
@@ -55,7 +55,7 @@ class Inventory:
     blueprint: dict[str, Any]
     provenance: dict[str, Any]
     weights_digest: str
-    rows: tuple[Row, ...]
+    rows: tuple[TensorSummary, ...]
     parameters: int
     code_bytes: int
     scale_bytes: int
@@ -69,7 +69,7 @@ class Inventory:
         return values
 
 
-def inventory(saved: Saved) -> Inventory:
+def summarize_checkpoint(saved: Checkpoint) -> CheckpointSummary:
     """Take stock of a network.
 
     Raises:
@@ -83,7 +83,7 @@ def inventory(saved: Saved) -> Inventory:
         scales = tensor.scale.numel()
         code_bytes += packed_size(elements, tensor.bits)
         rows.append(
-            Row(
+            TensorSummary(
                 name=name, kind="activation" if tensor.codes is None else "weight", shape=shape,
                 bits=tensor.bits, signed=tensor.signed, scales=scales, elements=elements,
                 bytes=packed_size(elements, tensor.bits) + 4 * scales, float_bytes=4 * elements,
@@ -91,14 +91,14 @@ def inventory(saved: Saved) -> Inventory:
         )  # fmt: skip
     for name, value in floats.items():
         rows.append(
-            Row(
+            TensorSummary(
                 name=name, kind="float", shape=tuple(value.shape), bits=8 * value.element_size(),
                 signed=True, scales=0, elements=value.numel(), bytes=value.nbytes, float_bytes=value.nbytes,
             )
         )  # fmt: skip
     scale_bytes = 4 * sum(row.scales for row in rows)
     float_bytes = sum(row.bytes for row in rows if row.kind == "float")
-    return Inventory(
+    return CheckpointSummary(
         blueprint=encode(saved.blueprint), provenance=encode(saved.provenance),
         weights_digest=state_digest(integers, floats), rows=tuple(rows),
         parameters=sum(row.elements for row in rows), code_bytes=code_bytes, scale_bytes=scale_bytes,

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from obliq.errors import ModelError, ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, parse
+from obliq.io.json_documents import LARGEST_DOCUMENT, parse_json
 from obliq.quantization import IntegerTensor, activations, pack, packed_size, unpack, weighted_layers
 
 DTYPES = {
@@ -22,7 +22,7 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
-class Form:
+class TensorForm:
     """The type and shape of one stored tensor."""
 
     dtype: torch.dtype
@@ -37,17 +37,17 @@ class Form:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def form_of(tensor: Tensor) -> Form:
+def tensor_form(tensor: Tensor) -> TensorForm:
     """The type and shape of a tensor."""
-    return Form(tensor.dtype, tuple(tensor.shape))
+    return TensorForm(tensor.dtype, tuple(tensor.shape))
 
 
-def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """Safetensors; equal tensors give equal bytes, whatever the order of their names."""
     return bytes(safetensors.torch.save(dict(tensors)))
 
 
-def from_bytes(data: bytes, expected: Mapping[str, Form]) -> dict[str, Tensor]:
+def tensors_from_bytes(data: bytes, expected: Mapping[str, TensorForm]) -> dict[str, Tensor]:
     """The tensors in safetensors bytes, which must be exactly the expected ones.
 
     Nothing is allocated before the header has been found to describe `expected` and to add up to
@@ -79,22 +79,22 @@ def from_bytes(data: bytes, expected: Mapping[str, Form]) -> dict[str, Tensor]:
         raise ObliqError(f"not readable as safetensors: {error}") from error
     for name, form in expected.items():
         tensor = tensors.get(name)
-        if tensor is None or form_of(tensor) != form:
+        if tensor is None or tensor_form(tensor) != form:
             raise ObliqError(f"tensor {name!r} is read differently by the safetensors library")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ObliqError(f"tensor {name!r} holds NaN or infinity; expected finite numbers")
     return tensors
 
 
-def _header(data: bytes) -> tuple[dict[str, tuple[Form, tuple[int, int]]], int]:
+def _header(data: bytes) -> tuple[dict[str, tuple[TensorForm, tuple[int, int]]], int]:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(len(data) - 8, LARGEST_DOCUMENT):
         raise ObliqError(f"{len(data)} bytes and a header of {length}; expected a whole safetensors file")
-    described = parse(data[8 : 8 + length])
+    described = parse_json(data[8 : 8 + length])
     return {name: (_form(name, entry), _offsets(name, entry)) for name, entry in described.items()}, length
 
 
-def _form(name: str, entry: object) -> Form:
+def _form(name: str, entry: object) -> TensorForm:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ObliqError(
             f"tensor {name[:200]!r} is described by something else than dtype, shape and data_offsets"
@@ -106,7 +106,7 @@ def _form(name: str, entry: object) -> Form:
         )
     if not _are_sizes(shape) or len(shape) > 8:
         raise ObliqError(f"tensor {name[:200]!r} has shape {repr(shape)[:80]}; expected at most 8 sizes")
-    return Form(DTYPES[dtype], tuple(shape))
+    return TensorForm(DTYPES[dtype], tuple(shape))
 
 
 def _offsets(name: str, entry: dict[str, object]) -> tuple[int, int]:
@@ -121,7 +121,7 @@ def _are_sizes(values: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TensorGrid:
     """How one quantized tensor is to be read.
 
     Attributes:
@@ -144,43 +144,45 @@ class Grid:
         return 0 if self.shape is None else torch.Size(self.shape).numel()
 
 
-def grids(model: nn.Module) -> dict[str, Grid]:
+def tensor_grids(model: nn.Module) -> dict[str, TensorGrid]:
     """The grid of every quantized tensor, named as in the integer view; needs no values."""
     of_weights = {
-        f"{name}.weight": Grid(layer.bits, tuple(layer.weight.shape), layer.channel_axis, True, 0)
+        f"{name}.weight": TensorGrid(layer.bits, tuple(layer.weight.shape), layer.channel_axis, True, 0)
         for name, layer in weighted_layers(model).items()
     }
     of_activations = {
-        name: Grid(quantizer.bits, None, None, quantizer.signed, 0)
+        name: TensorGrid(quantizer.bits, None, None, quantizer.signed, 0)
         for name, quantizer in activations(model).items()
     }
     return of_weights | of_activations
 
 
-def forms(model: nn.Module) -> dict[str, Form]:
+def tensor_forms(model: nn.Module) -> dict[str, TensorForm]:
     """The name, type and shape of every stored tensor of a network; needs no values."""
-    stored: dict[str, Form] = {}
+    stored: dict[str, TensorForm] = {}
     in_integers: set[str] = set()
-    for name, grid in grids(model).items():
+    for name, grid in tensor_grids(model).items():
         scales = () if grid.shape is None or grid.channel_axis is None else (grid.shape[grid.channel_axis],)
-        stored[f"scale/{name}"] = Form(torch.float32, scales)
+        stored[f"scale/{name}"] = TensorForm(torch.float32, scales)
         if grid.shape is None:
             in_integers |= {f"{name}.step", f"{name}.calibrated"}
         else:
-            stored[f"codes/{name}"] = Form(torch.uint8, (packed_size(grid.elements, grid.bits),))
+            stored[f"codes/{name}"] = TensorForm(torch.uint8, (packed_size(grid.elements, grid.bits),))
             in_integers |= {name, f"{name}_step"}
     for name, value in model.state_dict().items():
         if name not in in_integers:
-            stored[f"float/{name}"] = form_of(value)
+            stored[f"float/{name}"] = tensor_form(value)
     return stored
 
 
-def latent_forms(model: nn.Module) -> dict[str, Form]:
+def latent_tensor_forms(model: nn.Module) -> dict[str, TensorForm]:
     """The name, type and shape of every latent weight."""
-    return {f"{name}.weight": form_of(layer.weight) for name, layer in weighted_layers(model).items()}
+    return {f"{name}.weight": tensor_form(layer.weight) for name, layer in weighted_layers(model).items()}
 
 
-def to_tensors(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def state_to_tensors(
+    integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """The integer view of a network as the tensors that are stored."""
     stored = {f"float/{name}": value for name, value in floats.items()}
     for name, tensor in integers.items():
@@ -190,8 +192,8 @@ def to_tensors(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tenso
     return stored
 
 
-def from_tensors(
-    stored: Mapping[str, Tensor], table: Mapping[str, Grid]
+def state_from_tensors(
+    stored: Mapping[str, Tensor], table: Mapping[str, TensorGrid]
 ) -> tuple[dict[str, IntegerTensor], dict[str, Tensor]]:
     """The integer view in stored tensors that have the `forms` of their network.
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from obliq.auditing.reference_models import reference_signals
-from obliq.checkpoints.run_folder import Made, find
+from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.arguments import AuditVerb, Division
 from obliq.cli.audit_files import audit_files, images_of, is_file, opened
 from obliq.cli.progress import Narrator
@@ -12,7 +12,7 @@ from obliq.data import request_file
 from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped
-from obliq.io.atomic import refuse_existing
+from obliq.io.atomic import refuse_existing_folder
 from obliq.workflow.compare_networks import compare_runs, require_comparable
 from obliq.workflow.pipeline import recipe_of, report_context, same_partition, write_report
 
@@ -20,7 +20,7 @@ from obliq.workflow.pipeline import recipe_of, report_context, same_partition, w
 def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     """Audit and report."""
     result = arguments.result
-    refuse_existing(result.out, overwrite=result.overwrite)
+    refuse_existing_folder(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)
     if len(arguments.networks) > 1 and is_file(arguments.networks[0]):
         narrator.stage("auditing")
@@ -33,18 +33,18 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
             f"{arguments.networks[0]} is a folder, which knows how its data were divided; expected no division"
         )
     request = _request(arguments, others)
-    parts = same_partition(original.saved, arguments.data_folder, arguments.data)
+    parts = same_partition(original.checkpoint, arguments.data_folder, arguments.data)
     splits = request.splits(parts)
     images = images_of(splits, arguments.show_forgotten)
     references = None
     if arguments.references:
-        require_comparable(original.saved, others, splits)  # before hours of training, not after
+        require_comparable(original.checkpoint, others, splits)  # before hours of training, not after
         narrator.stage(f"training {arguments.references} reference networks on halves of the training part")
-        recipe = recipe_of(original.saved)
-        references = reference_signals(original.saved.model, recipe, splits, arguments.references, run)
+        recipe = recipe_of(original.checkpoint)
+        references = reference_signals(original.checkpoint.model, recipe, splits, arguments.references, run)
     narrator.stage("auditing")
     measured = compare_runs(
-        original.saved, others, splits, run.device, references, shipped, request, retrained
+        original.checkpoint, others, splits, run.device, references, shipped, request, retrained
     )
     write_report(
         measured,
@@ -55,7 +55,7 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
     return audited(measured, result.out)
 
 
-def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipped], Shipped | None]:
+def _given(arguments: AuditVerb) -> tuple[SavedRun, dict[str, SavedRun], dict[str, Shipped], Shipped | None]:
     """The original, the other networks by name, the files by name, and the file of the retrained network."""
     if len(arguments.networks) < 2:
         raise AuditError(
@@ -83,14 +83,16 @@ def _given(arguments: AuditVerb) -> tuple[Made, dict[str, Made], dict[str, Shipp
     return original, others, shipped, as_file
 
 
-def _in_role(role: str, folder: Path, architecture: str | None) -> Made:
-    made = find(folder, architecture)
-    if made.saved.provenance.role != role:
-        raise AuditError(f"{folder} holds a network that is {made.saved.provenance.role}; expected {role}")
+def _in_role(role: str, folder: Path, architecture: str | None) -> SavedRun:
+    made = load_run(folder, architecture)
+    if made.checkpoint.provenance.role != role:
+        raise AuditError(
+            f"{folder} holds a network that is {made.checkpoint.provenance.role}; expected {role}"
+        )
     return made
 
 
-def _request(arguments: AuditVerb, others: dict[str, Made]) -> Request:
+def _request(arguments: AuditVerb, others: dict[str, SavedRun]) -> Request:
     """The request that was given, or that stands in a folder of a network or of a file."""
     if arguments.request is not None:
         return request_file.load_request(arguments.request)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from obliq.checkpoints import Saved
-from obliq.checkpoints.run_folder import Made, find, keep
+from obliq.checkpoints import Checkpoint
+from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.arguments import Export
 from obliq.cli.progress import Narrator
 from obliq.cli.tables import parity_lines
@@ -17,15 +17,15 @@ from obliq.data import load_dataset
 from obliq.errors import DataError
 from obliq.exporting import (
     Parity,
-    Record,
+    ParityRecord,
     check,
     deployed,
-    digest_of,
     export,
     export_executorch,
+    sha256_of,
     write_record,
 )
-from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
+from obliq.io.atomic import refuse_existing_file, refuse_existing_folder, write_file
 from obliq.io.json_documents import encode
 from obliq.quantization import weights_digest
 from obliq.workflow.pipeline import same_partition
@@ -45,14 +45,14 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):
         refuse_existing_file(file, overwrite=arguments.overwrite)
-    saved = find(arguments.folder, arguments.arch).saved
+    saved = load_run(arguments.folder, arguments.arch).checkpoint
     shape = saved.blueprint.input_shape
     content = (
         export_executorch(saved.model, shape) if in_executorch else export(saved.model, shape, arguments.form)
     )
     checks = {name: _checked(arguments, saved, content, name, narrator) for name in arguments.check}
-    record = Record(
-        form=arguments.form, file_digest=digest_of(content), file_bytes=len(content),
+    record = ParityRecord(
+        form=arguments.form, file_digest=sha256_of(content), file_bytes=len(content),
         network_digest=weights_digest(saved.model), deployed_digest=weights_digest(deployed(saved.model, shape)),
         checks=checks,
     )  # fmt: skip
@@ -75,23 +75,23 @@ def _network(arguments: Export) -> Outcome:
     """A folder as any other, whose network adds the biases that the file adds."""
     if arguments.check or arguments.parity_out:
         raise DataError("--check compares a file; expected it with --to onnx or executorch")
-    refuse_existing(arguments.out, overwrite=arguments.overwrite)
-    made = find(arguments.folder, arguments.arch)
-    model = deployed(made.saved.model, made.saved.blueprint.input_shape)
-    changed = Made(dataclasses.replace(made.saved, model=model), made.trace, made.request)
-    keep(arguments.out, changed, overwrite=arguments.overwrite)
+    refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
+    made = load_run(arguments.folder, arguments.arch)
+    model = deployed(made.checkpoint.model, made.checkpoint.blueprint.input_shape)
+    changed = SavedRun(dataclasses.replace(made.checkpoint, model=model), made.trace, made.request)
+    save_run(arguments.out, changed, overwrite=arguments.overwrite)
     digest = weights_digest(model)
     line = f"network with the file's biases in {arguments.out}, weights digest {digest}"
     return Outcome([line], {"folder": str(arguments.out), "weights_digest": digest})
 
 
-def _checked(arguments: Export, saved: Saved, content: bytes, name: str, narrator: Narrator) -> Parity:
+def _checked(arguments: Export, saved: Checkpoint, content: bytes, name: str, narrator: Narrator) -> Parity:
     inputs = samples_of(saved, name, arguments.data_folder, arguments.check_samples)
     narrator.stage(f"checking the file on {len(inputs)} samples of {name}")
     return check(saved.model, content, inputs)
 
 
-def samples_of(saved: Saved, name: str, folder: Path | None, most: int) -> Tensor:
+def samples_of(saved: Checkpoint, name: str, folder: Path | None, most: int) -> Tensor:
     """Standardised inputs: of the network's own data the test part, of others their test part or everything.
 
     Raises:

@@ -9,7 +9,7 @@ from obliq.cli.verbs import Outcome
 from obliq.errors import ObliqError, PatchError
 from obliq.io.atomic import refuse_existing_file, write_file
 from obliq.io.json_documents import read_bytes
-from obliq.patch import LARGEST_PATCH, LEAK, apply, describe, encryption, make, signing
+from obliq.patch import LARGEST_PATCH, LEAK, apply_patch, encryption, make_patch, read_patch_head, signing
 from obliq.workflow.patch_targets import find_artifact
 
 
@@ -34,13 +34,13 @@ def _make(action: PatchMake) -> Outcome:
         raise PatchError(
             f"{action.old} and {action.new} are of different kinds; expected two folders or two files"
         )
-    patch = make(old.content, new.content, action.sequence)
+    patch = make_patch(old.content, new.content, action.sequence)
     data = patch if key is None else encryption.seal(patch, key)
     signature = _signature(data, action.sign)
     write_file(action.out, data, overwrite=action.overwrite)
     if signature is not None:  # last: a patch without one is refused where one is asked for
         write_file(signing.signature_file(action.out), signature, overwrite=action.overwrite)
-    head = describe(patch)
+    head = read_patch_head(patch)
     lines = [f"patch of {head.bytes:,} bytes in {action.out}, to network {head.result}", LEAK]
     said = {"file": str(action.out), "encrypted": key is not None, "signed": signature is not None}
     return Outcome(lines, {**said, **asdict(head), "leak": LEAK})
@@ -52,15 +52,15 @@ def _apply(action: PatchApply) -> Outcome:
     patch = _read(action.file, action.key_file, action.verify)
     old = find_artifact(action.old, action.arch)
     old.refuse_existing(action.out, overwrite=action.overwrite)
-    result = apply(patch, old.content, action.floor)
+    result = apply_patch(patch, old.content, action.floor)
     old.write(result, action.out, overwrite=action.overwrite)
-    head = describe(patch)
+    head = read_patch_head(patch)
     lines = [f"patched network {head.result} in {action.out}; the floor is now {head.sequence}"]
     return Outcome(lines, {"out": str(action.out), "weights_digest": head.result, "floor": head.sequence})
 
 
 def _info(action: PatchInfo) -> Outcome:
-    head = describe(_read(action.file, action.key_file))
+    head = read_patch_head(_read(action.file, action.key_file))
     lines = [
         f"patch number {head.sequence}, {head.bytes:,} bytes, changes {head.changed_records} tensors",
         f"from network {head.base}",

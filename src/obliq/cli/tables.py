@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from obliq.auditing import Audit, Measurement
-from obliq.checkpoints.summary import Inventory
-from obliq.exporting import CodeAgreement, Record
+from obliq.checkpoints.summary import CheckpointSummary
+from obliq.exporting import CodeAgreement, ParityRecord
 from obliq.report.content import percent
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from obliq.workflow.release import PATCH, Release
@@ -76,7 +76,7 @@ def _cell(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def inventory_lines(found: Inventory) -> list[str]:
+def inventory_lines(found: CheckpointSummary) -> list[str]:
     """Form, sizes, digest, history, and a row a tensor."""
     blueprint, provenance = found.blueprint, found.provenance
     shape = "x".join(map(str, blueprint["input_shape"]))
@@ -101,7 +101,7 @@ def inventory_lines(found: Inventory) -> list[str]:
     return lines
 
 
-def parity_lines(record: Record, file: Path) -> list[str]:
+def parity_lines(record: ParityRecord, file: Path) -> list[str]:
     """How a file agrees with its network, a table for each data set."""
     lines = []
     for data, found in record.checks.items():

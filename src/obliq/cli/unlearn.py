@@ -8,8 +8,8 @@ from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome, forgotten, started
 from obliq.data import load_dataset, partition
 from obliq.errors import DataError
-from obliq.exporting import digest_of, open_shipped
-from obliq.io.atomic import refuse_existing
+from obliq.exporting import open_shipped, sha256_of
+from obliq.io.atomic import refuse_existing_folder
 from obliq.methods import OEU
 from obliq.workflow.pipeline import create_request
 from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
@@ -29,7 +29,7 @@ def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
 def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
     """Integers in, integers out."""
     result = arguments.result
-    refuse_existing(result.out, overwrite=result.overwrite)
+    refuse_existing_folder(result.out, overwrite=result.overwrite)
     data = data_of(arguments.original, arguments.data)
     run = started(arguments.run, narrator)
     shipped = open_shipped(arguments.original)
@@ -46,7 +46,7 @@ def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
         "role": found.provenance.role,
         "counts": found.provenance.counts,
         "seconds": round(found.provenance.seconds, 3),
-        "file_digest": digest_of(found.content),
+        "file_digest": sha256_of(found.content),
         "changed_codes_percent": round(found.changed_codes_percent, 4),
         "agreement_percent": round(100 * found.agreement, 2),
         "agreement_after_percent": round(100 * found.agreement_after, 2),

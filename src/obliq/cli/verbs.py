@@ -9,15 +9,15 @@ import torch
 
 from obliq.auditing import Audit
 from obliq.checkpoints import Blueprint
-from obliq.checkpoints.run_folder import Made, find, keep
-from obliq.checkpoints.summary import inventory
+from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
+from obliq.checkpoints.summary import summarize_checkpoint
 from obliq.cli.arguments import Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.circumstances import Circumstances
 from obliq.cli.progress import Narrator
 from obliq.cli.tables import audit_lines, inventory_lines, shipped_lines
 from obliq.data import PartitionRule, load_dataset, partition
 from obliq.errors import DataError
-from obliq.io.atomic import refuse_existing
+from obliq.io.atomic import refuse_existing_folder
 from obliq.io.json_documents import encode
 from obliq.methods import Method, Retrain
 from obliq.models import choose
@@ -47,7 +47,7 @@ class Outcome:
 
 def run_demo(arguments: Demo, narrator: Narrator) -> Outcome:
     """Show the whole idea on real data."""
-    refuse_existing(arguments.out, overwrite=arguments.overwrite)
+    refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
     run = started(arguments.run, narrator)
     made = demo.demonstrate(arguments.out, run, narrator.stage, overwrite=arguments.overwrite)
     measured = audited(made.audit, arguments.out)
@@ -60,7 +60,7 @@ def run_demo(arguments: Demo, narrator: Narrator) -> Outcome:
 def run_train(arguments: Train, narrator: Narrator) -> Outcome:
     """Train an original."""
     result = arguments.result
-    refuse_existing(result.out, overwrite=result.overwrite)
+    refuse_existing_folder(result.out, overwrite=result.overwrite)
     precision = Precision.parse(arguments.bits)
     run = started(arguments.run, narrator)
     rule = PartitionRule(
@@ -81,34 +81,34 @@ def run_train(arguments: Train, narrator: Narrator) -> Outcome:
 
 def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
     """Train anew by the original's recipe."""
-    return forgotten(arguments, lambda original: Retrain(recipe=recipe_of(original.saved)), narrator)
+    return forgotten(arguments, lambda original: Retrain(recipe=recipe_of(original.checkpoint)), narrator)
 
 
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
     """Show what is in a folder."""
     started(arguments.run, narrator)
-    found = inventory(find(arguments.folder, arguments.arch).saved)
+    found = summarize_checkpoint(load_run(arguments.folder, arguments.arch).checkpoint)
     return Outcome(inventory_lines(found), found.as_json())
 
 
 def forgotten(
-    arguments: Unlearn | RetrainVerb, method_for: Callable[[Made], Method], narrator: Narrator
+    arguments: Unlearn | RetrainVerb, method_for: Callable[[SavedRun], Method], narrator: Narrator
 ) -> Outcome:
     """Apply a method to the network in a folder."""
     result = arguments.result
-    refuse_existing(result.out, overwrite=result.overwrite)
+    refuse_existing_folder(result.out, overwrite=result.overwrite)
     run = started(arguments.run, narrator)
-    original = find(arguments.original, arguments.arch)
-    if original.saved.provenance.role != "original":
+    original = load_run(arguments.original, arguments.arch)
+    if original.checkpoint.provenance.role != "original":
         raise DataError(
-            f"{arguments.original} is {original.saved.provenance.role} already; expected an original (one request "
+            f"{arguments.original} is {original.checkpoint.provenance.role} already; expected an original (one request "
             "may name several classes, subjects or ids)"
         )
-    parts = same_partition(original.saved, arguments.data_folder, arguments.data)
+    parts = same_partition(original.checkpoint, arguments.data_folder, arguments.data)
     splits, request = create_request(parts, arguments.forget, run.seed)
     method = method_for(original)
     narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
-    made = unlearn_original(original.saved, splits, request, method, run)
+    made = unlearn_original(original.checkpoint, splits, request, method, run)
     return _kept(made, result.out, result.overwrite)
 
 
@@ -128,15 +128,15 @@ def started(circumstances: Circumstances, narrator: Narrator) -> Run:
     )  # fmt: skip
 
 
-def _kept(made: Made, out: Path, overwrite: bool) -> Outcome:
-    keep(out, made, overwrite=overwrite)
-    provenance = made.saved.provenance
+def _kept(made: SavedRun, out: Path, overwrite: bool) -> Outcome:
+    save_run(out, made, overwrite=overwrite)
+    provenance = made.checkpoint.provenance
     values = {
         "folder": str(out),
         "role": provenance.role,
         "counts": provenance.counts,
         "seconds": round(provenance.seconds, 3),
-        "weights_digest": weights_digest(made.saved.model),
+        "weights_digest": weights_digest(made.checkpoint.model),
     }
     return Outcome([f"{provenance.role} network in {out}, made in {provenance.seconds:.1f} s"], values)
 

@@ -15,7 +15,7 @@ import torch
 
 from obliq.data import Partition, Splits
 from obliq.errors import DataError, ObliqError
-from obliq.io.json_documents import decode, parse, read_bytes, render
+from obliq.io.json_documents import decode, parse_json, read_bytes, render_json
 
 FORMAT, VERSION = "obliq-request", 1
 FILE = "request.json"
@@ -72,7 +72,7 @@ def save_request(file: Path, request: Request) -> None:
     Raises:
         ObliqError: when the file cannot be written.
     """
-    text = render({"format": FORMAT, "version": VERSION, **vars(request)})
+    text = render_json({"format": FORMAT, "version": VERSION, **vars(request)})
     try:
         descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)  # made with mode 0600
         try:
@@ -94,7 +94,7 @@ def load_request(file: Path) -> Request:
         DataError: naming the file and what is wrong with it.
     """
     try:
-        values = parse(read_bytes(file, LARGEST))
+        values = parse_json(read_bytes(file, LARGEST))
         version = values.pop("version", None)
         if values.pop("format", None) != FORMAT or type(version) is not int or version < 1:
             raise DataError(f"not a request; expected format {FORMAT!r} and a version")

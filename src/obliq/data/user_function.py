@@ -9,7 +9,7 @@ from torch import Tensor
 
 from obliq.data.collection import Collection, MapDataset, channels_of, own_collection
 from obliq.errors import DataError
-from obliq.io.user_code import function_named, said
+from obliq.io.user_code import first_line, import_function
 
 IN_MEMORY = 2**30  # bytes; up to here a data set is read once and kept
 
@@ -32,7 +32,9 @@ def from_function(name: str) -> Collection:
         owners = None if subjects is None else torch.as_tensor(subjects)
         names = tuple(str(one) for one in class_names or ())
     except Exception as error:  # the user's own code may raise anything
-        raise DataError(f"{name}: {said(error)}; expected a map-style data set with a length") from error
+        raise DataError(
+            f"{name}: {first_line(error)}; expected a map-style data set with a length"
+        ) from error
     if count == 0:
         raise DataError(f"{name}: no samples; expected at least one")
     if owners is not None and (owners.dim() != 1 or owners.is_floating_point() or owners.is_complex()):
@@ -77,7 +79,7 @@ class CheckedItems:
             number = operator.index(label)
         except Exception as error:  # the user's own code may raise anything
             raise DataError(
-                f"{self.name}: item {index}: {said(error)}; expected (tensor, integer)"
+                f"{self.name}: item {index}: {first_line(error)}; expected (tensor, integer)"
             ) from error
         if not isinstance(inputs, Tensor) or not (inputs.dtype == torch.uint8 or inputs.is_floating_point()):
             given = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
@@ -107,9 +109,9 @@ def _read(items: CheckedItems, count: int) -> tuple[Tensor | MapDataset, Tensor]
 
 def _called(name: str) -> Any:
     try:
-        return function_named(name)()
+        return import_function(name)()
     except Exception as error:  # the user's own code may raise anything
         raise DataError(
-            f"{name}: {said(error)}; expected package.module:function, a function without "
+            f"{name}: {first_line(error)}; expected package.module:function, a function without "
             "arguments that returns a map-style data set"
         ) from error

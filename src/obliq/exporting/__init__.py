@@ -3,7 +3,7 @@
 from obliq.exporting.device_biases import deployed, with_integer_biases
 from obliq.exporting.executorch.writer import to_executorch
 from obliq.exporting.exported_file import Shipped, export, export_executorch, open_shipped
-from obliq.exporting.file_content import content_digest
+from obliq.exporting.file_content import file_content_digest
 from obliq.exporting.from_network import SUPPORTED, graph_of
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.check_operators import RULES
@@ -11,7 +11,7 @@ from obliq.exporting.onnx.contents import Contents, Node
 from obliq.exporting.onnx.reader import contents_of, graph_in, read_onnx
 from obliq.exporting.onnx.writer import FORMS, to_onnx
 from obliq.exporting.parity import Agreement, CodeAgreement, Parity, check
-from obliq.exporting.parity_record import Record, digest_of
+from obliq.exporting.parity_record import ParityRecord, sha256_of
 from obliq.exporting.parity_record import read as read_record
 from obliq.exporting.parity_record import write as write_record
 from obliq.exporting.runtimes import RUNTIMES, InInterpreter, InOnnxRuntime, running
@@ -31,23 +31,23 @@ __all__ = [
     "InOnnxRuntime",
     "Node",
     "Parity",
-    "Record",
+    "ParityRecord",
     "Shipped",
     "check",
-    "content_digest",
     "contents_of",
     "deployed",
-    "digest_of",
     "exact",
     "exact_if_deployed",
     "export",
     "export_executorch",
+    "file_content_digest",
     "graph_in",
     "graph_of",
     "open_shipped",
     "read_onnx",
     "read_record",
     "running",
+    "sha256_of",
     "to_executorch",
     "to_onnx",
     "with_integer_biases",

@@ -17,7 +17,7 @@ from obliq.errors import ModelError, PatchError
 from obliq.exporting.description import described
 from obliq.exporting.graph import Convolution, Flatten, Graph, Grid, Linear, MaxPool, Step, Weights
 from obliq.exporting.weights import grid_from, weights_from
-from obliq.patch import Content, Record
+from obliq.patch import Content, TensorRecord
 from obliq.patch.content import require_form_of
 
 LABELS = 3
@@ -39,7 +39,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
     clamps = [[grid.low + grid.zero_point, grid.high + grid.zero_point] for grid in grids]
     head: list[str | int] = ["network", LABELS, hashlib.sha256(described(graph).encode()).hexdigest()]
     records = [
-        Record(label_line(head), None, np.zeros(0, np.uint8)),
+        TensorRecord(label_line(head), None, np.zeros(0, np.uint8)),
         _words(["activation scales", len(grids)], np.array([grid.scale for grid in grids], np.float32)),
         _words(["activation ranges", 2 * len(grids)], np.array(clamps, np.uint8)),
         _words(["refinements", len(layers)], np.array([one.refinement for one in layers], np.uint8)),
@@ -48,7 +48,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
         shape, bits = weights.codes.shape, (widths or {}).get(step.path, 8)
         flat = np.ascontiguousarray(weights.codes).reshape(-1)
         records += [
-            Record(label_line(["codes", step.path, *shape]), bits, flat),
+            TensorRecord(label_line(["codes", step.path, *shape]), bits, flat),
             _words(["scales", step.path, shape[0]], weights.scale),
             _words(["biases", step.path, shape[0]], weights.bias),
         ]
@@ -121,9 +121,9 @@ def _rounding(graph: Graph) -> list[Step]:
     return [step for step in graph.steps if not isinstance(step, MaxPool | Flatten)]
 
 
-def _words(label: list[str | int], values: ndarray) -> Record:
+def _words(label: list[str | int], values: ndarray) -> TensorRecord:
     flat = np.ascontiguousarray(values).reshape(-1)
-    return Record(label_line(label), None, flat.view(f"u{flat.itemsize}"))
+    return TensorRecord(label_line(label), None, flat.view(f"u{flat.itemsize}"))
 
 
 def label_line(label: list[str | int]) -> bytes:

@@ -28,7 +28,7 @@ from obliq.exporting.graph import (
 )
 from obliq.exporting.onnx.check_graph import LARGEST_SAMPLE
 from obliq.exporting.weights import grid_from
-from obliq.io.json_documents import decode, encode, parse
+from obliq.io.json_documents import decode, encode, parse_json
 
 LONGEST = 2**20
 """Bytes of a description; a step takes about 200."""
@@ -77,7 +77,7 @@ def graph_described(text: bytes) -> Graph:
     try:
         if len(text) > LONGEST:
             raise ModelError(f"{len(text)} bytes; expected at most {LONGEST}")
-        description = decode(_Description, parse(text))
+        description = decode(_Description, parse_json(text))
         shape = description.input_shape
         if not shape or min(shape) < 1 or math.prod(shape) > LARGEST_SAMPLE:
             raise ModelError(

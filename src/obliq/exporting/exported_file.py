@@ -12,7 +12,7 @@ from obliq.errors import ModelError
 from obliq.exporting import interpreter, qdq, rebuild
 from obliq.exporting.executorch.reader import first_difference, graph_in_program
 from obliq.exporting.executorch.writer import held, to_executorch
-from obliq.exporting.file_content import admitted, content_digest, content_exported, graph_as_written
+from obliq.exporting.file_content import admitted, content_exported, file_content_digest, graph_as_written
 from obliq.exporting.from_network import graph_of
 from obliq.exporting.graph import Convolution, Graph, Linear
 from obliq.exporting.onnx.contents import Contents, file_bytes, form_of, stored_weights, weight_constants
@@ -20,9 +20,9 @@ from obliq.exporting.onnx.reader import contents_of, graph_in
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.optional import is_program
 from obliq.exporting.parity import probe
-from obliq.exporting.parity_record import digest_of
+from obliq.exporting.parity_record import sha256_of
 from obliq.exporting.runtimes import running
-from obliq.patch import digest_of as content_digest_of
+from obliq.patch import content_digest as content_digest_of
 from obliq.training.prediction import Predictor
 
 SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pte"
@@ -126,12 +126,12 @@ def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1) -> Shipp
     try:
         program = file.suffix == PROGRAM_SUFFIX
         contents = admitted(data, program=program)
-        digest = content_digest(contents)
+        digest = file_content_digest(contents)
         predictor = running(data, contents, runtime, threads=threads)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     return Shipped(
-        name=file.name, data=data, file_digest=digest_of(data), content_digest=digest, contents=contents,
+        name=file.name, data=data, file_digest=sha256_of(data), content_digest=digest, contents=contents,
         predictor=predictor, is_program=program,
     )  # fmt: skip
 

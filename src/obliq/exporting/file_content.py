@@ -22,7 +22,7 @@ from obliq.exporting.onnx.contents import Contents, form_of, widths
 from obliq.exporting.onnx.reader import contents_of, graph_in
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.optional import import_onnx, is_program
-from obliq.patch import Content, Record, digest_of
+from obliq.patch import Content, TensorRecord, content_digest
 from obliq.patch.content import require_form_of
 
 
@@ -65,7 +65,7 @@ def graph_as_written(contents: Contents) -> Graph:
     """
     graph = graph_in(contents)
     again = contents_of(to_onnx(graph, form_of(contents)))
-    if digest_of(stored_content(again)) != digest_of(stored_content(contents)):
+    if content_digest(stored_content(again)) != content_digest(stored_content(contents)):
         raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
     return graph
 
@@ -73,12 +73,12 @@ def graph_as_written(contents: Contents) -> Graph:
 def stored_content(contents: Contents) -> Content:
     """The graph of a file and its constants as they are stored, in the order of names."""
     label: list[str | int] = ["onnx", STORED_LABELS, hashlib.sha256(_described(contents)).hexdigest()]
-    records = [Record(label_line(label), None, np.zeros(0, np.uint8))]
+    records = [TensorRecord(label_line(label), None, np.zeros(0, np.uint8))]
     for name, values in sorted(contents.constants.items()):
         kind = contents.kinds[name]
         flat, bits = np.ascontiguousarray(values).reshape(-1), _CODES.get(kind)
         words = flat if bits is not None else flat.view(f"<u{flat.itemsize}")
-        records.append(Record(label_line(["constant", name, kind, *values.shape]), bits, words))
+        records.append(TensorRecord(label_line(["constant", name, kind, *values.shape]), bits, words))
     return tuple(records)
 
 
@@ -111,10 +111,10 @@ def with_content(data: bytes, content: Content) -> bytes:
             if is_program(data):
                 contents_of(written)  # ExecuTorch has no error of its own for numbers that no network has
                 written = to_executorch(graph)
-        found = digest_of(file_content(written))
+        found = content_digest(file_content(written))
     except ModelError as error:
         raise PatchError(f"it leads to a file that would be refused: {error}") from error
-    if found != digest_of(content):
+    if found != content_digest(content):
         raise PatchError("what was written reads as another network; nothing is kept")
     return written
 
@@ -151,20 +151,20 @@ def _described(contents: Contents) -> bytes:
     return json.dumps([contents.opset, contents.input_shape, nodes]).encode()
 
 
-def content_digest(contents: Contents) -> str:
+def file_content_digest(contents: Contents) -> str:
     """SHA-256 of everything that a file computes with, whatever it is stored in.
 
     That is: operations, names, settings, shapes, codes, scales and biases, not the container: the `integer` and the
     `compact` ONNX file of a network and its ExecuTorch program have one digest. (Where `held` must round a bias,
     the program computes otherwise and has another.) It is the digest that a patch to the file promises
-    (`obliq.patch.digest_of`), so that an audit of a file, a patch to it and the device that holds it speak of one
+    (`obliq.patch.content_digest`), so that an audit of a file, a patch to it and the device that holds it speak of one
     network by one number. A file of floats has a digest of its own, and so has the folder that files were exported
     from: it holds batch norm and unrounded biases.
 
     Raises:
         ModelError: for integers that are put together in another way than the exporter does it.
     """
-    return digest_of(content_in(contents))
+    return content_digest(content_in(contents))
 
 
 def content_exported(

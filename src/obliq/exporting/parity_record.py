@@ -7,13 +7,13 @@ from pathlib import Path
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting.onnx.writer import FORMS
 from obliq.exporting.parity import Parity
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse, read_bytes, render
+from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse_json, read_bytes, render_json
 
 FORMAT, VERSION = "obliq-parity", 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class ParityRecord:
     """What parity.json holds.
 
     Attributes:
@@ -50,23 +50,23 @@ class Record:
         return "deployed" if self.network_digest == self.deployed_digest else "as trained"
 
 
-def digest_of(file: bytes) -> str:
+def sha256_of(file: bytes) -> str:
     """SHA-256 of a file's bytes."""
     return hashlib.sha256(file).hexdigest()
 
 
-def write(record: Record) -> str:
+def write(record: ParityRecord) -> str:
     """The document as text."""
-    return render(vars(record))
+    return render_json(vars(record))
 
 
-def read(file: Path) -> Record:
+def read(file: Path) -> ParityRecord:
     """What `write` made.
 
     Raises:
         ModelError: naming the file and what is wrong with it.
     """
     try:
-        return decode(Record, parse(read_bytes(file, LARGEST_DOCUMENT)))
+        return decode(ParityRecord, parse_json(read_bytes(file, LARGEST_DOCUMENT)))
     except ObliqError as error:
         raise ModelError(f"{file}: {error}") from error

@@ -25,7 +25,7 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
     `destination`, and the old folder and the new one lie whole beside it, hidden, as `.NAME-...-replaced` and
     `.NAME-...`. Files (`write_file`) are replaced in one step.
     """
-    refuse_existing(destination, overwrite=overwrite)
+    refuse_existing_folder(destination, overwrite=overwrite)
     draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
     try:
         with _one_line_for_disk_errors(destination):
@@ -34,7 +34,7 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
             for file in draft.rglob("*"):
                 if file.is_file():
                     _sync(file)
-            refuse_existing(destination, overwrite=overwrite)  # somebody may have come first
+            refuse_existing_folder(destination, overwrite=overwrite)  # somebody may have come first
             _replace_folder(draft, destination)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -85,7 +85,7 @@ def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
         )
 
 
-def refuse_existing(destination: Path, *, overwrite: bool) -> None:
+def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
     """Raise unless `destination` is free or may be replaced.
 
     Raises:

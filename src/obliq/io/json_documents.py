@@ -22,7 +22,7 @@ from obliq.errors import ObliqError
 LARGEST_DOCUMENT = 8 * 2**20
 """No JSON of ours comes near this many bytes."""
 
-Setting = bool | int | float | str | None | tuple[bool | int | float | str | None, ...]
+SettingValue = bool | int | float | str | None | tuple[bool | int | float | str | None, ...]
 """What a field of a method or of a recipe may hold."""
 
 Value = TypeVar("Value")
@@ -41,7 +41,7 @@ def encode(value: object) -> Any:
     return value
 
 
-def render(values: Mapping[str, object]) -> str:
+def render_json(values: Mapping[str, object]) -> str:
     """JSON text that is the same for equal values.
 
     Raises:
@@ -77,7 +77,7 @@ def read_bytes(file: Path, largest: int) -> bytes:
         raise ObliqError(f"cannot be read{link}: {error.strerror}") from error
 
 
-def parse(text: bytes) -> dict[str, Any]:
+def parse_json(text: bytes) -> dict[str, Any]:
     """One JSON object.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-def function_named(path: str) -> Callable[..., Any]:
+def import_function(path: str) -> Callable[..., Any]:
     """The function that `package.module:function` names; files in the working folder are found too.
 
     Raises:
@@ -23,7 +23,7 @@ def function_named(path: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def said(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error; some are pages long."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

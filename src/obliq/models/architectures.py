@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.io.user_code import function_named, said
+from obliq.io.user_code import first_line, import_function
 from obliq.models.convnet import convnet, signal_convnet, strided_convnet
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import resnet18, resnet20
@@ -136,16 +136,16 @@ def is_import_path(name: str) -> bool:
 
 def _imported(path: str, input_shape: tuple[int, ...], classes: int) -> nn.Module:
     try:
-        function = function_named(path)
+        function = import_function(path)
     except Exception as error:  # the user's own code may raise anything
         raise ModelError(
-            f"cannot import {path!r}: {said(error)}; expected module:function, a function of "
+            f"cannot import {path!r}: {first_line(error)}; expected module:function, a function of "
             "(input_shape, classes)"
         ) from error
     try:
         made = function(input_shape, classes)
     except Exception as error:
-        raise ModelError(f"{path!r} failed for {input_shape}, {classes}: {said(error)}") from error
+        raise ModelError(f"{path!r} failed for {input_shape}, {classes}: {first_line(error)}") from error
     return require_module(made, path)
 
 

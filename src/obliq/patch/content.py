@@ -30,7 +30,7 @@ from obliq.quantization import IntegerTensor, labelled, pack, unpack
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class TensorRecord:
     """One tensor.
 
     Attributes:
@@ -76,7 +76,7 @@ class Record:
         return self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()
 
     @classmethod
-    def from_stored(cls, label: bytes, kind: int, width: int, elements: int, data: bytes) -> "Record":
+    def from_stored(cls, label: bytes, kind: int, width: int, elements: int, data: bytes) -> "TensorRecord":
         """The inverse of `stored`.
 
         Raises:
@@ -88,26 +88,28 @@ class Record:
         return cls(label, width, unpack(packed, width, (elements,)).numpy())
 
 
-Content = tuple[Record, ...]
+Content = tuple[TensorRecord, ...]
 """A network: its records in an order that its maker decides."""
 
 
-def content_of(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> Content:
+def network_content(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> Content:
     """The content of a quantized network; its digest is the network's `weights_digest`."""
-    return tuple(Record(label, bits, _flat(value, bits)) for label, value, bits in labelled(integers, floats))
+    return tuple(
+        TensorRecord(label, bits, _flat(value, bits)) for label, value, bits in labelled(integers, floats)
+    )
 
 
-def state_of(
+def network_state(
     content: Content, integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]
 ) -> tuple[dict[str, IntegerTensor], dict[str, Tensor]]:
-    """The inverse of `content_of`, given any state of the same form.
+    """The inverse of `network_content`, given any state of the same form.
 
     Raises:
         PatchError: when the content is of another form.
         ModelError: when codes or scales cannot be, for instance a scale that is not positive.
     """
     old = list(labelled(integers, floats))
-    require_form_of(content_of(integers, floats), content, "the network")
+    require_form_of(network_content(integers, floats), content, "the network")
     values = iter(
         torch.from_numpy(record.values.view(np.uint8).copy()).view(value.dtype).reshape(value.shape)
         for (_, value, _), record in zip(old, content, strict=True)
@@ -136,7 +138,7 @@ def _flat(value: Tensor, bits: int | None) -> ndarray:
     )
 
 
-def to_image(content: Content) -> bytes:
+def to_device_image(content: Content) -> bytes:
     """The content as the bytes that a device stores: codes packed, words little-endian."""
     parts = []
     for record in content:
@@ -150,16 +152,16 @@ def to_image(content: Content) -> bytes:
     return IMAGE_HEAD.pack(b"OBQN", 1, 0, len(content), length) + b"".join(parts)
 
 
-def from_image(image: bytes) -> Content:
-    """The inverse of `to_image`.
+def from_device_image(image: bytes) -> Content:
+    """The inverse of `to_device_image`.
 
     Raises:
         PatchError: when the bytes are no image.
     """
-    with refusals():
+    with decoder_refusals():
         places = read_records(image)
     return tuple(
-        Record.from_stored(
+        TensorRecord.from_stored(
             place.label,
             place.kind,
             place.width,
@@ -170,12 +172,12 @@ def from_image(image: bytes) -> Content:
     )
 
 
-def digest_of(content: Content) -> str:
+def content_digest(content: Content) -> str:
     """SHA-256 of the content in hexadecimal: the one content digest, in whatever container a network lies.
 
     A patch is bound to it, `weights_digest` is that of a model folder's content, and
-    `obliq.exporting.content_digest` that of an exported file's. Folder and file are two networks, since batch norm is
-    folded into the file, and so have two digests.
+    `obliq.exporting.file_content_digest` that of an exported file's. Folder and file are two networks,
+    since batch norm is folded into the file, and so have two digests.
     """
     digest = hashlib.sha256()
     for record in content:
@@ -185,7 +187,7 @@ def digest_of(content: Content) -> str:
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
+def decoder_refusals() -> Iterator[None]:
     """Let what the reference decoder refuses be an error of this package.
 
     Raises:

@@ -25,7 +25,7 @@ class Refused(Exception):  # noqa: N818 - it is the answer, not an accident
     """Why a patch is not applied: one of the constants above, as in the port, and a message."""
 
 
-class Record(NamedTuple):
+class ImageRecord(NamedTuple):
     """Where one tensor of an image lies."""
 
     kind: int
@@ -46,7 +46,7 @@ def read_head(patch: bytes) -> tuple[int, bytes, bytes, bytes, int, bytes]:
     return sequence, form, base, result, changed, patch[PATCH_HEAD.size : -32]
 
 
-def read_records(image: bytes) -> list[Record]:
+def read_records(image: bytes) -> list[ImageRecord]:
     """Where the tensors of an image lie."""
     _require(len(image) >= IMAGE_HEAD.size, BAD_IMAGE, "the image has no head")
     magic, version, zero, count, length = IMAGE_HEAD.unpack_from(image)
@@ -61,19 +61,19 @@ def read_records(image: bytes) -> list[Record]:
         start = at + RECORD_HEAD.size + label
         fits = label <= LONGEST_LABEL and start + size <= length
         _require(known and fits, BAD_IMAGE, "a record of the image is of no known kind, or cut off")
-        found.append(Record(kind, width, elements, image[start - label : start], start, size))
+        found.append(ImageRecord(kind, width, elements, image[start - label : start], start, size))
         at = start + size
     _require(at == length, BAD_IMAGE, "the image has bytes behind its last record")
     return found
 
 
-def form_digest(records: list[Record]) -> bytes:
+def image_form_digest(records: list[ImageRecord]) -> bytes:
     """SHA-256 of what the network is, without its values: heads, in which codes of any width have 0, and labels."""
     heads = (RECORD_HEAD.pack(len(r.label), r.kind, 0 if r.kind else r.width, r.elements) for r in records)
     return hashlib.sha256(b"".join(h + r.label for h, r in zip(heads, records, strict=True))).digest()
 
 
-def content_digest(image: bytes | bytearray, records: list[Record]) -> bytes:
+def image_content_digest(image: bytes | bytearray, records: list[ImageRecord]) -> bytes:
     """SHA-256 of every record's label and values, each code as a byte however narrow it is stored."""
     digest = hashlib.sha256()
     for record in records:
@@ -86,7 +86,7 @@ def content_digest(image: bytes | bytearray, records: list[Record]) -> bytes:
     return digest.digest()
 
 
-def apply(patch: bytes, base: bytes, floor: int) -> bytes:
+def apply_to_image(patch: bytes, base: bytes, floor: int) -> bytes:
     """The image that a patch makes of the base's, where `floor` is the sequence number last confirmed.
 
     Raises:
@@ -95,19 +95,21 @@ def apply(patch: bytes, base: bytes, floor: int) -> bytes:
     sequence, form, base_digest, result_digest, changed, data = read_head(patch)
     _require(sequence > floor, BELOW_FLOOR, f"sequence {sequence}; expected more than {floor}")
     records = read_records(base)
-    _require(form_digest(records) == form, OTHER_NETWORK, "made for a network of another form")
-    _require(content_digest(base, records) == base_digest, WRONG_BASE, "made from a network of other values")
+    _require(image_form_digest(records) == form, OTHER_NETWORK, "made for a network of another form")
+    _require(
+        image_content_digest(base, records) == base_digest, WRONG_BASE, "made from a network of other values"
+    )
     image, stream, index = bytearray(base), Stream(data), -1
     for _ in range(changed):
         index += 1 + stream.number(TABLE)
         _require(index < len(records), BAD_STREAM, "the stream names a record that is not there")
         _change(image, records[index], stream)
     _require(stream.at == len(data), BAD_STREAM, "the stream goes on behind its last change")
-    _require(content_digest(image, records) == result_digest, WRONG_RESULT, "another network results")
+    _require(image_content_digest(image, records) == result_digest, WRONG_RESULT, "another network results")
     return bytes(image)
 
 
-def _change(image: bytearray, record: Record, stream: "Stream") -> None:
+def _change(image: bytearray, record: ImageRecord, stream: "Stream") -> None:
     left, shift, position = 1 + stream.number(TABLE), stream.plain(5), -1
     _require(left <= record.elements, BAD_STREAM, "the stream changes more elements than there are")
     for _ in range(left):

@@ -9,14 +9,21 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from obliq.errors import PatchError
-from obliq.patch.content import Content, Record, digest_of, from_image, refusals, to_image
+from obliq.patch.content import (
+    Content,
+    TensorRecord,
+    content_digest,
+    decoder_refusals,
+    from_device_image,
+    to_device_image,
+)
 from obliq.patch.decoder import PATCH_HEAD, RECORD_HEAD, TABLE, WORDS, read_head
-from obliq.patch.decoder import apply as apply_to_image
+from obliq.patch.decoder import apply_to_image as apply_to_image
 from obliq.patch.encoder import Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bound:
+class PatchBound:
     """The least bits under this model.
 
     Of a tensor of n codes, k of which change, by steps of empirical entropy H: log2 C(n, k) bits say
@@ -39,12 +46,12 @@ class Bound:
     changed_words: int
 
 
-def bound(old: Content, new: Content) -> Bound:
+def patch_bound(old: Content, new: Content) -> PatchBound:
     """The bound on a patch between two contents of one form."""
     codes = [pair for pair in zip(old, new, strict=True) if pair[0].kind != WORDS]
     words = [pair for pair in zip(old, new, strict=True) if pair[0].kind == WORDS]
     changed = list(_changes(codes))
-    return Bound(
+    return PatchBound(
         code_bits=sum(
             _positions(len(before.values), len(steps)) + len(steps) * order_0_entropy(steps)
             for before, steps in changed
@@ -66,7 +73,7 @@ def order_0_entropy(symbols: Int[ndarray, " symbols"]) -> float:
     return float(-(shares * np.log2(shares)).sum()) if len(symbols) else 0.0
 
 
-def _changes(pairs: list[tuple[Record, Record]]) -> Iterator[tuple[Record, ndarray]]:
+def _changes(pairs: list[tuple[TensorRecord, TensorRecord]]) -> Iterator[tuple[TensorRecord, ndarray]]:
     for before, after in pairs:
         steps = after.values.astype(np.int64) - before.values.astype(np.int64)
         yield before, steps[steps != 0]
@@ -91,7 +98,7 @@ LEAK = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class PatchHead:
     """What a patch says about itself.
 
     Attributes:
@@ -111,7 +118,7 @@ class Head:
     bytes: int
 
 
-def make(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> bytes:
+def make_patch(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> bytes:
     """The patch from one content to another of the same form; equal inputs give equal bytes.
 
     Args:
@@ -130,29 +137,31 @@ def make(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> bytes:
         positions = np.flatnonzero(before.values != after.values)
         if positions.size:
             encoder.number(TABLE, index - last - 1)
-            encoder.changes(before.kind, positions, *steps(before, after, positions))
+            encoder.changes(before.kind, positions, *value_steps(before, after, positions))
             last, changed = index, changed + 1
     stream = encoder.finished()
-    digests = (bytes.fromhex(digest) for digest in (form_of(old), digest_of(old), digest_of(new)))
+    digests = (
+        bytes.fromhex(digest) for digest in (form_digest(old), content_digest(old), content_digest(new))
+    )
     patch = PATCH_HEAD.pack(b"OBQP", _VERSION, 0, sequence, *digests, changed, len(stream)) + stream
     return patch + sha256(patch).digest()
 
 
-def describe(patch: bytes) -> Head:
+def read_patch_head(patch: bytes) -> PatchHead:
     """What a patch says about itself, once it is found to be whole.
 
     Raises:
         PatchError: when it is no patch, cut off, altered or of a newer format.
     """
-    with refusals():
+    with decoder_refusals():
         sequence, form, base, result, changed, _ = read_head(patch)
-    return Head(
+    return PatchHead(
         sequence=sequence, form=form.hex(), base=base.hex(), result=result.hex(), changed_records=changed,
         bytes=len(patch),
     )  # fmt: skip
 
 
-def form_of(content: Content) -> str:
+def form_digest(content: Content) -> str:
     """The digest of everything but the values, in hexadecimal."""
     digest = sha256()
     for label, kind, width, elements in (record.form for record in content):
@@ -160,7 +169,7 @@ def form_of(content: Content) -> str:
     return digest.hexdigest()
 
 
-def steps(before: Record, after: Record, positions: ndarray) -> tuple[list[int], list[int]]:
+def value_steps(before: TensorRecord, after: TensorRecord, positions: ndarray) -> tuple[list[int], list[int]]:
     """By how much the values at these positions change, and the codes that they were; words wrap around."""
     old, new = before.values[positions], after.values[positions]
     if before.kind == WORDS:
@@ -179,14 +188,14 @@ def _require_same_form(old: Content, new: Content) -> None:
             )
 
 
-def _named(record: Record) -> str:
+def _named(record: TensorRecord) -> str:
     return record.label.decode(errors="replace").strip()[:200]
 
 
 NO_FLOOR = 0
 
 
-def apply(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:
+def apply_patch(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:
     """What a patch makes of a network, whose digest is then the one that the patch promises.
 
     Args:
@@ -198,7 +207,7 @@ def apply(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:
         PatchError: when the patch is cut off, altered, of a newer format, at or below the floor, for
             another network or another base, or does not lead to what it promises.
     """
-    image = to_image(base)
-    with refusals():
+    image = to_device_image(base)
+    with decoder_refusals():
         result = apply_to_image(patch, image, floor)
-    return from_image(result)
+    return from_device_image(result)

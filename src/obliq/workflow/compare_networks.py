@@ -7,8 +7,8 @@ import torch
 
 from obliq.auditing import Artifact, Audit, AuditedModel, ReferenceSignals, audit
 from obliq.auditing.measurement import Kind
-from obliq.checkpoints import Saved
-from obliq.checkpoints.run_folder import Made
+from obliq.checkpoints import Checkpoint
+from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Splits
 from obliq.data.request_file import Request
 from obliq.errors import AuditError
@@ -22,8 +22,8 @@ DEVICE_SUMS = "computed in a device's sums"
 
 
 def compare_runs(
-    original: Saved,
-    others: Mapping[str, Made],
+    original: Checkpoint,
+    others: Mapping[str, SavedRun],
     splits: Splits,
     device: torch.device,
     references: ReferenceSignals | None = None,
@@ -54,7 +54,7 @@ def compare_runs(
             not belong to any network that unlearned.
     """
     kinds = require_comparable(original, others, splits)
-    networks = {"original": original, **{name: made.saved for name, made in others.items()}}
+    networks = {"original": original, **{name: made.checkpoint for name, made in others.items()}}
     found = {
         name: exact_if_deployed(saved.model, saved.blueprint.input_shape) for name, saved in networks.items()
     }
@@ -64,7 +64,7 @@ def compare_runs(
     requests = [made.request for made in others.values() if made.request] + ([request] if request else [])
     models = [_network("original", "original", original, original, shipping, splits, device)]
     for name, made in others.items():
-        models.append(_network(kinds[name], name, made.saved, original, shipping, splits, device))
+        models.append(_network(kinds[name], name, made.checkpoint, original, shipping, splits, device))
         models += [
             _file(title, file, belonging[title], original, models[-1], splits)
             for title, file in (shipped or {}).items()
@@ -93,7 +93,9 @@ def compare_runs(
     return replace(measured, settings={**measured.settings, **told})
 
 
-def require_comparable(original: Saved, others: Mapping[str, Made], splits: Splits) -> dict[str, Kind]:
+def require_comparable(
+    original: Checkpoint, others: Mapping[str, SavedRun], splits: Splits
+) -> dict[str, Kind]:
     """Check that networks belong together; the kind of each by name.
 
     Raises:
@@ -101,7 +103,7 @@ def require_comparable(original: Saved, others: Mapping[str, Made], splits: Spli
     """
     base, kinds = weights_digest(original.model), dict[str, Kind]()
     for name, made in others.items():
-        provenance = made.saved.provenance
+        provenance = made.checkpoint.provenance
         if provenance.base_digest != base:
             raise AuditError(
                 f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
@@ -123,7 +125,7 @@ def require_comparable(original: Saved, others: Mapping[str, Made], splits: Spli
     return kinds
 
 
-def _belonging(file: Shipped, name: str, original: Saved, unlearned: Mapping[str, Made]) -> Artifact:
+def _belonging(file: Shipped, name: str, original: Checkpoint, unlearned: Mapping[str, SavedRun]) -> Artifact:
     """What is known of a file before it is run.
 
     Raises:
@@ -134,7 +136,7 @@ def _belonging(file: Shipped, name: str, original: Saved, unlearned: Mapping[str
     network = None
     form = file.form_beside(original.model, shape) if not unlearned else None
     for candidate, made in unlearned.items():
-        form = file.exported_from(made.saved.model, shape)
+        form = file.exported_from(made.checkpoint.model, shape)
         if form is not None:
             network = candidate
             break
@@ -159,8 +161,8 @@ def _belonging(file: Shipped, name: str, original: Saved, unlearned: Mapping[str
 def _network(
     kind: Kind,
     name: str,
-    saved: Saved,
-    original: Saved,
+    saved: Checkpoint,
+    original: Checkpoint,
     shipping: Mapping[str, Exact],
     splits: Splits,
     device: torch.device,
@@ -182,7 +184,7 @@ def _file(
     name: str,
     file: Shipped,
     artifact: Artifact,
-    original: Saved,
+    original: Checkpoint,
     network: AuditedModel | None,
     splits: Splits,
 ) -> AuditedModel:

@@ -8,7 +8,7 @@ import torch
 
 from obliq.auditing import Audit
 from obliq.checkpoints import Blueprint
-from obliq.checkpoints.run_folder import keep
+from obliq.checkpoints.run_folder import save_run
 from obliq.data import PartitionRule, load_dataset, partition
 from obliq.io.atomic import new_folder
 from obliq.methods import OEU, Method, Retrain
@@ -76,19 +76,19 @@ def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite:
         stage("retraining without that person, for reference")
         others = {
             "retrained": unlearn_original(
-                original.saved, splits, request, Retrain(recipe=recipe_of(original.saved)), run
+                original.checkpoint, splits, request, Retrain(recipe=recipe_of(original.checkpoint)), run
             )
         }
         for name, method in METHODS.items():
             stage(f"forgetting that person: {name}")
-            others[name] = unlearn_original(original.saved, splits, request, method, run)
+            others[name] = unlearn_original(original.checkpoint, splits, request, method, run)
         stage("auditing")
-        measured = compare_runs(original.saved, others, splits, run.device)
+        measured = compare_runs(original.checkpoint, others, splits, run.device)
         for name, made in {"original": original, **others}.items():
-            keep(draft / name.replace(" ", "-"), made)
+            save_run(draft / name.replace(" ", "-"), made)
         stage("exporting what devices run, and the patch to it")
         inputs = data.fetch(parts.test.indices)
-        shipped = write_release(draft, original.saved, others["unlearned"].saved, data.name, inputs)
+        shipped = write_release(draft, original.checkpoint, others["unlearned"].checkpoint, data.name, inputs)
         write_report(
             measured, draft / "audit", report_context(original, others, request.selector), shipped.shipment
         )

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
-from obliq import checkpoints
-from obliq.checkpoints import Provenance, Saved
+from obliq.checkpoints import Checkpoint, Provenance, load_checkpoint, present_versions, save_checkpoint
 from obliq.errors import ModelError
 from obliq.exporting.exported_file import SUFFIXES
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.onnx.contents import file_bytes
-from obliq.io.atomic import refuse_existing, refuse_existing_file, write_file
-from obliq.patch import Content, content_of, digest_of, state_of
+from obliq.io.atomic import refuse_existing_file, refuse_existing_folder, write_file
+from obliq.patch import Content, content_digest, network_content, network_state
 from obliq.quantization import float_state, integer_state, load_integer_state
 
 
@@ -23,35 +22,35 @@ from obliq.quantization import float_state, integer_state, load_integer_state
 class Folder:
     """A network saved by `obliq.checkpoints`."""
 
-    saved: Saved
+    checkpoint: Checkpoint
 
     @property
     def content(self) -> Content:
         """Its integers and what stays in floating point."""
-        return content_of(integer_state(self.saved.model), float_state(self.saved.model))
+        return network_content(integer_state(self.checkpoint.model), float_state(self.checkpoint.model))
 
     def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
         """Raise unless a network of this kind may be written to `out`."""
-        refuse_existing(out, overwrite=overwrite)
+        refuse_existing_folder(out, overwrite=overwrite)
 
     def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
         """Write the same network with other integers, whole or not at all.
 
         What is written is read back from the network and compared before it appears.
         """
-        model = self.saved.model
-        integers, floats = state_of(content, integer_state(model), float_state(model))
+        model = self.checkpoint.model
+        integers, floats = network_state(content, integer_state(model), float_state(model))
         patched = Folder(
-            Saved(
-                load_integer_state(model, integers, floats), self.saved.blueprint,
-                patched_provenance(self.saved.provenance, digest_of(self.content)),
+            Checkpoint(
+                load_integer_state(model, integers, floats), self.checkpoint.blueprint,
+                patched_provenance(self.checkpoint.provenance, content_digest(self.content)),
             )
         )  # fmt: skip
-        if digest_of(patched.content) != digest_of(content):
+        if content_digest(patched.content) != content_digest(content):
             raise ModelError(
                 "the patched network does not hold the integers that it was given; nothing is written"
             )
-        checkpoints.save(out, patched.saved, latent=False, overwrite=overwrite)
+        save_checkpoint(out, patched.checkpoint, latent=False, overwrite=overwrite)
 
 
 @final
@@ -80,13 +79,13 @@ def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
 
     Args:
         path: of either.
-        architecture: see `obliq.checkpoints.load`.
+        architecture: see `obliq.checkpoints.load_checkpoint`.
 
     Raises:
         ModelError: when there is nothing, or nothing that can be read, naming the file.
     """
     if path.is_dir():
-        return Folder(checkpoints.load(path, architecture))
+        return Folder(load_checkpoint(path, architecture))
     if path.suffix not in SUFFIXES:
         raise ModelError(
             f"{path} is no folder and no file in {' or '.join(SUFFIXES)}; expected a saved network or an exported one"
@@ -102,5 +101,5 @@ def patched_provenance(base: Provenance, base_digest: str) -> Provenance:
     """What is known of a network that came about by a patch: from what, and not how it was unlearned."""
     return replace(
         base, role="unlearned", base_digest=base_digest, splits_digest=None, counts={}, recipe=None,
-        method=None, method_fields=None, seconds=0.0, versions=checkpoints.present_versions(),
+        method=None, method_fields=None, seconds=0.0, versions=present_versions(),
     )  # fmt: skip

@@ -13,8 +13,8 @@ import torch
 
 from obliq.auditing import Audit, write
 from obliq.auditing.measure import ROLES
-from obliq.checkpoints import Blueprint, Provenance, Saved, present_versions
-from obliq.checkpoints.run_folder import Made
+from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_versions
+from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
 from obliq.data.datasets import runs_code
 from obliq.data.request_file import Request, load_request
@@ -32,7 +32,7 @@ from obliq.training.loop import Recipe, train
 AUDIT, REPORT = "audit.json", "report.html"
 
 
-def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> Made:
+def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> SavedRun:
     """Train a network on the whole training part."""
     trace, started = Trace(), time.perf_counter()
     model = blueprint.build()
@@ -43,7 +43,7 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
         counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},
         recipe=encode(recipe), seconds=time.perf_counter() - started, seed=run.seed, threads=torch.get_num_threads(),
     )  # fmt: skip
-    return Made(Saved(model.cpu(), blueprint, provenance), trace.rows)
+    return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
 
 
 def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
@@ -67,7 +67,9 @@ def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, 
     return splits, Request.of(splits, str(parsed))
 
 
-def unlearn_original(original: Saved, splits: Splits, request: Request, method: Method, run: Run) -> Made:
+def unlearn_original(
+    original: Checkpoint, splits: Splits, request: Request, method: Method, run: Run
+) -> SavedRun:
     """Apply a method to an original network.
 
     Raises:
@@ -93,7 +95,7 @@ def unlearn_original(original: Saved, splits: Splits, request: Request, method: 
         base_digest=weights_digest(original.model), seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
         versions=present_versions(),
     )  # fmt: skip
-    return Made(Saved(model.cpu(), original.blueprint, provenance), trace.rows, request)
+    return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
 
 
 def role_counts(splits: Splits) -> dict[str, int]:
@@ -106,7 +108,7 @@ def method_name(method: Method) -> str:
     return next((name for name, kind in available().items() if type(method) is kind), type(method).__name__)
 
 
-def recipe_of(original: Saved) -> Recipe:
+def recipe_of(original: Checkpoint) -> Recipe:
     """The recipe that an original was trained by, which a retrained reference must follow.
 
     Raises:
@@ -119,7 +121,7 @@ def recipe_of(original: Saved) -> Recipe:
     return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
 
 
-def same_partition(original: Saved, folder: Path | None, trusted: str | None = None) -> Partition:
+def same_partition(original: Checkpoint, folder: Path | None, trusted: str | None = None) -> Partition:
     """Load the data that a network was trained on and divide it as then.
 
     Args:
@@ -147,17 +149,21 @@ def same_partition(original: Saved, folder: Path | None, trusted: str | None = N
 
 
 def report_context(
-    original: Made, others: Mapping[str, Made], selector: str, *, images: Sequence[bytes] = ()
+    original: SavedRun, others: Mapping[str, SavedRun], selector: str, *, images: Sequence[bytes] = ()
 ) -> ReportContext:
     """What a report says around the numbers: kinds and counts, never who was forgotten."""
-    unlearned = {name: made for name, made in others.items() if made.saved.provenance.role == "unlearned"}
-    provenance, blueprint = original.saved.provenance, original.saved.blueprint
+    unlearned = {
+        name: made for name, made in others.items() if made.checkpoint.provenance.role == "unlearned"
+    }
+    provenance, blueprint = original.checkpoint.provenance, original.checkpoint.blueprint
     training = {"original": original.trace}
     training |= {
-        name: made.trace for name, made in others.items() if made.saved.provenance.role == "retrained"
+        name: made.trace for name, made in others.items() if made.checkpoint.provenance.role == "retrained"
     }
     first = next(iter(unlearned.values()), None)
-    method, settings = methods_in_words({name: made.saved.provenance for name, made in unlearned.items()})
+    method, settings = methods_in_words(
+        {name: made.checkpoint.provenance for name, made in unlearned.items()}
+    )
     return ReportContext(
         request=kind_of_request(selector),
         data=provenance.data,

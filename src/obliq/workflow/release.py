@@ -6,15 +6,14 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from obliq import checkpoints
-from obliq.checkpoints import Saved
+from obliq.checkpoints import Checkpoint, save_checkpoint
 from obliq.errors import ModelError
-from obliq.exporting import Record, check, deployed, digest_of, export, write_record
+from obliq.exporting import ParityRecord, check, deployed, export, sha256_of, write_record
 from obliq.exporting.file_content import file_content
 from obliq.exporting.optional import import_onnx, import_onnxruntime
-from obliq.patch import Content, make
-from obliq.patch import digest_of as content_digest_of
-from obliq.patch.difference import bound
+from obliq.patch import Content, make_patch
+from obliq.patch import content_digest as content_digest_of
+from obliq.patch.difference import patch_bound
 from obliq.quantization import weights_digest
 from obliq.report import PatchSize, Shipment
 from obliq.workflow.patch_targets import Folder
@@ -38,8 +37,8 @@ class Release:
 
 def write_release(
     folder: Path,
-    original: Saved,
-    unlearned: Saved,
+    original: Checkpoint,
+    unlearned: Checkpoint,
     data: str,
     inputs: Float[Tensor, "samples ..."],
 ) -> Release:
@@ -67,12 +66,14 @@ def write_release(
     return Release(shipment=_as_onnx(folder, original, unlearned, data, inputs))
 
 
-def _as_onnx(folder: Path, original: Saved, unlearned: Saved, data: str, inputs: Tensor) -> Shipment:
+def _as_onnx(
+    folder: Path, original: Checkpoint, unlearned: Checkpoint, data: str, inputs: Tensor
+) -> Shipment:
     shape = unlearned.blueprint.input_shape
     before, after = (export(saved.model, shape, FORM) for saved in (original, unlearned))
     parity = check(unlearned.model, after, inputs)
-    record = Record(
-        form=FORM, file_digest=digest_of(after), file_bytes=len(after),
+    record = ParityRecord(
+        form=FORM, file_digest=sha256_of(after), file_bytes=len(after),
         network_digest=weights_digest(unlearned.model),
         deployed_digest=weights_digest(deployed(unlearned.model, shape)), checks={data: parity},
     )  # fmt: skip
@@ -87,8 +88,8 @@ def _as_onnx(folder: Path, original: Saved, unlearned: Saved, data: str, inputs:
     )  # fmt: skip
 
 
-def _as_folder(folder: Path, original: Saved, unlearned: Saved) -> Shipment:
-    checkpoints.save(folder / "shipped", unlearned, latent=False)
+def _as_folder(folder: Path, original: Checkpoint, unlearned: Checkpoint) -> Shipment:
+    save_checkpoint(folder / "shipped", unlearned, latent=False)
     content = Folder(unlearned).content
     return Shipment(
         file="shipped", form="folder of packed codes (safetensors)",
@@ -99,7 +100,7 @@ def _as_folder(folder: Path, original: Saved, unlearned: Saved) -> Shipment:
 
 
 def _patch(folder: Path, old: Content, new: Content) -> PatchSize:
-    patch, changed = make(old, new), bound(old, new)
+    patch, changed = make_patch(old, new), patch_bound(old, new)
     (folder / PATCH).write_bytes(patch)
     return PatchSize(
         bytes=len(patch), codes=changed.codes, changed_codes=changed.changed_codes,

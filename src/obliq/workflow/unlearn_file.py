@@ -24,14 +24,14 @@ from obliq.checkpoints.file_record import FileRecord
 from obliq.data import Examples, Splits, request_file
 from obliq.data.request_file import Request
 from obliq.errors import ModelError
-from obliq.exporting import Shipped, content_digest, digest_of, running
+from obliq.exporting import Shipped, file_content_digest, running, sha256_of
 from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_codes, editable
 from obliq.exporting.file_content import admitted
 from obliq.exporting.optional import is_program
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import encode, render
+from obliq.io.json_documents import encode, render_json
 from obliq.methods import OEU, Method
-from obliq.run import Row, Run, Trace, together
+from obliq.run import Run, Trace, TraceRow, together
 from obliq.training.prediction import InTorch, Predictor, answers
 from obliq.workflow.compare_files import require_fitting
 from obliq.workflow.pipeline import method_name, role_counts
@@ -70,7 +70,7 @@ class UnlearnedFile:
     changed_codes_percent: float
     agreement: float
     agreement_after: float
-    trace: Sequence[Row] = field(repr=False)
+    trace: Sequence[TraceRow] = field(repr=False)
     request: Request
 
     @property
@@ -122,7 +122,7 @@ def unlearn_file(
         seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
     )  # fmt: skip
     return UnlearnedFile(
-        content=content, content_digest=content_digest(found), provenance=provenance,
+        content=content, content_digest=file_content_digest(found), provenance=provenance,
         base_file_digest=shipped.file_digest,
         changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after,
         trace=trace.rows, request=request,
@@ -169,7 +169,7 @@ def save_unlearned_file(folder: Path, forgotten: UnlearnedFile, *, overwrite: bo
         ObliqError: when the folder exists or cannot be written.
     """
     record = FileRecord(
-        file_digest=digest_of(forgotten.content),
+        file_digest=sha256_of(forgotten.content),
         content_digest=forgotten.content_digest,
         base_file_digest=forgotten.base_file_digest,
         changed_codes_percent=forgotten.changed_codes_percent,
@@ -181,5 +181,5 @@ def save_unlearned_file(folder: Path, forgotten: UnlearnedFile, *, overwrite: bo
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / forgotten.name).write_bytes(forgotten.content)
         (draft / file_record.RECORD).write_text(file_record.written(record), encoding="utf-8")
-        (draft / run_folder.TRACE).write_text(render(rows), encoding="utf-8")
+        (draft / run_folder.TRACE).write_text(render_json(rows), encoding="utf-8")
         request_file.save_request(draft / request_file.FILE, forgotten.request)

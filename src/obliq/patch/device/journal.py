@@ -13,7 +13,7 @@ RECORD_BYTES = _RECORD.size + _CHECK
 _MAGIC = b"OBQJ"
 
 
-class State(IntEnum):
+class UpdateState(IntEnum):
     """Where an update stands."""
 
     STABLE = 1
@@ -25,7 +25,7 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class JournalEntry:
     """One record.
 
     Attributes:
@@ -40,7 +40,7 @@ class Entry:
     """
 
     number: int
-    state: State
+    state: UpdateState
     active: int
     length: int
     floor: int
@@ -62,13 +62,13 @@ def blocks(flash: Flash) -> int:
     return 2 * _copy_blocks(flash)
 
 
-def latest(flash: Flash) -> Entry | None:
+def latest(flash: Flash) -> JournalEntry | None:
     """The newest record that is whole, None when there is none."""
     found = [entry for copy in (0, 1) if (entry := _read(flash, copy)) is not None]
     return max(found, key=lambda entry: entry.number, default=None)
 
 
-def append(flash: Flash, entry: Entry) -> None:
+def append(flash: Flash, entry: JournalEntry) -> None:
     """Write a record over the older copy; until it is whole, the newer one counts.
 
     The caller gives it the number after that of `latest`.
@@ -86,13 +86,13 @@ def _copy_blocks(flash: Flash) -> int:
     return -(-RECORD_BYTES // flash.block)
 
 
-def _read(flash: Flash, copy: int) -> Entry | None:
+def _read(flash: Flash, copy: int) -> JournalEntry | None:
     packed = flash.read(copy * _copy_blocks(flash) * flash.block, RECORD_BYTES)
     body, check = packed[:-_CHECK], packed[-_CHECK:]
     if body[:4] != _MAGIC or sha256(body).digest()[:_CHECK] != check:
         return None
     _, number, state, active, length, floor, sequence, digest, fallback = _RECORD.unpack(body)
-    return Entry(
-        number=number, state=State(state), active=active, length=length, floor=floor, sequence=sequence,
+    return JournalEntry(
+        number=number, state=UpdateState(state), active=active, length=length, floor=floor, sequence=sequence,
         digest=digest, fallback=fallback,
     )  # fmt: skip

@@ -13,23 +13,23 @@ from dataclasses import dataclass, field, replace
 from typing import final
 
 from obliq.errors import PatchError
-from obliq.patch.content import refusals
-from obliq.patch.decoder import Refused, content_digest, read_head, read_records
-from obliq.patch.decoder import apply as apply_to_image
+from obliq.patch.content import decoder_refusals
+from obliq.patch.decoder import Refused, image_content_digest, read_head, read_records
+from obliq.patch.decoder import apply_to_image as apply_to_image
 from obliq.patch.device import journal
 from obliq.patch.device.flash import Flash
-from obliq.patch.device.journal import Entry, State
+from obliq.patch.device.journal import JournalEntry, UpdateState
 
 
 @final
 @dataclass(frozen=True)
-class Store:
+class DeviceStore:
     """The networks on one device; a value over memory, which alone holds state."""
 
     flash: Flash = field(repr=False)
 
     @classmethod
-    def create(cls, flash: Flash, image: bytes, sequence: int = 0) -> "Store":
+    def create(cls, flash: Flash, image: bytes, sequence: int = 0) -> "DeviceStore":
         """Put the first network onto an empty device, in the factory.
 
         Raises:
@@ -40,9 +40,15 @@ class Store:
         if digest is None or len(image) > store.slot_bytes:
             raise PatchError(f"{len(image)} bytes; expected an image of at most {store.slot_bytes} bytes")
         store._write_slot(0, image)
-        first = Entry(
-            number=1, state=State.STABLE, active=0, length=len(image), floor=sequence, sequence=sequence, digest=digest,
-        )  # fmt: skip
+        first = JournalEntry(
+            number=1,
+            state=UpdateState.STABLE,
+            active=0,
+            length=len(image),
+            floor=sequence,
+            sequence=sequence,
+            digest=digest,
+        )
         journal.append(flash, first)
         return store
 
@@ -53,7 +59,7 @@ class Store:
         return blocks // 2 * self.flash.block
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> JournalEntry:
         """The journal's record that counts.
 
         Raises:
@@ -71,12 +77,12 @@ class Store:
             PatchError: when the memory lost the network by something else than a power cut.
         """
         entry = self.entry
-        if entry.state is State.CONFIRMED:
+        if entry.state is UpdateState.CONFIRMED:
             self._erase_old(entry)
         image = self._read_slot(entry.active, entry.length)
         if _digest(image) == entry.digest:
             return image
-        if entry.state is State.TRIAL:
+        if entry.state is UpdateState.TRIAL:
             return self.reject()
         raise PatchError("the network on the device is damaged; expected the one that the journal names")
 
@@ -87,16 +93,16 @@ class Store:
             PatchError: when the patch is refused, or the present network is itself on trial.
         """
         entry = self.entry
-        if entry.state is not State.STABLE:
+        if entry.state is not UpdateState.STABLE:
             raise PatchError(f"an update is {entry.state.name.lower()}; expected it to be finished first")
-        with refusals():
+        with decoder_refusals():
             image = apply_to_image(patch, self.boot(), entry.floor)
             sequence, _, _, result, *_ = read_head(patch)
         self._write_slot(1 - entry.active, image)
         if _digest(self._read_slot(1 - entry.active, entry.length)) != result:
             raise PatchError("the memory does not hold what was written; the network stays as it is")
         self._record(
-            state=State.TRIAL,
+            state=UpdateState.TRIAL,
             active=1 - entry.active,
             sequence=sequence,
             digest=result,
@@ -111,7 +117,7 @@ class Store:
         """
         entry = self._require_trial()
         self._record(
-            state=State.STABLE, active=1 - entry.active, sequence=entry.floor, digest=entry.fallback,
+            state=UpdateState.STABLE, active=1 - entry.active, sequence=entry.floor, digest=entry.fallback,
             fallback=bytes(32),
         )  # fmt: skip
         return self.boot()
@@ -123,19 +129,19 @@ class Store:
             PatchError: when no network is on trial.
         """
         entry = self._require_trial()
-        self._record(state=State.CONFIRMED, floor=entry.sequence, fallback=bytes(32))
+        self._record(state=UpdateState.CONFIRMED, floor=entry.sequence, fallback=bytes(32))
         self._erase_old(self.entry)
 
-    def _require_trial(self) -> Entry:
+    def _require_trial(self) -> JournalEntry:
         entry = self.entry
-        if entry.state is not State.TRIAL:
+        if entry.state is not UpdateState.TRIAL:
             raise PatchError(f"the network is {entry.state.name.lower()}; expected one on trial")
         return entry
 
-    def _erase_old(self, entry: Entry) -> None:
+    def _erase_old(self, entry: JournalEntry) -> None:
         """Erase the slot that is not active; all of it again after a cut, since a torn block may look erased."""
         self._erase_slot(1 - entry.active)
-        self._record(state=State.STABLE)  # both copies of the journal now say that there is no way back
+        self._record(state=UpdateState.STABLE)  # both copies of the journal now say that there is no way back
 
     def _record(self, **changes: object) -> None:
         entry = self.entry
@@ -160,6 +166,6 @@ class Store:
 def _digest(image: bytes) -> bytes | None:
     """The content digest of an image, None when the bytes are no image."""
     try:
-        return content_digest(image, read_records(image))
+        return image_content_digest(image, read_records(image))
     except Refused:
         return None
