@@ -1,13 +1,18 @@
 """The API page of the site lists every public name, and each has a docstring."""
 
 import importlib.util
+import pkgutil
+import re
 from dataclasses import dataclass
 from types import ModuleType
 
 import pytest
 
 import obliq
-from tests.documentation.pages import DOCS
+from tests.documentation.pages import DOCS, MANUALS
+
+NO_PYTHON = {"obliq.audit"}
+"""Names in the pages that are no Python: the schema of audit.json."""
 
 
 @dataclass
@@ -42,3 +47,11 @@ def test_a_missing_docstring_is_reported(page: ModuleType, monkeypatch: pytest.M
     monkeypatch.setattr(obliq, "Silent", Silent, raising=False)
     monkeypatch.setattr(obliq, "__all__", ["train", "Silent"])
     assert page.undocumented() == ["Silent", "Silent.act"]
+
+
+def test_names_in_the_pages_exist() -> None:
+    text = "".join(page.read_text() for page in MANUALS)
+    names = set(re.findall(r"`(obliq(?:\.\w+)+)", text)) - NO_PYTHON
+    assert len(names) > 5
+    for name in sorted(names):
+        pkgutil.resolve_name(name)
