@@ -1,55 +1,48 @@
-"""One run at a time on a folder: a lock that the operating system takes back from a process that died."""
+"""A lock on a folder, so that only one run at a time writes to it.
+
+The operating system releases the lock when its process ends, however it ends: nobody has to delete a stale file.
+The holder is named in a file of its own, because on Windows a locked file cannot be read by others.
+"""
 
 import contextlib
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+
+from filelock import FileLock, Timeout
 
 from obliq.errors import ObliqError
 
-FILE = ".lock"
+LOCK, HOLDER = ".lock", ".lock-holder"
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is made if it is not there.
+    """Hold the lock of a folder, which is created if it does not exist.
 
     Raises:
         ObliqError: when another run holds it, or the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / FILE).open("a+b")
-    except OSError as error:
-        raise ObliqError(f"cannot write {folder}: {error.strerror or error}") from error
-    with file:
-        if not _take(file):
-            file.seek(0)
-            holder = file.read(200).decode(errors="replace").strip() or "another process"
-            raise ObliqError(
-                f"{folder} is in use by {holder}; expected one run at a time, or another --cache"
+    holder = folder / HOLDER
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / LOCK).acquire(timeout=0))
+            holder.write_text(
+                f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8"
             )
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node() or 'this machine'}".encode())
-        file.flush()
+        except Timeout as error:
+            raise ObliqError(
+                f"{folder} is in use by {_holder(holder)}; expected one run at a time, or another --cache"
+            ) from error
+        except OSError as error:
+            raise ObliqError(f"cannot write {folder}: {error.strerror or error}") from error
         yield
 
 
-def _take(file: BinaryIO) -> bool:
-    """Whether the lock is ours now; it is given back when the file is closed."""
+def _holder(file: Path) -> str:
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(2**20)  # beyond the text, which others shall be able to read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        return file.read_text(encoding="utf-8", errors="replace")[:200].strip() or "another process"
+    except OSError:  # between taking the lock and naming the holder
+        return "another process"
