@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.exporting import read_record, sha256_of
+from obliq.exporting import read_parity_record, sha256_of
 from tests.cli.conftest import Said, Way
 
 for library in ("executorch", "onnx", "onnxruntime"):
@@ -49,7 +49,7 @@ def entries(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def test_the_parity_of_a_program_is_recorded(way: Way, files: Files) -> None:
-    record = read_record(files.parity)
+    record = read_parity_record(files.parity)
     assert record.file_digest == sha256_of(files.program.read_bytes())
     assert record.file_bytes == len(files.program.read_bytes())
     found = record.checks[f"npz:{way.data}"]

@@ -17,9 +17,9 @@ from obliq.exporting import (
     deployed,
     export,
     graph_of,
-    read_record,
+    read_parity_record,
     sha256_of,
-    write_record,
+    write_parity_record,
 )
 from obliq.exporting.device_biases import largest_bias_rounding
 from obliq.quantization import integer_state, weights_digest
@@ -104,8 +104,8 @@ def record() -> ParityRecord:
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
     made_record = record()
-    (tmp_path / "parity.json").write_text(write_record(made_record))
-    assert read_record(tmp_path / "parity.json") == made_record
+    (tmp_path / "parity.json").write_text(write_parity_record(made_record))
+    assert read_parity_record(tmp_path / "parity.json") == made_record
     assert made_record.audited == "as trained"
     assert dataclasses.replace(made_record, network_digest=made_record.deployed_digest).audited == "deployed"
     assert np.isfinite(made_record.checks["noise"].reference.mean_difference)
@@ -113,6 +113,6 @@ def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [("obliq-parity", "obliq-patch"), ('"version": 2', '"version": 1')])
 def test_another_record_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
-    (tmp_path / "parity.json").write_text(write_record(record()).replace(*change))
+    (tmp_path / "parity.json").write_text(write_parity_record(record()).replace(*change))
     with pytest.raises(ModelError, match=r"parity\.json: .*expected"):
-        read_record(tmp_path / "parity.json")
+        read_parity_record(tmp_path / "parity.json")

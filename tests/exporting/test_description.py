@@ -10,7 +10,7 @@ import pytest
 
 from obliq.errors import ModelError
 from obliq.exporting import contents_of, graph_in, graph_of, to_onnx
-from obliq.exporting.description import LONGEST, MOST_STEPS, described, graph_described
+from obliq.exporting.description import LONGEST, MOST_STEPS, describe_graph, graph_of_description
 from obliq.exporting.graph import Convolution, Linear
 from tests.exporting.networks import CASES, made
 
@@ -21,12 +21,12 @@ pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 def test_every_file_of_a_network_has_its_description(name: str) -> None:
     model, inputs = made(name, "W4A4")
     graph = graph_of(model, inputs.shape[1:])
-    text = described(graph)
-    assert {described(graph_in(contents_of(to_onnx(graph, form)))) for form in ("integer", "compact")} == {
-        text
-    }
-    again = graph_described(text.encode())
-    assert described(again) == text
+    text = describe_graph(graph)
+    assert {
+        describe_graph(graph_in(contents_of(to_onnx(graph, form)))) for form in ("integer", "compact")
+    } == {text}
+    again = graph_of_description(text.encode())
+    assert describe_graph(again) == text
     for one, other in zip(again.steps, graph.steps, strict=True):
         assert (type(one), one.sources, one.grid.zero_point) == (
             type(other),
@@ -41,7 +41,9 @@ def test_every_file_of_a_network_has_its_description(name: str) -> None:
 
 def test_values_are_no_part_of_it() -> None:
     (first, inputs), (second, _) = made("convnet", "W4A4"), made("convnet", "W8A8")
-    assert described(graph_of(first, inputs.shape[1:])) == described(graph_of(second, inputs.shape[1:]))
+    assert describe_graph(graph_of(first, inputs.shape[1:])) == describe_graph(
+        graph_of(second, inputs.shape[1:])
+    )
 
 
 def _step(kind: str, /, **others: object) -> Callable[[Any], None]:
@@ -81,10 +83,10 @@ LIES: dict[str, tuple[Callable[[Any], object], str]] = {
 @pytest.mark.parametrize(("change", "message"), LIES.values(), ids=LIES)
 def test_what_makes_no_sense_is_refused(change: Callable[[Any], object], message: str) -> None:
     model, inputs = made("convnet", "W4A4")
-    document = json.loads(described(graph_of(model, inputs.shape[1:])))
+    document = json.loads(describe_graph(graph_of(model, inputs.shape[1:])))
     change(document)
     with pytest.raises(ModelError, match=message) as refused:
-        graph_described(json.dumps(document).encode())
+        graph_of_description(json.dumps(document).encode())
     assert str(refused.value).startswith("expected the description of a network; ")
     assert str(refused.value).isprintable()
 
@@ -92,18 +94,18 @@ def test_what_makes_no_sense_is_refused(change: Callable[[Any], object], message
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b'{"steps":1,"steps":2}', b"[" * 10_000])
 def test_what_is_no_description_is_refused(text: bytes) -> None:
     with pytest.raises(ModelError, match="expected the description of a network"):
-        graph_described(text)
+        graph_of_description(text)
 
 
 def test_zeros_take_no_memory_and_length_is_limited() -> None:
     model, inputs = made("convnet", "W4A4")
-    document = json.loads(described(graph_of(model, inputs.shape[1:])))
+    document = json.loads(describe_graph(graph_of(model, inputs.shape[1:])))
     _step("Linear", weights=[2**24, 2**24])(document)
     started = time.process_time()
-    graph_described(json.dumps(document).encode())
+    graph_of_description(json.dumps(document).encode())
     assert time.process_time() - started < 1
     document["steps"] = document["steps"] * (MOST_STEPS // 8)
     with pytest.raises(ModelError, match=f"steps; expected at most {MOST_STEPS}"):
-        graph_described(json.dumps(document).encode())
+        graph_of_description(json.dumps(document).encode())
     with pytest.raises(ModelError, match=f"{LONGEST + 1} bytes; expected at most {LONGEST}"):
-        graph_described(b" " * (LONGEST + 1))
+        graph_of_description(b" " * (LONGEST + 1))

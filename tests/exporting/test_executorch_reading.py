@@ -11,7 +11,7 @@ import pytest
 
 from obliq.errors import ModelError, PatchError
 from obliq.exporting import Graph, contents_of, file_content_digest, graph_of, to_executorch, to_onnx
-from obliq.exporting.description import described
+from obliq.exporting.description import describe_graph
 from obliq.exporting.executorch import reader as reading
 from obliq.exporting.executorch.reader import contents_of_program, first_difference, graph_in_program
 from obliq.exporting.executorch.writer import held
@@ -47,7 +47,7 @@ def test_the_integers_are_those_that_were_written(name: str, precision: str) -> 
     written = graph(name, precision)
     read = graph_in_program(program(name, precision))
     assert first_difference(read, held(written)) is None
-    assert described(read) == described(written)
+    assert describe_graph(read) == describe_graph(written)
 
 
 @pytest.mark.parametrize(("name", "precision"), NAMES)
@@ -145,7 +145,7 @@ def test_what_is_no_program_of_this_form_is_refused(monkeypatch: pytest.MonkeyPa
         graph_in_program(b"\0\0\0\0ET12" + bytes(100))
     with pytest.raises(ModelError, match=r"methods .* expected forward and network"):
         graph_in_program(good.replace(b"forward", b"FORWARD", 1))
-    text = described(graph("convnet", "W4A4")).encode()
+    text = describe_graph(graph("convnet", "W4A4")).encode()
     assert good.count(text) == 1
     for before, after, expected in (
         (b'"weights":[16,1,3,3]', b'"weights":[16,3,1,3]', r"not what ExecuTorch|expected"),

@@ -13,7 +13,7 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.exporting import contents_of
-from obliq.exporting.exported_file import Editable, changed_codes, editable
+from obliq.exporting.exported_file import Editable, changed_share, editable
 from obliq.exporting.onnx.contents import weight_constants
 from obliq.exporting.parity import agreement
 from obliq.exporting.runtimes import running
@@ -107,7 +107,7 @@ def test_nothing_but_weights_and_biases_is_written(name: str) -> None:
     weights = weight_constants(before)
     assert set(weights) < changed
     assert len(changed) == 2 * len(weights)
-    share = changed_codes(before, found)
+    share = changed_share(before, found)
     assert share is not None
     assert 0.9 < share <= 1
 

@@ -9,7 +9,7 @@ import torch
 from obliq.errors import ModelError
 from obliq.exporting import contents_of, export, graph_in, interpreter, to_onnx
 from obliq.exporting.graph import Convolution, Linear
-from obliq.exporting.rebuild import rebuilt, with_weights_of
+from obliq.exporting.rebuild import graph_with_weights, rebuild_network
 from obliq.quantization import weighted_layers
 from tests.exporting.networks import CASES, made
 
@@ -21,23 +21,23 @@ def test_it_answers_as_the_file_and_gives_it_back(name: str) -> None:
     model, inputs = made(name, "W4A4")
     data = export(model, inputs.shape[1:], "compact")
     graph = graph_in(contents_of(data))
-    network = rebuilt(graph)
+    network = rebuild_network(graph)
     with torch.no_grad():
         found = network(inputs).numpy()
     expected = interpreter.logits(graph, interpreter.run(graph, inputs.numpy()))
     assert np.abs(found - expected).mean() < 0.01 * expected.std()  # sums in float32 may round a code apart
-    assert to_onnx(with_weights_of(graph, copy.deepcopy(network)), "compact") == data
+    assert to_onnx(graph_with_weights(graph, copy.deepcopy(network)), "compact") == data
 
 
 def test_only_codes_and_biases_are_taken_over() -> None:
     model, inputs = made("own inverted", "W4A4")
     graph = graph_in(contents_of(export(model, inputs.shape[1:])))
-    network = rebuilt(graph)
+    network = rebuild_network(graph)
     with torch.no_grad():
         for layer in weighted_layers(network).values():
             layer.weight.neg_()
             layer.bias.add_(0.01)  # type: ignore[union-attr]
-    after = with_weights_of(graph, network)
+    after = graph_with_weights(graph, network)
     for old, new in zip(graph.steps, after.steps, strict=True):
         assert (old.name, old.sources, old.grid) == (new.name, new.sources, new.grid)
         if isinstance(old, Convolution | Linear):
@@ -52,10 +52,10 @@ def test_only_codes_and_biases_are_taken_over() -> None:
 def test_a_moved_grid_and_another_network_are_refused() -> None:
     model, inputs = made("convnet", "W4A4")
     graph = graph_in(contents_of(export(model, inputs.shape[1:])))
-    network = rebuilt(graph)
+    network = rebuild_network(graph)
     with torch.no_grad():
         next(iter(weighted_layers(network).values())).weight_step.mul_(1.01)
     with pytest.raises(ModelError, match="was moved; expected a method that keeps it"):
-        with_weights_of(graph, network)
+        graph_with_weights(graph, network)
     with pytest.raises(ModelError, match="was not rebuilt from this file"):
-        with_weights_of(graph, model)
+        graph_with_weights(graph, model)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from obliq.exporting import Graph, export_executorch, graph_of
-from obliq.exporting.description import described
+from obliq.exporting.description import describe_graph
 from tests.hostile import sample
 
 INSTALLED = importlib.util.find_spec("executorch") is not None
@@ -41,7 +41,7 @@ def _described(old: str, new: str) -> Callable[[bytes], bytes]:
     """Another description of the network, as long as the old one, so that nothing else moves."""
 
     def alter(data: bytes) -> bytes:
-        text = described(_graph())
+        text = describe_graph(_graph())
         lie = text.replace(old, new, 1)
         assert (data.count(text.encode()), len(lie), lie == text) == (1, len(text), False)
         return data.replace(text.encode(), lie.encode())

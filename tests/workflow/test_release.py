@@ -8,7 +8,7 @@ from obliq.checkpoints import Blueprint, Checkpoint
 from obliq.cli.tables import shipped_lines
 from obliq.data import Partition
 from obliq.errors import ModelError, ObliqError
-from obliq.exporting import read_record, sha256_of
+from obliq.exporting import read_parity_record, sha256_of
 from obliq.patch import apply_patch, read_patch_head
 from obliq.report import PatchSize, Shipment
 from obliq.run import Run
@@ -41,7 +41,7 @@ def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
     old, new = (find_artifact(tmp_path / name).content for name in ("original.onnx", "unlearned.onnx"))
     assert [one.form for one in apply_patch(patch, old)] == [one.form for one in new]
     assert read_patch_head(patch).result == shipment.content_digest
-    record = read_record(tmp_path / "unlearned.onnx.parity.json")
+    record = read_parity_record(tmp_path / "unlearned.onnx.parity.json")
     assert record.file_digest == sha256_of(file.read_bytes())
     assert record.checks == {"toy": shipment.parity}
     assert shipment.parity is not None

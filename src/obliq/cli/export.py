@@ -23,7 +23,7 @@ from obliq.exporting import (
     export,
     export_executorch,
     sha256_of,
-    write_record,
+    write_parity_record,
 )
 from obliq.io.atomic import refuse_existing_file, refuse_existing_folder, write_file
 from obliq.io.json_documents import encode
@@ -57,7 +57,7 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
         checks=checks,
     )  # fmt: skip
     if checks:
-        write_file(parity_out, write_record(record).encode(), overwrite=arguments.overwrite)
+        write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
     write_file(out, content, overwrite=arguments.overwrite)
     values: dict[str, Any] = {
         "file": str(out),

@@ -7,13 +7,11 @@ from obliq.exporting.file_content import file_content_digest
 from obliq.exporting.from_network import SUPPORTED, graph_of
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.check_operators import RULES
-from obliq.exporting.onnx.contents import Contents, Node
+from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.onnx.reader import contents_of, graph_in, read_onnx
 from obliq.exporting.onnx.writer import FORMS, to_onnx
 from obliq.exporting.parity import Agreement, CodeAgreement, Parity, check
-from obliq.exporting.parity_record import ParityRecord, sha256_of
-from obliq.exporting.parity_record import read as read_record
-from obliq.exporting.parity_record import write as write_record
+from obliq.exporting.parity_record import ParityRecord, read_parity_record, sha256_of, write_parity_record
 from obliq.exporting.runtimes import RUNTIMES, InInterpreter, InOnnxRuntime, running
 from obliq.exporting.torch_interpreter import Exact, exact, exact_if_deployed
 
@@ -29,7 +27,7 @@ __all__ = [
     "Graph",
     "InInterpreter",
     "InOnnxRuntime",
-    "Node",
+    "OnnxNode",
     "Parity",
     "ParityRecord",
     "Shipped",
@@ -45,11 +43,11 @@ __all__ = [
     "graph_of",
     "open_shipped",
     "read_onnx",
-    "read_record",
+    "read_parity_record",
     "running",
     "sha256_of",
     "to_executorch",
     "to_onnx",
     "with_integer_biases",
-    "write_record",
+    "write_parity_record",
 ]

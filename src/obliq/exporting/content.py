@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from obliq.errors import ModelError, PatchError
-from obliq.exporting.description import described
+from obliq.exporting.description import describe_graph
 from obliq.exporting.graph import Convolution, Flatten, Graph, Grid, Linear, MaxPool, Step, Weights
 from obliq.exporting.weights import grid_from, weights_from
 from obliq.patch import Content, TensorRecord
@@ -37,7 +37,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
     layers = [_canonical(graph, step) for step in _layers(graph)]
     grids = [step.grid for step in _rounding(graph)]
     clamps = [[grid.low + grid.zero_point, grid.high + grid.zero_point] for grid in grids]
-    head: list[str | int] = ["network", LABELS, hashlib.sha256(described(graph).encode()).hexdigest()]
+    head: list[str | int] = ["network", LABELS, hashlib.sha256(describe_graph(graph).encode()).hexdigest()]
     records = [
         TensorRecord(label_line(head), None, np.zeros(0, np.uint8)),
         _words(["activation scales", len(grids)], np.array([grid.scale for grid in grids], np.float32)),

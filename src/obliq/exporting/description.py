@@ -59,14 +59,14 @@ class _Description:
     steps: tuple[_Entry, ...]
 
 
-def described(graph: Graph) -> str:
+def describe_graph(graph: Graph) -> str:
     """The description; the same for every file of a network and for the network itself."""
     entries = tuple(map(_entry, graph.steps))
     description = _Description(input_shape=graph.input_shape, steps=entries)
     return json.dumps(encode(description), sort_keys=True, separators=(",", ":"))
 
 
-def graph_described(text: bytes) -> Graph:
+def graph_of_description(text: bytes) -> Graph:
     """The graph of a description, with zeros for its numbers and bytes for its activations.
 
     It takes no more memory than the text: zeros of any shape are one zero.

@@ -170,11 +170,11 @@ class OwnFile:
 
     def network(self) -> nn.Module:
         """See `obliq.exporting.rebuild`."""
-        return rebuild.rebuilt(self.graph)
+        return rebuild.rebuild_network(self.graph)
 
     def written(self, network: nn.Module) -> bytes:
         """See `obliq.exporting.rebuild`."""
-        graph = rebuild.with_weights_of(self.graph, network)
+        graph = rebuild.graph_with_weights(self.graph, network)
         return to_executorch(graph) if self.form is None else to_onnx(graph, self.form)
 
 
@@ -187,11 +187,11 @@ class ForeignFile:
 
     def network(self) -> nn.Module:
         """See `obliq.exporting.qdq`."""
-        return qdq.rebuilt(self.contents)
+        return qdq.rebuild_foreign(self.contents)
 
     def written(self, network: nn.Module) -> bytes:
         """See `obliq.exporting.qdq`."""
-        return qdq.with_weights_of(self.data, self.contents, network)
+        return qdq.file_with_weights(self.data, self.contents, network)
 
 
 def editable(data: bytes, contents: Contents) -> Editable:
@@ -209,7 +209,7 @@ def editable(data: bytes, contents: Contents) -> Editable:
     return OwnFile(graph_as_written(contents), None if is_program(data) else form_of(contents))
 
 
-def changed_codes(before: Contents, after: Contents) -> float | None:
+def changed_share(before: Contents, after: Contents) -> float | None:
     """The share of weight codes, 0 to 1, that differ between two files; None for files of floats.
 
     Raises:

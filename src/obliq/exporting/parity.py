@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.exporting import interpreter, optional
-from obliq.exporting.description import described
+from obliq.exporting.description import describe_graph
 from obliq.exporting.device_biases import largest_bias_rounding, with_integer_biases
 from obliq.exporting.file_content import admitted
 from obliq.exporting.from_network import graph_of
@@ -26,7 +26,7 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.reader import graph_in
 from obliq.exporting.onnx.writer import INPUT, LOGITS
 from obliq.exporting.optional import import_onnx, import_onnxruntime, is_program, session
-from obliq.exporting.torch_interpreter import answers, exact, observed
+from obliq.exporting.torch_interpreter import exact, logits_in_torch, observed
 
 
 @runtime_checkable
@@ -194,7 +194,7 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
     contents = admitted(file)
     if not contents.own:
         raise ModelError("a file of another quantizer; expected one that our exporter wrote")
-    if is_program(file) and described(graph_in(contents)) != described(graph):
+    if is_program(file) and describe_graph(graph_in(contents)) != describe_graph(graph):
         raise ModelError("the program describes another network; expected the one that it is compared with")
     deployed = with_integer_biases(model, graph)
     whole = exact(deployed, graph.input_shape)
@@ -212,7 +212,7 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
         for name, codes in seen.items():
             _count(of_network, codes, expected[name])
         logits["file"].append(answer)
-        logits["network"].append(answers(model, batch))
+        logits["network"].append(logits_in_torch(model, batch))
         logits["deployed"].append(in_torch)
         logits["reference"].append(interpreter.logits(graph, expected))
     joined = {name: np.concatenate(parts) for name, parts in logits.items()}

@@ -55,13 +55,13 @@ def sha256_of(file: bytes) -> str:
     return hashlib.sha256(file).hexdigest()
 
 
-def write(record: ParityRecord) -> str:
+def write_parity_record(record: ParityRecord) -> str:
     """The document as text."""
     return render_json(vars(record))
 
 
-def read(file: Path) -> ParityRecord:
-    """What `write` made.
+def read_parity_record(file: Path) -> ParityRecord:
+    """What `write_parity_record` wrote.
 
     Raises:
         ModelError: naming the file and what is wrong with it.

@@ -124,7 +124,7 @@ class FileNetwork(nn.Module):
         return made[self.graph.result.name]
 
 
-def rebuilt(graph: Graph) -> FileNetwork:
+def rebuild_network(graph: Graph) -> FileNetwork:
     """The trainable network of a graph; on the same inputs its codes are the graph's, but for the order of sums.
 
     Raises:
@@ -149,7 +149,7 @@ def rebuilt(graph: Graph) -> FileNetwork:
     return loaded.eval()
 
 
-def with_weights_of(graph: Graph, network: nn.Module) -> Graph:
+def graph_with_weights(graph: Graph, network: nn.Module) -> Graph:
     """The graph with the codes and biases of a network that was rebuilt from it and then trained.
 
     Names, scales and grids stay. Channels whose scale is too fine for training (a gamma of zero) keep their

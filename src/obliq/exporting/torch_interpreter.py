@@ -56,10 +56,12 @@ def observed(
     """Logits in evaluation mode, and int32 codes by the name of the quantizer; the network stays as it is."""
     codes: dict[str, ndarray] = {}
     with _noting(model, codes):
-        return answers(model, batch), codes
+        return logits_in_torch(model, batch), codes
 
 
-def answers(model: nn.Module, batch: Float[Tensor, "samples ..."]) -> Float[ndarray, "samples classes"]:
+def logits_in_torch(
+    model: nn.Module, batch: Float[Tensor, "samples ..."]
+) -> Float[ndarray, "samples classes"]:
     """Logits in evaluation mode, on the processor; the network stays as it is."""
     was_training = model.training
     model.eval()

@@ -18,7 +18,7 @@ from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped
-from obliq.exporting.exported_file import changed_codes
+from obliq.exporting.exported_file import changed_share
 from obliq.training.prediction import Predictor
 
 
@@ -60,7 +60,7 @@ def compare_files(
         require_fitting(file, splits.partition)
     models = [_answering("original", original.predictor, splits)]
     for name, given in unlearned.items():
-        share = changed_codes(original.contents, given.shipped.contents)
+        share = changed_share(original.contents, given.shipped.contents)
         models.append(
             dataclasses.replace(
                 _answering("unlearned", given.shipped.predictor, splits), name=name,

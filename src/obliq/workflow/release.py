@@ -8,7 +8,7 @@ from torch import Tensor
 
 from obliq.checkpoints import Checkpoint, save_checkpoint
 from obliq.errors import ModelError
-from obliq.exporting import ParityRecord, check, deployed, export, sha256_of, write_record
+from obliq.exporting import ParityRecord, check, deployed, export, sha256_of, write_parity_record
 from obliq.exporting.file_content import file_content
 from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.patch import Content, make_patch
@@ -79,7 +79,7 @@ def _as_onnx(
     )  # fmt: skip
     (folder / "original.onnx").write_bytes(before)
     (folder / "unlearned.onnx").write_bytes(after)
-    (folder / "unlearned.onnx.parity.json").write_text(write_record(record), encoding="utf-8")
+    (folder / "unlearned.onnx.parity.json").write_text(write_parity_record(record), encoding="utf-8")
     content = file_content(after)
     return Shipment(
         file="unlearned.onnx", form=f"{FORM} ONNX file", precision=str(unlearned.blueprint.precision),

@@ -25,7 +25,7 @@ from obliq.data import Examples, Splits, request_file
 from obliq.data.request_file import Request
 from obliq.errors import ModelError
 from obliq.exporting import Shipped, file_content_digest, running, sha256_of
-from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_codes, editable
+from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_share, editable
 from obliq.exporting.file_content import admitted
 from obliq.exporting.optional import is_program
 from obliq.io.atomic import new_folder
@@ -110,7 +110,7 @@ def unlearn_file(
     content = file.written(network)
     seconds = time.perf_counter() - started
     found = admitted(content)  # what no device could run is not written
-    changed = changed_codes(shipped.contents, found)
+    changed = changed_share(shipped.contents, found)
     assert changed is not None
     agreement_after = _agreement(network, running(content, found), compared)
     rule = splits.partition.rule

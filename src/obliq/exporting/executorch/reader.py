@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from obliq.errors import ModelError
-from obliq.exporting.description import graph_described
+from obliq.exporting.description import graph_of_description
 from obliq.exporting.executorch.tables import Operation, Operations, Stored
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.graph import (
@@ -78,7 +78,7 @@ def graph_in_program(data: bytes) -> Graph:
     if not is_program(data):
         raise ModelError("no ExecuTorch program; expected what `obliq export --to executorch` writes")
     operations = Operations(memoryview(data))
-    like = graph_described(operations.description)
+    like = graph_of_description(operations.description)
     computing = [step for step in like.steps if not isinstance(step, Flatten)]
     if len(operations.computing) != len(computing):
         raise ModelError(

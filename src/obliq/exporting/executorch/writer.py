@@ -20,7 +20,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.exporting.description import described
+from obliq.exporting.description import describe_graph
 from obliq.exporting.executorch.tables import DESCRIPTION
 from obliq.exporting.graph import (
     Add,
@@ -71,7 +71,7 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
         try:
             exported = torch.export.export(program, (sample,), strict=False)
             lowered = exir.to_edge_transform_and_lower(
-                exported, partitioner=[xnnpack], constant_methods={DESCRIPTION: described(graph)}
+                exported, partitioner=[xnnpack], constant_methods={DESCRIPTION: describe_graph(graph)}
             )
             left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
             written: bytes = lowered.to_executorch().buffer

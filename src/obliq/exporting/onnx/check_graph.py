@@ -7,7 +7,7 @@ import numpy as np
 from numpy import ndarray
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.contents import Contents, Node
+from obliq.exporting.onnx.contents import Contents, OnnxNode
 
 LARGEST_SAMPLE = 2**28
 """Elements of one activation of one sample."""
@@ -60,7 +60,7 @@ def activation(
     return Value(kind=kind, shape=shape, scale=scale, span=span)
 
 
-def require(condition: bool, node: Node, expected: str) -> None:
+def require(condition: bool, node: OnnxNode, expected: str) -> None:
     """Raise unless a node is as it must be.
 
     Raises:
@@ -70,7 +70,7 @@ def require(condition: bool, node: Node, expected: str) -> None:
         raise ModelError(f"{node.operator} that makes {node.output!r}: expected {expected}")
 
 
-def scales(value: Value, node: Node, shape: tuple[int, ...]) -> ndarray:
+def scales(value: Value, node: OnnxNode, shape: tuple[int, ...]) -> ndarray:
     """Constant float32 scales of this shape.
 
     Raises:
@@ -85,7 +85,7 @@ def scales(value: Value, node: Node, shape: tuple[int, ...]) -> ndarray:
     return found
 
 
-def scalar(value: Value, node: Node, kind: str) -> int:
+def scalar(value: Value, node: OnnxNode, kind: str) -> int:
     """A single constant whole number of this type.
 
     Raises:
@@ -98,7 +98,7 @@ def scalar(value: Value, node: Node, kind: str) -> int:
     return int(value.constant)
 
 
-def setting(node: Node, name: str, otherwise: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
+def setting(node: OnnxNode, name: str, otherwise: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
     """Several whole numbers from a node's settings.
 
     Raises:
@@ -112,7 +112,7 @@ def setting(node: Node, name: str, otherwise: tuple[int, ...], low: int, high: i
     return found
 
 
-def whole(node: Node, name: str, otherwise: int, low: int, high: int) -> int:
+def whole(node: OnnxNode, name: str, otherwise: int, low: int, high: int) -> int:
     """One whole number from a node's settings.
 
     Raises:
@@ -124,7 +124,7 @@ def whole(node: Node, name: str, otherwise: int, low: int, high: int) -> int:
     return found
 
 
-Rule = Callable[[Node, list[Value]], Value]
+Rule = Callable[[OnnxNode, list[Value]], Value]
 MOST_PRODUCTS = 2**40
 """Multiplications for one sample."""
 
@@ -193,7 +193,7 @@ def followed(
     return values
 
 
-def _products(node: Node, values: dict[str, Value], made: Value) -> int:
+def _products(node: OnnxNode, values: dict[str, Value], made: Value) -> int:
     if node.operator not in ("Conv", "Gemm"):
         return 0
     return int(np.prod(values[node.inputs[1]].shape[1:], dtype=object) * np.prod(made.shape, dtype=object))

@@ -18,12 +18,12 @@ from obliq.exporting.onnx.check_graph import (
     setting,
     whole,
 )
-from obliq.exporting.onnx.contents import Node
+from obliq.exporting.onnx.contents import OnnxNode
 
 _LARGEST_SUM = 2**31 - 1
 
 
-def gemm(node: Node, read: list[Value]) -> Value:
+def gemm(node: OnnxNode, read: list[Value]) -> Value:
     """A matrix (outputs, inputs) applied to one row a sample.
 
     Raises:
@@ -37,7 +37,7 @@ def gemm(node: Node, read: list[Value]) -> Value:
     return activation("float32", (weight.shape[0],))
 
 
-def check_sums(node: Node, source: Value, weight: Value, bias: Value) -> None:
+def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> None:
     """Reals made from codes, or plain finite reals, whose parts fit together.
 
     Raises:
@@ -76,9 +76,9 @@ _FURTHEST = 2**16
 
 
 def convolution(
-    node: Node,
+    node: OnnxNode,
     read: list[Value],
-    check: Callable[[Node, Value, Value, Value], None] = check_sums,
+    check: Callable[[OnnxNode, Value, Value, Value], None] = check_sums,
 ) -> Value:
     """One- or two-dimensional, with groups.
 
@@ -103,7 +103,7 @@ def convolution(
     return activation("float32", (weight.shape[0], *space))
 
 
-def average_pool(node: Node, read: list[Value]) -> Value:
+def average_pool(node: OnnxNode, read: list[Value]) -> Value:
     """The mean of windows.
 
     Raises:
@@ -116,7 +116,7 @@ def average_pool(node: Node, read: list[Value]) -> Value:
     return activation("float32", (source.shape[0], *_space(node, source.shape[1:], _kernel(node, source))))
 
 
-def global_pool(node: Node, read: list[Value]) -> Value:
+def global_pool(node: OnnxNode, read: list[Value]) -> Value:
     """The mean over space.
 
     Raises:
@@ -127,7 +127,7 @@ def global_pool(node: Node, read: list[Value]) -> Value:
     return activation("float32", (source.shape[0], *(1 for _ in source.shape[1:])))
 
 
-def max_pool(node: Node, read: list[Value]) -> Value:
+def max_pool(node: OnnxNode, read: list[Value]) -> Value:
     """The largest of windows; codes stay codes.
 
     Raises:
@@ -145,12 +145,12 @@ def max_pool(node: Node, read: list[Value]) -> Value:
     )
 
 
-def _kernel(node: Node, source: Value) -> tuple[int, ...]:
+def _kernel(node: OnnxNode, source: Value) -> tuple[int, ...]:
     require("kernel_shape" in node.settings, node, "a kernel")
     return setting(node, "kernel_shape", (1,) * (len(source.shape) - 1), 1, _FURTHEST)
 
 
-def _space(node: Node, space: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
+def _space(node: OnnxNode, space: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
     """The sizes of a sliding window's result."""
     axes = len(space)
     strides = setting(node, "strides", (1,) * axes, 1, _FURTHEST)
@@ -165,7 +165,7 @@ def _space(node: Node, space: tuple[int, ...], kernel: tuple[int, ...]) -> tuple
 _ZERO_POINTS = (0, 128)
 
 
-def _quantize(node: Node, read: list[Value]) -> Value:
+def _quantize(node: OnnxNode, read: list[Value]) -> Value:
     source, scale, zero = read
     require(source.flows and source.kind == "float32", node, "a real activation")
     scales(scale, node, ())
@@ -173,7 +173,7 @@ def _quantize(node: Node, read: list[Value]) -> Value:
     return activation("uint8", source.shape)
 
 
-def _dequantize(node: Node, read: list[Value]) -> Value:
+def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
     codes, scale, *zeros = read
     if codes.flows:
         require(codes.kind == "uint8" and not node.settings, node, "bytes without an axis")
@@ -195,7 +195,7 @@ def _dequantize(node: Node, read: list[Value]) -> Value:
     return Value(kind="float32", shape=codes.shape, scale=step, codes=codes.constant)
 
 
-def clip(node: Node, read: list[Value]) -> Value:
+def clip(node: OnnxNode, read: list[Value]) -> Value:
     """Clamping between two constants; the result is on no grid.
 
     Raises:
@@ -214,7 +214,7 @@ def clip(node: Node, read: list[Value]) -> Value:
     return activation(source.kind, source.shape, span=span)
 
 
-def add(node: Node, read: list[Value]) -> Value:
+def add(node: OnnxNode, read: list[Value]) -> Value:
     """The sum of two activations of one shape.
 
     Raises:
@@ -226,7 +226,7 @@ def add(node: Node, read: list[Value]) -> Value:
     return activation("float32", first.shape)
 
 
-def flatten(node: Node, read: list[Value]) -> Value:
+def flatten(node: OnnxNode, read: list[Value]) -> Value:
     """Everything behind the batch in one axis.
 
     Raises:
@@ -238,7 +238,7 @@ def flatten(node: Node, read: list[Value]) -> Value:
     return activation(source.kind, (int(np.prod(source.shape, dtype=object)),), source.scale, source.span)
 
 
-def identity(node: Node, read: list[Value]) -> Value:
+def identity(node: OnnxNode, read: list[Value]) -> Value:
     """The same activation under another name.
 
     Raises:
@@ -248,7 +248,7 @@ def identity(node: Node, read: list[Value]) -> Value:
     return read[0]
 
 
-def _cast(node: Node, read: list[Value]) -> Value:
+def _cast(node: OnnxNode, read: list[Value]) -> Value:
     kind = {3: "int8", 6: "int32"}.get(whole(node, "to", 0, 3, 6), "")
     require(bool(kind), node, "a cast to int8 or int32")
     source = read[0]
@@ -260,7 +260,7 @@ def _cast(node: Node, read: list[Value]) -> Value:
     return Value(kind=kind, shape=source.shape, constant=source.constant.astype(kind))
 
 
-def _multiply(node: Node, read: list[Value]) -> Value:
+def _multiply(node: OnnxNode, read: list[Value]) -> Value:
     first, second = read
     if first.kind == "float32":
         require(first.constant is not None and len(first.shape) == 1, node, "constant scales")

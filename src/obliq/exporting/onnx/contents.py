@@ -15,7 +15,7 @@ import torch
 from numpy import ndarray
 
 from obliq.errors import ModelError, ObliqError
-from obliq.exporting.onnx.protobuf import Field, Table, read
+from obliq.exporting.onnx.protobuf import Field, Table, read_message
 from obliq.exporting.onnx.writer import INPUT, LOGITS
 from obliq.io.json_documents import read_bytes
 from obliq.quantization import packed_size, unpack
@@ -59,7 +59,7 @@ _WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class OnnxNode:
     """One operation.
 
     Attributes:
@@ -93,7 +93,7 @@ class Contents:
 
     opset: int
     input_shape: tuple[int, ...]
-    nodes: tuple[Node, ...] = field(repr=False)
+    nodes: tuple[OnnxNode, ...] = field(repr=False)
     constants: dict[str, ndarray] = field(repr=False)
     kinds: dict[str, str] = field(repr=False)
     ends: tuple[str, str] = (INPUT, LOGITS)
@@ -106,7 +106,7 @@ def parsed(data: bytes) -> Contents:
     Raises:
         ModelError: for anything that our exporter does not write.
     """
-    model = read(memoryview(data), _MODEL, "the model")
+    model = read_message(memoryview(data), _MODEL, "the model")
     sets, graph = model["operator_sets"], model["graph"]
     if graph is None or len(sets) != 1 or sets[0]["domain"] or sets[0]["version"] not in OPSETS:
         raise ModelError(
@@ -145,7 +145,7 @@ def constants_in(
     """The type and the values of each constant, by name.
 
     Args:
-        tensors: as `wire.read` gives them.
+        tensors: as `read_message` gives them.
         known: names of the types that are read, by their number.
 
     Raises:
@@ -183,7 +183,7 @@ def _values(name: str, kind: str, tensor: dict[str, Any]) -> ndarray:
     return np.frombuffer(raw, np.dtype(kind).newbyteorder("<")).reshape(shape)
 
 
-def _node(entry: dict[str, Any]) -> Node:
+def _node(entry: dict[str, Any]) -> OnnxNode:
     settings: dict[str, int | tuple[int, ...]] = {}
     operator = entry["operator"] or ""
     for attribute in entry["attributes"]:
@@ -201,7 +201,7 @@ def _node(entry: dict[str, Any]) -> Node:
     layer = entry["name"]
     if layer is not None and (not layer or operator not in _LAYERS):
         raise ModelError(f"{operator} has the name {layer!r}; expected one for {' and '.join(_LAYERS)} alone")
-    return Node(
+    return OnnxNode(
         operator=operator, inputs=tuple(entry["inputs"]), output=entry["outputs"][0], settings=settings,
         layer=layer or "",
     )  # fmt: skip

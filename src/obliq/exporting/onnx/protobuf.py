@@ -34,7 +34,7 @@ class Field:
 Table = Mapping[int, Field]
 
 
-def read(data: memoryview, table: Table, what: str) -> dict[str, Any]:
+def read_message(data: memoryview, table: Table, what: str) -> dict[str, Any]:
     """The fields of one message by name; those that may occur often are lists, the others None if missing.
 
     Raises:
@@ -99,7 +99,7 @@ def _decoded(field: Field, wire: int, value: int | memoryview, what: str) -> Any
     if field.kind == "text":
         return _text(value, f"{field.name} of {what}")
     assert isinstance(field.kind, Mapping)
-    return read(value, field.kind, f"{field.name} of {what}" if len(what) < 60 else field.name)
+    return read_message(value, field.kind, f"{field.name} of {what}" if len(what) < 60 else field.name)
 
 
 def _entries(data: memoryview, what: str) -> Iterator[tuple[int, int, int | memoryview]]:

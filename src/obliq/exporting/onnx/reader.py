@@ -30,7 +30,7 @@ from obliq.exporting.graph import (
 )
 from obliq.exporting.onnx.check_graph import followed
 from obliq.exporting.onnx.check_operators import RULES
-from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, Node, file_bytes, parsed
+from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode, file_bytes, parsed
 from obliq.exporting.onnx.writer import INPUT
 from obliq.exporting.qdq import foreign_contents, is_foreign
 from obliq.exporting.weights import EVERY, grid_from, weights_from
@@ -108,7 +108,7 @@ class _Reader:
     stored: dict[str, _Stored] = field(default_factory=dict)
     scales: dict[str, ndarray] = field(default_factory=dict)
     parts: dict[str, tuple[_Stored, ndarray]] = field(default_factory=dict)
-    sums: dict[str, Node] = field(default_factory=dict)
+    sums: dict[str, OnnxNode] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class _Reader:
         constants = self.contents.constants.items()
         self.scales = {name: values for name, values in constants if self.contents.kinds[name] == "float32"}
 
-    def visit(self, node: Node) -> None:
+    def visit(self, node: OnnxNode) -> None:
         first = node.inputs[0]
         if node.operator in ("Cast", "Mul") and first in self.stored:
             times = int(self.contents.constants[node.inputs[1]]) if node.operator == "Mul" else 1
@@ -146,11 +146,11 @@ class _Reader:
                 "expected a file of the integer or compact form"
             )
 
-    def _scale_and_zero(self, node: Node) -> tuple[float, int]:
+    def _scale_and_zero(self, node: OnnxNode) -> tuple[float, int]:
         scale, zero = (self.contents.constants[name] for name in node.inputs[1:])
         return float(scale), int(zero)
 
-    def _real(self, node: Node) -> None:
+    def _real(self, node: OnnxNode) -> None:
         """Codes mean what they were rounded to; the rules look at one node at a time and do not know."""
         grid, found = self.steps[node.inputs[0]].grid, self._scale_and_zero(node)
         if found != (grid.scale, grid.zero_point):
@@ -160,7 +160,7 @@ class _Reader:
             )
         self.reals[node.output] = node.inputs[0]
 
-    def _rounded(self, node: Node) -> None:
+    def _rounded(self, node: OnnxNode) -> None:
         grid = grid_from(*self._scale_and_zero(node), 0, 255)
         if node.inputs[0] == INPUT:
             step: Step = Quantize(name=node.output, path=INPUT, sources=(), grid=grid)
@@ -168,7 +168,7 @@ class _Reader:
             step = self._summed(self.sums.pop(node.inputs[0]), node.output, grid)
         self.steps[node.output] = step
 
-    def _clamped(self, node: Node) -> None:
+    def _clamped(self, node: OnnxNode) -> None:
         """The step that was just read has fewer codes than a byte, and its name is the clamped value's."""
         step = self.steps.pop(node.inputs[0])
         if not step.grid.fills_container or isinstance(step, MaxPool | Flatten):
@@ -179,7 +179,7 @@ class _Reader:
         grid = grid_from(step.grid.scale, step.grid.zero_point, low, high)
         self.steps[node.output] = replace(step, name=node.output, grid=grid)
 
-    def _summed(self, node: Node, name: str, grid: Grid) -> Step:
+    def _summed(self, node: OnnxNode, name: str, grid: Grid) -> Step:
         sources = tuple(self.reals[value] for value in node.inputs if value in self.reals)
         common: dict[str, Any] = {"name": name, "path": name, "sources": sources, "grid": grid}
         if node.operator in ("Conv", "Gemm"):
@@ -211,7 +211,7 @@ class _Reader:
             raise ModelError(f"{stored.name}: {error}") from error
 
 
-def _convolution(node: Node, common: dict[str, Any]) -> Step:
+def _convolution(node: OnnxNode, common: dict[str, Any]) -> Step:
     axes = common["weights"].codes.ndim - 2
     pads = _several(node, "pads", (0,) * 2 * axes)
     return Convolution(
@@ -221,12 +221,12 @@ def _convolution(node: Node, common: dict[str, Any]) -> Step:
     )  # fmt: skip
 
 
-def _pool(node: Node, common: dict[str, Any]) -> Step:
+def _pool(node: OnnxNode, common: dict[str, Any]) -> Step:
     kernel = _several(node, "kernel_shape", ())
     return AveragePool(**common, kernel=kernel, stride=_several(node, "strides", (1,) * len(kernel)))
 
 
-def _max_pool(node: Node, source: Step) -> Step:
+def _max_pool(node: OnnxNode, source: Step) -> Step:
     kernel = _several(node, "kernel_shape", ())
     axes = len(kernel)
     pads = _several(node, "pads", (0,) * 2 * axes)
@@ -239,21 +239,21 @@ def _max_pool(node: Node, source: Step) -> Step:
     )  # fmt: skip
 
 
-def _flatten(node: Node, source: Step) -> Step:
+def _flatten(node: OnnxNode, source: Step) -> Step:
     return Flatten(name=node.output, path=node.output, sources=(source.name,), grid=source.grid)
 
 
-def _several(node: Node, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+def _several(node: OnnxNode, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
     found = node.settings.get(name, otherwise)
     assert isinstance(found, tuple)
     return found
 
 
-_SUMS: dict[str, Callable[[Node, dict[str, Any]], Step]] = {
+_SUMS: dict[str, Callable[[OnnxNode, dict[str, Any]], Step]] = {
     "Conv": _convolution,
     "Gemm": lambda node, common: Linear(**common),
     "Add": lambda node, common: Add(**common),
     "AveragePool": _pool,
     "GlobalAveragePool": lambda node, common: AveragePool(**common, kernel=None, stride=()),
 }
-_MOVES: dict[str, Callable[[Node, Step], Step]] = {"MaxPool": _max_pool, "Flatten": _flatten}
+_MOVES: dict[str, Callable[[OnnxNode, Step], Step]] = {"MaxPool": _max_pool, "Flatten": _flatten}

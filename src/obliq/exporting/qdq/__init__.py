@@ -2,13 +2,13 @@
 
 from obliq.exporting.qdq.check import foreign_contents
 from obliq.exporting.qdq.parse import PRODUCERS, is_foreign
-from obliq.exporting.qdq.rebuild import ForeignNetwork, rebuilt, with_weights_of
+from obliq.exporting.qdq.rebuild import ForeignNetwork, file_with_weights, rebuild_foreign
 
 __all__ = [
     "PRODUCERS",
     "ForeignNetwork",
+    "file_with_weights",
     "foreign_contents",
     "is_foreign",
-    "rebuilt",
-    "with_weights_of",
+    "rebuild_foreign",
 ]

@@ -30,7 +30,7 @@ from obliq.exporting.onnx.check_operators import (
     identity,
     max_pool,
 )
-from obliq.exporting.onnx.contents import Contents, Node
+from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.qdq.parse import foreign_parsed
 
 _BYTES = {"uint8": (0, 255), "int8": (-128, 127)}
@@ -65,7 +65,7 @@ def _single(value: Value) -> Value:
     return Value(kind=value.kind, shape=(), constant=value.constant.reshape(()))
 
 
-def _grid(node: Node, scale: Value, zero: Value) -> tuple[np.ndarray, str, tuple[int, int]]:
+def _grid(node: OnnxNode, scale: Value, zero: Value) -> tuple[np.ndarray, str, tuple[int, int]]:
     """The scale of an activation, the type of its bytes, and the codes that those stand for."""
     scale, zero = _single(scale), _single(zero)
     whole(node, "axis", 1, -8, 8)  # without a meaning for a single scale
@@ -77,14 +77,14 @@ def _grid(node: Node, scale: Value, zero: Value) -> tuple[np.ndarray, str, tuple
     return step, zero.kind, (low - int(zero.constant), high - int(zero.constant))
 
 
-def _quantize(node: Node, read: list[Value]) -> Value:
+def _quantize(node: OnnxNode, read: list[Value]) -> Value:
     source = read[0]
     require(source.flows and source.kind == "float32", node, "a real activation")
     step, kind, span = _grid(node, *read[1:])
     return activation(kind, source.shape, step, span)
 
 
-def _dequantize(node: Node, read: list[Value]) -> Value:
+def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
     codes, scale, zero = read
     if codes.flows:
         step, kind, span = _grid(node, scale, zero)
@@ -105,19 +105,19 @@ def _dequantize(node: Node, read: list[Value]) -> Value:
     return Value(kind="float32", shape=codes.shape, scale=step, codes=codes.constant)
 
 
-def _clip(node: Node, read: list[Value]) -> Value:
+def _clip(node: OnnxNode, read: list[Value]) -> Value:
     require(read[0].kind == "float32", node, "a real activation")
     return clip(node, read)
 
 
-def _rectifier(node: Node, read: list[Value]) -> Value:
+def _rectifier(node: OnnxNode, read: list[Value]) -> Value:
     source = read[0]
     require(source.flows and source.kind == "float32", node, "a real activation")
     low, high = (max(0, code) for code in source.span)
     return activation("float32", source.shape, source.scale, (low, high))
 
 
-def _convolution(node: Node, read: list[Value]) -> Value:
+def _convolution(node: OnnxNode, read: list[Value]) -> Value:
     weight = read[1]
     setting(node, "kernel_shape", weight.shape[2:], 1, 2**16)
     require(
@@ -126,7 +126,7 @@ def _convolution(node: Node, read: list[Value]) -> Value:
     return convolution(node, read, _check_sums)
 
 
-def _gemm(node: Node, read: list[Value]) -> Value:
+def _gemm(node: OnnxNode, read: list[Value]) -> Value:
     source, weight, bias = read
     require(whole(node, "transB", 0, 1, 1) == 1, node, "transB of 1")
     fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
@@ -135,7 +135,7 @@ def _gemm(node: Node, read: list[Value]) -> Value:
     return activation("float32", (weight.shape[0],))
 
 
-def _check_sums(node: Node, source: Value, weight: Value, bias: Value) -> None:
+def _check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> None:
     """As for our own files, but the bias may be float32."""
     require(
         source.scale is not None and weight.codes is not None, node, "an input and a weight that lie on grids"
@@ -150,7 +150,7 @@ def _check_sums(node: Node, source: Value, weight: Value, bias: Value) -> None:
     check_sums(node, source, weight, bias)
 
 
-def _mean(node: Node, read: list[Value]) -> Value:
+def _mean(node: OnnxNode, read: list[Value]) -> Value:
     """The mean over all of space, and no other."""
     source, *given = read
     rank = len(source.shape) + 1
@@ -163,7 +163,7 @@ def _mean(node: Node, read: list[Value]) -> Value:
     return pooled if whole(node, "keepdims", 1, 0, 1) else activation("float32", source.shape[:1])
 
 
-def _reshape(node: Node, read: list[Value]) -> Value:
+def _reshape(node: OnnxNode, read: list[Value]) -> Value:
     """Everything behind the batch in one axis, written out."""
     source, shape = read
     whole(node, "allowzero", 0, 0, 1)
@@ -178,7 +178,7 @@ def _reshape(node: Node, read: list[Value]) -> Value:
     return activation("float32", (row,), source.scale, source.span)
 
 
-def _average(node: Node, read: list[Value]) -> Value:
+def _average(node: OnnxNode, read: list[Value]) -> Value:
     pads = node.settings.get("pads", ())
     require(isinstance(pads, tuple) and not any(pads), node, "windows without padding")
     axes = len(read[0].shape) - 1

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.contents import END, Contents, Node, constants_in, sample_shape
-from obliq.exporting.onnx.protobuf import Field, Table, first_text, packed_numbers, read
+from obliq.exporting.onnx.contents import END, Contents, OnnxNode, constants_in, sample_shape
+from obliq.exporting.onnx.protobuf import Field, Table, first_text, packed_numbers, read_message
 
 KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64"}
 TENSOR: Table = {
@@ -84,10 +84,10 @@ def made_constant(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _attributes(entry: dict[str, Any]) -> list[dict[str, Any]]:
     what = f"a setting of {(entry['operator'] or '')[:40]} that makes {entry['outputs'][:1]}"
-    return [read(attribute, _ATTRIBUTE, what) for attribute in entry["attributes"]]
+    return [read_message(attribute, _ATTRIBUTE, what) for attribute in entry["attributes"]]
 
 
-def computing_node(entry: dict[str, Any], operators: Collection[str]) -> Node:
+def computing_node(entry: dict[str, Any], operators: Collection[str]) -> OnnxNode:
     """A node of one of `operators`, whose settings are whole numbers once those that say the usual are left out.
 
     Raises:
@@ -122,7 +122,7 @@ def computing_node(entry: dict[str, Any], operators: Collection[str]) -> Node:
                 f"{operator} that makes {outputs[0]!r} has {name} {str(shown)[:80]!r}; expected "
                 f"{_USUAL.get(name, 'none of this form')}"
             )
-    return Node(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
+    return OnnxNode(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
 
 
 PRODUCERS = {
@@ -229,7 +229,7 @@ def tree(data: memoryview) -> dict[str, Any]:
     Raises:
         ModelError: for anything that these quantizers do not write.
     """
-    return read(data, _MODEL, "the model")
+    return read_message(data, _MODEL, "the model")
 
 
 def _opset(sets: list[dict[str, Any]]) -> int:

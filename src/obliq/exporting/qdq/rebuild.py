@@ -14,7 +14,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.contents import Contents, Node
+from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.qdq.parse import tree
 from obliq.exporting.rebuild import in_units, layer_like, require_same_grid, trained_bias, trained_codes
 from obliq.exporting.torch_interpreter import AVERAGE, LARGEST, padded
@@ -22,19 +22,19 @@ from obliq.quantization import IntegerTensor, QuantizedWeight, load_integer_stat
 from obliq.quantization.learned_step import quantize
 
 
-def several(node: Node, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+def several(node: OnnxNode, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
     """A setting as a tuple."""
     found = node.settings.get(name, otherwise)
     return found if isinstance(found, tuple) else (found,)
 
 
-def padding(node: Node, axes: int) -> tuple[tuple[int, int], ...]:
+def padding(node: OnnxNode, axes: int) -> tuple[tuple[int, int], ...]:
     """What stands before and after each axis of space."""
     pads = several(node, "pads", (0,) * 2 * axes)
     return tuple(zip(pads[:axes], pads[axes:], strict=True))
 
 
-def bounds(node: Node, contents: Contents) -> tuple[float, float]:
+def bounds(node: OnnxNode, contents: Contents) -> tuple[float, float]:
     """The two constants that a value is clamped between."""
     low, high = (float(contents.constants[name].reshape(())) for name in node.inputs[1:])
     return low, high
@@ -82,7 +82,7 @@ class ForeignNetwork(nn.Module):
     def __init__(self, contents: Contents) -> None:
         super().__init__()
         self.contents = contents
-        self.stored = Stored(contents)
+        self.stored = LayerConstants(contents)
         self.layers = nn.ModuleDict()
         self.grids = nn.ModuleDict()
         for number, node in enumerate(contents.nodes):
@@ -107,7 +107,7 @@ class ForeignNetwork(nn.Module):
         return made[last]
 
 
-class Stored:
+class LayerConstants:
     """Where the weights and biases of a file lie: each in a constant of its own.
 
     Attributes:
@@ -152,7 +152,7 @@ class Stored:
         return values if scale is None else values * scale.astype(np.float64)
 
 
-def rebuilt(contents: Contents) -> ForeignNetwork:
+def rebuild_foreign(contents: Contents) -> ForeignNetwork:
     """The trainable network of a file.
 
     Args:
@@ -179,7 +179,7 @@ def rebuilt(contents: Contents) -> ForeignNetwork:
     return loaded.eval()
 
 
-def _layer(node: Node, stored: Stored) -> QuantizedWeight:
+def _layer(node: OnnxNode, stored: LayerConstants) -> QuantizedWeight:
     weight, scale = node.inputs[1], stored.scale(node.inputs[1])
     shape = stored.contents.constants[stored.constant(weight)].shape
     assert scale is not None
@@ -193,19 +193,19 @@ def _layer(node: Node, stored: Stored) -> QuantizedWeight:
     )  # fmt: skip
 
 
-def _grid(node: Node, contents: Contents) -> FixedGrid:
+def _grid(node: OnnxNode, contents: Contents) -> FixedGrid:
     _, scale, zero = node.inputs
     lowest = _LOWEST[contents.kinds[zero]] - int(contents.constants[zero].reshape(()))
     return FixedGrid(float(contents.constants[scale].reshape(())), lowest, lowest + 255)
 
 
-def _padded(node: Node, source: Tensor) -> Tensor:
+def _padded(node: OnnxNode, source: Tensor) -> Tensor:
     if node.operator != "Conv":
         return source
     return padded(source, padding(node, source.dim() - 2))
 
 
-def _max_pool(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:
+def _max_pool(node: OnnxNode, contents: Contents, read: list[Tensor]) -> Tensor:
     kernel = several(node, "kernel_shape", ())
     ones = (1,) * len(kernel)
     source = padded(read[0], padding(node, len(kernel)), -torch.inf)
@@ -214,17 +214,17 @@ def _max_pool(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:
     )
 
 
-def _average_pool(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:
+def _average_pool(node: OnnxNode, contents: Contents, read: list[Tensor]) -> Tensor:
     kernel = several(node, "kernel_shape", ())
     return AVERAGE[len(kernel)](read[0], kernel, several(node, "strides", (1,) * len(kernel)))
 
 
-def _mean(node: Node, contents: Contents, read: list[Tensor]) -> Tensor:
+def _mean(node: OnnxNode, contents: Contents, read: list[Tensor]) -> Tensor:
     keeps = node.operator == "GlobalAveragePool" or node.settings.get("keepdims", 1) == 1
     return read[0].mean(dim=whole_axes(read[0].dim()), keepdim=keeps)
 
 
-_COMPUTED: dict[str, Callable[[Node, Contents, list[Tensor]], Tensor]] = {
+_COMPUTED: dict[str, Callable[[OnnxNode, Contents, list[Tensor]], Tensor]] = {
     "DequantizeLinear": lambda node, contents, read: read[0],
     "Clip": lambda node, contents, read: read[0].clamp(*bounds(node, contents)),
     "Relu": lambda node, contents, read: read[0].relu(),
@@ -239,7 +239,7 @@ _COMPUTED: dict[str, Callable[[Node, Contents, list[Tensor]], Tensor]] = {
 }
 
 
-def with_weights_of(data: bytes, contents: Contents, network: nn.Module) -> bytes:
+def file_with_weights(data: bytes, contents: Contents, network: nn.Module) -> bytes:
     """The file with the codes and biases of a network that was rebuilt from it and then trained.
 
     Channels whose scale is too fine for training keep their codes.
@@ -247,7 +247,7 @@ def with_weights_of(data: bytes, contents: Contents, network: nn.Module) -> byte
     Args:
         data: the file that the network was rebuilt from.
         contents: what was read from it.
-        network: as `rebuilt` made it, trained on the grid that it has.
+        network: as `rebuild_foreign` made it, trained on the grid that it has.
 
     Raises:
         ModelError: when the network is of another file, its grid was moved, or a bias does not lie in raw bytes.
