@@ -21,7 +21,7 @@ from torch import Tensor
 
 from obliq import Run, build, quantize
 from obliq.models import initialise
-from obliq.quantization import calibrate
+from obliq.quantization import calibrate_steps
 from obliq.training.loop import forward_of, placed
 
 TABLE = Path(__file__).parent / "results" / "compiled_training.md"
@@ -52,7 +52,7 @@ def line_for(name: str, batch: int, rounds: int) -> str:
     inputs, labels = inputs.contiguous(memory_format=torch.channels_last), torch.arange(batch) % 10
     network = quantize(build(name, shape, 10), "W4A4")
     initialise(network, 0)
-    calibrate(network, inputs)
+    calibrate_steps(network, inputs)
     network = placed(network, Run()).train()
     parameters = list(network.parameters())
     compiled = forward_of(network, Run(compile=True), batch)

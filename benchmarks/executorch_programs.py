@@ -23,7 +23,7 @@ from export_speed import processor
 from obliq.checkpoints import Blueprint, Checkpoint
 from obliq.checkpoints.run_folder import load_run
 from obliq.cli.export import samples_of
-from obliq.exporting import check, export, export_executorch
+from obliq.exporting import check, export_executorch, export_onnx
 from obliq.exporting.optional import import_executorch, import_onnxruntime, loaded, session, version
 from obliq.models import initialise
 from obliq.quantization import Precision
@@ -89,7 +89,7 @@ def named(saved: Checkpoint) -> str:
 def speed_row(saved: Checkpoint, program: bytes, seconds: float) -> str:
     shape = saved.blueprint.input_shape
     floats = in_fp32(saved.blueprint)
-    files = {form: export(saved.model, shape, form) for form in ("integer", "float")}
+    files = {form: export_onnx(saved.model, shape, form) for form in ("integer", "float")}
     sample = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     programs = {"program": loaded(program), "FP32 program": loaded(floats)}
     sessions = {form: session(file) for form, file in files.items()}

@@ -11,7 +11,7 @@ from obliq.checkpoints import Blueprint
 from obliq.exporting import Graph, graph_of, to_onnx
 from obliq.exporting.graph import Convolution, Linear
 from obliq.models import initialise
-from obliq.quantization import Precision, calibrate, packed_size
+from obliq.quantization import Precision, calibrate_steps, packed_size
 
 TABLE = Path(__file__).parent / "results" / "export_size.md"
 ARCHITECTURES, PRECISIONS = ("resnet20", "resnet18"), ("W8A8", "W4A4", "W2A2")
@@ -37,7 +37,7 @@ def graph(architecture: str, precision: str) -> Graph:
     )
     model = blueprint.build()
     initialise(model, 0)
-    calibrate(model, torch.randn(8, *SHAPE, generator=torch.Generator().manual_seed(0)))
+    calibrate_steps(model, torch.randn(8, *SHAPE, generator=torch.Generator().manual_seed(0)))
     return graph_of(model.eval(), SHAPE)
 
 

@@ -48,12 +48,12 @@ from obliq import (
     train_original,
     unlearn_original,
 )
-from obliq.auditing import AuditedModel, Measurement, audit
+from obliq.auditing import AuditedModel, Measurement, audit_models
 from obliq.checkpoints import Checkpoint
 from obliq.data import Partition
 from obliq.data.batches import batches
 from obliq.data.request_file import Request
-from obliq.exporting import export, open_shipped
+from obliq.exporting import export_onnx, open_shipped
 from obliq.methods import Method
 from obliq.training.prediction import Predictor
 from obliq.workflow.compare_files import role_signals
@@ -114,13 +114,13 @@ class World:
 def ours(world: World, place: Path) -> dict[str, bytes]:
     """Files of a W4A4 network by how they came about."""
     original = world.original(Precision(4, 4))
-    made = {"no unlearning": export(original.model, SHAPE)}
+    made = {"no unlearning": export_onnx(original.model, SHAPE)}
     for name, method in {
         "latent weights, learned steps": METHOD,
         "latent weights, frozen steps": FROZEN,
         "retrained": Retrain(recipe=world.recipe),
     }.items():
-        made[name] = export(world.forgotten(original, method), SHAPE)
+        made[name] = export_onnx(world.forgotten(original, method), SHAPE)
     return made | {"the file alone": world.from_file(made["no unlearning"], place)}
 
 
@@ -202,7 +202,7 @@ def measured(
             )
             for title, content in make(world, Path(name)).items()
         ]  # fmt: skip
-    return {entry.name: entry for entry in audit(models, precision=precision).entries}
+    return {entry.name: entry for entry in audit_models(models, precision=precision).entries}
 
 
 def table(seeds: list[dict[str, Measurement]]) -> str:

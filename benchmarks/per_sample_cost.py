@@ -18,7 +18,7 @@ from torch import nn
 from obliq import Run, build, quantize
 from obliq.data import Collection, Examples
 from obliq.data.batches import batches
-from obliq.quantization import calibrate
+from obliq.quantization import calibrate_steps
 from obliq.training.per_sample import one_by_one, per_sample_gradients
 
 TABLE = Path(__file__).parent / "results" / "per_sample_cost.md"
@@ -48,7 +48,7 @@ def line_for(name: str, rounds: int) -> str:
         torch.arange(samples),
     )
     network: nn.Module = quantize(build(name, shape, 10), "W4A4")
-    calibrate(network, examples.inputs())
+    calibrate_steps(network, examples.inputs())
     network = network.to(memory_format=torch.channels_last).eval()
     parameters = list(network.parameters())
     inputs, labels = next(batches(examples, samples, None, CPU))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from obliq import quantize
 from obliq.data import Examples
 from obliq.data.batches import batches
-from obliq.quantization import calibrate, weighted_layers
+from obliq.quantization import calibrate_steps, weighted_layers
 from obliq.quantization.precision import weight_range
 
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def settled(model: nn.Module, retain: Examples) -> nn.Module:
     """Activations calibrated and batch norm's statistics taken on the retain set, in place."""
     inputs = [batch for batch, _ in batches(retain, 256, None, CPU)]
     model.train()
-    calibrate(model, inputs[0])
+    calibrate_steps(model, inputs[0])
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.reset_running_stats()

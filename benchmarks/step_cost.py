@@ -39,7 +39,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from obliq import Run, build, quantize
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits
 from obliq.methods import BUILT_IN, Method
-from obliq.quantization import calibrate, keep_steps_near_, steps
+from obliq.quantization import calibrate_steps, keep_steps_near_, steps
 from obliq.run import keep_memory
 from obliq.training.loop import decayed_groups, placed
 
@@ -104,7 +104,7 @@ def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
     ids = torch.arange(5 * batch)
     images = torch.randn(5 * batch, *SHAPES[name], generator=generator)
     network = quantize(build(name, SHAPES[name], 10), "W4A4")
-    calibrate(network, images[:batch])
+    calibrate_steps(network, images[:batch])
     with torch.no_grad():
         answered = network.eval()(images[:batch]).argmax(dim=1)
     forgotten = answered.bincount(minlength=10).argmin()

@@ -52,7 +52,7 @@ from obliq import (
     train_original,
     unlearn_original,
 )
-from obliq.auditing import AuditedModel, RoleSignals, audit, signals
+from obliq.auditing import AuditedModel, RoleSignals, audit_models, signals
 from obliq.auditing.measure import ROLES
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
@@ -101,7 +101,7 @@ def measured(networks: dict[str, nn.Module], splits: Splits, precision: str) -> 
         )
         for name, network in networks.items()
     ]  # fmt: skip
-    found = audit(models, precision=precision)
+    found = audit_models(models, precision=precision)
     return {entry.name: {name: getattr(entry, name) for name in NUMBERS} for entry in found.entries}
 
 

@@ -10,7 +10,7 @@ from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, p
 from obliq.models import initialise
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training.loop import Recipe, train
+from obliq.training.loop import Recipe, fit
 
 CLASSES = 3
 
@@ -63,7 +63,7 @@ def recipe() -> Recipe:
 def original(parts: Partition, recipe: Recipe) -> nn.Module:
     model = quantize(SmallNet(), weight_bits=4, activation_bits=4)
     initialise(model, 0)
-    return train(model, parts.train, recipe, Run(seed=0))
+    return fit(model, parts.train, recipe, Run(seed=0))
 
 
 @pytest.fixture(scope="session")

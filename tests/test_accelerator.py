@@ -16,7 +16,7 @@ from obliq.data import Partition, Splits
 from obliq.methods import Method
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training.loop import Recipe, accuracy, predict, train
+from obliq.training.loop import Recipe, accuracy, fit, predict
 from tests.conftest import SmallNet
 from tests.methods.test_contract import every_method, short
 
@@ -30,7 +30,7 @@ def on_accelerator(seed: int = 1, *, autocast: bool = False) -> Run:
 
 def test_training_learns(parts: Partition, recipe: Recipe) -> None:
     untrained = quantize(SmallNet(), weight_bits=4, activation_bits=4)
-    trained = train(untrained, parts.train, recipe, on_accelerator())
+    trained = fit(untrained, parts.train, recipe, on_accelerator())
     assert accuracy(trained, parts.train, ACCELERATOR) > 80
 
 

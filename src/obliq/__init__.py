@@ -26,7 +26,7 @@ _PUBLIC = {
     "obliq.models": ("build", "initialise"),
     "obliq.quantization": ("IntegerTensor", "Precision", "integer_state", "quantize", "weights_digest"),
     "obliq.run": ("Run", "Trace", "device_named"),
-    "obliq.training.loop": ("Recipe", "accuracy", "predict", "train"),
+    "obliq.training.loop": ("Recipe", "accuracy", "fit", "predict"),
     "obliq.workflow.compare_networks": ("compare_runs",),
     "obliq.workflow.pipeline": (
         "create_request",

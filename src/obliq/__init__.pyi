@@ -34,7 +34,7 @@ from obliq.quantization import (
     weights_digest as weights_digest,
 )
 from obliq.run import Run as Run, Trace as Trace, device_named as device_named
-from obliq.training.loop import Recipe as Recipe, accuracy as accuracy, predict as predict, train as train
+from obliq.training.loop import Recipe as Recipe, accuracy as accuracy, predict as predict, fit as fit
 from obliq.workflow.compare_networks import compare_runs as compare_runs
 from obliq.workflow.pipeline import (
     create_request as create_request,

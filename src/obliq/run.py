@@ -46,7 +46,7 @@ class Run:
 
     `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
     give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
-    on devices that profit from it. `compile` lets `obliq.training.loop.train` run through torch.compile, which pays in
+    on devices that profit from it. `compile` lets `obliq.training.loop.fit` run through torch.compile, which pays in
     long trainings only, see `obliq.training.loop`.
     """
 

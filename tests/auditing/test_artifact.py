@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from obliq.auditing import audit, read, write
+from obliq.auditing import audit_models, read, write
 from obliq.errors import AuditError
 from tests.auditing.synthetic import shipped, three
 
 
 def test_a_file_that_answers_alike_has_not_moved() -> None:
-    measured = audit([*three(), shipped()], precision="W4A4")
+    measured = audit_models([*three(), shipped()], precision="W4A4")
     assert [entry.name for entry in measured.entries] == ["original", "unlearned", "file", "retrained"]
     network, file = measured.unlearned
     assert measured.artifacts == (file,)
@@ -22,7 +22,7 @@ def test_a_file_that_answers_alike_has_not_moved() -> None:
 
 
 def test_what_leaves_the_interval_of_the_network_is_named() -> None:
-    measured = audit([*three(), shipped(3.5)], precision="W4A4")
+    measured = audit_models([*three(), shipped(3.5)], precision="W4A4")
     network, file = measured.unlearned
     assert file.artifact is not None
     outside = [
@@ -37,15 +37,15 @@ def test_what_leaves_the_interval_of_the_network_is_named() -> None:
 
 def test_alone_it_has_nothing_to_move_from() -> None:
     original, _, retrained = three()
-    measured = audit([original, shipped(3.5, of=None), retrained], precision="W4A4")
+    measured = audit_models([original, shipped(3.5, of=None), retrained], precision="W4A4")
     assert measured.unlearned[0].artifact is not None
     assert measured.unlearned[0].artifact.moved == ()
 
 
 def test_its_network_must_be_there() -> None:
     with pytest.raises(AuditError, match="exported from 'other', which is not audited"):
-        audit([*three(), shipped(of="other")], precision="W4A4")
-    content = json.loads(write(audit([*three(), shipped()], precision="W4A4")))
+        audit_models([*three(), shipped(of="other")], precision="W4A4")
+    content = json.loads(write(audit_models([*three(), shipped()], precision="W4A4")))
     for entry in content["entries"]:
         if entry["artifact"]:
             entry["artifact"]["network"] = "nobody"
@@ -56,4 +56,4 @@ def test_its_network_must_be_there() -> None:
 def test_the_same_file_is_not_named_twice() -> None:
     twice = [shipped(), dataclasses.replace(shipped())]
     with pytest.raises(AuditError, match="two networks are called 'file'"):
-        audit([*three(), *twice], precision="W4A4")
+        audit_models([*three(), *twice], precision="W4A4")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from obliq.auditing import Audit, audit, read, write
+from obliq.auditing import Audit, audit_models, read, write
 from obliq.errors import AuditError
 from tests.auditing.synthetic import shipped, three
 
@@ -15,7 +15,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "audit-format.md"
 
 @pytest.fixture(scope="module")
 def measured() -> Audit:
-    return audit([*three(), shipped()], precision="W4A4", digests={"partition": "b" * 64})
+    return audit_models([*three(), shipped()], precision="W4A4", digests={"partition": "b" * 64})
 
 
 def test_round_trip(measured: Audit) -> None:

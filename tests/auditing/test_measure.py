@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from obliq.auditing import Audit, AuditedModel, audit
+from obliq.auditing import Audit, AuditedModel, audit_models
 from obliq.auditing.measure import GAP_FIELDS
 from obliq.errors import AuditError
 from tests.auditing.synthetic import network, three
@@ -9,7 +9,7 @@ from tests.auditing.synthetic import network, three
 
 @pytest.fixture(scope="module")
 def measured() -> Audit:
-    return audit(three()[::-1], precision="W4A4", digests={"partition": "b" * 64})
+    return audit_models(three()[::-1], precision="W4A4", digests={"partition": "b" * 64})
 
 
 def test_order_and_verdicts(measured: Audit) -> None:
@@ -32,7 +32,7 @@ def test_gap_and_ratio_are_measured_from_the_retrained_network(measured: Audit) 
 
 
 def test_no_reference_no_gap() -> None:
-    alone = audit(three()[:2], precision="W4A4")
+    alone = audit_models(three()[:2], precision="W4A4")
     assert alone.retrained is None
     assert all(entry.average_gap is None and entry.time_ratio is None for entry in alone.entries)
 
@@ -48,7 +48,7 @@ def test_numbers_point_the_right_way(measured: Audit) -> None:
 
 
 def test_counts_leave_out_forgotten_classes() -> None:
-    counted = audit(three(), precision="W4A4", forgotten_classes={0}).counts
+    counted = audit_models(three(), precision="W4A4", forgotten_classes={0}).counts
     assert (counted.test, counted.test_scored, counted.unseen) == (900, 675, 900)
     assert (counted.attack_members, counted.attack_non_members) == (900, 900)
 
@@ -58,14 +58,14 @@ def test_histograms_hold_shares_and_hide_small_roles(measured: Audit) -> None:
         for histogram in (*entry.confidence.values(), *entry.entropy.values()):
             assert sum(histogram.shares) == pytest.approx(1, abs=1e-4)
             assert len(histogram.edges) == len(histogram.shares) + 1
-    few = audit(three(forget=9), precision="W4A4")
+    few = audit_models(three(forget=9), precision="W4A4")
     assert all(set(entry.confidence) == {"retain", "test"} for entry in few.entries)
 
 
 def test_several_unlearned_networks_keep_their_names() -> None:
     models = three()
     another = AuditedModel(kind="unlearned", name="fine-tune", answers=network(3.0, 4))
-    assert [entry.name for entry in audit([*models, another], precision="W4A4").unlearned] == [
+    assert [entry.name for entry in audit_models([*models, another], precision="W4A4").unlearned] == [
         "unlearned",
         "fine-tune",
     ]
@@ -81,4 +81,4 @@ def test_what_cannot_be_compared_is_refused() -> None:
         ([original, other], "different forget samples"),
     ):
         with pytest.raises(AuditError, match=says):
-            audit(models, precision="W4A4")
+            audit_models(models, precision="W4A4")

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from obliq.auditing import ReferenceAnswers, ReferenceSignals, Separation, audit, relative_separation
+from obliq.auditing import ReferenceAnswers, ReferenceSignals, Separation, audit_models, relative_separation
 from obliq.auditing.reference_attacks import log_ratio
 from obliq.errors import AuditError
 from tests.auditing.synthetic import SIZES, network, references, three
@@ -93,7 +93,7 @@ def test_samples_of_which_everybody_is_certain_do_not_tie() -> None:
 
 
 def test_an_audit_with_references_has_both_numbers_and_their_intervals() -> None:
-    measured = audit(three(), precision="W4A4", references=references())
+    measured = audit_models(three(), precision="W4A4", references=references())
     original, unlearned, retrained = measured.entries
     for entry in measured.entries:
         assert entry.rmia_auc is not None

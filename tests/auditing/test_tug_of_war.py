@@ -2,13 +2,13 @@ import dataclasses
 
 import pytest
 
-from obliq.auditing import audit
+from obliq.auditing import audit_models
 from obliq.auditing.measure import tug_of_war
 from tests.auditing.synthetic import three
 
 
 def test_product_of_the_three_likenesses() -> None:
-    reference = audit(three(), precision="W4A4").entries[-1]
+    reference = audit_models(three(), precision="W4A4").entries[-1]
     off = dataclasses.replace(
         reference,
         forget_accuracy=reference.forget_accuracy - 10,
@@ -19,7 +19,7 @@ def test_product_of_the_three_likenesses() -> None:
 
 
 def test_one_for_the_retrained_network_and_nothing_without_it() -> None:
-    original, unlearned, retrained = audit(three(), precision="W4A4").entries
+    original, unlearned, retrained = audit_models(three(), precision="W4A4").entries
     assert retrained.tow == 1
     assert original.tow < unlearned.tow < 1
-    assert all(entry.tow is None for entry in audit(three()[:2], precision="W4A4").entries)
+    assert all(entry.tow is None for entry in audit_models(three()[:2], precision="W4A4").entries)

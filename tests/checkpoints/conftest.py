@@ -10,7 +10,7 @@ from torch import nn
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, save_checkpoint
 from obliq.data import PartitionRule
 from obliq.models import initialise
-from obliq.quantization import Precision, calibrate
+from obliq.quantization import Precision, calibrate_steps
 
 SHAPES = {
     "convnet": (1, 8, 8),
@@ -39,7 +39,7 @@ def settled(model: nn.Module, shape: tuple[int, ...], seed: int = 0) -> nn.Modul
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(6, *shape, generator=generator)
     model.train()
-    calibrate(model, inputs)
+    calibrate_steps(model, inputs)
     with torch.no_grad():
         model(inputs)
         for parameter in model.parameters():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from obliq.models import build
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
-from obliq.quantization import calibrate, quantize
+from obliq.quantization import calibrate_steps, quantize
 from tests.quantization.nets import NETS
 
 Case = tuple[Callable[[], nn.Module], tuple[int, ...]]
@@ -37,7 +37,7 @@ def made(name: str, precision: str) -> tuple[nn.Module, Tensor]:
         net = build_float()
         inputs = torch.randn(8, *shape)
         model = quantize(net, precision)
-        calibrate(model, inputs)
+        calibrate_steps(model, inputs)
         with torch.no_grad():
             for module in model.modules():
                 if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -47,5 +47,5 @@ def made(name: str, precision: str) -> tuple[nn.Module, Tensor]:
             for _ in range(5):
                 model(inputs)
         model.eval()
-        calibrate(model, inputs)
+        calibrate_steps(model, inputs)
     return model, inputs

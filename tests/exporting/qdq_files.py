@@ -17,11 +17,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
-from obliq.exporting import export
+from obliq.exporting import export_onnx
 from obliq.models import build
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
-from obliq.quantization import calibrate, quantize
+from obliq.quantization import calibrate_steps, quantize
 
 SHAPE, SIGNAL = (2, 8, 8), (3, 16)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -81,8 +81,8 @@ def float_file(network: str, exporter: str) -> bytes:
     model = trained_a_little(network)
     if exporter == "obliq":
         made = quantize(model, "W8A8")
-        calibrate(made, images(64))
-        return export(made.eval(), SHAPE, "float")
+        calibrate_steps(made, images(64))
+        return export_onnx(made.eval(), SHAPE, "float")
     return torch_file(model, shape_of(network))
 
 

@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.exporting import check, export_executorch, graph_of, interpreter, to_executorch
 from obliq.exporting.graph import Flatten
 from obliq.exporting.optional import loaded
-from obliq.quantization import calibrate, quantize
+from obliq.quantization import calibrate_steps, quantize
 from tests.exporting.networks import made
 
 needs_executorch = pytest.mark.skipif(
@@ -93,7 +93,7 @@ def test_what_xnnpack_does_not_compute_is_refused(layers: Sequence[nn.Module], e
         "W8A8",
     )
     inputs = made("convnet", "W8A8")[1]
-    calibrate(model, inputs)
+    calibrate_steps(model, inputs)
     with pytest.raises(ModelError, match=expected):
         to_executorch(graph_of(model.eval(), inputs.shape[1:]))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError, PatchError
-from obliq.exporting import contents_of, export, file_content_digest, graph_in, graph_of, to_onnx
+from obliq.exporting import contents_of, export_onnx, file_content_digest, graph_in, graph_of, to_onnx
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.graph import Convolution, Linear
@@ -25,12 +25,12 @@ FORMS = ("integer", "compact", "float")
 
 @pytest.fixture(scope="module", params=FORMS)
 def exported(request: pytest.FixtureRequest) -> bytes:
-    return export(saved_pair()[0].model, SHAPE, request.param)
+    return export_onnx(saved_pair()[0].model, SHAPE, request.param)
 
 
 @pytest.fixture(scope="module")
 def compact() -> bytes:
-    return export(saved_pair()[0].model, SHAPE, "compact")
+    return export_onnx(saved_pair()[0].model, SHAPE, "compact")
 
 
 def edited(data: bytes, edit: Callable[[Any], object]) -> bytes:
@@ -71,7 +71,7 @@ def test_the_digest_is_of_the_content_and_not_of_the_container(exported: bytes) 
 
 
 def test_integer_and_compact_file_are_one_network() -> None:
-    old, new = ({form: export(saved.model, SHAPE, form) for form in FORMS} for saved in saved_pair())
+    old, new = ({form: export_onnx(saved.model, SHAPE, form) for form in FORMS} for saved in saved_pair())
     for files in (old, new):
         assert content_digest(file_content(files["integer"])) == content_digest(
             file_content(files["compact"])
@@ -90,7 +90,7 @@ def test_integer_and_compact_file_are_one_network() -> None:
 
 
 def test_a_device_may_pack_codes_as_its_file_does(compact: bytes) -> None:
-    integer = export(saved_pair()[0].model, SHAPE, "integer")
+    integer = export_onnx(saved_pair()[0].model, SHAPE, "integer")
     images = [to_device_image(file_content(data)) for data in (integer, compact)]
     assert len(images[1]) < 0.7 * len(images[0])
     assert len({digest_on_device(image, read_records(image)) for image in images}) == 1

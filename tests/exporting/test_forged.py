@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError
-from obliq.exporting import contents_of, export, file_content_digest, graph_of, to_onnx
+from obliq.exporting import contents_of, export_onnx, file_content_digest, graph_of, to_onnx
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.graph import Flatten
 from tests.exporting.networks import made
@@ -105,7 +105,7 @@ def test_a_file_that_holds_more_than_its_graph_has_no_digest(
     change: Callable[[Any], object], message: str
 ) -> None:
     model, inputs = made("convnet", "W4A4")
-    contents = contents_of(rewritten(export(model, inputs.shape[1:], "compact"), change))
+    contents = contents_of(rewritten(export_onnx(model, inputs.shape[1:], "compact"), change))
     with pytest.raises(ModelError, match=message):
         file_content_digest(contents)
 

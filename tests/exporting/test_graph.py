@@ -12,7 +12,7 @@ from obliq.exporting import Graph, graph_of, interpreter, with_integer_biases
 from obliq.exporting.device_biases import bias_rounding, largest_bias_rounding
 from obliq.exporting.graph import Convolution, Linear
 from obliq.models import build
-from obliq.quantization import activations, calibrate, quantize, weight_codes, weighted_layers
+from obliq.quantization import activations, calibrate_steps, quantize, weight_codes, weighted_layers
 from tests.exporting.networks import CASES, made
 from tests.quantization.nets import NETS
 from tests.quantization.nets import made as made_float
@@ -56,7 +56,7 @@ def small(bits: int = 8) -> tuple[nn.Module, Tensor]:
         for parameter in net.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     model = quantize(net, weight_bits=bits, activation_bits=bits)
-    calibrate(model, inputs)
+    calibrate_steps(model, inputs)
     return model.eval(), inputs
 
 
@@ -180,7 +180,7 @@ class Gated(nn.Module):
 def test_what_cannot_be_exported_is_named(net: nn.Module, expected: str) -> None:
     channels = next(module.in_channels for module in net.modules() if isinstance(module, nn.Conv2d))
     model = quantize(net, "W8A8")
-    calibrate(model, torch.randn(4, channels, 6, 6, generator=torch.Generator().manual_seed(0)))
+    calibrate_steps(model, torch.randn(4, channels, 6, 6, generator=torch.Generator().manual_seed(0)))
     with pytest.raises(ModelError, match=expected):
         graph_of(model, (channels, 6, 6))
 
@@ -192,7 +192,7 @@ def test_other_networks_are_refused() -> None:
     with pytest.raises(ModelError, match="has not been set from data"):
         graph_of(quantize(net, "W8A8"), (1, 8, 8))
     paper = quantize(net, "W8A8", preset="paper")
-    calibrate(paper, torch.randn(4, 1, 8, 8))
+    calibrate_steps(paper, torch.randn(4, 1, 8, 8))
     with pytest.raises(ModelError, match=r"features\.0 .*expected"):
         graph_of(paper, (1, 8, 8))
     float_only, _ = made_float("residual")

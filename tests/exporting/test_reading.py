@@ -11,7 +11,7 @@ from obliq.exporting import (
     InInterpreter,
     Shipped,
     contents_of,
-    export,
+    export_onnx,
     graph_in,
     graph_of,
     interpreter,
@@ -59,14 +59,14 @@ def test_what_was_read_computes_the_same() -> None:
 def test_a_file_of_floats_holds_no_integers() -> None:
     model, inputs = made("convnet", "W4A4")
     with pytest.raises(ModelError, match="expected a file of the integer or compact form"):
-        graph_in(contents_of(export(model, inputs.shape[1:], "float")))
+        graph_in(contents_of(export_onnx(model, inputs.shape[1:], "float")))
 
 
 def test_everything_that_answers_is_asked_in_the_same_way(tmp_path_factory: pytest.TempPathFactory) -> None:
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     model, inputs = made("convnet", "W8A8")
     file = tmp_path_factory.mktemp("shipped") / "a.onnx"
-    file.write_bytes(export(model, inputs.shape[1:]))
+    file.write_bytes(export_onnx(model, inputs.shape[1:]))
     ours = open_shipped(file, "interpreter").predictor
     theirs = open_shipped(file).predictor
     asked: list[Predictor] = [InTorch(model, torch.device("cpu")), theirs, ours]
@@ -86,7 +86,7 @@ def test_a_file_belongs_to_what_exports_to_it_and_to_nothing_else(
     folder = tmp_path_factory.mktemp("shipped")
     opened: dict[str, Shipped] = {}
     for form in ("integer", "compact", "float"):
-        (folder / f"{form}.onnx").write_bytes(export(model, shape, form))
+        (folder / f"{form}.onnx").write_bytes(export_onnx(model, shape, form))
         opened[form] = open_shipped(folder / f"{form}.onnx")
         assert opened[form].exported_from(model, shape) == form
     assert opened["integer"].content_digest == opened["compact"].content_digest

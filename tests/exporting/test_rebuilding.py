@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from obliq.errors import ModelError
-from obliq.exporting import contents_of, export, graph_in, interpreter, to_onnx
+from obliq.exporting import contents_of, export_onnx, graph_in, interpreter, to_onnx
 from obliq.exporting.graph import Convolution, Linear
 from obliq.exporting.rebuild import graph_with_weights, rebuild_network
 from obliq.quantization import weighted_layers
@@ -19,7 +19,7 @@ pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 @pytest.mark.parametrize("name", CASES)
 def test_it_answers_as_the_file_and_gives_it_back(name: str) -> None:
     model, inputs = made(name, "W4A4")
-    data = export(model, inputs.shape[1:], "compact")
+    data = export_onnx(model, inputs.shape[1:], "compact")
     graph = graph_in(contents_of(data))
     network = rebuild_network(graph)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def test_it_answers_as_the_file_and_gives_it_back(name: str) -> None:
 
 def test_only_codes_and_biases_are_taken_over() -> None:
     model, inputs = made("own inverted", "W4A4")
-    graph = graph_in(contents_of(export(model, inputs.shape[1:])))
+    graph = graph_in(contents_of(export_onnx(model, inputs.shape[1:])))
     network = rebuild_network(graph)
     with torch.no_grad():
         for layer in weighted_layers(network).values():
@@ -51,7 +51,7 @@ def test_only_codes_and_biases_are_taken_over() -> None:
 
 def test_a_moved_grid_and_another_network_are_refused() -> None:
     model, inputs = made("convnet", "W4A4")
-    graph = graph_in(contents_of(export(model, inputs.shape[1:])))
+    graph = graph_in(contents_of(export_onnx(model, inputs.shape[1:])))
     network = rebuild_network(graph)
     with torch.no_grad():
         next(iter(weighted_layers(network).values())).weight_step.mul_(1.01)

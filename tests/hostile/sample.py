@@ -8,9 +8,9 @@ from torch import nn
 
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, save_checkpoint
 from obliq.data import PartitionRule
-from obliq.exporting import export
+from obliq.exporting import export_onnx
 from obliq.models import initialise
-from obliq.quantization import Precision, calibrate, quantize
+from obliq.quantization import Precision, calibrate_steps, quantize
 
 
 def folder(destination: Path) -> None:
@@ -19,7 +19,7 @@ def folder(destination: Path) -> None:
     blueprint = Blueprint(architecture="convnet", input_shape=shape, classes=3, precision=Precision(3, 4))
     model = blueprint.build()
     initialise(model, 0)
-    calibrate(model, torch.randn(8, *shape, generator=torch.Generator().manual_seed(0)))
+    calibrate_steps(model, torch.randn(8, *shape, generator=torch.Generator().manual_seed(0)))
     provenance = Provenance(
         role="original", data="digits", rule=PartitionRule(seed=0), partition_digest="a" * 64
     )
@@ -42,14 +42,14 @@ def network() -> nn.Module:
         for parameter in net.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     model = quantize(net, "W4A4")
-    calibrate(model, torch.randn(16, *SHAPE, generator=generator))
+    calibrate_steps(model, torch.randn(16, *SHAPE, generator=generator))
     return model.eval()
 
 
 @functools.cache
 def onnx_file(form: str) -> bytes:
     """The network, exported."""
-    return export(network(), SHAPE, form)
+    return export_onnx(network(), SHAPE, form)
 
 
 @functools.cache

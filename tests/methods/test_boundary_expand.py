@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.methods import BoundaryExpand
 from obliq.methods.boundary_expand import last_linear, narrowed, widened
 from obliq.models import initialise
-from obliq.quantization import QuantizedLinear, calibrate, integer_state, quantize, steps
+from obliq.quantization import QuantizedLinear, calibrate_steps, integer_state, quantize, steps
 from obliq.run import Run
 from obliq.training.loop import predict
 from tests.conftest import CLASSES, SmallNet
@@ -59,7 +59,7 @@ def test_the_result_has_the_original_classes_and_grid(splits: Splits, settings: 
         network.features.insert(3, nn.Conv2d(8, 8, 1))
     made = quantize(network, weight_bits=4, activation_bits=4, **settings)
     initialise(made, 0)
-    calibrate(made, splits.retain.inputs())
+    calibrate_steps(made, splits.retain.inputs())
     result = BoundaryExpand(epochs=2, learning_rate=0.01).unlearn(made, splits, Run(seed=1))
     assert predict(result, splits.forget, CPU).shape == (len(splits.forget), CLASSES)
     before, after = integer_state(made), integer_state(result)

@@ -10,7 +10,7 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import FineTune, Masked
 from obliq.run import Run
-from obliq.training.loop import Recipe, train
+from obliq.training.loop import Recipe, fit
 from obliq.training.masks import saliency_mask
 from tests.methods.measured import same, unreadable
 
@@ -25,7 +25,7 @@ def test_it_is_training_on_the_retain_set_to_the_bit(
     recipe = Recipe(
         epochs=method.epochs, learning_rate=method.learning_rate, batch_size=method.batch_size, warmup=0.0
     )
-    expected = train(original, splits.retain, recipe, Run(seed=1))
+    expected = fit(original, splits.retain, recipe, Run(seed=1))
     assert same(method.unlearn(original, splits, Run(seed=1)), expected)
 
 

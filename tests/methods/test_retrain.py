@@ -8,7 +8,7 @@ from obliq.data import Collection, Partition, Splits, partition
 from obliq.methods import Retrain
 from obliq.models import initialise
 from obliq.run import Run
-from obliq.training.loop import Recipe, train
+from obliq.training.loop import Recipe, fit
 from tests.methods.measured import same
 
 METHOD = Retrain(recipe=Recipe(epochs=2, batch_size=32))
@@ -17,7 +17,7 @@ METHOD = Retrain(recipe=Recipe(epochs=2, batch_size=32))
 def test_it_is_training_a_fresh_network_on_the_retain_set(original: nn.Module, splits: Splits) -> None:
     fresh = copy.deepcopy(original)
     initialise(fresh, 3)
-    expected = train(fresh, splits.retain, METHOD.recipe, Run(seed=3))
+    expected = fit(fresh, splits.retain, METHOD.recipe, Run(seed=3))
     assert same(METHOD.unlearn(original, splits, Run(seed=3)), expected)
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.models import ARCHITECTURES, build, initialise
-from obliq.quantization import Precision, calibrate, quantize
+from obliq.quantization import Precision, calibrate_steps, quantize
 
 SHAPES = {
     "convnet": (1, 8, 8),
@@ -90,7 +90,7 @@ def test_the_memory_layout_does_not_matter_and_is_kept() -> None:
 def test_the_quantized_form_gets_the_weights_of_the_float_form(name: str) -> None:
     model = build(name, SHAPES[name], 10)
     quantized = quantize(model, Precision(4, 4))
-    calibrate(quantized, torch.randn(4, *SHAPES[name]))
+    calibrate_steps(quantized, torch.randn(4, *SHAPES[name]))
     initialise(model, seed=5)
     initialise(quantized, seed=5)
     values = quantized.state_dict()

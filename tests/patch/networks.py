@@ -8,7 +8,7 @@ import torch
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance
 from obliq.data import PartitionRule
 from obliq.models import initialise
-from obliq.quantization import Precision, calibrate, float_state, integer_state, load_integer_state
+from obliq.quantization import Precision, calibrate_steps, float_state, integer_state, load_integer_state
 
 SHAPE = (1, 8, 8)
 
@@ -22,7 +22,7 @@ def saved_pair(precision: str = "W4A4") -> tuple[Checkpoint, Checkpoint]:
     model = blueprint.build()
     initialise(model, 0)
     generator = torch.Generator().manual_seed(0)
-    calibrate(model, torch.randn(16, *SHAPE, generator=generator))
+    calibrate_steps(model, torch.randn(16, *SHAPE, generator=generator))
     model.eval()
     integers, floats = integer_state(model), float_state(model)
     for number, (name, tensor) in enumerate(integers.items()):

@@ -10,7 +10,7 @@ from obliq.quantization import (
     QuantizedActivation,
     QuantizedWeight,
     activations,
-    calibrate,
+    calibrate_steps,
     integer_state,
     keep_steps_positive_,
     quantize,
@@ -54,7 +54,7 @@ def ends_on_grid(node: fx.Node) -> bool:
 def test_every_layer_has_quantized_inputs_weights_and_output(name: str) -> None:
     net, inputs = made(name)
     quantized = quantize(net, "W4A4")
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     layers = [node for node in quantized.graph.nodes if is_weighted(node)]
     assert len(layers) == sum(isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear) for part in net.modules())
     for node in layers:
@@ -103,7 +103,7 @@ def test_training_copying_and_reloading(name: str, preset: str) -> None:
         quantized(inputs)
     with pytest.raises(ModelError, match="call calibrate first"):
         integer_state(quantized)
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     names = {key for key in quantized.state_dict() if not key.endswith(("step", "calibrated"))}
     assert names == set(before), "parameters keep their names"
     quantized(inputs).square().sum().backward()
@@ -126,7 +126,7 @@ def test_float_precision_is_the_same_function(name: str) -> None:
     assert isinstance(traced, fx.GraphModule)
     assert not steps(traced)
     assert set(traced.state_dict()) == set(net.state_dict())
-    calibrate(traced, inputs)
+    calibrate_steps(traced, inputs)
     assert torch.equal(traced.eval()(inputs), net.eval()(inputs))
 
 
@@ -134,7 +134,7 @@ def test_float_precision_is_the_same_function(name: str) -> None:
 def test_eight_bits_are_close_to_float(name: str) -> None:
     net, inputs = made(name, samples=64)
     quantized = quantize(net.eval(), "W8A8")
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     reference = net(inputs)
     assert (quantized(inputs) - reference).abs().mean() < 0.15 * reference.std()
 
@@ -184,26 +184,26 @@ def test_calibration_repeats_and_leaves_the_rest_alone() -> None:
     net, inputs = made("inverted")
     quantized = quantize(net, "W4A4")
     state = {key: value.clone() for key, value in quantized.state_dict().items()}
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     first = {name: part.step.item() for name, part in activations(quantized).items()}
-    calibrate(quantized, 10 * inputs)
+    calibrate_steps(quantized, 10 * inputs)
     assert activations(quantized)["network_input"].step.item() == pytest.approx(10 * first["network_input"])
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     assert {name: part.step.item() for name, part in activations(quantized).items()} == first
     assert all(part.training for part in quantized.modules())
     for key, value in quantized.state_dict().items():
         if not key.endswith((".step", ".calibrated")):
             assert torch.equal(value, state[key]), key
     with pytest.raises(ModelError, match="finite"):
-        calibrate(quantized, inputs * float("nan"))
+        calibrate_steps(quantized, inputs * float("nan"))
     with pytest.raises(ModelError, match="empty"):
-        calibrate(quantized, inputs[:0])
+        calibrate_steps(quantized, inputs[:0])
 
 
 def test_resetting_redraws_weights_with_their_steps_and_forgets_activations() -> None:
     net, inputs = made("residual")
     quantized = quantize(net, "W4A4")
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     quantized(inputs)
     layer = weighted_layers(quantized)["blocks.0.conv1"]
     weight, step = layer.weight.clone(), layer.weight_step.clone()
@@ -247,7 +247,7 @@ def test_in_place_operations_keep_their_meaning() -> None:
 def test_functional_dropout_follows_the_mode() -> None:
     net, inputs = made("plain")
     quantized = quantize(net, "W4A4")
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     quantized.eval()
     assert torch.equal(quantized(inputs), quantized(inputs))
     quantized.train()
@@ -260,7 +260,7 @@ def test_autocast_and_channels_last() -> None:
     net, inputs = made("residual")
     quantized = quantize(net, "W4A4").to(memory_format=torch.channels_last)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     with torch.autocast("cpu", torch.bfloat16):
         loss = quantized(inputs).float().square().sum()
     loss.backward()

@@ -9,7 +9,7 @@ from torch import nn
 from obliq.errors import ModelError
 from obliq.quantization import (
     IntegerTensor,
-    calibrate,
+    calibrate_steps,
     changed_codes,
     float_state,
     integer_state,
@@ -28,7 +28,7 @@ from tests.quantization.nets import NETS, made
 def ready(name: str = "residual", seed: int = 0, **options: object) -> tuple[nn.Module, torch.Tensor]:
     net, inputs = made(name, seed=seed)
     quantized = quantize(net, **{"precision": "W4A4", **options})
-    calibrate(quantized, inputs)
+    calibrate_steps(quantized, inputs)
     return quantized.eval(), inputs
 
 

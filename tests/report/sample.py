@@ -2,14 +2,16 @@
 
 import math
 
-from obliq.auditing import Audit, audit
+from obliq.auditing import Audit, audit_models
 from obliq.exporting import Agreement, CodeAgreement, Parity
 from obliq.report import PatchSize, ReportContext, Shipment
 from tests.auditing.synthetic import three
 
 
 def sample_audit(**arguments: object) -> Audit:
-    return audit(three(**arguments), precision="W4A4", digests={"partition": "b" * 64, "splits": "c" * 64})
+    return audit_models(
+        three(**arguments), precision="W4A4", digests={"partition": "b" * 64, "splits": "c" * 64}
+    )
 
 
 def sample_story(**changes: object) -> ReportContext:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from obliq.auditing import Audit, audit
+from obliq.auditing import Audit, audit_models
 from obliq.errors import AuditError
 from obliq.report.page import render
 from tests.auditing.synthetic import references, three
@@ -115,7 +115,7 @@ def test_nothing_is_overclaimed(page: str) -> None:
 
 def test_names_from_outside_are_escaped(measured: Audit) -> None:
     models = [dataclasses.replace(model, name=f"{model.kind} {NASTY}") for model in three()]
-    nasty = audit(models, precision=NASTY, digests={NASTY: NASTY})
+    nasty = audit_models(models, precision=NASTY, digests={NASTY: NASTY})
     rows = sample_story().training["original"]
     story = sample_story(
         title=NASTY, request=NASTY, data=NASTY, architecture=NASTY, method=NASTY, created=NASTY,
@@ -127,7 +127,7 @@ def test_names_from_outside_are_escaped(measured: Audit) -> None:
 
 
 def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None:
-    page = render(audit(three()[:2], precision="W4A4"), sample_story(trace=(), training={}))
+    page = render(audit_models(three()[:2], precision="W4A4"), sample_story(trace=(), training={}))
     text = " ".join(Outline(page).text.split())
     assert "No average gap is given" in text
     assert "no retrained network" in text
@@ -135,20 +135,20 @@ def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None
 
 def test_relative_numbers_are_shown_where_they_were_measured(page: str) -> None:
     assert "RMIA" not in page
-    known = audit(three(), precision="W4A4", references=references())
+    known = audit_models(three(), precision="W4A4", references=references())
     text = " ".join(Outline(render(known, sample_story(trace=(), training={}))).text.split())
     assert f"{known.original.rmia_auc:.1f}" in text
     assert "reference networks (RMIA). Not tried" in text
     assert "4, of which 2 did not see the sample" in text
     assert all(phrase not in text.lower() for phrase in CLAIMS)
-    alone = audit(three()[:2], precision="W4A4", references=references())
+    alone = audit_models(three()[:2], precision="W4A4", references=references())
     text = " ".join(Outline(render(alone, sample_story(trace=(), training={}))).text.split())
     assert "RMIA" in text
     assert "ToW" not in text
 
 
 def test_the_bare_minimum_still_renders() -> None:
-    few = audit(three(forget=5)[:1], precision="FP32")
+    few = audit_models(three(forget=5)[:1], precision="FP32")
     text = Outline(
         render(few, sample_story(trace=[{"step": 1, "of": 1}], training={}, method_settings={}))
     ).text

@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.models import initialise
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training.loop import Recipe, forward_of, train
+from obliq.training.loop import Recipe, fit, forward_of
 from tests.conftest import SmallNet, make_collection
 
 
@@ -26,9 +26,9 @@ def main() -> None:
     model = quantize(SmallNet(), "W4A4")
     initialise(model, 0)
     recipe = Recipe(epochs=2, learning_rate=0.01, batch_size=64)
-    plain = train(model, parts.train, recipe, Run())
+    plain = fit(model, parts.train, recipe, Run())
     torch.compile = partial(compile_, backend="aot_eager")
-    compiled = train(model, parts.train, recipe, Run(compile=True))
+    compiled = fit(model, parts.train, recipe, Run(compile=True))
     moved, apart = 0.0, 0.0
     for name, value in plain.named_parameters():
         if name in dict(model.named_parameters()) and not name.endswith("step"):

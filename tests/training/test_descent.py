@@ -18,7 +18,7 @@ from obliq.quantization import steps
 from obliq.run import Run, Trace
 from obliq.training import descent
 from obliq.training.descent import descend, follow_statistics
-from obliq.training.loop import Recipe, cosine, train
+from obliq.training.loop import Recipe, cosine, fit
 from tests.methods.measured import same
 
 SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.2}
@@ -26,7 +26,7 @@ SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.2}
 
 def test_on_cross_entropy_it_is_training_to_the_bit(original: nn.Module, splits: Splits) -> None:
     recipe = Recipe(epochs=2, learning_rate=0.02, warmup=0.0, batch_size=32)
-    expected = train(original, splits.retain, recipe, Run(seed=1))
+    expected = fit(original, splits.retain, recipe, Run(seed=1))
     network = copy.deepcopy(original).to(memory_format=torch.channels_last).train()
     order = Run(seed=1).generator(purpose=1)
 

@@ -18,11 +18,11 @@ from obliq.training.loop import (
     accuracy,
     cosine,
     decayed_groups,
+    fit,
     placed,
     predict,
     require_finite,
     steps_in_pass,
-    train,
 )
 from tests.conftest import SmallNet
 
@@ -88,7 +88,7 @@ def test_weight_decay_spares_steps_norms_and_biases() -> None:
 def test_the_given_network_is_left_alone_and_the_new_one_is_calibrated(parts: Partition) -> None:
     model = fresh()
     before = copy.deepcopy(model.state_dict())
-    trained = train(model, parts.train, SHORT, Run(seed=1))
+    trained = fit(model, parts.train, SHORT, Run(seed=1))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not trained.training
     assert all(bool(quantizer.calibrated) for quantizer in activations(trained).values())
@@ -97,33 +97,33 @@ def test_the_given_network_is_left_alone_and_the_new_one_is_calibrated(parts: Pa
 def test_same_seed_same_weights_whatever_the_global_state(parts: Partition) -> None:
     model = fresh()
     torch.manual_seed(1)
-    first = train(model, parts.train, SHORT, Run(seed=1)).state_dict()
+    first = fit(model, parts.train, SHORT, Run(seed=1)).state_dict()
     torch.manual_seed(2)
     expected = torch.rand(2)
     torch.manual_seed(2)
-    again = train(model, parts.train, SHORT, Run(seed=1)).state_dict()
+    again = fit(model, parts.train, SHORT, Run(seed=1)).state_dict()
     assert torch.equal(torch.rand(2), expected)
-    other = train(model, parts.train, SHORT, Run(seed=2)).state_dict()
+    other = fit(model, parts.train, SHORT, Run(seed=2)).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
 def test_it_learns_and_tells_how_it_goes(parts: Partition) -> None:
     trace = Trace()
-    trained = train(fresh(), parts.train, Recipe(epochs=8, batch_size=32), Run(seed=1, listen=trace))
+    trained = fit(fresh(), parts.train, Recipe(epochs=8, batch_size=32), Run(seed=1, listen=trace))
     assert [row["step"] for row in trace.rows] == list(range(1, 9))
     assert trace.rows[-1]["loss"] < trace.rows[0]["loss"]
     assert accuracy(trained, parts.train, CPU) > 60
 
 
 def test_a_training_set_of_one_sample(parts: Partition) -> None:
-    trained = train(fresh(), parts.train.take(1), Recipe(epochs=2), Run(seed=1))
+    trained = fit(fresh(), parts.train.take(1), Recipe(epochs=2), Run(seed=1))
     assert bool(torch.isfinite(predict(trained, parts.test, CPU)).all())
 
 
 def test_a_loss_that_is_not_finite(parts: Partition) -> None:
     with pytest.raises(ModelError, match=r"became .* expected a lower rate"):
-        train(fresh(), parts.train, Recipe(epochs=3, learning_rate=1e30, warmup=0.0), Run(seed=1))
+        fit(fresh(), parts.train, Recipe(epochs=3, learning_rate=1e30, warmup=0.0), Run(seed=1))
     assert require_finite(0.5, 1, 0.1) == 0.5
     with pytest.raises(ModelError, match=r"the loss became nan at step 1 with learning rate 0\.1"):
         require_finite(math.nan, 1, 0.1)

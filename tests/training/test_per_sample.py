@@ -10,7 +10,7 @@ from torch import nn
 from obliq import build, quantize
 from obliq.data import Collection, Examples
 from obliq.models import initialise
-from obliq.quantization import calibrate
+from obliq.quantization import calibrate_steps
 from obliq.run import Run
 from obliq.training.per_sample import _is_known, one_by_one, per_sample_gradients
 
@@ -45,7 +45,7 @@ def made(name: str, shape: tuple[int, ...], bits: str, grid: str) -> tuple[nn.Mo
     network = quantize(plain, bits, weight_grid=grid)
     initialise(network, 0)
     examples = Examples(collection, torch.arange(7))
-    calibrate(network, examples.inputs())
+    calibrate_steps(network, examples.inputs())
     network.train()(examples.inputs())  # batch norm's statistics become those of something
     return network.eval(), examples
 

@@ -3,7 +3,7 @@
 from obliq.auditing.accuracy import utility
 from obliq.auditing.document import SCHEMA, VERSION, read, write
 from obliq.auditing.intervals import Interval
-from obliq.auditing.measure import AuditedModel, audit
+from obliq.auditing.measure import AuditedModel, audit_models
 from obliq.auditing.measurement import Artifact, Audit, Counts, Histogram, Measurement
 from obliq.auditing.membership import Separation, separation, svc_confidence
 from obliq.auditing.reference_attacks import (
@@ -31,7 +31,7 @@ __all__ = [
     "Separation",
     "Signals",
     "Verdict",
-    "audit",
+    "audit_models",
     "judge",
     "memorisation_scores",
     "read",

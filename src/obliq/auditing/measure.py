@@ -71,7 +71,7 @@ class AuditedModel:
         return self.name or self.kind
 
 
-def audit(
+def audit_models(
     models: Sequence[AuditedModel],
     *,
     precision: str,

@@ -18,7 +18,7 @@ from obliq.data.splits import draw
 from obliq.errors import DataError
 from obliq.models import initialise
 from obliq.run import Run
-from obliq.training.loop import Recipe, train
+from obliq.training.loop import Recipe, fit
 
 HALVES = 1_000  # purposes of a run's generator, from here on one a pair of networks
 NETWORKS = 2_000  # the same for a network's own seed
@@ -71,7 +71,7 @@ def train_reference(form: nn.Module, half: Examples, recipe: Recipe, run: Run, n
     seed = run.generator(purpose=NETWORKS + number).initial_seed() % 2**32
     model = copy.deepcopy(form)
     initialise(model, seed)
-    return train(model, half, recipe, dataclasses.replace(run, seed=seed)).cpu()
+    return fit(model, half, recipe, dataclasses.replace(run, seed=seed)).cpu()
 
 
 def reference_answers(

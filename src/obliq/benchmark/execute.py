@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from obliq.auditing import AuditedModel, ReferenceSignals, audit
+from obliq.auditing import AuditedModel, ReferenceSignals, audit_models
 from obliq.auditing.measure import ACCURACIES, GAP_FIELDS
 from obliq.auditing.reference_models import reference_halves, train_reference
 from obliq.auditing.signals import RoleSignals
@@ -92,7 +92,7 @@ def measured(
     answers: RoleSignals, forgotten_classes: frozenset[int], references: ReferenceSignals | None
 ) -> dict[str, Any]:
     """The numbers of one network, by the fields of a row."""
-    alone = audit(
+    alone = audit_models(
         [AuditedModel(kind="original", answers=answers)],
         precision="",
         forgotten_classes=forgotten_classes,

@@ -20,8 +20,8 @@ from obliq.exporting import (
     ParityRecord,
     check,
     deployed,
-    export,
     export_executorch,
+    export_onnx,
     sha256_of,
     write_parity_record,
 )
@@ -48,7 +48,9 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
     saved = load_run(arguments.folder, arguments.arch).checkpoint
     shape = saved.blueprint.input_shape
     content = (
-        export_executorch(saved.model, shape) if in_executorch else export(saved.model, shape, arguments.form)
+        export_executorch(saved.model, shape)
+        if in_executorch
+        else export_onnx(saved.model, shape, arguments.form)
     )
     checks = {name: _checked(arguments, saved, content, name, narrator) for name in arguments.check}
     record = ParityRecord(

@@ -2,7 +2,7 @@
 
 from obliq.exporting.device_biases import deployed, with_integer_biases
 from obliq.exporting.executorch.writer import to_executorch
-from obliq.exporting.exported_file import Shipped, export, export_executorch, open_shipped
+from obliq.exporting.exported_file import Shipped, export_executorch, export_onnx, open_shipped
 from obliq.exporting.file_content import file_content_digest
 from obliq.exporting.from_network import SUPPORTED, graph_of
 from obliq.exporting.graph import Graph
@@ -36,8 +36,8 @@ __all__ = [
     "deployed",
     "exact",
     "exact_if_deployed",
-    "export",
     "export_executorch",
+    "export_onnx",
     "file_content_digest",
     "graph_in",
     "graph_of",

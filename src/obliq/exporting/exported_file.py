@@ -225,7 +225,7 @@ def changed_share(before: Contents, after: Contents) -> float | None:
     return changed / int(np.sum([before.constants[name].size for name in names]))
 
 
-def export(model: nn.Module, input_shape: Sequence[int], form: str = "integer") -> bytes:
+def export_onnx(model: nn.Module, input_shape: Sequence[int], form: str = "integer") -> bytes:
     """The bytes of an ONNX file; the same network gives the same bytes.
 
     Args:

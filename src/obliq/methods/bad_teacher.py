@@ -31,7 +31,7 @@ from obliq.data.batches import batches, numbered_cycle
 from obliq.gradients import divergence
 from obliq.methods.method import Search
 from obliq.models import initialise
-from obliq.quantization import calibrate
+from obliq.quantization import calibrate_steps
 from obliq.run import Run
 from obliq.training.descent import descend, follow_statistics, require_above, require_descent, require_share
 from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
@@ -124,5 +124,5 @@ def incompetent(model: nn.Module, retain: Examples, batch_size: int, run: Run) -
     initialise(fresh, run.generator(purpose=7).initial_seed())
     fresh = placed(fresh, run).eval()
     inputs, _ = next(batches(retain, batch_size, run.generator(purpose=2), run.device))
-    calibrate(fresh, inputs)
+    calibrate_steps(fresh, inputs)
     return fresh

@@ -17,7 +17,7 @@ from torch import nn
 from obliq.data import Splits
 from obliq.models import initialise
 from obliq.run import Run
-from obliq.training.loop import Recipe, train
+from obliq.training.loop import Recipe, fit
 
 
 @final
@@ -35,4 +35,4 @@ class Retrain:
         """A network of the same architecture and precision that never saw the forget set."""
         fresh = copy.deepcopy(model)
         initialise(fresh, run.seed)
-        return train(fresh, splits.retain, self.recipe, run)
+        return fit(fresh, splits.retain, self.recipe, run)

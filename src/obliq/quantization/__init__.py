@@ -1,6 +1,6 @@
 """Quantized networks: learned steps, conversion, and the one integer view."""
 
-from obliq.quantization.convert import PRESETS, calibrate, quantize
+from obliq.quantization.convert import PRESETS, calibrate_steps, quantize
 from obliq.quantization.integer_state import (
     changed_codes,
     float_state,
@@ -38,7 +38,7 @@ __all__ = [
     "QuantizedLinear",
     "QuantizedWeight",
     "activations",
-    "calibrate",
+    "calibrate_steps",
     "changed_codes",
     "float_state",
     "integer_state",

@@ -35,7 +35,7 @@ def quantize(
     """Make a quantization-aware copy of a network.
 
     Convolutions and linear layers become layers with learned weight steps, and quantizers are
-    inserted for activations. These must be set from data by `calibrate` before the first forward.
+    inserted for activations. These must be set from data by `calibrate_steps` before the first forward.
 
     Args:
         model: any module that torch.fx can trace, mapping one tensor to logits; left untouched.
@@ -87,7 +87,7 @@ def quantize(
     return traced.train(model.training)
 
 
-def calibrate(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> None:
+def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> None:
     """Set the activation steps of a quantized network from one batch, in place and in graph order.
 
     Every quantizer sees what the quantizers before it let through. Batch norm normalises as in the

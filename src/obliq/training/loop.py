@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
-from obliq.quantization import activations, calibrate, keep_steps_near_, steps
+from obliq.quantization import activations, calibrate_steps, keep_steps_near_, steps
 from obliq.run import Run
 from obliq.training.prediction import InTorch, answers
 
@@ -100,7 +100,7 @@ def require_at_least(least: float, **values: float) -> None:
             raise ModelError(f"{name}={value}; expected a number of at least {least}")
 
 
-def train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:
+def fit(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:
     """Train a copy of `model`; activation steps that were never set are calibrated on the first batch.
 
     Raises:
@@ -115,7 +115,7 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
     generator = run.generator(purpose=1)
     if not all(bool(quantizer.calibrated) for quantizer in activations(model).values()):
         inputs, _ = next(batches(examples, recipe.batch_size, run.generator(purpose=2), run.device))
-        calibrate(model, inputs)
+        calibrate_steps(model, inputs)
     optimizer = torch.optim.SGD(
         decayed_groups(model, recipe.weight_decay),
         lr=recipe.learning_rate,

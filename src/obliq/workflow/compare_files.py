@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from obliq.auditing import Artifact, Audit, AuditedModel, audit, signals_of
+from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, signals_of
 from obliq.auditing.measure import ROLES
 from obliq.auditing.measurement import Kind
 from obliq.auditing.signals import RoleSignals
@@ -70,7 +70,7 @@ def compare_files(
         )  # fmt: skip
     if retrained is not None:
         models.append(_answering("retrained", retrained.predictor, splits))
-    measured = audit(
+    measured = audit_models(
         models,
         precision=original.precision,
         forgotten_classes=splits.forgotten_classes,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from obliq.auditing import Artifact, Audit, AuditedModel, ReferenceSignals, audit
+from obliq.auditing import Artifact, Audit, AuditedModel, ReferenceSignals, audit_models
 from obliq.auditing.measurement import Kind
 from obliq.checkpoints import Checkpoint
 from obliq.checkpoints.run_folder import SavedRun
@@ -81,7 +81,7 @@ def compare_runs(
             raise AuditError(f"{retrained.name} has other layers; expected a file of the original's form")
         models.append(AuditedModel(kind="retrained", answers=role_signals(retrained.predictor, splits)))
         digests |= file_digests("retrained", retrained)
-    measured = audit(
+    measured = audit_models(
         models,
         precision=str(original.blueprint.precision),
         forgotten_classes=splits.forgotten_classes,

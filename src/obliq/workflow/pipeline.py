@@ -27,7 +27,7 @@ from obliq.models import initialise
 from obliq.quantization import weights_digest
 from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
-from obliq.training.loop import Recipe, train
+from obliq.training.loop import Recipe, fit
 
 AUDIT, REPORT = "audit.json", "report.html"
 
@@ -37,7 +37,7 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
     trace, started = Trace(), time.perf_counter()
     model = blueprint.build()
     initialise(model, run.seed)
-    model = train(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
+    model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
     provenance = Provenance(
         role="original", data=parts.collection.name, rule=parts.rule, partition_digest=parts.digest,
         counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from obliq.checkpoints import Checkpoint, save_checkpoint
 from obliq.errors import ModelError
-from obliq.exporting import ParityRecord, check, deployed, export, sha256_of, write_parity_record
+from obliq.exporting import ParityRecord, check, deployed, export_onnx, sha256_of, write_parity_record
 from obliq.exporting.file_content import file_content
 from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.patch import Content, make_patch
@@ -70,7 +70,7 @@ def _as_onnx(
     folder: Path, original: Checkpoint, unlearned: Checkpoint, data: str, inputs: Tensor
 ) -> Shipment:
     shape = unlearned.blueprint.input_shape
-    before, after = (export(saved.model, shape, FORM) for saved in (original, unlearned))
+    before, after = (export_onnx(saved.model, shape, FORM) for saved in (original, unlearned))
     parity = check(unlearned.model, after, inputs)
     record = ParityRecord(
         form=FORM, file_digest=sha256_of(after), file_bytes=len(after),
