@@ -6,6 +6,7 @@ The page is generated from the package at each build, so it cannot become outdat
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 import obliq
@@ -67,9 +68,31 @@ def add_entries(app: Sphinx, document: str, source: list[str]) -> None:
         source[0] += entries()
 
 
+def readable_signature(
+    app: Sphinx,
+    kind: str,
+    name: str,
+    value: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str, str | None] | None:
+    """Replace defaults that are no Python, which Sphinx could not lay out: factories and addresses."""
+    if not signature:
+        return None
+    signature = signature.replace("<factory>", "...")
+    return re.sub(r"<function (\w+) at 0x\w+>", r"\1", signature), returns
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
+    from sphinx.domains.python import PyObject
+
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Fields"  # of dataclasses; "Variables" otherwise
     app.connect("source-read", add_entries)
+    app.connect("autodoc-process-signature", readable_signature)
     return {"parallel_read_safe": True}
 
 

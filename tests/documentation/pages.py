@@ -28,8 +28,11 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 
 def commands(block: str) -> list[Command]:
-    """The lines of a console block that begin with a prompt; comments after two blanks are cut."""
-    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    """The lines of a console block that begin with a prompt; comments after two blanks are cut.
+
+    A line that ends with a backslash goes on in the next one.
+    """
+    parts = re.split(r"^\$ ", re.sub(r" \\\n +", " ", block), flags=re.MULTILINE)[1:]
     return [
         Command(line.split("  #")[0].strip(), output.strip())
         for line, _, output in (part.partition("\n") for part in parts)
@@ -44,6 +47,12 @@ def console_lines(page: Path) -> list[str]:
         if language == "console"
         for command in commands(block)
     ]
+
+
+def inline_commands(page: Path) -> list[str]:
+    """Complete commands of ours within sentences: those that name where their result goes."""
+    found = re.findall(r"`(obliq [^`\n]+)`", _BLOCK.sub("", page.read_text()))
+    return [line for line in found if "--out " in line]
 
 
 def links(page: Path) -> list[str]:

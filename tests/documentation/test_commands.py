@@ -15,7 +15,7 @@ import torch
 from obliq.cli import main
 from obliq.cli.arguments import VERBS
 from obliq.cli.main import parse
-from tests.documentation.pages import DOCS, PAGES, ROOT, blocks, commands, console_lines
+from tests.documentation.pages import DOCS, PAGES, ROOT, blocks, commands, console_lines, inline_commands
 
 ALONE = ("getting-started", "benchmark")
 """Pages that begin with nothing."""
@@ -94,6 +94,14 @@ def test_every_page_with_commands_is_followed() -> None:
 
 def test_no_reason_outlives_its_command() -> None:
     assert set(NOT_RUN) <= {line for page in PAGES for line in console_lines(page)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_within_sentences_parse(page: Path) -> None:
+    for line in inline_commands(page):
+        words = shlex.split(line)[1:]
+        if "--help" not in words:
+            assert isinstance(parse(words), VERBS[words[0]])
 
 
 @pytest.mark.parametrize("line", NOT_RUN)
