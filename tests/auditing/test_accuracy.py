@@ -27,10 +27,10 @@ def test_accuracies_agree_with_sklearn() -> None:
         (measured.retain, answers.retain),
         (measured.test, answers.test),
     ):
-        assert share.percent == pytest.approx(100 * accuracy_score(part.labels.numpy(), part.predictions))
-        assert share.samples == len(part)
-        assert share.interval.low < share.percent < share.interval.high
-    assert measured.unlearning.percent == 100 - measured.forget.percent
+        assert share.value == pytest.approx(100 * accuracy_score(part.labels.numpy(), part.predictions))
+        assert share.interval == wilson(share.value, len(part))
+        assert share.interval.low < share.value < share.interval.high
+    assert measured.unlearning.value == 100 - measured.forget.value
     assert measured.unlearning.interval.low == pytest.approx(100 - measured.forget.interval.high)
 
 
@@ -38,7 +38,7 @@ def test_forgotten_classes_do_not_count_for_test_accuracy() -> None:
     answers = network(3.0)
     measured = utility(answers, {1, 3})
     kept = np.isin(answers.test.labels.numpy(), [0, 2])
-    assert measured.test.samples == kept.sum()
-    assert measured.test.percent == pytest.approx(100 * answers.test.correct[kept].mean())
+    assert measured.test.interval == wilson(measured.test.value, int(kept.sum()))
+    assert measured.test.value == pytest.approx(100 * answers.test.correct[kept].mean())
     with pytest.raises(AuditError, match="every test sample"):
         utility(answers, {0, 1, 2, 3})

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from obliq.auditing import Audit, AuditedModel, audit_models
-from obliq.auditing.measure import GAP_FIELDS
+from obliq.auditing.metrics import GAP_OVER
 from obliq.errors import AuditError
 from tests.auditing.synthetic import network, three
 
@@ -22,7 +22,7 @@ def test_order_and_verdicts(measured: Audit) -> None:
 def test_gap_and_ratio_are_measured_from_the_retrained_network(measured: Audit) -> None:
     original, unlearned, retrained = measured.entries
     for entry in measured.entries:
-        differences = [abs(getattr(entry, name) - getattr(retrained, name)) for name in GAP_FIELDS]
+        differences = [abs(getattr(entry, name) - getattr(retrained, name)) for name in GAP_OVER]
         assert entry.average_gap == pytest.approx(np.mean(differences), abs=1e-3)
     assert retrained.average_gap == 0
     assert unlearned.time_ratio == pytest.approx(5 / 38, abs=1e-4)

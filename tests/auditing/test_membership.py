@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
 
 from obliq.auditing import RoleSignals, Separation, separation, svc_confidence
+from obliq.auditing.intervals import wilson
 from obliq.auditing.membership import fitted
 from tests.auditing.synthetic import answering, network
 
@@ -43,8 +44,9 @@ def test_ten_thousand_and_ten_thousand_take_less_than_five_seconds() -> None:
 def test_members_are_the_first_of_the_retain_set() -> None:
     answers = network(4.0)
     mine = fitted(answers.retain.confidence[:900], answers.test.confidence, answers.forget.confidence)
-    assert svc_confidence(answers).percent == pytest.approx(100 * (~mine).mean())
-    assert svc_confidence(network(4.0, retain=100)).samples == 400
+    assert svc_confidence(answers).value == pytest.approx(100 * (~mine).mean())
+    few = svc_confidence(network(4.0, retain=100))
+    assert few.interval == wilson(few.value, 400)
 
 
 def test_a_small_retain_set_does_not_turn_the_attack_into_a_constant() -> None:
@@ -55,8 +57,7 @@ def test_a_small_retain_set_does_not_turn_the_attack_into_a_constant() -> None:
         "holdout": answering(100, 2.0, 3),
     }
     long, even = (
-        svc_confidence(RoleSignals(**sets, test=answering(samples, 2.0, 4))).percent
-        for samples in (3000, 1000)
+        svc_confidence(RoleSignals(**sets, test=answering(samples, 2.0, 4))).value for samples in (3000, 1000)
     )
     assert 10 < long < 90
     assert long == pytest.approx(even, abs=20)
@@ -117,7 +118,7 @@ def test_recognised_at_one_percent() -> None:
     unseen = np.arange(200.0)
     share = Separation(np.array([0.0, 197.0, 197.5, 300.0]), unseen).recognised_at_one_percent
     assert share is not None
-    assert share.percent == 50  # above 197: two of 200 unseen are
+    assert share.value == 50  # above 197: two of 200 unseen are
     assert Separation(np.array([1.0]), unseen[:99]).recognised_at_one_percent is None
 
 

@@ -5,18 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from obliq.auditing.intervals import Interval, wilson
+from obliq.auditing.intervals import Estimate, Interval, wilson
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.errors import AuditError
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of samples in percent, its Wilson 95 % interval and the number of samples."""
-
-    percent: float
-    interval: Interval
-    samples: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +22,10 @@ class Utility:
         test: TA, accuracy on unseen samples. Higher is better, the retrained network's is expected.
     """
 
-    unlearning: Share
-    forget: Share
-    retain: Share
-    test: Share
+    unlearning: Estimate
+    forget: Estimate
+    retain: Estimate
+    test: Estimate
 
 
 def utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Utility:
@@ -53,23 +44,24 @@ def utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Ut
         raise AuditError("every test sample is of a forgotten class; expected some of the classes that stay")
     forget = accuracy(answers.forget)
     return Utility(
-        unlearning=Share(100 - forget.percent, _mirrored(forget.interval), forget.samples),
+        unlearning=_complement(forget),
         forget=forget,
         retain=accuracy(answers.retain),
         test=accuracy(answers.test.where(kept)),
     )
 
 
-def accuracy(answers: Signals) -> Share:
-    """The share of samples whose largest logit is the true class's."""
+def accuracy(answers: Signals) -> Estimate:
+    """The share of samples whose largest logit is the true class's, in percent."""
     return share(int(answers.correct.sum()), len(answers))
 
 
-def share(hits: int, samples: int) -> Share:
-    """`hits` of `samples`, in percent."""
+def share(hits: int, samples: int) -> Estimate:
+    """`hits` of `samples` in percent, with the Wilson interval."""
     percent = 100 * hits / samples
-    return Share(percent, wilson(percent, samples), samples)
+    return Estimate(percent, wilson(percent, samples))
 
 
-def _mirrored(interval: Interval) -> Interval:
-    return Interval(100 - interval.high, 100 - interval.low)
+def _complement(of: Estimate) -> Estimate:
+    assert of.interval is not None
+    return Estimate(100 - of.value, Interval(100 - of.interval.high, 100 - of.interval.low))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from obliq.auditing.measurement import Audit
+from obliq.auditing.metrics import metrics_in
 from obliq.errors import AuditError
 
 SCHEMA = "obliq.audit"
@@ -18,6 +19,7 @@ Value = TypeVar("Value")
 def write(audit: Audit) -> str:
     """The audit as JSON: fields in the order of the classes, without NaN, ending in a line feed."""
     content = {"schema": SCHEMA, "version": VERSION, **dataclasses.asdict(audit)}
+    content["entries"] = [_flat(entry) for entry in content["entries"]]
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -37,9 +39,46 @@ def read(text: str) -> Audit:
     if version != VERSION or isinstance(version, bool):
         raise AuditError(f"audit of version {version!r}; this Obliq reads version {VERSION}")
     fields = {key: content[key] for key in content if key not in ("schema", "version")}
+    if isinstance(fields.get("entries"), list):
+        fields["entries"] = [
+            _nested(entry, f"audit.entries[{number}]") for number, entry in enumerate(fields["entries"])
+        ]
     audit = _record(fields, Audit, "audit")
     _check(audit)
     return audit
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as the file has it: metrics are fields like the others, at the place of `values`."""
+    flat: dict[str, Any] = {}
+    for name, value in entry.items():
+        flat |= value if name == "values" else {name: value}
+    return flat
+
+
+def _nested(entry: Any, where: str) -> Any:
+    """The reverse of `_flat`. Anything that is not an object is left for the decoder to refuse."""
+    if not isinstance(entry, dict):
+        return entry
+    metrics = metrics_in("audit")
+    names = {metric.name for metric in metrics}
+    for metric in metrics:
+        if metric.name not in entry:
+            raise AuditError(
+                f"{where} has no field {metric.name!r}; expected the fields of {SCHEMA} version {VERSION}"
+            )
+    rest = {name: value for name, value in entry.items() if name not in names}
+    if "values" in rest:
+        raise AuditError(
+            f"{where} has the unknown field 'values'; expected the fields of {SCHEMA} version {VERSION}"
+        )
+    values = {
+        metric.name: None
+        if entry[metric.name] is None and not metric.required
+        else _value(entry[metric.name], float, f"{where}.{metric.name}")
+        for metric in metrics
+    }
+    return rest | {"values": values}
 
 
 def _value(given: Any, wanted: Any, where: str) -> Any:

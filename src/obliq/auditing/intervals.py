@@ -1,4 +1,4 @@
-"""How sure a percentage is: intervals at 95 %."""
+"""Measured numbers and their 95 % intervals."""
 
 import math
 from dataclasses import dataclass
@@ -17,10 +17,26 @@ class Interval:
         """Whether it lies wholly inside plus or minus `margin`."""
         return -margin <= self.low and self.high <= margin
 
+    def rounded(self, digits: int) -> "Interval":
+        """With that many decimals."""
+        return Interval(round(self.low, digits), round(self.high, digits))
+
     @property
     def half_width(self) -> float:
         """Half of its length."""
         return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured number and its 95 % interval, if it has one; both in the unit of the metric."""
+
+    value: float
+    interval: Interval | None = None
+
+    def rounded(self, digits: int) -> "Estimate":
+        """With that many decimals."""
+        return Estimate(round(self.value, digits), self.interval and self.interval.rounded(digits))
 
 
 def wilson(percent: float, samples: int) -> Interval:

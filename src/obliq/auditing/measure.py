@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from obliq.auditing.accuracy import utility
-from obliq.auditing.intervals import Interval
+from obliq.auditing.intervals import Estimate
 from obliq.auditing.measurement import (
     Artifact,
     Audit,
@@ -18,29 +17,13 @@ from obliq.auditing.measurement import (
     confidence_histograms,
     entropy_histograms,
 )
-from obliq.auditing.membership import Separation, separation, svc_confidence
-from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals, relative_separation
+from obliq.auditing.metrics import DIGITS, Evidence, compare_with_retrained, measure_alone, metrics_in
+from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals
 from obliq.auditing.signals import RoleSignals
 from obliq.auditing.verdict import MARGIN, Verdict, judge
 from obliq.errors import AuditError
 
-ACCURACIES = ("forget_accuracy", "retain_accuracy", "test_accuracy")
-
-
-def tug_of_war(measured: Measurement, reference: Measurement) -> float:
-    """(1 - |dFA|) (1 - |dRA|) (1 - |dTA|), differences to the retrained network as shares. Target 1, worst 0.
-
-    Source: Zhao et al., "What makes unlearning hard and what to do about it" (RUM), NeurIPS 2024.
-    """
-    product = 1.0
-    for name in ACCURACIES:
-        product *= 1 - abs(getattr(measured, name) - getattr(reference, name)) / 100
-    return product
-
-
-GAP_FIELDS = ("unlearning_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence")
 ROLES = ("forget", "retain", "holdout", "test")
-DIGITS = 4  # decimals of percentages and points: far below what any sample count resolves
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,25 +80,31 @@ def audit_models(
             networks did not answer the same samples.
     """
     ordered = _in_order(models)
-    apart = [separation(model.answers) for model in ordered]
-    measured = [_measured(*pair, forgotten_classes, references) for pair in zip(ordered, apart, strict=True)]
-    has_reference = ordered[-1].kind == "retrained"
-    reference, ideal = (measured[-1], apart[-1]) if has_reference else (None, None)
-    entries = tuple(
-        dataclasses.replace(
-            one,
-            verdict=_rounded(judge(own, apart[0], ideal, margin, exchangeable=exchangeable))
-            if one.kind == "unlearned"
-            else None,
-            artifact=_beside(one, measured),
-            average_gap=_gap(one, reference),
-            tow=None if reference is None else _short(tug_of_war(one, reference)),
-            time_ratio=_ratio(one, reference),
+    evidence = [_evidence(model, frozenset(forgotten_classes), references) for model in ordered]
+    alone = [measure_alone(network) for network in evidence]
+    has_retrained = ordered[-1].kind == "retrained"
+    aim, ideal = (alone[-1], evidence[-1].separation) if has_retrained else (None, None)
+
+    def verdict(network: Evidence) -> Verdict:
+        before = evidence[0].separation
+        return judge(network.separation, before, ideal, margin, exchangeable=exchangeable).rounded(DIGITS)
+
+    entries = [
+        Measurement(
+            name=model.title,
+            kind=model.kind,
+            artifact=model.artifact,
+            weights_digest=model.weights_digest,
+            values=_values(found, aim),
+            intervals={name: one.interval for name, one in found.items() if one.interval is not None},
+            verdict=verdict(network) if model.kind == "unlearned" else None,
+            confidence=confidence_histograms(model.answers),
+            entropy=entropy_histograms(model.answers),
         )
-        for one, own in zip(measured, apart, strict=True)
-    )
+        for model, network, found in zip(ordered, evidence, alone, strict=True)
+    ]
     return Audit(
-        entries=entries,
+        entries=tuple(dataclasses.replace(entry, artifact=_compared(entry, entries)) for entry in entries),
         counts=_counts(ordered[0].answers, forgotten_classes),
         classes=ordered[0].answers.test.classes,
         precision=precision,
@@ -163,72 +152,29 @@ def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
     return ordered
 
 
-def _measured(
-    model: AuditedModel,
-    apart: Separation,
-    forgotten_classes: Collection[int],
-    references: ReferenceSignals | None,
-) -> Measurement:
-    """Everything that one network tells without the retrained one."""
-    answers = model.answers
-    useful = utility(answers, forgotten_classes)
-    attacked = svc_confidence(answers)
-    relative = None if references is None else relative_separation(answers, references)
-    intervals = {
-        "unlearning_accuracy": useful.unlearning.interval,
-        "forget_accuracy": useful.forget.interval,
-        "retain_accuracy": useful.retain.interval,
-        "test_accuracy": useful.test.interval,
-        "mia_svc_confidence": attacked.interval,
-        "auc_forget_vs_test": apart.interval,
-    }
-    recognised = _recognised(apart, "recognised_at_one_percent", intervals)
-    relatively_recognised = None
-    if relative is not None:
-        intervals["rmia_auc"] = relative.interval
-        relatively_recognised = _recognised(relative, "rmia_at_one_percent", intervals)
-    return Measurement(
-        name=model.title,
-        kind=model.kind,
-        artifact=model.artifact,
-        weights_digest=model.weights_digest,
-        unlearning_accuracy=_short(useful.unlearning.percent),
-        forget_accuracy=_short(useful.forget.percent),
-        retain_accuracy=_short(useful.retain.percent),
-        test_accuracy=_short(useful.test.percent),
-        mia_svc_confidence=_short(attacked.percent),
-        auc_forget_vs_test=_short(apart.auc),
-        recognised_at_one_percent=recognised,
-        rmia_auc=None if relative is None else _short(relative.auc),
-        rmia_at_one_percent=relatively_recognised,
-        entropy_forget=_short(float(answers.forget.entropy.mean())),
-        entropy_retain=_short(float(answers.retain.entropy.mean())),
-        entropy_holdout=_short(float(answers.holdout.entropy.mean())),
-        entropy_test=_short(float(answers.test.entropy.mean())),
-        average_gap=None,
-        tow=None,
-        seconds=None if model.seconds is None else _short(model.seconds),
-        time_ratio=None,
-        changed_codes_percent=None
-        if model.changed_codes_percent is None
-        else _short(model.changed_codes_percent),
-        intervals={name: _rounded_interval(interval) for name, interval in intervals.items()},
-        verdict=None,
-        confidence=confidence_histograms(answers),
-        entropy=entropy_histograms(answers),
+def _evidence(
+    model: AuditedModel, forgotten_classes: frozenset[int], references: ReferenceSignals | None
+) -> Evidence:
+    return Evidence(
+        answers=model.answers,
+        forgotten_classes=forgotten_classes,
+        references=references,
+        seconds=model.seconds,
+        changed_codes_percent=model.changed_codes_percent,
     )
 
 
-def _recognised(apart: Separation, name: str, intervals: dict[str, Interval]) -> float | None:
-    """The share recognised at 1 % false alarms, whose interval joins the others; None for too few samples."""
-    share = apart.recognised_at_one_percent
-    if share is None:
-        return None
-    intervals[name] = share.interval
-    return _short(share.percent)
+def _values(
+    alone: Mapping[str, Estimate], retrained: Mapping[str, Estimate] | None
+) -> dict[str, float | None]:
+    """A network's numbers in the order of the table; None where there is none."""
+    mine = {name: estimate.value for name, estimate in alone.items()}
+    if retrained is not None:
+        mine |= compare_with_retrained(mine, {name: estimate.value for name, estimate in retrained.items()})
+    return {metric.name: mine.get(metric.name) for metric in metrics_in("audit")}
 
 
-def _beside(one: Measurement, everything: Sequence[Measurement]) -> Artifact | None:
+def _compared(one: Measurement, everything: Sequence[Measurement]) -> Artifact | None:
     """The entry's artifact, with the fields in which it left the interval of its network."""
     if one.artifact is None or one.artifact.network is None:
         return one.artifact
@@ -240,24 +186,9 @@ def _beside(one: Measurement, everything: Sequence[Measurement]) -> Artifact | N
     moved = tuple(
         name
         for name, interval in network.intervals.items()
-        if name in one.intervals and not interval.low <= getattr(one, name) <= interval.high
+        if (value := one.values.get(name)) is not None and not interval.low <= value <= interval.high
     )
     return dataclasses.replace(one.artifact, moved=moved)
-
-
-def _gap(measured: Measurement, reference: Measurement | None) -> float | None:
-    """Mean absolute difference to the retrained network over the field's four numbers."""
-    if reference is None:
-        return None
-    return _short(
-        float(np.mean([abs(getattr(measured, name) - getattr(reference, name)) for name in GAP_FIELDS]))
-    )
-
-
-def _ratio(measured: Measurement, reference: Measurement | None) -> float | None:
-    if reference is None or measured.seconds is None or not reference.seconds:
-        return None
-    return _short(measured.seconds / reference.seconds)
 
 
 def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
@@ -268,22 +199,4 @@ def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
         unseen=len(answers.unseen),
         attack_members=min(len(answers.test), len(answers.retain)),
         attack_non_members=min(len(answers.test), len(answers.retain)),
-    )
-
-
-def _short(value: float) -> float:
-    return round(float(value), DIGITS)
-
-
-def _rounded_interval(interval: Interval) -> Interval:
-    return Interval(_short(interval.low), _short(interval.high))
-
-
-def _rounded(verdict: Verdict) -> Verdict:
-    return dataclasses.replace(
-        verdict,
-        reference=_short(verdict.reference),
-        difference=_short(verdict.difference),
-        interval=_rounded_interval(verdict.interval),
-        margin=_short(verdict.margin),
     )

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from obliq.auditing.intervals import Interval
+from obliq.auditing.metrics import HasMetrics, Values
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
 
@@ -74,35 +75,17 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One network's numbers. Accuracies, attacks and shares are in percent, entropies in nats.
+class Measurement(HasMetrics):
+    """What was measured of one network. Each metric is an attribute, too: `entry.average_gap`, `entry.test_accuracy`.
 
     Attributes:
-        name: how people call it.
+        name: of the network, as tables and pages show it.
         kind: the model before, a model after unlearning, or one trained without the forget set.
         artifact: the file that was run, where the entry is one of a shipped file and not of a network in PyTorch.
         weights_digest: SHA-256 over its integer content; None for a file, which has digests of its own.
-        unlearning_accuracy: UA = 100 - forget accuracy. Target: retrained.
-        forget_accuracy: FA. Target: retrained.
-        retain_accuracy: RA. Target: retrained, at least.
-        test_accuracy: TA on test samples of classes that stay. Target: retrained; higher is better.
-        mia_svc_confidence: share of forget samples that an SVC takes for non-members. Target: retrained.
-        auc_forget_vs_test: P(confidence of a forget sample > of an unseen one) + ties / 2. Target: retrained,
-            or 50 without one.
-        recognised_at_one_percent: share of forget samples above a threshold that 1 % of the unseen
-            exceed. Target: 1. None for fewer than 100 unseen samples.
-        rmia_auc, rmia_at_one_percent: the same two numbers by RMIA, which weighs a sample's confidence against that
-            of reference networks that never saw it. Target: retrained; without one 50, and 1. None without
-            reference networks.
-        entropy_forget, entropy_retain, entropy_holdout, entropy_test: mean entropy of the prediction.
-        average_gap: mean of abs(this - retrained) over UA, RA, TA and mia_svc_confidence, in points. Target: 0.
-            None without a retrained network: there is nothing else to measure it from.
-        tow: ToW, the product of 1 - abs(this - retrained) over FA, RA and TA, as shares. Target: 1. None without a
-            retrained network.
-        seconds: wall time that making the network took; None when unknown.
-        time_ratio: seconds over the retrained network's seconds. None without one.
-        changed_codes_percent: integer weight codes that differ from the original's; None when not counted.
-        intervals: 95 % intervals, by the name of the field.
+        values: the numbers by the name of their metric, for all of `METRICS` that audits have; None where there is
+            no such number.
+        intervals: 95 % intervals, by the name of the metric.
         verdict: what may be said about forgetting; None for the original and the retrained network.
         confidence: histograms of the true-class confidence in the roles forget, retain and test (here: of the
             forget set's classes). A role with fewer than 10 samples is left out.
@@ -113,24 +96,7 @@ class Measurement:
     kind: Kind
     artifact: Artifact | None
     weights_digest: str | None
-    unlearning_accuracy: float
-    forget_accuracy: float
-    retain_accuracy: float
-    test_accuracy: float
-    mia_svc_confidence: float
-    auc_forget_vs_test: float
-    recognised_at_one_percent: float | None
-    rmia_auc: float | None
-    rmia_at_one_percent: float | None
-    entropy_forget: float
-    entropy_retain: float
-    entropy_holdout: float
-    entropy_test: float
-    average_gap: float | None
-    tow: float | None
-    seconds: float | None
-    time_ratio: float | None
-    changed_codes_percent: float | None
+    values: Values
     intervals: Mapping[str, Interval]
     verdict: Verdict | None
     confidence: Mapping[str, Histogram]

@@ -7,15 +7,15 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 from numpy import ndarray
 
-from obliq.auditing.accuracy import Share, share
-from obliq.auditing.intervals import Interval, Z, wilson
+from obliq.auditing.accuracy import share
+from obliq.auditing.intervals import Estimate, Interval, Z, wilson
 from obliq.auditing.signals import RoleSignals
 
 GRID = 1000  # confidences are merged to multiples of 1/1000 before the fit
 LEAST_FOR_ONE_PERCENT = 100  # below this, 1 % of the non-members is less than one sample
 
 
-def svc_confidence(answers: RoleSignals) -> Share:
+def svc_confidence(answers: RoleSignals) -> Estimate:
     """The share of forget samples that a support vector classifier takes for non-members, in percent.
 
     This is the "MIA" that the field prints. Higher is not better: the target is the retrained network's
@@ -98,6 +98,11 @@ class Separation:
             return wilson(self.auc, min(len(self.forget), len(self.unseen)))
         return Interval(max(0.0, self.auc - Z * deviation), min(100.0, self.auc + Z * deviation))
 
+    @property
+    def estimate(self) -> Estimate:
+        """The area with its interval."""
+        return Estimate(self.auc, self.interval)
+
     def minus(self, other: "Separation") -> tuple[float, Interval]:
         """The difference of two networks' AUCs on the same samples, in points, with the paired interval."""
         deviation = _deviation(*(a - b for a, b in zip(self._placements, other._placements, strict=True)))
@@ -105,7 +110,7 @@ class Separation:
         return difference, Interval(difference - Z * deviation, difference + Z * deviation)
 
     @cached_property
-    def recognised_at_one_percent(self) -> Share | None:
+    def recognised_at_one_percent(self) -> Estimate | None:
         """Forget samples above a threshold that at most 1 % of the unseen exceed; target 1.
 
         None for fewer than 100 unseen samples, of which 1 % is nobody.

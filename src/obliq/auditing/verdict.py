@@ -1,5 +1,6 @@
 """What may be said about forgetting, and when nothing may be said."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +36,16 @@ class Verdict:
     difference: float
     interval: Interval
     margin: float
+
+    def rounded(self, digits: int) -> "Verdict":
+        """With that many decimals."""
+        return dataclasses.replace(
+            self,
+            reference=round(self.reference, digits),
+            difference=round(self.difference, digits),
+            interval=self.interval.rounded(digits),
+            margin=round(self.margin, digits),
+        )
 
 
 def judge(

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from obliq.auditing.metrics import compare_with_retrained
 from obliq.benchmark import result_files
 from obliq.benchmark.cache import Store
 from obliq.benchmark.cache_keys import Keys
-from obliq.benchmark.execute import MEASURED, average_gap, tug_of_war_from
 from obliq.benchmark.plan import Line, cell_of
 from obliq.benchmark.result_files import Made, Taken, machine, row_key
 from obliq.benchmark.rows import Row, from_csv, to_csv
@@ -50,12 +50,12 @@ def row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> Row 
             return None
     else:
         about |= {"train": ideal["train"], "forget": ideal["forget"]}
-        if line.name not in (RETRAINED,):
-            about |= {
-                "average_gap": _short(average_gap(values, beside)),
-                "tow": _short(tug_of_war_from(values, beside)),
-            }
-        about["time_ratio"] = _short(made["seconds"] / ideal["seconds"]) if ideal["seconds"] else None
+        compared = compare_with_retrained(
+            {**values, "seconds": made["seconds"]}, {**beside, "seconds": ideal["seconds"]}
+        )
+        about |= {
+            name: value for name, value in compared.items() if line.name != RETRAINED or name == "time_ratio"
+        }
     kind = (
         "unlearned"
         if isinstance(line.of, Unlearned)
@@ -70,7 +70,7 @@ def row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> Row 
         changed_codes=made.get("changed_codes"),
         changed_codes_percent=_short(made.get("changed_codes_percent")),
         weights_digest=made["weights_digest"],
-        **{name: values[name] for name in MEASURED},
+        **values,
         **about,
     )
 

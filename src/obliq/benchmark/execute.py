@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from obliq.auditing import AuditedModel, ReferenceSignals, audit_models
-from obliq.auditing.measure import ACCURACIES, GAP_FIELDS
+from obliq.auditing import ReferenceSignals
+from obliq.auditing.metrics import Evidence, measure_alone, metrics_in
 from obliq.auditing.reference_models import reference_halves, train_reference
 from obliq.auditing.signals import RoleSignals
 from obliq.benchmark import worker_state
@@ -81,34 +80,15 @@ def _resident(name: str) -> float | None:
     return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:")), None)
 
 
-MEASURED = (
-    "unlearning_accuracy", "forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence",
-    "auc_forget_vs_test", "recognised_at_one_percent", "rmia_auc", "rmia_at_one_percent",
-    "entropy_forget", "entropy_test",
-)  # fmt: skip
-
-
 def measured(
     answers: RoleSignals, forgotten_classes: frozenset[int], references: ReferenceSignals | None
 ) -> dict[str, Any]:
-    """The numbers of one network, by the fields of a row."""
-    alone = audit_models(
-        [AuditedModel(kind="original", answers=answers)],
-        precision="",
-        forgotten_classes=forgotten_classes,
-        references=references,
-    ).original
-    return {name: getattr(alone, name) for name in MEASURED}
-
-
-def average_gap(values: Mapping[str, Any], retrained: Mapping[str, Any]) -> float:
-    """Avg. Gap in points, from what `measured` says about two networks on the same samples."""
-    return float(sum(abs(values[name] - retrained[name]) for name in GAP_FIELDS) / len(GAP_FIELDS))
-
-
-def tug_of_war_from(values: Mapping[str, Any], retrained: Mapping[str, Any]) -> float:
-    """ToW, 0 to 1, from what `measured` says about two networks; see `obliq.auditing.measure`."""
-    return float(math.prod(1 - abs(values[name] - retrained[name]) / 100 for name in ACCURACIES))
+    """The numbers of one network by the name of their metric, as far as its answers alone give them."""
+    evidence = Evidence(answers=answers, forgotten_classes=forgotten_classes, references=references)
+    found = measure_alone(evidence)
+    return {
+        metric.name: found[metric.name].value for metric in metrics_in("benchmark") if metric.name in found
+    }
 
 
 AGAIN = 100_003

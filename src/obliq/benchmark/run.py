@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
+from obliq.auditing.metrics import compare_with_retrained
 from obliq.benchmark import collect, plan, result_files, tuning
 from obliq.benchmark.cache import Store
 from obliq.benchmark.cache_keys import Keys, origins
-from obliq.benchmark.execute import average_gap
 from obliq.benchmark.plan import Trials
 from obliq.benchmark.progress import Board
 from obliq.benchmark.ray_workers import RayPool
@@ -160,7 +160,8 @@ def _choice(suite: Suite, tried: Trials, store: Store, keys: Keys, errors: Any) 
     ideal = store.find(keys.of(tried.reference))
     found = [store.find(keys.of(one)) for one in tried.measured]
     gaps = tuple(
-        round(average_gap(entry.values, ideal.values), 4) if entry and ideal else None for entry in found
+        compare_with_retrained(entry.values, ideal.values).get("average_gap") if entry and ideal else None
+        for entry in found
     )
     causes = [errors[key] for one in (tried.reference, *tried.measured) if (key := keys.of(one)) in errors]
     best = tuning.smallest(gaps)

@@ -3,34 +3,27 @@
 from pathlib import Path
 
 from obliq.auditing import Audit, Measurement
+from obliq.auditing.metrics import metrics_in
 from obliq.checkpoints.summary import CheckpointSummary
 from obliq.exporting import CodeAgreement, ParityRecord
 from obliq.report.content import percent
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from obliq.workflow.release import PATCH, Release
 
-COLUMNS = (
-    ("FA", "forget_accuracy"),
-    ("RA", "retain_accuracy"),
-    ("TA", "test_accuracy"),
-    ("MIA", "mia_svc_confidence"),
-    ("AUC", "auc_forget_vs_test"),
-    ("RMIA", "rmia_auc"),
-    ("Avg. Gap", "average_gap"),
-    ("seconds", "seconds"),
-    ("codes %", "changed_codes_percent"),
-)
-
 
 def audit_lines(audit: Audit, report: Path) -> list[str]:
     """A table of all networks, the verdicts, and last the report with the four numbers that matter."""
     width = max(len(entry.name) for entry in audit.entries)
     referenced = audit.original.rmia_auc is not None
-    columns = [column for column in COLUMNS if referenced or column[1] != "rmia_auc"]
-    lines = ["", " " * width + "".join(f"{short:>10}" for short, _ in columns)]
+    columns = [
+        metric
+        for metric in metrics_in("terminal")
+        if any(entry.values.get(metric.name) is not None for entry in audit.entries)
+    ]
+    lines = ["", " " * width + "".join(f"{metric.label:>10}" for metric in columns)]
     for entry in audit.entries:
-        cells = (getattr(entry, name) for _, name in columns)
-        lines.append(f"{entry.name:<{width}}" + "".join(f"{_cell(value):>10}" for value in cells))
+        cells = (_cell(entry.values.get(metric.name), metric.digits) for metric in columns)
+        lines.append(f"{entry.name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
     lines.append(
         f"percent; the target of FA, RA, TA, MIA{', AUC and RMIA' if referenced else ' and AUC'} is the retrained "
         "network's value, of Avg. Gap 0"

@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from obliq.auditing import Audit, Signals, audit_models, read, write
+from obliq.auditing.intervals import Estimate, wilson
+from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, Metric, Target, metrics_in
+from obliq.cli.tables import audit_lines
+from obliq.errors import AuditError
+from obliq.report.page import render
+from tests.auditing.synthetic import references, three
+from tests.report.sample import sample_story
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "audit-format.md"
+
+TOY = Metric(
+    name="sure_and_right",
+    label="Toy",
+    words="forgotten samples answered correctly with little doubt",
+    definition="share of forget samples whose true class has a confidence above 90 %",
+    group=RECOGNITION,
+    target=Target("like retrained", "0", retrained=True, chance=0),
+    digits=3,
+    samples=("forget",),
+    measure=lambda network: _sure_and_right(network.answers.forget),
+)
+
+
+def _sure_and_right(forget: Signals) -> Estimate:
+    percent = 100 * float((forget.confidence > 0.9).mean())
+    return Estimate(percent, wilson(percent, len(forget)))
+
+
+@pytest.fixture(scope="module")
+def measured() -> Audit:
+    return audit_models(three(), precision="W4A4", references=references())
+
+
+def test_every_audit_has_the_metrics_of_the_table(measured: Audit) -> None:
+    names = [metric.name for metric in metrics_in("audit")]
+    for entry in measured.entries:
+        assert list(entry.values) == names
+        assert all(getattr(entry, name) == entry.values[name] for name in names)
+        assert {name for name in names if METRICS[name].required} <= {
+            name for name, value in entry.values.items() if value is not None
+        }
+
+
+def test_entries_of_the_table_are_whole() -> None:
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.group in GROUPS
+        assert metric.measure is None or metric.compare is None
+        assert metric.places == {"benchmark"} or metric.measure or metric.compare
+        assert not metric.definition.endswith(".")
+        assert metric.wanted(retrained=True)
+        assert metric.wanted(retrained=False)
+
+
+def test_what_is_no_metric_is_no_attribute(measured: Audit) -> None:
+    with pytest.raises(AttributeError, match="no attribute or metric 'average_gab'"):
+        _ = measured.original.average_gab
+    assert not hasattr(measured.original, "peak_memory_mb_")
+    assert "average_gap" in dir(measured.original)
+
+
+def test_the_page_on_the_format_has_the_table() -> None:
+    expected = [
+        f"| `{metric.name}` | {metric.definition} | {metric.target.described} |"
+        for metric in metrics_in("audit")
+    ]
+    lines = DOCUMENT.read_text().splitlines()
+    missing = [line for line in expected if line not in lines]
+    assert not missing, "docs/audit-format.md lacks\n" + "\n".join(missing)
+
+
+def test_a_required_number_is_never_null(measured: Audit) -> None:
+    content = json.loads(write(measured))
+    content["entries"][0]["recognised_at_one_percent"] = None
+    assert read(json.dumps(content)).original.recognised_at_one_percent is None
+    content["entries"][0]["test_accuracy"] = None
+    with pytest.raises(
+        AuditError, match=r"audit.entries\[0\].test_accuracy is null; expected a finite number"
+    ):
+        read(json.dumps(content))
+
+
+def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry alone makes it appear everywhere."""
+    monkeypatch.setitem(METRICS, TOY.name, TOY)
+    measured = audit_models(three(3.0), precision="W4A4")
+    unlearned = measured.unlearned[0]
+    value, interval = unlearned.sure_and_right, unlearned.intervals[TOY.name]
+    assert interval.low < value < interval.high
+
+    document = json.loads(write(measured))
+    assert document["entries"][1][TOY.name] == value
+    assert read(json.dumps(document)) == measured
+
+    page = render(measured, sample_story())
+    for shown in (TOY.words, f"{value:.3f}", f"{interval.low:.1f} to {interval.high:.1f}"):
+        assert shown in page
+
+    table = "\n".join(audit_lines(measured, Path("report.html")))
+    assert TOY.label in table
+    assert f"{value:.3f}" in table
+
+    # a file of an audit before the entry is one of another version
+    monkeypatch.delitem(METRICS, TOY.name)
+    with pytest.raises(AuditError, match="unknown field 'sure_and_right'"):
+        read(json.dumps(document))
