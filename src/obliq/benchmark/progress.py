@@ -1,36 +1,37 @@
-"""How far a benchmark has come: a table on a terminal, plain lines elsewhere."""
+"""The progress of a benchmark: a table on a terminal, plain lines elsewhere."""
 
 import dataclasses
 import time
 from types import TracebackType
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from obliq.benchmark.schedule import State
+from obliq.benchmark.schedule import Progress, TimeLeft
 from obliq.benchmark.tasks import KINDS
 from obliq.benchmark.workers import Outcome
 
-LINES = 10
-"""Plain lines for one stretch of work."""
+PLAIN_LINES = 10
+"""How many lines at most report the progress of one set of tasks where there is no terminal."""
 
 
-class Board:
-    """Shows the state of the work; use as a context manager."""
+class ProgressDisplay:
+    """Shows the progress of a set of tasks; use as a context manager."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._console, self._title = console, title
-        self._shown: State | None = None
+        self._latest: Progress | None = None
         self._live = (
-            Live(console=console, get_renderable=self._table, refresh_per_second=1, transient=True)
+            Live(console=console, get_renderable=self._render, refresh_per_second=1, transient=True)
             if console.is_terminal
             else None
         )
-        self._said = -1
+        self._printed_step = -1
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "ProgressDisplay":
         if self._live:
             self._live.start()
         return self
@@ -40,75 +41,88 @@ class Board:
     ) -> None:
         if self._live:
             self._live.stop()
-        if error and self._shown:
-            self._say(f"  {self._title}: stopped after {_count(self._shown)}; --resume goes on from there")
+        if error and self._latest:
+            self._print(f"  {self._title}: stopped after {_count(self._latest)}; pass --resume to continue")
 
-    def watch(self, state: State, outcome: Outcome | None) -> None:
-        """Show the state; say what failed as it happens."""
+    def watch(self, progress: Progress, outcome: Outcome | None) -> None:
+        """Show the progress; print each failure as it happens."""
         if outcome and outcome.error:
-            self._say(f"  failed: {outcome.what}: {outcome.error}")
+            self._print(f"  failed: {outcome.what}: {outcome.error}")
             if outcome.trace:
-                self._say(outcome.trace.rstrip())
-        self._shown = _copy(state)
+                self._print(outcome.trace.rstrip())
+        self._latest = _copy(progress)
         if self._live:
             self._live.refresh()
             return
-        step = _finished(state) * LINES // max(1, state.total.total())
-        if step != self._said:
-            self._said = step
-            self._say(f"  {_headed(self._title, state)}")
+        step = progress.finished * PLAIN_LINES // max(1, progress.total.total())
+        if step != self._printed_step:
+            self._printed_step = step
+            self._print(f"  {heading(self._title, progress)}")
 
-    def _table(self) -> Table | str:
-        """What is shown now; also asked for once a second, so that durations go on while a task takes long."""
-        return table(self._title, self._shown) if self._shown else ""
+    def _render(self) -> Group | str:
+        """What is shown now; rendered every second, so that durations advance during a long task."""
+        if self._latest is None:
+            return ""
+        return Group(Text(heading(self._title, self._latest)), progress_table(self._latest))
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _copy(state: State) -> State:
-    """What another thread can read while the work goes on."""
+def _copy(progress: Progress) -> Progress:
+    """What the thread that refreshes the display can read while the tasks go on."""
     return dataclasses.replace(
-        state, done=state.done.copy(), failed=state.failed.copy(), running=dict(state.running),
-        seconds={kind: list(seconds) for kind, seconds in state.seconds.items()},
-    )  # fmt: skip
+        progress,
+        done=progress.done.copy(),
+        failed=progress.failed.copy(),
+        running=dict(progress.running),
+        seconds={kind: list(seconds) for kind, seconds in progress.seconds.items()},
+    )
 
 
-def table(title: str, state: State) -> Table:
-    """One line a kind of task, in the order in which they need each other."""
-    shown = Table(title=_headed(title, state), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("task", "done", "of", "failed", "running", "longest so far", "mean"):
-        shown.add_column(heading, justify="left" if heading == "task" else "right", no_wrap=True)
+def progress_table(progress: Progress) -> Table:
+    """One line for each kind of task, in the order in which they need each other."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("task", "done", "of", "failed", "running", "longest so far", "mean"):
+        shown.add_column(column, justify="left" if column == "task" else "right", no_wrap=True)
     now = time.monotonic()
-    for kind in (kind for kind in KINDS.values() if state.total[kind]):
-        since = [now - started for one, started in state.running.values() if one == kind]
-        seconds = state.seconds.get(kind, [])
+    for kind in (kind for kind in KINDS.values() if progress.total[kind]):
+        elapsed = [now - started for one, started in progress.running.values() if one == kind]
+        seconds = progress.seconds.get(kind, [])
         shown.add_row(
-            kind, str(state.done[kind]), str(state.total[kind]), str(state.failed[kind] or ""),
-            str(len(since) or ""), words(max(since)) if since else "",
-            f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
-        )  # fmt: skip
+            kind,
+            str(progress.done[kind]),
+            str(progress.total[kind]),
+            str(progress.failed[kind] or ""),
+            str(len(elapsed) or ""),
+            duration(max(elapsed)) if elapsed else "",
+            duration(sum(seconds) / len(seconds)) if seconds else "",
+        )
     return shown
 
 
-def _headed(title: str, state: State) -> str:
-    return f"{title}: {_count(state)}, {words(state.left)} left"
+def heading(title: str, progress: Progress) -> str:
+    """The title, how many tasks are finished, and the time left."""
+    return f"{title}: {_count(progress)}{_time_left(progress)}"
 
 
-def _count(state: State) -> str:
-    return f"{_finished(state)} of {state.total.total()} tasks"
+def _count(progress: Progress) -> str:
+    return f"{progress.finished} of {progress.total.total()} tasks"
 
 
-def _finished(state: State) -> int:
-    return state.done.total() + state.failed.total()
+def _time_left(progress: Progress) -> str:
+    if progress.finished == progress.total.total():
+        return ""
+    left: TimeLeft | None = progress.time_left(time.monotonic())
+    if left is None:
+        return ", time left unknown"
+    return f", {'more than' if left.at_least else 'about'} {duration(left.seconds)} left"
 
 
-def words(seconds: float | None) -> str:
-    """A duration for people."""
-    if seconds is None:
-        return "unknown time"
-    minutes, rest = divmod(round(seconds), 60)
+def duration(seconds: float) -> str:
+    """A duration in whole seconds, or in minutes and hours."""
+    minutes, rest = divmod(max(1, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-    )
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

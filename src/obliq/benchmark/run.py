@@ -13,12 +13,12 @@ from obliq.benchmark import collect, plan, result_files, tuning
 from obliq.benchmark.cache import Store
 from obliq.benchmark.cache_keys import Keys, origins
 from obliq.benchmark.plan import Trials
-from obliq.benchmark.progress import Board
+from obliq.benchmark.progress import ProgressDisplay
 from obliq.benchmark.ray_workers import RayPool
 from obliq.benchmark.report import render
 from obliq.benchmark.result_files import Made
 from obliq.benchmark.rows import Row
-from obliq.benchmark.schedule import State, nodes, work
+from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
 from obliq.benchmark.suite import Suite
 from obliq.benchmark.tuning import Choice, Place, Tuned
 from obliq.benchmark.worker_state import Workshop
@@ -123,10 +123,12 @@ def _refuse_unexpected(
     """Stop where a cache has results of the suite that nobody said to use."""
     if options.resume:
         return
-    planned = nodes([task for one in open_trials for task in (*one.measured, one.reference)], keys)
+    planned = plan_tasks([task for one in open_trials for task in (*one.measured, one.reference)], keys)
     if not open_trials:
-        planned += nodes([task for line in plan.lines(suite, Tuned(choices)) for task in line.tasks], keys)
-    there = sum(store.find(node.key) is not None for node in planned)
+        planned += plan_tasks(
+            [task for line in plan.lines(suite, Tuned(choices)) for task in line.tasks], keys
+        )
+    there = sum(store.find(one.key) is not None for one in planned)
     if there:
         raise ObliqError(
             f"{options.cache} holds {there} results of {suite.name} already; expected --resume to use them, or "
@@ -147,9 +149,9 @@ def _tuned(
     """All choices, those of before and those made now, and what failed."""
     if not open_trials:
         return choices, []
-    planned = nodes([task for one in open_trials for task in (one.reference, *one.measured)], keys)
-    with Board(options.console, f"tuning {suite.name}") as board:
-        errors = work(planned, store, pool, board.watch)
+    planned = plan_tasks([task for one in open_trials for task in (one.reference, *one.measured)], keys)
+    with ProgressDisplay(options.console, f"tuning {suite.name}") as display:
+        errors = run_tasks(planned, store, pool, display.watch)
     chosen = {one.place: _choice(suite, one, store, keys, errors) for one in open_trials}
     everything = choices | chosen
     collect.write_text(folder / tuning.FILE, tuning.write(everything))
@@ -184,29 +186,31 @@ def _computed(
     if published:
         options.console.print(there.words(folder, len(lines)), highlight=False, markup=False, soft_wrap=True)
     missing = [line for line in lines if there.find(line, keys) is None]
-    planned = nodes([task for line in missing for task in line.tasks], keys)
+    planned = plan_tasks([task for line in missing for task in line.tasks], keys)
     failed: dict[str, str] = {}
 
     def publish(errors: Mapping[str, str]) -> list[Made]:
         return collect.publish(folder, lines, store, keys, errors, there)
 
     publish(failed)
-    with Board(options.console, suite.name) as board:
-        errors = work(planned, store, pool, _publishing(board.watch, publish, failed)) if planned else {}
+    with ProgressDisplay(options.console, suite.name) as display:
+        errors = (
+            run_tasks(planned, store, pool, _publishing(display.watch, publish, failed)) if planned else {}
+        )
     made = publish(errors)
     return made, list(dict.fromkeys([*errors.values(), *(line.error for line in lines if line.error)]))
 
 
 def _publishing(
-    watch: Callable[[State, Outcome | None], None], publish: Callable[[Mapping[str, str]], object],
+    watch: Callable[[Progress, Outcome | None], None], publish: Callable[[Mapping[str, str]], object],
     failed: dict[str, str],
-) -> Callable[[State, Outcome | None], None]:  # fmt: skip
+) -> Callable[[Progress, Outcome | None], None]:  # fmt: skip
     """Also write the files now and then."""
     last = time.monotonic()
 
-    def both(state: State, outcome: Outcome | None) -> None:
+    def both(progress: Progress, outcome: Outcome | None) -> None:
         nonlocal last
-        watch(state, outcome)
+        watch(progress, outcome)
         if outcome and outcome.error:
             failed[outcome.key] = outcome.error
         if outcome and time.monotonic() - last > SECONDS_BETWEEN_FILES:

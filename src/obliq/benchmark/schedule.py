@@ -1,10 +1,11 @@
-"""In which order tasks are done: as they are listed, each as soon as what it needs is there."""
+"""The order of tasks: as they are listed, each as soon as the tasks that it needs are done."""
 
-import itertools
+import heapq
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
 
 from obliq.benchmark.cache import Store
 from obliq.benchmark.cache_keys import Keys
@@ -13,7 +14,7 @@ from obliq.benchmark.workers import Job, Outcome, Pool
 
 
 @dataclass(frozen=True)
-class Node:
+class PlannedTask:
     """A task with its key and the keys of what it needs."""
 
     key: str
@@ -21,14 +22,29 @@ class Node:
     needs: frozenset[str]
 
 
-@dataclass
-class State:
-    """How far the work has come; what a progress display shows.
+@dataclass(frozen=True)
+class TimeLeft:
+    """An estimate of the time until all tasks are done.
 
     Attributes:
-        total, done, failed: tasks, by kind; those found in the store count as done.
-        running: when each running task began, by key.
-        seconds: what each finished task took, by kind.
+        seconds: from the mean duration of each kind of task.
+        at_least: whether this is a lower bound: a kind of task has not been measured yet, or a task already runs
+            longer than all others of its kind.
+    """
+
+    seconds: float
+    at_least: bool
+
+
+@dataclass
+class Progress:
+    """How many tasks are done, running and failed.
+
+    Attributes:
+        total, done, failed: number of tasks by kind; those found in the cache count as done.
+        running: kind and start (monotonic clock) of each running task, by key.
+        seconds: durations of the finished tasks, by kind.
+        workers: how many tasks can run at once.
     """
 
     total: Counter[str]
@@ -39,26 +55,35 @@ class State:
     workers: int = 1
 
     @property
-    def left(self) -> float | None:
-        """Seconds until the end, from the mean of each kind; None before anything was measured."""
-        everything = [second for seconds in self.seconds.values() for second in seconds]
-        if not everything:
+    def finished(self) -> int:
+        """How many tasks are done or have failed."""
+        return self.done.total() + self.failed.total()
+
+    def time_left(self, now: float) -> TimeLeft | None:
+        """The time left at `now` (monotonic clock); None before any task was measured."""
+        if not self.seconds:
             return None
-        usual = sum(everything) / len(everything)
-        means = {kind: sum(values) / len(values) for kind, values in self.seconds.items() if values}
-        ahead = {kind: self.total[kind] - self.done[kind] - self.failed[kind] for kind in self.total}
-        return sum(count * means.get(kind, usual) for kind, count in ahead.items()) / self.workers
+        mean = {kind: sum(values) / len(values) for kind, values in self.seconds.items()}
+        running = [(kind, now - started) for kind, started in self.running.values()]
+        waiting = self.total - self.done - self.failed - Counter(kind for kind, _ in running)
+        ahead = [max(0.0, mean[kind] - elapsed) for kind, elapsed in running if kind in mean]
+        ahead += [mean[kind] for kind in waiting.elements() if kind in mean]
+        unmeasured = (waiting.keys() | {kind for kind, _ in running}) - mean.keys()
+        overdue = any(elapsed > max(self.seconds.get(kind, [elapsed])) for kind, elapsed in running)
+        # the last tasks cannot be shared out: no less than the longest one alone
+        seconds = max(sum(ahead) / self.workers, max(ahead, default=0.0))
+        return TimeLeft(seconds, at_least=bool(unmeasured) or overdue)
 
 
-def nodes(tasks: Iterable[Task], keys: Keys) -> list[Node]:
+def plan_tasks(tasks: Iterable[Task], keys: Keys) -> list[PlannedTask]:
     """The tasks and all that they need, each once, needs first."""
-    found: dict[str, Node] = {}
+    found: dict[str, PlannedTask] = {}
 
     def add(task: Task) -> str:
         key = keys.of(task)
         if key not in found:
             needs = frozenset(map(add, task.needs))
-            found[key] = Node(key, task, needs)
+            found[key] = PlannedTask(key, task, needs)
         return key
 
     for task in tasks:
@@ -66,62 +91,57 @@ def nodes(tasks: Iterable[Task], keys: Keys) -> list[Node]:
     return list(found.values())
 
 
-def work(
-    planned: Sequence[Node], store: Store, pool: Pool, watch: Callable[[State, Outcome | None], None]
+def run_tasks(
+    planned: Sequence[PlannedTask],
+    store: Store,
+    pool: Pool,
+    watch: Callable[[Progress, Outcome | None], None],
 ) -> Mapping[str, str]:
-    """Do what is not in the store yet; a failed task fails those that need it, and the rest goes on.
+    """Run every task whose result is not in the cache; a failed task fails those that need it, the rest goes on.
 
     Args:
-        planned: as `nodes` gives them.
-        store: where results are.
-        pool: who works.
-        watch: is told after every change.
+        planned: as `plan_tasks` returns them.
+        store: the cache of results.
+        pool: the workers.
+        watch: called after every change, with the outcome when a task has ended.
 
     Returns:
         The one-line error of every task that failed, by key.
 
     Raises:
-        StoreError: when an entry of the store is not what its digest says.
+        StoreError: when an entry of the cache does not have its digest.
     """
-    state = State(Counter(kind_of(node.task) for node in planned), workers=pool.size)
-    there = {node.key for node in planned if store.find(node.key)}
-    waiting = {node.key: node for node in planned if node.key not in there}
-    state.done.update(kind_of(node.task) for node in planned if node.key in there)
-    names = {node.key: told(node.task) for node in planned}
+    progress = Progress(Counter(kind_of(one.task) for one in planned), workers=pool.size)
+    missing = {one.key: one for one in planned if not store.find(one.key)}
+    progress.done.update(kind_of(one.task) for one in planned if one.key not in missing)
+    position = {key: number for number, key in enumerate(missing)}
+    sorter = TopologicalSorter({key: one.needs & missing.keys() for key, one in missing.items()})
+    sorter.prepare()
     errors: dict[str, str] = {}
-    watch(state, None)
-    while waiting or state.running:
-        for node in _failed_before(waiting, errors):
-            del waiting[node.key]
-            state.failed[kind_of(node.task)] += 1
-        for node in _ready(waiting, there, pool.size - len(state.running)):
-            del waiting[node.key]
-            state.running[node.key] = kind_of(node.task), time.monotonic()
-            pool.submit(Job(node.key, node.task))
-        watch(state, None)
-        for outcome in pool.wait() if state.running else ():
-            kind, _ = state.running.pop(outcome.key)
+    ready: list[tuple[int, str]] = []
+    watch(progress, None)
+    while sorter.is_active():
+        while released := sorter.get_ready():
+            for key in released:
+                if broken := sorted(missing[key].needs & errors.keys()):
+                    errors[key] = errors[broken[0]]
+                    progress.failed[kind_of(missing[key].task)] += 1
+                    sorter.done(key)  # releases those that need it, which then fail here too
+                else:
+                    heapq.heappush(ready, (position[key], key))
+        while ready and len(progress.running) < pool.size:
+            _, key = heapq.heappop(ready)
+            progress.running[key] = kind_of(missing[key].task), time.monotonic()
+            pool.submit(Job(key, missing[key].task))
+        watch(progress, None)
+        for outcome in pool.wait() if progress.running else ():
+            kind, _ = progress.running.pop(outcome.key)
             if outcome.error:
                 errors[outcome.key] = outcome.error
-                state.failed[kind] += 1
+                progress.failed[kind] += 1
             else:
-                there.add(outcome.key)
-                state.done[kind] += 1
-                state.seconds.setdefault(kind, []).append(outcome.seconds)
-            watch(state, replace(outcome, what=names[outcome.key]))
+                progress.done[kind] += 1
+                progress.seconds.setdefault(kind, []).append(outcome.seconds)
+            sorter.done(outcome.key)
+            watch(progress, replace(outcome, what=told(missing[outcome.key].task)))
     return errors
-
-
-def _failed_before(waiting: Mapping[str, Node], errors: dict[str, str]) -> list[Node]:
-    """The nodes that cannot be done any more; they get the error of what they need."""
-    found = []
-    for node in waiting.values():  # needs come first, so one pass finds what follows from what
-        if broken := sorted(node.needs & errors.keys()):
-            errors[node.key] = errors[broken[0]]
-            found.append(node)
-    return found
-
-
-def _ready(waiting: Mapping[str, Node], there: set[str], room: int) -> list[Node]:
-    """The first nodes that can be begun, as many as there is room for."""
-    return list(itertools.islice((node for node in waiting.values() if node.needs <= there), max(0, room)))
