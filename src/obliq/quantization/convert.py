@@ -1,5 +1,6 @@
 """From an ordinary network to one that trains on quantized weights and activations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from obliq.quantization.placement import (
     weighted_nodes,
 )
 from obliq.quantization.precision import Precision, check_bits
+from obliq.quantization.same_function import require_same_function
 from obliq.quantization.tracing import check_quantizable, trace
 
 PRESETS = ("deploy", "paper")
@@ -31,6 +33,8 @@ def quantize(
     edge_bits: int = 8,
     weight_grid: str = "per_channel",
     preset: str = "deploy",
+    input_shape: Sequence[int] | None = None,
+    verify: bool = True,
 ) -> fx.GraphModule:
     """Make a quantization-aware copy of a network.
 
@@ -48,12 +52,16 @@ def quantize(
         preset: `deploy` quantizes all that an integer graph needs; `paper` leaves the first and last
             layer and 1x1 convolutions on shortcuts in floating point and quantizes activations
             only where a quantized layer reads them, as the published Q-MUL networks do.
+        input_shape: the shape of one input, channels first; found by trial when left out.
+        verify: run both networks on random inputs and refuse a copy that computes something else. Only
+            leave it out for networks whose conversion is tested elsewhere.
 
     Returns:
         A graph with the parameter names of `model`, plus steps.
 
     Raises:
-        ModelError: when a setting is out of range or the network cannot be quantized.
+        ModelError: when a setting is out of range, or the network cannot be quantized or would compute
+            something else afterwards.
     """
     wanted = _precision(precision, weight_bits, activation_bits)
     check_bits("edge bits", edge_bits)
@@ -61,12 +69,15 @@ def quantize(
     if preset not in PRESETS:
         raise ModelError(f"preset is {preset!r}; expected {' or '.join(PRESETS)}")
     traced = trace(model)
+    weighted = weighted_nodes(traced)
+    if not wanted.is_float:
+        check_quantizable(traced)
+        if not weighted:
+            raise ModelError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear; expected at least one")
+    if verify:
+        require_same_function(model, traced, input_shape)
     if wanted.is_float:
         return traced
-    check_quantizable(traced)
-    weighted = weighted_nodes(traced)
-    if not weighted:
-        raise ModelError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear; expected at least one")
     edges = {weighted[0], weighted[-1]}
     if preset == "deploy":
         bits = {node: edge_bits if node in edges else wanted.weights for node in weighted}
@@ -84,6 +95,8 @@ def quantize(
     traced.delete_all_unused_submodules()
     traced.graph.lint()
     traced.recompile()
+    if verify:
+        require_same_function(model, traced, input_shape)
     return traced.train(model.training)
 
 

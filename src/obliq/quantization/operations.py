@@ -56,6 +56,13 @@ _SIGN_KEEPING: set[Any] = {
     *(torch.cat, torch.concat, torch.stack, torch.maximum, torch.minimum),
 }
 
+COMPARISONS: set[Any] = {
+    *(operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, operator.invert),
+    *(torch.lt, torch.le, torch.gt, torch.ge, torch.eq, torch.ne, torch.isnan, torch.logical_not),
+    *("lt", "le", "gt", "ge", "eq", "ne", "isnan", "logical_not", "bool"),
+}
+"""Give truth values, which have no grid."""
+
 _NUMBERS: set[Any] = {"size", "dim", "numel", "stride", "is_contiguous", getattr, len}
 """Give sizes, not tensors."""
 

@@ -13,6 +13,7 @@ from torch import fx, nn
 
 from obliq.quantization.operations import (
     CLIPPED_RECTIFIERS,
+    COMPARISONS,
     NORMALISATIONS,
     PRESERVING,
     RECTIFIERS,
@@ -107,7 +108,7 @@ def _units(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
     for node in traced.graph.nodes:
         if node in inside or node.op in ("output", "get_attr") or is_number(node):
             continue
-        if node.op != "placeholder" and operation(node) in PRESERVING:
+        if node.op != "placeholder" and operation(node) in PRESERVING | COMPARISONS:
             continue
         after = node if node.op == "placeholder" else _unit_end(node, inside)
         yield node, after

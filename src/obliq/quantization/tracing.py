@@ -1,17 +1,21 @@
 """From any module to a graph that quantizers can be put into."""
 
 import copy
+import inspect
 import operator
+import random
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
+from torch.nn.utils import parametrize
 
 from obliq.errors import ModelError
 from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight
-from obliq.quantization.operations import NORMALISATIONS, module_of, operation
+from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
 
 _KEPT_FLOAT = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 """Layers with parameters that may stay in floating point between two quantizers."""
@@ -22,11 +26,13 @@ _FUNCTIONS_WITH_WEIGHTS = {
 }
 _PRODUCTS = {torch.matmul, torch.mm, torch.bmm, operator.matmul, torch.einsum, "matmul", "mm", "bmm"}
 
-_OUT_OF_PLACE: dict[Any, Any] = {
-    **{operator.iadd: operator.add, operator.imul: operator.mul, operator.isub: operator.sub},
-    **{f"{name}_": name for name in ("add", "sub", "mul", "div", "relu", "sigmoid", "tanh", "clamp")},
-    **{torch.relu_: torch.relu, F.relu_: torch.relu},
-}
+_OPERATORS = {operator.iadd: operator.add, operator.imul: operator.mul, operator.isub: operator.sub}
+_OPERATORS |= {operator.itruediv: operator.truediv, operator.ipow: operator.pow}
+"""Statements such as `x += y`, and what computes the same into a new tensor."""
+
+
+_REMOVED_BY = {"WeightNorm": "remove_weight_norm", "SpectralNorm": "remove_spectral_norm"}
+"""Reparametrizations by hooks, and the functions of torch that undo them."""
 
 
 class _Tracer(fx.Tracer):
@@ -44,9 +50,11 @@ def trace(model: nn.Module) -> fx.GraphModule:
         model: any module that torch.fx can trace, with one tensor in and one out; left untouched.
 
     Raises:
-        ModelError: when it cannot be traced, behaves differently in training and evaluation other
-            than by dropout and batch norm, or does not map one tensor to one tensor.
+        ModelError: when it cannot be traced, has hooks, draws random numbers in its forward, changes a view of a
+            tensor in place, behaves differently in training and evaluation other than by dropout and batch
+            norm, or does not map one tensor to one tensor.
     """
+    _check_hooks(model)
     source = copy.deepcopy(model)
     graphs = [_traced(source.train(mode)) for mode in (False, True)]
     if _outline(graphs[0]) != _outline(graphs[1]):
@@ -110,7 +118,31 @@ def _check_shared_weights(traced: fx.GraphModule) -> None:
                 raise ModelError(f"layers {first} and {name} share one weight; expected one weight a layer")
 
 
+def _check_hooks(model: nn.Module) -> None:
+    """A graph has no place for hooks: they would be lost without an error."""
+    for name, module in model.named_modules():
+        where = f"module {name!r}" if name else f"the network ({type(module).__name__})"
+        if parametrize.is_parametrized(module):
+            raise ModelError(
+                f"{where} has a parametrized weight; expected plain parameters (call "
+                "torch.nn.utils.parametrize.remove_parametrizations on it first)"
+            )
+        for hook in module._forward_pre_hooks.values():
+            if type(hook).__name__ in _REMOVED_BY:
+                raise ModelError(
+                    f"{where} has {type(hook).__name__}; expected plain parameters (call "
+                    f"torch.nn.utils.{_REMOVED_BY[type(hook).__name__]} on it first)"
+                )
+        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+        if any(hooks) or module._backward_pre_hooks:
+            raise ModelError(
+                f"{where} has a hook, which a quantized copy would lose; expected no hooks (remove it, or write "
+                "what it does into forward)"
+            )
+
+
 def _traced(model: nn.Module) -> fx.GraphModule:
+    before = _random_states()
     try:
         graph = _Tracer().trace(model)
     except Exception as error:  # tracing runs the user's forward with stand-ins: anything can go wrong there
@@ -119,7 +151,18 @@ def _traced(model: nn.Module) -> fx.GraphModule:
             f"cannot trace {type(model).__name__}: {reason[:200]}; expected a forward without branches, "
             "loops or conversions that depend on tensor values (move them out of the network)"
         ) from error
+    if _random_states() != before:
+        # A number drawn while tracing would become a constant of the graph, and a branch on it be taken for good.
+        raise ModelError(
+            f"the forward of {type(model).__name__} draws random numbers; expected none outside dropout modules "
+            "(replace a random branch such as stochastic depth by nn.Identity before quantizing)"
+        )
     return fx.GraphModule(model, graph, class_name=type(model).__name__)
+
+
+def _random_states() -> tuple[bytes, object, str]:
+    """The states of the generators that a forward could draw from."""
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), repr(np.random.get_state())
 
 
 def _outline(traced: fx.GraphModule) -> list[tuple[Any, ...]]:
@@ -151,26 +194,91 @@ def _use_dropout_modules(traced: fx.GraphModule) -> None:
 
 
 def _drop_in_place(traced: fx.GraphModule) -> None:
-    """Quantizers keep their results for the backward pass, so nothing may overwrite them."""
-    in_place = {node for node in traced.graph.nodes if _writes(node)}
+    """Let every statement compute into a new tensor: quantizers keep their results for the backward pass.
+
+    Later readers of the overwritten tensor read the new one instead.
+
+    Raises:
+        ModelError: when another view of the overwritten tensor is read later, or the statement has no form that
+            computes into a new tensor.
+    """
     order = {node: position for position, node in enumerate(traced.graph.nodes)}
-    for node in sorted(in_place, key=order.__getitem__):
+    whole = {node: _whole(node) for node in order}
+    for node in [node for node in order if _writes(node)]:
         overwritten = node.all_input_nodes[0]
+        views = [other for other in order if whole[other] is whole[overwritten] and other is not overwritten]
+        if any(order[user] > order[node] for view in views if view is not node for user in view.users):
+            raise ModelError(
+                f"the forward changes a view of a tensor in place ({_spelled(node)}) and reads the tensor "
+                "afterwards; expected a statement that assigns its result (x = torch.relu(x))"
+            )
         for reader in [user for user in overwritten.users if order[user] > order[node]]:
             reader.replace_input_with(overwritten, node)  # it would have read the new values
-        if node.op == "call_module":
-            module_of(node).inplace = False  # type: ignore[assignment]
-        elif node.kwargs.get("inplace"):
-            node.kwargs = {**node.kwargs, "inplace": False}
-        else:
-            node.target = _OUT_OF_PLACE[node.target]
+        _compute_into_new_tensor(node)
+
+
+def _whole(node: fx.Node) -> fx.Node:
+    """The node whose memory this one's value may share: itself, or the start of a chain of views."""
+    while operation(node) in PRESERVING and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+    return node
 
 
 def _writes(node: fx.Node) -> bool:
+    """Whether a node changes its first argument."""
     if node.op == "call_module":
         return getattr(module_of(node), "inplace", False) is True
-    called = node.op in ("call_function", "call_method")
-    return called and (bool(node.kwargs.get("inplace")) or node.target in _OUT_OF_PLACE)
+    if node.op not in ("call_function", "call_method"):
+        return False
+    if node.target in _OPERATORS or node.target is operator.setitem or "out" in node.kwargs:
+        return bool(node.all_input_nodes)
+    return _arguments(node).get("inplace") is True or _ends_in_place(_name(node))
+
+
+def _compute_into_new_tensor(node: fx.Node) -> None:
+    if node.op == "call_module":
+        module_of(node).inplace = False  # type: ignore[assignment]
+    elif node.target in _OPERATORS:
+        node.target = _OPERATORS[node.target]
+    elif (given := _arguments(node)).get("inplace") is True:
+        node.args, node.kwargs = (), {**given, "inplace": False}
+    else:
+        name = _name(node)[:-1]
+        places = (torch.Tensor,) if node.op == "call_method" else (F, torch)
+        found = next((getattr(place, name) for place in places if hasattr(place, name)), None)
+        if node.target is operator.setitem or "out" in node.kwargs or found is None:
+            raise ModelError(
+                f"the forward changes a tensor in place ({_spelled(node)}), which a quantized copy cannot follow; "
+                "expected an expression that computes a new tensor, such as torch.where or masked_fill"
+            )
+        node.target = name if node.op == "call_method" else found
+
+
+def _arguments(node: fx.Node) -> dict[str, Any]:
+    """The arguments of a function written in Python by name; none for others."""
+    if node.op != "call_function" or not inspect.isfunction(node.target):
+        return {}
+    try:
+        return dict(inspect.signature(node.target).bind(*node.args, **node.kwargs).arguments)
+    except (TypeError, ValueError):
+        return {}
+
+
+def _name(node: fx.Node) -> str:
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+
+
+def _ends_in_place(name: str) -> bool:
+    """Whether a name is that of torch's operations in place: one underscore at the end."""
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _spelled(node: fx.Node) -> str:
+    """A statement as a user would find it: what is called, and in which module."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    inside = stack[-1][0] if stack else ""
+    what = str(node.target) if node.op == "call_module" else _name(node)
+    return f"{what} in module {inside!r}" if inside else what
 
 
 def _check_ends(traced: fx.GraphModule) -> None:
