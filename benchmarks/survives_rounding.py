@@ -52,7 +52,7 @@ from obliq import (
     train_original,
     unlearn_original,
 )
-from obliq.auditing import AuditedModel, RoleSignals, audit_models, signals
+from obliq.auditing import AuditedModel, RoleSignals, audit_models, compute_signals
 from obliq.auditing.measure import ROLES
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
@@ -95,7 +95,7 @@ def measured(networks: dict[str, nn.Module], splits: Splits, precision: str) -> 
         AuditedModel(
             kind=kinds.get(name, "unlearned"), name=name,
             answers=RoleSignals(
-                **{role: signals(network, getattr(splits, role).take(TESTED), CPU) for role in ROLES}
+                **{role: compute_signals(network, getattr(splits, role).take(TESTED), CPU) for role in ROLES}
             ),
             changed_codes_percent=100 * changed_codes(original, network) if weighted_layers(original) else None,
         )

@@ -53,7 +53,7 @@ def shipped(unlearned: float = 2.0, of: str | None = "unlearned", seed: int = 2)
     return AuditedModel(kind="unlearned", name="file", answers=network(unlearned, seed), artifact=artifact)
 
 
-def reference_answers(samples: int, surety: float, seed: int) -> ReferenceAnswers:
+def random_reference_answers(samples: int, surety: float, seed: int) -> ReferenceAnswers:
     """Four networks in two pairs, of each pair one that did not see the sample."""
     generator = np.random.default_rng(seed)
     first = generator.random((PAIRS, samples)) < 0.5
@@ -63,6 +63,6 @@ def reference_answers(samples: int, surety: float, seed: int) -> ReferenceAnswer
 
 def references(forget: float = 2.0, test: float = 2.0, seed: int = 0) -> ReferenceSignals:
     return ReferenceSignals(
-        forget=reference_answers(SIZES["forget"], forget, seed),
-        test=reference_answers(SIZES["test"], test, seed + 1),
+        forget=random_reference_answers(SIZES["forget"], forget, seed),
+        test=random_reference_answers(SIZES["test"], test, seed + 1),
     )

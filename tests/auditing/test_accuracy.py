@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
-from obliq.auditing import utility
+from obliq.auditing import measure_utility
 from obliq.auditing.intervals import wilson
 from obliq.errors import AuditError
 from tests.auditing.synthetic import network
@@ -21,7 +21,7 @@ def test_wilson_agrees_with_scipy(samples: int, share: float) -> None:
 
 def test_accuracies_agree_with_sklearn() -> None:
     answers = network(3.0)
-    measured = utility(answers)
+    measured = measure_utility(answers)
     for share, part in (
         (measured.forget, answers.forget),
         (measured.retain, answers.retain),
@@ -36,9 +36,9 @@ def test_accuracies_agree_with_sklearn() -> None:
 
 def test_forgotten_classes_do_not_count_for_test_accuracy() -> None:
     answers = network(3.0)
-    measured = utility(answers, {1, 3})
+    measured = measure_utility(answers, {1, 3})
     kept = np.isin(answers.test.labels.numpy(), [0, 2])
     assert measured.test.interval == wilson(measured.test.value, int(kept.sum()))
     assert measured.test.value == pytest.approx(100 * answers.test.correct[kept].mean())
     with pytest.raises(AuditError, match="every test sample"):
-        utility(answers, {0, 1, 2, 3})
+        measure_utility(answers, {0, 1, 2, 3})

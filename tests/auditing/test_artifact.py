@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from obliq.auditing import audit_models, read, write
+from obliq.auditing import audit_models, parse_audit, render_audit
 from obliq.errors import AuditError
 from tests.auditing.synthetic import shipped, three
 
@@ -45,12 +45,12 @@ def test_alone_it_has_nothing_to_move_from() -> None:
 def test_its_network_must_be_there() -> None:
     with pytest.raises(AuditError, match="exported from 'other', which is not audited"):
         audit_models([*three(), shipped(of="other")], precision="W4A4")
-    content = json.loads(write(audit_models([*three(), shipped()], precision="W4A4")))
+    content = json.loads(render_audit(audit_models([*three(), shipped()], precision="W4A4")))
     for entry in content["entries"]:
         if entry["artifact"]:
             entry["artifact"]["network"] = "nobody"
     with pytest.raises(AuditError, match="expected one that unlearned, of a network beside it"):
-        read(json.dumps(content))
+        parse_audit(json.dumps(content))
 
 
 def test_the_same_file_is_not_named_twice() -> None:

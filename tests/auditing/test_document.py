@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from obliq.auditing import Audit, audit_models, read, write
+from obliq.auditing import Audit, audit_models, parse_audit, render_audit
 from obliq.auditing.metrics import METRICS
 from obliq.errors import AuditError
 from tests.auditing.synthetic import shipped, three
@@ -19,9 +19,9 @@ def measured() -> Audit:
 
 
 def test_round_trip(measured: Audit) -> None:
-    text = write(measured)
-    assert read(text) == measured
-    assert write(read(text)) == text
+    text = render_audit(measured)
+    assert parse_audit(text) == measured
+    assert render_audit(parse_audit(text)) == text
     assert "NaN" not in text
 
 
@@ -46,7 +46,7 @@ def test_every_field_is_documented(measured: Audit) -> None:
         ]
         return set(content).union(*below)
 
-    assert fields(json.loads(write(measured))) <= described
+    assert fields(json.loads(render_audit(measured))) <= described
 
 
 def test_intervals_are_named_after_fields(measured: Audit) -> None:
@@ -77,28 +77,28 @@ def changed(text: str, **changes: Any) -> str:
 )
 def test_strange_files_are_refused_in_one_line(measured: Audit, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(AuditError, match=re.escape(says)) as refused:
-        read(changed(write(measured), **changes))
+        parse_audit(changed(render_audit(measured), **changes))
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(AuditError, match="not an audit"):
-        read(text)
+        parse_audit(text)
 
 
 def test_missing_fields_and_strange_numbers_are_refused(measured: Audit) -> None:
-    content = json.loads(write(measured))
+    content = json.loads(render_audit(measured))
     del content["counts"]["unseen"]
     with pytest.raises(AuditError, match=r"audit.counts has no field 'unseen'"):
-        read(json.dumps(content))
+        parse_audit(json.dumps(content))
     with pytest.raises(AuditError, match="NaN is not a number"):
-        read(write(measured).replace('"seconds": 40.0', '"seconds": NaN'))
+        parse_audit(render_audit(measured).replace('"seconds": 40.0', '"seconds": NaN'))
     with pytest.raises(AuditError, match="expected a finite number"):
-        read(write(measured).replace('"seconds": 40.0', '"seconds": 1e999'))
+        parse_audit(render_audit(measured).replace('"seconds": 40.0', '"seconds": 1e999'))
     with pytest.raises(AuditError, match="expected one of original"):
-        read(write(measured).replace('"kind": "original"', '"kind": "first"'))
-    content = json.loads(write(measured))
+        parse_audit(render_audit(measured).replace('"kind": "original"', '"kind": "first"'))
+    content = json.loads(render_audit(measured))
     content["entries"][0]["entropy"]["forget"]["shares"].pop()
     with pytest.raises(AuditError, match="one more edge"):
-        read(json.dumps(content))
+        parse_audit(json.dumps(content))

@@ -7,9 +7,9 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
 
-from obliq.auditing import RoleSignals, Separation, separation, svc_confidence
+from obliq.auditing import RoleSignals, Separation, confidence_separation, svc_attack
 from obliq.auditing.intervals import wilson
-from obliq.auditing.membership import fitted
+from obliq.auditing.membership import svc_membership
 from tests.auditing.synthetic import answering, network
 
 
@@ -27,13 +27,13 @@ def test_merged_fit_agrees_with_the_plain_svc(base: float, ahead: float) -> None
     plain = SVC(C=3, gamma="auto", kernel="rbf")
     plain.fit(np.concatenate([members, others])[:, None], np.repeat([1, 0], 1500))
     expected = 100 * (1 - plain.predict(judged[:, None]).mean())
-    assert 100 * (1 - fitted(members, others, judged).mean()) == pytest.approx(expected, abs=0.5)
+    assert 100 * (1 - svc_membership(members, others, judged).mean()) == pytest.approx(expected, abs=0.5)
 
 
 def test_ten_thousand_and_ten_thousand_take_less_than_five_seconds() -> None:
     generator = np.random.default_rng(2)
     started = time.perf_counter()
-    fitted(
+    svc_membership(
         confidences(10_000, 1.3, generator),
         confidences(10_000, 1.0, generator),
         confidences(5_000, 1.2, generator),
@@ -43,9 +43,9 @@ def test_ten_thousand_and_ten_thousand_take_less_than_five_seconds() -> None:
 
 def test_members_are_the_first_of_the_retain_set() -> None:
     answers = network(4.0)
-    mine = fitted(answers.retain.confidence[:900], answers.test.confidence, answers.forget.confidence)
-    assert svc_confidence(answers).value == pytest.approx(100 * (~mine).mean())
-    few = svc_confidence(network(4.0, retain=100))
+    mine = svc_membership(answers.retain.confidence[:900], answers.test.confidence, answers.forget.confidence)
+    assert svc_attack(answers).value == pytest.approx(100 * (~mine).mean())
+    few = svc_attack(network(4.0, retain=100))
     assert few.interval == wilson(few.value, 400)
 
 
@@ -57,7 +57,7 @@ def test_a_small_retain_set_does_not_turn_the_attack_into_a_constant() -> None:
         "holdout": answering(100, 2.0, 3),
     }
     long, even = (
-        svc_confidence(RoleSignals(**sets, test=answering(samples, 2.0, 4))).value for samples in (3000, 1000)
+        svc_attack(RoleSignals(**sets, test=answering(samples, 2.0, 4))).value for samples in (3000, 1000)
     )
     assert 10 < long < 90
     assert long == pytest.approx(even, abs=20)
@@ -124,5 +124,5 @@ def test_recognised_at_one_percent() -> None:
 
 def test_separation_compares_with_the_same_classes_only() -> None:
     answers = network(4.0)
-    assert separation(answers).auc > 70
-    assert len(separation(answers).unseen) == 900
+    assert confidence_separation(answers).auc > 70
+    assert len(confidence_separation(answers).unseen) == 900

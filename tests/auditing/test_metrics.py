@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from obliq.auditing import Audit, Signals, audit_models, read, write
+from obliq.auditing import Audit, Signals, audit_models, parse_audit, render_audit
 from obliq.auditing.intervals import Estimate, wilson
 from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, Metric, Target, metrics_in
 from obliq.cli.tables import audit_lines
 from obliq.errors import AuditError
-from obliq.report.page import render
+from obliq.report.page import render_report
 from tests.auditing.synthetic import references, three
 from tests.report.sample import sample_story
 
@@ -76,14 +76,14 @@ def test_the_page_on_the_format_has_the_table() -> None:
 
 
 def test_a_required_number_is_never_null(measured: Audit) -> None:
-    content = json.loads(write(measured))
+    content = json.loads(render_audit(measured))
     content["entries"][0]["recognised_at_one_percent"] = None
-    assert read(json.dumps(content)).original.recognised_at_one_percent is None
+    assert parse_audit(json.dumps(content)).original.recognised_at_one_percent is None
     content["entries"][0]["test_accuracy"] = None
     with pytest.raises(
         AuditError, match=r"audit.entries\[0\].test_accuracy is null; expected a finite number"
     ):
-        read(json.dumps(content))
+        parse_audit(json.dumps(content))
 
 
 def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,11 +94,11 @@ def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     value, interval = unlearned.sure_and_right, unlearned.intervals[TOY.name]
     assert interval.low < value < interval.high
 
-    document = json.loads(write(measured))
+    document = json.loads(render_audit(measured))
     assert document["entries"][1][TOY.name] == value
-    assert read(json.dumps(document)) == measured
+    assert parse_audit(json.dumps(document)) == measured
 
-    page = render(measured, sample_story())
+    page = render_report(measured, sample_story())
     for shown in (TOY.words, f"{value:.3f}", f"{interval.low:.1f} to {interval.high:.1f}"):
         assert shown in page
 
@@ -109,4 +109,4 @@ def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     # a file of an audit before the entry is one of another version
     monkeypatch.delitem(METRICS, TOY.name)
     with pytest.raises(AuditError, match="unknown field 'sure_and_right'"):
-        read(json.dumps(document))
+        parse_audit(json.dumps(document))

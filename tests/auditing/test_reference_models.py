@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy.special import expit
 
-from obliq.auditing import ReferenceSignals, memorisation_scores, relative_separation, signals
+from obliq.auditing import ReferenceSignals, compute_signals, memorisation_scores, rmia_separation
 from obliq.auditing.reference_models import (
-    answers_about,
-    reference_answers,
     reference_halves,
-    reference_signals,
-    train_reference,
+    select_answers,
+    stack_answers,
+    train_reference_network,
+    train_reference_signals,
 )
 from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints import Blueprint
@@ -84,10 +84,10 @@ def test_a_wrong_label_is_learned_by_heart(everyone: Partition) -> None:
         Blueprint(**SHAPE, precision=Precision.parse("FP32")).build(),
     )
     said = [
-        signals(train_reference(fast, half, long, Run(seed=0), number), train, CPU)
+        compute_signals(train_reference_network(fast, half, long, Run(seed=0), number), train, CPU)
         for number, half in enumerate(halves)
     ]
-    scores = memorisation_scores(reference_answers(said, train, halves))
+    scores = memorisation_scores(stack_answers(said, train, halves))
     assert (scores[:2] > np.quantile(scores[2:], 0.95)).all()
     assert abs(np.median(scores)) < 0.1
 
@@ -95,7 +95,9 @@ def test_a_wrong_label_is_learned_by_heart(everyone: Partition) -> None:
 def test_networks_of_one_run_differ_and_can_be_made_again(everyone: Partition) -> None:
     half = reference_halves(everyone.train, 2, 0)[0]
     first, again, other = (
-        signals(train_reference(FORM, half, SHORT, Run(seed=3), number), everyone.test, CPU).logits
+        compute_signals(
+            train_reference_network(FORM, half, SHORT, Run(seed=3), number), everyone.test, CPU
+        ).logits
         for number in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -108,32 +110,32 @@ def forgetting(everyone: Partition) -> Splits:
 
 
 def test_what_an_audit_needs(forgetting: Splits) -> None:
-    known = reference_signals(FORM, SHORT, forgetting, 4, Run(seed=2))
+    known = train_reference_signals(FORM, SHORT, forgetting, 4, Run(seed=2))
     assert isinstance(known, ReferenceSignals)
     assert (known.forget.outsiders, known.test.outsiders) == (2, 2)
     halves = reference_halves(forgetting.partition.train, 4, 2)
     saw = np.stack([np.isin(forgetting.forget.indices, half.indices) for half in halves])
     assert (known.forget.out == ~saw).all()
-    network = train_reference(FORM, halves[1], SHORT, Run(seed=2), 1)
+    network = train_reference_network(FORM, halves[1], SHORT, Run(seed=2), 1)
     roles = {
-        role: signals(network, getattr(forgetting, role), CPU)
+        role: compute_signals(network, getattr(forgetting, role), CPU)
         for role in ("forget", "retain", "holdout", "test")
     }
     assert np.allclose(roles["test"].margin, known.test.margin[1])
-    assert len(relative_separation(RoleSignals(**roles), known).forget) == len(forgetting.forget)
+    assert len(rmia_separation(RoleSignals(**roles), known).forget) == len(forgetting.forget)
 
 
 def test_answers_about_a_forget_set_come_from_those_about_the_training_part(forgetting: Splits) -> None:
     train = forgetting.partition.train
     halves = reference_halves(train, 2, 0)
-    network = train_reference(FORM, halves[0], SHORT, Run(), 0)
-    said = [signals(network, train, CPU)] * 2
-    whole = reference_answers(said, train, halves)
-    direct = reference_answers([signals(network, forgetting.forget, CPU)] * 2, forgetting.forget, halves)
-    chosen = answers_about(whole, train, forgetting.forget)
+    network = train_reference_network(FORM, halves[0], SHORT, Run(), 0)
+    said = [compute_signals(network, train, CPU)] * 2
+    whole = stack_answers(said, train, halves)
+    direct = stack_answers([compute_signals(network, forgetting.forget, CPU)] * 2, forgetting.forget, halves)
+    chosen = select_answers(whole, train, forgetting.forget)
     assert np.allclose(expit(chosen.margin), expit(direct.margin), atol=1e-5)
     assert (chosen.out == direct.out).all()
     with pytest.raises(DataError, match="not among those answered"):
-        answers_about(whole, train, forgetting.test)
+        select_answers(whole, train, forgetting.test)
     with pytest.raises(DataError, match="1 networks with"):
-        reference_answers(said[:1], train, halves)
+        stack_answers(said[:1], train, halves)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.auditing import RoleSignals, Signals, signals
+from obliq.auditing import RoleSignals, Signals, compute_signals
 from obliq.data.collection import Collection, Examples
 from obliq.errors import AuditError
 from tests.auditing.synthetic import answering
@@ -39,7 +39,7 @@ def test_one_pass_keeps_order_and_mode() -> None:
     collection = Collection("toy", torch.randn(1100, 3), torch.arange(1100) % 2)
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)).train()
     chosen = torch.arange(1099, -1, -1)
-    answers = signals(model, Examples(collection, chosen), CPU)
+    answers = compute_signals(model, Examples(collection, chosen), CPU)
     assert model.training
     assert not answers.logits.requires_grad
     model.eval()

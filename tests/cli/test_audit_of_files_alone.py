@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.auditing.document import read
+from obliq.auditing.document import parse_audit
 from obliq.cli import main
 from obliq.exporting import sha256_of
 from tests.cli.conftest import Said, Way
@@ -62,7 +62,7 @@ def test_three_files_are_audited(way: Way, files: Files, tmp_path: Path, obliq: 
         tmp_path / "a",
     )
     assert said.status == 0, said.err
-    audit = read((tmp_path / "a" / "audit.json").read_text())
+    audit = parse_audit((tmp_path / "a" / "audit.json").read_text())
     assert [entry.name for entry in audit.entries] == ["original", "network.onnx", "retrained"]
     unlearned = audit.unlearned[0]
     assert unlearned.average_gap is not None
@@ -82,7 +82,7 @@ def test_three_files_are_audited(way: Way, files: Files, tmp_path: Path, obliq: 
         "audit", way.original, files.unlearned, "--retrained", files.retrained, "--out", tmp_path / "beside"
     )
     assert beside.status == 0, beside.err
-    other = read((tmp_path / "beside" / "audit.json").read_text())
+    other = parse_audit((tmp_path / "beside" / "audit.json").read_text())
     assert other.digests["file, retrained"] == audit.digests["file, retrained"]
     for number in NUMBERS:  # the same bytes answer the same samples
         assert getattr(other.unlearned[0], number) == getattr(unlearned, number)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.auditing.document import read
+from obliq.auditing.document import parse_audit
 from obliq.checkpoints.run_folder import load_run
 from obliq.exporting import file_content_digest, read_onnx
 from obliq.exporting.exported_file import ForeignFile
@@ -123,7 +123,7 @@ def test_original_and_unlearned_file_are_audited(
         "--data", f"npz:{way.data}", "--threads", 1, "--out", tmp_path / "audit",
     )  # fmt: skip
     assert said.status == 0, said.err
-    audit = read((tmp_path / "audit" / "audit.json").read_text())
+    audit = parse_audit((tmp_path / "audit" / "audit.json").read_text())
     unlearned = audit.unlearned[0]
     assert unlearned.artifact is not None
     assert (unlearned.artifact.form, unlearned.artifact.precision) == ("qdq", "W8A8")

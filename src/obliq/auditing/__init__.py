@@ -1,18 +1,18 @@
 """Audits: what a network still shows of the samples it was asked to forget, and what it still can do."""
 
-from obliq.auditing.accuracy import utility
-from obliq.auditing.document import SCHEMA, VERSION, read, write
+from obliq.auditing.accuracy import measure_utility
+from obliq.auditing.document import SCHEMA, VERSION, parse_audit, render_audit
 from obliq.auditing.intervals import Interval
 from obliq.auditing.measure import AuditedModel, audit_models
 from obliq.auditing.measurement import Artifact, Audit, Counts, Histogram, Measurement
-from obliq.auditing.membership import Separation, separation, svc_confidence
+from obliq.auditing.membership import Separation, confidence_separation, svc_attack
 from obliq.auditing.reference_attacks import (
     ReferenceAnswers,
     ReferenceSignals,
     memorisation_scores,
-    relative_separation,
+    rmia_separation,
 )
-from obliq.auditing.signals import RoleSignals, Signals, signals, signals_of
+from obliq.auditing.signals import RoleSignals, Signals, compute_predictor_signals, compute_signals
 from obliq.auditing.verdict import Verdict, judge
 
 __all__ = [
@@ -32,14 +32,14 @@ __all__ = [
     "Signals",
     "Verdict",
     "audit_models",
+    "compute_predictor_signals",
+    "compute_signals",
+    "confidence_separation",
     "judge",
+    "measure_utility",
     "memorisation_scores",
-    "read",
-    "relative_separation",
-    "separation",
-    "signals",
-    "signals_of",
-    "svc_confidence",
-    "utility",
-    "write",
+    "parse_audit",
+    "render_audit",
+    "rmia_separation",
+    "svc_attack",
 ]

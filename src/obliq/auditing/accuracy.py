@@ -28,7 +28,7 @@ class Utility:
     test: Estimate
 
 
-def utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Utility:
+def measure_utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Utility:
     """Accuracy in every role, in evaluation mode and without augmentation.
 
     Args:
@@ -42,21 +42,21 @@ def utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Ut
     kept = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
     if not kept.any():
         raise AuditError("every test sample is of a forgotten class; expected some of the classes that stay")
-    forget = accuracy(answers.forget)
+    forget = accuracy_estimate(answers.forget)
     return Utility(
         unlearning=_complement(forget),
         forget=forget,
-        retain=accuracy(answers.retain),
-        test=accuracy(answers.test.where(kept)),
+        retain=accuracy_estimate(answers.retain),
+        test=accuracy_estimate(answers.test.where(kept)),
     )
 
 
-def accuracy(answers: Signals) -> Estimate:
+def accuracy_estimate(answers: Signals) -> Estimate:
     """The share of samples whose largest logit is the true class's, in percent."""
-    return share(int(answers.correct.sum()), len(answers))
+    return share_estimate(int(answers.correct.sum()), len(answers))
 
 
-def share(hits: int, samples: int) -> Estimate:
+def share_estimate(hits: int, samples: int) -> Estimate:
     """`hits` of `samples` in percent, with the Wilson interval."""
     percent = 100 * hits / samples
     return Estimate(percent, wilson(percent, samples))

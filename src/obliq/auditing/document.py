@@ -16,14 +16,14 @@ VERSION = 3
 Value = TypeVar("Value")
 
 
-def write(audit: Audit) -> str:
+def render_audit(audit: Audit) -> str:
     """The audit as JSON: fields in the order of the classes, without NaN, ending in a line feed."""
     content = {"schema": SCHEMA, "version": VERSION, **dataclasses.asdict(audit)}
     content["entries"] = [_flat(entry) for entry in content["entries"]]
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read(text: str) -> Audit:
+def parse_audit(text: str) -> Audit:
     """The audit that `write` wrote.
 
     Raises:

@@ -69,7 +69,7 @@ def audit_models(
     Args:
         models: one original, any number of unlearned ones, at most one retrained; in any order.
         precision: bits of weights and activations, for instance W4A4.
-        forgotten_classes: see `utility`.
+        forgotten_classes: see `measure_utility`.
         digests: of the partition and the splits.
         margin: points of AUC that count as no difference; see `judge`.
         exchangeable: whether the forget set is a random share of the data; see `judge`.

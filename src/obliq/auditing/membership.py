@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 from numpy import ndarray
 
-from obliq.auditing.accuracy import share
+from obliq.auditing.accuracy import share_estimate
 from obliq.auditing.intervals import Estimate, Interval, Z, wilson
 from obliq.auditing.signals import RoleSignals
 
@@ -15,7 +15,7 @@ GRID = 1000  # confidences are merged to multiples of 1/1000 before the fit
 LEAST_FOR_ONE_PERCENT = 100  # below this, 1 % of the non-members is less than one sample
 
 
-def svc_confidence(answers: RoleSignals) -> Estimate:
+def svc_attack(answers: RoleSignals) -> Estimate:
     """The share of forget samples that a support vector classifier takes for non-members, in percent.
 
     This is the "MIA" that the field prints. Higher is not better: the target is the retrained network's
@@ -36,11 +36,11 @@ def svc_confidence(answers: RoleSignals) -> Estimate:
     count = min(len(answers.retain), len(answers.test))
     chosen = np.linspace(0, len(answers.test) - 1, count).round().astype(int)
     non_members = answers.test.confidence[chosen]
-    outsider = ~fitted(answers.retain.confidence[:count], non_members, answers.forget.confidence)
-    return share(int(outsider.sum()), len(answers.forget))
+    outsider = ~svc_membership(answers.retain.confidence[:count], non_members, answers.forget.confidence)
+    return share_estimate(int(outsider.sum()), len(answers.forget))
 
 
-def fitted(
+def svc_membership(
     members: Float64[ndarray, " members"],
     non_members: Float64[ndarray, " non_members"],
     judged: Float64[ndarray, " judged"],
@@ -118,7 +118,7 @@ class Separation:
         if len(self.unseen) < LEAST_FOR_ONE_PERCENT:
             return None
         threshold = np.sort(self.unseen)[::-1][len(self.unseen) // 100]
-        return share(int((self.forget > threshold).sum()), len(self.forget))
+        return share_estimate(int((self.forget > threshold).sum()), len(self.forget))
 
     @cached_property
     def _placements(self) -> tuple[Float64[ndarray, " forget"], Float64[ndarray, " unseen"]]:
@@ -132,7 +132,7 @@ class Separation:
         return below, above
 
 
-def separation(answers: RoleSignals) -> Separation:
+def confidence_separation(answers: RoleSignals) -> Separation:
     """Compare forget samples with unseen ones of the same classes by the confidence in the true class.
 
     The score is the logit-scaled confidence: it ranks as confidence does and never ties at 1.

@@ -10,10 +10,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from obliq.auditing.accuracy import Utility, utility
+from obliq.auditing.accuracy import Utility, measure_utility
 from obliq.auditing.intervals import Estimate
-from obliq.auditing.membership import Separation, separation, svc_confidence
-from obliq.auditing.reference_attacks import ReferenceSignals, relative_separation
+from obliq.auditing.membership import Separation, confidence_separation, svc_attack
+from obliq.auditing.reference_attacks import ReferenceSignals, rmia_separation
 from obliq.auditing.signals import RoleSignals
 
 Unit = Literal["%", "points", "share", "nats", "s", "MB", "codes", ""]
@@ -31,7 +31,7 @@ class Evidence:
 
     Attributes:
         answers: the network's signals in every role.
-        forgotten_classes: classes of which nothing is retained; see `utility`.
+        forgotten_classes: classes of which nothing is retained; see `measure_utility`.
         references: answers of reference networks to the same samples; None without reference networks.
         seconds: wall time that producing the network took; None when unknown.
         changed_codes_percent: integer weight codes that differ from the original's; None when not counted.
@@ -46,17 +46,17 @@ class Evidence:
     @cached_property
     def utility(self) -> Utility:
         """Accuracy in every role."""
-        return utility(self.answers, self.forgotten_classes)
+        return measure_utility(self.answers, self.forgotten_classes)
 
     @cached_property
     def separation(self) -> Separation:
         """Forget samples against unseen ones by confidence."""
-        return separation(self.answers)
+        return confidence_separation(self.answers)
 
     @cached_property
     def relative(self) -> Separation | None:
         """The same by RMIA's likelihood ratio; None without reference networks."""
-        return None if self.references is None else relative_separation(self.answers, self.references)
+        return None if self.references is None else rmia_separation(self.answers, self.references)
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ _ENTRIES = (
         group=UTILITY,
         target=LIKE_RETRAINED,
         samples=("forget",),
-        measure=lambda network: svc_confidence(network.answers),
+        measure=lambda network: svc_attack(network.answers),
         required=True,
     ),
     Metric(

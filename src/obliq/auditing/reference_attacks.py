@@ -93,7 +93,7 @@ def _by_sample(values: ndarray, chosen: ndarray) -> ndarray:
 OFFLINE = 0.3  # a of the offline form
 
 
-def relative_separation(answers: RoleSignals, references: ReferenceSignals) -> Separation:
+def rmia_separation(answers: RoleSignals, references: ReferenceSignals) -> Separation:
     """Forget samples against unseen ones of the same classes, by the likelihood ratio r of RMIA.
 
     Source: Zarifzadeh, Liu and Shokri, "Low-cost high-power membership inference attacks", ICML 2024; the
@@ -120,12 +120,12 @@ def relative_separation(answers: RoleSignals, references: ReferenceSignals) -> S
             )
     unseen = references.test.take(np.flatnonzero(answers.same_classes))
     return Separation(
-        log_ratio(answers.forget.margin, references.forget.out_margin),
-        log_ratio(answers.unseen.margin, unseen.out_margin),
+        rmia_log_ratio(answers.forget.margin, references.forget.out_margin),
+        rmia_log_ratio(answers.unseen.margin, unseen.out_margin),
     )
 
 
-def log_ratio(
+def rmia_log_ratio(
     target: Float64[ndarray, " samples"], outsiders: Float64[ndarray, "outsiders samples"]
 ) -> Float64[ndarray, " samples"]:
     """The log of r(x) = p_target(x) / p(x), from logit-scaled confidences.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from obliq.auditing import ReferenceAnswers, ReferenceSignals, Signals, signals
+from obliq.auditing import ReferenceAnswers, ReferenceSignals, Signals, compute_signals
 from obliq.data import Examples, Splits
 from obliq.data.splits import draw
 from obliq.errors import DataError
@@ -52,7 +52,9 @@ def reference_halves(examples: Examples, count: int, seed: int) -> list[Examples
     return halves
 
 
-def train_reference(form: nn.Module, half: Examples, recipe: Recipe, run: Run, number: int) -> nn.Module:
+def train_reference_network(
+    form: nn.Module, half: Examples, recipe: Recipe, run: Run, number: int
+) -> nn.Module:
     """Train network `number` on its half, by the recipe of the original: as many epochs, hence half the steps.
 
     Its seed is derived from the run's and its number, so that it does not start from the values that the
@@ -74,9 +76,7 @@ def train_reference(form: nn.Module, half: Examples, recipe: Recipe, run: Run, n
     return fit(model, half, recipe, dataclasses.replace(run, seed=seed)).cpu()
 
 
-def reference_answers(
-    said: Sequence[Signals], part: Examples, halves: Sequence[Examples]
-) -> ReferenceAnswers:
+def stack_answers(said: Sequence[Signals], part: Examples, halves: Sequence[Examples]) -> ReferenceAnswers:
     """Put the answers of all networks about one part side by side, and mark who did not see what.
 
     Args:
@@ -100,7 +100,7 @@ def reference_answers(
     )
 
 
-def answers_about(answers: ReferenceAnswers, part: Examples, chosen: Examples) -> ReferenceAnswers:
+def select_answers(answers: ReferenceAnswers, part: Examples, chosen: Examples) -> ReferenceAnswers:
     """Of the answers about a part, those about some of its samples, for instance a forget set's.
 
     Raises:
@@ -113,7 +113,7 @@ def answers_about(answers: ReferenceAnswers, part: Examples, chosen: Examples) -
     return answers.take(np.array([place[int(index)] for index in chosen.indices]))
 
 
-def reference_signals(
+def train_reference_signals(
     form: nn.Module, recipe: Recipe, splits: Splits, count: int, run: Run
 ) -> ReferenceSignals:
     """Train `count` reference networks and ask them what one audit needs.
@@ -125,10 +125,10 @@ def reference_signals(
     unseen = reference_halves(splits.test, count, run.seed)
     said: dict[str, list[Signals]] = {"forget": [], "test": []}
     for number, half in enumerate(halves):
-        model = train_reference(form, half, recipe, run, number).to(run.device)
+        model = train_reference_network(form, half, recipe, run, number).to(run.device)
         for role, answers in said.items():
-            answers.append(signals(model, getattr(splits, role), run.device))
+            answers.append(compute_signals(model, getattr(splits, role), run.device))
     return ReferenceSignals(
-        forget=reference_answers(said["forget"], splits.forget, halves),
-        test=reference_answers(said["test"], splits.test, unseen),
+        forget=stack_answers(said["forget"], splits.forget, halves),
+        test=stack_answers(said["test"], splits.test, unseen),
     )

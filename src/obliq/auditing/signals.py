@@ -147,16 +147,16 @@ class RoleSignals:
         return self.test.where(same)
 
 
-def signals(model: nn.Module, examples: Examples, device: torch.device) -> Signals:
+def compute_signals(model: nn.Module, examples: Examples, device: torch.device) -> Signals:
     """Ask a network once about every sample, in evaluation mode; its mode is put back afterwards.
 
     Raises:
         AuditError: for no samples, or answers that are not one finite row a sample.
     """
-    return signals_of(InTorch(model, device), examples)
+    return compute_predictor_signals(InTorch(model, device), examples)
 
 
-def signals_of(predictor: Predictor, examples: Examples) -> Signals:
+def compute_predictor_signals(predictor: Predictor, examples: Examples) -> Signals:
     """Ask whatever answers once about every sample: a network, or a shipped file in its runtime.
 
     Raises:

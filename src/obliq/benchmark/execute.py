@@ -13,7 +13,7 @@ from torch import nn
 
 from obliq.auditing import ReferenceSignals
 from obliq.auditing.metrics import Evidence, measure_alone, metrics_in
-from obliq.auditing.reference_models import reference_halves, train_reference
+from obliq.auditing.reference_models import reference_halves, train_reference_network
 from obliq.auditing.signals import RoleSignals
 from obliq.benchmark import worker_state
 from obliq.benchmark.tasks import Measured, Network, Original, Reference, Retrained, Task, Unlearned
@@ -126,7 +126,7 @@ def _reference(task: Reference, workshop: Workshop) -> None:
     half = reference_halves(parts.train, task.count, task.ground.seed)[task.number]
     network = world.blueprint(parts.collection).build()
     started = time.perf_counter()
-    made = watched(lambda: train_reference(network, half, world.recipe, run, task.number), run.device)
+    made = watched(lambda: train_reference_network(network, half, world.recipe, run, task.number), run.device)
     _keep(task, workshop, made.value, _cost(made, time.perf_counter() - started))
 
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from obliq.auditing import ReferenceSignals, RoleSignals, Signals, memorisation_scores, signals
-from obliq.auditing.reference_models import answers_about, reference_answers, reference_halves
+from obliq.auditing import ReferenceSignals, RoleSignals, Signals, compute_signals, memorisation_scores
+from obliq.auditing.reference_models import reference_halves, select_answers, stack_answers
 from obliq.benchmark.cache import Entry, Store, StoreError
 from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.tasks import Case, Ground, Network, Original, Reference, Task, kind_of
@@ -24,7 +24,7 @@ SIGNALS_FILE = "signals.safetensors"
 
 def signals_of(model: nn.Module, parts: Mapping[str, Examples], device: torch.device) -> dict[str, Signals]:
     """Ask a network once about every sample of every part."""
-    return {name: signals(model, part, device) for name, part in parts.items()}
+    return {name: compute_signals(model, part, device) for name, part in parts.items()}
 
 
 def write_signals(folder: Path, answers: Mapping[str, Signals]) -> None:
@@ -137,19 +137,17 @@ class Workshop:
         train, test = (self.asked(case.ground)[name] for name in ("train", "test"))
         said = [self.answers(task) for task in case.reference_tasks]
         seed, count = case.ground.seed, case.references
-        about_train = reference_answers(
+        about_train = stack_answers(
             [one["train"] for one in said], train, reference_halves(train, count, seed)
         )
-        about_test = reference_answers(
-            [one["test"] for one in said], test, reference_halves(test, count, seed)
-        )
-        return ReferenceSignals(forget=answers_about(about_train, train, forget), test=about_test)
+        about_test = stack_answers([one["test"] for one in said], test, reference_halves(test, count, seed))
+        return ReferenceSignals(forget=select_answers(about_train, train, forget), test=about_test)
 
     def _memorisation(self, case: Case) -> torch.Tensor:
         train = self.parts(case.ground).train
         said = [self.answers(task)["train"] for task in case.reference_tasks]
         halves = reference_halves(train, case.references, case.ground.seed)
-        return torch.from_numpy(memorisation_scores(reference_answers(said, train, halves)))
+        return torch.from_numpy(memorisation_scores(stack_answers(said, train, halves)))
 
     def _entry(self, task: Task) -> Entry:
         entry = self.store.find(self.keys.of(task))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from obliq.auditing.reference_models import reference_signals
+from obliq.auditing.reference_models import train_reference_signals
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.arguments import AuditVerb, Division
 from obliq.cli.audit_files import audit_files, images_of, is_file, opened
@@ -41,7 +41,9 @@ def run_audit(arguments: AuditVerb, narrator: Narrator) -> Outcome:
         require_comparable(original.checkpoint, others, splits)  # before hours of training, not after
         narrator.stage(f"training {arguments.references} reference networks on halves of the training part")
         recipe = recipe_of(original.checkpoint)
-        references = reference_signals(original.checkpoint.model, recipe, splits, arguments.references, run)
+        references = train_reference_signals(
+            original.checkpoint.model, recipe, splits, arguments.references, run
+        )
     narrator.stage("auditing")
     measured = compare_runs(
         original.checkpoint, others, splits, run.device, references, shipped, request, retrained

@@ -13,7 +13,7 @@ from obliq.data.request_file import Request
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped, open_shipped
 from obliq.exporting.exported_file import SUFFIXES
-from obliq.report import ReportContext, pictures
+from obliq.report import ReportContext, encode_images
 from obliq.workflow.compare_files import GivenFile, compare_files
 from obliq.workflow.pipeline import kind_of_request, methods_in_words
 
@@ -65,7 +65,7 @@ def images_of(splits: Splits, count: int) -> list[bytes]:
     """
     if count < 0:
         raise DataError(f"show_forgotten {count}; expected 0 or more")
-    return pictures(splits.forget, count) if count else []
+    return encode_images(splits.forget, count) if count else []
 
 
 def data_of(file: Path, said: str | None) -> str:

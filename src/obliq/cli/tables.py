@@ -6,7 +6,7 @@ from obliq.auditing import Audit, Measurement
 from obliq.auditing.metrics import metrics_in
 from obliq.checkpoints.summary import CheckpointSummary
 from obliq.exporting import CodeAgreement, ParityRecord
-from obliq.report.content import percent
+from obliq.report.content import format_percent
 from obliq.workflow.compare_networks import DEVICE_SUMS
 from obliq.workflow.release import PATCH, Release
 
@@ -131,10 +131,12 @@ def shipped_lines(shipped: Release, folder: Path) -> list[str]:
         lines.append(f"no ONNX file: {shipped.missing}")
     if shipment.parity:
         found = shipment.parity
+        network, reference, equal = map(
+            format_percent, (found.network.same_top1, found.reference.same_top1, found.activations.equal)
+        )
         lines.append(
-            f"parity on {found.samples:,} test samples: {percent(found.network.same_top1)} % same answers as the "
-            f"network, {percent(found.reference.same_top1)} % as the integer interpreter | integer activations "
-            f"equal: {percent(found.activations.equal)} % of {found.activations.compared:,}"
+            f"parity on {found.samples:,} test samples: {network} % same answers as the network, {reference} % as the "
+            f"integer interpreter | integer activations equal: {equal} % of {found.activations.compared:,}"
         )
     if shipment.patch:
         patch = shipment.patch

@@ -1,5 +1,5 @@
 """Reports: numbers to something that a person reads."""
 
-from obliq.report.content import PatchSize, ReportContext, Shipment, pictures
+from obliq.report.content import PatchSize, ReportContext, Shipment, encode_images
 
-__all__ = ["PatchSize", "ReportContext", "Shipment", "pictures"]
+__all__ = ["PatchSize", "ReportContext", "Shipment", "encode_images"]

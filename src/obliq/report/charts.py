@@ -29,7 +29,7 @@ VARIABLES = {
 WIDE, HIGH = 3.5, 2.1  # inches; the page scales the drawing
 
 
-def svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (WIDE, HIGH)) -> Markup:
+def draw_svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (WIDE, HIGH)) -> Markup:
     """Draw on a fresh figure, without pyplot's global state, and clean the SVG for use inside a page."""
     figure = Figure(figsize=size, layout="constrained")
     figure.patch.set_visible(False)
@@ -77,7 +77,7 @@ CONFIDENCE_TICKS = {0.001: "0.1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.999
 ENTROPY_TICKS = {0.0: "certain", 0.5: "half", 1.0: "guessing"}
 
 
-def distribution(histograms: Mapping[str, Histogram], measure: str, title: str) -> Markup:
+def distribution_chart(histograms: Mapping[str, Histogram], measure: str, title: str) -> Markup:
     """Shares of forget, test and retain samples by `confidence` or `entropy`, in percent of each role."""
     confidence = measure == "confidence"
     place = _logit if confidence else float
@@ -93,7 +93,7 @@ def distribution(histograms: Mapping[str, Histogram], measure: str, title: str) 
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter("{x:g} %")
 
-    return svg(draw, title)
+    return draw_svg(draw, title)
 
 
 def _outline(axes: Axes, histogram: Histogram, role: str, place: Callable[[float], float]) -> None:
@@ -115,7 +115,7 @@ def _logit(confidence: float) -> float:
     return math.log(confidence / (1 - confidence))
 
 
-def curves(
+def line_chart(
     rows_by_name: Mapping[str, Sequence[Row]],
     value: str,
     title: str,
@@ -131,10 +131,10 @@ def curves(
         for number, rows in enumerate(rows_by_name.values()):
             _line(axes, rows, value, number, scale)
 
-    return svg(draw, title)
+    return draw_svg(draw, title)
 
 
-def predicted_and_measured(rows: Sequence[Row], predicted: str, measured: str, title: str) -> Markup:
+def prediction_chart(rows: Sequence[Row], predicted: str, measured: str, title: str) -> Markup:
     """Two lines over the steps: what first-order theory says, and what the quantized network did."""
 
     def draw(axes: Axes) -> None:
@@ -142,7 +142,7 @@ def predicted_and_measured(rows: Sequence[Row], predicted: str, measured: str, t
         _line(axes, rows, measured, 0, 1)
         _line(axes, rows, predicted, 1, 1)
 
-    return svg(draw, title)
+    return draw_svg(draw, title)
 
 
 STYLES: Sequence[tuple[str, float, object]] = (
@@ -164,7 +164,7 @@ def _line(axes: Axes, rows: Sequence[Row], value: str, number: int, scale: float
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def strip(
+def interval_chart(
     value: float, interval: Interval, aim: float, limits: tuple[float, float], title: str, kind: str
 ) -> Markup:
     """One row of an interval chart: a point with its interval, and the aim as an upright line."""
@@ -182,4 +182,4 @@ def strip(
         axes.tick_params(axis="x", length=0, pad=0)
         axes.set_xticks([])
 
-    return svg(draw, title, size=(5.2, 0.36))
+    return draw_svg(draw, title, size=(5.2, 0.36))

@@ -102,12 +102,12 @@ class Shipment:
         return 100 * self.patch.bytes / self.bytes if self.patch else None
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """A share as percent, never rounded up to 100 when something differs."""
     return "100" if share == 1 else f"{min(100 * share, 99.99):.2f}"
 
 
-def pictures(examples: Examples, count: int) -> list[bytes]:
+def encode_images(examples: Examples, count: int) -> list[bytes]:
     """The first `count` samples as PNG, each stretched to the full range of grey or colour.
 
     Raises:

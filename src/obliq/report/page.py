@@ -13,7 +13,7 @@ from obliq.auditing import Audit, Measurement
 from obliq.auditing.metrics import COST, GROUPS, Metric, metrics_in
 from obliq.errors import AuditError
 from obliq.report import charts
-from obliq.report.content import ReportContext, Row, Shipment, percent
+from obliq.report.content import ReportContext, Row, Shipment, format_percent
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Figure:
     note: str = ""
 
 
-def render(audit: Audit, story: ReportContext, shipment: Shipment | None = None) -> str:
+def render_report(audit: Audit, story: ReportContext, shipment: Shipment | None = None) -> str:
     """The page as one HTML document without scripts and without anything to fetch.
 
     Names from outside are escaped. Equal inputs give equal pages, byte for byte.
@@ -78,7 +78,7 @@ def render(audit: Audit, story: ReportContext, shipment: Shipment | None = None)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
+    environment.filters["number"] = format_number
     return environment.get_template("page.html.jinja").render(
         audit=audit,
         story=story,
@@ -96,7 +96,7 @@ def render(audit: Audit, story: ReportContext, shipment: Shipment | None = None)
     )
 
 
-def number(value: float | None, digits: int = 1) -> str:
+def format_number(value: float | None, digits: int = 1) -> str:
     """A number as people read it; a long dash for None."""
     if value is None:
         return "\N{EN DASH}"
@@ -115,7 +115,7 @@ def _parity(shipment: Shipment | None) -> Mapping[str, str]:
     }
     if found.activations.compared:
         shares["integer activations equal to the interpreter's"] = found.activations.equal
-    return {"run by": found.runtime} | {name: f"{percent(share)} %" for name, share in shares.items()}
+    return {"run by": found.runtime} | {name: f"{format_percent(share)} %" for name, share in shares.items()}
 
 
 def _strips(audit: Audit) -> Sequence[Figure]:
@@ -130,7 +130,7 @@ def _strips(audit: Audit) -> Sequence[Figure]:
         value = entry.auc_forget_vs_test
         note = f"{value:.1f} ({interval.low:.1f} to {interval.high:.1f})"
         words = f"{entry.name}: AUC and 95 % interval {note}, aim {aim:.1f}"
-        drawing = charts.strip(value, interval, aim, (50 - reach, 50 + reach), words, entry.kind)
+        drawing = charts.interval_chart(value, interval, aim, (50 - reach, 50 + reach), words, entry.kind)
         figures.append(Figure(entry.name, drawing, note))
     return figures
 
@@ -143,7 +143,9 @@ def _distributions(audit: Audit, measure: str) -> Sequence[Figure]:
         note = (
             f"too few {' and '.join(missing)} samples to show without pointing at people" if missing else ""
         )
-        drawing = charts.distribution(histograms, measure, f"Distribution of {measure} for {entry.name}")
+        drawing = charts.distribution_chart(
+            histograms, measure, f"Distribution of {measure} for {entry.name}"
+        )
         figures.append(Figure(_captioned(entry), drawing, note))
     return figures
 
@@ -158,7 +160,7 @@ def _trace(rows: Sequence[Row]) -> Sequence[Figure]:
     recorded = {name for row in rows for name in row}
     figures = []
     if "angle" in recorded:
-        drawing = charts.curves(
+        drawing = charts.line_chart(
             {"angle": rows}, "angle", "Angle between forget and retain gradient", level=90
         )
         figures.append(
@@ -168,13 +170,13 @@ def _trace(rows: Sequence[Row]) -> Sequence[Figure]:
         predicted, measured = f"predicted{prefix}_change", f"measured{prefix}_change"
         if {predicted, measured} <= recorded:
             title = f"Change of the retain loss by {part}, in nats"
-            drawing = charts.predicted_and_measured(rows, predicted, measured, title)
+            drawing = charts.prediction_chart(rows, predicted, measured, title)
             figures.append(Figure(title, drawing, "solid: measured; dashed: predicted"))
     if "retain_loss" in recorded:
-        drawing = charts.curves({"retain": rows}, "retain_loss", "Retain loss before each recorded step")
+        drawing = charts.line_chart({"retain": rows}, "retain_loss", "Retain loss before each recorded step")
         figures.append(Figure("Retain loss before the step, in nats", drawing))
     if "changed_codes" in recorded:
-        drawing = charts.curves(
+        drawing = charts.line_chart(
             {"codes": rows}, "changed_codes", "Share of integer weights that changed", scale=100
         )
         figures.append(Figure("Integer weights that have changed, in percent", drawing))
@@ -188,7 +190,7 @@ def _training(rows_by_name: Mapping[str, Sequence[Row]]) -> Sequence[Figure]:
     figures = []
     for value, words in (("loss", "Training loss, in nats"), ("accuracy", "Training accuracy, in percent")):
         if value in recorded:
-            drawing = charts.curves(rows_by_name, value, f"{words}, by epoch")
+            drawing = charts.line_chart(rows_by_name, value, f"{words}, by epoch")
             figures.append(Figure(f"{words}, by epoch", drawing, key))
     return figures
 

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, signals_of
+from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, compute_predictor_signals
 from obliq.auditing.measure import ROLES
 from obliq.auditing.measurement import Kind
 from obliq.auditing.signals import RoleSignals
@@ -113,7 +113,9 @@ def is_exchangeable(request: Request) -> bool:
 
 def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
     """What a network or a file answers in every role."""
-    return RoleSignals(**{role: signals_of(predictor, getattr(splits, role)) for role in ROLES})
+    return RoleSignals(
+        **{role: compute_predictor_signals(predictor, getattr(splits, role)) for role in ROLES}
+    )
 
 
 def _answering(kind: Kind, predictor: Predictor, splits: Splits) -> AuditedModel:

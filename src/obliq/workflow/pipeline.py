@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from obliq.auditing import Audit, write
+from obliq.auditing import Audit, render_audit
 from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_versions
 from obliq.checkpoints.run_folder import SavedRun
@@ -226,9 +226,9 @@ def write_report(
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
-    from obliq.report.page import render  # here, as it imports matplotlib, which takes half a second
+    from obliq.report.page import render_report  # here, as it imports matplotlib, which takes half a second
 
-    page, document = render(measured, context, shipment), write(measured)
+    page, document = render_report(measured, context, shipment), render_audit(measured)
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / AUDIT).write_text(document, encoding="utf-8")
         (draft / REPORT).write_text(page, encoding="utf-8")

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from obliq.benchmark.report.label_placement import Box, apart, named, shortened, token
 from obliq.benchmark.report.overview import Change
-from obliq.report.charts import FORGET, INK, MUTED, RETAIN, RULE, TEST, svg
+from obliq.report.charts import FORGET, INK, MUTED, RETAIN, RULE, TEST, draw_svg
 
 FLOOR = 0.05
 """Smaller values are drawn here: a logarithmic scale has no zero, and differences below mean nothing."""
@@ -76,7 +76,7 @@ def bars(found: Sequence[Change], title: str) -> Markup:
         )
 
     names = {number: shortened(one.method) for number, one in enumerate(found)}
-    return named(svg(draw, title, (6.6, (34 * len(found) + 50) / 72)), names)
+    return named(draw_svg(draw, title, (6.6, (34 * len(found) + 50) / 72)), names)
 
 
 def _bar(axes: Axes, place: int, one: Change) -> None:
@@ -135,7 +135,7 @@ def lines(
     high = max(3.4, (STEP * len(gaps) + 60) / 72)
     names = {number: shortened(name) for number, name in enumerate(gaps)}
     names |= {len(gaps) + number: shortened(one) for number, one in enumerate(bits)}
-    return named(svg(draw, title, (6.6, high)), names)
+    return named(draw_svg(draw, title, (6.6, high)), names)
 
 
 def _ends(

@@ -25,7 +25,7 @@ from obliq.benchmark.report.statistics import (
 )
 from obliq.benchmark.report.summaries import readings
 from obliq.benchmark.report.tables import NAMES
-from obliq.report.charts import FORGET, INK, MUTED, TEST, svg
+from obliq.report.charts import FORGET, INK, MUTED, TEST, draw_svg
 from obliq.report.page import Figure
 
 SIZE = (7.4, 5.2)  # inches
@@ -84,7 +84,7 @@ def scatter(
         left_out.extend(_name(axes, points, room))
 
     names = {number: shortened(one.name) for number, one in enumerate(points)}
-    return named(svg(draw, title, SIZE), names), left_out
+    return named(draw_svg(draw, title, SIZE), names), left_out
 
 
 def _mark(axes: Axes, one: Point) -> None:

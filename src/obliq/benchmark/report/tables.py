@@ -9,7 +9,7 @@ from obliq.benchmark.report.measures import GAP, GROUPS, SIGNED_AUC, Measure
 from obliq.benchmark.report.overview import Change, Overview, Standing
 from obliq.benchmark.report.statistics import AGAIN, ORIGINAL, RETRAINED, Spread
 from obliq.benchmark.report.summaries import CellSummary, MethodSummary
-from obliq.report.page import number
+from obliq.report.page import format_number
 
 DASH = "\N{EN DASH}"
 NAMES = {RETRAINED: "Retrain", AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}
@@ -98,7 +98,7 @@ def _entry(method: MethodSummary, measure: Measure) -> Entry:
 
 def shown(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
     """A number as people read it, with a plus before positive ones where the sign matters."""
-    text = number(value, digits)
+    text = format_number(value, digits)
     if value is None:
         return text
     if not text.strip("\N{MINUS SIGN}0."):  # what rounds to zero has no sign
@@ -107,7 +107,7 @@ def shown(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
 
 
 def _deviation(found: Spread, digits: int) -> str:
-    return "" if found.deviation is None else number(found.deviation, digits)
+    return "" if found.deviation is None else format_number(found.deviation, digits)
 
 
 def leaderboard(board: Overview) -> Table:
