@@ -129,4 +129,4 @@ def test_weights_of_another_network_are_refused(stored: Path, tmp_path: Path) ->
     other = Checkpoint(settled(other.model, (1, 8, 8), seed=5), other.blueprint, provenance())
     save_checkpoint(tmp_path / "other", other)
     (stored / "model.safetensors").write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
-    assert "has the digest of" in refused(stored, "model.safetensors")
+    assert "does not have the digest" in refused(stored, "model.safetensors")

@@ -65,8 +65,8 @@ CODES, SCALE, STEP, NORM = (
         (put(STEP, lambda step: step.view(1)), "expected float32 of shape ()"),
         (put(STEP, first_element(-1.0)), "'network_input': a scale is -1.0"),
         (put(NORM, first_element(float("nan"))), "NaN or infinity"),
-        (put(NORM, first_element(2.0)), "has the digest of"),
-        (put(SCALE, first_element(0.125)), "has the digest of"),
+        (put(NORM, first_element(2.0)), "does not have the digest"),
+        (put(SCALE, first_element(0.125)), "does not have the digest"),
         (lambda tensors: tensors.clear(), "is missing"),
     ],
 )  # fmt: skip

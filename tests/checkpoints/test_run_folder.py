@@ -84,5 +84,5 @@ def test_links_are_not_followed(name: str, kept: Path, tmp_path: Path) -> None:
 def test_the_request_must_be_the_networks_own(made: SavedRun, kept: Path) -> None:
     file = kept / "request.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"digest": "a" * 64}))
-    with pytest.raises(ModelError, match="not the request that the network beside it answers"):
+    with pytest.raises(ModelError, match="not the request that the network in the same folder answers"):
         load_run(kept)

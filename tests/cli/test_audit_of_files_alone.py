@@ -117,7 +117,7 @@ def test_what_does_not_belong_together_is_refused(
     assert "network.onnx answers another request, says the record beside it" in said.err
     (folder / "shipped.json").write_text("{}")
     said = obliq("audit", files.original, folder / "network.onnx", *data, *out)
-    assert "shipped.json: not a record; expected format 'obliq-shipped' of version 2" in said.err
+    assert 'shipped.json: format is null; expected "obliq-shipped"' in said.err
     assert not (tmp_path / "a").exists()
 
 

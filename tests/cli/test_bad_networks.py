@@ -45,8 +45,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "no tensors": (lambda folder: (folder / "model.safetensors").unlink(), ("model.safetensors",)),
     "no document": (lambda folder: (folder / "model.json").unlink(), ("model.json",)),
     "empty document": (lambda folder: (folder / "model.json").write_text(""), ("model.json", "JSON")),
-    "newer format": (lambda folder: change_json(folder, version=99), ("newer obliq", "99")),
-    "other format": (lambda folder: change_json(folder, format="x"), ("not a saved network",)),
+    "newer format": (lambda folder: change_json(folder, version=99), ("newer Obliq", "99")),
+    "other format": (
+        lambda folder: change_json(folder, format="x"),
+        ('format is "x"; expected "obliq-network"',),
+    ),
     "unknown field": (lambda folder: change_json(folder, extra=1), ("extra",)),
     "damaged record": (lambda folder: (folder / "trace.json").write_text("[1"), ("trace.json",)),
     "damaged request": (lambda folder: (folder / "request.json").write_text("{}"), ("request.json",)),
@@ -145,7 +148,7 @@ class TestAudit:
     def test_a_request_that_was_exchanged(self, obliq: Obliq, own_way: Way, tmp_path: Path) -> None:
         shutil.copy(own_way.retrained / "request.json", own_way.unlearned / "request.json")
         said = obliq("audit", *own_way.folders[:2], "--out", tmp_path / "x")
-        refused(said, "not the request that the network beside it answers")
+        refused(said, "not the request that the network in the same folder answers")
 
     def test_a_request_of_other_samples(self, obliq: Obliq, own_way: Way, tmp_path: Path) -> None:
         file = own_way.unlearned / "request.json"

@@ -238,7 +238,7 @@ def test_a_network_and_data_of_the_users_own(
     for words in ((*forget, *method), ("show", "o"), ("retrain", *forget[1:])):
         refused = obliq(*words)
         assert refused.status == 1
-        assert "not run on a file's word" in refused.err
+        assert "never imported only because a file names it" in refused.err
     data = ("--data", "users_own_code:data")
     only_network = obliq(*forget, *consent, *method)
     assert only_network.status == 1

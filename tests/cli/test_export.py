@@ -110,7 +110,7 @@ def test_nothing_is_replaced_unasked(way: Way, tmp_path: Path, obliq: Obliq) -> 
     assert len(out.read_bytes()) > 100
     (tmp_path / "folder").mkdir()
     said = obliq("export", way.original, "--out", tmp_path / "folder", "--overwrite")
-    assert "is no regular file" in said.err
+    assert "is not a regular file" in said.err
 
 
 def test_a_network_of_floats_has_no_integer_form(way: Way, tmp_path: Path, obliq: Obliq) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.data import request_file
+from obliq.data.request_file import load_request
 from obliq.exporting import file_content_digest, read_onnx
 from tests.cli.conftest import Said, Way
 
@@ -42,10 +42,7 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
     changed = {name for name in old.constants if (old.constants[name] != new.constants[name]).any()}
     assert {"int4", "int32"} <= {old.kinds[name] for name in changed}
     assert {old.kinds[name] for name in changed} <= {"int4", "int8", "int32"}  # codes and biases, no scale
-    assert (
-        request_file.load_request(out / "request.json").digest
-        == request_file.load_request(way.unlearned / "request.json").digest
-    )
+    assert load_request(out / "request.json").digest == load_request(way.unlearned / "request.json").digest
     record = json.loads((out / "shipped.json").read_text())
     assert record["provenance"]["base_digest"] == file_content_digest(old)
     assert record["content_digest"] == file_content_digest(new)

@@ -40,17 +40,17 @@ class TestWhereResultsGo:
             taken.symlink_to(own_way.original if kind == "link" else tmp_path / "nowhere")
         before = content(tmp_path)
         words = ("--out", taken, "--overwrite")
-        refused(obliq("train", f"npz:{own_way.data}", *words, *SHORT), "no folder made by obliq")
-        refused(obliq("audit", *own_way.folders[:2], *words), "no folder made by obliq")
-        refused(obliq("demo", *words), "no folder made by obliq")
+        refused(obliq("train", f"npz:{own_way.data}", *words, *SHORT), "was not written by obliq")
+        refused(obliq("audit", *own_way.folders[:2], *words), "was not written by obliq")
+        refused(obliq("demo", *words), "was not written by obliq")
         assert content(tmp_path) == before
         assert taken.is_symlink() == ("link" in kind)
 
     @pytest.mark.parametrize("name", [".", "..", "/"])
     def test_names_that_are_none(self, name: str, obliq: Obliq, way: Way) -> None:
         words = ("train", f"npz:{way.data}", "--out", name, *SHORT)
-        refused(obliq(*words), "name of its own")
-        refused(obliq(*words, "--overwrite"), "name of its own")
+        refused(obliq(*words), "expected a path that ends in the name of a f")
+        refused(obliq(*words, "--overwrite"), "expected a path that ends in the name of a f")
 
     def test_below_a_file(self, obliq: Obliq, way: Way, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")

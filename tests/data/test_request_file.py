@@ -52,17 +52,17 @@ def test_another_division_is_noticed(request_made: Request) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("format", "x", "not a request"),
-        ("version", 2, "made by a newer obliq"),
-        ("version", "1", "not a request"),
+        ("format", "x", 'format is "x"; expected "obliq-request"'),
+        ("version", 2, "which a newer Obliq wrote; expected 1"),
+        ("version", "1", 'version is "1"; expected a whole number'),
         ("ids", [], "at least one"),
         ("ids", [3, 3], "each once"),
         ("ids", [5, 3], "ascending"),
         ("ids", [-1], "from 0 on"),
-        ("ids", ["1"], "expected int"),
-        ("ids", [2**70], "expected int"),
+        ("ids", ["1"], "expected a whole number"),
+        ("ids", [2**70], "expected a whole number"),
         ("salt", "xyz", "64 hexadecimal digits"),
-        ("digest", None, "expected str"),
+        ("digest", None, "expected a text"),
         ("extra", 1, "unknown field 'extra'"),
     ],
 )
@@ -88,5 +88,6 @@ def test_a_changed_salt_is_noticed(request_made: Request) -> None:
 def test_no_file_and_no_folder(request_made: Request, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         load_request(tmp_path / "request.json")
+    (tmp_path / "file").touch()
     with pytest.raises(ObliqError, match="cannot write"):
-        save_request(tmp_path / "nowhere" / "request.json", request_made)
+        save_request(tmp_path / "file" / "request.json", request_made)

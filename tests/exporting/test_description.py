@@ -76,7 +76,7 @@ LIES: dict[str, tuple[Callable[[Any], object], str]] = {
     "a pool of many axes": (_step("MaxPool", sizes=dict.fromkeys(
         ("kernel", "stride", "padding", "dilation"), [1] * 9
     )), "expected sizes"),
-    "half a sign": (_step("Linear", signed=0.5), "expected bool"),
+    "half a sign": (_step("Linear", signed=0.5), "expected true or false"),
 }  # fmt: skip
 
 

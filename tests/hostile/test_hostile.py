@@ -172,7 +172,7 @@ def test_the_watch_would_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             eval(compile("1", "a", "eval"))
         __import__("this_module_is_nowhere" if file.is_dir() else "os")
 
-    monkeypatch.setattr("tests.hostile.test_hostile.load", careless)
+    monkeypatch.setattr("tests.hostile.test_hostile.load_checkpoint", careless)
     with pytest.raises(ModuleNotFoundError):
         read(tmp_path)
     (tmp_path / "a").write_bytes(b"")

@@ -90,19 +90,19 @@ def test_what_may_be_replaced(mark: str, tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(ObliqError, match="pass --overwrite"):
         refuse_existing_folder(folder, overwrite=False)
-    with pytest.raises(ObliqError, match="is no folder made by obliq"):
+    with pytest.raises(ObliqError, match="was not written by obliq"):
         refuse_existing_folder(folder, overwrite=True)
     (folder / mark).write_text("{}")
     refuse_existing_folder(folder, overwrite=True)
     link = tmp_path / "link"
     link.symlink_to(folder)
-    with pytest.raises(ObliqError, match="is no folder made by obliq"):
+    with pytest.raises(ObliqError, match="was not written by obliq"):
         refuse_existing_folder(link, overwrite=True)
 
 
 @pytest.mark.parametrize("name", [".", "..", "/", "a/.."])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(ObliqError, match="name of its own"):
+    with pytest.raises(ObliqError, match="expected a path that ends in the name of a folder"):
         refuse_existing_folder(Path(name), overwrite=True)
 
 
@@ -139,8 +139,8 @@ def test_what_a_file_may_replace(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "folder").mkdir()
     for name in ("link", "folder"):
-        with pytest.raises(ObliqError, match="no regular file"):
+        with pytest.raises(ObliqError, match="not a regular file"):
             write_file(tmp_path / name, b"new", overwrite=True)
     for path in (Path(".."), Path()):
-        with pytest.raises(ObliqError, match="a name of its own"):
+        with pytest.raises(ObliqError, match="expected a path that ends in the name of a file"):
             write_file(path, b"")

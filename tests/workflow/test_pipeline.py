@@ -6,8 +6,8 @@ import torch
 
 from obliq.checkpoints import Blueprint
 from obliq.checkpoints.run_folder import SavedRun
-from obliq.data import Partition, PartitionRule, Splits, partition, request_file
-from obliq.data.request_file import Request
+from obliq.data import Partition, PartitionRule, Splits, partition
+from obliq.data.request_file import Request, save_request
 from obliq.errors import AuditError, DataError, ObliqError
 from obliq.methods import FineTune, Retrain
 from obliq.run import Run
@@ -162,7 +162,7 @@ def test_a_request_made_before_is_the_same_request(
     parts: Partition, asked: tuple[Splits, Request], tmp_path: Path
 ) -> None:
     splits, request = asked
-    request_file.save_request(tmp_path / "request.json", request)
+    save_request(tmp_path / "request.json", request)
     again, same = create_request(parts, f"request={tmp_path / 'request.json'}", seed=99)
     assert same == request
     assert again.digest == splits.digest

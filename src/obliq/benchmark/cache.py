@@ -15,7 +15,9 @@ from typing import Any
 
 from obliq.errors import ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import LARGEST_DOCUMENT, parse_json, read_bytes, render_json
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import parse_json, render_json
 
 ENTRY = "entry.json"
 LARGEST_FILE = 2**34
@@ -48,7 +50,7 @@ class Entry:
         """
         file = self.folder / name
         try:
-            content = read_bytes(file, LARGEST_FILE)
+            content = read_regular_file(file, LARGEST_FILE)
         except ObliqError as error:
             raise StoreError(f"{file}: {error}") from error
         if hashlib.sha256(content).hexdigest() != self.files.get(name):
@@ -85,7 +87,7 @@ class Store:
             return None
         file = place / ENTRY
         try:
-            found = parse_json(read_bytes(file, LARGEST_DOCUMENT))
+            found = parse_json(read_regular_file(file, LARGEST_DOCUMENT))
         except ObliqError as error:
             raise StoreError(f"{file}: {error}") from error
         if set(found) != FIELDS or found["content"] != _content(found["values"], found["files"]):

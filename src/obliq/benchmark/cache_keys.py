@@ -21,7 +21,7 @@ from obliq.benchmark.tasks import (
 from obliq.checkpoints import present_versions
 from obliq.data import load_dataset
 from obliq.errors import ObliqError
-from obliq.io.json_documents import encode
+from obliq.io.strict_json import encode
 from obliq.methods import Method
 
 TRAINING = (

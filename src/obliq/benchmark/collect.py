@@ -21,7 +21,9 @@ from obliq.benchmark.suite import ORIGINAL, RETRAINED
 from obliq.benchmark.tasks import Measured, Network, Original, Retrained, Task, Unlearned
 from obliq.benchmark.tuning import text_of
 from obliq.errors import ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, encode, read_bytes
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import encode
 
 ROWS = "rows.csv"
 
@@ -159,6 +161,6 @@ def read_rows(folder: Path) -> list[Row]:
     """
     file = folder / ROWS
     try:
-        return from_csv(read_bytes(file, LARGEST_DOCUMENT).decode())
+        return from_csv(read_regular_file(file, LARGEST_DOCUMENT).decode())
     except (ObliqError, UnicodeDecodeError) as error:
         raise ObliqError(f"{file}: {error}; expected the rows of a suite that was run") from error

@@ -17,7 +17,9 @@ from obliq.benchmark.plan import Line, cell_of
 from obliq.benchmark.rows import Row
 from obliq.benchmark.suite import Suite
 from obliq.errors import ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse_json, read_bytes, render_json
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, encode, parse_json, render_json
 
 FORMAT, VERSION = "obliq-benchmark-cell", 2
 """The version is raised when a row's columns, or how they follow from what was measured, change."""
@@ -78,7 +80,7 @@ def read_cell(file: Path) -> list[Made]:
     if not (file.exists() or file.is_symlink()):
         return []
     try:
-        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
+        values = parse_json(read_regular_file(file, LARGEST_DOCUMENT))
         version = values.get("version")
         if values.get("format") != FORMAT or type(version) is not int or version > VERSION:
             raise ObliqError(f"no cell of a benchmark; expected format {FORMAT!r}, version {VERSION} at most")

@@ -14,7 +14,9 @@ from obliq.benchmark.entrants import Contender
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Suite, World
 from obliq.errors import ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse_json, read_bytes, render_json
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, encode, parse_json, render_json
 
 FILE = "tuned.json"
 FORMAT, VERSION = "obliq-tuned", 1
@@ -109,7 +111,7 @@ def known(file: Path, suite: Suite) -> dict[Place, Choice]:
     if not (file.exists() or file.is_symlink()):
         return {}
     try:
-        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
+        values = parse_json(read_regular_file(file, LARGEST_DOCUMENT))
         if (values.get("format"), values.get("version")) != (FORMAT, VERSION):
             raise ObliqError(f"not a record of tuning; expected format {FORMAT!r} of version {VERSION}")
         choices = [decode(Choice, one, "a choice") for one in values.get("choices", [])]

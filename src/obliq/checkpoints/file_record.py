@@ -1,15 +1,12 @@
-"""`shipped.json`: how a file that unlearned was made, beside it in its folder."""
+"""`shipped.json`: how an exported file that unlearned was created; it lies next to the file."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from obliq.checkpoints import Provenance
-from obliq.checkpoints.metadata import require_digest
-from obliq.errors import ModelError, ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, encode, parse_json, read_bytes, render_json
+from obliq.checkpoints.metadata import Provenance, require_digest
+from obliq.errors import ModelError
+from obliq.io.documents import DocumentType
 
-RECORD = "shipped.json"
-FORMAT, VERSION = "obliq-shipped", 2
+FILE_RECORD = "shipped.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +36,6 @@ class FileRecord:
             require_digest(name, getattr(self, name))
 
 
-def written(record: FileRecord) -> str:
-    """The record as JSON."""
-    return render_json({"format": FORMAT, "version": VERSION, **encode(record)})
-
-
-def read(file: Path) -> FileRecord:
-    """The record that `written` gave.
-
-    Raises:
-        ModelError: naming the file and what is wrong with it.
-    """
-    try:
-        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
-        form = values.pop("format", None), values.pop("version", None)
-        if form != (FORMAT, VERSION):
-            raise ObliqError(f"not a record; expected format {FORMAT!r} of version {VERSION}")
-        return decode(FileRecord, values, "the record")
-    except ObliqError as error:
-        raise ModelError(f"{file}: {error}") from error
+FILE_RECORD_DOCUMENT = DocumentType(
+    content=FileRecord, format="obliq-shipped", version=2, title="record", error=ModelError
+)

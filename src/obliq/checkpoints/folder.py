@@ -1,11 +1,11 @@
 """A network as a folder, written whole or not at all, and read back with every part checked.
 
     model.safetensors   packed integer codes, scales, and the tensors that stay in floating point
-    model.json          form of the network, bits of every tensor, how it was made, weights digest
-    latent.safetensors  optional: the float weights that are rounded to the codes; for training on
+    model.json          form of the network, bits of every tensor, provenance, weights digest
+    latent.safetensors  optional: the float weights that are rounded to the codes, for further training
 
-Other files in the folder (a request, a record of the training) are ignored. Nothing here runs code
-that a file names or brings along.
+Other files in the folder (a request, a trace of the training) are ignored. Loading runs no code that a file
+names or contains.
 """
 
 import contextlib
@@ -30,7 +30,8 @@ from obliq.checkpoints.tensors import (
 )
 from obliq.errors import ModelError, ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse_json, read_bytes, render_json
+from obliq.io.documents import LARGEST_DOCUMENT, DocumentType
+from obliq.io.regular_file import read_regular_file
 from obliq.quantization import (
     float_state,
     integer_state,
@@ -40,8 +41,7 @@ from obliq.quantization import (
     state_digest,
 )
 
-FORMAT, VERSION = "obliq-network", 1
-TENSORS, DOCUMENT, LATENT = "model.safetensors", "model.json", "latent.safetensors"
+TENSORS_FILE, DOCUMENT_FILE, LATENT_FILE = "model.safetensors", "model.json", "latent.safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,16 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkDocument:
-    """What model.json holds. A change that older readers would misread gets a new `version`."""
+    """What model.json holds.
 
-    format: str
-    version: int
+    Attributes:
+        blueprint: the form of the network.
+        quantization: the grid of each quantized tensor, by its name.
+        provenance: how the network came about.
+        weights_digest: SHA-256 of its integers and of what stays in floating point.
+        created: when it was saved, as text; None when not noted.
+    """
+
     blueprint: Blueprint
     quantization: dict[str, TensorGrid]
     provenance: Provenance
@@ -69,9 +75,14 @@ class NetworkDocument:
         require_digest("weights_digest", self.weights_digest)
 
 
+NETWORK_DOCUMENT = DocumentType(
+    content=NetworkDocument, format="obliq-network", version=1, title="network", error=ModelError
+)
+
+
 def save_checkpoint(
     folder: Path,
-    saved: Checkpoint,
+    checkpoint: Checkpoint,
     *,
     latent: bool = True,
     overwrite: bool = False,
@@ -81,117 +92,110 @@ def save_checkpoint(
 
     Args:
         folder: where.
-        saved: the network; equal ones give equal bytes of model.safetensors.
-        latent: whether to keep the float weights too, which further training starts from.
+        checkpoint: the network; equal ones give equal bytes of model.safetensors.
+        latent: whether to save the float weights too, which further training starts from.
         overwrite: whether a folder that is there may be replaced, with all that is in it.
         created: a time stamp to note, as text.
 
     Raises:
-        ModelError: when the network is not of the form that its blueprint says, or not finite.
+        ModelError: when the network is not finite or does not have the form of its blueprint.
         ObliqError: when the folder exists or cannot be written.
     """
     with new_folder(folder, overwrite=overwrite) as draft:
-        write_checkpoint(draft, saved, latent=latent, created=created)
+        write_checkpoint(draft, checkpoint, latent=latent, created=created)
 
 
 def write_checkpoint(
-    folder: Path, saved: Checkpoint, *, latent: bool = True, created: str | None = None
+    folder: Path, checkpoint: Checkpoint, *, latent: bool = True, created: str | None = None
 ) -> None:
-    """Write the files of a network into a folder that is there, for instance beside a request's.
+    """Write the files of a network into an existing folder, for instance next to a request.
 
     Raises:
-        ModelError: as `save`.
+        ModelError: as `save_checkpoint`.
     """
-    integers, floats = integer_state(saved.model), float_state(saved.model)
+    model, blueprint = checkpoint.model, checkpoint.blueprint
+    integers, floats = integer_state(model), float_state(model)
     stored = state_to_tensors(integers, floats)
-    if not saved.blueprint.is_own_code:
-        outline = saved.blueprint.outline()
-        same_grids = tensor_grids(outline) == tensor_grids(saved.model)
-        if not same_grids or tensor_forms(outline) != {
-            name: tensor_form(value) for name, value in stored.items()
-        }:
-            raise ModelError(
-                f"the network does not have the form of its {saved.blueprint}; expected one that does"
-            )
+    if not blueprint.is_user_code:  # the form of a built-in network is known without running anything
+        outline = blueprint.outline()
+        same_grids = tensor_grids(outline) == tensor_grids(model)
+        forms = {name: tensor_form(value) for name, value in stored.items()}
+        if not same_grids or tensor_forms(outline) != forms:
+            raise ModelError(f"the network does not have the form of its {blueprint}; expected one that does")
     document = NetworkDocument(
-        format=FORMAT, version=VERSION, blueprint=saved.blueprint, quantization=tensor_grids(saved.model),
-        provenance=saved.provenance, weights_digest=state_digest(integers, floats), created=created,
-    )  # fmt: skip
-    with _naming("the network to save"):
-        text = render_json(vars(document))
-        decode(NetworkDocument, parse_json(text.encode()))  # what cannot be read back is not written
-    (folder / TENSORS).write_bytes(tensors_to_bytes(stored))
-    (folder / DOCUMENT).write_text(text, encoding="utf-8")
-    if latent and (weights := latent_state(saved.model)):
-        (folder / LATENT).write_bytes(tensors_to_bytes(weights))
+        blueprint=blueprint,
+        quantization=tensor_grids(model),
+        provenance=checkpoint.provenance,
+        weights_digest=state_digest(integers, floats),
+        created=created,
+    )
+    with _errors_name("the network to save"):
+        text = NETWORK_DOCUMENT.to_text(document)
+    (folder / TENSORS_FILE).write_bytes(tensors_to_bytes(stored))
+    (folder / DOCUMENT_FILE).write_text(text, encoding="utf-8")
+    if latent and (weights := latent_state(model)):
+        (folder / LATENT_FILE).write_bytes(tensors_to_bytes(weights))
 
 
 def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> Checkpoint:
-    """Read a network, checking everything; it is in evaluation mode, on the CPU.
+    """Read a network and check everything; it is in evaluation mode, on the CPU.
 
     Args:
-        folder: as `save` wrote it.
-        architecture: needed when the network was built by code of the user's (`module:function`),
-            which is never imported on a file's word alone: the function itself, or that text again.
+        folder: as `save_checkpoint` wrote it.
+        architecture: needed when code of the user's built the network (`module:function`): the function itself, or
+            that text again. Such code is never imported only because a file names it.
 
     Raises:
         ModelError: in one line that names the file, the tensor, what was found and what was expected.
     """
-    document = _document(folder / DOCUMENT)
+    document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
     blueprint = document.blueprint
-    with _naming(folder / DOCUMENT):
-        own = _own_code(blueprint, architecture)
-        shape = blueprint.build(own if callable(own) else None) if own else blueprint.outline()
-        _compare(document.quantization, tensor_grids(shape))
-    with _naming(folder / TENSORS):
-        expected = tensor_forms(shape)
-        stored = _tensors(folder / TENSORS, expected)
+    with _errors_name(folder / DOCUMENT_FILE):
+        user_code = _trusted_user_code(blueprint, architecture)
+        if user_code is None:
+            shape = blueprint.outline()
+        else:
+            shape = blueprint.build(user_code if callable(user_code) else None)
+        _require_same_grids(document.quantization, tensor_grids(shape))
+    with _errors_name(folder / TENSORS_FILE):
+        stored = _read_tensors(folder / TENSORS_FILE, tensor_forms(shape))
         integers, floats = state_from_tensors(stored, document.quantization)
         if state_digest(integers, floats) != document.weights_digest:
             raise ModelError(
-                f"its content is not what {DOCUMENT} has the digest of; expected the file saved with it"
+                f"its content does not have the digest that {DOCUMENT_FILE} gives; expected the file saved with it"
             )
-        empty = shape if own else shape.to_empty(device="cpu")
+        empty = shape.to_empty(device="cpu") if user_code is None else shape
         model = load_integer_state(empty, integers, floats)
-    if (folder / LATENT).is_symlink() or (folder / LATENT).exists():
-        with _naming(folder / LATENT):
-            model = load_latent(model, _tensors(folder / LATENT, latent_tensor_forms(model)))
+    latent = folder / LATENT_FILE
+    if latent.is_symlink() or latent.exists():
+        with _errors_name(latent):
+            model = load_latent(model, _read_tensors(latent, latent_tensor_forms(model)))
     return Checkpoint(model.eval(), blueprint, document.provenance)
 
 
-def _document(file: Path) -> NetworkDocument:
-    with _naming(file):
-        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
-        version = values.get("version")
-        if values.get("format") != FORMAT or type(version) is not int or version < 1:
-            raise ModelError(f"not a saved network; expected format {FORMAT!r} and a version")
-        if version > VERSION:
-            raise ModelError(f"made by a newer obliq (format version {version}); expected at most {VERSION}")
-        return decode(NetworkDocument, values, "the file")
-
-
-def _tensors(file: Path, expected: Mapping[str, TensorForm]) -> dict[str, Tensor]:
+def _read_tensors(file: Path, expected: Mapping[str, TensorForm]) -> dict[str, Tensor]:
     largest = 8 + LARGEST_DOCUMENT + sum(form.size for form in expected.values())
-    return tensors_from_bytes(read_bytes(file, largest), expected)
+    return tensors_from_bytes(read_regular_file(file, largest), expected)
 
 
-def _own_code(blueprint: Blueprint, given: str | Builder | None) -> str | Builder | None:
-    """What builds the network when it is not a built-in one, with the caller's consent."""
-    if not blueprint.is_own_code:
-        if given is not None and given != blueprint.architecture:
-            raise ModelError(f"its architecture is {blueprint.architecture!r}, but {given!r} was given")
-        return None
-    if given is None:
+def _trusted_user_code(blueprint: Blueprint, given: str | Builder | None) -> str | Builder | None:
+    """What builds the network; None for a built-in one.
+
+    Raises:
+        ModelError: when code of the user's builds it and the caller has not named that code.
+    """
+    architecture = blueprint.architecture
+    if blueprint.is_user_code and given is None:
         raise ModelError(
-            f"its architecture {blueprint.architecture!r} is code outside obliq, not run on a file's word; "
-            f"expected architecture={blueprint.architecture!r} (or the function itself) if you trust it"
+            f"its architecture {architecture!r} is code outside obliq, which is never imported only because a file "
+            f"names it; expected architecture={architecture!r} (or the function itself) if you trust it"
         )
-    if isinstance(given, str) and given != blueprint.architecture:
-        raise ModelError(f"its architecture is {blueprint.architecture!r}, but {given!r} was given")
-    return given
+    if given is not None and given != architecture and not (blueprint.is_user_code and callable(given)):
+        raise ModelError(f"its architecture is {architecture!r}, but {given!r} was given; expected the first")
+    return given if blueprint.is_user_code else None
 
 
-def _compare(given: dict[str, TensorGrid], expected: dict[str, TensorGrid]) -> None:
+def _require_same_grids(given: dict[str, TensorGrid], expected: dict[str, TensorGrid]) -> None:
     for name in sorted(set(given) | set(expected)):
         if given.get(name) != expected.get(name):
             raise ModelError(
@@ -200,7 +204,8 @@ def _compare(given: dict[str, TensorGrid], expected: dict[str, TensorGrid]) -> N
 
 
 @contextlib.contextmanager
-def _naming(file: object) -> Iterator[None]:
+def _errors_name(file: object) -> Iterator[None]:
+    """Put a file in front of the message of every error."""
     try:
         yield
     except ObliqError as error:

@@ -11,7 +11,7 @@ from torch import nn
 
 from obliq.data import PartitionRule
 from obliq.errors import ModelError
-from obliq.io.json_documents import SettingValue
+from obliq.io.strict_json import SettingValue
 from obliq.models import build
 from obliq.models.architectures import is_import_path, require_module
 from obliq.quantization import Precision, quantize
@@ -121,8 +121,8 @@ class Blueprint:
             raise ModelError(f"{self.classes} classes; expected 2 to {2**24}")
 
     @property
-    def is_own_code(self) -> bool:
-        """Whether building imports a module of the user's."""
+    def is_user_code(self) -> bool:
+        """Whether building it runs code of the user's."""
         return is_import_path(self.architecture)
 
     def build(self, function: Builder | None = None) -> nn.Module:

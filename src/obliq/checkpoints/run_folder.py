@@ -1,52 +1,72 @@
-"""A network together with the record of its making and the request that it answers, as a folder.
+"""A network as a folder, together with the trace of its training and the request that it answers.
 
-model.safetensors, model.json, latent.safetensors   see `obliq.checkpoints`
-trace.json                                          what was measured while it was made
+model.safetensors, model.json, latent.safetensors   see `obliq.checkpoints.folder`
+trace.json                                          what was measured while it was trained
 request.json                                        what was to be forgotten; personal data
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from obliq.checkpoints import Checkpoint, load_checkpoint, write_checkpoint
-from obliq.data import request_file
-from obliq.data.request_file import Request
-from obliq.errors import ModelError, ObliqError
+from obliq.checkpoints.folder import Checkpoint, load_checkpoint, write_checkpoint
+from obliq.data.request_file import REQUEST_DOCUMENT, REQUEST_FILE, Request, save_request
+from obliq.errors import ModelError
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import LARGEST_DOCUMENT, parse_json, read_bytes, render_json
+from obliq.io.documents import DocumentType
 from obliq.run import TraceRow
 
-TRACE = "trace.json"
-FORMAT, VERSION = "obliq-trace", 1
+TRACE_FILE = "trace.json"
+
+
+@dataclass(frozen=True)
+class SavedTrace:
+    """What trace.json holds: one row for each measurement, with its `stage` and numbers."""
+
+    rows: tuple[dict[str, str | int | float], ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            texts = [name for name, value in row.items() if isinstance(value, str)]
+            if texts != ["stage"]:
+                raise ModelError(f"{str(row)[:80]!r} is no row of a trace; expected a stage and numbers")
+
+
+TRACE_DOCUMENT = DocumentType(
+    content=SavedTrace, format="obliq-trace", version=1, title="trace", error=ModelError
+)
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A network, what was recorded while it was made, and the request that it answers, if any."""
+    """A network, what was measured while it was trained, and the request that it answers, if any."""
 
     checkpoint: Checkpoint
     trace: Sequence[TraceRow] = field(repr=False)
     request: Request | None = None
 
 
-def save_run(folder: Path, made: SavedRun, *, overwrite: bool = False) -> None:
+def save_run(folder: Path, run: SavedRun, *, overwrite: bool = False) -> None:
     """Write everything into a new folder that appears when it is complete.
 
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
     with new_folder(folder, overwrite=overwrite) as draft:
-        write_checkpoint(draft, made.checkpoint)
-        rows = {"format": FORMAT, "version": VERSION, "rows": list(made.trace)}
-        (draft / TRACE).write_text(render_json(rows), encoding="utf-8")
-        if made.request:
-            request_file.save_request(draft / request_file.FILE, made.request)
+        write_checkpoint(draft, run.checkpoint)
+        write_trace(draft, run.trace)
+        if run.request:
+            save_request(draft / REQUEST_FILE, run.request)
+
+
+def write_trace(folder: Path, rows: Sequence[TraceRow]) -> None:
+    """Write the trace of a run into an existing folder."""
+    text = TRACE_DOCUMENT.to_text(SavedTrace(tuple(rows)))
+    (folder / TRACE_FILE).write_text(text, encoding="utf-8")
 
 
 def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
-    """Read what `save_run` wrote; record and request may have been deleted since.
+    """Read what `save_run` wrote; trace and request may have been deleted since.
 
     Args:
         folder: as `save_run` wrote it.
@@ -57,37 +77,14 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
     """
     if not folder.is_dir():
         raise ModelError(
-            f"there is no folder {folder}; expected one made by `obliq train`, `unlearn` or `retrain`"
+            f"there is no folder {folder}; expected one from `obliq train`, `unlearn` or `retrain`"
         )
-    saved = load_checkpoint(folder, architecture)
-    request = _request(folder / request_file.FILE)
-    if request and request.digest != saved.provenance.splits_digest:
+    checkpoint = load_checkpoint(folder, architecture)
+    request = REQUEST_DOCUMENT.read_if_present(folder / REQUEST_FILE)
+    if request and request.digest != checkpoint.provenance.splits_digest:
         raise ModelError(
-            f"{folder / request_file.FILE} is not the request that the network beside it answers; expected the "
-            "digests to agree"
+            f"{folder / REQUEST_FILE} is not the request that the network in the same folder answers; expected the "
+            "digest of the request to be the one in model.json"
         )
-    return SavedRun(saved, _rows(folder / TRACE), request)
-
-
-def _request(file: Path) -> Request | None:
-    return request_file.load_request(file) if file.exists() or file.is_symlink() else None
-
-
-def _rows(file: Path) -> list[TraceRow]:
-    if not (file.exists() or file.is_symlink()):
-        return []
-    try:
-        values = parse_json(read_bytes(file, LARGEST_DOCUMENT))
-        rows = values.get("rows")
-        if (values.get("format"), values.get("version")) != (FORMAT, VERSION) or not isinstance(rows, list):
-            raise ObliqError(f"not a record; expected format {FORMAT!r} of version {VERSION}")
-        return [_row(row) for row in rows]
-    except ObliqError as error:
-        raise ModelError(f"{file}: {error}") from error
-
-
-def _row(row: Any) -> TraceRow:
-    named = isinstance(row, dict) and isinstance(row.get("stage"), str)
-    if not named or not all(type(value) in (int, float) for name, value in row.items() if name != "stage"):
-        raise ObliqError(f"{str(row)[:80]!r} is no row of a record; expected a stage and numbers")
-    return dict(row)
+    trace = TRACE_DOCUMENT.read_if_present(folder / TRACE_FILE)
+    return SavedRun(checkpoint, list(trace.rows) if trace else [], request)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from obliq.checkpoints import Checkpoint
-from obliq.io.json_documents import encode
+from obliq.io.strict_json import encode
 from obliq.quantization import float_state, integer_state, packed_size, state_digest
 
 

@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from obliq.errors import ModelError, ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, parse_json
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.strict_json import parse_json
 from obliq.quantization import IntegerTensor, activations, pack, packed_size, unpack, weighted_layers
 
 DTYPES = {

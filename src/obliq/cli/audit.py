@@ -8,8 +8,7 @@ from obliq.cli.arguments import AuditVerb, Division
 from obliq.cli.audit_files import audit_files, images_of, is_file, opened
 from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome, audited, started
-from obliq.data import request_file
-from obliq.data.request_file import Request
+from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped
 from obliq.io.atomic import refuse_existing_folder
@@ -97,13 +96,13 @@ def _in_role(role: str, folder: Path, architecture: str | None) -> SavedRun:
 def _request(arguments: AuditVerb, others: dict[str, SavedRun]) -> Request:
     """The request that was given, or that stands in a folder of a network or of a file."""
     if arguments.request is not None:
-        return request_file.load_request(arguments.request)
+        return load_request(arguments.request)
     first = next(iter(others.values()), None)
     if first is not None and first.request is not None:
         return first.request
-    beside = arguments.networks[1].parent / request_file.FILE
+    beside = arguments.networks[1].parent / REQUEST_FILE
     if first is None and beside.exists():
-        return request_file.load_request(beside)
+        return load_request(beside)
     raise AuditError(
         f"{arguments.networks[1]} comes without request.json; expected the request (or --request FILE), since "
         "the audit needs its samples"

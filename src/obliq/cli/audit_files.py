@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 
 from obliq.auditing import Audit
-from obliq.checkpoints import file_record
+from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.metadata import present_versions
 from obliq.cli.arguments import AuditVerb, Division
-from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition, request_file
-from obliq.data.request_file import Request
+from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
+from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
 from obliq.exporting import Shipped, open_shipped
 from obliq.exporting.exported_file import SUFFIXES
@@ -105,20 +105,18 @@ def _names(files: list[Path]) -> list[str]:
 
 
 def _given_files(file: Path, arguments: AuditVerb) -> GivenFile:
-    record = file.parent / file_record.RECORD
-    return GivenFile(
-        shipped=opened(file, arguments), record=file_record.read(record) if record.exists() else None
-    )
+    record = FILE_RECORD_DOCUMENT.read_if_present(file.parent / FILE_RECORD)
+    return GivenFile(shipped=opened(file, arguments), record=record)
 
 
 def _request_for_files(arguments: AuditVerb, first: Path) -> Request:
-    beside = first.parent / request_file.FILE
+    beside = first.parent / REQUEST_FILE
     if arguments.request is None and not beside.exists():
         raise AuditError(
             f"{first} comes without request.json; expected the request (or --request FILE), since the audit needs "
             "its samples"
         )
-    return request_file.load_request(arguments.request or beside)
+    return load_request(arguments.request or beside)
 
 
 def _story(

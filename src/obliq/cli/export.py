@@ -26,7 +26,7 @@ from obliq.exporting import (
     write_parity_record,
 )
 from obliq.io.atomic import refuse_existing_file, refuse_existing_folder, write_file
-from obliq.io.json_documents import encode
+from obliq.io.strict_json import encode
 from obliq.quantization import weights_digest
 from obliq.workflow.pipeline import same_partition
 

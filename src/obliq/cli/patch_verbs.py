@@ -8,7 +8,7 @@ from obliq.cli.progress import Narrator
 from obliq.cli.verbs import Outcome
 from obliq.errors import ObliqError, PatchError
 from obliq.io.atomic import refuse_existing_file, write_file
-from obliq.io.json_documents import read_bytes
+from obliq.io.regular_file import read_regular_file
 from obliq.patch import LARGEST_PATCH, LEAK, apply_patch, encryption, make_patch, read_patch_head, signing
 from obliq.workflow.patch_targets import find_artifact
 
@@ -74,7 +74,7 @@ def _info(action: PatchInfo) -> Outcome:
 def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:
     key = _key(key_file)
     try:
-        data = read_bytes(file, LARGEST_PATCH)
+        data = read_regular_file(file, LARGEST_PATCH)
         if public_key is not None:  # before anything looks into it
             _require_signed(file, data, public_key)
         if key is not None:
@@ -90,18 +90,18 @@ def _signature(data: bytes, private_key: Path | None) -> bytes | None:
     if private_key is None:
         return None
     try:
-        return signing.sign(data, read_bytes(private_key, signing.LARGEST_KEY))
+        return signing.sign(data, read_regular_file(private_key, signing.LARGEST_KEY))
     except ObliqError as error:
         raise PatchError(f"{private_key}: {error}") from error
 
 
 def _require_signed(file: Path, data: bytes, public_key: Path) -> None:
     try:
-        key = read_bytes(public_key, signing.LARGEST_KEY)
+        key = read_regular_file(public_key, signing.LARGEST_KEY)
     except ObliqError as error:
         raise PatchError(f"key {public_key}: {error}") from error
     try:
-        signature = read_bytes(signing.signature_file(file), signing.SIGNATURE_BYTES)
+        signature = read_regular_file(signing.signature_file(file), signing.SIGNATURE_BYTES)
     except ObliqError as error:
         raise PatchError(f"its signature {signing.signature_file(file).name}: {error}") from error
     signing.require_signed(data, signature, key)
@@ -111,6 +111,6 @@ def _key(file: Path | None) -> bytes | None:
     if file is None:
         return None
     try:
-        return encryption.require_key(read_bytes(file, encryption.KEY_BYTES + 1))
+        return encryption.require_key(read_regular_file(file, encryption.KEY_BYTES + 1))
     except ObliqError as error:
         raise PatchError(f"{file}: {error}") from error

@@ -18,7 +18,7 @@ from obliq.cli.tables import audit_lines, inventory_lines, shipped_lines
 from obliq.data import PartitionRule, load_dataset, partition
 from obliq.errors import DataError
 from obliq.io.atomic import refuse_existing_folder
-from obliq.io.json_documents import encode
+from obliq.io.strict_json import encode
 from obliq.methods import Method, Retrain
 from obliq.models import choose
 from obliq.quantization import Precision, weights_digest

@@ -4,9 +4,7 @@ It is personal data. It stands beside a network, is readable by its owner alone,
 the request need no longer be shown; networks and reports hold counts and a keyed digest only.
 """
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +12,10 @@ from pathlib import Path
 import torch
 
 from obliq.data import Partition, Splits
-from obliq.errors import DataError, ObliqError
-from obliq.io.json_documents import decode, parse_json, read_bytes, render_json
+from obliq.errors import DataError
+from obliq.io.documents import DocumentType
 
-FORMAT, VERSION = "obliq-request", 1
-FILE = "request.json"
-LARGEST = 2**28
+REQUEST_FILE = "request.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,25 +62,23 @@ class Request:
         return splits
 
 
+REQUEST_DOCUMENT = DocumentType(
+    content=Request,
+    format="obliq-request",
+    version=1,
+    title="request",
+    error=DataError,
+    largest=2**28,  # 20 million ids
+)
+
+
 def save_request(file: Path, request: Request) -> None:
     """Write a request so that it appears whole, readable and writable by its owner alone.
 
     Raises:
         ObliqError: when the file cannot be written.
     """
-    text = render_json({"format": FORMAT, "version": VERSION, **vars(request)})
-    try:
-        descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)  # made with mode 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-                opened.write(text)
-                opened.flush()
-                os.fsync(opened.fileno())
-            Path(draft).replace(file)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-    except OSError as error:
-        raise ObliqError(f"cannot write {file}: {error.strerror or error}") from error
+    REQUEST_DOCUMENT.write(file, request, overwrite=True, private=True)
 
 
 def load_request(file: Path) -> Request:
@@ -93,13 +87,4 @@ def load_request(file: Path) -> Request:
     Raises:
         DataError: naming the file and what is wrong with it.
     """
-    try:
-        values = parse_json(read_bytes(file, LARGEST))
-        version = values.pop("version", None)
-        if values.pop("format", None) != FORMAT or type(version) is not int or version < 1:
-            raise DataError(f"not a request; expected format {FORMAT!r} and a version")
-        if version > VERSION:
-            raise DataError(f"made by a newer obliq (format version {version}); expected at most {VERSION}")
-        return decode(Request, values, "the request")
-    except ObliqError as error:
-        raise DataError(f"{file}: {error}") from error
+    return REQUEST_DOCUMENT.read(file)

@@ -28,7 +28,7 @@ from obliq.exporting.graph import (
 )
 from obliq.exporting.onnx.check_graph import LARGEST_SAMPLE
 from obliq.exporting.weights import grid_from
-from obliq.io.json_documents import decode, encode, parse_json
+from obliq.io.strict_json import decode, encode, parse_json
 
 LONGEST = 2**20
 """Bytes of a description; a step takes about 200."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting.onnx.writer import FORMS
 from obliq.exporting.parity import Parity
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse_json, read_bytes, render_json
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, parse_json, render_json
 
 FORMAT, VERSION = "obliq-parity", 2
 
@@ -67,6 +69,6 @@ def read_parity_record(file: Path) -> ParityRecord:
         ModelError: naming the file and what is wrong with it.
     """
     try:
-        return decode(ParityRecord, parse_json(read_bytes(file, LARGEST_DOCUMENT)))
+        return decode(ParityRecord, parse_json(read_regular_file(file, LARGEST_DOCUMENT)))
     except ObliqError as error:
         raise ModelError(f"{file}: {error}") from error

@@ -1,4 +1,4 @@
-"""Folders and files that appear whole or not at all."""
+"""Writing files and folders so that they appear whole or not at all."""
 
 import contextlib
 import os
@@ -10,20 +10,30 @@ from pathlib import Path
 from obliq.errors import ObliqError
 
 MARKS = ("model.json", "audit.json", "shipped.json")
-"""A folder that holds one of these is a result of ours."""
+"""A folder that holds one of these files is a result of this package."""
 
 
 @contextlib.contextmanager
 def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a hidden folder beside `destination` to write into; rename it into place at the end.
+    """Give a hidden folder next to `destination` to write into, and rename it into place at the end.
 
-    When the body fails or is interrupted, nothing is left behind and what stood at
-    `destination` stays as it was. A full disk is reported in one line.
+    When the body fails or is interrupted, nothing is left behind, and what stood at `destination` stays as it was.
+    A full disk is reported in one line.
 
-    A folder cannot be exchanged for another in one step everywhere, so replacing one takes two renames. An
-    interrupt between them is undone; after a loss of power, or a process killed, exactly there, nothing stands at
-    `destination`, and the old folder and the new one lie whole beside it, hidden, as `.NAME-...-replaced` and
-    `.NAME-...`. Files (`write_file`) are replaced in one step.
+    Not every system can exchange two folders in one step, so replacing one takes two renames. An interrupt between
+    them is undone. After a loss of power or a killed process exactly there, nothing stands at `destination`. The
+    old and the new folder then lie next to it, whole and hidden, as `.NAME-...-replaced` and `.NAME-...`. Files
+    (`write_file`) are replaced in one step.
+
+    Args:
+        destination: where the folder will be.
+        overwrite: whether a result of this package that is there may be replaced.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        ObliqError: when something is there that may not be replaced, or the disk refuses.
     """
     refuse_existing_folder(destination, overwrite=overwrite)
     draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
@@ -34,37 +44,40 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
             for file in draft.rglob("*"):
                 if file.is_file():
                     _sync(file)
-            refuse_existing_folder(destination, overwrite=overwrite)  # somebody may have come first
+            refuse_existing_folder(destination, overwrite=overwrite)  # another process may have been faster
             _replace_folder(draft, destination)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_file(destination: Path, content: bytes, *, overwrite: bool = False) -> None:
+def write_file(
+    destination: Path, content: bytes | str, *, overwrite: bool = False, private: bool = False
+) -> None:
     """Write a file that appears when it is complete; what stood there before stays until then.
 
     Args:
-        destination: where.
-        content: what.
+        destination: where; missing folders above it are created.
+        content: bytes, or text that is written as UTF-8.
         overwrite: whether a file that is there may be replaced.
+        private: whether only its owner may read and write it.
 
     Raises:
         ObliqError: when something is there that may not be replaced, or the disk refuses.
     """
     refuse_existing_file(destination, overwrite=overwrite)
     draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
-    try:
-        with _one_line_for_disk_errors(destination):
+    with _one_line_for_disk_errors(destination):
+        try:
             draft.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-            with os.fdopen(os.open(draft, flags, 0o666), "wb") as opened:
-                opened.write(content)
+            with os.fdopen(os.open(draft, flags, 0o600 if private else 0o666), "wb") as opened:
+                opened.write(content.encode() if isinstance(content, str) else content)
                 opened.flush()
                 os.fsync(opened.fileno())
-            refuse_existing_file(destination, overwrite=overwrite)  # somebody may have come first
+            refuse_existing_file(destination, overwrite=overwrite)  # another process may have been faster
             draft.replace(destination)
-    finally:
-        draft.unlink(missing_ok=True)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
@@ -74,14 +87,14 @@ def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
         ObliqError: when something is there and `overwrite` is false, or it is no regular file.
     """
     if not destination.name or destination.name == "..":
-        raise ObliqError(f"cannot write {destination}; expected a file with a name of its own")
+        raise ObliqError(f"cannot write {destination}; expected a path that ends in the name of a file")
     if not (destination.exists() or destination.is_symlink()):
         return
     if not overwrite:
         raise ObliqError(f"{destination} exists already; choose another --out or pass --overwrite")
     if destination.is_symlink() or not destination.is_file():
         raise ObliqError(
-            f"{destination} is no regular file, so it is not replaced; expected one, or another --out"
+            f"{destination} is not a regular file, so it is not replaced; expected one, or another --out"
         )
 
 
@@ -89,18 +102,18 @@ def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
     """Raise unless `destination` is free or may be replaced.
 
     Raises:
-        ObliqError: when something is there and `overwrite` is false, or it is no result of ours: a
+        ObliqError: when something is there and `overwrite` is false, or it is not a result of this package. A
             mistyped name must not cost anyone a folder of something else.
     """
     if not destination.name or destination.name == "..":
-        raise ObliqError(f"cannot write {destination}; expected a folder with a name of its own")
+        raise ObliqError(f"cannot write {destination}; expected a path that ends in the name of a folder")
     if not (destination.exists() or destination.is_symlink()):
         return
     if not overwrite:
         raise ObliqError(f"{destination} exists already; choose another --out or pass --overwrite")
     if destination.is_symlink() or not any((destination / mark).is_file() for mark in MARKS):
         raise ObliqError(
-            f"{destination} is no folder made by obliq, so it is not replaced; expected one that holds "
+            f"{destination} was not written by obliq, so it is not replaced; expected a folder that holds "
             f"{' or '.join(MARKS)}, or another --out"
         )
 
@@ -113,7 +126,7 @@ def _replace_folder(draft: Path, destination: Path) -> None:
     try:
         destination.rename(aside)
         draft.rename(destination)
-    except BaseException:  # an interrupt between the two as well
+    except BaseException:  # also an interrupt between the two renames
         if aside.exists() and not destination.exists():
             aside.rename(destination)
         raise

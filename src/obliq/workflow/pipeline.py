@@ -21,7 +21,7 @@ from obliq.data.request_file import Request, load_request
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import decode, encode
+from obliq.io.strict_json import decode, encode
 from obliq.methods import Method, Retrain, available
 from obliq.models import initialise
 from obliq.quantization import weights_digest

@@ -19,17 +19,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from obliq.checkpoints import Provenance, file_record, run_folder
-from obliq.checkpoints.file_record import FileRecord
-from obliq.data import Examples, Splits, request_file
-from obliq.data.request_file import Request
+from obliq.checkpoints import Provenance
+from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, FileRecord
+from obliq.checkpoints.run_folder import write_trace
+from obliq.data import Examples, Splits
+from obliq.data.request_file import REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError
 from obliq.exporting import Shipped, file_content_digest, running, sha256_of
 from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_share, editable
 from obliq.exporting.file_content import admitted
 from obliq.exporting.optional import is_program
 from obliq.io.atomic import new_folder
-from obliq.io.json_documents import encode, render_json
+from obliq.io.strict_json import encode
 from obliq.methods import OEU, Method
 from obliq.run import Run, Trace, TraceRow, together
 from obliq.training.prediction import InTorch, Predictor, answers
@@ -177,9 +178,8 @@ def save_unlearned_file(folder: Path, forgotten: UnlearnedFile, *, overwrite: bo
         agreement_after_percent=100 * forgotten.agreement_after,
         provenance=forgotten.provenance,
     )
-    rows = {"format": run_folder.FORMAT, "version": run_folder.VERSION, "rows": list(forgotten.trace)}
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / forgotten.name).write_bytes(forgotten.content)
-        (draft / file_record.RECORD).write_text(file_record.written(record), encoding="utf-8")
-        (draft / run_folder.TRACE).write_text(render_json(rows), encoding="utf-8")
-        request_file.save_request(draft / request_file.FILE, forgotten.request)
+        (draft / FILE_RECORD).write_text(FILE_RECORD_DOCUMENT.to_text(record), encoding="utf-8")
+        write_trace(draft, forgotten.trace)
+        save_request(draft / REQUEST_FILE, forgotten.request)

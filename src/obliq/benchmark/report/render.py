@@ -22,8 +22,10 @@ from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboa
 from obliq.benchmark.rows import Row
 from obliq.benchmark.suite import Suite, World
 from obliq.errors import ObliqError
-from obliq.io.json_documents import LARGEST_DOCUMENT, decode, parse_json, read_bytes
-from obliq.io.json_documents import render_json as as_json
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, parse_json
+from obliq.io.strict_json import render_json as as_json
 from obliq.report.page import Figure
 
 
@@ -209,7 +211,7 @@ def write_report_again(folder: Path) -> int:
     """
     rows, file = read_rows(folder), folder / ABOUT
     try:
-        known = decode(About, parse_json(read_bytes(file, LARGEST_DOCUMENT)), "the file")
+        known = decode(About, parse_json(read_regular_file(file, LARGEST_DOCUMENT)), "the file")
     except ObliqError as error:
         raise ObliqError(f"{file}: {error}") from error
     write_report(folder, rows, known)

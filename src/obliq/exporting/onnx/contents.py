@@ -17,7 +17,7 @@ from numpy import ndarray
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting.onnx.protobuf import Field, Table, read_message
 from obliq.exporting.onnx.writer import INPUT, LOGITS
-from obliq.io.json_documents import read_bytes
+from obliq.io.regular_file import read_regular_file
 from obliq.quantization import packed_size, unpack
 
 LARGEST_FILE = 2**29
@@ -134,7 +134,7 @@ def file_bytes(file: Path) -> bytes:
         ModelError: naming it.
     """
     try:
-        return read_bytes(file, LARGEST_FILE)
+        return read_regular_file(file, LARGEST_FILE)
     except ObliqError as error:
         raise ModelError(f"{file}: {error}") from error
 

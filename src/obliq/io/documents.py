@@ -1,0 +1,124 @@
+"""Kinds of JSON documents: what each one holds, and which version of it is read, in one declaration."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, final
+
+from obliq.errors import ObliqError
+from obliq.io.atomic import write_file
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, encode, in_message, parse_json, render_json
+
+LARGEST_DOCUMENT = 8 * 2**20
+"""Bytes; no document but a request comes near."""
+
+Content = TypeVar("Content")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DocumentType(Generic[Content]):
+    """A kind of document, which is read strictly and written whole or not at all.
+
+    Attributes:
+        content: the dataclass that holds its fields; see `obliq.io.strict_json` for what they may be.
+        format: the name in its header; None for a document without a header.
+        version: the version in its header. A change that older readers would misread gets a new one.
+        title: what errors call the document.
+        error: what is raised when a document cannot be read.
+        largest: size in bytes up to which it is read.
+        format_field: the field of the header that holds `format`.
+        sort: see `render_json`.
+    """
+
+    content: type[Content]
+    format: str | None
+    version: int = 1
+    title: str = "document"
+    error: type[ObliqError] = ObliqError
+    largest: int = LARGEST_DOCUMENT
+    format_field: str = "format"
+    sort: bool = True
+
+    def to_text(self, content: Content) -> str:
+        """The document as JSON text; the same for equal contents.
+
+        Raises:
+            ObliqError: when the text could not be read back.
+        """
+        header = {} if self.format is None else {self.format_field: self.format, "version": self.version}
+        text = render_json({**header, **encode(content)}, sort=self.sort)
+        self.from_text(text.encode())
+        return text
+
+    def from_text(self, text: bytes) -> Content:
+        """The content of a document.
+
+        Raises:
+            ObliqError: of the kind `error`, naming the first thing that is not as it should be.
+        """
+        with self._own_errors():
+            return self._content(*self._values(text))
+
+    def read(self, file: Path) -> Content:
+        """The content of a file that `write` wrote.
+
+        Raises:
+            ObliqError: of the kind `error`, naming the file and what is wrong with it.
+        """
+        with self._own_errors(f"{file}: "):
+            return self._content(*self._values(read_regular_file(file, self.largest)))
+
+    def read_if_present(self, file: Path) -> Content | None:
+        """The content of a file, None where there is none; see `read`."""
+        return self.read(file) if _is_present(file) else None
+
+    def read_if_current(self, file: Path) -> Content | None:
+        """The content of a file, None where there is none, or one of an older version; see `read`."""
+        if not _is_present(file):
+            return None
+        with self._own_errors(f"{file}: "):
+            values, version = self._values(read_regular_file(file, self.largest))
+            return None if version < self.version else self._content(values, version)
+
+    def write(self, file: Path, content: Content, *, overwrite: bool = False, private: bool = False) -> None:
+        """Write a file; see `obliq.io.atomic.write_file`.
+
+        Raises:
+            ObliqError: when it exists and may not be replaced, or cannot be written.
+        """
+        write_file(file, self.to_text(content), overwrite=overwrite, private=private)
+
+    def _values(self, text: bytes) -> tuple[dict[str, Any], int]:
+        """What stands below the header, and the version, which is not a newer one."""
+        values = parse_json(text)
+        if self.format is None:
+            return values, self.version
+        format_, version = values.pop(self.format_field, None), values.pop("version", None)
+        if format_ != self.format:
+            raise ObliqError(
+                f"{self.format_field} is {in_message(format_)}; expected {in_message(self.format)}"
+            )
+        if type(version) is not int or version < 1:
+            raise ObliqError(f"version is {in_message(version)}; expected a whole number from 1")
+        if version > self.version:
+            raise ObliqError(f"version is {version}, which a newer Obliq wrote; expected {self.version}")
+        return values, version
+
+    def _content(self, values: dict[str, Any], version: int) -> Content:
+        if version < self.version:
+            raise ObliqError(f"version is {version}, which an older Obliq wrote; expected {self.version}")
+        return decode(self.content, values, self.title)
+
+    @contextlib.contextmanager
+    def _own_errors(self, prefix: str = "") -> Iterator[None]:
+        try:
+            yield
+        except ObliqError as error:
+            raise self.error(f"{prefix}{error}") from error
+
+
+def _is_present(file: Path) -> bool:
+    return file.exists() or file.is_symlink()  # a link that leads nowhere is refused, and not overlooked

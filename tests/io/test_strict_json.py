@@ -1,0 +1,130 @@
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from obliq.errors import ObliqError
+from obliq.io.strict_json import SettingValue, decode, encode, parse_json, render_json
+from obliq.quantization import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    kind: Literal["a", "b"]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    name: str
+    count: int
+    share: float
+    seed: int | None
+    on: bool
+    precision: Precision
+    inner: Inner
+    settings: dict[str, SettingValue]
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+SAMPLE = Sample(
+    name="ä",
+    count=3,
+    share=1.0,
+    seed=None,
+    on=True,
+    precision=Precision(4, 8),
+    inner=Inner(kind="a", shares=(0.0, 0.5)),
+    settings={"x": (1, 2.5, "a", None), "y": True, "z": 1, "w": 1.0},
+    numbers={"n": 2.5},
+)
+
+
+def changed(**values: Any) -> bytes:
+    return render_json(encode(SAMPLE) | values).encode()
+
+
+def test_what_is_written_is_read() -> None:
+    for sort in (True, False):
+        again = decode(Sample, parse_json(render_json(encode(SAMPLE), sort=sort).encode()))
+        assert again == SAMPLE
+        assert [type(again.settings[name]) for name in "xyzw"] == [tuple, bool, int, float]
+
+
+def test_text_is_the_same_for_equal_values() -> None:
+    assert render_json({"b": 1, "a": "ä"}) == '{\n  "a": "\\u00e4",\n  "b": 1\n}\n'
+    assert render_json({"b": 1, "a": "ä"}, sort=False) == '{\n  "b": 1,\n  "a": "ä"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": 3}, "it.name is 3; expected a text"),
+        ({"count": "3"}, 'it.count is "3"; expected a whole number'),
+        ({"count": 3.0}, "it.count is 3.0; expected a whole number"),
+        ({"count": True}, "it.count is true; expected a whole number"),
+        ({"count": 2**63}, "it.count is 9223372036854775808; expected a whole number below 2^63"),
+        ({"count": None}, "it.count is null; expected a whole number"),
+        ({"share": True}, "it.share is true; expected a number"),
+        ({"share": "1.5"}, 'it.share is "1.5"; expected a number'),
+        ({"share": 2**53}, "it.share is 9007199254740992; expected a number below 2^53"),
+        ({"seed": "x"}, 'it.seed is "x"; expected a whole number'),
+        ({"on": 1}, "it.on is 1; expected true or false"),
+        ({"precision": {"weights": 4, "activations": 4}}, "it.precision is an object; expected a text"),
+        ({"inner": []}, "it.inner is a list; expected an object"),
+        ({"inner": {"kind": "c", "shares": []}}, 'it.inner.kind is "c"; expected one of a, b'),
+        ({"inner": {"kind": "a", "shares": [0, None]}}, "it.inner.shares[1] is null; expected a number"),
+        ({"inner": {"kind": "a"}}, "it.inner has no field 'shares'; expected kind, shares"),
+        ({"inner": {"kind": "a", "shares": [], "x": 1}}, "it.inner has an unknown field 'x'"),
+        ({"settings": {"a\nb": {}}}, r"it.settings['a\nb'] is an object; expected true or false or a whole"),
+        ({"numbers": {"n": "1"}}, "it.numbers['n'] is \"1\"; expected a number"),
+        ({"extra": 1}, "it has an unknown field 'extra'; expected name, count"),
+        ({"name": "x", "count": "y" * 10**6}, 'it.count is "yyy'),
+    ],
+)
+def test_nothing_is_converted_or_ignored(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ObliqError, match=re.escape(message)) as refused:
+        decode(Sample, parse_json(changed(**changes)), "it")
+    assert len(str(refused.value)) < 300
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "a": 1}', "a name occurs twice"),
+        ('{"a": {"b": 1, "b": 1}}', "a name occurs twice"),
+        ('{"a": NaN}', "NaN is not a finite number"),
+        ('{"a": -Infinity}', "-Infinity is not a finite number"),
+        ('{"a": 1e999}', "1e999 is not a finite number"),
+        ('{"a": ' + "9" * 5000 + "}", "not readable as JSON"),
+        ('{"a": "\\ud800"}', "not readable as JSON"),
+        ('{"\\uDC00": 1}', "not readable as JSON"),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "not readable as JSON"),
+        ('{"a": 1} x', "not readable as JSON"),
+        ("\ufeff{}", "not readable as JSON"),
+        ("[]", "the text is a list; expected a JSON object"),
+        ("3", "the text is 3; expected a JSON object"),
+        ("", "not readable as JSON"),
+    ],
+)
+def test_texts_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ObliqError, match=re.escape(message)):
+        parse_json(text.encode())
+
+
+def test_escapes_that_stand_for_a_character_are_read() -> None:
+    assert parse_json(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+
+
+def test_bytes_that_are_no_utf8_are_refused() -> None:
+    with pytest.raises(ObliqError, match="not readable as JSON"):
+        parse_json(b'{"a": "\xff"}')
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x"])
+def test_what_json_cannot_hold_is_not_written(value: object) -> None:
+    with pytest.raises(ObliqError, match="expected text, finite numbers"):
+        render_json({"a": value})
