@@ -153,7 +153,7 @@ class Blueprint:
             preset=self.preset,
             input_shape=self.input_shape,
             # the tests verify the built-in networks; a file that names one must not start a computation
-            verify=function is not None or self.is_own_code,
+            verify=function is not None or self.is_user_code,
         )
 
     def outline(self) -> nn.Module:
