@@ -172,3 +172,20 @@ def test_every_combination_of_a_search_is_a_method(kind: type[Method]) -> None:
 def test_all_but_retraining_can_be_tuned() -> None:
     untuned = {name for name, kind in BUILT_IN.items() if not hasattr(kind, "search")}
     assert untuned <= {"retrain", "oeu"}
+
+
+@every_method
+def test_frozen_parameters_keep_their_values(kind: type[Method], original: nn.Module, splits: Splits) -> None:
+    partly = copy.deepcopy(original)
+    frozen = [name for name, _ in partly.named_parameters()][:4]
+    for name in frozen:
+        partly.get_parameter(name).requires_grad_(False)
+    result = short(kind).unlearn(partly, splits, Run(seed=1))
+    for name in frozen:
+        assert torch.equal(result.get_parameter(name), partly.get_parameter(name)), name
+    moved = [
+        name
+        for name, value in result.named_parameters()
+        if not torch.equal(value, partly.get_parameter(name))
+    ]
+    assert moved, "nothing else moved either"

@@ -13,11 +13,13 @@ Gradient = list[Tensor]
 
 
 def gradient_of(loss: Float[Tensor, ""], parameters: Sequence[Tensor]) -> Gradient:
-    """The gradient of `loss`, zeros for a parameter that it does not depend on."""
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    """The gradient of `loss`, zeros for a parameter that is frozen or that it does not depend on."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    found = iter(torch.autograd.grad(loss, trained, allow_unused=True))
+    gradients = [next(found) if parameter.requires_grad else None for parameter in parameters]
     return [
         torch.zeros_like(parameter) if gradient is None else gradient
-        for parameter, gradient in zip(parameters, found, strict=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True)
     ]
 
 

@@ -82,7 +82,7 @@ class L1Sparse:
         with seeded(run):
             network = placed(copy.deepcopy(model), run).train()
             order = run.generator(purpose=1)
-            weights = [parameter for parameter in network.parameters() if decays(parameter)]
+            weights = [weight for weight in network.parameters() if weight.requires_grad and decays(weight)]
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, labels in batches(

@@ -14,7 +14,10 @@ from obliq.models.resnet import resnet18, resnet20
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every parameter of `model` again, in place; batch-norm statistics are reset as well.
+    """Draw every trained parameter of `model` again, in place; batch-norm statistics are reset as well.
+
+    Frozen parameters (`requires_grad=False`) keep their values, and a module of which all are frozen keeps its
+    statistics, too: they are a part of the network that no training gives back.
 
     The same seed gives the same values, on every device and in every memory layout, for a float
     network and for its quantized form, whatever order their submodules are in: they are visited by
@@ -34,8 +37,16 @@ def initialise(model: nn.Module, seed: int) -> None:
         # not torch.manual_seed, which would seed the accelerators as well
         torch.default_generator.manual_seed(seed)
         for _, module in submodules:
-            if _can_be_reset(module):
+            if _can_be_reset(module) and not _is_frozen(module):
+                kept = [(p, p.detach().clone()) for p in module.parameters() if not p.requires_grad]
                 _reset(module)
+                for parameter, value in kept:
+                    parameter.data.copy_(value)
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
 def _can_be_reset(module: nn.Module) -> bool:

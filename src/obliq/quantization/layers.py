@@ -232,7 +232,10 @@ def from_float(layer: nn.Module, bits: int, weight_grid: str = "per_channel") ->
     for name, parameter in layer.named_parameters(recurse=False):
         copy = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
         setattr(made, name, copy)
-    made.weight_step = nn.Parameter(made.weight.detach().new_empty(made.weight_step.shape))
+    # a frozen layer keeps its codes and its scale: they are part of the network as it came in
+    made.weight_step = nn.Parameter(
+        made.weight.detach().new_empty(made.weight_step.shape), requires_grad=layer.weight.requires_grad
+    )
     made.reset_step()
     return made.train(layer.training)
 

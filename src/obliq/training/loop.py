@@ -194,8 +194,18 @@ def decays(parameter: Tensor) -> bool:
 
 
 def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """The parameters in two groups for an optimizer: those that weight decay shrinks, and the others."""
-    parameters = list(model.parameters())
+    """The parameters in two groups for an optimizer: those that weight decay shrinks, and the others.
+
+    Frozen parameters (`requires_grad=False`) are in neither.
+
+    Raises:
+        ModelError: when every parameter is frozen.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ModelError(
+            "every parameter of the network is frozen (requires_grad=False); expected at least one to train"
+        )
     return [
         {
             "params": [parameter for parameter in parameters if decays(parameter)],

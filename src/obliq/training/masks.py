@@ -25,8 +25,8 @@ def saliency_mask(model: nn.Module, examples: Examples, *, share: float, batch_s
 
     Saliency is |sum over batches of the gradient of the batch's mean cross-entropy|, at the given
     weights and in evaluation mode. All parameters are ranked together, biases, batch norm and learned
-    steps included; a step's gradient is ranked as an optimizer sees it, that is, with the scale that
-    learned-step training gives it. Equal saliencies are taken in the network's order.
+    steps included; frozen parameters are never chosen. A step's gradient is ranked as an optimizer sees it, that
+    is, with the scale that learned-step training gives it. Equal saliencies are taken in the network's order.
 
     Args:
         model: left as it is.
@@ -49,6 +49,7 @@ def saliency_mask(model: nn.Module, examples: Examples, *, share: float, batch_s
     order = saliency.argsort(descending=True, stable=True)
     chosen = torch.zeros_like(saliency, dtype=torch.bool)
     chosen[order[: int(share * len(order))]] = True
+    chosen &= torch.cat([torch.full_like(p, p.requires_grad, dtype=torch.bool).flatten() for p in parameters])
     parts = torch.split(chosen, [parameter.numel() for parameter in parameters])
     return {name: part.view(named[name].shape) for name, part in zip(named, parts, strict=True)}
 

@@ -75,10 +75,11 @@ def one_by_one(
 
 
 def _is_known(network: nn.Module) -> bool:
-    """Whether all parameters are used by layers that are known here, and there alone."""
+    """Whether all parameters are trained, and used by layers that are known here, and there alone."""
     owners = _with_parameters(network)
     by_batch = any(isinstance(owner, _BatchNorm) and owner.running_mean is None for owner in owners)
-    if by_batch or not all(isinstance(owner, KNOWN) for owner in owners):
+    frozen = any(not parameter.requires_grad for parameter in network.parameters())
+    if by_batch or frozen or not all(isinstance(owner, KNOWN) for owner in owners):
         return False
     if isinstance(network, fx.GraphModule):
         names = {name for name, _ in network.named_parameters()}

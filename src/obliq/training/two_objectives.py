@@ -53,7 +53,11 @@ class PairedDescent:
             if frozen_grid
             else set()
         )
-        parameters = [parameter for parameter in model.parameters() if id(parameter) not in grid]
+        parameters = [
+            parameter
+            for parameter in model.parameters()
+            if parameter.requires_grad and id(parameter) not in grid
+        ]
         return cls(
             model=model,
             generator=run.generator(purpose=1),
