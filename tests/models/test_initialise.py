@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.models import ARCHITECTURES, build, initialise
+from obliq.models import ARCHITECTURES, build, initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps, quantize
 
 SHAPES = {
@@ -114,3 +114,45 @@ def test_a_submodule_that_cannot_be_drawn_again_is_named_and_nothing_changes() -
     assert torch.equal(model["first"].weight, before)
     with pytest.raises(ModelError, match="the network"):
         initialise(Owner(), seed=0)
+
+
+class Backbone(nn.Module):
+    """A frozen part, with batch norm, and a head that is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+        self.head = nn.Linear(4, 2)
+        for parameter in self.body.parameters():
+            parameter.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("precision", ["FP32", "W4A4"])
+def test_frozen_parts_keep_their_values_and_statistics(precision: str) -> None:
+    net = Backbone()
+    net.body[1].running_mean.fill_(0.5)
+    model = quantize(net, precision)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    initialise(model, seed=1)
+    after = model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "head.weight" in changed
+    assert not any(name.startswith("body") for name in changed)
+    assert not any(p.requires_grad for name, p in model.named_parameters() if name.startswith("body"))
+
+
+def test_weights_that_a_function_loads_are_never_drawn_again() -> None:
+    weights = nn.Linear(4, 2).state_dict()
+
+    def loaded() -> nn.Module:
+        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+        net[3].load_state_dict(weights)
+        return net
+
+    with pytest.raises(ModelError, match=r"nets:loaded returns a network with weights of its own .3.weight"):
+        require_drawn_weights(loaded, "nets:loaded")
+    require_drawn_weights(lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), "nets:fresh")
+    require_drawn_weights(Backbone, "nets:frozen")

@@ -1,5 +1,12 @@
 """The field's small networks, as ordinary modules with PyTorch's own initialisation."""
 
-from obliq.models.architectures import ARCHITECTURES, Architecture, build, choose, initialise
+from obliq.models.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    build,
+    choose,
+    initialise,
+    require_drawn_weights,
+)
 
-__all__ = ["ARCHITECTURES", "Architecture", "build", "choose", "initialise"]
+__all__ = ["ARCHITECTURES", "Architecture", "build", "choose", "initialise", "require_drawn_weights"]

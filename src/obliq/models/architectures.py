@@ -49,6 +49,41 @@ def _is_frozen(module: nn.Module) -> bool:
     return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
+def require_drawn_weights(build_network: Callable[[], nn.Module], name: str) -> None:
+    """Raise when a function returns a network with loaded weights, which `initialise` would overwrite.
+
+    The network is built under two random states. A weight (a tensor of two axes or more that is not constant) with
+    equal values in both was not drawn. Frozen weights do not count: they keep their values.
+
+    Args:
+        build_network: returns a new network.
+        name: what the user calls the function.
+
+    Raises:
+        ModelError: naming the first such weight.
+    """
+    networks = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (1, 2):
+            torch.default_generator.manual_seed(seed)
+            networks.append(build_network())
+    first, second = (dict(network.named_parameters()) for network in networks)
+    given = [
+        path
+        for path, weight in first.items()
+        if weight.requires_grad
+        and weight.dim() > 1
+        and weight.std() > 0
+        and torch.equal(weight, second[path])
+    ]
+    if given:
+        raise ModelError(
+            f"{name} returns a network with weights of its own ({given[0]} and {len(given) - 1} more have the same "
+            "values each time), which training would draw again; expected a function that draws its weights from "
+            "torch's random state (freeze what shall stay by requires_grad_(False))"
+        )
+
+
 def _can_be_reset(module: nn.Module) -> bool:
     return callable(getattr(module, "reset_parameters", None))
 

@@ -23,7 +23,7 @@ from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
 from obliq.methods import Method, Retrain, available
-from obliq.models import initialise
+from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import weights_digest
 from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
@@ -33,8 +33,14 @@ AUDIT, REPORT = "audit.json", "report.html"
 
 
 def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> SavedRun:
-    """Train a network on the whole training part."""
+    """Train a network on the whole training part, from weights that the run's seed draws.
+
+    Raises:
+        ModelError: when the network is built by code of the user's and comes with trained weights.
+    """
     trace, started = Trace(), time.perf_counter()
+    if blueprint.is_own_code:
+        require_drawn_weights(blueprint.build, blueprint.architecture)
     model = blueprint.build()
     initialise(model, run.seed)
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
