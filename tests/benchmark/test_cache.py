@@ -1,23 +1,30 @@
 """The cache: keys, entries, the lock; and which trial is chosen."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from obliq.benchmark.cache import Store, StoreError, key_of
-from obliq.benchmark.cache_keys import Keys, Origins
+from obliq.benchmark.cache_keys import Keys, Origins, described
 from obliq.benchmark.entrants import Contender
 from obliq.benchmark.plan import Line, lines
-from obliq.benchmark.sources import Sources
+from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.suite import World
+from obliq.benchmark.suites import suite_named
+from obliq.benchmark.tasks import Case, Ground, Measured, Retrained, Unlearned
 from obliq.benchmark.tuning import Tuned, smallest
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
-from tests.benchmark.test_values import origins
+from obliq.io.strict_json import render_json
+from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, available
+from tests.benchmark.test_values import origins, untuned_suite
 from tests.benchmark.toys import Tunable, suite
 
 MADE_BY = {"seed": 1}
@@ -105,60 +112,98 @@ def test_a_changed_field_seed_or_bit_width_is_another_key() -> None:
     assert len({key(0.1), key(0.2), key(0.1, seeds=(2,)), key(0.1, references=2)}) == 4
 
 
-def test_changed_data_or_code_is_another_key() -> None:
-    keys, line = _line(Contender(name="a", kind=Tunable, fixed={"learning_rate": 0.1}))
-    changed = [
-        Origins(data={"digits": "1" * 64}, code=keys.origins.code, versions={}),
-        *(
-            Origins(data=keys.origins.data, code={**keys.origins.code, name: "changed"}, versions={})
-            for name in ("training", "auditing", Tunable.__module__)
-        ),
+def _keys(kind: type[Method] = FineTune, **changes: Any) -> dict[str, str]:
+    """The key of a task of each kind, and of each audit, where references choose who is forgotten."""
+    keys = Keys(dataclasses.replace(Origins(data={"digits": "0" * 64}, torch="2.0"), **changes))
+    ground = Ground(world=World(data="digits", architecture="convnet"), seed=1)
+    case = Case(ground=ground, scenario=Scenario("memorised=high"), references=2)
+    networks = {
+        "original": case.original,
+        "retrained": Retrained(case=case),
+        "unlearned": Unlearned(case=case, method=kind()),
+    }
+    tasks = {f"audit of {name}": Measured(case=case, of=one) for name, one in networks.items()}
+    return {
+        name: keys.of(task) for name, task in {**networks, **tasks, "reference": case.chosen_by[0]}.items()
+    }
+
+
+def _changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name, key in before.items() if after[name] != key}
+
+
+EVERY = set(_keys())
+CHOSEN = EVERY - {"original", "reference"}
+
+
+def test_other_data_another_torch_or_device_are_other_keys() -> None:
+    changed: list[dict[str, object]] = [
+        {"data": {"digits": "1" * 64}},
+        {"torch": "2.1"},
+        {"device": "cuda"},
+        {"autocast": True},
     ]
-    assert keys.of(line.tasks[0]) not in {Keys(one).of(line.tasks[0]) for one in changed}
-
-
-def test_an_audit_that_changes_leaves_networks_as_they_are() -> None:
-    keys, line = _line(Contender(name="a", kind=Tunable, fixed={"learning_rate": 0.1}))
-    other = Keys(
-        Origins(data=keys.origins.data, code={**keys.origins.code, "auditing": "changed"}, versions={})
-    )
-    assert line.of is not None
-    assert keys.of(line.of) == other.of(line.of)
+    assert all(_changed(_keys(), _keys(**one)) == EVERY for one in changed)
 
 
 @pytest.mark.parametrize(
-    ("change", "same"),
+    ("version", "expected"),
     [
-        (("the old words", "new words"), True),
-        (("# a comment", "# another"), True),
-        (("(1, 2)", "(3, 4)"), True),
-        (("x + 1", "x + 2"), False),
+        ("obliq.training.loop.Recipe.version", EVERY),
+        ("obliq.data.PartitionRule.version", EVERY),
+        ("obliq.benchmark.cache_keys.TASKS_VERSION", EVERY),
+        ("obliq.benchmark.cache_keys.REFERENCES_VERSION", EVERY - {"original"}),
+        ("obliq.benchmark.scenario.Scenario.version", CHOSEN),
+        ("obliq.benchmark.cache_keys.MEMORISATION_VERSION", CHOSEN),
+        (
+            "obliq.benchmark.cache_keys.MEASUREMENT_VERSION",
+            {name for name in EVERY if name.startswith("audit")},
+        ),
+        ("obliq.methods.Retrain.version", {"retrained", "audit of retrained"}),
+        ("obliq.methods.FineTune.version", {"unlearned", "audit of unlearned"}),
     ],
-    ids=["docstring", "comment", "search", "code"],
 )
-def test_the_digest_of_code_is_about_what_it_does(
-    change: tuple[str, str], same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_raised_version_is_another_key_where_the_part_takes_part(
+    version: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = f"sourced_{abs(hash(change))}"
-    text = (
-        '"""Some, the old words."""\nfrom typing import ClassVar\nimport json\n\nclass A:\n'
-        '    search: ClassVar[dict[str, tuple[int, ...]]] = {"a": (1, 2)}\n\n'
-        "    def f(self, x):  # a comment\n        return x + 1\n"
+    before = _keys()
+    monkeypatch.setattr(version, 2)
+    assert _changed(before, _keys()) == expected
+
+
+def test_a_changed_default_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _keys()
+    changed: Any = dataclasses.make_dataclass(
+        "FineTune", [("momentum", float, 0.8)], bases=(FineTune,), frozen=True, kw_only=True
     )
-    (tmp_path / f"{name}_inner.py").write_text(text)
-    (tmp_path / f"{name}.py").write_text(f"from {name}_inner import A\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    before = Sources().digest([name], alone=[f"{name}_inner"])
-    (tmp_path / f"{name}_inner.py").write_text(text.replace(*change))
-    assert (Sources().digest([name], alone=[f"{name}_inner"]) == before) is same
+    monkeypatch.setitem(BUILT_IN, "fine-tune", changed)
+    assert _changed(before, _keys(changed)) == {"unlearned", "audit of unlearned"}
 
 
-def test_imports_count_unless_a_module_stands_alone() -> None:
-    whole = Sources().digest(["obliq.data.batches"])
-    assert whole != Sources().digest((), alone=["obliq.data.batches"])
-    assert whole == Sources().digest(["obliq.data.batches", "obliq.errors"])  # which it imports anyway
-    with pytest.raises(ObliqError, match="in no file"):
-        Sources().digest(["there.is.no.such.module"])
+def test_a_moved_and_renamed_method_has_the_same_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _keys()
+    moved = type("Renamed", (FineTune,), {"__module__": "elsewhere", "__doc__": "Other words."})
+    monkeypatch.setitem(BUILT_IN, "fine-tune", moved)
+    assert _keys(moved) == before
+
+
+def test_keys_hold_no_module_path_and_no_class_name() -> None:
+    every = untuned_suite(suite_named("fashion-small"))
+    keys = Keys(origins(every))
+    names = {kind.__name__ for kind in available().values()}
+    for line in lines(every, Tuned({})):
+        for task in (line.of, *line.tasks):
+            assert task is not None
+            made_by = render_json(keys.made_by(task))
+            assert "obliq" not in made_by
+            assert not [name for name in names if f'"{name}"' in made_by]
+
+
+def test_the_method_within_a_method_counts() -> None:
+    inner = [described(Masked(method=one)) for one in (FineTune(), FineTune(epochs=1), RandomLabel())]
+    assert len({key_of(one) for one in inner}) == 3
+    assert inner[0]["fields"]["method"]["name"] == "fine-tune"
+    assert inner[0]["name"] == "obliq.methods.masked:Masked"  # not registered, so nothing else names it
 
 
 @given(st.lists(st.none() | st.floats(0, 100), max_size=8))

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from obliq.benchmark import result_files, run
 from obliq.benchmark.cache import key_of
-from obliq.benchmark.cache_keys import Origins
 from obliq.benchmark.entrants import Contender, untuned
 from obliq.benchmark.result_files import VERSION
 from obliq.benchmark.run import Finished, run_suite
@@ -82,7 +81,7 @@ def test_a_changed_method_has_its_rows_computed_again(
 ) -> None:
     first = run_suite(suite(data, FIXED, OTHER), options(tmp_path))
     counted.computed.clear()
-    edited(monkeypatch, FineTune.__module__)
+    monkeypatch.setattr(FineTune, "version", 2)
     again, said = resumed(suite(data, FIXED, OTHER), tmp_path, cache="cache")
     assert said.startswith("4 of 5 rows taken from")
     assert said.endswith("1 others there were made otherwise and are computed again")
@@ -90,27 +89,31 @@ def test_a_changed_method_has_its_rows_computed_again(
     assert counted.computed.total() == 2  # the network and its audit
 
 
-def edited(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-    """As if the code of a module were another one from here on."""
-    as_it_is = run.origins
-
-    def origins(*given: Any, **named: Any) -> Origins:
-        found = as_it_is(*given, **named)
-        return dataclasses.replace(found, code={**found.code, module: "0" * 64})
-
-    monkeypatch.setattr(run, "origins", origins)
-
-
-def test_another_version_of_python_makes_other_rows(
+def test_another_version_of_pytorch_makes_other_rows(
     data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_suite(suite(data, FIXED), options(tmp_path))
     counted.computed.clear()
-    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+    now = run.origins
+    monkeypatch.setattr(
+        run, "origins", lambda *given, **named: dataclasses.replace(now(*given, **named), torch="3.99")
+    )
     _, said = resumed(suite(data, FIXED), tmp_path)
     assert said.startswith("0 of 4 rows taken from")
     assert said.endswith("4 others there were made otherwise and are computed again")
     assert counted.computed
+
+
+def test_another_version_of_python_makes_the_same_rows_which_keep_theirs(
+    data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(run_suite(suite(data, FIXED), options(tmp_path)).folder)
+    counted.computed.clear()
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+    again, said = resumed(suite(data, FIXED), tmp_path)
+    assert said.startswith("4 of 4 rows taken from")
+    assert not counted.computed
+    assert files(again.folder) == before
 
 
 def test_failures_are_tried_again(data: str, tmp_path: Path) -> None:

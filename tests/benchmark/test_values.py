@@ -8,30 +8,28 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from obliq.benchmark.cache_keys import Keys, Origins, code_digests
+from obliq.benchmark.cache_keys import Keys, Origins
 from obliq.benchmark.entrants import Contender, every_contender, untuned
 from obliq.benchmark.plan import lines, trials
 from obliq.benchmark.rows import COLUMNS, KINDS, Row, from_csv, to_csv
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.schedule import nodes
+from obliq.benchmark.schedule import plan_tasks
 from obliq.benchmark.suite import Suite, World, spread
 from obliq.benchmark.suites import FOLLOWED, SUITES, ablations, fashion, fashion_small, suite_named
 from obliq.benchmark.tasks import Unlearned
 from obliq.benchmark.tuning import Choice, Tuned, text_of
-from obliq.data import Partition
+from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.methods import FineTune, Retrain, available
+from obliq.run import Run
 from tests.benchmark.toys import Tunable, suite
 
 
 def origins(of: Suite) -> Origins:
     """As if every data set were there."""
-    return Origins(
-        data={world.data: "0" * 64 for world in of.worlds},
-        code=code_digests(one.kind.__module__ for one in of.contenders),
-        versions={},
-    )
+    return Origins(data={world.data: "0" * 64 for world in of.worlds}, torch="2.0")
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -51,7 +49,7 @@ def test_the_small_suite_is_part_of_the_large_one() -> None:
     small, large = fashion_small(), fashion()
     keys = Keys(origins(large))
     tuned, reported = (
-        [{node.key for node in nodes(tasks(one), keys)} for one in (small, large)]
+        [{task.key for task in plan_tasks(tasks(one), keys)} for one in (small, large)]
         for tasks in (
             lambda one: (task for tried in trials(one) for task in (*tried.measured, tried.reference)),
             lambda one: (task for line in lines(untuned_suite(one), Tuned({})) for task in line.tasks),
@@ -139,9 +137,21 @@ def test_suites_that_make_no_sense(changes: dict[str, Any]) -> None:
         suite("digits", **changes)
 
 
+@dataclasses.dataclass(frozen=True)
+class Unversioned:
+    """A method that does not say which version of itself it is."""
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        return model
+
+
 def test_contenders_that_make_no_sense() -> None:
     with pytest.raises(ModelError, match="'rate'; expected fields of FineTune"):
         Contender(name="a", kind=FineTune, fixed={"rate": 1})
+    with pytest.raises(
+        ModelError, match=r"Unversioned has version None; expected `version: ClassVar\[int\] = 1`"
+    ):
+        Contender(name="a", kind=Unversioned)  # type: ignore[arg-type]
     with pytest.raises(ObliqError, match="toy has no contender 'nobody'; expected tunable"):
         suite("digits").limited_to(("nobody",))
     with pytest.raises(DataError, match="expected W4A4"):

@@ -35,6 +35,7 @@ class Tunable:
 
     learning_rate: float = 0.01
     epochs: int = 1
+    version: ClassVar[int] = 1
     search: ClassVar[dict[str, tuple[Any, ...]]] = {"learning_rate": (0.3, 0.001)}
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
@@ -46,6 +47,8 @@ class Tunable:
 class Failing:
     """Says that it cannot."""
 
+    version: ClassVar[int] = 1
+
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         raise ModelError("nothing works here; expected a better day")
 
@@ -54,6 +57,8 @@ class Failing:
 class Broken:
     """Has a mistake in it."""
 
+    version: ClassVar[int] = 1
+
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         return copy.deepcopy(model).there_is_no_such_layer  # type: ignore[return-value]
 
@@ -61,6 +66,8 @@ class Broken:
 @dataclass(frozen=True, kw_only=True)
 class Dying:
     """Takes its process down with it, as running out of memory does."""
+
+    version: ClassVar[int] = 1
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         os._exit(9)

@@ -24,6 +24,8 @@ from obliq.auditing.verdict import MARGIN, Verdict, judge
 from obliq.errors import AuditError
 
 ROLES = ("forget", "retain", "holdout", "test")
+MEASUREMENT_VERSION = 1
+"""Raised when the same network and samples give other signals or numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -141,6 +141,10 @@ def rmia_log_ratio(
     return ratio
 
 
+MEMORISATION_VERSION = 1
+"""Raised when the same answers give other memorisation scores."""
+
+
 def memorisation_scores(answers: ReferenceAnswers) -> Float64[ndarray, " samples"]:
     """Mean true-class confidence of the networks that saw a sample minus that of those that did not.
 

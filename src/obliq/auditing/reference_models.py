@@ -22,6 +22,8 @@ from obliq.training.loop import Recipe, fit
 
 HALVES = 1_000  # purposes of a run's generator, from here on one a pair of networks
 NETWORKS = 2_000  # the same for a network's own seed
+REFERENCES_VERSION = 1
+"""Raised when the same recipe, data and seed give other reference networks or answers."""
 
 
 def reference_halves(examples: Examples, count: int, seed: int) -> list[Examples]:

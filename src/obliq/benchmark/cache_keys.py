@@ -1,13 +1,43 @@
-"""The digest of everything that makes a task's result: data, settings, seeds, code and versions."""
+"""The key of a task: a digest of everything that decides its result.
 
+A key covers the content of the data, the training setting, the request, the seed, each method's registered name,
+fields and version, the versions of the other parts that take part, the device, the precision and PyTorch's version.
+
+Code enters a key by explicit versions, not by a digest of its source. A digest changes whenever code is moved,
+renamed or rewritten, although the results stay the same, and each such change would discard days of computed
+results. A version is a statement, "this computes the same as before", that a test can check: `tests.benchmark.canaries`
+recomputes a small case of each part and compares it with committed numbers. Each part has its version where it is
+defined:
+
+    Method.version            what a method computes, including the shared steps that it calls
+    Recipe.version            training: the loop, networks, their initial values, quantizers
+    PartitionRule.version     the division of the data into training, holdout and test part
+    Scenario.version          the choice of the samples to forget
+    REFERENCES_VERSION        the halves and seeds of reference networks
+    MEMORISATION_VERSION      memorisation scores
+    MEASUREMENT_VERSION          the numbers of an audit
+    TASKS_VERSION             seeds and order of the steps that a task makes of these parts
+
+A key holds no module path and no class name of this package, and neither this package's nor Python's version.
+Not covered, though it can change the last digits of a result: the kind of processor or accelerator, the number
+of threads, and the versions of NumPy, SciPy and scikit-learn.
+"""
+
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from obliq.auditing.measure import MEASUREMENT_VERSION
+from obliq.auditing.reference_attacks import MEMORISATION_VERSION
+from obliq.auditing.reference_models import REFERENCES_VERSION
 from obliq.benchmark.cache import key_of
-from obliq.benchmark.sources import Sources
+from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.tasks import (
+    TASKS_VERSION,
     Case,
     Ground,
     Measured,
@@ -18,27 +48,10 @@ from obliq.benchmark.tasks import (
     Unlearned,
     kind_of,
 )
-from obliq.checkpoints import present_versions
-from obliq.data import load_dataset
-from obliq.errors import ObliqError
+from obliq.data import PartitionRule, load_dataset
 from obliq.io.strict_json import encode
-from obliq.methods import Method
-
-TRAINING = (
-    "obliq.benchmark.scenario", "obliq.benchmark.suite", "obliq.checkpoints.metadata", "obliq.methods.retrain",
-    "obliq.models", "obliq.training.loop",
-)  # fmt: skip
-AUDITING = ("obliq.auditing", "obliq.benchmark.execute", "obliq.benchmark.worker_state")
-REFERENCES = ("obliq.auditing.reference_models",)
-MEMORISATION = (
-    *REFERENCES,
-    "obliq.auditing.reference_attacks",
-    "obliq.auditing.reference_attacks",
-    "obliq.auditing.signals",
-)
-"""Of these, training needs single functions only: a new attack shall not have references trained anew."""
-FORM = 1
-"""Raised when the workshop does something else with the same modules."""
+from obliq.methods import Method, Retrain, registered_name
+from obliq.training.loop import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,46 +60,29 @@ class Origins:
 
     Attributes:
         data: digest of every data set, by its words.
-        code: digest of every group of modules, by its name.
-        versions: of this package, PyTorch and Python.
+        torch: PyTorch's version.
         device: cpu or cuda.
         autocast: whether convolutions run in bfloat16.
     """
 
     data: Mapping[str, str]
-    code: Mapping[str, str]
-    versions: Mapping[str, str]
+    torch: str
     device: str = "cpu"
     autocast: bool = False
 
 
-def origins(
-    data: Iterable[str], methods: Iterable[type[Method]], folder: Path | None, device: str, *, autocast: bool
-) -> Origins:
-    """Load every data set once, for its digest, and take the digests of the code.
+def origins(data: Iterable[str], folder: Path | None, device: str, *, autocast: bool) -> Origins:
+    """Load every data set once, for its digest.
 
     Raises:
-        ObliqError: when a data set is missing or code is in no file.
+        ObliqError: when a data set is missing.
     """
     return Origins(
         data={name: load_dataset(name, folder).digest for name in sorted(set(data))},
-        code=code_digests(kind.__module__ for kind in methods),
-        versions=present_versions(),
+        torch=str(torch.__version__),
         device=device,
         autocast=autocast,
     )
-
-
-def code_digests(method_modules: Iterable[str]) -> dict[str, str]:
-    """The digest of training, of auditing, and of each method."""
-    sources = Sources()
-    return {
-        "training": sources.digest(TRAINING),
-        "references": sources.digest(TRAINING, alone=REFERENCES),
-        "memorisation": sources.digest(TRAINING, alone=MEMORISATION),
-        "auditing": sources.digest((*AUDITING, *REFERENCES)),
-        **{module: sources.digest((*TRAINING, module)) for module in sorted(set(method_modules))},
-    }
 
 
 @dataclass(frozen=True)
@@ -105,54 +101,68 @@ class Keys:
 
     def made_by(self, task: Task) -> dict[str, Any]:
         """What a task's result is made by; the digest of this is its key."""
-        common = {"form": FORM, "task": kind_of(task), "versions": dict(self.origins.versions)}
+        common = {"task": kind_of(task), "tasks_version": TASKS_VERSION}
         match task:
             case Original():
                 made = self._ground(task.ground)
             case Reference():
                 made = self._ground(task.ground) | {
-                    "number": task.number, "count": task.count, "code": self._code("references"),
-                }  # fmt: skip
+                    "number": task.number,
+                    "count": task.count,
+                    "references_version": REFERENCES_VERSION,
+                }
             case Retrained():
-                made = self._case(task.case) | {"again": task.again}
+                made = self._case(task.case) | {"again": task.again, "retrain_version": Retrain.version}
             case Unlearned():
                 made = self._case(task.case) | {
                     "original": self.of(task.case.original),
                     "method": described(task.method),
-                    "code": self._code(type(task.method).__module__),
                 }
             case Measured():
                 made = {
+                    **self._request(task.case),
                     "of": self.of(task.of),
-                    "scenario": task.case.scenario.words,
                     "blind": task.case.ground.blind,
                     "references": [self.of(one) for one in task.needs if isinstance(one, Reference)],
-                    "code": self._code("auditing"),
+                    "measurement_version": MEASUREMENT_VERSION,
                 }
         return common | made
 
     def _case(self, case: Case) -> dict[str, Any]:
+        return self._request(case) | self._ground(case.ground)
+
+    def _request(self, case: Case) -> dict[str, Any]:
         return {
             "scenario": case.scenario.words,
+            "scenario_version": Scenario.version,
             "chosen_by": [self.of(one) for one in case.chosen_by],
-            "chosen_as": self._code("memorisation") if case.chosen_by else None,
-            **self._ground(case.ground),
+            "memorisation_version": MEMORISATION_VERSION if case.chosen_by else None,
         }
 
     def _ground(self, ground: Ground) -> dict[str, Any]:
         origins = self.origins
         return {
-            "ground": encode(ground), "data": origins.data[ground.world.data],
-            "code": self._code("training"), "device": origins.device, "autocast": origins.autocast,
-        }  # fmt: skip
-
-    def _code(self, name: str) -> str:
-        if name not in self.origins.code:
-            raise ObliqError(f"the digest of module {name!r} was not taken; expected a contender's module")
-        return self.origins.code[name]
+            "setting": encode(ground.world),
+            "seed": ground.seed,
+            "parts": list(ground.parts),
+            "data": origins.data[ground.world.data],
+            "torch": origins.torch,
+            "device": origins.device,
+            "autocast": origins.autocast,
+            "partition_version": PartitionRule.version,
+            "training_version": Recipe.version,
+        }
 
 
 def described(method: Method) -> dict[str, Any]:
-    """A method as text and numbers."""
+    """A method as text and numbers: its registered name (`module:class` without one), version and fields."""
     kind = type(method)
-    return {"kind": f"{kind.__module__}.{kind.__qualname__}", "fields": encode(method)}
+    fields = {one.name: getattr(method, one.name) for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return {
+        "name": registered_name(kind) or f"{kind.__module__}:{kind.__qualname__}",
+        "version": kind.version,
+        "fields": {
+            name: described(value) if isinstance(value, Method) else encode(value)
+            for name, value in fields.items()
+        },
+    }

@@ -31,6 +31,12 @@ class Contender:
             raise ModelError(
                 f"contender {self.name!r} is {self.kind!r}; expected a method, which is a dataclass"
             )
+        version = getattr(self.kind, "version", None)
+        if type(version) is not int or version < 1:
+            raise ModelError(
+                f"contender {self.name!r}: {self.kind.__name__} has version {version!r}; expected `version: "
+                "ClassVar[int] = 1` in the class, raised whenever it computes something else"
+            )
         known = {one.name for one in dataclasses.fields(self.kind)}
         if unknown := sorted((set(self.fixed) | set(search_of(self.kind))) - known):
             raise ModelError(

@@ -14,8 +14,9 @@ from obliq.benchmark.workers import (
     Job,
     Outcome,
     attempt,
-    changed_code,
+    changed_source,
     one_line,
+    source_digest,
     starting_with_one_thread,
     warm_up,
 )
@@ -35,11 +36,11 @@ STORE_BYTES = 100 * 2**20
 class RayWorker:
     """One actor: a workshop that stays between tasks."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Workshop, source: str) -> None:
         torch.set_num_threads(1)
         keep_memory()
         warm_up(workshop.run(0))
-        self._workshop, self._refused = workshop, changed_code(workshop)
+        self._workshop, self._refused = workshop, changed_source(source)
 
     def attempt(self, job: Job) -> Outcome:
         """Do a task."""
@@ -77,14 +78,14 @@ class RayPool:
             raise ObliqError(f"jobs {size}; expected no more than Ray's processors, {processors}")
         self._ray = ray
         self.size = size or processors
-        self._workshop = ray.put(workshop)
+        self._workshop, self._source = ray.put(workshop), source_digest()
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[Any, Job]] = {}
 
     def submit(self, job: Job) -> None:
         """Send the job to an actor that has none."""
-        worker = self._idle.pop() if self._idle else self._kind.remote(self._workshop)
+        worker = self._idle.pop() if self._idle else self._kind.remote(self._workshop, self._source)
         self._running[worker.attempt.remote(job)] = worker, job
 
     def wait(self) -> Sequence[Outcome]:

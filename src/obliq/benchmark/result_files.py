@@ -1,4 +1,11 @@
-"""Rows that need not be computed: those in the files of a suite's cells that the same tasks would make."""
+"""A cell of a suite (data, architecture, bits, request) as a file: its rows, and by what each was made.
+
+The file is what is committed. A later run can take rows from it, on another machine and without the cache that
+they came from: those whose `made_by` is the key that the same row would get now. That key is over the audits of
+the row's network and of the retrained one, and so over all that `obliq.benchmark.cache_keys` counts: data, setting,
+request, seed, method and fields, the versions of the parts that take part, device, and PyTorch's version. A row
+that would get another key is computed again, and so is one that failed.
+"""
 
 import contextlib
 import os
@@ -16,12 +23,13 @@ from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.plan import Line, cell_of
 from obliq.benchmark.rows import Row
 from obliq.benchmark.suite import Suite
+from obliq.checkpoints import present_versions
 from obliq.errors import ObliqError
 from obliq.io.documents import LARGEST_DOCUMENT
 from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import decode, encode, parse_json, render_json
 
-FORMAT, VERSION = "obliq-benchmark-cell", 2
+FORMAT, VERSION = "obliq-benchmark-cell", 3
 """The version is raised when a row's columns, or how they follow from what was measured, change."""
 
 
@@ -64,8 +72,7 @@ def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
         "format": FORMAT, "version": VERSION, "data": world.data, "architecture": world.architecture,
         "bits": world.bits, "scenario": case.scenario.words, "world": encode(world),
         "seeds": sorted({line.case.ground.seed for line in lines}), "references": case.references,
-        "versions": dict(keys.origins.versions), "device": keys.origins.device,
-        "data_digest": keys.origins.data[world.data],
+        "device": keys.origins.device, "data_digest": keys.origins.data[world.data],
         "rows": [encode(one.row) | {"made_by": one.made_by, "machine": one.machine} for one in made],
     }  # fmt: skip
     return render_json(values | {"content": key_of(values)})
@@ -111,7 +118,7 @@ def _made(value: object) -> Made:
 
 
 def machine(device: str) -> dict[str, str]:
-    """What the numbers were measured on, without its name; `device` is cpu or cuda.
+    """The machine and the versions that the numbers were measured with, without its name; `device` is cpu or cuda.
 
     Of a cluster, this is the machine that publishes.
     """
@@ -122,7 +129,7 @@ def machine(device: str) -> dict[str, str]:
             (line.split(":", 1)[1].strip() for line in about.splitlines() if "model name" in line), ""
         )
     accelerator = {"accelerator": torch.cuda.get_device_name()} if device == "cuda" else {}
-    return accelerator | {
+    return accelerator | present_versions() | {
         "system": platform.system(), "machine": platform.machine(), "processor": model,
         "processors": str(os.cpu_count() or ""), "threads a task": "1",
     }  # fmt: skip

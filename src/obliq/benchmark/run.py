@@ -92,9 +92,8 @@ def run_suite(suite: Suite, options: Options) -> Finished:
     with locked(options.cache):
         store = Store(options.cache)
         store.sweep()
-        kinds = {one.kind for one in suite.contenders}
         data = {world.data for one in suite.worlds for world in (one, suite.tuning_world(one))}
-        keys = Keys(origins(data, kinds, options.data_folder, options.device, autocast=options.autocast))
+        keys = Keys(origins(data, options.data_folder, options.device, autocast=options.autocast))
         open_trials, choices = _to_tune(suite, tuning.known(folder / tuning.FILE, suite))
         _refuse_unexpected(suite, open_trials, choices, store, keys, options)
         collect.require_writable(folder)  # fails now rather than after hours

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float64, Int
@@ -22,8 +23,10 @@ class Scenario:
     Attributes:
         words: `random=10%`, `random=600`, `class=0`; `subjects=10`: that many people of those trained on;
             `memorised=low`, `medium` or `high`: samples by how much they are learned by heart.
+        version: of the choice, from 1. Raise it when the same words and seed choose other samples.
     """
 
+    version: ClassVar[int] = 1
     words: str
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ from obliq.methods import Method
 ALL_PARTS = ("train", "holdout", "test")
 BLIND = ("train", "holdout")
 """What may be looked at for tuning: a user who chooses settings has no test set."""
+TASKS_VERSION = 1
+"""Raised when a task does something else with the same parts, such as another seed for a second retraining."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Where tasks are computed: in this process, or in several of one thread each."""
 
 import contextlib
+import hashlib
 import os
 import signal
 import sys
@@ -11,12 +12,13 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 import torch
 
-from obliq.benchmark.cache_keys import code_digests
+import obliq
 from obliq.benchmark.execute import do
 from obliq.benchmark.tasks import Task
 from obliq.benchmark.worker_state import Workshop
@@ -147,7 +149,7 @@ class Processes:
 
     def __init__(self, workshop: Workshop, size: int) -> None:
         self.size = size
-        self._workshop, self._workers = workshop, list[Worker]()
+        self._workshop, self._workers, self._source = workshop, list[Worker](), source_digest()
 
     def submit(self, job: Job) -> None:
         """Send the job to a worker that has none."""
@@ -181,7 +183,7 @@ class Processes:
     def _start(self) -> Worker:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._workshop), daemon=True)
+        process = context.Process(target=serve, args=(theirs, self._workshop, self._source), daemon=True)
         with starting_with_one_thread():
             process.start()
         theirs.close()
@@ -210,14 +212,14 @@ def starting_with_one_thread() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def serve(line: Connection, workshop: Workshop) -> None:
+def serve(line: Connection, workshop: Workshop, source: str) -> None:
     """A worker's life: a task after the other, until nobody sends any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that started us
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that drafts are removed
     torch.set_num_threads(1)
     keep_memory()
     warm_up(workshop.run(0))
-    refused = changed_code(workshop)
+    refused = changed_source(source)
     while True:
         try:
             job = line.recv()
@@ -226,9 +228,14 @@ def serve(line: Connection, workshop: Workshop) -> None:
         line.send(Outcome(job.key, refused) if refused else attempt(job, workshop))
 
 
-def changed_code(workshop: Workshop) -> str:
-    """Why a worker must not work: its code is not the code that the run began with. Empty when it is."""
-    expected = workshop.keys.origins.code
-    if code_digests(name for name in expected if "." in name) == dict(expected):
+def source_digest() -> str:
+    """SHA-256 over the source files of this package."""
+    files = sorted(Path(obliq.__path__[0]).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def changed_source(expected: str) -> str:
+    """Why a worker that starts now must not work: the source changed since the run began. Empty if it did not."""
+    if source_digest() == expected:
         return ""
     return "the source code changed since the benchmark began; expected it to stay until the end (--resume)"

@@ -10,6 +10,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from jaxtyping import Int
@@ -29,7 +30,10 @@ class PartitionRule:
             for calibration and as non-members.
         test: the same for the test part; unused where the collection has an official one.
         limit: at most about this many training samples, whole subjects where they are known; 0 for all.
+        version: of the division, from 1. Raise it when the same rule divides the same data otherwise.
     """
+
+    version: ClassVar[int] = 1
 
     seed: int = 0
     holdout: float = 0.15

@@ -71,6 +71,16 @@ def available() -> dict[str, type[Method]]:
     return methods
 
 
+def registered_name(kind: type[Method]) -> str | None:
+    """The name under which a method is registered; None when it is not.
+
+    Raises:
+        ModelError: as for `available`.
+    """
+    methods = BUILT_IN if kind in BUILT_IN.values() else available()
+    return next((name for name, one in methods.items() if one is kind), None)
+
+
 __all__ = [
     "AMUN",
     "BUILT_IN",
@@ -96,4 +106,5 @@ __all__ = [
     "SalUn",
     "SelectiveDampening",
     "available",
+    "registered_name",
 ]

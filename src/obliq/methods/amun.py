@@ -67,6 +67,7 @@ class AMUN:
         augment: random crops and flips, of recorded samples only; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {
         "learning_rate": (0.05, 0.2, 0.5),
         "true_labels": (True, False),

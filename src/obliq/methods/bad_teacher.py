@@ -55,6 +55,7 @@ class BadTeacher:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.005, 0.015, 0.05), "retain_share": (0.3, 0.6)}
 
     retain_share: float = 0.3

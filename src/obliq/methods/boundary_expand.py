@@ -50,6 +50,7 @@ class BoundaryExpand:
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (3e-6, 1e-5, 2e-5, 4e-5, 1e-4, 1e-3)}
 
     epochs: int = 10

@@ -52,6 +52,7 @@ class BoundaryShrink:
         batch_norm: statistics `frozen`, or following the `forget` batches.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 5e-5), "bound": (0.03, 0.1)}
 
     bound: float = 0.1

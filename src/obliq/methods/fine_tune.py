@@ -38,6 +38,7 @@ class FineTune:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.03, 0.1, 0.2, 0.4, 0.6, 0.9)}
 
     epochs: int = 5

@@ -46,6 +46,7 @@ class GradientAscent:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 4e-5, 6e-5, 1e-4, 2e-4)}
 
     epochs: int = 5

@@ -48,6 +48,7 @@ class GradientDifference:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.003, 0.006, 0.015), "retain_weight": (0.95, 0.98)}
 
     retain_weight: float = 0.95

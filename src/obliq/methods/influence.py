@@ -58,6 +58,7 @@ class Influence:
         memory: GiB for the N gradients that `exact` keeps.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"strength": (1.0, 2.0, 4.0, 6.0, 10.0, 20.0)}
 
     strength: float = 1.0

@@ -50,6 +50,7 @@ class L1Sparse:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.1, 0.3), "penalty": (3e-4, 1e-3, 3e-3)}
 
     penalty: float = 1e-4

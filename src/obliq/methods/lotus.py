@@ -64,6 +64,7 @@ class LoTUS:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {
         "learning_rate": (0.01, 0.05, 0.2),
         "alpha": (4.0, 16.0),

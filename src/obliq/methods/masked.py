@@ -17,7 +17,7 @@ no parameters, are the wrapped method's affair.
 
 import inspect
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import ClassVar, Protocol, final, runtime_checkable
 
 from torch import nn
 
@@ -51,6 +51,7 @@ class Masked:
     method: Maskable
     share: float = 0.5
     batch_size: int = 128
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         require_at_least(1, batch_size=self.batch_size)

@@ -1,7 +1,7 @@
 """What a method is: hyper-parameters in its fields, the algorithm in one function."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -26,7 +26,14 @@ class Method(Protocol):
 
     A method with something to tune names it in a class variable `search` of type `Search`, of `TRIALS`
     combinations.
+
+    Attributes:
+        version: of what it computes, from 1. Raise it when the same fields, seed and data give another network;
+            results under the old version then no longer count as current.
     """
+
+    if TYPE_CHECKING:  # at run time, `issubclass` takes protocols of functions alone
+        version: ClassVar[int]
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         """A new network that is meant to behave as if `splits.forget` had not been trained on."""

@@ -148,6 +148,7 @@ class OEU:
     augment: bool = False
     record_every: int = 10
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.2, 1.0, 2.0)}
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ class ProjectedGradient:
         batch_size: samples a step.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.1, 0.2, 0.5), "kept": (0.7, 0.9)}
 
     kept: float = 0.95

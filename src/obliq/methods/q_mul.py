@@ -64,6 +64,7 @@ class QMUL:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.03, 0.1, 0.3), "order": ("sequential", "mixed")}
 
     labels: Literal["similar", "random"] = "similar"

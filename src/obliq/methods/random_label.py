@@ -46,6 +46,7 @@ class RandomLabel:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "form": ("sequential", "mixed")}
 
     form: Form = "sequential"

@@ -10,7 +10,7 @@ retain batch, batch-norm statistics from the retain set; all are then trained or
 
 import copy
 from dataclasses import dataclass, field
-from typing import final
+from typing import ClassVar, final
 
 from torch import nn
 
@@ -30,6 +30,7 @@ class Retrain:
     """
 
     recipe: Recipe = field(default_factory=Recipe)
+    version: ClassVar[int] = 1
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         """A network of the same architecture and precision that never saw the forget set."""

@@ -48,6 +48,7 @@ class SalUn:
         augment: random crops and flips while teaching; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "share": (0.3, 0.6)}
 
     share: float = 0.5

@@ -60,6 +60,7 @@ class SCRUB:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.002, 0.005, 0.015), "forget_epochs": (1, 2)}
 
     alpha: float = 0.001

@@ -45,6 +45,7 @@ class SelectiveDampening:
         batch_size: samples a gradient; part of the method, since squares of batch means are averaged.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {"alpha": (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)}
 
     alpha: float = 10.0

@@ -71,6 +71,7 @@ class SFRon:
         augment: random crops and flips; for natural images.
     """
 
+    version: ClassVar[int] = 1
     search: ClassVar[Search] = {
         "learning_rate": (0.01, 0.03, 0.1),
         "repair_steps": (2, 5),

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +69,10 @@ class Recipe:
         weight_decay: applied to weights; never to learned steps, batch norm or biases.
         batch_size: samples a step.
         augment: random crops and flips; for natural images.
+        version: of training, from 1. Raise it when the same recipe and seed give another network.
     """
+
+    version: ClassVar[int] = 1
 
     epochs: int = 20
     learning_rate: float = 0.05

@@ -22,7 +22,7 @@ from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
-from obliq.methods import Method, Retrain, available
+from obliq.methods import Method, Retrain, registered_name
 from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import weights_digest
 from obliq.report import ReportContext, Shipment
@@ -111,7 +111,7 @@ def role_counts(splits: Splits) -> dict[str, int]:
 
 def method_name(method: Method) -> str:
     """The name under which a method is registered; its class's own when it is not."""
-    return next((name for name, kind in available().items() if type(method) is kind), type(method).__name__)
+    return registered_name(type(method)) or type(method).__name__
 
 
 def recipe_of(original: Checkpoint) -> Recipe:

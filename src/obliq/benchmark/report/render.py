@@ -175,7 +175,7 @@ def about(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> Ab
     for name, value in (pair for machine in machines for pair in machine.items() if pair[1]):
         said.setdefault(name, {})[value] = None
     facts = {name: " or ".join(values) for name, values in said.items()}
-    facts |= {"device": keys.origins.device, **keys.origins.versions}
+    facts["device"] = keys.origins.device
     return About(
         follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),
         trials=trials if tuned else None,
