@@ -39,7 +39,7 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
         ModelError: when the network is built by code of the user's and comes with trained weights.
     """
     trace, started = Trace(), time.perf_counter()
-    if blueprint.is_own_code:
+    if blueprint.is_user_code:
         require_drawn_weights(blueprint.build, blueprint.architecture)
     model = blueprint.build()
     initialise(model, run.seed)
