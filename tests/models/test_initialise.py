@@ -140,8 +140,8 @@ def test_frozen_parts_keep_their_values_and_statistics(precision: str) -> None:
     after = model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert "head.weight" in changed
-    assert not any(name.startswith("body") for name in changed)
-    assert not any(p.requires_grad for name, p in model.named_parameters() if name.startswith("body"))
+    assert not any(name.startswith("body.") for name in changed)
+    assert not any(p.requires_grad for name, p in model.named_parameters() if name.startswith("body."))
 
 
 def test_weights_that_a_function_loads_are_never_drawn_again() -> None:
