@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -94,3 +95,11 @@ def untestable(splits: Splits) -> Splits:
         object.__setattr__(guarded, name, getattr(splits, name))
     object.__setattr__(guarded, "test", object.__new__(Forbidden))
     return guarded
+
+
+@pytest.fixture
+def without_type_checks() -> Iterator[None]:
+    """As a caller runs it, whose mistakes no type checker has caught before."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -14,7 +14,7 @@ from torch import nn
 
 from obliq.auditing import ReferenceAnswers, ReferenceSignals, Signals, compute_signals
 from obliq.data import Examples, Splits
-from obliq.data.splits import draw
+from obliq.data.splits import draw_share
 from obliq.errors import DataError
 from obliq.models import initialise
 from obliq.run import Run
@@ -45,7 +45,7 @@ def reference_halves(examples: Examples, count: int, seed: int) -> list[Examples
         raise DataError(f"{count} reference networks; expected an even number, since they come in pairs")
     halves = []
     for pair in range(count // 2):
-        parts = draw(
+        parts = draw_share(
             examples.collection, examples.indices, 0.5, Run(seed=seed).generator(purpose=HALVES + pair)
         )
         if min(map(len, parts)) == 0:

@@ -6,22 +6,30 @@ module.
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples, MapDataset
 from obliq.data.datasets import DATASETS, load_dataset
+from obliq.data.roles import DataLike, as_examples, join_roles
 from obliq.data.selectors import Selector, memorised, parse_selector, select
-from obliq.data.splits import Partition, PartitionRule, Splits, partition
+from obliq.data.splits import MissingExamples, Partition, PartitionRule, Splits, partition
+from obliq.data.splitting import forget_retain_split, train_holdout_test_split
 
 __all__ = [
     "DATASETS",
     "UNKNOWN_SUBJECT",
     "Collection",
+    "DataLike",
     "Examples",
     "MapDataset",
+    "MissingExamples",
     "Partition",
     "PartitionRule",
     "Selector",
     "Splits",
+    "as_examples",
+    "forget_retain_split",
+    "join_roles",
     "load_dataset",
     "memorised",
     "parse_selector",
     "partition",
     "select",
+    "train_holdout_test_split",
 ]

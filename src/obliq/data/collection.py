@@ -153,7 +153,7 @@ class Examples:
 LARGEST = 8 * 2**30  # bytes of one array; beyond that, data are read sample by sample (module:function)
 
 
-def own_collection(
+def user_collection(
     name: str,
     inputs: Shaped[Tensor, "samples ..."] | MapDataset,
     labels: Int[Tensor, " labels"],
@@ -162,7 +162,7 @@ def own_collection(
     class_names: Sequence[str] = (),
     channels: int | None = None,
 ) -> Collection:
-    """A collection of own samples, scaled by fixed numbers.
+    """A collection of the user's own samples, scaled by fixed numbers.
 
     Bytes become -1 to 1; floats stay as they are. No mean or deviation is measured: it would be
     computed from the very samples that somebody may ask to forget, and survive the forgetting.

@@ -13,7 +13,7 @@ from obliq.data.collection import Collection
 from obliq.data.image_folder import from_folder
 from obliq.data.mnist import fashion_mnist, mnist
 from obliq.data.npz_file import from_npz
-from obliq.data.user_function import from_function
+from obliq.data.user_dataset import from_function
 from obliq.errors import DataError
 
 FORM_STARTS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)

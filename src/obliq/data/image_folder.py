@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from obliq.data.collection import LARGEST, Collection, own_collection
+from obliq.data.collection import LARGEST, Collection, user_collection
 from obliq.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -38,7 +38,7 @@ def from_folder(name: str, folder: Path) -> Collection:
                 f"{name}: {file} is {_said(pixels)} but {files[0]} is {_said(first)}; expected all alike"
             )
         images[position] = pixels
-    return own_collection(
+    return user_collection(
         name, images, torch.tensor(labels), class_names=class_names, channels=images.shape[1]
     )
 

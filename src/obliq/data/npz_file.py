@@ -12,7 +12,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from obliq.data.collection import LARGEST, Collection, channels_of, own_collection
+from obliq.data.collection import LARGEST, Collection, channels_of, user_collection
 from obliq.errors import DataError
 
 _HEADER = 4096  # bytes allowed for the description of an array
@@ -46,7 +46,7 @@ def from_npz(name: str, file: Path) -> Collection:
                 subjects = _integers(name, "subject", _array(name, archive, "subject"), len(inputs))
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: cannot be read as .npz ({error}); expected numpy.savez's") from error
-    return own_collection(name, inputs, labels, subjects=subjects, channels=channels_of(inputs))
+    return user_collection(name, inputs, labels, subjects=subjects, channels=channels_of(inputs))
 
 
 def _array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:

@@ -1,6 +1,7 @@
 """What a request asks to forget: a class, a person, a random share, or listed samples."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,22 +146,39 @@ def select(selector: Selector, partition: Partition, seed: int) -> Int[Tensor, "
     Raises:
         DataError: for a class, person or id that does not exist or was never trained on, or too many samples.
     """
-    train = partition.train.indices
+    elsewhere = {"holdout": partition.holdout, "test": partition.test}
+    return select_from(selector, partition.train, seed, elsewhere)
+
+
+def select_from(
+    selector: Selector, train: Examples, seed: int, elsewhere: Mapping[str, Examples] | None = None
+) -> Int[Tensor, " forget"]:
+    """As `select`, for training samples that were not drawn by a rule.
+
+    Args:
+        selector: what to forget.
+        train: the samples that were trained on.
+        seed: decides a random request, and nothing else.
+        elsewhere: other parts of the same collection by name, for messages about who is not in training.
+
+    Raises:
+        DataError: as `select`.
+    """
     match selector:
         case Classes(labels):
-            return _of_classes(selector, labels, partition)
+            return _of_classes(selector, labels, train)
         case Subjects(subjects):
-            return _of_subjects(selector, subjects, partition)
+            return _of_subjects(selector, subjects, train, elsewhere or {})
         case RandomShare(percent):
-            return _at_random(selector, max(1, round(percent / 100 * len(train))), train, seed)
+            return _at_random(selector, max(1, round(percent / 100 * len(train))), train.indices, seed)
         case RandomCount(count):
-            return _at_random(selector, count, train, seed)
+            return _at_random(selector, count, train.indices, seed)
         case Listed(file):
-            return _listed(file, partition)
+            return _listed(file, train)
 
 
-def _of_classes(selector: Selector, labels: tuple[int, ...], partition: Partition) -> Tensor:
-    collection, train = partition.collection, partition.train
+def _of_classes(selector: Selector, labels: tuple[int, ...], train: Examples) -> Tensor:
+    collection = train.collection
     for label in labels:
         if label >= collection.classes:
             raise DataError(
@@ -174,39 +192,43 @@ def _of_classes(selector: Selector, labels: tuple[int, ...], partition: Partitio
     return train.indices[torch.isin(train.labels, torch.tensor(labels))]
 
 
-def _of_subjects(selector: Selector, subjects: tuple[int, ...], partition: Partition) -> Tensor:
-    collection, train = partition.collection, partition.train
-    owners = collection.subjects
+def _of_subjects(
+    selector: Selector, subjects: tuple[int, ...], train: Examples, elsewhere: Mapping[str, Examples]
+) -> Tensor:
+    owners = train.collection.subjects
     if owners is None or not bool((owners != UNKNOWN_SUBJECT).any()):
         raise DataError(
-            f"{selector}: {collection.name} records no subjects, so nobody can be forgotten by number; "
+            f"{selector}: {train.collection.name} records no subjects, so nobody can be forgotten by number; "
             "expected class=, random= or ids="
         )
     trained = owners[train.indices]
     for subject in subjects:
         if not bool((trained == subject).any()):
-            raise DataError(_why_not(selector, subject, owners, trained, partition))
+            raise DataError(_why_not_trained(selector, subject, owners, train, elsewhere))
     return train.indices[torch.isin(trained, torch.tensor(subjects))]
 
 
-def _why_not(selector: Selector, subject: int, owners: Tensor, trained: Tensor, partition: Partition) -> str:
+def _why_not_trained(
+    selector: Selector, subject: int, owners: Tensor, train: Examples, elsewhere: Mapping[str, Examples]
+) -> str:
     everyone = torch.unique(owners[owners != UNKNOWN_SUBJECT])
     if not bool((owners == subject).any()):
         return (
             f"{selector}: there is no subject {subject}; expected one of the {len(everyone)} subjects of "
-            f"{partition.collection.name} ({_some(everyone)})"
+            f"{train.collection.name} ({_shortened(everyone)})"
         )
+    trained = owners[train.indices]
     people = torch.unique(trained[trained != UNKNOWN_SUBJECT])
-    parts = (("holdout", partition.holdout), ("test", partition.test))
-    where = [name for name, part in parts if bool((owners[part.indices] == subject).any())]
-    place = f"in the {' and '.join(where)} part" if where else "outside the limited training part"
+    where = [name for name, part in elsewhere.items() if bool((owners[part.indices] == subject).any())]
+    unknown = "outside the limited training part" if elsewhere else "outside this training set"
+    place = f"in the {' and '.join(where)} part" if where else unknown
     return (
         f"{selector}: subject {subject} was never trained on, being {place}; expected one of the "
-        f"{len(people)} subjects in training ({_some(people)})"
+        f"{len(people)} subjects in training ({_shortened(people)})"
     )
 
 
-def _some(people: Tensor) -> str:
+def _shortened(people: Tensor) -> str:
     """A few numbers, so that a message about hundreds of people stays one line."""
     numbers = people.tolist()
     if not numbers:
@@ -223,8 +245,8 @@ def _at_random(selector: Selector, count: int, train: Tensor, seed: int) -> Tens
     return train[torch.randperm(len(train), generator=generator)[:count]].sort().values
 
 
-def _listed(file: Path, partition: Partition) -> Tensor:
-    known = set(partition.train.indices.tolist())
+def _listed(file: Path, train: Examples) -> Tensor:
+    known = set(train.indices.tolist())
     line_of: dict[int, int] = {}
     for number, line in enumerate(_lines(file), start=1):
         entry = line.partition("#")[0].strip()
@@ -237,7 +259,7 @@ def _listed(file: Path, partition: Partition) -> Tensor:
         if sample in line_of:
             raise DataError(f"{place}: id {sample} is in line {line_of[sample]} already; expected each once")
         if sample not in known:
-            raise DataError(f"{place}: {_outside(sample, partition.collection)}")
+            raise DataError(f"{place}: {_outside(sample, train.collection)}")
         line_of[sample] = number
     if not line_of:
         raise DataError(f"{file}: no ids in it; expected one whole number a line")

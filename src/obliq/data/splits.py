@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
@@ -50,10 +50,50 @@ class PartitionRule:
 
 
 @dataclass(frozen=True, eq=False)
-class Partition:
-    """A collection divided into training, holdout and test parts."""
+class MissingExamples(Examples):
+    """Stands for a set that the caller left out; reading it is an error that names the argument."""
 
-    rule: PartitionRule
+    role: str = ""
+
+    def __len__(self) -> int:
+        raise self._error()
+
+    @property
+    def labels(self) -> Int[Tensor, " samples"]:
+        """Raise: there are no samples."""
+        raise self._error()
+
+    def inputs(self) -> Shaped[Tensor, "samples ..."]:
+        """Raise: there are no samples."""
+        raise self._error()
+
+    def where(self, chosen: Bool[Tensor, " samples"]) -> Examples:
+        """Raise: there are no samples."""
+        raise self._error()
+
+    def take(self, count: int) -> Examples:
+        """Raise: there are no samples."""
+        raise self._error()
+
+    def _error(self) -> DataError:
+        return DataError(
+            f"no {self.role} samples were given, and this needs them; expected {self.role}=..., samples of the same "
+            "kind that the network was not trained on"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """A collection divided into training, holdout and test parts.
+
+    Attributes:
+        rule: how they were drawn; None where the caller gave the parts.
+        train: what the original network is trained on.
+        holdout: samples kept out of training, which methods may read.
+        test: samples kept out of training, which only audits read.
+    """
+
+    rule: PartitionRule | None
     train: Examples
     holdout: Examples
     test: Examples
@@ -61,13 +101,24 @@ class Partition:
     def __post_init__(self) -> None:
         _require_disjoint(train=self.train, holdout=self.holdout, test=self.test)
         for name, part in (("training", self.train), ("holdout", self.holdout), ("test", self.test)):
-            if len(part) == 0:
+            if not isinstance(part, MissingExamples) and len(part) == 0:
                 raise DataError(f"the {name} part is empty; expected samples in every part ({self.rule})")
 
     @property
     def collection(self) -> Collection:
         """Where the samples come from."""
         return self.train.collection
+
+    @property
+    def drawn_by(self) -> PartitionRule:
+        """The rule, which a saved network records so that its data can be divided again.
+
+        Raises:
+            DataError: where the caller gave the parts.
+        """
+        if self.rule is None:
+            raise DataError("the parts were given one by one; expected parts that `partition` has drawn")
+        return self.rule
 
     @cached_property
     def digest(self) -> str:
@@ -85,29 +136,15 @@ class Partition:
         Raises:
             DataError: for no ids, unknown or repeated ids, ids outside the training part, or all of it.
         """
-        forget = forget.sort().values
-        asked = Examples(self.collection, forget)
-        if len(forget) == 0:
-            raise DataError("the forget set is empty; expected at least one training sample")
-        if len(torch.unique(forget)) != len(forget):
-            raise DataError(
-                f"the forget set names {len(forget) - len(torch.unique(forget))} samples twice; expected each once"
-            )
-        outside = forget[~torch.isin(forget, self.train.indices)]
-        if len(outside):
-            raise DataError(
-                f"{len(outside)} of {len(forget)} samples to forget were never trained on (first id "
-                f"{int(outside[0])}); expected ids of the training part"
-            )
-        if len(forget) == len(self.train):
-            raise DataError(
-                f"all {len(forget)} training samples are to be forgotten; expected some to be retained"
-            )
-        retain = self.train.where(~torch.isin(self.train.indices, forget))
+        asked, retain = divide(self.train, forget)
         return Splits(
-            partition=self, forget=asked, retain=retain, holdout=self.holdout, test=self.test,
+            partition=self,
+            forget=asked,
+            retain=retain,
+            holdout=self.holdout,
+            test=self.test,
             salt=secrets.token_bytes(32) if salt is None else salt,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,22 +178,53 @@ class Splits:
         return frozenset(int(label) for label in gone)
 
 
-def partition(collection: Collection, rule: PartitionRule) -> Partition:
-    """Divide a collection, by subject where subjects are known, so that holdout and test are unseen people."""
+def divide(train: Examples, forget: Int[Tensor, " forget"]) -> tuple[Examples, Examples]:
+    """Divide training samples into those to forget, in ascending order, and those to retain.
+
+    Args:
+        train: what a network was trained on.
+        forget: ids of samples, all of them in `train`, without repetition.
+
+    Raises:
+        DataError: for no ids, unknown or repeated ids, ids outside the training part, or all of it.
+    """
+    forget = forget.sort().values
+    if len(forget) == 0:
+        raise DataError("the forget set is empty; expected at least one training sample")
+    repeated = len(forget) - len(torch.unique(forget))
+    if repeated:
+        raise DataError(f"the forget set names {repeated} samples twice; expected each once")
+    outside = forget[~torch.isin(forget, train.indices)]
+    if len(outside):
+        raise DataError(
+            f"{len(outside)} of {len(forget)} samples to forget were never trained on (first id "
+            f"{int(outside[0])}); expected ids of the training part"
+        )
+    if len(forget) == len(train):
+        raise DataError(
+            f"all {len(forget)} training samples are to be forgotten; expected some to be retained"
+        )
+    return Examples(train.collection, forget), train.where(~torch.isin(train.indices, forget))
+
+
+def partition(data: Collection | Examples, rule: PartitionRule) -> Partition:
+    """Divide samples, by subject where subjects are known, so that holdout and test are unseen people."""
     generator = torch.Generator().manual_seed(rule.seed)
-    everything = torch.arange(len(collection))
+    collection = data.collection if isinstance(data, Examples) else data
+    everything = data.indices if isinstance(data, Examples) else torch.arange(len(collection))
     official = collection.official_test
-    if official is None or not bool(official.any()):
-        test, rest = draw(collection, everything, rule.test, generator)
+    if official is None or not bool(official[everything].any()):
+        test, rest = draw_share(collection, everything, rule.test, generator)
     else:
-        test, rest = everything[official], everything[~official]
-    holdout, train = draw(collection, rest, min(0.9, rule.holdout * len(collection) / len(rest)), generator)
+        test, rest = everything[official[everything]], everything[~official[everything]]
+    share = min(0.9, rule.holdout * len(everything) / len(rest))
+    holdout, train = draw_share(collection, rest, share, generator)
     if rule.limit and rule.limit < len(train):
-        train, _ = draw(collection, train, rule.limit / len(train), generator)
+        train, _ = draw_share(collection, train, rule.limit / len(train), generator)
     return Partition(rule, *(Examples(collection, part.sort().values) for part in (train, holdout, test)))
 
 
-def draw(
+def draw_share(
     collection: Collection, pool: Tensor, share: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw about `share` of `pool`, whole subjects where known, classes in proportion where not."""

@@ -45,7 +45,7 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
     initialise(model, run.seed)
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
     provenance = Provenance(
-        role="original", data=parts.collection.name, rule=parts.rule, partition_digest=parts.digest,
+        role="original", data=parts.collection.name, rule=parts.drawn_by, partition_digest=parts.digest,
         counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},
         recipe=encode(recipe), seconds=time.perf_counter() - started, seed=run.seed, threads=torch.get_num_threads(),
     )  # fmt: skip

@@ -114,7 +114,7 @@ def unlearn_file(
     changed = changed_share(shipped.contents, found)
     assert changed is not None
     agreement_after = _agreement(network, running(content, found), compared)
-    rule = splits.partition.rule
+    rule = splits.partition.drawn_by
     provenance = Provenance(
         role="unlearned", data=splits.partition.collection.name, rule=rule,
         partition_digest=splits.partition.digest, splits_digest=splits.digest,

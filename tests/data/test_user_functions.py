@@ -53,7 +53,7 @@ def test_function_is_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_large_sets_stay_lazy_and_give_the_same(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     name = provide(monkeypatch, Listed(items(kind)))
     kept = load_dataset(name)
-    monkeypatch.setattr("obliq.data.user_function.IN_MEMORY", 10)
+    monkeypatch.setattr("obliq.data.user_dataset.IN_MEMORY", 10)
     lazy = load_dataset(name)
     assert not isinstance(lazy.inputs, torch.Tensor)
     assert lazy.digest == kept.digest
@@ -89,7 +89,7 @@ def test_labels_may_be_any_integer_type(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_wrong_functions(result: object, said: str, in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obliq.data.user_function.IN_MEMORY", in_memory)
+    monkeypatch.setattr("obliq.data.user_dataset.IN_MEMORY", in_memory)
     assert said in one_line(provide(monkeypatch, result))
 
 
