@@ -35,8 +35,7 @@ from obliq import (
     train_original,
     unlearn_original,
 )
-from obliq.patch import Content, apply_patch, make_patch, network_content, to_device_image
-from obliq.patch.difference import patch_bound
+from obliq.patch import Content, apply_patch, make_patch, network_content, patch_bound, to_device_image
 from obliq.quantization import float_state, integer_state
 
 TABLE = Path(__file__).parent / "results" / "patch_size.md"
@@ -160,7 +159,7 @@ def text(rows: list[str]) -> str:
             __doc__.split("\n\n")[1],
             "",
             "- **codes, bytes**: the part of the patch that the integer codes take; **entropy**: log2 C(n, k) + k H",
-            "  over all tensors, where H is the empirical entropy of the steps (`obliq.patch.difference`); a **ratio**",
+            "  over all tensors, where H is the empirical entropy of the steps (`obliq.patch.bound`); a **ratio**",
             "  below 1 means that positions or steps are not independent, which the bound takes them to be.",
             "- **words changed**: scales, biases and batch-norm values of 32 bits; the **whole patch** holds them too.",
             "- **goal**: 1.05 times the bound + 1 KB, where each changed word counts 32 bits and its position.",

@@ -23,13 +23,20 @@ SHAPES = {
 
 def provenance(**fields: object) -> Provenance:
     given: dict[str, object] = {
-        "role": "unlearned", "data": "digits", "rule": PartitionRule(seed=3, limit=500),
-        "partition_digest": "a" * 64, "splits_digest": "b" * 64,
+        "role": "unlearned",
+        "data": "digits",
+        "rule": PartitionRule(seed=3, limit=500),
+        "partition_digest": "a" * 64,
+        "splits_digest": "b" * 64,
         "counts": {"train": 10, "forget": 2, "retain": 8, "holdout": 3, "test": 3},
-        "recipe": {"epochs": 3, "learning_rate": 0.05, "augment": False}, "method": "oeu",
+        "recipe": {"epochs": 3, "learning_rate": 0.05, "augment": False},
+        "method": "oeu",
         "method_fields": {"objective": "calibrated", "betas": (0.9, 0.99), "clip": None},
-        "base_digest": "c" * 64, "seconds": 1.5, "seed": 7, "threads": 2,
-    }  # fmt: skip
+        "base_digest": "c" * 64,
+        "seconds": 1.5,
+        "seed": 7,
+        "threads": 2,
+    }
     return Provenance(**(given | fields))  # type: ignore[arg-type]
 
 
@@ -51,9 +58,12 @@ def settled(model: nn.Module, shape: tuple[int, ...], seed: int = 0) -> nn.Modul
 def make(architecture: str = "convnet", precision: str = "W4A4", **fields: object) -> Checkpoint:
     shape = SHAPES[architecture]
     blueprint = Blueprint(
-        architecture=architecture, input_shape=shape, classes=3,
-        precision=Precision.parse(precision), **fields,
-    )  # fmt: skip
+        architecture=architecture,
+        input_shape=shape,
+        classes=3,
+        precision=Precision.parse(precision),
+        **fields,
+    )
     return Checkpoint(settled(blueprint.build(), shape), blueprint, provenance())
 
 

@@ -11,9 +11,14 @@ from obliq.checkpoints import Blueprint, load_checkpoint
 from obliq.errors import ModelError
 
 FORBIDDEN_EVENTS = {
-    "compile", "subprocess.Popen", "os.system", "os.exec", "socket.connect", "ctypes.dlopen",
+    "compile",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "socket.connect",
+    "ctypes.dlopen",
     "pickle.find_class",
-}  # fmt: skip
+}
 
 watched: list[str] | None = None
 

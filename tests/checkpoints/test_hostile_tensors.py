@@ -37,9 +37,11 @@ def first_element(number: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 CODES, SCALE, STEP, NORM = (
-    "codes/features.4.weight", "scale/features.4.weight", "scale/network_input",
+    "codes/features.4.weight",
+    "scale/features.4.weight",
+    "scale/network_input",
     "float/features.1.running_var",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ CODES, SCALE, STEP, NORM = (
         (put(SCALE, first_element(0.125)), "does not have the digest"),
         (lambda tensors: tensors.clear(), "is missing"),
     ],
-)  # fmt: skip
+)
 def test_tensors_that_do_not_fit(
     stored: Path, change: Callable[[dict[str, torch.Tensor]], object], message: str
 ) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from obliq.checkpoints import Blueprint, Checkpoint, load_checkpoint, save_checkpoint, write_checkpoint
-from obliq.checkpoints.summary import summarize_checkpoint
+from obliq.checkpoints.summary import summarise_checkpoint
 from obliq.errors import ModelError, ObliqError
 from obliq.quantization import Precision, changed_codes, integer_state, weights_digest
 from tests.checkpoints.conftest import SHAPES, make, provenance, settled
@@ -77,8 +77,10 @@ def test_what_is_loaded_trains_on(tmp_path: Path) -> None:
 def test_which_files_there_are_and_what_they_hold(saved: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "network", saved, created="2026-01-01")
     assert sorted(file.name for file in (tmp_path / "network").iterdir()) == [
-        "latent.safetensors", "model.json", "model.safetensors",
-    ]  # fmt: skip
+        "latent.safetensors",
+        "model.json",
+        "model.safetensors",
+    ]
     values = json.loads((tmp_path / "network" / "model.json").read_text())
     assert list(values) == sorted(values)
     assert values["created"] == "2026-01-01"
@@ -201,8 +203,8 @@ def test_files_can_be_read_by_others_as_usual(stored: Path) -> None:
 
 
 def test_the_inventory_adds_up(saved: Checkpoint, stored: Path) -> None:
-    found = summarize_checkpoint(saved)
-    assert found == summarize_checkpoint(load_checkpoint(stored))
+    found = summarise_checkpoint(saved)
+    assert found == summarise_checkpoint(load_checkpoint(stored))
     json.dumps(found.as_json(), allow_nan=False)
     assert found.weights_digest == weights_digest(saved.model)
     rows = {row.name: row for row in found.rows}
@@ -211,6 +213,6 @@ def test_the_inventory_adds_up(saved: Checkpoint, stored: Path) -> None:
     assert rows["features.0.weight"].bits == 8
     assert found.total_bytes == sum(row.bytes for row in found.rows)
     plain = make(precision="FP32")
-    assert found.unquantized_bytes == summarize_checkpoint(plain).total_bytes
-    assert summarize_checkpoint(plain).code_bytes == summarize_checkpoint(plain).scale_bytes == 0
+    assert found.unquantized_bytes == summarise_checkpoint(plain).total_bytes
+    assert summarise_checkpoint(plain).code_bytes == summarise_checkpoint(plain).scale_bytes == 0
     assert {row.kind for row in found.rows} == {"weight", "activation", "float"}

@@ -59,14 +59,17 @@ def test_no_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "[]", "{}", '{"format": "obliq-trace", "version": 2, "rows": []}',
+        "",
+        "[]",
+        "{}",
+        '{"format": "obliq-trace", "version": 2, "rows": []}',
         '{"format": "obliq-trace", "version": 1, "rows": {}}',
         '{"format": "obliq-trace", "version": 1, "rows": [3]}',
         '{"format": "obliq-trace", "version": 1, "rows": [{"step": 1}]}',
         '{"format": "obliq-trace", "version": 1, "rows": [{"stage": "train", "loss": "low"}]}',
         '{"format": "obliq-trace", "version": 1, "rows": [{"stage": "train", "loss": NaN}]}',
     ],
-)  # fmt: skip
+)
 def test_a_damaged_record_is_named(text: str, kept: Path) -> None:
     (kept / "trace.json").write_text(text)
     with pytest.raises(ModelError, match=r"trace\.json: "):

@@ -78,9 +78,7 @@ def test_requests_that_do_not_fit(
 
 
 def test_a_changed_salt_is_noticed(request_made: Request) -> None:
-    forged = Request(
-        selector="class=1", ids=request_made.ids, salt="0" * 64, digest=request_made.digest
-    )  # fmt: skip
+    forged = Request(selector="class=1", ids=request_made.ids, salt="0" * 64, digest=request_made.digest)
     with pytest.raises(DataError, match="expected the data and the division it was made for"):
         forged.splits(divided())
 

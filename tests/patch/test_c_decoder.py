@@ -15,9 +15,17 @@ from tests.patch.samples import damaged, forged, sample_patch
 
 SOURCES = Path(__file__).parents[2] / "c"
 FLAGS = (
-    "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-O1", "-g",
-    "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-)  # fmt: skip
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-pedantic",
+    "-Wconversion",
+    "-O1",
+    "-g",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 
 Question = tuple[bytes, bytes, int]
 Answer = tuple[int, bytes]

@@ -49,7 +49,7 @@ def test_patches_are_the_same_every_time(folders: Path, tmp_path: Path, obliq: O
     words = ("patch", "make", folders / "old", folders / "new", "--sequence", 3, "--out", tmp_path / "again")
     said = obliq(*words)
     assert said.status == 0
-    assert "tells what was forgotten" in said.out
+    assert "reveals what was forgotten" in said.out
     assert (tmp_path / "again").read_bytes() == (folders / "patch").read_bytes()
     assert (
         obliq(*words).err
@@ -63,7 +63,7 @@ def test_information_says_what_leaks(folders: Path, obliq: Obliq) -> None:  # no
     assert said.status == 0
     assert "patch number 3" in said.out
     assert weights_digest(saved_pair()[1].model) in said.out
-    assert "Whoever holds the old network and this patch" in said.out
+    assert "Anyone who holds the old network and this patch" in said.out
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,15 @@ def test_information_says_what_leaks(folders: Path, obliq: Obliq) -> None:  # no
     ids=["wrong base", "rollback", "floor", "altered", "not encrypted", "no network"],
 )
 def test_refusals_leave_nothing(
-    base: str, options: tuple[object, ...], damage: int | None, message: str, folders: Path, tmp_path: Path,
-    obliq: Obliq, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
-) -> None:  # fmt: skip
+    base: str,
+    options: tuple[object, ...],
+    damage: int | None,
+    message: str,
+    folders: Path,
+    tmp_path: Path,
+    obliq: Obliq,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("key").write_bytes(KEY)
     patch = bytearray((folders / "patch").read_bytes())
@@ -129,8 +135,10 @@ def test_files_that_a_runtime_must_not_see(place: str, tmp_path: Path, obliq: Ob
     with pytest.raises(ModelError) as refused:
         read_onnx(hostile)
     words = {
-        "old": ("make", hostile, new), "new": ("make", old, hostile), "base": ("apply", hostile, patch),
-    }  # fmt: skip
+        "old": ("make", hostile, new),
+        "new": ("make", old, hostile),
+        "base": ("apply", hostile, patch),
+    }
     said = obliq("patch", *words[place], "--out", tmp_path / "made.onnx")
     assert (said.status, said.err) == (1, f"obliq: error: {refused.value}\n")
     assert not (tmp_path / "made.onnx").exists()
@@ -159,7 +167,7 @@ def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa
     apply = ("patch", "apply", folders / "old", sealed, "--out", tmp_path / "made")
     assert obliq(*apply, "--key-file", key).status == 0
     key.write_bytes(KEY + b"\n")
-    assert "33 bytes are no key; expected exactly 32" in obliq(*make, "--out", tmp_path / "next").err
+    assert "the key has 33 bytes; expected 32" in obliq(*make, "--out", tmp_path / "next").err
 
 
 @pytest.mark.parametrize("action", ["make", "apply", "info"])

@@ -32,5 +32,5 @@ def test_every_truncation_and_every_flipped_byte() -> None:
 
 @pytest.mark.parametrize("key", [b"", KEY[:-1], KEY + b"\0"])
 def test_keys_have_one_length(key: bytes) -> None:
-    with pytest.raises(PatchError, match="expected exactly 32"):
+    with pytest.raises(PatchError, match="bytes; expected 32"):
         seal(b"patch", key)

@@ -14,10 +14,11 @@ from obliq.patch import (
     make_patch,
     network_content,
     network_state,
+    patch_bound,
     read_patch_head,
     to_device_image,
 )
-from obliq.patch.difference import order_0_entropy, patch_bound
+from obliq.patch.bound import order_0_entropy
 from obliq.quantization import float_state, integer_state, state_digest, weights_digest
 from tests.patch import plain
 from tests.patch.networks import saved_pair
@@ -106,7 +107,7 @@ def test_entropy_of_known_things() -> None:
         (TensorRecord(b"codes 2", None, np.zeros(60, np.uint8)), "differ in values only"),
         (TensorRecord(b"other", 2, np.zeros(60, np.int8)), "differ in values only"),
         (TensorRecord(b"codes 2", 2, np.zeros(61, np.int8)), "differ in values only"),
-        (None, "expected the 8"),
+        (None, "expected 8"),
     ],
     ids=["kind", "label", "length", "missing"],
 )

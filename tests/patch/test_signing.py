@@ -56,9 +56,9 @@ def test_every_flipped_byte_and_every_truncation_is_refused() -> None:
     wrong += [(data, signature[:at] + bytes([signature[at] ^ 1]) + signature[at + 1 :]) for at in range(64)]
     wrong += [(data, signature[:length]) for length in range(SIGNATURE_BYTES)] + [(data, signature + b"\0")]
     for altered, given in wrong:
-        with pytest.raises(PatchError, match="not this key's"):
+        with pytest.raises(PatchError, match="this key did not sign"):
             require_signed(altered, given, PUBLIC)
-    with pytest.raises(PatchError, match="not this key's"):
+    with pytest.raises(PatchError, match="this key did not sign"):
         require_signed(data, signature, pair(2)[1])
 
 
@@ -106,7 +106,7 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
     assert (said.status, said.err) == (0, "")
     assert sign(patch.read_bytes(), PRIVATE) == (tmp_path / "patch.sig").read_bytes()
     apply = ("patch", "apply", folder / "old", patch, "--out", out, *key, "--verify")
-    assert "not this key's" in obliq(*apply, folder / "other.pem").err
+    assert "this key did not sign" in obliq(*apply, folder / "other.pem").err
     assert obliq(*apply, folder / "public.pem").status == 0
     assert out.is_dir()
 
@@ -116,13 +116,17 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
     [
         (lambda patch, signature: signature.unlink(), "its signature patch.sig: cannot be read"),
         (lambda patch, signature: signature.write_bytes(bytes(65)), "65 bytes; expected at most 64"),
-        (lambda patch, signature: patch.write_bytes(b"OBQP"), "not this key's"),
+        (lambda patch, signature: patch.write_bytes(b"OBQP"), "this key did not sign"),
     ],
     ids=["no signature", "too long", "another patch"],
 )
 def test_refusals_leave_nothing(
-    damage: Callable[[Path, Path], object], message: str, folder: Path, tmp_path: Path, obliq: Obliq  # noqa: F811
-) -> None:  # fmt: skip
+    damage: Callable[[Path, Path], object],
+    message: str,
+    folder: Path,
+    tmp_path: Path,
+    obliq: Obliq,  # noqa: F811
+) -> None:
     patch = tmp_path / "patch"
     words = ("patch", "make", folder / "old", folder / "new", "--out", patch, "--sign", folder / "key.pem")
     assert obliq(*words).status == 0

@@ -200,7 +200,7 @@ def test_refuses_what_is_out_of_turn() -> None:
 def test_flash_behaves_like_flash() -> None:
     flash = Flash.empty(2, page=32, block=128)
     flash.write(32, b"abc")
-    with pytest.raises(PatchError, match="not been erased"):
+    with pytest.raises(PatchError, match="is not erased"):
         flash.write(32, b"abc")
     with pytest.raises(PatchError, match="multiple of 128"):
         flash.erase(32)

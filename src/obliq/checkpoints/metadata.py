@@ -1,4 +1,4 @@
-"""What it takes to build a network of the same form, without its values."""
+"""What a saved network records besides its values: its form, to build it again, and how it came about."""
 
 import platform
 import re
@@ -21,24 +21,24 @@ ROLES = ("original", "retrained", "unlearned")
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """How a network was made. It outlives a request, so it holds counts and digests of it only.
+    """How a network came about. It outlives a request, so it holds only counts and digests of the request.
 
     Attributes:
         role: `original`, `retrained` or `unlearned`.
-        data: the words that load the data set again.
+        data: the name that loads the data set again.
         rule: how the data set was divided before training.
         partition_digest: of the data set and its division; not personal.
         splits_digest: the commitment to a request, keyed by a salt that is not here; None where
             nothing was forgotten.
         counts: the number of samples in each part, as far as there is one.
         recipe: the fields of the training recipe, None when the network was not trained by one.
-        method: the registered name of the method that made it, None for ordinary training.
+        method: the registered name of the unlearning method, None for ordinary training.
         method_fields: its hyper-parameters.
         base_digest: the weights digest of the network that the method started from.
-        seconds: wall time of the making.
-        seed: decided every random draw.
-        threads: how many the computation used; another count rounds differently.
-        versions: of the packages that made it.
+        seconds: wall time of the training or unlearning.
+        seed: of every random draw.
+        threads: how many the computation used; results with another number differ by rounding.
+        versions: of the packages that were used.
     """
 
     role: str
@@ -84,7 +84,7 @@ def require_digest(name: str, digest: str) -> None:
 
 
 def present_versions() -> dict[str, str]:
-    """The versions of this package, PyTorch and Python that are running."""
+    """The versions of this package, of PyTorch and of Python in this process."""
     return {"obliq": version("obliq"), "torch": str(torch.__version__), "python": platform.python_version()}
 
 
@@ -97,7 +97,7 @@ class Blueprint:
     """The form of a network.
 
     Attributes:
-        architecture: a built-in name, or `module:function` for a network of your own.
+        architecture: a built-in name, or `module:function` for a network of the user's.
         input_shape: the shape of one input, channels first.
         classes: the number of logits.
         precision: bit widths of weights and activations, or FP32.
@@ -129,22 +129,21 @@ class Blueprint:
         """A new network of this form, quantized unless the precision is FP32.
 
         Args:
-            function: makes the float network; when left out, `architecture` names it. A module of
-                the user's is imported and run: only do so for a name that you trust.
+            function: creates the float network; when left out, `architecture` names it. A module of the user's is
+                imported and run, so leave it out only for a name that you trust.
 
         Returns:
-            A graph whose weights are drawn; `initialise` draws them from a seed. The global
-            random state is left as it was.
+            A graph with random weights; `initialise` draws them from a seed. The global random state does not
+            change.
 
         Raises:
-            ModelError: when there is no such architecture or it cannot be quantized like this.
+            ModelError: when there is no such architecture, or it cannot be quantized in this way.
         """
         with torch.random.fork_rng(devices=[]):
             if function is None:
                 model = build(self.architecture, self.input_shape, self.classes)
             else:
-                made = function(self.input_shape, self.classes)
-                model = require_module(made, self.architecture)
+                model = require_module(function(self.input_shape, self.classes), self.architecture)
         return quantize(
             model,
             self.precision,
@@ -157,6 +156,6 @@ class Blueprint:
         )
 
     def outline(self) -> nn.Module:
-        """A built-in network of this form without memory for its tensors, for their shapes alone."""
+        """A built-in network of this form that has the shapes of its tensors, but no memory for them."""
         with torch.device("meta"):
             return self.build()

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from obliq.checkpoints import Checkpoint
 from obliq.io.strict_json import encode
-from obliq.quantization import float_state, integer_state, packed_size, state_digest
+from obliq.quantization import IntegerTensor, float_state, integer_state, packed_size, state_digest
+
+_FLOAT_BYTES = 4
+"""Bytes of a scale, and of a value that is not quantized (float32)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +25,8 @@ class TensorSummary:
         signed: whether elements can be negative.
         scales: the number of steps.
         elements: the number of stored values.
-        bytes: what they and their scales take when packed.
-        float_bytes: what the same values take as float32 without quantization.
+        bytes: size of the values and their scales when packed.
+        float_bytes: size of the same values as float32 without quantization.
     """
 
     name: str
@@ -69,39 +74,57 @@ class CheckpointSummary:
         return values
 
 
-def summarize_checkpoint(saved: Checkpoint) -> CheckpointSummary:
-    """Take stock of a network.
+def summarise_checkpoint(checkpoint: Checkpoint) -> CheckpointSummary:
+    """List the tensors of a network, and add up their sizes.
 
     Raises:
-        ModelError: when it is not calibrated or not finite.
+        ModelError: when the network is not calibrated or not finite.
     """
-    integers, floats = integer_state(saved.model), float_state(saved.model)
-    rows, code_bytes = [], 0
-    for name, tensor in integers.items():
-        shape = () if tensor.codes is None else tuple(tensor.codes.shape)
-        elements = 0 if tensor.codes is None else tensor.codes.numel()
-        scales = tensor.scale.numel()
-        code_bytes += packed_size(elements, tensor.bits)
-        rows.append(
-            TensorSummary(
-                name=name, kind="activation" if tensor.codes is None else "weight", shape=shape,
-                bits=tensor.bits, signed=tensor.signed, scales=scales, elements=elements,
-                bytes=packed_size(elements, tensor.bits) + 4 * scales, float_bytes=4 * elements,
-            )
-        )  # fmt: skip
-    for name, value in floats.items():
-        rows.append(
-            TensorSummary(
-                name=name, kind="float", shape=tuple(value.shape), bits=8 * value.element_size(),
-                signed=True, scales=0, elements=value.numel(), bytes=value.nbytes, float_bytes=value.nbytes,
-            )
-        )  # fmt: skip
-    scale_bytes = 4 * sum(row.scales for row in rows)
+    integers, floats = integer_state(checkpoint.model), float_state(checkpoint.model)
+    rows = [_quantized_row(name, tensor) for name, tensor in integers.items()]
+    rows += [_float_row(name, value) for name, value in floats.items()]
+    scale_bytes = _FLOAT_BYTES * sum(row.scales for row in rows)
     float_bytes = sum(row.bytes for row in rows if row.kind == "float")
+    total_bytes = sum(row.bytes for row in rows)
     return CheckpointSummary(
-        blueprint=encode(saved.blueprint), provenance=encode(saved.provenance),
-        weights_digest=state_digest(integers, floats), rows=tuple(rows),
-        parameters=sum(row.elements for row in rows), code_bytes=code_bytes, scale_bytes=scale_bytes,
-        float_bytes=float_bytes, total_bytes=code_bytes + scale_bytes + float_bytes,
+        blueprint=encode(checkpoint.blueprint),
+        provenance=encode(checkpoint.provenance),
+        weights_digest=state_digest(integers, floats),
+        rows=tuple(rows),
+        parameters=sum(row.elements for row in rows),
+        code_bytes=total_bytes - scale_bytes - float_bytes,
+        scale_bytes=scale_bytes,
+        float_bytes=float_bytes,
+        total_bytes=total_bytes,
         unquantized_bytes=sum(row.float_bytes for row in rows),
-    )  # fmt: skip
+    )
+
+
+def _quantized_row(name: str, tensor: IntegerTensor) -> TensorSummary:
+    elements = 0 if tensor.codes is None else tensor.codes.numel()
+    scales = tensor.scale.numel()
+    return TensorSummary(
+        name=name,
+        kind="activation" if tensor.codes is None else "weight",
+        shape=() if tensor.codes is None else tuple(tensor.codes.shape),
+        bits=tensor.bits,
+        signed=tensor.signed,
+        scales=scales,
+        elements=elements,
+        bytes=packed_size(elements, tensor.bits) + _FLOAT_BYTES * scales,
+        float_bytes=_FLOAT_BYTES * elements,
+    )
+
+
+def _float_row(name: str, value: Tensor) -> TensorSummary:
+    return TensorSummary(
+        name=name,
+        kind="float",
+        shape=tuple(value.shape),
+        bits=8 * value.element_size(),
+        signed=True,
+        scales=0,
+        elements=value.numel(),
+        bytes=value.nbytes,
+        float_bytes=value.nbytes,
+    )

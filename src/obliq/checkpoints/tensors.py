@@ -1,4 +1,8 @@
-"""Named tensors as bytes: safetensors, with checks of our own before and after the library's."""
+"""Named tensors as bytes: safetensors, with checks of our own before and after those of the library.
+
+A quantized tensor NAME is stored as `codes/NAME` (packed integers, for weights only) and `scale/NAME`; a tensor that
+stays in floating point as `float/NAME`.
+"""
 
 import math
 from collections.abc import Mapping
@@ -15,10 +19,17 @@ from obliq.io.strict_json import parse_json
 from obliq.quantization import IntegerTensor, activations, pack, packed_size, unpack, weighted_layers
 
 DTYPES = {
-    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
-    "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32,
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
     "F64": torch.float64,
-}  # fmt: skip
+}
 """The types of stored tensors, by their names in the format; no others are read."""
 
 
@@ -44,15 +55,14 @@ def tensor_form(tensor: Tensor) -> TensorForm:
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Safetensors; equal tensors give equal bytes, whatever the order of their names."""
+    """Tensors as safetensors; equal tensors give equal bytes, whatever the order of their names."""
     return bytes(safetensors.torch.save(dict(tensors)))
 
 
 def tensors_from_bytes(data: bytes, expected: Mapping[str, TensorForm]) -> dict[str, Tensor]:
     """The tensors in safetensors bytes, which must be exactly the expected ones.
 
-    Nothing is allocated before the header has been found to describe `expected` and to add up to
-    the length of `data`.
+    Nothing is allocated until the header is known to describe `expected` and to add up to the length of `data`.
 
     Raises:
         ObliqError: naming the first tensor that is missing, unknown, of another form, displaced or
@@ -72,7 +82,7 @@ def tensors_from_bytes(data: bytes, expected: Mapping[str, TensorForm]) -> dict[
         end += form.size
     if len(data) != 8 + length + end:
         raise ObliqError(
-            f"{len(data)} bytes; expected {8 + length + end}, so it is cut off or has been added to"
+            f"{len(data)} bytes; expected {8 + length + end}, so the file is cut off or something follows it"
         )
     try:
         tensors = safetensors.torch.load(data)
@@ -81,7 +91,7 @@ def tensors_from_bytes(data: bytes, expected: Mapping[str, TensorForm]) -> dict[
     for name, form in expected.items():
         tensor = tensors.get(name)
         if tensor is None or tensor_form(tensor) != form:
-            raise ObliqError(f"tensor {name!r} is read differently by the safetensors library")
+            raise ObliqError(f"the safetensors library reads tensor {name!r} differently; expected {form}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ObliqError(f"tensor {name!r} holds NaN or infinity; expected finite numbers")
     return tensors
@@ -97,9 +107,7 @@ def _header(data: bytes) -> tuple[dict[str, tuple[TensorForm, tuple[int, int]]],
 
 def _form(name: str, entry: object) -> TensorForm:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise ObliqError(
-            f"tensor {name[:200]!r} is described by something else than dtype, shape and data_offsets"
-        )
+        raise ObliqError(f"tensor {name[:200]!r} has other fields; expected dtype, shape and data_offsets")
     dtype, shape = entry["dtype"], entry["shape"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise ObliqError(
@@ -123,11 +131,11 @@ def _are_sizes(values: object) -> bool:
 
 @dataclass(frozen=True)
 class TensorGrid:
-    """How one quantized tensor is to be read.
+    """How the codes of one quantized tensor are read.
 
     Attributes:
         bits: bit width of the codes.
-        shape: of the codes; None for an activation, which has none.
+        shape: of the codes; None for an activation, which has no stored codes.
         channel_axis: the axis that the scales run along, None for a single scale.
         signed: whether codes can be negative.
         zero_point: the code of zero.
@@ -199,7 +207,7 @@ def state_from_tensors(
     """The integer view in stored tensors that have the `forms` of their network.
 
     Raises:
-        ModelError: naming a tensor whose codes or scales cannot be.
+        ModelError: naming a tensor whose codes or scales are not valid.
     """
     integers: dict[str, IntegerTensor] = {}
     for name, grid in table.items():

@@ -9,7 +9,15 @@ from obliq.cli.verbs import Outcome
 from obliq.errors import ObliqError, PatchError
 from obliq.io.atomic import refuse_existing_file, write_file
 from obliq.io.regular_file import read_regular_file
-from obliq.patch import LARGEST_PATCH, LEAK, apply_patch, encryption, make_patch, read_patch_head, signing
+from obliq.patch import (
+    LARGEST_PATCH,
+    LEAK_WARNING,
+    apply_patch,
+    encryption,
+    make_patch,
+    read_patch_head,
+    signing,
+)
 from obliq.workflow.patch_targets import find_artifact
 
 
@@ -41,9 +49,9 @@ def _make(action: PatchMake) -> Outcome:
     if signature is not None:  # last: a patch without one is refused where one is asked for
         write_file(signing.signature_file(action.out), signature, overwrite=action.overwrite)
     head = read_patch_head(patch)
-    lines = [f"patch of {head.bytes:,} bytes in {action.out}, to network {head.result}", LEAK]
+    lines = [f"patch of {head.bytes:,} bytes in {action.out}, to network {head.result}", LEAK_WARNING]
     said = {"file": str(action.out), "encrypted": key is not None, "signed": signature is not None}
-    return Outcome(lines, {**said, **asdict(head), "leak": LEAK})
+    return Outcome(lines, {**said, **asdict(head), "leak": LEAK_WARNING})
 
 
 def _apply(action: PatchApply) -> Outcome:
@@ -66,9 +74,9 @@ def _info(action: PatchInfo) -> Outcome:
         f"from network {head.base}",
         f"to network   {head.result}",
         f"of the form  {head.form}",
-        LEAK,
+        LEAK_WARNING,
     ]
-    return Outcome(lines, {**asdict(head), "leak": LEAK})
+    return Outcome(lines, {**asdict(head), "leak": LEAK_WARNING})
 
 
 def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:

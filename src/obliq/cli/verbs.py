@@ -10,7 +10,7 @@ import torch
 from obliq.auditing import Audit
 from obliq.checkpoints import Blueprint
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
-from obliq.checkpoints.summary import summarize_checkpoint
+from obliq.checkpoints.summary import summarise_checkpoint
 from obliq.cli.arguments import Demo, RetrainVerb, Show, Train, Unlearn
 from obliq.cli.circumstances import Circumstances
 from obliq.cli.progress import Narrator
@@ -87,7 +87,7 @@ def run_retrain(arguments: RetrainVerb, narrator: Narrator) -> Outcome:
 def run_show(arguments: Show, narrator: Narrator) -> Outcome:
     """Show what is in a folder."""
     started(arguments.run, narrator)
-    found = summarize_checkpoint(load_run(arguments.folder, arguments.arch).checkpoint)
+    found = summarise_checkpoint(load_run(arguments.folder, arguments.arch).checkpoint)
     return Outcome(inventory_lines(found), found.as_json())
 
 

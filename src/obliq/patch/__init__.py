@@ -1,5 +1,6 @@
 """The changed integers of a network as a small file: see docs/patch-format.md."""
 
+from obliq.patch.bound import PatchBound, patch_bound
 from obliq.patch.content import (
     Content,
     TensorRecord,
@@ -9,12 +10,20 @@ from obliq.patch.content import (
     network_state,
     to_device_image,
 )
-from obliq.patch.difference import LARGEST_PATCH, LEAK, PatchHead, apply_patch, make_patch, read_patch_head
+from obliq.patch.difference import (
+    LARGEST_PATCH,
+    LEAK_WARNING,
+    PatchHead,
+    apply_patch,
+    make_patch,
+    read_patch_head,
+)
 
 __all__ = [
     "LARGEST_PATCH",
-    "LEAK",
+    "LEAK_WARNING",
     "Content",
+    "PatchBound",
     "PatchHead",
     "TensorRecord",
     "apply_patch",
@@ -23,6 +32,7 @@ __all__ = [
     "make_patch",
     "network_content",
     "network_state",
+    "patch_bound",
     "read_patch_head",
     "to_device_image",
 ]

@@ -1,7 +1,7 @@
-"""What a network consists of, whatever file it came in: labelled records of integer codes and of words.
+"""What a network consists of, whatever file it is stored in: labelled records of integer codes and of words.
 
-The label says everything about a record but its values (name, type, shape, quantization parameters), so
-that labels and values together are the network. Nothing else may read meaning into a label.
+The label holds everything about a record but its values (name, type, shape, quantization parameters), so that labels
+and values together are the network. Labels are only compared and hashed; nothing else interprets them.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ class TensorRecord:
     """One tensor.
 
     Attributes:
-        label: what it is, as bytes that are only ever compared and hashed.
+        label: what it is, as bytes.
         bits: width of a code, 2 to 8; None for words.
-        values: int8 codes, or unsigned words of 1, 2, 4 or 8 bytes that hold any type; one axis.
+        values: on one axis, int8 codes or unsigned words of 1, 2, 4 or 8 bytes. A word holds the bits of any type.
     """
 
     label: bytes
@@ -55,7 +55,7 @@ class TensorRecord:
 
     @property
     def kind(self) -> int:
-        """As the format numbers it."""
+        """The number of its kind in the format."""
         return WORDS if self.bits is None else CODES
 
     @property
@@ -65,7 +65,7 @@ class TensorRecord:
 
     @property
     def form(self) -> tuple[bytes, int, int, int]:
-        """Everything but the values: label, kind, bytes of a word (0 for codes, which are packed at will), length."""
+        """Everything but the values: label, kind, bytes of a word (0 for codes, as packing does not count), length."""
         return self.label, self.kind, 0 if self.kind == CODES else self.width, len(self.values)
 
     def stored(self) -> bytes:
@@ -80,7 +80,7 @@ class TensorRecord:
         """The inverse of `stored`.
 
         Raises:
-            ModelError: when there are too many or too few bytes, or bits behind the last code.
+            ModelError: when there are too many or too few bytes, or bits that are set after the last code.
         """
         if kind == WORDS:
             return cls(label, None, np.frombuffer(data, f"<u{width}"))
@@ -89,7 +89,7 @@ class TensorRecord:
 
 
 Content = tuple[TensorRecord, ...]
-"""A network: its records in an order that its maker decides."""
+"""A network: its records, in the order that the reader of its file gives them."""
 
 
 def network_content(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> Content:
@@ -114,18 +114,18 @@ def network_state(
         torch.from_numpy(record.values.view(np.uint8).copy()).view(value.dtype).reshape(value.shape)
         for (_, value, _), record in zip(old, content, strict=True)
     )
-    made: dict[str, IntegerTensor] = {}
+    changed: dict[str, IntegerTensor] = {}
     for name, tensor in sorted(integers.items()):
         scale = next(values)
-        made[name] = replace(tensor, scale=scale, codes=None if tensor.codes is None else next(values))
-    return made, {name: next(values) for name in sorted(floats)}
+        changed[name] = replace(tensor, scale=scale, codes=None if tensor.codes is None else next(values))
+    return changed, {name: next(values) for name in sorted(floats)}
 
 
 def require_form_of(like: Content, content: Content, whose: str) -> None:
     """Raise unless a content differs from another in values only.
 
     Raises:
-        PatchError: saying whose form was expected.
+        PatchError: naming the one whose form was expected.
     """
     if [record.form for record in content] != [record.form for record in like]:
         raise PatchError(f"the content is of another form; expected that of {whose}")
@@ -173,7 +173,7 @@ def from_device_image(image: bytes) -> Content:
 
 
 def content_digest(content: Content) -> str:
-    """SHA-256 of the content in hexadecimal: the one content digest, in whatever container a network lies.
+    """SHA-256 of the content in hexadecimal: the one content digest of a network, whatever file it is stored in.
 
     A patch is bound to it, `weights_digest` is that of a model folder's content, and
     `obliq.exporting.file_content_digest` that of an exported file's. Folder and file are two networks,
@@ -188,10 +188,10 @@ def content_digest(content: Content) -> str:
 
 @contextlib.contextmanager
 def decoder_refusals() -> Iterator[None]:
-    """Let what the reference decoder refuses be an error of this package.
+    """Turn what the reference decoder refuses into an error of this package.
 
     Raises:
-        PatchError: with the decoder's words.
+        PatchError: with the decoder's message.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """The reference decoder of a patch: docs/patch-format.md as code, to be ported line by line.
 
-It needs NumPy and nothing of this package. Integers are not negative and below 2^64 unless a comment says
-otherwise; all state is one array of numbers. `c/obliq_patch.c` is its port.
+It needs NumPy and nothing else of this package, so that the file can be copied elsewhere. `c/obliq_patch.c` is its
+port. Integers are not negative and below 2^64 unless a comment states otherwise. All state is one array of numbers.
 """
 
 import hashlib
@@ -10,19 +10,24 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 
-DAMAGED, NEWER_FORMAT, BELOW_FLOOR, OTHER_NETWORK = 1, 2, 3, 4  # reasons to refuse a patch
+# Reasons to refuse a patch; the port has the same numbers.
+DAMAGED, NEWER_FORMAT, BELOW_FLOOR, OTHER_NETWORK = 1, 2, 3, 4
 WRONG_BASE, BAD_IMAGE, BAD_STREAM, WRONG_RESULT = 5, 6, 7, 8
 WORDS, CODES = 0, 1  # kinds of records
 IMAGE_HEAD, RECORD_HEAD = struct.Struct("<4sHHII"), struct.Struct("<HBBI")
 PATCH_HEAD = struct.Struct("<4sHHQ32s32s32sII")
-LONGEST_LABEL, MOST_RECORDS, LARGEST_IMAGE = 4096, 100_000, 2**31 - 1
-# Where each family of adaptive bits begins; a number has 64 for its length and 3 a length below its leading one.
-TABLE, DISTANCE, GAP = 0, 256, 512  # gaps: 4 for the quotient and 6 for the remainder, for each kind
-SIGN, SIZE, BITS = 532, 538, 586  # signs: 5 by the old code, 1 for words; sizes: 16 for each of 3 old codes
+LONGEST_LABEL, MOST_RECORDS, LARGEST_IMAGE = 4096, 100_000, 2**31 - 1  # bytes, records, bytes
+
+# Where each family of adaptive bits begins.
+TABLE, DISTANCE = 0, 256  # numbers: 64 bits for the length, and 3 for each length below the leading one
+GAP = 512  # gaps: 4 bits for the quotient and 6 for the remainder, for words and then for codes
+SIGN = 532  # signs: 5 by the old code, which is limited to -2..2, and 1 for words
+SIZE = 538  # sizes of steps of codes: 16 for each absolute value of the old code, which is limited to 2
+BITS = 586  # of all families together
 
 
-class Refused(Exception):  # noqa: N818 - it is the answer, not an accident
-    """Why a patch is not applied: one of the constants above, as in the port, and a message."""
+class Refused(Exception):  # noqa: N818 - it is an answer, and not a failure
+    """Why a patch is not applied: one of the reasons above, as in the port, and a message."""
 
 
 class ImageRecord(NamedTuple):
@@ -32,8 +37,8 @@ class ImageRecord(NamedTuple):
     width: int  # bits of a code, bytes of a word
     elements: int
     label: bytes
-    start: int
-    size: int
+    start: int  # position of the first byte of its values
+    size: int  # bytes of its values
 
 
 def read_head(patch: bytes) -> tuple[int, bytes, bytes, bytes, int, bytes]:
@@ -63,18 +68,18 @@ def read_records(image: bytes) -> list[ImageRecord]:
         _require(known and fits, BAD_IMAGE, "a record of the image is of no known kind, or cut off")
         found.append(ImageRecord(kind, width, elements, image[start - label : start], start, size))
         at = start + size
-    _require(at == length, BAD_IMAGE, "the image has bytes behind its last record")
+    _require(at == length, BAD_IMAGE, "the image has bytes after its last record")
     return found
 
 
 def image_form_digest(records: list[ImageRecord]) -> bytes:
-    """SHA-256 of what the network is, without its values: heads, in which codes of any width have 0, and labels."""
+    """SHA-256 of what the network is without its values: heads, in which codes of any width have 0, and labels."""
     heads = (RECORD_HEAD.pack(len(r.label), r.kind, 0 if r.kind else r.width, r.elements) for r in records)
     return hashlib.sha256(b"".join(h + r.label for h, r in zip(heads, records, strict=True))).digest()
 
 
 def image_content_digest(image: bytes | bytearray, records: list[ImageRecord]) -> bytes:
-    """SHA-256 of every record's label and values, each code as a byte however narrow it is stored."""
+    """SHA-256 of every record's label and values, each code as one byte however narrow it is stored."""
     digest = hashlib.sha256()
     for record in records:
         data, width = np.frombuffer(image, np.uint8, record.size, record.start), record.width
@@ -87,10 +92,10 @@ def image_content_digest(image: bytes | bytearray, records: list[ImageRecord]) -
 
 
 def apply_to_image(patch: bytes, base: bytes, floor: int) -> bytes:
-    """The image that a patch makes of the base's, where `floor` is the sequence number last confirmed.
+    """The image that a patch makes of the base's, where `floor` is the sequence number that was last confirmed.
 
     Raises:
-        Refused: for any other patch or base.
+        Refused: when the patch is damaged, at or below the floor, or for another base.
     """
     sequence, form, base_digest, result_digest, changed, data = read_head(patch)
     _require(sequence > floor, BELOW_FLOOR, f"sequence {sequence}; expected more than {floor}")
@@ -104,25 +109,31 @@ def apply_to_image(patch: bytes, base: bytes, floor: int) -> bytes:
         index += 1 + stream.number(TABLE)
         _require(index < len(records), BAD_STREAM, "the stream names a record that is not there")
         _change(image, records[index], stream)
-    _require(stream.at == len(data), BAD_STREAM, "the stream goes on behind its last change")
-    _require(image_content_digest(image, records) == result_digest, WRONG_RESULT, "another network results")
+    _require(stream.at == len(data), BAD_STREAM, "the stream goes on after its last change")
+    _require(
+        image_content_digest(image, records) == result_digest, WRONG_RESULT, "the result is another network"
+    )
     return bytes(image)
 
 
 def _change(image: bytearray, record: ImageRecord, stream: "Stream") -> None:
+    """Change the elements of one record as the stream states, in ascending order."""
     left, shift, position = 1 + stream.number(TABLE), stream.plain(5), -1
     _require(left <= record.elements, BAD_STREAM, "the stream changes more elements than there are")
     for _ in range(left):
         position += 1 + stream.gap(GAP + 10 * record.kind, shift, record.elements)
         _require(position < record.elements, BAD_STREAM, "the stream names an element that is not there")
-        if record.kind == CODES:  # in two bytes at most
+        if record.kind == CODES:
+            # A code has 8 bits at most, so it lies in one byte or in two, the second of which must be the record's.
             at, bit = record.start + position * record.width // 8, position * record.width % 8
             half, both = 1 << (record.width - 1), 1 + (at + 1 < record.start + record.size)
             pair = int.from_bytes(image[at : at + both], "little")
-            old = (((pair >> bit) & (2 * half - 1)) ^ half) - half  # signed
+            old = (((pair >> bit) & (2 * half - 1)) ^ half) - half  # two's complement: signed
             new = old + stream.code_step(old)
             _require(-half <= new < half, BAD_STREAM, "the stream makes a code that does not fit its bits")
-            pair ^= ((new ^ old) & (2 * half - 1)) << bit
+            pair ^= (
+                (new ^ old) & (2 * half - 1)
+            ) << bit  # flips the bits of this code that differ, and no others
             image[at : at + both] = pair.to_bytes(both, "little")
         else:
             at, end = record.start + position * record.width, record.start + (position + 1) * record.width
@@ -133,51 +144,65 @@ def _change(image: bytearray, record: ImageRecord, stream: "Stream") -> None:
 
 @no_type_check  # a check of types for each bit would take most of the time of the tests
 class Stream:
-    """A binary range decoder; `zero` holds the 24-bit probability that an adaptive bit is 0."""
+    """A binary range decoder: arithmetic coding, one bit at a time, by 32-bit integers.
+
+    The encoder narrowed an interval of numbers for each bit, by the probability of that bit. `range` is the width of
+    the interval, and `code` the distance of the encoded number from its lower end, so `code < range` throughout.
+    Each adaptive bit has an estimate `zero` of the probability that it is 0, in units of 2^-24.
+    """
 
     def __init__(self, data: bytes) -> None:
         _require(len(data) >= 4, BAD_STREAM, "the stream ends early")
         self.data, self.at, self.range, self.code = data, 4, 2**32 - 1, int.from_bytes(data[:4], "big")
         self.zero, self.seen = [1 << 23] * BITS, [0] * BITS
 
-    def bit(self, which: int) -> int:  # noqa: D102
+    def bit(self, which: int) -> int:
+        """One adaptive bit."""
         zero, seen = self.zero[which], self.seen[which]
+        # The upper 16 bits of each factor, so that the product fits into 32 bits.
         bound = (self.range >> 16) * (zero >> 8)
         one = self.code >= bound
+        # After n bits, k of them 0, the estimate is (k + 1/4) / (n + 1/2). Rounding keeps it at 256 or more from both
+        # ends, so that 0 < bound < range and each bit can always be coded.
         if one:
             self.range, self.code = self.range - bound, self.code - bound
             self.zero[which] = zero - 2 * zero // (2 * seen + 3)
         else:
             self.range = bound
             self.zero[which] = zero + 2 * ((1 << 24) - zero) // (2 * seen + 3)
-        self.seen[which] = min(seen + 1, 255)  # old bits count less and less
-        self._take()
+        self.seen[which] = min(seen + 1, 255)  # from here on, old bits count less and less
+        self._refill()
         return int(one)
 
-    def plain(self, count: int) -> int:  # noqa: D102
+    def plain(self, count: int) -> int:
+        """A number of `count` bits that are 0 or 1 with equal probability, the highest first."""
         value = 0
         for _ in range(count):
             self.range >>= 1
             one = self.code >= self.range
             self.code -= self.range if one else 0
             value = 2 * value + one
-            self._take()
+            self._refill()
         return value
 
-    def number(self, family: int) -> int:  # noqa: D102
+    def number(self, family: int) -> int:
+        """A number as in Elias's gamma code: its length in ones, and the bits below the leading one."""
         length = self._ones(family, 63, 63)
         return self._below_leading_one(family + 64 + 3 * length, length) - 1
 
-    def gap(self, family: int, shift: int, most: int) -> int:  # noqa: D102
+    def gap(self, family: int, shift: int, most: int) -> int:
+        """How many elements are skipped, as a Rice code: a quotient in ones, and a remainder of `shift` bits."""
         quotient = self._ones(family, 3, most)
         return (quotient - 1 << shift) + self._below_leading_one(family + 4 + 3 * min(quotient, 1), shift)
 
-    def code_step(self, old: int) -> int:  # noqa: D102 - signed, never 0
+    def code_step(self, old: int) -> int:
+        """By how much a code changes: signed, and never 0."""
         down = self.bit(SIGN + 2 + max(-2, min(2, old)))
         size = 1 + self._ones(SIZE + 16 * min(abs(old), 2), 15, 254)
         return -size if down else size
 
     def _ones(self, family: int, distinct: int, most: int) -> int:
+        """How many ones precede the next 0; from the `distinct`-th on, all are the same adaptive bit."""
         count = 0
         while self.bit(family + min(count, distinct)):
             count += 1
@@ -185,12 +210,14 @@ class Stream:
         return count
 
     def _below_leading_one(self, family: int, count: int) -> int:
+        """A leading 1 and `count` bits below it, of which the first two are adaptive and depend on those above."""
         value = 1
         for _ in range(min(count, 2)):
             value = 2 * value + self.bit(family + value - 1)
         return value << max(count - 2, 0) | self.plain(max(count - 2, 0))
 
-    def _take(self) -> None:
+    def _refill(self) -> None:
+        """Keep at least 24 bits of precision."""
         while self.range < 1 << 24:
             _require(self.at < len(self.data), BAD_STREAM, "the stream ends early")
             self.range, self.code = self.range << 8, (self.code << 8 | self.data[self.at]) % 2**32

@@ -1,7 +1,7 @@
-"""An encrypted patch: AES-256-GCM around the file, with a key that somebody else looks after.
+"""An encrypted patch: AES-256-GCM around the file.
 
-What stays visible is the length, which tells about how much changed. Keys are the fleet tool's: it makes
-them, hands them out, and changes them; a random nonce is safe for 2^32 patches under one key.
+The length stays visible and shows roughly how much changed. Creating, distributing and changing keys is the work of
+the user's fleet tool. Since nonces are random, one key is safe for 2^32 patches.
 """
 
 import importlib
@@ -35,31 +35,31 @@ def unseal(data: bytes, key: bytes) -> bytes:
     cipher = _cipher(key)
     start = len(_HEAD) + NONCE_BYTES
     if not is_sealed(data) or len(data) < start + TAG_BYTES:
-        raise PatchError("not an encrypted patch; expected one that was made with --key-file")
+        raise PatchError("not an encrypted patch; expected one from `obliq patch make --key-file`")
     if data[: len(_HEAD)] != _HEAD:
-        raise PatchError("made by a newer obliq; expected version 1 of the encrypted form")
+        raise PatchError("encrypted by a newer Obliq; expected version 1 of the encrypted form")
     try:
         patch: bytes = cipher.decrypt(data[len(_HEAD) : start], data[start:], _HEAD)
     except importlib.import_module("cryptography.exceptions").InvalidTag as error:
         raise PatchError(
-            "altered, or encrypted with another key; expected the key that it was made with"
+            "altered, or encrypted with another key; expected the file and the key of `obliq patch make`"
         ) from error
     return patch
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether a file says that it is an encrypted patch."""
+    """Whether a file begins as an encrypted patch does."""
     return data[:4] == _HEAD[:4]
 
 
 def require_key(key: bytes) -> bytes:
-    """The key, if it is one.
+    """A key of the right length, as it was given.
 
     Raises:
         PatchError: when it has another length.
     """
     if len(key) != KEY_BYTES:
-        raise PatchError(f"{len(key)} bytes are no key; expected exactly {KEY_BYTES} random ones")
+        raise PatchError(f"the key has {len(key)} bytes; expected {KEY_BYTES} random ones")
     return key
 
 

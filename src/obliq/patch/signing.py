@@ -1,9 +1,10 @@
-"""Who made a patch: an Ed25519 signature (RFC 8032) over the file's bytes, in a file of 64 bytes beside it.
+"""Who released a patch: an Ed25519 signature (RFC 8032) over the file's bytes, in a file of 64 bytes next to it.
 
-It is over the file as it travels, encrypted or not, so that a device can check it before it looks at anything else,
-and any other tool can too: `openssl pkeyutl -verify -pubin -inkey PUBLIC.pem -rawin -in PATCH -sigfile PATCH.sig`.
-The sequence number and both networks' digests are among those bytes. Keys are PEM files that somebody else makes
-and looks after.
+The signature covers the file as it travels, encrypted or not, so that a device can check it before it reads anything
+else. Any other tool can check it, too:
+`openssl pkeyutl -verify -pubin -inkey PUBLIC.pem -rawin -in PATCH -sigfile PATCH.sig`.
+The sequence number and both networks' digests are among those bytes. Keys are PEM files; creating and protecting
+them is the work of the user.
 """
 
 import importlib
@@ -18,12 +19,12 @@ LARGEST_KEY = 2**14
 
 
 def signature_file(patch: Path) -> Path:
-    """Where the signature of a patch lies: the same name with `.sig` behind it."""
+    """Where the signature of a patch lies: next to it, with `.sig` added to its name."""
     return patch.with_name(f"{patch.name}.sig")
 
 
 def sign(data: bytes, private_key: bytes) -> bytes:
-    """The signature of a file's bytes; the same every time.
+    """The signature of a file's bytes; equal inputs give equal bytes.
 
     Args:
         data: what the file holds.
@@ -36,9 +37,11 @@ def sign(data: bytes, private_key: bytes) -> bytes:
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
     except (ValueError, TypeError, unsupported) as error:
-        raise PatchError("not readable as a private key; expected PEM without a passphrase") from error
+        raise PatchError(
+            "not readable as a private key; expected PEM (PKCS #8) without a passphrase"
+        ) from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise PatchError("a private key of another kind; expected Ed25519")
+        raise PatchError("the private key is of another kind; expected Ed25519")
     signature: bytes = key.sign(data)
     return signature
 
@@ -52,8 +55,8 @@ def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
         public_key: PEM of an Ed25519 public key.
 
     Raises:
-        PatchError: when the signature is another file's, another key's or altered, for any other key, or
-            when the extra `patch` is not installed.
+        PatchError: when the signature is altered or of another file or key, when the key is not Ed25519, or when the
+            extra `patch` is not installed.
     """
     serialization, ed25519, unsupported = _libraries()
     try:
@@ -61,12 +64,12 @@ def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
     except (ValueError, unsupported) as error:
         raise PatchError("not readable as a public key; expected PEM") from error
     if not isinstance(key, ed25519.Ed25519PublicKey):
-        raise PatchError("a public key of another kind; expected Ed25519")
+        raise PatchError("the public key is of another kind; expected Ed25519")
     try:
         key.verify(signature, data)
     except importlib.import_module("cryptography.exceptions").InvalidSignature as error:
         raise PatchError(
-            "the signature is not this key's for these bytes; expected the key and the patch that it was made with"
+            "this key did not sign these bytes; expected the public key of the signer, and the patch as it was signed"
         ) from error
 
 

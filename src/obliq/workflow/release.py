@@ -11,9 +11,8 @@ from obliq.errors import ModelError
 from obliq.exporting import ParityRecord, check, deployed, export_onnx, sha256_of, write_parity_record
 from obliq.exporting.file_content import file_content
 from obliq.exporting.optional import import_onnx, import_onnxruntime
-from obliq.patch import Content, make_patch
+from obliq.patch import Content, make_patch, patch_bound
 from obliq.patch import content_digest as content_digest_of
-from obliq.patch.difference import patch_bound
 from obliq.quantization import weights_digest
 from obliq.report import PatchSize, Shipment
 from obliq.workflow.patch_targets import Folder

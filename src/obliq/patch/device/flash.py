@@ -1,4 +1,4 @@
-"""A model of a device's flash memory: pages are written into erased blocks, and power may be cut at any of it."""
+"""A model of a device's flash memory: pages are written into erased blocks, and power may be cut at any moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from obliq.errors import PatchError
 ERASED = 0xFF
 
 Watcher = Callable[["Flash", int, bytes], None]
-"""Told about each write before it happens: the memory, the address and what will stand there."""
+"""Called before each write or erasure with the memory, the address and the bytes that will stand there."""
 
 
 @dataclass(eq=False, kw_only=True)
 class Flash:
-    """Bytes that can be erased by the block and written once after that, by the page.
+    """Bytes that are erased in blocks, and written in pages, once after each erasure.
 
     Attributes:
-        page: bytes that one write takes, at an address that is a multiple of it.
-        block: bytes that one erasure takes; a multiple of `page`.
-        data: what stands in the memory.
-        watch: called before each write or erasure. A test cuts the power by raising in it, after
-            `tear` has done a part of the work.
+        page: bytes of one write, at an address that is a multiple of it.
+        block: bytes of one erasure; a multiple of `page`.
+        data: the memory's content.
+        watch: called before each write or erasure. A test cuts the power by raising in it, after `tear` has done a
+            part of the work.
     """
 
     page: int
@@ -52,17 +52,17 @@ class Flash:
         """
         self._require_aligned(address, self.page)
         if len(content) > self.page:
-            raise PatchError(f"{len(content)} bytes for a page of {self.page}")
+            raise PatchError(f"{len(content)} bytes; expected at most the {self.page} of a page")
         if any(byte != ERASED for byte in self.data[address : address + self.page]):
-            raise PatchError(f"the page at {address} has not been erased")
+            raise PatchError(f"the page at {address} is not erased; expected `erase` before `write`")
         self._change(address, content)
 
     def read(self, address: int, length: int) -> bytes:
-        """What stands in the memory."""
+        """The memory's content."""
         return bytes(self.data[address : address + length])
 
     def tear(self, address: int, content: bytes, length: int) -> None:
-        """Do only the first `length` bytes of a write or an erasure, as when power fails within it."""
+        """Do only the first `length` bytes of a write or an erasure, as when power fails during it."""
         self.data[address : address + length] = content[:length]
 
     def _change(self, address: int, content: bytes) -> None:

@@ -1,4 +1,9 @@
-"""What a device remembers across power cuts: one small record, in two blocks that take turns."""
+"""What a device remembers across power cuts: one small record, in two copies that take turns.
+
+A record is written over the older copy, so that a cut while writing spoils that copy alone. A copy counts only if its
+checksum fits, and of two that count, the one with the larger number is current. So at any moment exactly one record is
+current: the old one until the last byte of the new one is written, and the new one from then on.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -8,18 +13,18 @@ from hashlib import sha256
 from obliq.patch.device.flash import Flash
 
 _RECORD = struct.Struct("<4sQBBIQQ32s32s")
-_CHECK = 8
-RECORD_BYTES = _RECORD.size + _CHECK
+_CHECK_BYTES = 8
+RECORD_BYTES = _RECORD.size + _CHECK_BYTES
 _MAGIC = b"OBQJ"
 
 
 class UpdateState(IntEnum):
-    """Where an update stands."""
+    """How far an update has come."""
 
     STABLE = 1
-    """One network; the other slot holds nothing that counts."""
+    """There is one network; nothing in the other slot counts."""
     TRIAL = 2
-    """The new network runs, and the old one is kept to fall back to."""
+    """The new network runs, and the old one is kept as a fallback."""
     CONFIRMED = 3
     """Only the new network may run; the old one is being erased."""
 
@@ -29,14 +34,14 @@ class JournalEntry:
     """One record.
 
     Attributes:
-        number: grows with every record; the largest that is whole counts.
-        state: where the update stands.
+        number: grows with every record.
+        state: how far the update has come.
         active: the slot that is booted, 0 or 1.
-        length: bytes of an image; both have as many.
+        length: bytes of an image; both slots have the same.
         floor: sequence number of the newest network that was confirmed.
-        sequence: that of the network in the active slot.
-        digest: of the content in the active slot.
-        fallback: of the content in the other slot while in `TRIAL`, else zeros.
+        sequence: sequence number of the network in the active slot.
+        digest: content digest of the network in the active slot.
+        fallback: content digest of the network in the other slot while in `TRIAL`, else zeros.
     """
 
     number: int
@@ -49,12 +54,19 @@ class JournalEntry:
     fallback: bytes = bytes(32)
 
     def packed(self) -> bytes:
-        """As it is stored, with a checksum behind it."""
+        """The record as it is stored, with its checksum at the end."""
         body = _RECORD.pack(
-            _MAGIC, self.number, self.state, self.active, self.length, self.floor, self.sequence, self.digest,
+            _MAGIC,
+            self.number,
+            self.state,
+            self.active,
+            self.length,
+            self.floor,
+            self.sequence,
+            self.digest,
             self.fallback,
-        )  # fmt: skip
-        return body + sha256(body).digest()[:_CHECK]
+        )
+        return body + _checksum(body)
 
 
 def blocks(flash: Flash) -> int:
@@ -63,15 +75,15 @@ def blocks(flash: Flash) -> int:
 
 
 def latest(flash: Flash) -> JournalEntry | None:
-    """The newest record that is whole, None when there is none."""
+    """The current record, None when there is none."""
     found = [entry for copy in (0, 1) if (entry := _read(flash, copy)) is not None]
     return max(found, key=lambda entry: entry.number, default=None)
 
 
 def append(flash: Flash, entry: JournalEntry) -> None:
-    """Write a record over the older copy; until it is whole, the newer one counts.
+    """Write a record over the older copy; until it is whole, the other one counts.
 
-    The caller gives it the number after that of `latest`.
+    The number of `entry` must be the one after that of `latest`: its parity selects the copy.
     """
     copy = entry.number % 2
     start = copy * _copy_blocks(flash) * flash.block
@@ -82,17 +94,27 @@ def append(flash: Flash, entry: JournalEntry) -> None:
         flash.write(start + at, packed[at : at + flash.page])
 
 
+def _checksum(body: bytes) -> bytes:
+    return sha256(body).digest()[:_CHECK_BYTES]
+
+
 def _copy_blocks(flash: Flash) -> int:
-    return -(-RECORD_BYTES // flash.block)
+    return -(-RECORD_BYTES // flash.block)  # rounded up
 
 
 def _read(flash: Flash, copy: int) -> JournalEntry | None:
     packed = flash.read(copy * _copy_blocks(flash) * flash.block, RECORD_BYTES)
-    body, check = packed[:-_CHECK], packed[-_CHECK:]
-    if body[:4] != _MAGIC or sha256(body).digest()[:_CHECK] != check:
+    body, check = packed[:-_CHECK_BYTES], packed[-_CHECK_BYTES:]
+    if body[:4] != _MAGIC or _checksum(body) != check:
         return None
     _, number, state, active, length, floor, sequence, digest, fallback = _RECORD.unpack(body)
     return JournalEntry(
-        number=number, state=UpdateState(state), active=active, length=length, floor=floor, sequence=sequence,
-        digest=digest, fallback=fallback,
-    )  # fmt: skip
+        number=number,
+        state=UpdateState(state),
+        active=active,
+        length=length,
+        floor=floor,
+        sequence=sequence,
+        digest=digest,
+        fallback=fallback,
+    )

@@ -1,12 +1,20 @@
-"""A device's store of networks: two slots and a journal, safe against power cuts and against going back.
+"""A device's store of networks: two slots and a journal, safe against power cuts and against rollback.
 
     boot      the network to run: the old or the new one, whole, and after `confirm` only the new one
-    install   write the new network beside the old one; it is booted on trial from then on
-    reject    go back to the old network; only possible before `confirm`
-    confirm   keep the new network, raise the floor, and erase the old one, to the last byte
+    install   write the new network into the other slot; it is booted on trial from then on
+    reject    return to the old network; only possible before `confirm`
+    confirm   keep the new network, raise the floor, and erase the old one completely
 
-The patch itself stays in working memory: stored beside the new network, it would give back the old one.
-This is the reference for firmware; it runs on a model of flash memory (`obliq.patch.device.flash`).
+What holds after a power cut at any moment:
+
+- The slot that the journal names as active holds a whole network: `install` writes the other slot and reads it back
+  before it appends the record that makes it active.
+- The floor never falls, and rises only in the record that also forbids the old network (`CONFIRMED`).
+- After `confirm`, the old network is erased before a record is `STABLE` again. The next boot repeats an erasure that
+  was cut from its beginning, since a block that was erased in part may look erased.
+
+The patch itself must stay in working memory: stored next to the new network, it would give back the old one. This is
+the reference for firmware; it runs on a model of flash memory (`obliq.patch.device.flash`).
 """
 
 from dataclasses import dataclass, field, replace
@@ -24,16 +32,21 @@ from obliq.patch.device.journal import JournalEntry, UpdateState
 @final
 @dataclass(frozen=True)
 class DeviceStore:
-    """The networks on one device; a value over memory, which alone holds state."""
+    """The networks on one device. Only the memory holds state."""
 
     flash: Flash = field(repr=False)
 
     @classmethod
     def create(cls, flash: Flash, image: bytes, sequence: int = 0) -> "DeviceStore":
-        """Put the first network onto an empty device, in the factory.
+        """Write the first network onto an empty device, in the factory.
+
+        Args:
+            flash: the memory.
+            image: of the network; see `obliq.patch.to_device_image`.
+            sequence: the number that later patches must exceed.
 
         Raises:
-            PatchError: when the image is none or does not fit into a slot.
+            PatchError: when the bytes are no image or do not fit into a slot.
         """
         store = cls(flash)
         digest = _digest(image)
@@ -54,27 +67,27 @@ class DeviceStore:
 
     @property
     def slot_bytes(self) -> int:
-        """The room of a slot, in whole blocks."""
+        """Bytes of a slot, in whole blocks."""
         blocks = len(self.flash.data) // self.flash.block - journal.blocks(self.flash)
         return blocks // 2 * self.flash.block
 
     @property
     def entry(self) -> JournalEntry:
-        """The journal's record that counts.
+        """The current record of the journal.
 
         Raises:
             PatchError: when there is none.
         """
         entry = journal.latest(self.flash)
         if entry is None:
-            raise PatchError("the device has no journal; expected one that was given a network")
+            raise PatchError("the device has no journal; expected one that `DeviceStore.create` wrote")
         return entry
 
     def boot(self) -> bytes:
-        """Finish what a power cut interrupted, and give the image of the network to run.
+        """Complete what a power cut interrupted, and return the image of the network to run.
 
         Raises:
-            PatchError: when the memory lost the network by something else than a power cut.
+            PatchError: when the network is damaged, which a power cut alone cannot do.
         """
         entry = self.entry
         if entry.state is UpdateState.CONFIRMED:
@@ -84,23 +97,25 @@ class DeviceStore:
             return image
         if entry.state is UpdateState.TRIAL:
             return self.reject()
-        raise PatchError("the network on the device is damaged; expected the one that the journal names")
+        raise PatchError("the network on the device is damaged; expected one with the digest in the journal")
 
     def install(self, patch: bytes) -> None:
-        """Write the network that a patch makes of the present one, and boot it from now on.
+        """Write the network that a patch makes of the current one, and boot it on trial from now on.
 
         Raises:
-            PatchError: when the patch is refused, or the present network is itself on trial.
+            PatchError: when the patch is refused, or the current network is itself on trial.
         """
         entry = self.entry
         if entry.state is not UpdateState.STABLE:
-            raise PatchError(f"an update is {entry.state.name.lower()}; expected it to be finished first")
+            raise PatchError(
+                f"an update is {entry.state.name.lower()}; expected it to be confirmed or rejected first"
+            )
         with decoder_refusals():
             image = apply_to_image(patch, self.boot(), entry.floor)
             sequence, _, _, result, *_ = read_head(patch)
         self._write_slot(1 - entry.active, image)
         if _digest(self._read_slot(1 - entry.active, entry.length)) != result:
-            raise PatchError("the memory does not hold what was written; the network stays as it is")
+            raise PatchError("the memory does not hold what was written; the current network stays active")
         self._record(
             state=UpdateState.TRIAL,
             active=1 - entry.active,
@@ -110,20 +125,23 @@ class DeviceStore:
         )
 
     def reject(self) -> bytes:
-        """Go back to the network before the one on trial; its image.
+        """Return to the network before the one on trial; its image.
 
         Raises:
             PatchError: when no network is on trial.
         """
         entry = self._require_trial()
         self._record(
-            state=UpdateState.STABLE, active=1 - entry.active, sequence=entry.floor, digest=entry.fallback,
+            state=UpdateState.STABLE,
+            active=1 - entry.active,
+            sequence=entry.floor,
+            digest=entry.fallback,
             fallback=bytes(32),
-        )  # fmt: skip
+        )
         return self.boot()
 
     def confirm(self) -> None:
-        """Keep the network on trial, never go back, and erase the old one.
+        """Keep the network on trial for good, and erase the old one.
 
         Raises:
             PatchError: when no network is on trial.
@@ -139,9 +157,8 @@ class DeviceStore:
         return entry
 
     def _erase_old(self, entry: JournalEntry) -> None:
-        """Erase the slot that is not active; all of it again after a cut, since a torn block may look erased."""
         self._erase_slot(1 - entry.active)
-        self._record(state=UpdateState.STABLE)  # both copies of the journal now say that there is no way back
+        self._record(state=UpdateState.STABLE)  # now neither copy of the journal allows the old network
 
     def _record(self, **changes: object) -> None:
         entry = self.entry
