@@ -22,11 +22,11 @@ import torch
 from export_speed import processor
 from obliq.checkpoints import Blueprint, Checkpoint
 from obliq.checkpoints.run_folder import load_run
-from obliq.cli.export import samples_of
 from obliq.exporting import check, export_executorch, export_onnx
 from obliq.exporting.optional import import_executorch, import_onnxruntime, loaded, session, version
 from obliq.models import initialise
 from obliq.quantization import Precision
+from obliq.workflow.parity_samples import parity_samples
 
 TABLE = Path(__file__).parent / "results" / "executorch_programs.md"
 HEAD = """# ExecuTorch programs
@@ -108,7 +108,7 @@ def speed_row(saved: Checkpoint, program: bytes, seconds: float) -> str:
 
 
 def parity_row(saved: Checkpoint, program: bytes, most: int) -> tuple[str, int]:
-    found = check(saved.model, program, samples_of(saved, "fashion-mnist", None, most))
+    found = check(saved.model, program, parity_samples(saved, "fashion-mnist", None, most))
     recipe, counts = saved.provenance.recipe or {}, saved.provenance.counts
     trained = (
         f"{counts['train']} images, {recipe['epochs']} epochs" if recipe else f"{saved.provenance.method}"

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from obliq.checkpoints.run_folder import load_run
-from obliq.cli.export import samples_of
 from obliq.exporting import CodeAgreement, Parity, check, export_onnx
+from obliq.workflow.parity_samples import parity_samples
 
 TABLE = Path(__file__).parent / "results" / "export_parity.md"
 HEAD = """# Parity of exported files
@@ -37,7 +37,7 @@ equal in the file | equal in deployed, float sums | steps off | a device's sums 
 
 def row(folder: Path, most: int) -> tuple[str, Parity]:
     saved = load_run(folder).checkpoint
-    inputs = samples_of(saved, "fashion-mnist", None, most)
+    inputs = parity_samples(saved, "fashion-mnist", None, most)
     found = check(saved.model, export_onnx(saved.model, saved.blueprint.input_shape), inputs)
     recipe = saved.provenance.recipe or {}
     cells = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.cli.arguments import VERBS
+from obliq.cli.verbs import GROUPS, VERBS, verb_named
 from obliq.errors import ModelError
 from obliq.methods import available
 from tests.cli.conftest import Said, Way, start
@@ -43,10 +43,14 @@ def test_the_verbs_in_a_line_each(columns: int, obliq: Obliq, monkeypatch: pytes
     monkeypatch.setenv("COLUMNS", str(columns))
     said = obliq("--help")
     assert (said.status, said.err) == (0, "")
-    assert [verb for verb in VERBS if not re.search(rf"• {verb} +[A-Z].{{10}}", said.out)] == []
-    assert "--version" in said.out
+    assert [
+        verb for verb in VERBS if not re.search(rf"^  {verb} +[A-Z].{{10}}", said.out, re.MULTILINE)
+    ] == []
+    for option in ("-h, --help", "-V, --version", "-q, --quiet", "-v, --verbose", "--print-completion"):
+        assert option in said.out
     assert max(map(len, said.out.splitlines())) <= columns
     assert "Example:" not in said.out
+    assert obliq() == said
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -55,10 +59,76 @@ def test_a_verb(verb: str, obliq: Obliq) -> None:
     assert (said.status, said.err) == (0, "")
     assert unexplained(said.out) == []
     assert f"Example: obliq {verb}" in said.out
-    # a benchmark is many computations, whose seeds stand in its suite
-    of_one_computation = () if verb == "bench" else ("--seed", "--threads")
-    for option in ("--json", "--device", *of_one_computation):
+    assert max(map(len, said.out.splitlines())) <= 80
+    for option in ("--json", "--quiet", "--verbose"):
         assert option in said.out
+    listed = {option for option in COMPUTING if option in said.out}
+    assert listed == COMPUTING_OF.get(verb, set())
+
+
+COMPUTING = {"--seed", "--threads", "--device", "--autocast", "--compile"}
+"""How a computation runs: each verb lists what it uses. A benchmark's seeds and threads are part of its suite."""
+COMPUTING_OF = {
+    "demo": COMPUTING - {"--compile"},
+    "train": COMPUTING,
+    "unlearn": COMPUTING - {"--compile"},
+    "retrain": COMPUTING,
+    "audit": COMPUTING,
+    "export": {"--threads"},
+    "bench": {"--device", "--autocast"},
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_of_verbs_has_the_first_line_of_each(verb: str) -> None:
+    assert verb_named(verb).arguments.__doc__.splitlines()[0] == VERBS[verb]
+    assert len(VERBS) == sum(map(len, GROUPS.values()))
+
+
+def test_actions_of_a_verb_are_listed_after_it(obliq: Obliq) -> None:
+    said = obliq("patch", "--help")
+    assert (said.status, said.err) == (0, "")
+    listed = re.findall(r"^  ([a-z]+ ?[a-z]*)  ", said.out, re.MULTILINE)
+    assert listed == ["patch make", "patch apply", "patch info"]
+    assert obliq("patch") == said
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("trian", "digits"), "did you mean 'train'?"),
+        (("unlaern", "x"), "did you mean 'unlearn'?"),
+        (("patch", "aply"), "did you mean 'patch apply'?"),
+        (("path", "apply"), "did you mean 'patch'?"),
+        (("unlearn", "x", "--forget", "class=1", "--out", "y", "oue"), "Did you mean 'oeu'?"),
+        (("unlearn", "x", "--forget", "class=1", "--out", "y", "finetune"), "Did you mean 'fine-tune'?"),
+        (("unlearn", "x", "--forget", "class=1", "--out", "y", "oeu", "--epoch", "3"), "--epochs"),
+    ],
+)
+def test_what_was_meant_by_a_mistyped_word(words: tuple[str, ...], meant: str, obliq: Obliq) -> None:
+    said = obliq(*words)
+    assert (said.status, said.out) == (2, "")
+    assert meant in said.err
+
+
+def test_a_word_that_is_like_none(obliq: Obliq) -> None:
+    said = obliq("xyzzy")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "obliq: error: there is no verb 'xyzzy'; `obliq --help` lists all\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_verbs_methods_and_options(shell: str, obliq: Obliq) -> None:
+    said = obliq("--print-completion", shell)
+    assert (said.status, said.err) == (0, "")
+    for word in ("unlearn", "apply", "selective-dampening", "forget-weight"):
+        assert word in said.out
+
+
+def test_completion_of_an_unknown_shell(obliq: Obliq) -> None:
+    said = obliq("--print-completion", "dos")
+    assert (said.status, said.out) == (2, "")
+    assert "expected one of bash, zsh, fish, tcsh" in said.err
 
 
 @pytest.mark.parametrize("method", available())
@@ -75,7 +145,8 @@ def test_every_method_is_listed(obliq: Obliq) -> None:
 
 
 def test_version(obliq: Obliq) -> None:
-    assert obliq("--version") == Said(0, f"obliq {version('obliq')}\n", "")
+    for option in ("--version", "-V"):
+        assert obliq(option) == Said(0, f"obliq {version('obliq')}\n", "")
 
 
 METHOD = '''

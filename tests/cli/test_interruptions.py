@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from obliq.cli import show
+from obliq.cli.verbs import Verb, VerbOutput
 from tests.cli.conftest import SHORT, Said, Way, forked, start
 from tests.cli.refusals import nothing_written, refused
 
@@ -40,13 +42,10 @@ def test_what_the_machine_refuses_is_one_line_too(
 
 
 def refuse(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    from obliq.cli import main as module
-    from obliq.cli.arguments import Show
-
-    def fail(*given: object) -> None:
+    def fail(*given: object) -> VerbOutput:
         raise error
 
-    monkeypatch.setitem(__import__("sys").modules[module.__module__].ACTIONS, Show, fail)
+    monkeypatch.setattr(show, "VERB", Verb(show.ShowArguments, fail))
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(obliq: Obliq, monkeypatch: pytest.MonkeyPatch) -> None:

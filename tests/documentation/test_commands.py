@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from obliq.cli.arguments import VERBS
 
 from obliq.cli import main
-from obliq.cli.arguments import VERBS
 from obliq.cli.main import parse
 from tests.documentation.pages import DOCS, PAGES, ROOT, blocks, commands, console_lines, inline_commands
 

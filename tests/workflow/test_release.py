@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from obliq.checkpoints import Blueprint, Checkpoint
-from obliq.cli.tables import shipped_lines
+from obliq.cli.output import release_lines
 from obliq.data import Partition
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting import read_parity_record, sha256_of
@@ -53,10 +53,10 @@ def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
     assert shipment.patch is not None
     assert (shipment.patch.changed_codes, shipment.patch.codes) == (changed, total)
     assert shipment.patch.bytes == len(patch)
-    ships, parity, sent = shipped_lines(shipped, tmp_path)
-    assert str(file) in ships
-    assert parity.endswith(f"integer activations equal: 100 % of {shipment.parity.activations.compared:,}")
-    assert f"{changed:,} of {total:,} integer weights" in sent
+    lines = release_lines(shipped, tmp_path)
+    assert str(file) in lines[0]
+    assert f"  100 % of {shipment.parity.activations.compared:,} integer activations are equal" in lines
+    assert f"  changes {changed:,} of {total:,} integer weights" in lines
 
 
 def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
@@ -70,7 +70,7 @@ def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
     shipment = shipped.shipment
     assert "pip install 'obliq[onnx]'" in shipped.missing
     assert "\n" not in shipped.missing
-    assert shipped_lines(shipped, tmp_path)[1] == f"no ONNX file: {shipped.missing}"
+    assert f"no ONNX file: {shipped.missing}" in release_lines(shipped, tmp_path)
     assert shipment.parity is None
     assert sorted(file.name for file in tmp_path.iterdir()) == [PATCH, "shipped"]
     assert not (tmp_path / "shipped" / "latent.safetensors").exists()

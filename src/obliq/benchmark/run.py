@@ -19,14 +19,13 @@ from obliq.benchmark.report import render
 from obliq.benchmark.result_files import Made
 from obliq.benchmark.rows import Row
 from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
-from obliq.benchmark.suite import Suite
+from obliq.benchmark.suite import CACHE, RESULTS, Suite
 from obliq.benchmark.tuning import Choice, Place, Tuned
 from obliq.benchmark.worker_state import Workshop
 from obliq.benchmark.workers import InProcess, Outcome, Pool, Processes
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
 
-CACHE, RESULTS = Path("runs/bench"), Path("benchmarks/results")
 SECONDS_BETWEEN_FILES = 60.0
 MOST_JOBS = 1024
 

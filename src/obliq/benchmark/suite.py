@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -15,6 +16,9 @@ from obliq.errors import DataError, ObliqError
 from obliq.methods import Retrain
 from obliq.quantization import Precision
 from obliq.training.loop import Recipe
+
+CACHE, RESULTS = Path("runs/bench"), Path("benchmarks/results")
+"""Where suites keep computed values and results, unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)

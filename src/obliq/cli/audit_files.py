@@ -1,64 +1,46 @@
-"""The audit where only files are left: nothing in them names their data, so the command line does."""
+"""The audit of exported files alone, of which the command line states the data."""
 
 from pathlib import Path
-
-import torch
 
 from obliq.auditing import Audit
 from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.metadata import present_versions
-from obliq.cli.arguments import AuditVerb, Division
-from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
+from obliq.cli.audit import AuditArguments
+from obliq.cli.file_inputs import is_exported_file, load_partition, open_exported_file, stated_data
+from obliq.cli.progress import ProgressReporter
+from obliq.data import Partition, Splits
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
-from obliq.exporting import Shipped, open_shipped
-from obliq.exporting.exported_file import SUFFIXES
 from obliq.report import ReportContext, encode_images
 from obliq.workflow.compare_files import GivenFile, compare_files
 from obliq.workflow.pipeline import kind_of_request, methods_in_words
 
 
-def is_file(path: Path) -> bool:
-    """Whether a path is meant as an exported file."""
-    return path.suffix in SUFFIXES and not path.is_dir()
-
-
-def audit_files(arguments: AuditVerb) -> tuple[Audit, ReportContext]:
+def audit_files(arguments: AuditArguments, progress: ProgressReporter) -> tuple[Audit, ReportContext]:
     """Audit files alone.
 
     Raises:
-        AuditError: when a folder is among them, or something is asked for that needs a folder.
-        DataError: when the data are not named.
+        AuditError: when a folder is among them, or an option needs a folder.
+        DataError: when the data are not stated.
     """
     first, *rest = arguments.networks
-    every = [*rest, *([arguments.retrained] if arguments.retrained else [])]
-    folders = [path for path in every if not is_file(path)]
-    if folders:
-        raise AuditError(
-            f"{folders[0]} is no file, and the original {first} is one; expected files only, or the folder of the "
-            "original first"
-        )
-    if arguments.references:
-        raise AuditError(
-            "no file says by what recipe its network was trained, and reference networks are trained by it; expected "
-            "the folder of the original first, or no --references"
-        )
+    _require_files_only(arguments, first, rest)
     names = _names(rest)
-    original = opened(first, arguments)
-    unlearned = {name: _given_files(file, arguments) for name, file in zip(names, rest, strict=True)}
-    retrained = opened(arguments.retrained, arguments) if arguments.retrained else None
-    request = _request_for_files(arguments, rest[0])
-    parts = partition(
-        load_dataset(data_of(first, arguments.data), arguments.data_folder), rule_of(arguments.division)
-    )
+    original = open_exported_file(first, arguments.runtime)
+    unlearned = {name: _with_record(file, arguments.runtime) for name, file in zip(names, rest, strict=True)}
+    retrained = open_exported_file(arguments.retrained, arguments.runtime) if arguments.retrained else None
+    request = _request(arguments, rest[0])
+    data = stated_data(first, arguments.data)
+    parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits = request.splits(parts)
-    images = images_of(splits, arguments.show_forgotten)
+    images = forgotten_images(splits, arguments.show_forgotten)
+    progress.stage("auditing")
     measured = compare_files(original, unlearned, retrained, splits, request)
-    return measured, _story(parts, unlearned, request, images)
+    return measured, _context(parts, unlearned, request, images)
 
 
-def images_of(splits: Splits, count: int) -> list[bytes]:
-    """So many forgotten samples as pictures, which a report shows only when it was asked to.
+def forgotten_images(splits: Splits, count: int) -> list[bytes]:
+    """The first forgotten samples as images, for a report of which the user has asked for them.
 
     Raises:
         DataError: for a negative number.
@@ -68,30 +50,19 @@ def images_of(splits: Splits, count: int) -> list[bytes]:
     return encode_images(splits.forget, count) if count else []
 
 
-def data_of(file: Path, said: str | None) -> str:
-    """The data that a file was trained on, which the command line says.
-
-    Raises:
-        DataError: when it does not.
-    """
-    if said is None:
-        raise DataError(
-            f"{file} does not say what it was trained on; expected --data and, where they are not the usual ones, "
-            "--division-seed, --holdout, --test and --limit as they were then"
+def _require_files_only(arguments: AuditArguments, first: Path, rest: list[Path]) -> None:
+    every = [*rest, *([arguments.retrained] if arguments.retrained else [])]
+    folders = [path for path in every if not is_exported_file(path)]
+    if folders:
+        raise AuditError(
+            f"{folders[0]} is no file, and the original {first} is one; expected files only, or the folder of the "
+            "original first"
         )
-    return said
-
-
-def rule_of(division: Division) -> PartitionRule:
-    """How the data of a file were divided, as the command line says."""
-    return PartitionRule(
-        seed=division.division_seed, holdout=division.holdout, test=division.test, limit=division.limit
-    )
-
-
-def opened(file: Path, arguments: AuditVerb) -> Shipped:
-    """A file in the wanted runtime."""
-    return open_shipped(file, arguments.runtime, threads=torch.get_num_threads())
+    if arguments.references:
+        raise AuditError(
+            "no file records the recipe of its network, which reference networks are trained by; expected the folder "
+            "of the original first, or no --references"
+        )
 
 
 def _names(files: list[Path]) -> list[str]:
@@ -104,28 +75,32 @@ def _names(files: list[Path]) -> list[str]:
     return names
 
 
-def _given_files(file: Path, arguments: AuditVerb) -> GivenFile:
+def _with_record(file: Path, runtime: str) -> GivenFile:
     record = FILE_RECORD_DOCUMENT.read_if_present(file.parent / FILE_RECORD)
-    return GivenFile(shipped=opened(file, arguments), record=record)
+    return GivenFile(shipped=open_exported_file(file, runtime), record=record)
 
 
-def _request_for_files(arguments: AuditVerb, first: Path) -> Request:
-    beside = first.parent / REQUEST_FILE
-    if arguments.request is None and not beside.exists():
+def _request(arguments: AuditArguments, first: Path) -> Request:
+    nearby = first.parent / REQUEST_FILE
+    if arguments.request is None and not nearby.exists():
         raise AuditError(
             f"{first} comes without request.json; expected the request (or --request FILE), since the audit needs "
             "its samples"
         )
-    return load_request(arguments.request or beside)
+    return load_request(arguments.request or nearby)
 
 
-def _story(
+def _context(
     parts: Partition, unlearned: dict[str, GivenFile], request: Request, images: list[bytes]
 ) -> ReportContext:
     records = {name: given.record.provenance for name, given in unlearned.items() if given.record is not None}
     method, settings = methods_in_words(records)
     return ReportContext(
-        request=kind_of_request(request.selector), data=parts.collection.name,
-        architecture="the layers of a file", method=method, method_settings=settings, versions=present_versions(),
+        request=kind_of_request(request.selector),
+        data=parts.collection.name,
+        architecture="the layers of a file",
+        method=method,
+        method_settings=settings,
+        versions=present_versions(),
         images=images,
-    )  # fmt: skip
+    )

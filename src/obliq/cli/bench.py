@@ -1,61 +1,129 @@
-"""The benchmark on the command line."""
+"""`obliq bench`: methods compared over many networks, requests and seeds."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
-from obliq.benchmark.collect import ROWS
-from obliq.benchmark.report.render import PAGE, write_report_again
-from obliq.benchmark.run import Options, run_suite
-from obliq.benchmark.suites import SUITES, suite_named
-from obliq.cli.bench_arguments import Bench
-from obliq.cli.progress import Narrator
-from obliq.cli.verbs import Outcome
+import tyro
+
+from obliq.benchmark.suite import CACHE, RESULTS
+from obliq.benchmark.suites import SUITES
+from obliq.cli.options import DataFolder, Flag, OutputOptions
+from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import Verb, VerbOutput
 from obliq.errors import ObliqError
-from obliq.run import device_named
 
 
-def run_bench(arguments: Bench, narrator: Narrator) -> Outcome:
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """How to compute. Seeds are part of the suite, and every task uses one thread.
+
+    Attributes:
+        device: Where to compute.
+        autocast: Compute in bfloat16 where that is faster (accelerators).
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    autocast: Flag = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchArguments:
+    """Compare methods over many networks, requests and seeds.
+
+    Example: obliq bench smoke
+
+    A suite trains originals, chooses the settings of every method on a split of its own, unlearns, retrains and audits.
+    The results are one JSON file per cell, rows.csv, tuned.json and a report. `obliq bench report SUITE` writes the
+    report again from existing rows.
+
+    Attributes:
+        resume: Continue: use what the cache holds, and result rows that the same tasks would compute again.
+        jobs: Number of tasks at once, each in a process of its own.
+        ray: Use Ray (extra `ray`): the processors of this machine, or the cluster in RAY_ADDRESS.
+        methods: Run only the methods with these names (as in the tables), into a folder of their own.
+        cache: Folder of computed values, which suites share.
+        results: Folder of the result folders.
+    """
+
+    words: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="[report] SUITE",
+            help=f"Suite: {', '.join(SUITES)}, or module:function for a suite of your own.",
+            help_behavior_hint="(required)",
+        ),
+    ]
+    resume: Flag = False
+    jobs: int = 1
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")] = ()
+    data_folder: DataFolder = None
+    ray: Flag = False
+    cache: Annotated[Path, tyro.conf.arg(metavar="DIR")] = CACHE
+    results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = RESULTS
+    compute: DeviceOptions = field(default_factory=DeviceOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+def run_bench(arguments: BenchArguments, progress: ProgressReporter) -> VerbOutput:
     """Run a suite, or write its report again.
 
     Raises:
         ObliqError: when there is no such suite, it cannot be run, or some of its tasks failed.
     """
+    from obliq.benchmark.report.render import write_report_again
+
     match arguments.words:
         case (name,) if name != "report":
-            return _suite(name, arguments, narrator)
+            return _run_suite(name, arguments, progress)
         case ("report", name):
-            return _report(arguments.results / name)
+            folder = arguments.results / name
+            return _output(folder, write_report_again(folder), ("bench", name, "--resume"))
         case words:
             raise ObliqError(
                 f"bench {' '.join(words)}: expected one suite, or report and one suite ({', '.join(SUITES)})"
             )
 
 
-def _suite(name: str, arguments: Bench, narrator: Narrator) -> Outcome:
+def _run_suite(name: str, arguments: BenchArguments, progress: ProgressReporter) -> VerbOutput:
+    from obliq.benchmark.collect import ROWS
+    from obliq.benchmark.run import Options, run_suite
+    from obliq.benchmark.suites import suite_named
+    from obliq.run import device_named
+
     suite = suite_named(name)
     if arguments.methods:
         suite = suite.limited_to(arguments.methods)
     options = Options(
-        resume=arguments.resume, jobs=arguments.jobs, ray=arguments.ray, cache=arguments.cache,
-        results=arguments.results, data_folder=arguments.data_folder, device=device_named(arguments.run.device).type,
-        autocast=arguments.run.autocast, console=narrator.console,
-    )  # fmt: skip
+        resume=arguments.resume,
+        jobs=arguments.jobs,
+        ray=arguments.ray,
+        cache=arguments.cache,
+        results=arguments.results,
+        data_folder=arguments.data_folder,
+        device=device_named(arguments.compute.device).type,
+        autocast=arguments.compute.autocast,
+        console=progress.console,
+    )
     finished = run_suite(suite, options)
-    told = _told(finished.folder, len(finished.rows))
     if finished.failures:
         failed = sum(row.kind == "failed" for row in finished.rows)
         raise ObliqError(
             f"{suite.name}: {failed} of {len(finished.rows)} rows failed, errors of tasks: {len(finished.failures)}, "
             f"the first: {finished.failures[0]}; the others are in {finished.folder / ROWS}"
         )
-    return told
+    return _output(finished.folder, len(finished.rows), ("bench", "report", finished.folder.name))
 
 
-def _report(folder: Path) -> Outcome:
-    return _told(folder, write_report_again(folder))
+def _output(folder: Path, rows: int, next_command: tuple[str, ...]) -> VerbOutput:
+    from obliq.benchmark.collect import ROWS
+    from obliq.benchmark.report.render import PAGE
 
-
-def _told(folder: Path, rows: int) -> Outcome:
-    return Outcome(
-        [f"{rows} rows in {folder / ROWS}, report in {folder / PAGE}"],
-        {"folder": str(folder), "rows": rows, "report": str(folder / PAGE)},
+    return VerbOutput(
+        lines=[f"{rows} rows in {folder / ROWS}", f"report in {folder / PAGE}"],
+        values={"folder": str(folder), "rows": rows, "report": str(folder / PAGE)},
+        next_command=next_command,
     )
+
+
+VERB = Verb(BenchArguments, run_bench)

@@ -1,63 +1,105 @@
-"""The verb that writes what a device runs."""
+"""`obliq export`: the file that a device runs, and how it agrees with the network."""
 
 import dataclasses
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import torch
-from torch import Tensor
+import tyro
 
-from obliq.checkpoints import Checkpoint
-from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
-from obliq.cli.arguments import Export
-from obliq.cli.progress import Narrator
-from obliq.cli.tables import parity_lines
-from obliq.cli.verbs import Outcome, started
-from obliq.data import load_dataset
+from obliq.cli.options import Architecture, DataFolder, File, OutputOptions, Overwrite
+from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import Verb, VerbOutput
 from obliq.errors import DataError
-from obliq.exporting import (
-    Parity,
-    ParityRecord,
-    check,
-    deployed,
-    export_executorch,
-    export_onnx,
-    sha256_of,
-    write_parity_record,
-)
-from obliq.io.atomic import refuse_existing_file, refuse_existing_folder, write_file
-from obliq.io.strict_json import encode
-from obliq.quantization import weights_digest
-from obliq.workflow.pipeline import same_partition
 
 
-def run_export(arguments: Export, narrator: Narrator) -> Outcome:
-    """Write a file or a deployed network."""
-    started(arguments.run, narrator)
-    if arguments.to == "network":
-        return _network(arguments)
-    in_executorch = arguments.to == "executorch"
+@dataclass(frozen=True, kw_only=True)
+class ExportArguments:
+    """Write the file that a device runs, and check it.
+
+    Example: obliq export runs/unlearned --to onnx --out unlearned.onnx --check fashion-mnist
+
+    A file stores biases as integers, so its answers differ a little from those of the network as trained.
+    `--to network` writes that network with the biases of the file: it exports to the same file, and its audit is one
+    of the file.
+
+    Attributes:
+        folder: Folder of the network.
+        to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `network` for a folder that computes in
+            PyTorch what the file does.
+        form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
+            ExecuTorch has the first only.
+        out: New file or folder. It appears when it is complete.
+        check: Run the file on this data (the test part of the network's own, or npz:FILE and such), print how it agrees
+            with the network, and write OUT.parity.json.
+        check_samples: Check at most this many samples of each data set, spread evenly; 0 for all.
+        parity_out: Write the measured agreement to this file instead.
+        threads: Processor threads; 0 for the default of torch.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    overwrite: Overwrite = False
+    to: Literal["onnx", "executorch", "network"] = "onnx"
+    form: Literal["integer", "compact", "float"] = "integer"
+    check: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATA [DATA ...]", help_behavior_hint="")] = ()
+    check_samples: int = 2000
+    parity_out: File = None
+    data_folder: DataFolder = None
+    arch: Architecture = None
+    threads: int = 0
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+def run_export(arguments: ExportArguments, progress: ProgressReporter) -> VerbOutput:
+    """Write a file, or a network in PyTorch that computes what the file does."""
+    from obliq.cli.computation import use_threads
+
+    use_threads(arguments.threads)
+    return _export_network(arguments) if arguments.to == "network" else _export_file(arguments, progress)
+
+
+def _export_file(arguments: ExportArguments, progress: ProgressReporter) -> VerbOutput:
+    from obliq.checkpoints.run_folder import load_run
+    from obliq.cli.output import parity_lines
+    from obliq.exporting import (
+        ParityRecord,
+        check,
+        deployed,
+        export_executorch,
+        export_onnx,
+        sha256_of,
+        write_parity_record,
+    )
+    from obliq.io.atomic import refuse_existing_file, write_file
+    from obliq.io.strict_json import encode
+    from obliq.quantization import weights_digest
+    from obliq.workflow.parity_samples import parity_samples
+
+    out, in_executorch = arguments.out, arguments.to == "executorch"
     if in_executorch and arguments.form != "integer":
         raise DataError(
             f"--form {arguments.form} with --to executorch; expected integer: codes are bytes there"
         )
-    out = arguments.out
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = load_run(arguments.folder, arguments.arch).checkpoint
-    shape = saved.blueprint.input_shape
-    content = (
-        export_executorch(saved.model, shape)
-        if in_executorch
-        else export_onnx(saved.model, shape, arguments.form)
-    )
-    checks = {name: _checked(arguments, saved, content, name, narrator) for name in arguments.check}
+    model, shape = saved.model, saved.blueprint.input_shape
+    content = export_executorch(model, shape) if in_executorch else export_onnx(model, shape, arguments.form)
+    checks = {}
+    for data in arguments.check:
+        inputs = parity_samples(saved, data, arguments.data_folder, arguments.check_samples)
+        progress.stage(f"checking the file on {len(inputs)} samples of {data}")
+        checks[data] = check(model, content, inputs)
     record = ParityRecord(
-        form=arguments.form, file_digest=sha256_of(content), file_bytes=len(content),
-        network_digest=weights_digest(saved.model), deployed_digest=weights_digest(deployed(saved.model, shape)),
+        form=arguments.form,
+        file_digest=sha256_of(content),
+        file_bytes=len(content),
+        network_digest=weights_digest(model),
+        deployed_digest=weights_digest(deployed(model, shape)),
         checks=checks,
-    )  # fmt: skip
+    )
     if checks:
         write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
     write_file(out, content, overwrite=arguments.overwrite)
@@ -66,55 +108,34 @@ def run_export(arguments: Export, narrator: Narrator) -> Outcome:
         **{name: encode(value) for name, value in vars(record).items()},
     }
     kind = "ExecuTorch" if in_executorch else "ONNX"
-    lines = [f"{arguments.form} {kind} file {out}, {len(content):,} bytes, sha256 {record.file_digest}"]
+    lines = [f"{arguments.form} {kind} file {out}, {len(content):,} bytes", f"sha256 {record.file_digest}"]
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)
-    return Outcome(lines, values)
+    return VerbOutput(lines=lines, values=values, next_command=("show", out))
 
 
-def _network(arguments: Export) -> Outcome:
-    """A folder as any other, whose network adds the biases that the file adds."""
+def _export_network(arguments: ExportArguments) -> VerbOutput:
+    """Write a folder like any other; its network adds the biases that the file adds."""
+    from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
+    from obliq.cli.next_command import repeated_options
+    from obliq.exporting import deployed
+    from obliq.io.atomic import refuse_existing_folder
+    from obliq.quantization import weights_digest
+
     if arguments.check or arguments.parity_out:
         raise DataError("--check compares a file; expected it with --to onnx or executorch")
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
-    made = load_run(arguments.folder, arguments.arch)
-    model = deployed(made.checkpoint.model, made.checkpoint.blueprint.input_shape)
-    changed = SavedRun(dataclasses.replace(made.checkpoint, model=model), made.trace, made.request)
+    saved = load_run(arguments.folder, arguments.arch)
+    model = deployed(saved.checkpoint.model, saved.checkpoint.blueprint.input_shape)
+    changed = SavedRun(dataclasses.replace(saved.checkpoint, model=model), saved.trace, saved.request)
     save_run(arguments.out, changed, overwrite=arguments.overwrite)
     digest = weights_digest(model)
-    line = f"network with the file's biases in {arguments.out}, weights digest {digest}"
-    return Outcome([line], {"folder": str(arguments.out), "weights_digest": digest})
+    return VerbOutput(
+        lines=[f"network with the file's biases in {arguments.out}", f"weights digest {digest}"],
+        values={"folder": str(arguments.out), "weights_digest": digest},
+        next_command=("show", arguments.out, *repeated_options(None, architecture=arguments.arch)),
+    )
 
 
-def _checked(arguments: Export, saved: Checkpoint, content: bytes, name: str, narrator: Narrator) -> Parity:
-    inputs = samples_of(saved, name, arguments.data_folder, arguments.check_samples)
-    narrator.stage(f"checking the file on {len(inputs)} samples of {name}")
-    return check(saved.model, content, inputs)
-
-
-def samples_of(saved: Checkpoint, name: str, folder: Path | None, most: int) -> Tensor:
-    """Standardised inputs: of the network's own data the test part, of others their test part or everything.
-
-    Raises:
-        DataError: when there is no such data, or its samples have another shape than the network's.
-    """
-    if most < 0:
-        raise DataError(f"check_samples {most}; expected 0 (all) or more")
-    if name == saved.provenance.data:
-        parts = same_partition(saved, folder, name)
-        collection, indices = parts.collection, parts.test.indices
-    else:
-        collection = load_dataset(name, folder)
-        marked = collection.official_test
-        chosen = (
-            torch.ones(len(collection), dtype=torch.bool) if marked is None or not marked.any() else marked
-        )
-        indices = chosen.nonzero().flatten()
-    if collection.sample_shape != saved.blueprint.input_shape:
-        raise DataError(
-            f"{name} has samples of shape {collection.sample_shape}; expected {saved.blueprint.input_shape}"
-        )
-    if 0 < most < len(indices):
-        indices = indices[torch.arange(most) * len(indices) // most]
-    return collection.fetch(indices)
+VERB = Verb(ExportArguments, run_export)

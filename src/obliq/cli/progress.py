@@ -1,78 +1,188 @@
-"""How a long computation tells a person that it is going on: bars on a terminal, plain lines elsewhere."""
+"""Progress of a long computation: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
 
-LINES_A_STAGE = 5
+LINES_PER_STAGE = 5
 
 
-class Narrator:
-    """A listener that shows one line of progress a stage, with the time left; use as a context manager."""
+@dataclass
+class Part:
+    """Steps of one kind within a stage: the epochs of one training, or one round of an unlearning method.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    Attributes:
+        name: what the computation calls these steps.
+        total: the last step that was announced.
+        before: steps of earlier rounds, which the computation goes on counting from.
+        step: the last step that is done.
+        first_step: the step at which `started` was measured. What comes before it is not repeated with every step.
+        started: seconds of a monotonic clock.
+    """
+
+    name: str
+    total: int
+    before: int
+    step: int
+    first_step: int
+    started: float
+
+    @property
+    def done(self) -> int:
+        """Steps of this part that are done."""
+        return self.step - self.before
+
+    @property
+    def of(self) -> int:
+        """Steps of this part."""
+        return self.total - self.before
+
+    def seconds_left(self, now: float) -> float | None:
+        """An estimate from the steps after the first; None before there is one, and at the end."""
+        measured, remaining = self.step - self.first_step, self.total - self.step
+        return (now - self.started) / measured * remaining if measured > 0 and remaining > 0 else None
+
+
+class ProgressReporter:
+    """A listener that shows each stage with its steps and the time left; use as a context manager.
+
+    Args:
+        console: where to print.
+        verbose: whether every step gets a line of its own.
+    """
+
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        self._console, self._verbose = console, verbose
         self._bars: Progress | None = None
         self._bar: TaskID | None = None
-        self._label = ""
-        self._started = time.monotonic()
+        self._label, self._parts = "", 0
+        self._part: Part | None = None
+        self._stage_started = time.monotonic()
 
-    def __enter__(self) -> Narrator:
-        if self._console.is_terminal:
+    def __enter__(self) -> ProgressReporter:
+        if self._console.is_terminal and not self._verbose and not self._console.quiet:
             self._bars = Progress(
-                TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"), TimeRemainingColumn(), console=self._console,
-            )  # fmt: skip
+                TextColumn(
+                    "{task.description}",
+                    markup=False,
+                    table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+                ),
+                BarColumn(bar_width=14),
+                TextColumn("{task.fields[count]}", justify="right"),
+                TextColumn("{task.fields[note]}"),
+                _TimeColumn(),
+                console=self._console,
+                expand=True,
+            )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bars:
+            if error is None:
+                self._finish()
             self._bars.stop()
 
     @property
     def console(self) -> Console:
-        """Where it is shown."""
+        """Where progress is shown."""
         return self._console
 
     def stage(self, label: str) -> None:
-        """Begin a new stage."""
-        self._label, self._started = label, time.monotonic()
+        """Begin a new stage; the one before is complete."""
+        self._finish()
+        self._label, self._parts, self._part = label, 0, None
+        self._stage_started = time.monotonic()
         if self._bars:
-            self._bars.start()  # only now: who has no stages shows something else on this terminal
-            self._bar = self._bars.add_task(label, total=None, note="")
+            self._bars.start()  # only now: a verb without stages shows something else on this terminal
+            self._bar = self._bars.add_task(label, total=None, count="", note="", left=None, took=None)
         else:
-            self.say(f"{label} ...")
+            self.print_line(f"{label} ...")
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line, however long, and nothing in it read as markup."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
-        """Show that `step` of `of` is done."""
+        """Show that `step` of `of` steps are done."""
+        now, repeated = time.monotonic(), self._part is not None and self._part.step == step
+        part = self._follow(stage, step, of, now)
+        label = f"{self._label} ({self._parts})" if self._parts > 1 else self._label
+        note = _all_values(values) if self._verbose else _loss(values)
         if self._bars and self._bar is not None:
-            self._bars.update(self._bar, completed=step, total=of, note=_note(values) or self._noted())
-        elif step == of or step % max(1, of // LINES_A_STAGE) == 0:
-            seconds = time.monotonic() - self._started
-            left = seconds / step * (of - step)
-            words = (
-                f"  {self._label}: {step} of {of}, {seconds:.0f} s, about {left:.0f} s left  {_note(values)}"
+            self._bars.update(
+                self._bar, description=label, completed=part.done, total=part.of, count=f"{part.done}/{part.of}",
+                left=part.seconds_left(now), note=note or self._bars.tasks[-1].fields["note"],
+            )  # fmt: skip
+        elif self._verbose or (part.done and not repeated and self._is_due(part)):
+            left = part.seconds_left(now)
+            words = [f"{part.done} of {part.of}", f"{duration(now - self._stage_started)} so far"]
+            words += [f"about {duration(left)} left"] if left is not None else []
+            words += [note] if note else []
+            self.print_line(f"  {label}: {', '.join(words)}")
+
+    def _follow(self, name: str, step: int, of: int, now: float) -> Part:
+        """The part that a step belongs to: a new one when the steps begin again, or go on after their announced end."""
+        last = self._part
+        if last is None or name != last.name or step < last.step:
+            self._parts += 1
+            self._part = Part(name=name, total=of, before=0, step=step, first_step=step, started=now)
+        elif of > last.total:
+            self._parts += 1
+            self._part = Part(name=name, total=of, before=last.total, step=step, first_step=step, started=now)
+        else:
+            last.step = step
+        assert self._part is not None
+        return self._part
+
+    def _is_due(self, part: Part) -> bool:
+        return part.done == part.of or part.done % max(1, part.of // LINES_PER_STAGE) == 0
+
+    def _finish(self) -> None:
+        if self._bars and self._bar is not None:
+            task = self._bars.tasks[-1]
+            done = task.completed or 1
+            self._bars.update(
+                self._bar, completed=done, total=done, took=time.monotonic() - self._stage_started
             )
-            self.say(words.rstrip())
-
-    def _noted(self) -> str:
-        assert self._bars is not None
-        return str(self._bars.tasks[-1].fields["note"])
+            self._bar = None
 
 
-def _note(values: Mapping[str, float]) -> str:
+class _TimeColumn(ProgressColumn):
+    """The time left where it is known, else the time so far; of a complete stage the time that it took."""
+
+    def render(self, task: Task) -> Text:
+        left, took = task.fields["left"], task.fields["took"]
+        if took is None and left is not None:
+            return Text(f"{duration(left)} left")
+        return Text(duration(took or task.elapsed or 0))
+
+
+def duration(seconds: float) -> str:
+    """A time in whole units, for instance `2 min 5 s`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _loss(values: Mapping[str, float]) -> str:
     for name in ("loss", "retain_loss"):
         if name in values:
             return f"{name.replace('_', ' ')} {values[name]:.3f}"
     return ""
+
+
+def _all_values(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items())

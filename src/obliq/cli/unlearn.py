@@ -1,58 +1,113 @@
-"""The verb that makes a network forget: one in a folder, or one of which only a shipped file is left."""
+"""`obliq unlearn`: make a network forget, in its folder or in an exported file."""
 
 import dataclasses
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Union
 
-from obliq.cli.arguments import Division, Unlearn
-from obliq.cli.audit_files import data_of, is_file, rule_of
-from obliq.cli.progress import Narrator
-from obliq.cli.verbs import Outcome, forgotten, started
-from obliq.data import load_dataset, partition
-from obliq.errors import DataError
-from obliq.exporting import open_shipped, sha256_of
-from obliq.io.atomic import refuse_existing_folder
-from obliq.methods import OEU
-from obliq.workflow.pipeline import create_request
-from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
+import tyro
+
+from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, RequestOptions
+from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import Verb, VerbOutput
+from obliq.errors import ModelError
+from obliq.methods import OEU, Method, available
 
 
-def run_unlearn(arguments: Unlearn, narrator: Narrator) -> Outcome:
-    """Apply a method."""
-    if is_file(arguments.original):
-        return _in_file(arguments, narrator)
-    if arguments.division != Division():
-        raise DataError(
-            f"{arguments.original} is a folder, which knows how its data were divided; expected no division"
-        )
-    return forgotten(arguments, lambda original: arguments.method, narrator)
+def _methods() -> Any:
+    """Every registered method as a sub-command; its fields are the options.
+
+    Raises:
+        ModelError: when a method cannot be loaded or has no fields.
+    """
+    for name, kind in available().items():
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, Method)):
+            raise ModelError(
+                f"the method '{name}' is {kind!r}; expected a dataclass with an unlearn function"
+            )
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available().items()]
+    return Union[tuple(kinds)]  # noqa: UP007 - a tuple of any length has no other spelling
 
 
-def _in_file(arguments: Unlearn, narrator: Narrator) -> Outcome:
+@dataclass(frozen=True, kw_only=True)
+class UnlearnArguments(RequestOptions):
+    """Make a saved network forget the samples that you name.
+
+    Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned oeu --epochs 5
+
+    The method is the last word, followed by its own options; `obliq unlearn METHOD --help` lists them.
+
+    ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ... oeu`. The
+    result is a folder with the same graph, in which only codes and biases have changed. A file does not record its
+    data, so pass the data and their division as they were at training.
+
+    Attributes:
+        original: Folder of the original network, or a file that was exported from it.
+        method: One of these, with options of its own.
+    """
+
+    method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)]
+    division: DivisionOptions = field(default_factory=DivisionOptions)
+    compute: tyro.conf.CascadeSubcommandArgs[ComputeOptions] = field(default_factory=ComputeOptions)
+    output: tyro.conf.CascadeSubcommandArgs[OutputOptions] = field(default_factory=OutputOptions)
+
+
+def run_unlearn(arguments: UnlearnArguments, progress: ProgressReporter) -> VerbOutput:
+    """Apply a method to the network in a folder, or in a file."""
+    from obliq.cli.answer_request import answer_request
+    from obliq.cli.computation import start_run
+    from obliq.cli.file_inputs import is_exported_file, refuse_division
+
+    if is_exported_file(arguments.original):
+        return _unlearn_in_file(arguments, progress)
+    refuse_division(arguments.original, arguments.division)
+    run = start_run(arguments.compute, progress)
+    return answer_request(arguments, run, progress, lambda original: arguments.method)
+
+
+def _unlearn_in_file(arguments: UnlearnArguments, progress: ProgressReporter) -> VerbOutput:
     """Integers in, integers out."""
-    result = arguments.result
-    refuse_existing_folder(result.out, overwrite=result.overwrite)
-    data = data_of(arguments.original, arguments.data)
-    run = started(arguments.run, narrator)
+    from obliq.cli.computation import start_run
+    from obliq.cli.file_inputs import division_words, load_partition, stated_data
+    from obliq.cli.next_command import free_name, repeated_options
+    from obliq.exporting import open_shipped, sha256_of
+    from obliq.io.atomic import refuse_existing_folder
+    from obliq.workflow.pipeline import create_request
+    from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
+
+    out = arguments.out
+    refuse_existing_folder(out, overwrite=arguments.overwrite)
+    data = stated_data(arguments.original, arguments.data)
+    run = start_run(arguments.compute, progress)
     shipped = open_shipped(arguments.original)
-    parts = partition(load_dataset(data, arguments.data_folder), rule_of(arguments.division))
+    parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits, request = create_request(parts, arguments.forget, run.seed)
     method = arguments.method
     if isinstance(method, OEU):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
-    narrator.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
+    progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
     found = unlearn_file(shipped, splits, request, method, run)
-    save_unlearned_file(result.out, found, overwrite=result.overwrite)
-    values = {
-        "file": str(result.out / found.name),
-        "role": found.provenance.role,
-        "counts": found.provenance.counts,
-        "seconds": round(found.provenance.seconds, 3),
-        "file_digest": sha256_of(found.content),
-        "changed_codes_percent": round(found.changed_codes_percent, 4),
-        "agreement_percent": round(100 * found.agreement, 2),
-        "agreement_after_percent": round(100 * found.agreement_after, 2),
-    }
-    line = (
-        f"unlearned file {result.out / found.name}, {found.changed_codes_percent:.2f} % of the codes changed, made in "
-        f"{found.provenance.seconds:.1f} s"
-    )
-    return Outcome([line], values)
+    save_unlearned_file(out, found, overwrite=arguments.overwrite)
+    file = out / found.name
+    return VerbOutput(
+        lines=[
+            f"unlearned file {file}, {found.changed_codes_percent:.2f} % of the codes changed, "
+            f"in {found.provenance.seconds:.1f} s"
+        ],
+        values={
+            "file": str(file),
+            "role": found.provenance.role,
+            "counts": found.provenance.counts,
+            "seconds": round(found.provenance.seconds, 3),
+            "file_digest": sha256_of(found.content),
+            "changed_codes_percent": round(found.changed_codes_percent, 4),
+            "agreement_percent": round(100 * found.agreement, 2),
+            "agreement_after_percent": round(100 * found.agreement_after, 2),
+        },
+        next_command=(
+            "audit", arguments.original, file, "--out", free_name(out, "audit"), "--data", data,
+            *repeated_options(arguments.data.data_folder), *division_words(arguments.division),
+        ),
+    )  # fmt: skip
+
+
+VERB = Verb(UnlearnArguments, run_unlearn, choices=available)

@@ -1,0 +1,7 @@
+"""`python -m obliq` is `obliq`."""
+
+import sys
+
+from obliq.cli import main
+
+sys.exit(main())

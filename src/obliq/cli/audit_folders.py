@@ -1,0 +1,122 @@
+"""The audit of networks in folders, and of files that were exported from them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from obliq.auditing import Audit
+from obliq.auditing.reference_models import train_reference_signals
+from obliq.checkpoints.run_folder import SavedRun, load_run
+from obliq.cli.audit import AuditArguments
+from obliq.cli.audit_files import forgotten_images
+from obliq.cli.file_inputs import is_exported_file, open_exported_file, refuse_division
+from obliq.cli.progress import ProgressReporter
+from obliq.data.request_file import REQUEST_FILE, Request, load_request
+from obliq.errors import AuditError
+from obliq.exporting import Shipped
+from obliq.report import ReportContext
+from obliq.run import Run
+from obliq.workflow.compare_networks import compare_runs, require_comparable
+from obliq.workflow.pipeline import recipe_of, report_context, same_partition
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedRuns:
+    """What an audit compares.
+
+    Attributes:
+        original: the network before the request.
+        others: those that unlearned, by name, and the retrained one.
+        files: exported files, by name.
+        retrained_file: the retrained network, if it was given as a file.
+    """
+
+    original: SavedRun
+    others: dict[str, SavedRun]
+    files: dict[str, Shipped]
+    retrained_file: Shipped | None
+
+
+def audit_folders(
+    arguments: AuditArguments, run: Run, progress: ProgressReporter
+) -> tuple[Audit, ReportContext]:
+    """Audit networks of which at least the original is in a folder.
+
+    Raises:
+        AuditError: when a network has another role than its place demands, or the request is not known.
+    """
+    given = _load(arguments)
+    refuse_division(arguments.networks[0], arguments.division)
+    original, data = given.original.checkpoint, arguments.data
+    request = _request(arguments, given.others)
+    parts = same_partition(original, data.data_folder, data.data)
+    splits = request.splits(parts)
+    images = forgotten_images(splits, arguments.show_forgotten)
+    references = None
+    if arguments.references:
+        require_comparable(original, given.others, splits)  # before hours of training, not after
+        progress.stage(f"training {arguments.references} reference networks")
+        recipe = recipe_of(original)
+        references = train_reference_signals(original.model, recipe, splits, arguments.references, run)
+    progress.stage("auditing")
+    measured = compare_runs(
+        original, given.others, splits, run.device, references, given.files, request, given.retrained_file
+    )
+    return measured, report_context(given.original, given.others, request.selector, images=images)
+
+
+def _load(arguments: AuditArguments) -> AuditedRuns:
+    if len(arguments.networks) < 2:
+        raise AuditError(
+            f"{len(arguments.networks)} networks to audit; expected the original, then at least one that unlearned"
+        )
+    first, *rest = arguments.networks
+    folders = [path for path in rest if not is_exported_file(path)]
+    files = [path for path in rest if is_exported_file(path)]
+    original = _in_role("original", first, arguments.data.arch)
+    unlearned = [_in_role("unlearned", folder, arguments.data.arch) for folder in folders]
+    names = (
+        [folder.resolve().name for folder in folders] if len(folders) > 1 else ["unlearned"][: len(folders)]
+    )
+    names += [file.name for file in files]
+    reserved = ["original", "retrained"] if len(names) > 1 else []
+    if len(set(names + reserved)) < len(names + reserved):
+        raise AuditError(
+            f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
+        )
+    others = dict(zip(names, unlearned, strict=False))
+    retrained, retrained_file = arguments.retrained, None
+    if retrained and is_exported_file(retrained):
+        retrained_file = open_exported_file(retrained, arguments.runtime)
+    elif retrained:
+        others["retrained"] = _in_role("retrained", retrained, arguments.data.arch)
+    return AuditedRuns(
+        original=original,
+        others=others,
+        files={file.name: open_exported_file(file, arguments.runtime) for file in files},
+        retrained_file=retrained_file,
+    )
+
+
+def _in_role(role: str, folder: Path, architecture: str | None) -> SavedRun:
+    found = load_run(folder, architecture)
+    if found.checkpoint.provenance.role != role:
+        raise AuditError(
+            f"{folder} holds a network that is {found.checkpoint.provenance.role}; expected {role}"
+        )
+    return found
+
+
+def _request(arguments: AuditArguments, others: dict[str, SavedRun]) -> Request:
+    """The request that was given, or that is in a folder of a network or of a file."""
+    if arguments.request is not None:
+        return load_request(arguments.request)
+    first = next(iter(others.values()), None)
+    if first is not None and first.request is not None:
+        return first.request
+    nearby = arguments.networks[1].parent / REQUEST_FILE
+    if first is None and nearby.exists():
+        return load_request(nearby)
+    raise AuditError(
+        f"{arguments.networks[1]} comes without request.json; expected the request (or --request FILE), since "
+        "the audit needs its samples"
+    )

@@ -1,0 +1,72 @@
+"""What the command line states about an exported file, since a file records neither its data nor their division."""
+
+from pathlib import Path
+
+import torch
+
+from obliq.cli.options import DataOptions, DivisionOptions
+from obliq.data import Partition, PartitionRule, load_dataset, partition
+from obliq.errors import DataError
+from obliq.exporting import Shipped, open_shipped
+from obliq.exporting.exported_file import SUFFIXES
+
+
+def is_exported_file(path: Path) -> bool:
+    """Whether a path is meant as an exported file."""
+    return path.suffix in SUFFIXES and not path.is_dir()
+
+
+def open_exported_file(file: Path, runtime: str) -> Shipped:
+    """Open an exported file in a runtime, with as many threads as torch uses.
+
+    Raises:
+        ModelError: naming the file and what is wrong with it.
+    """
+    return open_shipped(file, runtime, threads=torch.get_num_threads())
+
+
+def stated_data(file: Path, options: DataOptions) -> str:
+    """The data set that a file was trained on, as the command line states it.
+
+    Raises:
+        DataError: when it does not.
+    """
+    if options.data is None:
+        raise DataError(
+            f"{file} does not say what it was trained on; expected --data and, where they are not the usual ones, "
+            "--division-seed, --holdout, --test and --limit as they were then"
+        )
+    return options.data
+
+
+def load_partition(data: str, folder: Path | None, division: DivisionOptions) -> Partition:
+    """Load the data of a file and divide them as the command line states.
+
+    Raises:
+        DataError: when there is no such data set, or it cannot be divided so.
+    """
+    rule = PartitionRule(
+        seed=division.division_seed, holdout=division.holdout, test=division.test, limit=division.limit
+    )
+    return partition(load_dataset(data, folder), rule)
+
+
+def refuse_division(folder: Path, division: DivisionOptions) -> None:
+    """Raise for options that only files need.
+
+    Raises:
+        DataError: when the division is stated for a folder, which records it.
+    """
+    if division != DivisionOptions():
+        raise DataError(f"{folder} is a folder, which knows how its data were divided; expected no division")
+
+
+def division_words(division: DivisionOptions) -> list[str]:
+    """The options of a division, without those that have their default."""
+    usual = vars(DivisionOptions())
+    return [
+        word
+        for name, value in vars(division).items()
+        if value != usual[name]
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]

@@ -1,0 +1,122 @@
+"""Options that several verbs share. They are read without torch, so that `--help` does not wait for it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+ResultFolder = Annotated[
+    Path, tyro.conf.arg(metavar="DIR", help="New folder for the result. It appears when it is complete.")
+]
+Overwrite = Annotated[
+    bool, tyro.conf.arg(help="Replace the result if it exists and obliq created it.", help_behavior_hint="")
+]
+DataFolder = Annotated[
+    Path | None,
+    tyro.conf.arg(metavar="DIR", help="Folder with the files of a built-in data set.", help_behavior_hint=""),
+]
+Architecture = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="NAME",
+        help="Network code of your own, module:function. Pass it again with every verb that loads the network: obliq "
+        "never runs code because a file names it.",
+        help_behavior_hint="",
+    ),
+]
+DataName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which data and which code to load.
+
+    Attributes:
+        data: Data set that the network was trained on. Needed for an exported file, and to allow loader code of your
+            own, module:function.
+    """
+
+    data: DataName = None
+    data_folder: DataFolder = None
+    arch: Architecture = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivisionOptions:
+    """For exported files only: how their data were divided at training.
+
+    Attributes:
+        division_seed: The seed of `obliq train`.
+        holdout: Share of samples (or people) that were kept out of training.
+        test: Share of the test part, where the data set has none of its own.
+        limit: The limit of training samples; 0 for all.
+    """
+
+    division_seed: int = 0
+    holdout: float = 0.15
+    test: float = 0.15
+    limit: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """How to compute.
+
+    Attributes:
+        seed: Decides every random draw. The same seed and threads give the same integers (not on cuda).
+        threads: Processor threads; 0 for the default of torch.
+        device: Where to compute.
+        autocast: Compute in bfloat16 where that is faster (accelerators).
+    """
+
+    seed: int = 0
+    threads: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    autocast: Flag = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingComputeOptions(ComputeOptions):
+    """How to compute.
+
+    Attributes:
+        compile: Train through torch.compile: faster for long trainings, but needs a C++ compiler.
+    """
+
+    compile: Flag = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What to print.
+
+    Attributes:
+        json: Print one JSON object on standard output.
+        quiet: Print results and errors only, no progress.
+        verbose: Print every step of progress, and tracebacks of errors.
+    """
+
+    json: Flag = False
+    quiet: Annotated[bool, tyro.conf.arg(aliases=["-q"], help_behavior_hint="")] = False
+    verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"], help_behavior_hint="")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOptions:
+    """What the verbs share that answer a request to forget.
+
+    Attributes:
+        original: Folder of the original network.
+        forget: What to forget: class=3, subject=7, random=10%, random=600, ids=FILE (one id per line), or an earlier
+            request.json as request=FILE.
+    """
+
+    original: tyro.conf.Positional[Path]
+    forget: Annotated[str, tyro.conf.arg(metavar="WHAT")]
+    out: ResultFolder
+    overwrite: Overwrite = False
+    data: DataOptions = field(default_factory=DataOptions)

@@ -1,0 +1,188 @@
+"""What verbs print of the values that the library returns: lines for people, and plain values for JSON."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from obliq.auditing import Audit, Measurement
+from obliq.auditing.metrics import metrics_in
+from obliq.checkpoints.run_folder import SavedRun
+from obliq.cli.tables import fields, number, table
+from obliq.cli.verbs import VerbOutput
+from obliq.exporting import CodeAgreement, ParityRecord
+from obliq.io.strict_json import encode
+from obliq.quantization import weights_digest
+from obliq.report.content import format_percent
+from obliq.workflow.compare_networks import DEVICE_SUMS
+from obliq.workflow.pipeline import AUDIT, REPORT
+from obliq.workflow.release import PATCH, Release
+
+SUMMARY = (
+    "name",
+    "kind",
+    "forget_accuracy",
+    "retain_accuracy",
+    "test_accuracy",
+    "mia_svc_confidence",
+    "auc_forget_vs_test",
+    "rmia_auc",
+    "rmia_at_one_percent",
+    "average_gap",
+    "tow",
+    "seconds",
+    "time_ratio",
+    "changed_codes_percent",
+)
+"""Fields of an audit's entries that are printed as JSON."""
+
+
+def saved_run_values(saved: SavedRun, folder: Path) -> dict[str, Any]:
+    """What a new network's folder holds."""
+    provenance = saved.checkpoint.provenance
+    return {
+        "folder": str(folder),
+        "role": provenance.role,
+        "counts": provenance.counts,
+        "seconds": round(provenance.seconds, 3),
+        "weights_digest": weights_digest(saved.checkpoint.model),
+    }
+
+
+def audit_output(measured: Audit, folder: Path, next_command: Sequence[str | Path]) -> VerbOutput:
+    """An audit that was written to a folder."""
+    entries = [
+        {name: getattr(entry, name) for name in SUMMARY}
+        | {"verdict": entry.verdict and entry.verdict.word, "artifact": encode(entry.artifact)}
+        for entry in measured.entries
+    ]
+    return VerbOutput(
+        lines=audit_lines(measured, folder / REPORT),
+        values={"report": str(folder / REPORT), "audit": str(folder / AUDIT), "entries": entries},
+        next_command=next_command,
+    )
+
+
+def audit_lines(audit: Audit, report: Path) -> list[str]:
+    """A table of all networks, the verdicts, the numbers that matter most, and the report."""
+    columns = [
+        metric
+        for metric in metrics_in("terminal")
+        if any(entry.values.get(metric.name) is not None for entry in audit.entries)
+    ]
+    lines = table(
+        ["", *(metric.label for metric in columns)],
+        [
+            [entry.name, *(number(entry.values.get(metric.name), metric.digits) for metric in columns)]
+            for entry in audit.entries
+        ],
+    )
+    lines.append("Percent. The target is the retrained network's value; for Avg. Gap it is 0.")
+    if DEVICE_SUMS in audit.settings:
+        lines.append(f"{audit.settings[DEVICE_SUMS]}: in PyTorch with the sums and roundings of a device")
+    lines += [_artifact(entry) for entry in audit.artifacts]
+    for entry in audit.unlearned:
+        if entry.verdict:
+            lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}"]
+    return [*lines, "", *_most_important(audit), f"report: {report}"]
+
+
+def _artifact(entry: Measurement) -> str:
+    """What ran a file, and whether it measures as its network does."""
+    assert entry.artifact is not None
+    found = entry.artifact
+    ran = f"{entry.name}: {found.form}, {found.precision}, run by {found.runtime}"
+    if found.network is None:
+        return f"{ran}; no network to compare it with"
+    if found.moved:
+        return f"{ran}; MOVED from {found.network} by more than the interval: {', '.join(found.moved)}"
+    return f"{ran}; every number within the intervals of {found.network}"
+
+
+def _most_important(audit: Audit) -> list[str]:
+    entry, retrained = audit.unlearned[0], audit.retrained
+    if retrained is None:
+        return ["no retrained network was given, so there is no gap to report"]
+    return fields(
+        {
+            "average gap": f"{number(entry.average_gap)} points (original {number(audit.original.average_gap)})",
+            "test accuracy": _against(entry, retrained, "test_accuracy"),
+            "AUC": _against(entry, retrained, "auc_forget_vs_test"),
+            "time": f"{number(entry.time_ratio, 2)} of the retraining time",
+        }
+    )
+
+
+def _against(entry: Measurement, retrained: Measurement, name: str) -> str:
+    return f"{getattr(entry, name):.1f} % (retrained {getattr(retrained, name):.1f} %)"
+
+
+def parity_lines(record: ParityRecord, file: Path) -> list[str]:
+    """How a file agrees with its network, a table for each data set."""
+    lines = []
+    for data, found in record.checks.items():
+        rows = {
+            f"network {record.audited}": found.network,
+            "deployed network": found.deployed_network,
+            "integer interpreter": found.reference,
+        }
+        lines += [
+            "",
+            f"{found.samples:,} samples of {data}, run by {found.runtime}",
+            "differences of logits in standard deviations, from",
+            *table(
+                ["", "same top-1", "largest", "mean"],
+                [
+                    [
+                        name,
+                        f"{100 * row.same_top1:.2f} %",
+                        f"{row.largest_difference:.2g}",
+                        f"{row.mean_difference:.2g}",
+                    ]
+                    for name, row in rows.items()
+                ],
+            ),
+            "integer activations equal to the interpreter's:",
+            *fields(
+                {
+                    "  file": _codes(found.activations),
+                    "  deployed network": _codes(found.deployed_activations),
+                    "  deployed, device sums": _codes(found.exact_activations),
+                }
+            ),
+            f"rounding biases moves outputs by at most {found.largest_bias_rounding:.2g} of their steps",
+        ]
+    return [*lines, "", f"parity: {file}"]
+
+
+def _codes(found: CodeAgreement) -> str:
+    if not found.compared:
+        return "none to compare"
+    return f"{100 * found.equal:.4f} % of {found.compared:,} (at most {found.largest_step} steps off)"
+
+
+def release_lines(release: Release, folder: Path) -> list[str]:
+    """What devices get, how it agrees with the network, and how much of it a patch sends."""
+    shipment = release.shipment
+    lines = [
+        f"ships: {folder / shipment.file}, {shipment.form}, {shipment.bytes:,} bytes",
+        f"  content digest {shipment.content_digest}",
+    ]
+    if release.missing:
+        lines.append(f"no ONNX file: {release.missing}")
+    if shipment.parity:
+        found = shipment.parity
+        lines += [
+            f"parity on {found.samples:,} test samples:",
+            f"  {format_percent(found.network.same_top1)} % same answers as the network",
+            f"  {format_percent(found.reference.same_top1)} % same answers as the integer interpreter",
+            f"  {format_percent(found.activations.equal)} % of {found.activations.compared:,} integer activations "
+            "are equal",
+        ]
+    if shipment.patch:
+        patch = shipment.patch
+        lines += [
+            f"patch: {folder / PATCH}, {patch.bytes:,} bytes, {shipment.patch_share:.1f} % of the whole file",
+            f"  changes {patch.changed_codes:,} of {patch.codes:,} integer weights",
+            f"  and {patch.changed_words:,} scales and biases",
+        ]
+    return lines

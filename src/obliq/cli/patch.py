@@ -1,0 +1,227 @@
+"""`obliq patch make`, `apply` and `info`: the changed integers of a network as a small file for devices."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from obliq.cli.next_command import free_name
+from obliq.cli.options import Architecture, File, OutputOptions, Overwrite
+from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import Verb, VerbOutput
+from obliq.errors import ObliqError, PatchError
+
+RequiredFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchMakeArguments:
+    """Write the integers that differ between two networks.
+
+    Example: obliq patch make runs/original runs/unlearned --out forget.patch
+
+    Attributes:
+        old: The network that devices hold: a model folder or an exported file (.onnx or .pte).
+        new: The network that they are to hold: a folder for a folder, a file for a file of either kind.
+        out: The patch. It appears when it is complete.
+        sequence: A number that grows with every patch. Devices refuse numbers that are not above their floor.
+        key_file: Encrypt the patch with the 32 bytes in this file.
+        sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
+    """
+
+    old: tyro.conf.Positional[Path]
+    new: tyro.conf.Positional[Path]
+    out: RequiredFile
+    overwrite: Overwrite = False
+    sequence: int = 1
+    key_file: File = None
+    sign: File = None
+    arch: Architecture = None
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchApplyArguments:
+    """Create the new network from the old one and a patch.
+
+    Example: obliq patch apply runs/original forget.patch --out runs/patched
+
+    Either the whole new network is written, or nothing. A million changed integers take a few seconds.
+
+    Attributes:
+        old: The network that the patch was made from: a model folder or an exported file (.onnx or .pte).
+        file: The patch.
+        out: The new network. It appears when it is complete and has the digest that the patch states.
+        floor: The largest sequence number that was confirmed. The number of the patch must be larger. It is not stored:
+            pass it each time.
+        key_file: The 32 bytes that the patch was encrypted with.
+        verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
+    """
+
+    old: tyro.conf.Positional[Path]
+    file: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    overwrite: Overwrite = False
+    floor: int = 0
+    key_file: File = None
+    verify: File = None
+    arch: Architecture = None
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchInfoArguments:
+    """Print what a patch states, and what it reveals.
+
+    Example: obliq patch info forget.patch
+
+    Attributes:
+        file: The patch.
+        key_file: The 32 bytes that the patch was encrypted with.
+    """
+
+    file: tyro.conf.Positional[Path]
+    key_file: File = None
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+def run_patch_make(arguments: PatchMakeArguments, progress: ProgressReporter) -> VerbOutput:
+    """Make a patch, encrypt and sign it, and write it."""
+    from obliq.io.atomic import refuse_existing_file, write_file
+    from obliq.patch import LEAK_WARNING, encryption, make_patch, read_patch_head, signing
+    from obliq.workflow.patch_targets import find_artifact
+
+    out = arguments.out
+    refuse_existing_file(out, overwrite=arguments.overwrite)
+    if arguments.sign is not None:
+        refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
+    key = _key(arguments.key_file)
+    old, new = (find_artifact(path, arguments.arch) for path in (arguments.old, arguments.new))
+    if type(old) is not type(new):
+        raise PatchError(
+            f"{arguments.old} and {arguments.new} are of different kinds; expected two folders or two files"
+        )
+    patch = make_patch(old.content, new.content, arguments.sequence)
+    data = patch if key is None else encryption.seal(patch, key)
+    signature = _signature(data, arguments.sign)
+    write_file(out, data, overwrite=arguments.overwrite)
+    if signature is not None:  # last: a patch without one is refused where one is asked for
+        write_file(signing.signature_file(out), signature, overwrite=arguments.overwrite)
+    head = read_patch_head(patch)
+    result = free_name(out, f"patched{arguments.old.suffix}")
+    with_key = () if arguments.key_file is None else ("--key-file", arguments.key_file)
+    return VerbOutput(
+        lines=[f"patch of {head.bytes:,} bytes in {out}", f"to network {head.result}", LEAK_WARNING],
+        values={
+            "file": str(out),
+            "encrypted": key is not None,
+            "signed": signature is not None,
+            **asdict(head),
+            "leak": LEAK_WARNING,
+        },
+        next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key),
+    )
+
+
+def run_patch_apply(arguments: PatchApplyArguments, progress: ProgressReporter) -> VerbOutput:
+    """Apply a patch to a network, all or nothing."""
+    from obliq.patch import apply_patch, read_patch_head
+    from obliq.workflow.patch_targets import find_artifact
+
+    out, floor = arguments.out, arguments.floor
+    if not 0 <= floor < 2**64:
+        raise PatchError(f"floor {floor}; expected 0 to 2^64 - 1")
+    patch = _read(arguments.file, arguments.key_file, arguments.verify)
+    old = find_artifact(arguments.old, arguments.arch)
+    old.refuse_existing(out, overwrite=arguments.overwrite)
+    result = apply_patch(patch, old.content, floor)
+    old.write(result, out, overwrite=arguments.overwrite)
+    head = read_patch_head(patch)
+    return VerbOutput(
+        lines=[f"patched network {head.result}", f"in {out}; the floor is now {head.sequence}"],
+        values={"out": str(out), "weights_digest": head.result, "floor": head.sequence},
+        next_command=("show", out),
+    )
+
+
+def run_patch_info(arguments: PatchInfoArguments, progress: ProgressReporter) -> VerbOutput:
+    """Read a patch's head."""
+    from obliq.patch import LEAK_WARNING, read_patch_head
+
+    head = read_patch_head(_read(arguments.file, arguments.key_file))
+    return VerbOutput(
+        lines=[
+            f"patch number {head.sequence}, {head.bytes:,} bytes, changes {head.changed_records} tensors",
+            f"from network {head.base}",
+            f"to network   {head.result}",
+            f"of the form  {head.form}",
+            LEAK_WARNING,
+        ],
+        values={**asdict(head), "leak": LEAK_WARNING},
+        next_command=("patch", "apply", "--help"),
+    )
+
+
+def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:
+    from obliq.io.regular_file import read_regular_file
+    from obliq.patch import LARGEST_PATCH, encryption
+
+    key = _key(key_file)
+    try:
+        data = read_regular_file(file, LARGEST_PATCH)
+        if public_key is not None:  # before anything looks into it
+            _require_signed(file, data, public_key)
+        if key is not None:
+            return encryption.unseal(data, key)
+        if encryption.is_sealed(data):
+            raise PatchError("it is encrypted; expected --key-file")
+    except ObliqError as error:
+        raise PatchError(f"{file}: {error}") from error
+    return data
+
+
+def _signature(data: bytes, private_key: Path | None) -> bytes | None:
+    from obliq.io.regular_file import read_regular_file
+    from obliq.patch import signing
+
+    if private_key is None:
+        return None
+    try:
+        return signing.sign(data, read_regular_file(private_key, signing.LARGEST_KEY))
+    except ObliqError as error:
+        raise PatchError(f"{private_key}: {error}") from error
+
+
+def _require_signed(file: Path, data: bytes, public_key: Path) -> None:
+    from obliq.io.regular_file import read_regular_file
+    from obliq.patch import signing
+
+    try:
+        key = read_regular_file(public_key, signing.LARGEST_KEY)
+    except ObliqError as error:
+        raise PatchError(f"key {public_key}: {error}") from error
+    try:
+        signature = read_regular_file(signing.signature_file(file), signing.SIGNATURE_BYTES)
+    except ObliqError as error:
+        raise PatchError(f"its signature {signing.signature_file(file).name}: {error}") from error
+    signing.require_signed(data, signature, key)
+
+
+def _key(file: Path | None) -> bytes | None:
+    from obliq.io.regular_file import read_regular_file
+    from obliq.patch import encryption
+
+    if file is None:
+        return None
+    try:
+        return encryption.require_key(read_regular_file(file, encryption.KEY_BYTES + 1))
+    except ObliqError as error:
+        raise PatchError(f"{file}: {error}") from error
+
+
+VERBS = {
+    "patch make": Verb(PatchMakeArguments, run_patch_make),
+    "patch apply": Verb(PatchApplyArguments, run_patch_apply),
+    "patch info": Verb(PatchInfoArguments, run_patch_info),
+}

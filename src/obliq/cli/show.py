@@ -1,0 +1,120 @@
+"""`obliq show`: what a saved network or an exported file contains."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from obliq.cli.options import Architecture, OutputOptions
+from obliq.cli.progress import ProgressReporter
+from obliq.cli.tables import fields, settings, table
+from obliq.cli.verbs import Verb, VerbOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowArguments:
+    """Print what a saved network or an exported file contains.
+
+    Example: obliq show runs/unlearned
+
+    That is layers, bits, sizes and digests, and for a saved network how it was created.
+
+    Attributes:
+        path: Folder of a network, or a file that `obliq export` wrote (.onnx or .pte).
+    """
+
+    path: tyro.conf.Positional[Path]
+    arch: Architecture = None
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+def run_show(arguments: ShowArguments, progress: ProgressReporter) -> VerbOutput:
+    """Read a folder or a file."""
+    from obliq.cli.file_inputs import is_exported_file
+
+    return _show_file(arguments.path) if is_exported_file(arguments.path) else _show_folder(arguments)
+
+
+def _show_folder(arguments: ShowArguments) -> VerbOutput:
+    from obliq.checkpoints.run_folder import load_run
+    from obliq.checkpoints.summary import summarise_checkpoint
+    from obliq.cli.next_command import free_name, repeated_options
+
+    folder = arguments.path
+    found = summarise_checkpoint(load_run(folder, arguments.arch).checkpoint)
+    blueprint, provenance = found.blueprint, found.provenance
+    shape = "x".join(map(str, blueprint["input_shape"]))
+    smaller = found.unquantized_bytes / max(1, found.total_bytes)
+    lines = [
+        f"{provenance['role']} {blueprint['architecture']} {blueprint['precision']}, input {shape}, "
+        f"{blueprint['classes']} classes",
+        *fields(
+            {
+                "size": f"{found.parameters:,} parameters in {found.total_bytes:,} bytes, "
+                f"{smaller:.1f} times smaller than float32",
+                "digest": found.weights_digest,
+                **_history(provenance),
+            }
+        ),
+        "",
+        *table(
+            ["tensor", "kind", "bits", "shape", "bytes"],
+            [
+                [row.name, row.kind, str(row.bits), "x".join(map(str, row.shape)) or "-", f"{row.bytes:,}"]
+                for row in found.rows
+            ],
+        ),
+    ]
+    repeated = repeated_options(None, provenance["data"], arguments.arch)
+    next_command: list[str | Path] = ["export", folder, "--out", free_name(folder, f"{folder.name}.onnx")]
+    next_command += repeated_options(None, architecture=arguments.arch)
+    if provenance["role"] == "original":
+        unlearned = free_name(folder, "unlearned")
+        next_command = ["unlearn", folder, "--forget", "class=0", "--out", unlearned, *repeated, "oeu"]
+    return VerbOutput(lines=lines, values=found.as_json(), next_command=next_command)
+
+
+def _history(provenance: dict[str, Any]) -> dict[str, str]:
+    """How a network was created."""
+    counts = ", ".join(f"{count:,} {role}" for role, count in provenance["counts"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    history = {"data": f"{provenance['data']}: {counts}"}
+    if provenance["method"]:
+        history["method"] = f"{provenance['method']}: {settings(provenance['method_fields'])}"
+    if provenance["recipe"]:
+        history["recipe"] = settings(provenance["recipe"])
+    history["created"] = f"in {provenance['seconds']:.1f} s with seed {provenance['seed']}"
+    history["versions"] = versions
+    return history
+
+
+def _show_file(file: Path) -> VerbOutput:
+    from obliq.exporting.summary import summarise_file
+    from obliq.io.strict_json import encode
+
+    found = summarise_file(file)
+    shape = "x".join(map(str, found.input_shape))
+    lines = [
+        f"{found.format} file of the {found.form} form, input {shape}",
+        *fields(
+            {
+                "size": f"{found.bytes:,} bytes, weights in {found.stored_weights}",
+                "sha256": found.file_digest,
+                "content": found.content_digest,
+                "layers": ", ".join(f"{count} {name}" for name, count in found.operators.items()),
+            }
+        ),
+        "",
+        *table(
+            ["constant", "type", "shape", "bytes"],
+            [
+                [row.name, row.kind, "x".join(map(str, row.shape)) or "-", f"{row.bytes:,}"]
+                for row in found.rows
+            ],
+        ),
+    ]
+    return VerbOutput(lines=lines, values=encode(found), next_command=("patch", "make", "--help"))
+
+
+VERB = Verb(ShowArguments, run_show)

@@ -1,0 +1,87 @@
+"""Text for a terminal: lines are broken between words, and letters that the terminal lacks are written as escapes."""
+
+import io
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+BOX = "╭│╰+|"
+"""How lines begin that a box draws: they fit already."""
+
+COMMANDS = ("usage:", "Example:")
+"""How lines begin that go on indented on the next line."""
+
+TITLES = {"─ subcommands ─": "─ methods ─────"}
+"""Titles of boxes that the parser writes, and better ones."""
+
+
+def print_encoded(text: str, stream: Any) -> None:
+    """Print even what the stream's encoding lacks: a file name or a label may hold any letter."""
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def fitted(line: str, width: int) -> str:
+    """A line broken between words to a width. Words that are longer stay whole; a terminal breaks those itself."""
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    hanging = "    " if line.startswith(COMMANDS) else ""
+    return textwrap.fill(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, or of the environment variable COLUMNS."""
+    return shutil.get_terminal_size().columns
+
+
+class _Recorder(io.StringIO):
+    """Records what is written, and looks like the stream that it stands for: colours depend on it."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return bool(self._stream.isatty())
+
+    @property
+    def encoding(self) -> Any:  # type: ignore[override]
+        return self._stream.encoding
+
+
+@contextmanager
+def fitted_help() -> Iterator[io.StringIO]:
+    """Fit a parser's help to the terminal: it breaks lines in its boxes only, not in the usage and the description.
+
+    Yields:
+        What the parser prints about errors.
+    """
+    streams = sys.stdout, sys.stderr
+    recorders = [_Recorder(stream) for stream in streams]
+    try:
+        with redirect_stdout(recorders[0]), redirect_stderr(recorders[1]):
+            yield recorders[1]
+    finally:
+        for stream, recorder in zip(streams, recorders, strict=True):
+            for line in recorder.getvalue().splitlines():
+                print_encoded(_fitted_help_line(line), stream)
+
+
+def _fitted_help_line(line: str) -> str:
+    for title, better in TITLES.items():
+        line = line.replace(title, better)
+    if line.lstrip("\x1b[0123456789;m").startswith(tuple(BOX)):
+        return line
+    return fitted(re.sub(r"\{[^} ]{40,}\}", "METHOD [METHOD OPTIONS]", line), terminal_width())

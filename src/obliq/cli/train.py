@@ -1,0 +1,110 @@
+"""`obliq train`: a quantized network, trained on the training part of a data set."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Literal
+
+import tyro
+
+from obliq.cli.options import (
+    Architecture,
+    DataFolder,
+    OutputOptions,
+    Overwrite,
+    ResultFolder,
+    TrainingComputeOptions,
+)
+from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import Verb, VerbOutput
+from obliq.training.loop import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainArguments:
+    """Train a quantized network and record its training samples.
+
+    Example: obliq train fashion-mnist --arch resnet20 --bits W4A4 --out runs/original
+
+    Attributes:
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function.
+        arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function. By default
+            one that fits the data.
+        bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
+        preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps stem, 1x1 shortcuts and
+            classifier in floating point, as the Q-MUL networks do.
+        weight_grid: One learned weight step per channel, or one per tensor.
+        holdout: Share of samples (or people) kept out of training, for calibration and audits.
+        test: Share of the test part, where the data set has none of its own.
+        limit: Train on about this many samples at most; 0 for all.
+    """
+
+    data: tyro.conf.Positional[str]
+    out: ResultFolder
+    overwrite: Overwrite = False
+    data_folder: DataFolder = None
+    arch: Architecture = None
+    bits: str = "W4A4"
+    preset: Literal["deploy", "paper"] = "deploy"
+    weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
+    holdout: float = 0.15
+    test: float = 0.15
+    limit: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+    compute: TrainingComputeOptions = field(default_factory=TrainingComputeOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+def run_train(arguments: TrainArguments, progress: ProgressReporter) -> VerbOutput:
+    """Train an original network, and measure how many test samples it classifies correctly."""
+    from obliq.checkpoints import Blueprint
+    from obliq.checkpoints.run_folder import save_run
+    from obliq.cli.computation import start_run
+    from obliq.cli.next_command import free_name, repeated_options
+    from obliq.cli.output import saved_run_values
+    from obliq.data import PartitionRule, load_dataset, partition
+    from obliq.io.atomic import refuse_existing_folder
+    from obliq.models import choose
+    from obliq.quantization import Precision
+    from obliq.training.loop import accuracy
+    from obliq.workflow.pipeline import train_original
+
+    refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
+    precision = Precision.parse(arguments.bits)
+    run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
+    rule = PartitionRule(seed=run.seed, holdout=arguments.holdout, test=arguments.test, limit=arguments.limit)
+    parts = partition(load_dataset(arguments.data, arguments.data_folder), rule)
+    data = parts.collection
+    blueprint = Blueprint(
+        architecture=arguments.arch or choose(data.sample_shape),
+        input_shape=data.sample_shape,
+        classes=data.classes,
+        precision=precision,
+        preset=arguments.preset,
+        weight_grid=arguments.weight_grid,
+    )
+    progress.stage(
+        f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
+    )
+    trained = train_original(parts, blueprint, arguments.recipe, run)
+    progress.stage(f"testing on {len(parts.test)} samples")
+    model = copy.deepcopy(trained.checkpoint.model).to(run.device)
+    on_test, in_training = accuracy(model, parts.test, run.device), trained.trace[-1]["accuracy"]
+    save_run(arguments.out, trained, overwrite=arguments.overwrite)
+    return VerbOutput(
+        lines=[
+            f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:.1f} s",
+            f"accuracy: {on_test:.1f} % on test samples, {in_training:.1f} % on training samples in the last epoch",
+        ],
+        values={
+            **saved_run_values(trained, arguments.out),
+            "test_accuracy": round(on_test, 2),
+        },
+        next_command=(
+            "unlearn", arguments.out, "--forget", "class=0", "--out", free_name(arguments.out, "unlearned"),
+            *repeated_options(arguments.data_folder, arguments.data, arguments.arch),
+            "oeu", "--objective", "calibrated",
+        ),
+    )  # fmt: skip
+
+
+VERB = Verb(TrainArguments, run_train)
