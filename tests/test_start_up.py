@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import obliq
+from obliq.cli.verbs import VERBS
+
+WITH_TORCH = ("train", "unlearn")
+"""Verbs whose options are the fields of a recipe or a method."""
 
 SLOW = ("matplotlib", "sklearn", "scipy.stats", "scipy.special", "torch._dynamo", "obliq.benchmark")
 """Modules that take long to import and that few commands need."""
@@ -27,6 +31,30 @@ def test_importing_the_package_imports_nothing_else() -> None:
 def test_everything_but_the_benchmark_leaves_slow_packages_alone() -> None:
     code = "from obliq import *; import obliq.exporting, obliq.patch, obliq.workflow.demo"
     assert loaded_by(code, "torch", *SLOW) == ["torch"]
+
+
+def after(*commands: str) -> str:
+    """Code that runs commands of ours, whatever their exit status."""
+    lines = ["import contextlib", "from obliq.cli import main"]
+    lines += [f"with contextlib.suppress(SystemExit): main({command.split()})" for command in commands]
+    return "\n".join(lines)
+
+
+def test_what_is_printed_without_a_verb_is_printed_without_torch() -> None:
+    code = after("", "--help", "--version", "-V", "patch --help", "trian")
+    assert loaded_by(code, "torch", "numpy", "tyro", "rich", *SLOW) == []
+
+
+def test_the_help_of_most_verbs_needs_no_torch() -> None:
+    code = after(*(f"{verb} --help" for verb in VERBS if verb not in (*WITH_TORCH, "bench")))
+    assert loaded_by(code, "torch", "numpy", *SLOW) == []
+
+
+def test_the_help_of_no_verb_but_the_benchmarks_loads_slow_packages() -> None:
+    code = after(*(f"{verb} --help" for verb in WITH_TORCH), "unlearn oeu --help")
+    assert loaded_by(code, "torch", *SLOW) == ["torch"]
+    code = after("bench --help")
+    assert loaded_by(code, "torch", *SLOW) == ["torch", "obliq.benchmark"]
 
 
 def test_public_names_are_those_of_the_stub() -> None:

@@ -6,7 +6,7 @@ import pytest
 from obliq.auditing import Audit, Signals, audit_models, parse_audit, render_audit
 from obliq.auditing.intervals import Estimate, wilson
 from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, Metric, Target, metrics_in
-from obliq.cli.tables import audit_lines
+from obliq.cli.output import audit_lines
 from obliq.errors import AuditError
 from obliq.report.page import render_report
 from tests.auditing.synthetic import references, three

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from obliq.cli.arguments import VERBS
-from obliq.cli.main import parse
+from obliq.cli.parsing import ParsedWords, parse
 from obliq.methods import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("obliq ")])
 def test_command_lines_parse(line: str) -> None:
     words = shlex.split(line)[1:]
-    assert isinstance(parse(words), VERBS[words[0]])
+    assert isinstance(parse(words), ParsedWords)
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make ")])
