@@ -1,7 +1,7 @@
 """Audits: what a network still shows of the samples it was asked to forget, and what it still can do."""
 
 from obliq.auditing.accuracy import measure_utility
-from obliq.auditing.document import SCHEMA, VERSION, parse_audit, render_audit
+from obliq.auditing.document import parse_audit, render_audit
 from obliq.auditing.intervals import Interval
 from obliq.auditing.measure import AuditedModel, audit_models
 from obliq.auditing.measurement import Artifact, Audit, Counts, Histogram, Measurement
@@ -16,8 +16,6 @@ from obliq.auditing.signals import RoleSignals, Signals, compute_predictor_signa
 from obliq.auditing.verdict import Verdict, judge
 
 __all__ = [
-    "SCHEMA",
-    "VERSION",
     "Artifact",
     "Audit",
     "AuditedModel",

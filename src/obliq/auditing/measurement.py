@@ -13,6 +13,7 @@ from obliq.auditing.intervals import Interval
 from obliq.auditing.metrics import HasMetrics, Values
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
+from obliq.errors import AuditError
 
 Kind = Literal["original", "unlearned", "retrained"]
 
@@ -123,6 +124,28 @@ class Audit:
     precision: str
     digests: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kinds = [entry.kind for entry in self.entries]
+        if kinds[:1] != ["original"] or "original" in kinds[1:] or "retrained" in kinds[:-1]:
+            raise AuditError(
+                f"entries are {', '.join(kinds) or 'none'}; expected the original first and a retrained one last"
+            )
+        names = {entry.name for entry in self.entries}
+        for entry in self.artifacts:
+            assert entry.artifact is not None
+            if entry.kind != "unlearned" or entry.artifact.network not in (names - {entry.name}) | {None}:
+                raise AuditError(
+                    f"the file {entry.name!r} is {entry.kind} and of {entry.artifact.network!r}; expected one that "
+                    "unlearned, of a network beside it"
+                )
+        for entry in self.entries:
+            for histogram in (*entry.confidence.values(), *entry.entropy.values()):
+                if len(histogram.edges) != len(histogram.shares) + 1:
+                    raise AuditError(
+                        f"a histogram of {entry.name!r} has {len(histogram.edges)} edges for "
+                        f"{len(histogram.shares)} shares; expected one more edge than shares"
+                    )
 
     @property
     def original(self) -> Measurement:

@@ -1,7 +1,7 @@
 """Kinds of JSON documents: what each one holds, and which version of it is read, in one declaration."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, final
@@ -17,6 +17,10 @@ LARGEST_DOCUMENT = 8 * 2**20
 Content = TypeVar("Content")
 
 
+def _unchanged(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class DocumentType(Generic[Content]):
@@ -30,6 +34,8 @@ class DocumentType(Generic[Content]):
         error: what is raised when a document cannot be read.
         largest: size in bytes up to which it is read.
         format_field: the field of the header that holds `format`.
+        to_stored: changes the fields of the content into those of the file, where the two differ.
+        from_stored: the inverse, before the fields are checked.
         sort: see `render_json`.
     """
 
@@ -41,16 +47,19 @@ class DocumentType(Generic[Content]):
     largest: int = LARGEST_DOCUMENT
     format_field: str = "format"
     sort: bool = True
+    to_stored: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
+    from_stored: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
 
     def to_text(self, content: Content) -> str:
         """The document as JSON text; the same for equal contents.
 
         Raises:
-            ObliqError: when the text could not be read back.
+            ObliqError: of the kind `error`, when the text could not be read back.
         """
         header = {} if self.format is None else {self.format_field: self.format, "version": self.version}
-        text = render_json({**header, **encode(content)}, sort=self.sort)
-        self.from_text(text.encode())
+        with self._own_errors():
+            text = render_json({**header, **self.to_stored(encode(content))}, sort=self.sort)
+            self._content(*self._values(text.encode()))
         return text
 
     def from_text(self, text: bytes) -> Content:
@@ -110,7 +119,7 @@ class DocumentType(Generic[Content]):
     def _content(self, values: dict[str, Any], version: int) -> Content:
         if version < self.version:
             raise ObliqError(f"version is {version}, which an older Obliq wrote; expected {self.version}")
-        return decode(self.content, values, self.title)
+        return decode(self.content, self.from_stored(values), self.title)
 
     @contextlib.contextmanager
     def _own_errors(self, prefix: str = "") -> Iterator[None]:
