@@ -83,7 +83,7 @@ def test_strange_files_are_refused_in_one_line(measured: Audit, changes: dict[st
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
 def test_what_is_no_json_object_is_refused(text: str) -> None:
-    with pytest.raises(AuditError, match="not readable as JSON|expected a JSON object"):
+    with pytest.raises(AuditError, match=r"not readable as JSON|expected a JSON object"):
         parse_audit(text)
 
 
