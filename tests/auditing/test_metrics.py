@@ -80,9 +80,7 @@ def test_a_required_number_is_never_null(measured: Audit) -> None:
     content["entries"][0]["recognised_at_one_percent"] = None
     assert parse_audit(json.dumps(content)).original.recognised_at_one_percent is None
     content["entries"][0]["test_accuracy"] = None
-    with pytest.raises(
-        AuditError, match=r"audit.entries\[0\].test_accuracy is null; expected a number"
-    ):
+    with pytest.raises(AuditError, match=r"audit.entries\[0\].test_accuracy is null; expected a number"):
         parse_audit(json.dumps(content))
 
 
