@@ -10,7 +10,7 @@ from rich.console import Console
 
 from obliq.benchmark.collect import read_rows
 from obliq.benchmark.entrants import Contender
-from obliq.benchmark.rows import Row
+from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import run_suite
 from obliq.benchmark.scenario import Scenario
 from obliq.errors import DataError, ObliqError
@@ -20,7 +20,7 @@ from tests.benchmark.toys import Broken, Dying, Failing, Tunable, but_for_times,
 TUNABLE = Contender(name="tunable", kind=Tunable)
 
 
-def by_name(rows: list[Row]) -> dict[str, Row]:
+def by_name(rows: list[ResultRow]) -> dict[str, ResultRow]:
     return {row.method: row for row in rows}
 
 

@@ -7,15 +7,15 @@ from markupsafe import Markup
 
 from obliq.benchmark.report.label_placement import (
     Box,
-    apart,
     crosses,
-    line_to,
-    named,
+    insert_names,
+    leader_line,
     overlaps,
-    placed,
-    shortened,
+    place_labels,
+    shorten,
+    spread_apart,
+    text_width,
     token,
-    width,
 )
 
 BOUNDS = Box(0, 0, 480, 340)
@@ -26,7 +26,7 @@ def test_labels_lie_within_bounds_over_no_label_and_no_point(seed: int) -> None:
     chance = random.Random(seed)
     points = [(240 + chance.gauss(0, 40), 150 + chance.gauss(0, 25)) for _ in range(24)]
     sizes = [(chance.uniform(20, 110), 8.0) for _ in points]
-    boxes = placed(points, sizes, BOUNDS)
+    boxes = place_labels(points, sizes, BOUNDS)
     found = [box for box in boxes if box is not None]
     assert len(found) == len(points)
     assert all(box.left >= 0 and box.right <= 480 and box.bottom >= 0 and box.top <= 340 for box in found)
@@ -40,14 +40,14 @@ def test_labels_lie_within_bounds_over_no_label_and_no_point(seed: int) -> None:
 
 
 def test_a_lonely_point_has_its_name_beside_it() -> None:
-    (box,) = placed([(100.0, 100.0)], [(50.0, 8.0)], BOUNDS)
+    (box,) = place_labels([(100.0, 100.0)], [(50.0, 8.0)], BOUNDS)
     assert box is not None
     assert box.left == pytest.approx(105)
-    assert line_to((100.0, 100.0), box) is None
+    assert leader_line((100.0, 100.0), box) is None
 
 
 def test_without_room_there_is_no_place() -> None:
-    assert placed([(10.0, 10.0)], [(50.0, 8.0)], Box(0, 0, 40, 40)) == [None]
+    assert place_labels([(10.0, 10.0)], [(50.0, 8.0)], Box(0, 0, 40, 40)) == [None]
 
 
 def test_a_line_through_a_box_is_seen_and_one_past_it_is_not() -> None:
@@ -66,20 +66,20 @@ def test_boxes_that_only_touch_do_not_overlap() -> None:
 
 def test_heights_keep_their_order_and_their_distance() -> None:
     wanted = [50.0, 3.0, 1.0, 2.0, 90.0]
-    heights = apart(wanted, 10.0)
+    heights = spread_apart(wanted, 10.0)
     assert heights == [50.0, 12.0, -8.0, 2.0, 90.0]  # those that crowd share their middle
 
 
 def test_heights_far_enough_apart_stay() -> None:
-    assert apart([30.0, 10.0, 20.0], 10.0) == [30.0, 10.0, 20.0]
+    assert spread_apart([30.0, 10.0, 20.0], 10.0) == [30.0, 10.0, 20.0]
 
 
 def test_long_names_are_cut_to_one_line() -> None:
-    assert shortened("a\nb") == "a b"
-    assert len(shortened("x" * 100)) == 34
-    assert width("漢字", 10) == 20
+    assert shorten("a\nb") == "a b"
+    assert len(shorten("x" * 100)) == 34
+    assert text_width("漢字", 10) == 20
 
 
 def test_names_enter_a_drawing_escaped_and_unread() -> None:
     drawing = Markup("<text>{}</text><text>{}</text>").format(Markup(token(0)), Markup(token(11)))
-    assert named(drawing, {0: "<b>@11@", 11: "$x$"}) == "<text>&lt;b&gt;@11@</text><text>$x$</text>"
+    assert insert_names(drawing, {0: "<b>@11@", 11: "$x$"}) == "<text>&lt;b&gt;@11@</text><text>$x$</text>"

@@ -1,23 +1,24 @@
 import math
-from dataclasses import replace
 
 import pytest
 
-from obliq.benchmark.report.overview import changes, overview
-from obliq.benchmark.report.statistics import cells, spread, within_noise
+from obliq.benchmark.report.ablations import ablation_effects
+from obliq.benchmark.report.overview import rank_methods
+from obliq.benchmark.report.statistics import group_by_cell, spread_of, within_noise
 from obliq.benchmark.report.summaries import MethodSummary, summarise
-from obliq.benchmark.rows import Row
+from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
+from tests.benchmark.synthetic_rows import change_row, result_row
 
 T_2 = 4.302652729749464  # 97.5 % quantile of Student's t with 2 degrees of freedom, from a printed table
 
 
 def row(
     method: str, seed: int, gap: float | None, *, auc: float = 50.0, bits: str = "W4A4", **more: object
-) -> Row:
+) -> ResultRow:
     kind = method if method in ("original", "retrained") else "unlearned"
     values = {"kind": kind, "average_gap": gap, "auc_forget_vs_test": auc, "retain_accuracy": 90.0} | more
-    return Row(
+    return result_row(
         data="digits",
         architecture="mlp",
         bits=bits,
@@ -28,26 +29,26 @@ def row(
     )  # type: ignore[arg-type]
 
 
-def table(rows: list[Row]) -> dict[str, MethodSummary]:
-    (group,) = cells(rows)
+def table(rows: list[ResultRow]) -> dict[str, MethodSummary]:
+    (group,) = group_by_cell(rows)
     return {one.method: one for one in summarise(group).methods}
 
 
-def of(gaps: dict[str, tuple[float | None, ...]]) -> list[Row]:
+def of(gaps: dict[str, tuple[float | None, ...]]) -> list[ResultRow]:
     return [row(name, seed, gap) for name, own in gaps.items() for seed, gap in enumerate(own, start=1)]
 
 
 def test_mean_and_sample_deviation() -> None:
-    found = spread([1.0, None, 3.0, 5.0])
+    found = spread_of([1.0, None, 3.0, 5.0])
     assert found is not None
     assert (found.mean, found.deviation, found.count) == (3.0, 2.0, 3)
 
 
 def test_one_value_has_no_deviation_and_none_no_mean() -> None:
-    one = spread([2.5])
+    one = spread_of([2.5])
     assert one is not None
     assert one.deviation is None
-    assert spread([None]) is None
+    assert spread_of([None]) is None
 
 
 @pytest.mark.parametrize(("factor", "inside"), [(0.999, True), (1.001, False)])
@@ -126,8 +127,10 @@ def test_both_sides_of_auc_are_told_apart_and_neither_is_nearer() -> None:
         rows += [row(name, seed, 1.0, auc=45.0 + seed + offset + 0.1 * (seed - 2)) for seed in (1, 2, 3)]
     found = table(rows)
     assert {name: found[name].side for name in ("under", "over", "like")} == {
-        "under": "under", "over": "over", "like": "",
-    }  # fmt: skip
+        "under": "under",
+        "over": "over",
+        "like": "",
+    }
     for name, mean in (("under", 3.0), ("over", -3.0)):
         signed, distance = found[name].spreads["auc_difference"], found[name].spreads["auc_distance"]
         assert signed is not None
@@ -145,26 +148,26 @@ def test_distance_from_chance_does_not_cancel_between_seeds() -> None:
 
 def test_two_rows_of_one_place_are_refused() -> None:
     with pytest.raises(ObliqError, match="two rows of 'a' for seed 1"):
-        cells([row("a", 1, 1.0), row("a", 1, 2.0)])
+        group_by_cell([row("a", 1, 1.0), row("a", 1, 2.0)])
 
 
 def test_cells_come_in_order_of_their_bits() -> None:
-    found = cells([row("a", 1, 1.0, bits=bits) for bits in ("W8A8", "FP32", "W16A16", "W2A2")])
+    found = group_by_cell([row("a", 1, 1.0, bits=bits) for bits in ("W8A8", "FP32", "W16A16", "W2A2")])
     assert [group.cell.bits for group in found] == ["W2A2", "W8A8", "W16A16", "FP32"]
 
 
-def over(rows: list[Row]) -> tuple[dict[str, object], float | None]:
-    groups = cells(rows)
-    board = overview(groups, [summarise(group) for group in groups])
+def over(rows: list[ResultRow]) -> tuple[dict[str, object], float | None]:
+    groups = group_by_cell(rows)
+    board = rank_methods(groups, [summarise(group) for group in groups])
     return {one.method: one for one in board.standings}, board.lead
 
 
 def test_standings_average_cells_and_find_the_worst() -> None:
     first = of({"retrained": (0, 0), "a": (1.0, 2.0), "b": (2.0, 4.0)})
     second = [
-        replace(one, bits="W2A2", retain_accuracy=80.0) for one in of({"a": (3.0, 6.0), "b": (1.0, 1.0)})
+        change_row(one, bits="W2A2", retain_accuracy=80.0) for one in of({"a": (3.0, 6.0), "b": (1.0, 1.0)})
     ]
-    second += [replace(row("retrained", seed, 0.0), bits="W2A2", retain_accuracy=84.0) for seed in (1, 2)]
+    second += [change_row(row("retrained", seed, 0.0), bits="W2A2", retain_accuracy=84.0) for seed in (1, 2)]
     found, lead = over(first + second)
     b, a = found["b"], found["a"]
     assert (b.gap.mean, b.gap.deviation) == (2.0, pytest.approx(math.sqrt(0.5)))  # 1.5 and 2.5  # type: ignore[attr-defined]
@@ -172,7 +175,7 @@ def test_standings_average_cells_and_find_the_worst() -> None:
     assert lead == pytest.approx(2 / 3)
     assert (a.firsts, b.firsts) == (1, 1)  # type: ignore[attr-defined]
     assert str(a.worst[0]) == "random=10% · W2A2 · digits · mlp"  # type: ignore[attr-defined]
-    assert a.worst[0].among([one.cell for one in cells(first + second)]) == "W2A2"  # type: ignore[attr-defined]
+    assert a.worst[0].among([one.cell for one in group_by_cell(first + second)]) == "W2A2"  # type: ignore[attr-defined]
     assert a.worst[1] == 4.5  # type: ignore[attr-defined]
     assert a.retain_difference == -2.0  # type: ignore[attr-defined]
 
@@ -186,8 +189,10 @@ def test_who_misses_a_cell_does_not_lead() -> None:
 
 def test_ablations_are_paired_by_seed_and_cell() -> None:
     rows = of({"ours": (1.0, 2.0, 3.0), "without": (2.0, 4.0, 4.0), "stranger": (0.0, 0.0, 0.0)})
-    rows += [replace(one, bits="W2A2") for one in of({"ours": (9.0, 9.0, 9.0), "without": (10.0, 9.0, 9.0)})]
-    (found,) = changes(cells(rows), {"without": "ours", "absent": "ours"})
+    rows += [
+        change_row(one, bits="W2A2") for one in of({"ours": (9.0, 9.0, 9.0), "without": (10.0, 9.0, 9.0)})
+    ]
+    (found,) = ablation_effects(group_by_cell(rows), {"without": "ours", "absent": "ours"})
     assert found.cells == 2
     assert found.change.mean == pytest.approx((1.0 + 1.0 + 0.5) / 3)
     assert found.change.deviation == pytest.approx(math.sqrt(1 / 12))

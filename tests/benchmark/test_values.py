@@ -13,7 +13,7 @@ from torch import nn
 from obliq.benchmark.cache_keys import Keys, Origins
 from obliq.benchmark.entrants import Contender, every_contender, untuned
 from obliq.benchmark.plan import lines, trials
-from obliq.benchmark.rows import COLUMNS, KINDS, Row, from_csv, to_csv
+from obliq.benchmark.rows import ROW_KINDS, column_names, from_csv, to_csv
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.schedule import plan_tasks
 from obliq.benchmark.suite import Suite, World, spread
@@ -24,6 +24,7 @@ from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.methods import FineTune, Retrain, available
 from obliq.run import Run
+from tests.benchmark.synthetic_rows import result_row
 from tests.benchmark.toys import Tunable, suite
 
 
@@ -170,13 +171,22 @@ def test_suites_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert suite_named("obliq.benchmark.suites:smoke").name == "smoke"
 
 
+PLACE = {
+    "data": "digits",
+    "architecture": "convnet",
+    "bits": "W4A4",
+    "scenario": "random=1%",
+    "seed": 1,
+    "method": "a",
+    "kind": "unlearned",
+}
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"))
 
 
-@given(TEXTS, st.sampled_from(KINDS), NUMBERS, st.none() | st.integers())
+@given(TEXTS, st.sampled_from(ROW_KINDS), NUMBERS, st.none() | st.integers(0, 2**62))
 def test_rows_survive_their_csv(text: str, kind: Any, number: float | None, count: int | None) -> None:
-    row = Row(
+    row = result_row(
         data=text, architecture=text, bits="W4A4", scenario="random=1%", seed=1, method=text, kind=kind, tow=number,
         changed_codes=count, fields=text, error="x" if kind == "failed" else "",
     )  # fmt: skip
@@ -184,7 +194,8 @@ def test_rows_survive_their_csv(text: str, kind: Any, number: float | None, coun
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a,b\n", ",".join(COLUMNS) + "\n1,2\n", ",".join(COLUMNS) + "\n" + "x," * 29 + "x\n"]
+    "text",
+    ["", "a,b\n", ",".join(column_names()) + "\n1,2\n", ",".join(column_names()) + "\n" + "x," * 29 + "x\n"],
 )
 def test_other_csv_is_refused(text: str) -> None:
     with pytest.raises(ObliqError, match="expected"):

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from obliq.benchmark.entrants import Contender
-from obliq.benchmark.rows import Row
+from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import Options
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Suite, World
@@ -22,6 +22,7 @@ from obliq.errors import ModelError
 from obliq.methods import FineTune
 from obliq.run import Run
 from obliq.training.loop import Recipe
+from tests.benchmark.synthetic_rows import change_row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,6 @@ def options(folder: Path, **changes: Any) -> Options:
     return Options(**(usual | changes))
 
 
-def but_for_times(rows: list[Row]) -> list[Row]:
+def but_for_times(rows: list[ResultRow]) -> list[ResultRow]:
     """Rows without what no two runs agree on."""
-    return [dataclasses.replace(row, seconds=None, time_ratio=None, peak_memory_mb=None) for row in rows]
+    return [change_row(row, seconds=None, time_ratio=None, peak_memory_mb=None) for row in rows]

@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from obliq.auditing.metrics import compare_with_retrained
+from obliq.auditing.metrics import DIGITS, compare_with_retrained, metrics_in
 from obliq.benchmark import result_files
 from obliq.benchmark.cache import Store
 from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.plan import Line, cell_of
 from obliq.benchmark.result_files import Made, Taken, machine, row_key
-from obliq.benchmark.rows import Row, from_csv, to_csv
+from obliq.benchmark.rows import ResultRow, from_csv, to_csv
 from obliq.benchmark.suite import ORIGINAL, RETRAINED
 from obliq.benchmark.tasks import Measured, Network, Original, Retrained, Task, Unlearned
 from obliq.benchmark.tuning import text_of
 from obliq.errors import ObliqError
+from obliq.io.atomic import write_file
 from obliq.io.documents import LARGEST_DOCUMENT
 from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import encode
@@ -28,53 +29,57 @@ from obliq.io.strict_json import encode
 ROWS = "rows.csv"
 
 
-def row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> Row | None:
-    """A line's row: its numbers, or why there are none; None while there is nothing to say yet."""
+def build_row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> ResultRow | None:
+    """A line's row: its numbers, or the reason why there are none; None while its tasks are not done."""
     case = line.case
     world = case.ground.world
     about: dict[str, Any] = {
-        "data": world.data, "architecture": world.architecture, "bits": world.bits,
-        "scenario": case.scenario.words, "seed": case.ground.seed, "method": line.name,
+        "data": world.data,
+        "architecture": world.architecture,
+        "bits": world.bits,
+        "scenario": case.scenario.words,
+        "seed": case.ground.seed,
+        "method": line.name,
         "fields": _fields(line.of),
-    }  # fmt: skip
+    }
     if line.of is None:
-        return Row(kind="failed", error=line.error, **about)
-    measured = Measured(case=case, of=line.of)
-    if error := errors.get(keys.of(measured)):
-        return Row(kind="failed", error=error, **about)
-    reference = Retrained(case=case)
-    values, made = _values(measured, store, keys), _values(line.of, store, keys)
-    beside, ideal = _values(Measured(case=case, of=reference), store, keys), _values(reference, store, keys)
-    if values is None or made is None:
+        return ResultRow(kind="failed", error=line.error, **about)
+    audit, retrained = Measured(case=case, of=line.of), Retrained(case=case)
+    if error := errors.get(keys.of(audit)):
+        return ResultRow(kind="failed", error=error, **about)
+    measured, cost = _values(audit, store, keys), _values(line.of, store, keys)
+    if measured is None or cost is None:
         return None
-    if beside is None or ideal is None:
-        if not any(keys.of(task) in errors for task in line.tasks):
-            return None
-    else:
-        about |= {"train": ideal["train"], "forget": ideal["forget"]}
+    values = {metric.name: measured.get(metric.name) for metric in metrics_in("benchmark")} | {
+        "seconds": _rounded(cost["seconds"]),
+        "peak_memory_mb": _rounded(cost.get("memory_increase_mb")),  # older entries hold another number
+        "changed_codes": cost.get("changed_codes"),
+        "changed_codes_percent": _rounded(cost.get("changed_codes_percent")),
+    }
+    its_values = _values(Measured(case=case, of=retrained), store, keys)
+    its_cost = _values(retrained, store, keys)
+    if its_values is not None and its_cost is not None:
+        about |= {"train": its_cost["train"], "forget": its_cost["forget"]}
         compared = compare_with_retrained(
-            {**values, "seconds": made["seconds"]}, {**beside, "seconds": ideal["seconds"]}
+            {**measured, "seconds": cost["seconds"]}, {**its_values, "seconds": its_cost["seconds"]}
         )
-        about |= {
+        # the retrained network is no distance from itself, which would read as a perfect result
+        values |= {
             name: value for name, value in compared.items() if line.name != RETRAINED or name == "time_ratio"
         }
-    kind = (
-        "unlearned"
-        if isinstance(line.of, Unlearned)
-        else RETRAINED
-        if isinstance(line.of, Retrained)
-        else ORIGINAL
-    )
-    return Row(
-        kind=kind,
-        seconds=_short(made["seconds"]),
-        peak_memory_mb=_short(made.get("memory_increase_mb")),  # older entries hold another number
-        changed_codes=made.get("changed_codes"),
-        changed_codes_percent=_short(made.get("changed_codes_percent")),
-        weights_digest=made["weights_digest"],
-        **values,
-        **about,
-    )
+    elif not any(keys.of(task) in errors for task in line.tasks):
+        return None
+    return ResultRow(kind=_kind(line.of), values=values, weights_digest=cost["weights_digest"], **about)
+
+
+def _kind(network: Network) -> str:
+    match network:
+        case Unlearned():
+            return "unlearned"
+        case Retrained():
+            return RETRAINED
+        case Original():
+            return ORIGINAL
 
 
 def _values(task: Task, store: Store, keys: Keys) -> Mapping[str, Any] | None:
@@ -94,8 +99,8 @@ def _fields(network: Network | None) -> str:
             return "{}"
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -104,16 +109,7 @@ def write_text(file: Path, text: str) -> None:
     Raises:
         ObliqError: when it cannot be written.
     """
-    draft = file.with_name(f".{file.name}-{secrets.token_hex(6)}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise ObliqError(f"cannot write {file}: {error.strerror or error}") from error
+    write_file(file, text, overwrite=True)
 
 
 def require_writable(folder: Path) -> None:
@@ -144,7 +140,7 @@ def publish(
         for line in own:
             if old := taken.find(line, keys):
                 made.append(old)
-            elif (new := row(line, store, keys, errors)) is not None:
+            elif (new := build_row(line, store, keys, errors)) is not None:
                 made.append(Made(row=new, made_by=row_key(line, keys), machine=here))
         if made:
             write_text(folder / f"{result_files.slug(cell)}.json", result_files.cell_text(own, made, keys))
@@ -153,7 +149,7 @@ def publish(
     return everything
 
 
-def read_rows(folder: Path) -> list[Row]:
+def read_rows(folder: Path) -> list[ResultRow]:
     """The rows that `publish` wrote.
 
     Raises:

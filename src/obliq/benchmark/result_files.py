@@ -21,7 +21,7 @@ import torch
 from obliq.benchmark.cache import key_of
 from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.plan import Line, cell_of
-from obliq.benchmark.rows import Row
+from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.suite import Suite
 from obliq.checkpoints import present_versions
 from obliq.errors import ObliqError
@@ -43,7 +43,7 @@ class Made:
         machine: what `machine` said there.
     """
 
-    row: Row
+    row: ResultRow
     made_by: str
     machine: dict[str, str]
 
@@ -73,7 +73,7 @@ def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
         "bits": world.bits, "scenario": case.scenario.words, "world": encode(world),
         "seeds": sorted({line.case.ground.seed for line in lines}), "references": case.references,
         "device": keys.origins.device, "data_digest": keys.origins.data[world.data],
-        "rows": [encode(one.row) | {"made_by": one.made_by, "machine": one.machine} for one in made],
+        "rows": [one.row.columns() | {"made_by": one.made_by, "machine": one.machine} for one in made],
     }  # fmt: skip
     return render_json(values | {"content": key_of(values)})
 
@@ -113,7 +113,7 @@ def _made(value: object) -> Made:
     if not isinstance(value, Mapping):
         raise ObliqError(f"a row is {repr(value)[:80]}; expected an object")
     apart = {name: value[name] for name in ("made_by", "machine") if name in value}
-    row = {name: inner for name, inner in value.items() if name not in apart}
+    row = ResultRow.from_columns({name: inner for name, inner in value.items() if name not in apart})
     return decode(Made, {"row": row, **apart}, "a row")
 
 

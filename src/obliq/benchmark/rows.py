@@ -1,6 +1,7 @@
-"""One network's line in a benchmark: what was asked of it, what it answers, what it cost.
+"""One row of a benchmark: one network under one request, what was measured of it and what it cost.
 
-The fields of `Row`, in their order, are the columns of `rows.csv`.
+The fields of `ResultRow` in their order, with the metrics of `obliq.auditing.metrics` in the place of `values`, are
+the columns of `rows.csv` and the fields of a row in the cells' JSON files.
 """
 
 import csv
@@ -8,49 +9,35 @@ import dataclasses
 import io
 import math
 import typing
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from obliq.auditing.metrics import METRICS, HasMetrics, metrics_in
 from obliq.errors import ObliqError
+from obliq.io.strict_json import decode
 
-KINDS = ("original", "unlearned", "retrained", "failed")
+ROW_KINDS = ("original", "unlearned", "retrained", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One network under one request. Numbers that do not apply, or were not measured, are None.
-
-    Accuracies, attacks, AUC and shares are in percent, entropies in nats; see `Measurement` for their
-    definitions and targets.
+class ResultRow(HasMetrics):
+    """One network under one request. Each metric is an attribute, too: `row.average_gap`, `row.test_accuracy`.
 
     Attributes:
-        data: the words that load the data set.
-        architecture: a name of `obliq.models`.
+        data: name of the data set, as `load_dataset` takes it.
+        architecture: a name of `obliq.models`, or `module:function`.
         bits: of weights and activations, for instance W4A4, or FP32.
         scenario: what was to be forgotten, for instance random=10%.
         seed: of partition, original, request and method.
-        method: the contender's name; `original`, `retrained` or `retrained again` for those.
-        kind: one of `KINDS`; `failed` where there is no network and `error` says why.
-        train: samples that the original was trained on.
-        forget: samples to forget, of those.
-        unlearning_accuracy, forget_accuracy, retain_accuracy, test_accuracy: UA, FA, RA, TA.
-        mia_svc_confidence: share of forget samples that an SVC takes for non-members.
-        auc_forget_vs_test: of the true-class confidence.
-        recognised_at_one_percent: share of forget samples recognised at 1 % false alarms.
-        rmia_auc: AUC of the robust membership inference attack with reference networks.
-        rmia_at_one_percent: its true positive rate at 1 % false alarms.
-        tow: tug of war, from 0 to 1: agreement with the retrained network in FA, RA and TA.
-        entropy_forget, entropy_test: mean entropy of the prediction.
-        average_gap: Avg. Gap to the retrained network over UA, RA, TA and MIA, in points.
-        seconds: wall time of making the network.
-        time_ratio: `seconds` over the retrained network's.
-        peak_memory_mb: by how much resident memory (on CUDA: allocated) rose meanwhile above that at the start,
-            where data, original and libraries were there already, in MB; see `obliq.benchmark.execute`.
-        changed_codes: integer weight codes that differ from the original's.
-        changed_codes_percent: their share.
+        method: name of the method variant; `original`, `retrained` or `retrained again` for those networks.
+        kind: one of `ROW_KINDS`; `failed` where there is no network, with the reason in `error`.
+        train: number of samples that the original was trained on.
+        forget: number of samples to forget, of those.
+        values: the numbers by the name of their metric, for all of `METRICS` that benchmarks have; None where a
+            number does not apply or was not measured.
         weights_digest: SHA-256 over the integer content.
         fields: the method's hyper-parameters, as JSON text.
-        error: one line, where the making failed.
+        error: the reason in one line, where there is no network.
     """
 
     data: str
@@ -62,87 +49,100 @@ class Row:
     kind: str
     train: int | None = None
     forget: int | None = None
-    unlearning_accuracy: float | None = None
-    forget_accuracy: float | None = None
-    retain_accuracy: float | None = None
-    test_accuracy: float | None = None
-    mia_svc_confidence: float | None = None
-    auc_forget_vs_test: float | None = None
-    recognised_at_one_percent: float | None = None
-    rmia_auc: float | None = None
-    rmia_at_one_percent: float | None = None
-    tow: float | None = None
-    entropy_forget: float | None = None
-    entropy_test: float | None = None
-    average_gap: float | None = None
-    seconds: float | None = None
-    time_ratio: float | None = None
-    peak_memory_mb: float | None = None
-    changed_codes: int | None = None
-    changed_codes_percent: float | None = None
+    values: dict[str, int | float | None] = field(default_factory=dict)
     weights_digest: str | None = None
     fields: str = "{}"
     error: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ObliqError(f"kind {self.kind!r}; expected {', '.join(KINDS)}")
+        if self.kind not in ROW_KINDS:
+            raise ObliqError(f"kind {self.kind!r}; expected {', '.join(ROW_KINDS)}")
         if (self.kind == "failed") != bool(self.error):
             raise ObliqError(
                 f"{self.method}: kind {self.kind!r} with error {self.error!r}; expected both or none"
             )
-        for name in COLUMNS:
-            value = getattr(self, name)
-            if isinstance(value, float) and not math.isfinite(value):
+        names = [metric.name for metric in metrics_in("benchmark")]
+        if unknown := sorted(self.values.keys() - set(names)):
+            raise ObliqError(f"{self.method}: no metric {unknown[0][:80]!r}; expected {', '.join(names)}")
+        for name, value in self.values.items():
+            if value is not None and not math.isfinite(value):
                 raise ObliqError(f"{self.method}: {name} is {value}; expected a finite number or none")
+        object.__setattr__(self, "values", {name: self.values.get(name) for name in names})
+
+    def columns(self) -> dict[str, typing.Any]:
+        """The row by column; metrics are columns like the others."""
+        return {
+            name: self.values[name] if name in self.values else getattr(self, name) for name in column_names()
+        }
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, object]) -> "ResultRow":
+        """The row with these columns; a metric without a column has no value.
+
+        Raises:
+            ObliqError: for a column that is unknown, missing or of another type.
+        """
+        metrics = {name: value for name, value in columns.items() if name in METRICS}
+        others = {name: value for name, value in columns.items() if name not in METRICS}
+        return decode(cls, others | {"values": metrics}, "a row")
 
 
-COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+def column_names() -> tuple[str, ...]:
+    """The columns in their order."""
+    names: list[str] = []
+    for one in dataclasses.fields(ResultRow):
+        names += [metric.name for metric in metrics_in("benchmark")] if one.name == "values" else [one.name]
+    return tuple(names)
 
 
-def to_csv(rows: Iterable[Row]) -> str:
+def to_csv(rows: Iterable[ResultRow]) -> str:
     """Comma-separated text with a header; None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(column_names())
     for row in rows:
-        values = (getattr(row, name) for name in COLUMNS)
-        writer.writerow(["" if value is None else value for value in values])
+        writer.writerow(["" if value is None else value for value in row.columns().values()])
     return text.getvalue()
 
 
-def from_csv(text: str) -> list[Row]:
-    """The rows in what `to_csv` wrote.
+def from_csv(text: str) -> list[ResultRow]:
+    """The rows in what `to_csv` wrote, also before a metric was added.
 
     Raises:
         ObliqError: naming the line that is no row.
     """
     reader = csv.reader(io.StringIO(text))
     header = next(reader, [])
-    if tuple(header) != COLUMNS:
+    known = [name for name in column_names() if name in header or name not in METRICS]
+    if header != known:
         raise ObliqError(
-            f"columns {', '.join(header)[:80]!r}; expected {', '.join(COLUMNS[:4])}, ... as this version"
+            f"columns {', '.join(header)[:80]!r}; expected {', '.join(known[:4])}, ... as this version"
         )
-    return [_row(number, cells) for number, cells in enumerate(reader, start=2)]
+    return [_row(number, header, cells) for number, cells in enumerate(reader, start=2)]
 
 
-def _row(number: int, cells: Sequence[str]) -> Row:
-    if len(cells) != len(COLUMNS):
-        raise ObliqError(f"line {number} has {len(cells)} cells; expected {len(COLUMNS)}")
-    kinds = typing.get_type_hints(Row)
+def _row(number: int, header: Sequence[str], cells: Sequence[str]) -> ResultRow:
+    if len(cells) != len(header):
+        raise ObliqError(f"line {number} has {len(cells)} cells; expected {len(header)}")
+    kinds = typing.get_type_hints(ResultRow)
     try:
-        values = {name: _value(kinds[name], cell) for name, cell in zip(COLUMNS, cells, strict=True)}
+        values = {
+            name: _number(cell, whole=METRICS[name].whole) if name in METRICS else _value(kinds[name], cell)
+            for name, cell in zip(header, cells, strict=True)
+        }
     except ValueError as error:
         raise ObliqError(f"line {number}: {error}; expected the type of its column") from error
-    return Row(**values)
+    return ResultRow.from_columns(values)
 
 
-def _value(kind: object, cell: str) -> typing.Any:
-    choices = typing.get_args(kind)
-    if kind is str:
-        return cell
-    if type(None) in choices and cell == "":
+def _number(cell: str, *, whole: bool) -> int | float | None:
+    if cell == "":
         return None
-    if kind is int or int in choices:
-        return int(cell)
-    return float(cell) if float in choices else cell
+    return int(cell) if whole else float(cell)
+
+
+def _value(kind: object, cell: str) -> str | int | None:
+    choices = typing.get_args(kind)
+    if cell == "" and type(None) in choices:
+        return None
+    return int(cell) if kind is int or int in choices else cell

@@ -15,9 +15,10 @@ from obliq.benchmark.cache_keys import Keys, origins
 from obliq.benchmark.plan import Trials
 from obliq.benchmark.progress import ProgressDisplay
 from obliq.benchmark.ray_workers import RayPool
-from obliq.benchmark.report import render
+from obliq.benchmark.report.background import background_of
+from obliq.benchmark.report.render import write_report
 from obliq.benchmark.result_files import Made
-from obliq.benchmark.rows import Row
+from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
 from obliq.benchmark.suite import CACHE, RESULTS, Suite
 from obliq.benchmark.tuning import Choice, Place, Tuned
@@ -74,7 +75,7 @@ class Finished:
     """
 
     folder: Path
-    rows: list[Row]
+    rows: list[ResultRow]
     failures: list[str]
 
 
@@ -100,7 +101,7 @@ def run_suite(suite: Suite, options: Options) -> Finished:
             choices, failures = _tuned(suite, open_trials, choices, folder, store, keys, pool, options)
             made, failed = _computed(suite, Tuned(choices), published, folder, store, keys, pool, options)
         rows = [one.row for one in made]
-        render.write_report(folder, rows, render.about(suite, keys, (one.machine for one in made)))
+        write_report(folder, rows, background_of(suite, keys, (one.machine for one in made)))
     return Finished(folder, rows, [*failures, *failed])
 
 

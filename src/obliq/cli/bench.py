@@ -71,14 +71,14 @@ def run_bench(arguments: BenchArguments, progress: ProgressReporter) -> VerbOutp
     Raises:
         ObliqError: when there is no such suite, it cannot be run, or some of its tasks failed.
     """
-    from obliq.benchmark.report.render import write_report_again
+    from obliq.benchmark.report.render import rewrite_report
 
     match arguments.words:
         case (name,) if name != "report":
             return _run_suite(name, arguments, progress)
         case ("report", name):
             folder = arguments.results / name
-            return _output(folder, write_report_again(folder), ("bench", name, "--resume"))
+            return _output(folder, rewrite_report(folder), ("bench", name, "--resume"))
         case words:
             raise ObliqError(
                 f"bench {' '.join(words)}: expected one suite, or report and one suite ({', '.join(SUITES)})"

@@ -1,71 +1,71 @@
-"""A report as Markdown."""
+"""Markdown for the parts of a report; all text from outside is escaped."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from obliq.benchmark.report.tables import Entry, Heading, Table
-from obliq.benchmark.rows import Row
+from obliq.benchmark.report.tables import ColumnHeading, ReportTable, TableCell
+from obliq.benchmark.rows import ResultRow
 
 
-def escaped(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text from outside as one line that Markdown shows as it is, inside tables too."""
     line = " ".join(text.split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$@:])", r"\\\1", line) if _active(line) else line
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$@:])", r"\\\1", line) if _has_markup(line) else line
 
 
-def _active(line: str) -> bool:
-    """Whether Markdown could read something into it; ordinary names stay as readable as they are."""
+def _has_markup(line: str) -> bool:
+    """Whether Markdown could interpret something; ordinary names stay as readable as they are."""
     return bool(re.search(r"[\\`*_\[\]|~$@!]|https?:|www\.", line))
 
 
-def table(content: Table) -> str:
-    """A pipe table; targets follow below it, for a heading of three lines would be too wide."""
-    head = [content.first.short, *(heading.short for heading in content.headings)]
+def markdown_table(content: ReportTable) -> str:
+    """A pipe table; targets follow below it, as a heading of three lines would be too wide."""
+    head = [content.first.label, *(heading.label for heading in content.headings)]
     lines = [
-        f"**{escaped(content.caption)}**",
+        f"**{escape_markdown(content.caption)}**",
         "",
-        f"| {' | '.join(_bar(text) for text in head)} |",
+        f"| {' | '.join(_without_bars(text) for text in head)} |",
         "| --- |" + " ---: |" * len(content.headings),
     ]
-    for line in content.lines:
-        name = f"*{escaped(line.name)}*" if line.reference else escaped(line.name)
-        lines.append(f"| {' | '.join([name, *(_entry(entry) for entry in line.entries)])} |")
-    explained = "; ".join(_explained(one) for one in content.headings if one.name or one.target)
+    for row in content.rows:
+        name = f"*{escape_markdown(row.name)}*" if row.reference else escape_markdown(row.name)
+        lines.append(f"| {' | '.join([name, *(_cell(cell) for cell in row.cells)])} |")
+    explained = "; ".join(_explained(one) for one in content.headings if one.words or one.target)
     return "\n".join([*lines, "", f"{explained}.", ""])
 
 
-def _bar(text: str) -> str:
+def _without_bars(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _explained(heading: Heading) -> str:
-    name = f" ({heading.name})" if heading.name else ""
-    return f"{_bar(heading.short)}{name}" + (f": {heading.target}" if heading.target else "")
+def _explained(heading: ColumnHeading) -> str:
+    words = f" ({heading.words})" if heading.words else ""
+    return f"{_without_bars(heading.label)}{words}" + (f": {heading.target}" if heading.target else "")
 
 
-def _entry(entry: Entry) -> str:
-    text = escaped(entry.value) + (f" ± {entry.spread}" if entry.spread else "")
-    text = f"**{text}**" if entry.best else text
-    return " ".join([text, *(f"({escaped(mark)})" for mark in entry.marks)])
+def _cell(cell: TableCell) -> str:
+    text = escape_markdown(cell.value) + (f" ± {cell.spread}" if cell.spread else "")
+    text = f"**{text}**" if cell.best else text
+    return " ".join([text, *(f"({escape_markdown(mark)})" for mark in cell.marks)])
 
 
-def failures(rows: Sequence[Row]) -> str:
-    """What went wrong, a line each."""
+def failure_list(rows: Sequence[ResultRow]) -> str:
+    """The failed rows, one per line."""
     return "\n".join(
-        f"- {escaped(f'{row.scenario} · {row.bits} · {row.data} · {row.architecture}')}, seed {row.seed}, "
-        f"**{escaped(row.method)}**: {escaped(row.error)}"
+        f"- {escape_markdown(f'{row.scenario} · {row.bits} · {row.data} · {row.architecture}')}, seed {row.seed}, "
+        f"**{escape_markdown(row.method)}**: {escape_markdown(row.error)}"
         for row in rows
     )
 
 
-def facts(found: Mapping[str, str]) -> str:
-    """Names and values, a line each."""
-    return "\n".join(f"- {escaped(name)}: {escaped(value)}" for name, value in found.items())
+def fact_list(facts: Mapping[str, str]) -> str:
+    """Names and values, one per line."""
+    return "\n".join(f"- {escape_markdown(name)}: {escape_markdown(value)}" for name, value in facts.items())
 
 
-def items(texts: Sequence[str]) -> str:
-    """A list of sentences of ours that may hold names from outside."""
-    return "\n".join(f"- {escaped(text)}" for text in texts)
+def sentence_list(texts: Sequence[str]) -> str:
+    """Sentences of ours that may hold names from outside."""
+    return "\n".join(f"- {escape_markdown(text)}" for text in texts)

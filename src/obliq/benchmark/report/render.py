@@ -1,35 +1,86 @@
-"""The report of a suite from the files of its results: report.md and report.html.
-
-`about.json` beside the rows says what they do not: which contender follows which, tuning, machine, versions.
-"""
+"""The report of a suite from the files of its results: report.md and report.html."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.collect import read_rows, write_text
-from obliq.benchmark.report import figures, markdown, phrases
-from obliq.benchmark.report.overview import Change, Overview, changes, overview
-from obliq.benchmark.report.phrases import Background
-from obliq.benchmark.report.statistics import CellRows, cells
+from obliq.benchmark.report import figures, markdown, text
+from obliq.benchmark.report.ablations import AblationEffect, ablation_effects
+from obliq.benchmark.report.background import ABOUT, Background, read_background
+from obliq.benchmark.report.overview import Leaderboard, rank_methods
+from obliq.benchmark.report.statistics import CellRows, group_by_cell
 from obliq.benchmark.report.summaries import CellSummary, summarise
-from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboard
-from obliq.benchmark.rows import Row
-from obliq.benchmark.suite import Suite, World
+from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboard_table
+from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
-from obliq.io.documents import LARGEST_DOCUMENT
-from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import decode, parse_json
-from obliq.io.strict_json import render_json as as_json
+from obliq.io.strict_json import render_json
 from obliq.report.page import Figure
 
+MARKDOWN, PAGE = "report.md", "report.html"
 
-def render_page(content: Content) -> str:
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """Everything that both documents show.
+
+    Attributes:
+        suite: its name.
+        groups, summaries: rows and numbers of each cell, in the same order.
+        board: all cells at once.
+        effects: of the ablations.
+        background: what the rows do not state.
+    """
+
+    suite: str
+    groups: Sequence[CellRows]
+    summaries: Sequence[CellSummary]
+    board: Leaderboard
+    effects: Sequence[AblationEffect]
+    background: Background
+
+    @property
+    def failures(self) -> Sequence[ResultRow]:
+        """Of all cells."""
+        return [row for summary in self.summaries for row in summary.failures]
+
+
+def render_report(
+    rows: Sequence[ResultRow], suite: str, background: Background | None = None
+) -> tuple[str, str]:
+    """The report in Markdown and as one HTML document without scripts and without anything to fetch.
+
+    Names from outside are escaped in both. Equal inputs give equal documents, byte for byte.
+
+    Args:
+        rows: of every cell, method and seed.
+        suite: its name.
+        background: what is known besides the rows.
+
+    Raises:
+        ObliqError: when there are no rows, or two of one method, seed and cell.
+    """
+    if not rows:
+        raise ObliqError(f"suite {suite!r} has no rows to report; expected at least one")
+    background = background or Background()
+    groups = group_by_cell(rows)
+    summaries = tuple(summarise(group) for group in groups)
+    content = ReportContent(
+        suite=suite,
+        groups=groups,
+        summaries=summaries,
+        board=rank_methods(groups, summaries),
+        effects=ablation_effects(groups, background.follows),
+        background=background,
+    )
+    return _markdown(content), _page(content)
+
+
+def _page(content: ReportContent) -> str:
     """The page; only drawings enter it without being escaped."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("obliq.benchmark.report", ""), PackageLoader("obliq.report", "")]),
@@ -39,24 +90,23 @@ def render_page(content: Content) -> str:
         lstrip_blocks=True,
     )
     ranked = [one.method for one in content.board.standings if not one.reference]
+    several = len(content.groups) > 1
     return environment.get_template("benchmark.html.jinja").render(
         suite=content.suite,
-        opening=phrases.opening(content.summaries, content.background),
-        verdict=phrases.verdict(content.board),
-        weighing=phrases.weighing(content.summaries),
-        leaderboard=leaderboard(content.board),
-        overall=_both(content.groups, ranked, f"all {len(content.groups)} cells")
-        if len(content.groups) > 1
-        else (),
+        opening=text.opening(content.summaries, content.background),
+        verdict=text.verdict(content.board),
+        weighting=text.weighting(content.summaries),
+        leaderboard=leaderboard_table(content.board),
+        overall=_both(content.groups, ranked, f"all {len(content.groups)} cells") if several else (),
         bits=figures.over_bits(content.groups, ranked),
-        ablations=ablation_table(content.found) if content.found else None,
-        ablation_words=phrases.ABLATIONS,
-        ablation_bars=figures.ablation_bars(content.found),
-        marks=phrases.marks(content.summaries),
+        ablations=ablation_table(content.effects) if content.effects else None,
+        ablation_words=text.ABLATIONS,
+        ablation_bars=figures.ablation_bars(content.effects),
+        marks=text.marks(content.summaries),
         cells=[
             {
                 "title": str(summary.cell),
-                "samples": phrases.samples(summary),
+                "samples": text.samples(summary),
                 "figures": _cell_figures(group, summary),
                 "tables": cell_tables(summary),
             }
@@ -80,139 +130,43 @@ def _both(groups: Sequence[CellRows], ranked: Sequence[str], where: str) -> Sequ
     return [figure for figure in drawn if figure is not None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """Everything that both documents show.
-
-    Attributes:
-        suite: its name.
-        groups, summaries: rows and numbers of each cell, in the same order.
-        board: all cells at once.
-        found: ablations.
-        background: what the rows do not say.
-    """
-
-    suite: str
-    groups: Sequence[CellRows]
-    summaries: Sequence[CellSummary]
-    board: Overview
-    found: Sequence[Change]
-    background: Background
-
-    @property
-    def failures(self) -> Sequence[Row]:
-        """Of all cells."""
-        return [row for summary in self.summaries for row in summary.failures]
-
-
-def render_both(rows: Sequence[Row], suite: str, background: Background | None = None) -> tuple[str, str]:
-    """The report in Markdown and as one HTML document without scripts and without anything to fetch.
-
-    Names from outside are escaped in both. Equal inputs give equal documents, byte for byte.
-
-    Args:
-        rows: of every cell, method and seed.
-        suite: its name.
-        background: what is known besides the rows.
-
-    Raises:
-        ObliqError: when there are no rows, or two of one method, seed and cell.
-    """
-    if not rows:
-        raise ObliqError(f"suite {suite!r} has no rows to report; expected at least one")
-    background = background or Background()
-    groups = cells(rows)
-    summaries = tuple(summarise(group) for group in groups)
-    content = Content(
-        suite=suite,
-        groups=groups,
-        summaries=summaries,
-        board=overview(groups, summaries),
-        found=changes(groups, background.follows),
-        background=background,
-    )
-    return _markdown(content), render_page(content)
-
-
-def _markdown(content: Content) -> str:
-    parts = [f"# Benchmark: {markdown.escaped(content.suite)}"]
-    parts += [markdown.escaped(text) for text in phrases.opening(content.summaries, content.background)]
-    parts += ["## Overview", markdown.escaped(phrases.verdict(content.board))]
-    parts += [markdown.table(leaderboard(content.board)), phrases.weighing(content.summaries)]
-    if content.found:
-        parts += ["## Ablations", phrases.ABLATIONS, markdown.table(ablation_table(content.found))]
-    parts += ["## How to read the tables", markdown.items(phrases.marks(content.summaries))]
+def _markdown(content: ReportContent) -> str:
+    escape, table = markdown.escape_markdown, markdown.markdown_table
+    parts = [f"# Benchmark: {escape(content.suite)}"]
+    parts += [escape(sentence) for sentence in text.opening(content.summaries, content.background)]
+    parts += ["## Overview", escape(text.verdict(content.board))]
+    parts += [table(leaderboard_table(content.board)), text.weighting(content.summaries)]
+    if content.effects:
+        parts += ["## Ablations", text.ABLATIONS, table(ablation_table(content.effects))]
+    parts += ["## How to read the tables", markdown.sentence_list(text.marks(content.summaries))]
     for summary in content.summaries:
-        parts += [f"## {markdown.escaped(str(summary.cell))}", phrases.samples(summary)]
-        parts += [markdown.table(table) for table in cell_tables(summary)]
+        parts += [f"## {escape(str(summary.cell))}", text.samples(summary)]
+        parts += [table(one) for one in cell_tables(summary)]
     if content.failures:
-        parts += ["## What failed", markdown.failures(content.failures)]
+        parts += ["## What failed", markdown.failure_list(content.failures)]
     if content.background.facts:
-        parts += ["## Made on", markdown.facts(content.background.facts)]
+        parts += ["## Machine and versions", markdown.fact_list(content.background.facts)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-ABOUT, MARKDOWN, PAGE = "about.json", "report.md", "report.html"
-
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """What a report tells besides the rows; the fields of `Background`, as they are stored."""
-
-    follows: dict[str, str]
-    trials: int | None
-    tuning_seed: int | None
-    tuning_bits: str | None
-    facts: dict[str, str]
-    tuned_in: str | None = None
-
-
-def about(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> About:
-    """What there is to tell about a suite whose rows were made on these machines."""
-    trials = max(len(one.trials()) for one in suite.contenders)
-    tuned = trials > 1
-    said = dict[str, dict[str, None]]()  # a set in the order of its values
-    for name, value in (pair for machine in machines for pair in machine.items() if pair[1]):
-        said.setdefault(name, {})[value] = None
-    facts = {name: " or ".join(values) for name, values in said.items()}
-    facts["device"] = keys.origins.device
-    return About(
-        follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),
-        trials=trials if tuned else None,
-        tuning_seed=suite.tuning_seed if tuned else None,
-        tuning_bits=suite.tuning_bits if tuned else None,
-        facts=dict(sorted(facts.items())),
-        tuned_in=None if suite.tuned_in is None or not tuned else _in_words(suite.tuned_in),
-    )
-
-
-def _in_words(world: World) -> str:
-    images = f"{world.limit} images" if world.limit else "all images"
-    return f"{world.architecture} with {images} of {world.data}"
-
-
-def write_report(folder: Path, rows: Sequence[Row], known: About) -> None:
-    """Write the report and what it rests on besides the rows.
+def write_report(folder: Path, rows: Sequence[ResultRow], background: Background) -> None:
+    """Write the report, and the background that it rests on besides the rows.
 
     Raises:
         ObliqError: when there are no rows, or the folder cannot be written.
     """
-    markdown, page = render_both(rows, folder.name, Background(**vars(known)))
-    write_text(folder / ABOUT, as_json(vars(known)))
-    write_text(folder / MARKDOWN, markdown)
+    in_markdown, page = render_report(rows, folder.name, background)
+    write_text(folder / ABOUT, render_json(vars(background)))
+    write_text(folder / MARKDOWN, in_markdown)
     write_text(folder / PAGE, page)
 
 
-def write_report_again(folder: Path) -> int:
-    """Write the report from the files that are there; the number of rows.
+def rewrite_report(folder: Path) -> int:
+    """Write the report again from the rows and the background in a folder; the number of rows.
 
     Raises:
         ObliqError: when the files are missing, or not as they were written.
     """
-    rows, file = read_rows(folder), folder / ABOUT
-    try:
-        known = decode(About, parse_json(read_regular_file(file, LARGEST_DOCUMENT)), "the file")
-    except ObliqError as error:
-        raise ObliqError(f"{file}: {error}") from error
-    write_report(folder, rows, known)
+    rows = read_rows(folder)
+    write_report(folder, rows, read_background(folder))
     return len(rows)

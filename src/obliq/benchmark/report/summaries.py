@@ -1,22 +1,22 @@
-"""A cell in numbers: every method over its seeds, which is nearest to retraining, and which are as near."""
+"""A cell in numbers: every method over its seeds, the method nearest to retraining, and those as near."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from obliq.benchmark.report.measures import GAP, MEASURES, SIGNED_AUC, Measure, Reading
+from obliq.benchmark.report.measures import AUC_DIFFERENCE, GAP, Measure, Reading, measure_groups
 from obliq.benchmark.report.statistics import (
     AGAIN,
-    REFERENCES,
+    REFERENCE_ROWS,
     RETRAINED,
     Cell,
     CellRows,
     Spread,
-    spread,
+    spread_of,
     within_noise,
 )
-from obliq.benchmark.rows import Row
+from obliq.benchmark.rows import ResultRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,13 @@ class MethodSummary:
 
     Attributes:
         method: its name.
-        reference: whether it is a network to compare with instead of a contender.
+        reference: whether it is one of `REFERENCE_ROWS`, which no method produced.
         spreads: over seeds, by a measure's key; None where nothing was measured.
         seeds: how many seeds it has a row for.
         best: whether its mean Avg. Gap is the cell's smallest.
         as_best: whether its Avg. Gap is within noise of the best's; never for the best itself.
         at_floor: whether its Avg. Gap is no larger than the noise floor's, or within noise of it.
-        side: `over` or `under` where its AUC is off the retrained network's by more than noise, else empty.
+        side: `over` or `under` where its AUC differs from the retrained network's by more than noise, else empty.
     """
 
     method: str
@@ -51,47 +51,52 @@ class MethodSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class CellSummary:
-    """One table.
+    """One cell.
 
     Attributes:
         cell: what its rows have in common.
         seeds: ascending.
         train, forget: sample counts by seed, as the originals have them; without unknown ones.
-        methods: references first, then contenders by their mean Avg. Gap; those without one come last.
-        failures: rows of what went wrong.
+        groups: the columns of each table by its heading.
+        methods: `REFERENCE_ROWS` first, then methods by their mean Avg. Gap; those without one come last.
+        failures: the failed rows.
     """
 
     cell: Cell
     seeds: tuple[int, ...]
     train: Sequence[int]
     forget: Sequence[int]
+    groups: Mapping[str, Sequence[Measure]]
     methods: Sequence[MethodSummary]
-    failures: Sequence[Row]
+    failures: Sequence[ResultRow]
 
     @property
     def best(self) -> MethodSummary | None:
-        """The contender with the smallest mean Avg. Gap, if any has one for all seeds."""
+        """The method with the smallest mean Avg. Gap, if any has one for all seeds."""
         return next((method for method in self.methods if method.best), None)
 
 
 def summarise(rows: CellRows) -> CellSummary:
     """All methods of a cell.
 
-    The best is chosen among contenders that have a gap for every seed of the cell: a method that failed on
+    The best is chosen among methods that have a gap for every seed of the cell: a method that failed on
     a hard seed has an easier mean. Equal means go to the first.
     """
+    groups = measure_groups()
     gaps = {method: readings(rows, method, GAP.read) for method in rows.rows}
-    best = _smallest({method: gaps[method] for method in rows.contenders}, rows.seeds)
-    names = [name for name in REFERENCES if name in rows.rows] + sorted(
-        rows.contenders, key=lambda name: _mean_or_last(gaps[name])
+    best = _smallest({method: gaps[method] for method in rows.methods}, rows.seeds)
+    names = [name for name in REFERENCE_ROWS if name in rows.rows] + sorted(
+        rows.methods, key=lambda name: _mean_or_last(gaps[name])
     )
     samples = list((rows.retrained or next(iter(rows.rows.values()), {})).values())
+    measures = [measure for group in groups.values() for measure in group]
     return CellSummary(
         cell=rows.cell,
         seeds=rows.seeds,
         train=tuple(row.train for row in samples if row.train is not None),
         forget=tuple(row.forget for row in samples if row.forget is not None),
-        methods=tuple(_method(rows, name, gaps, best) for name in names),
+        groups=groups,
+        methods=tuple(_method(rows, name, measures, gaps, best) for name in names),
         failures=rows.failures,
     )
 
@@ -104,23 +109,28 @@ def readings(rows: CellRows, method: str, read: Reading) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
+def paired_differences(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
     """First minus second for every seed that both have."""
     return [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
 
 
 def _method(
-    rows: CellRows, name: str, gaps: Mapping[str, Mapping[int, float]], best: str | None
+    rows: CellRows,
+    name: str,
+    measures: Sequence[Measure],
+    gaps: Mapping[str, Mapping[int, float]],
+    best: str | None,
 ) -> MethodSummary:
-    reference = name in REFERENCES
+    reference = name in REFERENCE_ROWS
     own, floor = gaps[name], gaps.get(AGAIN, {})
-    to_best = paired(own, gaps[best]) if best is not None else []
-    to_floor = paired(own, floor)
+    to_best = paired_differences(own, gaps[best]) if best is not None else []
+    to_floor = paired_differences(own, floor)
+    # one-sided on purpose: a gap below the floor is as good as the floor, however far below
     near_floor = len(to_floor) > 1 and (sum(to_floor) <= 0 or within_noise(to_floor))
     return MethodSummary(
         method=name,
         reference=reference,
-        spreads={measure.key: _spread(rows, name, measure) for measure in MEASURES},
+        spreads={one.key: spread_of(readings(rows, name, one.read).values()) for one in measures},
         seeds=len(rows.rows[name]),
         best=name == best,
         as_best=not reference and name != best and within_noise(to_best),
@@ -129,15 +139,12 @@ def _method(
     )
 
 
-def _spread(rows: CellRows, name: str, measure: Measure) -> Spread | None:
-    return spread(readings(rows, name, measure.read).values())
-
-
 def _side(rows: CellRows, name: str) -> str:
-    offsets = list(readings(rows, name, SIGNED_AUC.read).values())
-    if len(offsets) < 2 or within_noise(offsets):
+    """Under-forgot or over-forgot, where the paired differences of AUC to the retrained network leave no doubt."""
+    differences = list(readings(rows, name, AUC_DIFFERENCE.read).values())
+    if len(differences) < 2 or within_noise(differences):
         return ""
-    return "under" if sum(offsets) > 0 else "over"
+    return "under" if sum(differences) > 0 else "over"
 
 
 def _smallest(gaps: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) -> str | None:
@@ -146,5 +153,5 @@ def _smallest(gaps: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) -> 
 
 
 def _mean_or_last(gaps: Mapping[int, float]) -> float:
-    found = spread(gaps.values())
+    found = spread_of(gaps.values())
     return float("inf") if found is None else found.mean

@@ -1,33 +1,34 @@
-"""Tables as words, ready to be set in Markdown or HTML."""
+"""The tables of a report as text in cells, ready to be set in Markdown or HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from obliq.benchmark.report.measures import GAP, GROUPS, SIGNED_AUC, Measure
-from obliq.benchmark.report.overview import Change, Overview, Standing
+from obliq.benchmark.report.ablations import AblationEffect
+from obliq.benchmark.report.measures import AUC_DIFFERENCE, GAP, TIME, Measure
+from obliq.benchmark.report.overview import Leaderboard, Standing
 from obliq.benchmark.report.statistics import AGAIN, ORIGINAL, RETRAINED, Spread
 from obliq.benchmark.report.summaries import CellSummary, MethodSummary
 from obliq.report.page import format_number
 
 DASH = "\N{EN DASH}"
-NAMES = {RETRAINED: "Retrain", AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}
+DISPLAY_NAMES = {RETRAINED: "Retrain", AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}
 NOT_APART = "not apart: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heading:
-    """Of a column: what it is called, what that means, and what to wish for."""
+class ColumnHeading:
+    """The label of a column, its meaning in words, and the value to wish for."""
 
-    short: str
-    name: str = ""
+    label: str
+    words: str = ""
     target: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One number with the words beside it.
+class TableCell:
+    """One number with the words next to it.
 
     Attributes:
         value: as text.
@@ -43,57 +44,57 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A row of a table; `reference` ones are set apart."""
+class TableRow:
+    """A name and its cells; `reference` rows are set apart."""
 
     name: str
-    entries: Sequence[Entry]
+    cells: Sequence[TableCell]
     reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """A caption, a heading for the names and for each column, and the lines."""
+class ReportTable:
+    """A caption, a heading for the names and for each column, and the rows."""
 
     caption: str
-    first: Heading
-    headings: Sequence[Heading]
-    lines: Sequence[Line]
+    first: ColumnHeading
+    headings: Sequence[ColumnHeading]
+    rows: Sequence[TableRow]
 
 
-def cell_tables(summary: CellSummary) -> Sequence[Table]:
+def cell_tables(summary: CellSummary) -> Sequence[ReportTable]:
     """The tables of a cell, one for each group of measures."""
     return tuple(
-        Table(
+        ReportTable(
             caption=caption,
-            first=Heading(short="Method"),
-            headings=[Heading(short=one.short, name=one.name, target=one.target) for one in measures],
-            lines=[_line(method, measures, len(summary.seeds)) for method in summary.methods],
+            first=ColumnHeading(label="Method"),
+            headings=[ColumnHeading(label=one.label, words=one.words, target=one.target) for one in measures],
+            rows=[_method_row(method, measures, len(summary.seeds)) for method in summary.methods],
         )
-        for caption, measures in GROUPS
+        for caption, measures in summary.groups.items()
     )
 
 
-def _line(method: MethodSummary, measures: Sequence[Measure], seeds: int) -> Line:
-    name = NAMES.get(method.method, method.method) if method.reference else method.method
+def _method_row(method: MethodSummary, measures: Sequence[Measure], seeds: int) -> TableRow:
+    name = DISPLAY_NAMES.get(method.method, method.method) if method.reference else method.method
     if method.seeds < seeds:
         name += f" ({method.seeds} of {seeds} seeds)"
-    entries = [_entry(method, measure) for measure in measures]
-    return Line(name=name, entries=entries, reference=method.reference)
+    cells = [_measure_cell(method, measure) for measure in measures]
+    return TableRow(name=name, cells=cells, reference=method.reference)
 
 
-def _entry(method: MethodSummary, measure: Measure) -> Entry:
+def _measure_cell(method: MethodSummary, measure: Measure) -> TableCell:
     found = method.spreads[measure.key]
     if found is None:
-        return Entry(value=DASH)
+        return TableCell(value=DASH)
     value = shown(found.mean, measure.digits, signed=measure.signed)
     spread = _deviation(found, measure.digits)
     if measure is GAP:
         near = ["best"] * method.as_best + ["floor"] * method.at_floor
         marks = [NOT_APART + ", ".join(near)] if near else []
-        return Entry(value=value, spread=spread, marks=marks, best=method.best)
-    side = [f"{method.side}-forgot"] if measure is SIGNED_AUC and method.side else []
-    return Entry(value=value, spread=spread, marks=side)
+        return TableCell(value=value, spread=spread, marks=marks, best=method.best)
+    side = [f"{method.side}-forgot"] if measure is AUC_DIFFERENCE and method.side else []
+    return TableCell(value=value, spread=spread, marks=side)
 
 
 def shown(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
@@ -110,83 +111,90 @@ def _deviation(found: Spread, digits: int) -> str:
     return "" if found.deviation is None else format_number(found.deviation, digits)
 
 
-def leaderboard(board: Overview) -> Table:
-    """The overview as one table."""
+def leaderboard_table(board: Leaderboard) -> ReportTable:
+    """The leaderboard as one table."""
     headings = (
-        Heading(short="mean Avg. Gap", name="over cells", target="target 0, lower is better"),
-        Heading(short="Cells", name="with a gap for every seed", target="more is better"),
-        Heading(short="Best in", name="cells where its mean gap is smallest", target="higher is better"),
-        Heading(
-            short="Not told apart in",
-            name="further cells: from the best, by its noise",
+        ColumnHeading(label="mean Avg. Gap", words="over cells", target="target: 0"),
+        ColumnHeading(label="Cells", words="with a gap for every seed", target="target: all"),
+        ColumnHeading(
+            label="Best in", words="cells where its mean gap is smallest", target="higher is better"
+        ),
+        ColumnHeading(
+            label="Not told apart in",
+            words="further cells: from the best, by its noise",
             target="higher is better",
         ),
-        Heading(short="Worst gap", name="of any cell", target="lower is better"),
-        Heading(short="RA \N{MINUS SIGN} Retrain", name="mean over cells", target="target 0"),
-        Heading(
-            short="TA \N{MINUS SIGN} Retrain", name="mean over cells", target="target 0; above is no harm"
+        ColumnHeading(label="Worst gap", words="of any cell", target="target: 0"),
+        ColumnHeading(label="RA \N{MINUS SIGN} Retrain", words="mean over cells", target="target: 0"),
+        ColumnHeading(
+            label="TA \N{MINUS SIGN} Retrain", words="mean over cells", target="target: 0 or higher"
         ),
-        Heading(short="RTE", name="time over Retrain's time", target="lower is better"),
+        ColumnHeading(label=TIME.label, words=TIME.words, target=TIME.target),
     )
     leader = next(iter(board.leaders), None)
-    lines = [_standing(one, board, one is leader) for one in board.standings]
-    caption = f"All methods over {counted(len(board.cells), 'cell')}"
-    return Table(caption=caption, first=Heading(short="Method"), headings=headings, lines=lines)
+    return ReportTable(
+        caption=f"All methods over {counted(len(board.cells), 'cell')}",
+        first=ColumnHeading(label="Method"),
+        headings=headings,
+        rows=[_standing_row(one, board, one is leader) for one in board.standings],
+    )
 
 
-def _standing(one: Standing, board: Overview, leads: bool) -> Line:
-    gap = Entry(value=DASH)
+def _standing_row(one: Standing, board: Leaderboard, leads: bool) -> TableRow:
+    gap = TableCell(value=DASH)
     if one.gap is not None:
-        gap = Entry(value=shown(one.gap.mean, 2), spread=_deviation(one.gap, 2), best=leads)
-    worst = Entry(value=DASH)
+        gap = TableCell(value=shown(one.gap.mean, 2), spread=_deviation(one.gap, 2), best=leads)
+    worst = TableCell(value=DASH)
     if one.worst is not None:
-        worst = Entry(value=shown(one.worst[1], 2), marks=[one.worst[0].among(board.cells)])
+        worst = TableCell(value=shown(one.worst[1], 2), marks=[one.worst[0].among(board.cells)])
     share = f"{shown(100 * one.firsts / len(board.cells), 0)} %"
-    firsts = [
-        Entry(value=DASH)
-        if one.reference
-        else Entry(value=str(one.firsts), marks=[share] * (one.firsts > 0)),
-        Entry(value=DASH if one.reference else str(one.as_firsts)),
-    ]
-    offsets = [Entry(value=shown(v, 1, signed=True)) for v in (one.retain_difference, one.test_difference)]
-    return Line(
-        name=NAMES[one.method] if one.reference else one.method,
-        entries=[
+    firsts = [TableCell(value=DASH), TableCell(value=DASH)]
+    if not one.reference:
+        firsts = [
+            TableCell(value=str(one.firsts), marks=[share] * (one.firsts > 0)),
+            TableCell(value=str(one.as_firsts)),
+        ]
+    differences = (one.retain_difference, one.test_difference)
+    return TableRow(
+        name=DISPLAY_NAMES[one.method] if one.reference else one.method,
+        cells=[
             gap,
-            Entry(value=f"{one.cells} of {len(board.cells)}"),
+            TableCell(value=f"{one.cells} of {len(board.cells)}"),
             *firsts,
             worst,
-            *offsets,
-            Entry(value=shown(one.time_ratio, 2)),
+            *(TableCell(value=shown(value, 1, signed=True)) for value in differences),
+            TableCell(value=shown(one.time_ratio, TIME.digits)),
         ],
         reference=one.reference,
     )
 
 
-def ablation_table(found: Sequence[Change]) -> Table:
-    """Each ablation against the contender that it follows."""
-    return Table(
+def ablation_table(effects: Sequence[AblationEffect]) -> ReportTable:
+    """Each ablation against the method that it follows."""
+    return ReportTable(
         caption="Change of Avg. Gap by each ablation",
-        first=Heading(short="Ablation"),
+        first=ColumnHeading(label="Ablation"),
         headings=(
-            Heading(short="Of", name="the contender that it follows"),
-            Heading(short="Change", name="of Avg. Gap, points", target="above 0: the change harms"),
-            Heading(short="Cells", name="in common"),
+            ColumnHeading(label="Of", words="the method that it follows"),
+            ColumnHeading(
+                label="Change", words="of Avg. Gap, points", target="above 0: farther from retraining"
+            ),
+            ColumnHeading(label="Cells", words="in common"),
         ),
-        lines=[
-            Line(
+        rows=[
+            TableRow(
                 name=one.method,
-                entries=(
-                    Entry(value=one.follows),
-                    Entry(
+                cells=(
+                    TableCell(value=one.follows),
+                    TableCell(
                         value=shown(one.change.mean, 2, signed=True),
                         spread=_deviation(one.change, 2),
                         marks=["within noise"] * one.noise,
                     ),
-                    Entry(value=str(one.cells)),
+                    TableCell(value=str(one.cells)),
                 ),
             )
-            for one in found
+            for one in effects
         ],
     )
 

@@ -1,0 +1,74 @@
+"""`about.json`: what a report states besides its rows, such as tuning, machine and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from obliq.benchmark.cache_keys import Keys
+from obliq.benchmark.suite import Suite, World
+from obliq.errors import ObliqError
+from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, parse_json
+
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """How the rows were produced. What is not known is left out of the report, never guessed.
+
+    Attributes:
+        follows: from an ablation's name to the method whose tuned fields it takes.
+        trials: number of settings that were tried for each method that is tuned.
+        tuning_seed: of the originals that tuning ran on.
+        tuning_bits: the bit width that tuning ran at.
+        tuned_in: the network and data that tuning ran on, in words, where these are not the reported ones.
+        facts: machine, versions and the like, by name.
+    """
+
+    follows: dict[str, str] = field(default_factory=dict)
+    trials: int | None = None
+    tuning_seed: int | None = None
+    tuning_bits: str | None = None
+    tuned_in: str | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def background_of(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> Background:
+    """The background of a suite whose rows were computed on these machines."""
+    trials = max(len(one.trials()) for one in suite.contenders)
+    tuned = trials > 1
+    values = dict[str, dict[str, None]]()  # a set in the order of its values
+    for name, value in (pair for machine in machines for pair in machine.items() if pair[1]):
+        values.setdefault(name, {})[value] = None
+    facts = {name: " or ".join(several) for name, several in values.items()}
+    facts["device"] = keys.origins.device
+    return Background(
+        follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),
+        trials=trials if tuned else None,
+        tuning_seed=suite.tuning_seed if tuned else None,
+        tuning_bits=suite.tuning_bits if tuned else None,
+        facts=dict(sorted(facts.items())),
+        tuned_in=None if suite.tuned_in is None or not tuned else _in_words(suite.tuned_in),
+    )
+
+
+def _in_words(world: World) -> str:
+    images = f"{world.limit} images" if world.limit else "all images"
+    return f"{world.architecture} with {images} of {world.data}"
+
+
+def read_background(folder: Path) -> Background:
+    """The background in a folder of results.
+
+    Raises:
+        ObliqError: when the file is missing, or not as it was written.
+    """
+    file = folder / ABOUT
+    try:
+        return decode(Background, parse_json(read_regular_file(file, LARGEST_DOCUMENT)), "the file")
+    except ObliqError as error:
+        raise ObliqError(f"{file}: {error}") from error
