@@ -15,10 +15,11 @@ defined:
     Scenario.version          the choice of the samples to forget
     REFERENCES_VERSION        the halves and seeds of reference networks
     MEMORISATION_VERSION      memorisation scores
-    MEASUREMENT_VERSION          the numbers of an audit
+    MEASUREMENT_VERSION       the numbers of an audit
     TASKS_VERSION             seeds and order of the steps that a task makes of these parts
 
-A key holds no module path and no class name of this package, and neither this package's nor Python's version.
+A key holds no module path and no class name of this package, and neither this package's nor Python's version. It
+does hold the field names of settings, recipes and methods: to rename one, or to add one, makes other keys.
 Not covered, though it can change the last digits of a result: the kind of processor or accelerator, the number
 of threads, and the versions of NumPy, SciPy and scikit-learn.
 """
