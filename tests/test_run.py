@@ -1,8 +1,10 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import torch
 
 from obliq.errors import ObliqError
-from obliq.run import Listener, Run, Trace, device_named, silent, together
+from obliq.run import Listener, Run, Trace, device_named, silent, together, utc_now
 
 
 def test_equal_seeds_draw_equal_numbers_and_purposes_differ() -> None:
@@ -22,6 +24,20 @@ def test_seeds_at_the_edge(seed: int) -> None:
 def test_seeds_beyond(seed: int) -> None:
     with pytest.raises(ObliqError, match=f"seed {seed}; expected 0 to"):
         Run(seed=seed)
+
+
+def test_the_clock_is_in_utc_and_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    now = utc_now()
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
+    assert (now.tzinfo, now.microsecond) == (UTC, 0)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1772355900")
+    assert utc_now() == datetime(2026, 3, 1, 9, 5, tzinfo=UTC)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(
+        ObliqError, match="SOURCE_DATE_EPOCH is 'yesterday'; expected whole seconds since 1970"
+    ):
+        utc_now()
 
 
 def test_a_trace_keeps_what_was_measured() -> None:

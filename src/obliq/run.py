@@ -1,8 +1,11 @@
 """Where and how a computation runs: an explicit value, never global state."""
 
 import ctypes
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -26,6 +29,21 @@ def keep_memory() -> bool:
         return all(kept)
     except (AttributeError, OSError, TypeError):  # another C library; on Windows there is none by this name
         return False
+
+
+def utc_now() -> datetime:
+    """The time in UTC, to the second; that of SOURCE_DATE_EPOCH where it is set, for results equal byte for byte.
+
+    Source: the reproducible-builds project's specification of SOURCE_DATE_EPOCH.
+
+    Raises:
+        ObliqError: when SOURCE_DATE_EPOCH is no time.
+    """
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return datetime.fromtimestamp(int(fixed or time.time()), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ObliqError(f"SOURCE_DATE_EPOCH is {fixed!r}; expected whole seconds since 1970") from error
 
 
 @runtime_checkable

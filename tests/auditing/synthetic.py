@@ -47,9 +47,13 @@ def three(unlearned: float = 2.0, **sizes: int) -> list[AuditedModel]:
 def shipped(unlearned: float = 2.0, of: str | None = "unlearned", seed: int = 2) -> AuditedModel:
     """A file that answers as the network that unlearned does, unless another seed is given."""
     artifact = Artifact(
-        file_digest="d" * 64, content_digest="e" * 64, runtime="a runtime 1.0", form="integer",
-        precision="W4A4, weights in int8", network=of,
-    )  # fmt: skip
+        file_digest="d" * 64,
+        content_digest="e" * 64,
+        runtime="a runtime 1.0",
+        form="integer",
+        precision="W4A4, weights in int8",
+        network=of,
+    )
     return AuditedModel(kind="unlearned", name="file", answers=network(unlearned, seed), artifact=artifact)
 
 

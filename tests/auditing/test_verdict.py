@@ -34,13 +34,13 @@ def test_too_few_samples_settle_nothing() -> None:
 def test_a_wide_interval_settles_nothing() -> None:
     verdict = judge(drawn(0.0, samples=60, seed=5), drawn(2.0, samples=60), None)
     assert verdict.word == "INCONCLUSIVE"
-    assert "more samples" in verdict.reason
+    assert "More samples" in verdict.reason
 
 
 def test_an_attack_without_power_settles_nothing() -> None:
     verdict = judge(drawn(0.0, seed=3), drawn(0.0, seed=4), None)
     assert verdict.word == "INCONCLUSIVE"
-    assert "Even before unlearning" in verdict.reason
+    assert "before unlearning either" in verdict.reason
 
 
 @pytest.mark.parametrize("shift", [0.05, 0.1, 0.2, 0.5, 1.5, 6.0])
@@ -67,6 +67,6 @@ def test_retrained_networks_pass_mostly_and_never_fail_often() -> None:
 def test_without_a_reference_nothing_is_said_of_people_and_classes(shift: float) -> None:
     alone = judge(drawn(shift), REMEMBERS, None, exchangeable=False)
     assert alone.word == "INCONCLUSIVE"
-    assert "without a retrained network" in alone.reason
+    assert "Without a retrained network" in alone.reason
     with_reference = judge(drawn(shift), REMEMBERS, RETRAINED, exchangeable=False)
     assert with_reference == judge(drawn(shift), REMEMBERS, RETRAINED)

@@ -79,7 +79,7 @@ def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path
     assert json.loads((tmp_path / "a" / "audit.json").read_text())["settings"][DEVICE_SUMS] == "unlearned"
     page = (tmp_path / "a" / "report.html").read_text()
     assert "computed in a device&#39;s sums" in page
-    assert "What the shipped file answers" in page
+    assert "What the exported file answers" in page
     assert sha256_of(files.integer.read_bytes()) in page
 
 

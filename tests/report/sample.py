@@ -1,6 +1,7 @@
 """A story and an audit as a demo would have them."""
 
 import math
+from datetime import UTC, datetime
 
 from obliq.auditing import Audit, audit_models
 from obliq.exporting import Agreement, CodeAgreement, Parity
@@ -17,15 +18,20 @@ def sample_audit(**arguments: object) -> Audit:
 def sample_story(**changes: object) -> ReportContext:
     trace = [
         {
-            "stage": "unlearn", "step": step, "of": 200, "retain_loss": 0.2 + 0.1 * math.exp(-step / 40),
-            "forget_loss": -0.4 - step / 400, "angle": 95 + 12 * math.sin(step / 30),
-            "predicted_forget_change": 0.0, "measured_forget_change": 0.001 * math.sin(step),
+            "stage": "unlearn",
+            "step": step,
+            "of": 200,
+            "retain_loss": 0.2 + 0.1 * math.exp(-step / 40),
+            "forget_loss": -0.4 - step / 400,
+            "angle": 95 + 12 * math.sin(step / 30),
+            "predicted_forget_change": 0.0,
+            "measured_forget_change": 0.001 * math.sin(step),
             "predicted_change": -0.01 * math.exp(-step / 60),
             "measured_change": -0.009 * math.exp(-step / 60),
             "changed_codes": 0.04 * (1 - math.exp(-step / 70)),
         }
         for step in range(1, 201, 10)
-    ]  # fmt: skip
+    ]
     training = {
         name: [
             {
@@ -40,12 +46,18 @@ def sample_story(**changes: object) -> ReportContext:
         for name, speed in (("original", 4.0), ("retrained", 4.3))
     }
     values = {
-        "title": "Forgetting one writer", "request": "one subject", "data": "digits",
-        "architecture": "convnet", "method": "oeu",
+        "title": "Forgetting one writer",
+        "request": "one subject",
+        "data": "digits",
+        "architecture": "convnet",
+        "method": "oeu",
         "method_settings": {"objective": "calibrated", "epochs": 5, "learning_rate": 0.01},
-        "training_settings": {"epochs": 20}, "trace": trace, "training": training,
+        "training_settings": {"epochs": 20},
+        "trace": trace,
+        "training": training,
         "versions": {"obliq": "0.1.0", "torch": "2.13.0"},
-    }  # fmt: skip
+        "created": datetime(2026, 3, 1, 9, 5, tzinfo=UTC),
+    }
     return ReportContext(**(values | changes))
 
 
@@ -54,11 +66,22 @@ def sample_shipment() -> Shipment:
     alike = Agreement(same_top1=1.0, largest_difference=0.0, mean_difference=0.0)
     codes = CodeAgreement(compared=10**6, equal=0.999999, largest_step=1)
     parity = Parity(
-        samples=260, runtime="onnxruntime 1.0", deployed_network=alike, reference=alike, activations=codes,
+        samples=260,
+        runtime="onnxruntime 1.0",
+        deployed_network=alike,
+        reference=alike,
+        activations=codes,
         network=Agreement(same_top1=259 / 260, largest_difference=0.2, mean_difference=0.01),
-        deployed_activations=codes, exact_activations=codes, largest_bias_rounding=0.01,
-    )  # fmt: skip
+        deployed_activations=codes,
+        exact_activations=codes,
+        largest_bias_rounding=0.01,
+    )
     return Shipment(
-        file="unlearned.onnx", form="integer ONNX file", precision="W4A4", bytes=28_000, content_digest="e" * 64,
-        parity=parity, patch=PatchSize(bytes=1_120, codes=90, changed_codes=7, changed_words=3),
-    )  # fmt: skip
+        file="unlearned.onnx",
+        form="integer ONNX file",
+        precision="W4A4",
+        bytes=28_000,
+        content_digest="e" * 64,
+        parity=parity,
+        patch=PatchSize(bytes=1_120, codes=90, changed_codes=7, changed_words=3),
+    )

@@ -8,15 +8,25 @@ from PIL import Image
 
 from obliq.auditing import Audit, audit_models
 from obliq.errors import AuditError
+from obliq.report.figures import auc_intervals
 from obliq.report.page import render_report
 from tests.auditing.synthetic import references, three
 from tests.report.sample import sample_audit, sample_shipment, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 CLAIMS = (
-    "has been deleted", "is deleted", "data deleted", "no influence", "gdpr", "compliant", "anonymous",
-    "irreversible", "guarantee", "proves", "certif",
-)  # fmt: skip
+    "has been deleted",
+    "is deleted",
+    "data deleted",
+    "no influence",
+    "gdpr",
+    "compliant",
+    "anonymous",
+    "irreversible",
+    "guarantee",
+    "proves",
+    "certif",
+)
 NASTY = '<script>alert("$x$")</script>&\''
 
 
@@ -98,6 +108,46 @@ def test_every_network_and_number_is_there(measured: Audit, page: str) -> None:
     assert "What is not claimed" in text
 
 
+def test_the_first_screen_is_in_plain_sentences(measured: Audit, page: str) -> None:
+    text = " ".join(Outline(page).text.split())
+    unlearned, retrained = measured.unlearned[0], measured.retrained
+    assert retrained is not None
+    for sentence in (
+        "trained on the data digits and then asked to forget one subject: 400 of its 1 900 training samples.",
+        "Created 2026-03-01 09:05 UTC",
+        f"In {unlearned.auc_forget_vs_test:.0f} of 100 pairs, the network is more certain of the forgotten sample.",
+        f"Before unlearning, it was {measured.original.auc_forget_vs_test:.0f} of 100.",
+        f"it is {retrained.auc_forget_vs_test:.0f} of 100: that is the value to aim at.",
+    ):
+        assert sentence in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert text.index("value to aim at") < text.index("What was requested") < text.index("The numbers")
+
+
+def test_tables_keep_targets_and_counts_in_every_cell_for_phones(page: str) -> None:
+    labels = re.findall(r'<td><span class="label" aria-hidden="true">(.*?)</span></span>', page)
+    assert labels
+    assert all("wanted: " in label for label in labels)
+    assert any(
+        "UA: wrong answers on forgotten samples" in label and "n&nbsp;=&nbsp;400" in label for label in labels
+    )
+
+
+def test_digests_have_names_in_words() -> None:
+    named = audit_models(three(), precision="W4A4", digests={"partition": "b" * 64, "splits": "c" * 64})
+    text = " ".join(Outline(render_report(named, sample_story())).text.split())
+    assert (
+        f"the request: which samples to forget (HMAC-SHA-256, keyed with the request's salt){'c' * 64}"
+        in text
+    )
+
+
+def test_ticks_lie_within_the_axis_and_cover_the_intervals(measured: Audit) -> None:
+    shown = auc_intervals(measured)
+    assert [row.heading for row in shown.rows] == [entry.name for entry in measured.entries]
+    assert len(shown.ticks) >= 2
+    assert all(0 < place < 100 for place in shown.ticks)
+
+
 def test_pictures_are_named_and_follow_the_colours_of_the_page(page: str) -> None:
     pictures = re.findall(r"<svg[^>]*>", page)
     assert len(pictures) == 3 + 3 + 3 + 5 + 2
@@ -118,9 +168,15 @@ def test_names_from_outside_are_escaped(measured: Audit) -> None:
     nasty = audit_models(models, precision=NASTY, digests={NASTY: NASTY})
     rows = sample_story().training["original"]
     story = sample_story(
-        title=NASTY, request=NASTY, data=NASTY, architecture=NASTY, method=NASTY, created=NASTY,
-        method_settings={NASTY: NASTY}, training={NASTY: rows}, versions={NASTY: NASTY},
-    )  # fmt: skip
+        title=NASTY,
+        request=NASTY,
+        data=NASTY,
+        architecture=NASTY,
+        method=NASTY,
+        method_settings={NASTY: NASTY},
+        training={NASTY: rows},
+        versions={NASTY: NASTY},
+    )
     page = render_report(nasty, story)
     assert "script" not in Outline(page).seen
     assert "<script" not in page.lower()
@@ -186,7 +242,7 @@ def test_what_ships_without_parity_and_patch(measured: Audit) -> None:
     bare = dataclasses.replace(sample_shipment(), parity=None, patch=None, file=NASTY)
     page = render_report(measured, sample_story(), bare)
     text = " ".join(Outline(page).text.split())
-    assert "It was not run beside it here" in text
+    assert "The file was not run here" in text
     assert "The patch" not in text
-    assert "Does it answer alike?" not in text
+    assert "Does it give the same answers?" not in text
     assert "<script" not in page.lower()

@@ -1,6 +1,6 @@
-"""An audit's numbers as pictures.
+"""Charts as SVG that takes its colours from the page, so that one drawing serves light, dark and print.
 
-Forgotten samples are filled, unseen ones solid, retained ones dotted: readable without colour.
+Forgotten samples are drawn filled, unseen ones solid, retained ones dotted: readable without colour.
 """
 
 from __future__ import annotations
@@ -20,20 +20,39 @@ from matplotlib.ticker import MaxNLocator
 from obliq.auditing import Histogram, Interval
 from obliq.report.content import Row
 
+# Placeholders: matplotlib draws with these colours, which `_inlined` then replaces by the page's variables.
 INK, MUTED, RULE = "#010101", "#020202", "#030303"
 FORGET, TEST, RETAIN, BAND = "#040404", "#050505", "#060606", "#070707"
 VARIABLES = {
-    INK: "--ink", MUTED: "--muted", RULE: "--rule", FORGET: "--forget", TEST: "--unseen",
-    RETAIN: "--retain", BAND: "--band",
-}  # fmt: skip
+    INK: "--ink",
+    MUTED: "--muted",
+    RULE: "--rule",
+    FORGET: "--forget",
+    TEST: "--unseen",
+    RETAIN: "--retain",
+    BAND: "--band",
+}
 WIDE, HIGH = 3.5, 2.1  # inches; the page scales the drawing
 
 
-def draw_svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (WIDE, HIGH)) -> Markup:
-    """Draw on a fresh figure, without pyplot's global state, and clean the SVG for use inside a page."""
-    figure = Figure(figsize=size, layout="constrained")
+def draw_svg(
+    draw: Callable[[Axes], None],
+    title: str,
+    size: tuple[float, float] = (WIDE, HIGH),
+    *,
+    margins: bool = True,
+) -> Markup:
+    """Draw on a fresh figure, without pyplot's global state, and clean the SVG for use inside a page.
+
+    Args:
+        draw: draws on the axes.
+        title: the chart in words, for readers who do not see it.
+        size: in inches.
+        margins: whether to leave space for labels; without, the axes fill the drawing.
+    """
+    figure = Figure(figsize=size, layout="constrained" if margins else "none")
     figure.patch.set_visible(False)
-    axes = figure.add_subplot()
+    axes = figure.add_subplot() if margins else figure.add_axes((0, 0, 1, 1))
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(MUTED)
@@ -51,7 +70,7 @@ def draw_svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float]
 
 
 def _inlined(document: str, title: str) -> Markup:
-    """The bare svg element: named, scalable, coloured by the page, with ids that no other picture has."""
+    """The bare svg element: named, scalable, coloured by the page, with ids that no other drawing has."""
     body = document[document.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<g id=\"[^\"]*\"", "<g", body)
@@ -64,7 +83,7 @@ def _inlined(document: str, title: str) -> Markup:
     for color, variable in VARIABLES.items():
         body = body.replace(color, f"var({variable})")
     view = re.search(r'viewBox="[^"]*"', body)
-    # matplotlib alone made the inside: no text from elsewhere is drawn, and the title is escaped by format()
+    # safe as markup: matplotlib wrote the inside, without any text from outside, and format() escapes the title
     inside = Markup(body[body.index(">") + 1 :].strip())
     opening = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" {view}>'
@@ -73,12 +92,22 @@ def _inlined(document: str, title: str) -> Markup:
     return opening.format(title=title, view=Markup(view.group() if view else "")) + inside
 
 
-CONFIDENCE_TICKS = {0.001: "0.1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.999: "99.9 %"}
-ENTROPY_TICKS = {0.0: "certain", 0.5: "half", 1.0: "guessing"}
+CONFIDENCE_TICKS = {0.001: "0.1 %", 0.05: "5 %", 0.5: "50 %", 0.95: "95 %", 0.999: "99.9 %"}
+ENTROPY_TICKS = {0.0: "certain", 1.0: "guessing"}
+LABEL_SIZE = 10  # points
 
 
-def distribution_chart(histograms: Mapping[str, Histogram], measure: str, title: str) -> Markup:
-    """Shares of forget, test and retain samples by `confidence` or `entropy`, in percent of each role."""
+def distribution_chart(
+    histograms: Mapping[str, Histogram], measure: str, title: str, highest: float
+) -> Markup:
+    """Shares of forget, test and retain samples by `confidence` or `entropy`, in percent of each role.
+
+    Args:
+        histograms: by role.
+        measure: `confidence` or `entropy`.
+        title: the chart in words.
+        highest: the largest share in any of the charts that this one is compared with, 0 to 1.
+    """
     confidence = measure == "confidence"
     place = _logit if confidence else float
 
@@ -88,10 +117,14 @@ def distribution_chart(histograms: Mapping[str, Histogram], measure: str, title:
                 _outline(axes, histograms[role], role, place)
         ticks = CONFIDENCE_TICKS if confidence else ENTROPY_TICKS
         axes.set_xticks([place(value) for value in ticks], list(ticks.values()))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 105 * highest)
         axes.margins(x=0.01)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter("{x:g} %")
+        axes.set_xlabel(
+            "confidence in the true class" if confidence else "entropy", color=MUTED, size=LABEL_SIZE
+        )
+        axes.tick_params(labelsize=LABEL_SIZE)
 
     return draw_svg(draw, title)
 
@@ -109,13 +142,13 @@ def _outline(axes: Axes, histogram: Histogram, role: str, place: Callable[[float
 
 
 def _logit(confidence: float) -> float:
-    """Even steps in log-odds; the open ends become one bin of the usual width."""
+    """The log-odds; the open ends become one bin as wide as the others, since the outermost edges are +-7."""
     if confidence <= 0 or confidence >= 1:
         return math.copysign(8.0, confidence - 0.5)
     return math.log(confidence / (1 - confidence))
 
 
-def line_chart(
+def trace_chart(
     rows_by_name: Mapping[str, Sequence[Row]],
     value: str,
     title: str,
@@ -123,7 +156,15 @@ def line_chart(
     level: float | None = None,
     scale: float = 1,
 ) -> Markup:
-    """One line a name of `value` over the steps that recorded it; `level` is drawn as a thin line."""
+    """One line per name: `value` times `scale` over the steps that recorded it.
+
+    Args:
+        rows_by_name: rows of a trace.
+        value: the field to draw.
+        title: the chart in words.
+        level: where to draw a thin horizontal line.
+        scale: for instance 100 for a share in percent.
+    """
 
     def draw(axes: Axes) -> None:
         if level is not None:
@@ -135,7 +176,7 @@ def line_chart(
 
 
 def prediction_chart(rows: Sequence[Row], predicted: str, measured: str, title: str) -> Markup:
-    """Two lines over the steps: what first-order theory says, and what the quantized network did."""
+    """Two lines over the steps: what first-order theory predicts, and what was measured on the quantized network."""
 
     def draw(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -162,16 +203,35 @@ def _line(axes: Axes, rows: Sequence[Row], value: str, number: int, scale: float
     )
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(labelsize=LABEL_SIZE)
 
 
 def interval_chart(
-    value: float, interval: Interval, aim: float, limits: tuple[float, float], title: str, kind: str
+    value: float,
+    interval: Interval,
+    aim: float,
+    limits: tuple[float, float],
+    ticks: Sequence[float],
+    title: str,
+    kind: str,
 ) -> Markup:
-    """One row of an interval chart: a point with its interval, and the aim as an upright line."""
+    """One row of an interval chart: a point with its interval, and the aim as an upright line.
+
+    Args:
+        value: of the network.
+        interval: its 95 % interval.
+        aim: the value to aim at.
+        limits: ends of the axis, the same in every row.
+        ticks: where to draw thin upright lines; the page writes the numbers below the last row.
+        title: the chart in words.
+        kind: original, unlearned or retrained.
+    """
     color = {"original": INK, "unlearned": FORGET, "retrained": TEST}[kind]
 
     def draw(axes: Axes) -> None:
-        axes.axvline(aim, color=MUTED, linewidth=1)
+        for tick in ticks:
+            axes.axvline(tick, color=RULE, linewidth=0.8)
+        axes.axvline(aim, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.plot([interval.low, interval.high], [0, 0], color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot([value], [0], color=color, marker="o", markersize=7)
         axes.set_xlim(*limits)
@@ -182,4 +242,4 @@ def interval_chart(
         axes.tick_params(axis="x", length=0, pad=0)
         axes.set_xticks([])
 
-    return draw_svg(draw, title, size=(5.2, 0.36))
+    return draw_svg(draw, title, size=(5.2, 0.36), margins=False)

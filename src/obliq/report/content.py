@@ -1,37 +1,39 @@
-"""Forgotten images as PNG files, for a report whose reader asked to see them."""
+"""What a report says around the numbers of an audit: the request, the method, the time, and what leaves for devices."""
 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
 from obliq.data import Examples
 from obliq.errors import DataError, ObliqError
 from obliq.exporting import Parity
+from obliq.run import utc_now
 
 Row = Mapping[str, str | float | int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportContext:
-    """Everything around the numbers. It names counts, kinds and digests, never who or what was forgotten.
+    """Everything around the numbers. It has kinds and counts, never who or what was forgotten.
 
     Attributes:
         title: heading of the page.
         request: the kind of request in words, for instance `one subject`; not which.
         data: name of the data set.
         architecture: name of the network.
-        method: name of the unlearning method; one a network where several were tried.
-        method_settings: its fields.
+        method: name of the unlearning method, or of several where several were tried.
+        method_settings: its hyperparameters.
         training_settings: how original and retrained network were trained.
-        trace: rows of the unlearning run as listeners hear them (stage, step, of, and what was measured:
-            retain_loss, forget_loss, angle in degrees, predicted_change, measured_change,
-            predicted_forget_change, measured_forget_change, changed_codes as a share).
-        training: rows of training by name of the network (stage, step, of, loss, accuracy in percent).
+        trace: rows of the unlearning run, as a `Run` reports them: stage, step, of, and what was measured, for
+            instance retain_loss and forget_loss in nats, angle in degrees, predicted_change and measured_change
+            of the retain loss in nats, changed_codes as a share.
+        training: rows of training by name of the network: stage, step, of, loss in nats, accuracy in percent.
         versions: of the packages in use.
-        created: when, as text; left out of the page when empty.
-        images: PNG files of forgotten samples; only when the user asked for them by a flag.
+        created: when the report was written.
+        images: PNG files of forgotten samples; only if the user requested them by a flag.
     """
 
     title: str = "Unlearning report"
@@ -44,7 +46,7 @@ class ReportContext:
     trace: Sequence[Row] = ()
     training: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    created: str = ""
+    created: datetime = field(default_factory=utc_now)
     images: Sequence[bytes] = field(default=(), repr=False)
 
 
@@ -71,17 +73,17 @@ class PatchSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Shipment:
-    """One file that leaves for devices.
+    """One file that is sent to devices.
 
     Attributes:
         file: its name.
         form: what it is, in words.
         precision: of weights and activations, for instance `W4A4`.
         bytes: its size.
-        content_digest: of the integers in it, independent of the container; what a patched device
-            compares itself with (docs/patch-format.md).
-        parity: how it answers beside the network that was audited; None when it was not run.
-        patch: the patch that makes it of the original's file; None when there is none.
+        content_digest: SHA-256 of the integers in it, independent of the container. A patched device
+            compares itself with it (docs/patch-format.md).
+        parity: how its answers agree with those of the audited network; None when it was not run.
+        patch: the patch that turns the original's file into it; None when there is none.
     """
 
     file: str
@@ -102,13 +104,20 @@ class Shipment:
         return 100 * self.patch.bytes / self.bytes if self.patch else None
 
 
+def format_number(value: float | None, digits: int = 1) -> str:
+    """A number with a no-break space between thousands; a dash for None."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}").replace(",", "\N{NO-BREAK SPACE}")
+
+
 def format_percent(share: float) -> str:
     """A share as percent, never rounded up to 100 when something differs."""
     return "100" if share == 1 else f"{min(100 * share, 99.99):.2f}"
 
 
 def encode_images(examples: Examples, count: int) -> list[bytes]:
-    """The first `count` samples as PNG, each stretched to the full range of grey or colour.
+    """Encode the first `count` samples as PNG, each stretched to the full range of grey or colour.
 
     Raises:
         DataError: when the samples are no images of one or three channels.

@@ -19,7 +19,7 @@ from obliq.benchmark.report.statistics import (
 )
 from obliq.benchmark.report.summaries import readings
 from obliq.benchmark.report.tables import DISPLAY_NAMES
-from obliq.report.page import Figure
+from obliq.report.figures import Figure
 
 COLORED = 4
 

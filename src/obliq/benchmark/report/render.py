@@ -19,7 +19,7 @@ from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboa
 from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
 from obliq.io.strict_json import render_json
-from obliq.report.page import Figure
+from obliq.report.figures import Figure
 
 MARKDOWN, PAGE = "report.md", "report.html"
 

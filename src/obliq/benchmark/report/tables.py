@@ -10,7 +10,7 @@ from obliq.benchmark.report.measures import AUC_DIFFERENCE, GAP, TIME, Measure
 from obliq.benchmark.report.overview import Leaderboard, Standing
 from obliq.benchmark.report.statistics import AGAIN, ORIGINAL, RETRAINED, Spread
 from obliq.benchmark.report.summaries import CellSummary, MethodSummary
-from obliq.report.page import format_number
+from obliq.report.content import format_number
 
 DASH = "\N{EN DASH}"
 DISPLAY_NAMES = {RETRAINED: "Retrain", AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}

@@ -1,0 +1,120 @@
+"""Which charts a report shows of an audit, and the words around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from obliq.auditing import Audit, Measurement
+from obliq.report import charts
+from obliq.report.content import Row
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with the words around it."""
+
+    heading: str
+    drawing: Markup
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class IntervalFigure:
+    """The AUC of every network on one axis.
+
+    Attributes:
+        rows: one per network.
+        ticks: the number of each tick by its place on the axis, in percent of the axis.
+    """
+
+    rows: Sequence[Figure]
+    ticks: Mapping[float, str]
+
+
+def auc_intervals(audit: Audit) -> IntervalFigure:
+    """The AUC of every network as a point with its interval, and the value to aim at."""
+    aim = audit.retrained.auc_forget_vs_test if audit.retrained else 50.0
+    intervals = [entry.intervals["auc_forget_vs_test"] for entry in audit.entries]
+    shown = [50.0, aim, *(end for interval in intervals for end in (interval.low, interval.high))]
+    low, high = (
+        5 * math.floor(min(shown) / 5 - 0.4),
+        5 * math.ceil(max(shown) / 5 + 0.4),
+    )  # some room at the ends
+    step = 5 if high - low <= 30 else 10 if high - low <= 60 else 20
+    ticks = [tick for tick in range(0, 101, step) if low < tick < high]
+    rows = []
+    for entry, interval in zip(audit.entries, intervals, strict=True):
+        value = entry.auc_forget_vs_test
+        note = f"{value:.1f} ({interval.low:.1f} to {interval.high:.1f})"
+        words = f"{entry.name}: AUC and 95 % interval {note}, aim {aim:.1f}"
+        drawing = charts.interval_chart(value, interval, aim, (low, high), ticks, words, entry.kind)
+        rows.append(Figure(entry.name, drawing, note))
+    return IntervalFigure(rows, {100 * (tick - low) / (high - low): str(tick) for tick in ticks})
+
+
+def distributions(audit: Audit, measure: str) -> Sequence[Figure]:
+    """The histograms of `confidence` or `entropy` of every network, with axes that can be compared."""
+    histograms = [getattr(entry, measure) for entry in audit.entries]
+    highest = max(
+        (share for roles in histograms for one in roles.values() for share in one.shares), default=1.0
+    )
+    figures = []
+    for entry, roles in zip(audit.entries, histograms, strict=True):
+        missing = [role for role in ("forget", "test", "retain") if role not in roles]
+        note = (
+            f"too few {' and '.join(missing)} samples: their shares would point at people" if missing else ""
+        )
+        title = f"Distribution of {measure} for {entry.name}"
+        drawing = charts.distribution_chart(roles, measure, title, highest)
+        figures.append(Figure(_captioned(entry), drawing, note))
+    return figures
+
+
+def _captioned(entry: Measurement) -> str:
+    when = {"original": "before", "unlearned": "after", "retrained": "for comparison"}[entry.kind]
+    return f"{entry.name} ({when})"
+
+
+def run_figures(rows: Sequence[Row]) -> Sequence[Figure]:
+    """The record of an unlearning run: whatever of it was measured."""
+    recorded = {name for row in rows for name in row}
+    figures = []
+    if "angle" in recorded:
+        drawing = charts.trace_chart(
+            {"angle": rows}, "angle", "Angle between forget and retain gradient", level=90
+        )
+        figures.append(
+            Figure("Angle between the two gradients, in degrees", drawing, "above 90: they conflict")
+        )
+    for part, prefix in (("the forgetting part of a step", "_forget"), ("the whole step", "")):
+        predicted, measured = f"predicted{prefix}_change", f"measured{prefix}_change"
+        if {predicted, measured} <= recorded:
+            title = f"Change of the retain loss by {part}, in nats"
+            drawing = charts.prediction_chart(rows, predicted, measured, title)
+            figures.append(Figure(title, drawing, "solid: measured; dashed: predicted"))
+    if "retain_loss" in recorded:
+        drawing = charts.trace_chart({"retain": rows}, "retain_loss", "Retain loss before each recorded step")
+        figures.append(Figure("Retain loss before the step, in nats", drawing))
+    if "changed_codes" in recorded:
+        drawing = charts.trace_chart(
+            {"codes": rows}, "changed_codes", "Share of integer weights that changed", scale=100
+        )
+        figures.append(Figure("Integer weights that have changed, in percent", drawing))
+    return figures
+
+
+def training_figures(rows_by_name: Mapping[str, Sequence[Row]]) -> Sequence[Figure]:
+    """Loss and accuracy of each network over the epochs of its training, as far as they were recorded."""
+    recorded = {name for rows in rows_by_name.values() for row in rows for name in row}
+    styles = ("solid", "dashed", "dotted", "dash-dotted")
+    key = "; ".join(f"{styles[number % 4]}: {name}" for number, name in enumerate(rows_by_name))
+    figures = []
+    for value, words in (("loss", "Training loss, in nats"), ("accuracy", "Training accuracy, in percent")):
+        if value in recorded:
+            drawing = charts.trace_chart(rows_by_name, value, f"{words}, by epoch")
+            figures.append(Figure(f"{words}, by epoch", drawing, key))
+    return figures
