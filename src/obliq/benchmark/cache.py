@@ -15,13 +15,12 @@ from typing import Any
 
 from obliq.errors import ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.documents import DocumentType
 from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import parse_json, render_json
+from obliq.io.strict_json import render_json
 
 ENTRY = "entry.json"
 LARGEST_FILE = 2**34
-FIELDS = {"made_by", "values", "files", "content"}
 
 
 class StoreError(ObliqError):
@@ -66,6 +65,30 @@ def key_of(made_by: Mapping[str, object]) -> str:
     return hashlib.sha256(render_json(made_by).encode()).hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class EntryFields:
+    """What entry.json holds.
+
+    Attributes:
+        made_by: what makes the result; its digest is the name of the folder.
+        values: numbers and texts.
+        files: SHA-256 of each file next to entry.json, by its path.
+        content: digest of `values` and `files`.
+    """
+
+    made_by: dict[str, Any]
+    values: dict[str, Any]
+    files: dict[str, str]
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.content != _content(self.values, self.files):
+            raise StoreError(f"its content has another digest than it states; {_REMEDY}")
+
+
+ENTRY_DOCUMENT = DocumentType(content=EntryFields, format=None, title="entry", error=StoreError)
+
+
 @dataclass(frozen=True)
 class Store:
     """A folder of entries."""
@@ -86,15 +109,10 @@ class Store:
         if not place.is_dir():
             return None
         file = place / ENTRY
-        try:
-            found = parse_json(read_regular_file(file, LARGEST_DOCUMENT))
-        except ObliqError as error:
-            raise StoreError(f"{file}: {error}") from error
-        if set(found) != FIELDS or found["content"] != _content(found["values"], found["files"]):
-            raise StoreError(f"{file} is not what it has the digest of; {_REMEDY}")
-        if key_of(found["made_by"]) != key:
+        found = ENTRY_DOCUMENT.read(file)
+        if key_of(found.made_by) != key:
             raise StoreError(f"{file} was made by other code, data or settings than its name says; {_REMEDY}")
-        return Entry(place, found["values"], found["files"])
+        return Entry(place, found.values, found.files)
 
     def put(
         self,
@@ -122,8 +140,10 @@ class Store:
                 for file in sorted(draft.rglob("*"))
                 if file.is_file()
             }
-            entry = {"made_by": made_by, "values": values, "files": files, "content": _content(values, files)}
-            (draft / ENTRY).write_text(render_json(entry), encoding="utf-8")
+            fields = EntryFields(
+                made_by=dict(made_by), values=dict(values), files=files, content=_content(values, files)
+            )
+            (draft / ENTRY).write_text(ENTRY_DOCUMENT.to_text(fields), encoding="utf-8")
 
     def sweep(self) -> None:
         """Remove what processes that were killed have left half-written; call it with the lock held."""

@@ -14,12 +14,10 @@ from obliq.benchmark.entrants import Contender
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Suite, World
 from obliq.errors import ObliqError
-from obliq.io.documents import LARGEST_DOCUMENT
-from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import decode, encode, parse_json, render_json
+from obliq.io.documents import DocumentType
+from obliq.io.strict_json import encode, parse_json
 
 FILE = "tuned.json"
-FORMAT, VERSION = "obliq-tuned", 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +56,16 @@ class Choice:
     def fields(self) -> dict[str, Any] | None:
         """The chosen fields; None when every trial failed."""
         return None if self.chosen is None else parse_json(self.trials[self.chosen].encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedSettings:
+    """What tuned.json holds."""
+
+    choices: tuple[Choice, ...]
+
+
+TUNED_DOCUMENT = DocumentType(content=TunedSettings, format="obliq-tuned", version=1, title="tuning")
 
 
 def smallest(gaps: Sequence[float | None]) -> int | None:
@@ -106,21 +114,15 @@ def known(file: Path, suite: Suite) -> dict[Place, Choice]:
     """The choices in a file that were made among the trials that the suite would try now.
 
     Raises:
-        ObliqError: when the file is not what `write` wrote.
+        ObliqError: when the file does not hold choices.
     """
-    if not (file.exists() or file.is_symlink()):
+    tuned = TUNED_DOCUMENT.read_if_present(file)
+    if tuned is None:
         return {}
-    try:
-        values = parse_json(read_regular_file(file, LARGEST_DOCUMENT))
-        if (values.get("format"), values.get("version")) != (FORMAT, VERSION):
-            raise ObliqError(f"not a record of tuning; expected format {FORMAT!r} of version {VERSION}")
-        choices = [decode(Choice, one, "a choice") for one in values.get("choices", [])]
-    except ObliqError as error:
-        raise ObliqError(f"{file}: {error}") from error
     trials = {one.name: tuple(map(text_of, one.trials())) for one in suite.contenders}
     return {
         (f"{one.data} {one.architecture}", one.scenario, one.contender): one
-        for one in choices
+        for one in tuned.choices
         if one.seed == suite.tuning_seed
         and one.bits == suite.tuning_bits
         and one.trials == trials.get(one.contender)
@@ -129,6 +131,4 @@ def known(file: Path, suite: Suite) -> dict[Place, Choice]:
 
 def write(choices: Mapping[Place, Choice]) -> str:
     """The text of the file."""
-    return render_json(
-        {"format": FORMAT, "version": VERSION, "choices": [choices[key] for key in sorted(choices)]}
-    )
+    return TUNED_DOCUMENT.to_text(TunedSettings(choices=tuple(choices[key] for key in sorted(choices))))

@@ -72,7 +72,7 @@ def _export_file(arguments: ExportArguments, progress: ProgressReporter) -> Verb
         write_parity_record,
     )
     from obliq.io.atomic import refuse_existing_file, write_file
-    from obliq.io.strict_json import encode
+    from obliq.io.strict_json import parse_json
     from obliq.quantization import weights_digest
     from obliq.workflow.parity_samples import parity_samples
 
@@ -103,10 +103,7 @@ def _export_file(arguments: ExportArguments, progress: ProgressReporter) -> Verb
     if checks:
         write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
     write_file(out, content, overwrite=arguments.overwrite)
-    values: dict[str, Any] = {
-        "file": str(out),
-        **{name: encode(value) for name, value in vars(record).items()},
-    }
+    values: dict[str, Any] = {"file": str(out), **parse_json(write_parity_record(record).encode())}
     kind = "ExecuTorch" if in_executorch else "ONNX"
     lines = [f"{arguments.form} {kind} file {out}, {len(content):,} bytes", f"sha256 {record.file_digest}"]
     if checks:

@@ -4,14 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from obliq.errors import ModelError, ObliqError
+from obliq.errors import ModelError
 from obliq.exporting.onnx.writer import FORMS
 from obliq.exporting.parity import Parity
-from obliq.io.documents import LARGEST_DOCUMENT
-from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import decode, parse_json, render_json
-
-FORMAT, VERSION = "obliq-parity", 2
+from obliq.io.documents import DocumentType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +15,6 @@ class ParityRecord:
     """What parity.json holds.
 
     Attributes:
-        format: `obliq-parity`.
-        version: of this form.
         form: of the file: `integer`, `compact` or `float`.
         file_digest: SHA-256 of the file.
         file_bytes: its size.
@@ -30,8 +24,6 @@ class ParityRecord:
         checks: what was found, by the name of the data.
     """
 
-    format: str = FORMAT
-    version: int = VERSION
     form: str
     file_digest: str
     file_bytes: int
@@ -40,11 +32,8 @@ class ParityRecord:
     checks: dict[str, Parity]
 
     def __post_init__(self) -> None:
-        if (self.format, self.version) != (FORMAT, VERSION) or self.form not in FORMS:
-            raise ModelError(
-                f"{self.format!r} of version {self.version}, form {self.form!r}; "
-                f"expected {FORMAT!r}, {VERSION} and one of {', '.join(FORMS)}"
-            )
+        if self.form not in FORMS:
+            raise ModelError(f"form is {self.form[:80]!r}; expected one of {', '.join(FORMS)}")
 
     @property
     def audited(self) -> str:
@@ -57,18 +46,20 @@ def sha256_of(file: bytes) -> str:
     return hashlib.sha256(file).hexdigest()
 
 
+PARITY_DOCUMENT = DocumentType(
+    content=ParityRecord, format="obliq-parity", version=2, title="parity", error=ModelError
+)
+
+
 def write_parity_record(record: ParityRecord) -> str:
-    """The document as text."""
-    return render_json(vars(record))
+    """The record as the text of parity.json."""
+    return PARITY_DOCUMENT.to_text(record)
 
 
 def read_parity_record(file: Path) -> ParityRecord:
-    """What `write_parity_record` wrote.
+    """The record in a file.
 
     Raises:
         ModelError: naming the file and what is wrong with it.
     """
-    try:
-        return decode(ParityRecord, parse_json(read_regular_file(file, LARGEST_DOCUMENT)))
-    except ObliqError as error:
-        raise ModelError(f"{file}: {error}") from error
+    return PARITY_DOCUMENT.read(file)
