@@ -234,7 +234,7 @@ def from_float(layer: nn.Module, bits: int, weight_grid: str = "per_channel") ->
         setattr(made, name, copy)
     # a frozen layer keeps its codes and its scale: they are part of the network as it came in
     made.weight_step = nn.Parameter(
-        made.weight.detach().new_empty(made.weight_step.shape), requires_grad=layer.weight.requires_grad
+        made.weight.detach().new_empty(made.weight_step.shape), requires_grad=made.weight.requires_grad
     )
     made.reset_step()
     return made.train(layer.training)
