@@ -6,10 +6,13 @@ import pytest
 from obliq.auditing import Audit, Signals, audit_models, parse_audit, render_audit
 from obliq.auditing.intervals import Estimate, wilson
 from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, Metric, Target, metrics_in
+from obliq.benchmark.report.render import render_report
+from obliq.benchmark.rows import from_csv, to_csv
 from obliq.cli.output import audit_lines
 from obliq.errors import AuditError
-from obliq.report.page import render_report
+from obliq.report.page import render_audit_report
 from tests.auditing.synthetic import references, three
+from tests.benchmark.synthetic_rows import CELLS, change_row, synthetic_rows
 from tests.report.sample import sample_story
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit-format.md"
@@ -96,13 +99,23 @@ def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert document["entries"][1][TOY.name] == value
     assert parse_audit(json.dumps(document)) == measured
 
-    page = render_report(measured, sample_story())
+    page = render_audit_report(measured, sample_story())
     for shown in (TOY.words, f"{value:.3f}", f"{interval.low:.1f} to {interval.high:.1f}"):
         assert shown in page
 
     table = "\n".join(audit_lines(measured, Path("report.html")))
     assert TOY.label in table
     assert f"{value:.3f}" in table
+
+    rows = synthetic_rows(("fine-tune",), CELLS[:1], seeds=(1,))
+    row = change_row(rows[-1], **{TOY.name: value})
+    columns, cells = (line.split(",") for line in to_csv([row]).splitlines())
+    assert dict(zip(columns, cells, strict=True))[TOY.name] == str(value)
+    assert from_csv(to_csv([row])) == [row]
+    text, page = render_report([*rows[:-1], row], "toy")
+    for shown in (text, page):
+        assert TOY.words in shown
+        assert f"{value:.3f}" in shown
 
     # a file of an audit before the entry is one of another version
     monkeypatch.delitem(METRICS, TOY.name)

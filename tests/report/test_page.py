@@ -9,7 +9,7 @@ from PIL import Image
 from obliq.auditing import Audit, audit_models
 from obliq.errors import AuditError
 from obliq.report.figures import auc_intervals
-from obliq.report.page import render_report
+from obliq.report.page import render_audit_report
 from tests.auditing.synthetic import references, three
 from tests.report.sample import sample_audit, sample_shipment, sample_story
 
@@ -75,7 +75,7 @@ def measured() -> Audit:
 
 @pytest.fixture(scope="module")
 def page(measured: Audit) -> str:
-    return render_report(measured, sample_story())
+    return render_audit_report(measured, sample_story())
 
 
 def test_page_is_balanced_and_fetches_nothing(page: str) -> None:
@@ -91,7 +91,7 @@ def test_page_is_balanced_and_fetches_nothing(page: str) -> None:
 
 
 def test_same_inputs_same_page(measured: Audit, page: str) -> None:
-    assert render_report(measured, sample_story()) == page
+    assert render_audit_report(measured, sample_story()) == page
 
 
 def test_every_network_and_number_is_there(measured: Audit, page: str) -> None:
@@ -134,7 +134,7 @@ def test_tables_keep_targets_and_counts_in_every_cell_for_phones(page: str) -> N
 
 def test_digests_have_names_in_words() -> None:
     named = audit_models(three(), precision="W4A4", digests={"partition": "b" * 64, "splits": "c" * 64})
-    text = " ".join(Outline(render_report(named, sample_story())).text.split())
+    text = " ".join(Outline(render_audit_report(named, sample_story())).text.split())
     assert (
         f"the request: which samples to forget (HMAC-SHA-256, keyed with the request's salt){'c' * 64}"
         in text
@@ -177,13 +177,15 @@ def test_names_from_outside_are_escaped(measured: Audit) -> None:
         training={NASTY: rows},
         versions={NASTY: NASTY},
     )
-    page = render_report(nasty, story)
+    page = render_audit_report(nasty, story)
     assert "script" not in Outline(page).seen
     assert "<script" not in page.lower()
 
 
 def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None:
-    page = render_report(audit_models(three()[:2], precision="W4A4"), sample_story(trace=(), training={}))
+    page = render_audit_report(
+        audit_models(three()[:2], precision="W4A4"), sample_story(trace=(), training={})
+    )
     text = " ".join(Outline(page).text.split())
     assert "No average gap is given" in text
     assert "no retrained network" in text
@@ -192,13 +194,13 @@ def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None
 def test_relative_numbers_are_shown_where_they_were_measured(page: str) -> None:
     assert "RMIA" not in page
     known = audit_models(three(), precision="W4A4", references=references())
-    text = " ".join(Outline(render_report(known, sample_story(trace=(), training={}))).text.split())
+    text = " ".join(Outline(render_audit_report(known, sample_story(trace=(), training={}))).text.split())
     assert f"{known.original.rmia_auc:.1f}" in text
     assert "reference networks (RMIA). Not tried" in text
     assert "4, of which 2 did not see the sample" in text
     assert all(phrase not in text.lower() for phrase in CLAIMS)
     alone = audit_models(three()[:2], precision="W4A4", references=references())
-    text = " ".join(Outline(render_report(alone, sample_story(trace=(), training={}))).text.split())
+    text = " ".join(Outline(render_audit_report(alone, sample_story(trace=(), training={}))).text.split())
     assert "RMIA" in text
     assert "ToW" not in text
 
@@ -206,7 +208,7 @@ def test_relative_numbers_are_shown_where_they_were_measured(page: str) -> None:
 def test_the_bare_minimum_still_renders() -> None:
     few = audit_models(three(forget=5)[:1], precision="FP32")
     text = Outline(
-        render_report(few, sample_story(trace=[{"step": 1, "of": 1}], training={}, method_settings={}))
+        render_audit_report(few, sample_story(trace=[{"step": 1, "of": 1}], training={}, method_settings={}))
     ).text
     assert "NO VERDICT" in text
     assert "too few forget samples" in text
@@ -216,14 +218,16 @@ def test_images_only_when_given(measured: Audit, page: str) -> None:
     assert "<img" not in page
     drawn = io.BytesIO()
     Image.new("L", (8, 8)).save(drawn, format="PNG")
-    assert 'src="data:image/png;base64,' in render_report(measured, sample_story(images=(drawn.getvalue(),)))
+    assert 'src="data:image/png;base64,' in render_audit_report(
+        measured, sample_story(images=(drawn.getvalue(),))
+    )
     with pytest.raises(AuditError, match="PNG"):
-        render_report(measured, sample_story(images=(b"<svg onload=alert(1)>",)))
+        render_audit_report(measured, sample_story(images=(b"<svg onload=alert(1)>",)))
 
 
 def test_what_ships_is_told_when_something_does(measured: Audit, page: str) -> None:
     assert "What ships" not in page
-    text = " ".join(Outline(render_report(measured, sample_story(), sample_shipment())).text.split())
+    text = " ".join(Outline(render_audit_report(measured, sample_story(), sample_shipment())).text.split())
     for shown in (
         "unlearned.onnx",
         "28 000 bytes",
@@ -240,7 +244,7 @@ def test_what_ships_is_told_when_something_does(measured: Audit, page: str) -> N
 
 def test_what_ships_without_parity_and_patch(measured: Audit) -> None:
     bare = dataclasses.replace(sample_shipment(), parity=None, patch=None, file=NASTY)
-    page = render_report(measured, sample_story(), bare)
+    page = render_audit_report(measured, sample_story(), bare)
     text = " ".join(Outline(page).text.split())
     assert "The file was not run here" in text
     assert "The patch" not in text

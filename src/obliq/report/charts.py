@@ -50,7 +50,7 @@ def draw_svg(
         size: in inches.
         margins: whether to leave space for labels; without, the axes fill the drawing.
     """
-    figure = Figure(figsize=size, layout="constrained" if margins else "none")
+    figure = Figure(figsize=size, layout="constrained" if margins else None)
     figure.patch.set_visible(False)
     axes = figure.add_subplot() if margins else figure.add_axes((0, 0, 1, 1))
     axes.patch.set_visible(False)

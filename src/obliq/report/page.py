@@ -52,7 +52,7 @@ DIGEST_NAMES = {
 }
 
 
-def render_report(audit: Audit, context: ReportContext, shipment: Shipment | None = None) -> str:
+def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment | None = None) -> str:
     """The page as one HTML document without scripts and without anything to load.
 
     Names from outside are escaped. Equal inputs give equal pages, byte for byte.

@@ -232,9 +232,11 @@ def write_report(
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
-    from obliq.report.page import render_report  # here, as it imports matplotlib, which takes half a second
+    from obliq.report.page import (
+        render_audit_report,  # here, as it imports matplotlib, which takes half a second
+    )
 
-    page, document = render_report(measured, context, shipment), render_audit(measured)
+    page, document = render_audit_report(measured, context, shipment), render_audit(measured)
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / AUDIT).write_text(document, encoding="utf-8")
         (draft / REPORT).write_text(page, encoding="utf-8")
