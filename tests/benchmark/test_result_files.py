@@ -13,7 +13,7 @@ from rich.console import Console
 from obliq.benchmark import result_files, run
 from obliq.benchmark.cache import key_of
 from obliq.benchmark.entrants import Contender, untuned
-from obliq.benchmark.result_files import VERSION
+from obliq.benchmark.result_files import CELL_DOCUMENT
 from obliq.benchmark.run import Finished, run_suite
 from obliq.benchmark.suite import Suite
 from obliq.errors import ObliqError
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_what_was_written_is_refused(
         case "link":
             file.symlink_to(file.rename(file.with_suffix(".other")))
         case "newer":
-            change(file, lambda one: one.update(version=VERSION + 1), sealed=True)
+            change(file, lambda one: one.update(version=CELL_DOCUMENT.version + 1), sealed=True)
         case "no row":
             change(file, lambda one: one.update(rows=[3]), sealed=True)
     left = files(file.parent)
@@ -165,7 +165,7 @@ def test_a_file_that_is_not_what_was_written_is_refused(
 
 def test_files_of_an_older_version_are_written_anew(data: str, tmp_path: Path, counted: Counted) -> None:
     first = run_suite(suite(data, FIXED), options(tmp_path))
-    change(cell(first), lambda one: one.update(version=VERSION - 1), sealed=False)
+    change(cell(first), lambda one: one.update(version=CELL_DOCUMENT.version - 1), sealed=False)
     counted.computed.clear()
     again, _ = resumed(suite(data, FIXED), tmp_path, cache="cache")
     assert not counted.computed  # the cache has it all

@@ -25,12 +25,8 @@ from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.suite import Suite
 from obliq.checkpoints import present_versions
 from obliq.errors import ObliqError
-from obliq.io.documents import LARGEST_DOCUMENT
-from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import decode, encode, parse_json, render_json
-
-FORMAT, VERSION = "obliq-benchmark-cell", 3
-"""The version is raised when a row's columns, or how they follow from what was measured, change."""
+from obliq.io.documents import DocumentType
+from obliq.io.strict_json import decode, encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +54,62 @@ def slug(cell: tuple[str, ...]) -> str:
     return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What the file of a cell holds.
+
+    Attributes:
+        data, architecture, bits, scenario: what the cell is called by.
+        world: the setting in full, as plain values.
+        seeds: of the rows that the suite asks for.
+        references: how many reference networks an audit used.
+        device: cpu or cuda.
+        data_digest: of the data set.
+        rows: the columns of each row, with `made_by` and `machine`.
+        content: digest of all else in the file, header included.
+    """
+
+    data: str
+    architecture: str
+    bits: str
+    scenario: str
+    world: dict[str, Any]
+    seeds: tuple[int, ...]
+    references: int
+    device: str
+    data_digest: str
+    rows: tuple[dict[str, Any], ...]
+    content: str = ""
+
+    def __post_init__(self) -> None:
+        if self.content != self.digest():
+            raise ObliqError(
+                "its content has another digest than it states; expected it as it was written (delete it to have "
+                "its rows computed again)"
+            )
+
+    @classmethod
+    def with_digest(cls, **fields: Any) -> "Cell":
+        """A cell of these fields, with their digest as its `content`."""
+        return cls(**fields, content=_digest(fields))
+
+    def digest(self) -> str:
+        """The digest of all fields but `content`."""
+        return _digest({name: value for name, value in vars(self).items() if name != "content"})
+
+
+CELL_DOCUMENT = DocumentType(
+    content=Cell,
+    format="obliq-benchmark-cell",
+    version=3,  # raised when a row's columns, or how they follow from what was measured, change
+    title="cell",
+)
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return key_of({**CELL_DOCUMENT.fields_of_header, **fields})
+
+
 def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
     """The document of one cell.
 
@@ -68,52 +120,38 @@ def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
     """
     case = lines[0].case
     world = case.ground.world
-    values = {
-        "format": FORMAT, "version": VERSION, "data": world.data, "architecture": world.architecture,
-        "bits": world.bits, "scenario": case.scenario.words, "world": encode(world),
-        "seeds": sorted({line.case.ground.seed for line in lines}), "references": case.references,
-        "device": keys.origins.device, "data_digest": keys.origins.data[world.data],
-        "rows": [one.row.columns() | {"made_by": one.made_by, "machine": one.machine} for one in made],
-    }  # fmt: skip
-    return render_json(values | {"content": key_of(values)})
+    return CELL_DOCUMENT.to_text(
+        Cell.with_digest(
+            data=world.data,
+            architecture=world.architecture,
+            bits=world.bits,
+            scenario=case.scenario.words,
+            world=encode(world),
+            seeds=tuple(sorted({line.case.ground.seed for line in lines})),
+            references=case.references,
+            device=keys.origins.device,
+            data_digest=keys.origins.data[world.data],
+            rows=tuple(one.row.columns() | {"made_by": one.made_by, "machine": one.machine} for one in made),
+        )
+    )
 
 
 def read_cell(file: Path) -> list[Made]:
-    """The rows in what `text` wrote; none where there is no file, or one of an older version.
+    """The rows in a file that `cell_text` gave; none where there is no file, or one of an older version.
 
     Raises:
         ObliqError: when the file is not what was written.
     """
-    if not (file.exists() or file.is_symlink()):
-        return []
+    cell = CELL_DOCUMENT.read_if_current(file)
     try:
-        values = parse_json(read_regular_file(file, LARGEST_DOCUMENT))
-        version = values.get("version")
-        if values.get("format") != FORMAT or type(version) is not int or version > VERSION:
-            raise ObliqError(f"no cell of a benchmark; expected format {FORMAT!r}, version {VERSION} at most")
-        if version < VERSION:
-            return []
-        if values.pop("content", None) != key_of(values):
-            raise ObliqError(
-                "the content is not what it has the digest of; expected it as it was written (delete it to have its "
-                "rows computed again)"
-            )
-        return [_made(one) for one in _list(values.get("rows"))]
+        return [_made(row) for row in cell.rows] if cell else []
     except ObliqError as error:
         raise ObliqError(f"{file}: {error}") from error
 
 
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise ObliqError(f"rows are {repr(value)[:80]}; expected a list")
-    return value
-
-
-def _made(value: object) -> Made:
-    if not isinstance(value, Mapping):
-        raise ObliqError(f"a row is {repr(value)[:80]}; expected an object")
-    apart = {name: value[name] for name in ("made_by", "machine") if name in value}
-    row = ResultRow.from_columns({name: inner for name, inner in value.items() if name not in apart})
+def _made(columns: Mapping[str, Any]) -> Made:
+    apart = {name: columns[name] for name in ("made_by", "machine") if name in columns}
+    row = ResultRow.from_columns({name: value for name, value in columns.items() if name not in apart})
     return decode(Made, {"row": row, **apart}, "a row")
 
 

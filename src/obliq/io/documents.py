@@ -50,15 +50,19 @@ class DocumentType(Generic[Content]):
     to_stored: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
     from_stored: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
 
+    @property
+    def fields_of_header(self) -> dict[str, str | int]:
+        """What stands in every document of this kind; empty without a header."""
+        return {} if self.format is None else {self.format_field: self.format, "version": self.version}
+
     def to_text(self, content: Content) -> str:
         """The document as JSON text; the same for equal contents.
 
         Raises:
             ObliqError: of the kind `error`, when the text could not be read back.
         """
-        header = {} if self.format is None else {self.format_field: self.format, "version": self.version}
         with self._own_errors():
-            text = render_json({**header, **self.to_stored(encode(content))}, sort=self.sort)
+            text = render_json({**self.fields_of_header, **self.to_stored(encode(content))}, sort=self.sort)
             self._content(*self._values(text.encode()))
         return text
 

@@ -8,10 +8,7 @@ from pathlib import Path
 
 from obliq.benchmark.cache_keys import Keys
 from obliq.benchmark.suite import Suite, World
-from obliq.errors import ObliqError
-from obliq.io.documents import LARGEST_DOCUMENT
-from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import decode, parse_json
+from obliq.io.documents import DocumentType
 
 ABOUT = "about.json"
 
@@ -35,6 +32,9 @@ class Background:
     tuning_bits: str | None = None
     tuned_in: str | None = None
     facts: dict[str, str] = field(default_factory=dict)
+
+
+ABOUT_DOCUMENT = DocumentType(content=Background, format=None, title="about")
 
 
 def background_of(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> Background:
@@ -67,8 +67,4 @@ def read_background(folder: Path) -> Background:
     Raises:
         ObliqError: when the file is missing, or not as it was written.
     """
-    file = folder / ABOUT
-    try:
-        return decode(Background, parse_json(read_regular_file(file, LARGEST_DOCUMENT)), "the file")
-    except ObliqError as error:
-        raise ObliqError(f"{file}: {error}") from error
+    return ABOUT_DOCUMENT.read(folder / ABOUT)

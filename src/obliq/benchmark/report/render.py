@@ -11,14 +11,13 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from obliq.benchmark.collect import read_rows, write_text
 from obliq.benchmark.report import figures, markdown, text
 from obliq.benchmark.report.ablations import AblationEffect, ablation_effects
-from obliq.benchmark.report.background import ABOUT, Background, read_background
+from obliq.benchmark.report.background import ABOUT, ABOUT_DOCUMENT, Background, read_background
 from obliq.benchmark.report.overview import Leaderboard, rank_methods
 from obliq.benchmark.report.statistics import CellRows, group_by_cell
 from obliq.benchmark.report.summaries import CellSummary, summarise
 from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboard_table
 from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
-from obliq.io.strict_json import render_json
 from obliq.report.figures import Figure
 
 MARKDOWN, PAGE = "report.md", "report.html"
@@ -156,7 +155,7 @@ def write_report(folder: Path, rows: Sequence[ResultRow], background: Background
         ObliqError: when there are no rows, or the folder cannot be written.
     """
     in_markdown, page = render_report(rows, folder.name, background)
-    write_text(folder / ABOUT, render_json(vars(background)))
+    ABOUT_DOCUMENT.write(folder / ABOUT, background, overwrite=True)
     write_text(folder / MARKDOWN, in_markdown)
     write_text(folder / PAGE, page)
 
