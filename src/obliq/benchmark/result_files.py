@@ -55,7 +55,7 @@ def slug(cell: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class CellDocument:
     """What the file of a cell holds.
 
     Attributes:
@@ -89,7 +89,7 @@ class Cell:
             )
 
     @classmethod
-    def with_digest(cls, **fields: Any) -> "Cell":
+    def with_digest(cls, **fields: Any) -> "CellDocument":
         """A cell of these fields, with their digest as its `content`."""
         return cls(**fields, content=_digest(fields))
 
@@ -99,7 +99,7 @@ class Cell:
 
 
 CELL_DOCUMENT = DocumentType(
-    content=Cell,
+    content=CellDocument,
     format="obliq-benchmark-cell",
     version=3,  # raised when a row's columns, or how they follow from what was measured, change
     title="cell",
@@ -121,7 +121,7 @@ def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
     case = lines[0].case
     world = case.ground.world
     return CELL_DOCUMENT.to_text(
-        Cell.with_digest(
+        CellDocument.with_digest(
             data=world.data,
             architecture=world.architecture,
             bits=world.bits,

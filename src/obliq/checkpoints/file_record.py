@@ -11,16 +11,16 @@ FILE_RECORD = "shipped.json"
 
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
-    """What is known of a file.
+    """What is known of an exported file.
 
     Attributes:
         file_digest: SHA-256 of its bytes.
         content_digest: SHA-256 of everything that it computes with.
-        base_file_digest: the first of the two, of the file that it was made from.
-        changed_codes_percent: weight codes that differ from that file's.
-        agreement_percent: samples on which the network that was rebuilt from that file answered as it did.
-        agreement_after_percent: the same for the network that unlearned and the new file.
-        provenance: how it was made; `base_digest` is the content digest of the file that it was made from.
+        base_file_digest: SHA-256 of the bytes of the original file.
+        changed_codes_percent: weight codes that differ from the original file's.
+        agreement_percent: samples to which the original file and the network rebuilt from it give one class.
+        agreement_after_percent: the same for the new file and the network that unlearned.
+        provenance: how it came about; `base_digest` is the content digest of the original file.
     """
 
     file_digest: str

@@ -162,7 +162,7 @@ def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> 
         integers, floats = state_from_tensors(stored, document.quantization)
         if state_digest(integers, floats) != document.weights_digest:
             raise ModelError(
-                f"its content does not have the digest that {DOCUMENT_FILE} gives; expected the file saved with it"
+                f"its content does not have the digest that {DOCUMENT_FILE} states; expected the file saved with it"
             )
         empty = shape.to_empty(device="cpu") if user_code is None else shape
         model = load_integer_state(empty, integers, floats)

@@ -1,7 +1,7 @@
-"""The request itself, as a file of its own: what was to be forgotten, down to the sample.
+"""The request as a file of its own: every sample that was to be forgotten.
 
-It is personal data. It stands beside a network, is readable by its owner alone, and can be deleted when
-the request need no longer be shown; networks and reports hold counts and a keyed digest only.
+It is personal data. The file lies next to a network, is readable by its owner alone, and can be deleted when the
+request need no longer be proven. Networks and reports hold only counts and a keyed digest.
 """
 
 import re
@@ -23,8 +23,8 @@ class Request:
     """A request to forget.
 
     Attributes:
-        selector: the words of the request, for instance `subject=7`.
-        ids: the samples that it meant, ascending.
+        selector: the request as text, for instance `subject=7`.
+        ids: the samples to forget, ascending.
         salt: 64 hexadecimal digits: the key of the digest.
         digest: the commitment that provenance and reports hold, see `Splits.digest`.
     """
@@ -37,9 +37,13 @@ class Request:
     def __post_init__(self) -> None:
         for name in ("salt", "digest"):
             if not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
-                raise DataError(f"{name} of the request is no 64 hexadecimal digits")
+                raise DataError(
+                    f"{name} of the request has {len(getattr(self, name))} characters; expected 64 hexadecimal digits"
+                )
         if not self.ids or self.ids[0] < 0 or any(a >= b for a, b in pairwise(self.ids)):
-            raise DataError("ids of the request; expected at least one, each once, ascending from 0 on")
+            raise DataError(
+                f"{len(self.ids)} ids in the request; expected at least one, each once, ascending from 0 on"
+            )
 
     @classmethod
     def of(cls, splits: Splits, selector: str) -> "Request":
@@ -51,7 +55,7 @@ class Request:
         """The splits that the request led to.
 
         Raises:
-            DataError: when the data or their division are not those that the request was made for.
+            DataError: when the request is for other data or another division of them.
         """
         splits = partition.forgetting(torch.tensor(self.ids), salt=bytes.fromhex(self.salt))
         if splits.digest != self.digest:

@@ -17,11 +17,11 @@ MARKS = ("model.json", "audit.json", "shipped.json")
 def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a hidden folder next to `destination` to write into, and rename it into place at the end.
 
-    When the body fails or is interrupted, nothing is left behind, and what stood at `destination` stays as it was.
+    When the body fails or is interrupted, nothing is left, and what was at `destination` does not change.
     A full disk is reported in one line.
 
     Not every system can exchange two folders in one step, so replacing one takes two renames. An interrupt between
-    them is undone. After a loss of power or a killed process exactly there, nothing stands at `destination`. The
+    them is undone. After a loss of power or a killed process exactly there, nothing is at `destination`. The
     old and the new folder then lie next to it, whole and hidden, as `.NAME-...-replaced` and `.NAME-...`. Files
     (`write_file`) are replaced in one step.
 
@@ -53,7 +53,7 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def write_file(
     destination: Path, content: bytes | str, *, overwrite: bool = False, private: bool = False
 ) -> None:
-    """Write a file that appears when it is complete; what stood there before stays until then.
+    """Write a file that appears when it is complete; an older one remains until then.
 
     Args:
         destination: where; missing folders above it are created.

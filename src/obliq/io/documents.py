@@ -52,7 +52,7 @@ class DocumentType(Generic[Content]):
 
     @property
     def fields_of_header(self) -> dict[str, str | int]:
-        """What stands in every document of this kind; empty without a header."""
+        """The header of every document of this kind; empty for one without a header."""
         return {} if self.format is None else {self.format_field: self.format, "version": self.version}
 
     def to_text(self, content: Content) -> str:
@@ -105,7 +105,7 @@ class DocumentType(Generic[Content]):
         write_file(file, self.to_text(content), overwrite=overwrite, private=private)
 
     def _values(self, text: bytes) -> tuple[dict[str, Any], int]:
-        """What stands below the header, and the version, which is not a newer one."""
+        """The fields below the header, and the version, which is not a newer one."""
         values = parse_json(text)
         if self.format is None:
             return values, self.version

@@ -1,4 +1,4 @@
-"""Functions of the user's own, named `package.module:function`; importing them runs their code."""
+"""Functions of the user's, by the name `package.module:function`; importing them runs their code."""
 
 import contextlib
 import importlib
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def import_function(path: str) -> Callable[..., Any]:
-    """The function that `package.module:function` names; files in the working folder are found too.
+    """The function with the name `package.module:function`; the working folder is searched, too.
 
     Raises:
         Exception: whatever the user's code raises when it is imported.
-        TypeError: when the name is no function's.
+        TypeError: when the name is not that of a function.
     """
     module_name, _, function_name = path.partition(":")
     with _working_folder_importable():
@@ -24,14 +24,14 @@ def import_function(path: str) -> Callable[..., Any]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error; some are pages long."""
+    """The first line of an error, which may be pages long."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 @contextlib.contextmanager
 def _working_folder_importable() -> Iterator[None]:
-    """Let a file beside the user be imported; last in the path, so that it hides no installed package."""
+    """Search the working folder for modules, after all else, so that it hides no installed package."""
     here = str(Path.cwd())
     added = here not in sys.path
     if added:

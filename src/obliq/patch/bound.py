@@ -15,10 +15,10 @@ from obliq.patch.decoder import WORDS
 class PatchBound:
     """The fewest bits that describe a change, under a simple model.
 
-    In a tensor of n codes of which k change, log2 C(n, k) bits tell which ones change. Where H is the entropy of the
-    histogram of their steps, k H bits tell by how much. The histogram and k come for free. Of words (scales, biases,
-    batch norm), log2 C(n, k) bits tell which change, and each new word counts in full, since distinct values have no
-    meaningful histogram.
+    In a tensor of n codes of which k change, log2 C(n, k) bits encode which ones change. Where H is the entropy of
+    the histogram of their steps, k H bits encode by how much. The histogram and k count nothing. Of words (scales,
+    biases, batch norm), log2 C(n, k) bits encode which ones change. Each new word counts in full, since distinct
+    values have no meaningful histogram.
 
     Attributes:
         code_bits: of all changed codes.

@@ -29,7 +29,7 @@ LEAK_WARNING = (
     "reveals what was forgotten. Send the patch encrypted (--key-file), and only to devices that will drop the old "
     "network."
 )
-"""What a patch gives away; shown wherever a patch is created or described."""
+"""What a patch reveals; shown wherever a patch is created or described."""
 
 _VERSION = 1
 

@@ -48,7 +48,7 @@ class Flash:
         """Write a page that has been erased; a shorter content leaves the rest of it erased.
 
         Raises:
-            PatchError: when the content is longer than a page or something stands there already.
+            PatchError: when the content is longer than a page or the page is not erased.
         """
         self._require_aligned(address, self.page)
         if len(content) > self.page:
