@@ -1,4 +1,4 @@
-"""What the network still can do: accuracy in each role."""
+"""What a network can still do: its accuracy in each role."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Utility:
     """The field's accuracies.
 
     Attributes:
-        unlearning: UA = 100 - FA. Target: the retrained network's. Higher is not better: a network that
-            answers everything wrong has 100.
-        forget: FA, accuracy on the forget set. Target: the retrained network's.
-        retain: RA, accuracy on the retain set. Target: the retrained network's, at least not below it.
-        test: TA, accuracy on unseen samples. Higher is better, the retrained network's is expected.
+        unlearning: UA = 100 - FA, in percent. Target: the retrained network's. Higher is not better: a network
+            that answers everything wrong has 100.
+        forget: FA, accuracy on the forget set, in percent. Target: the retrained network's.
+        retain: RA, accuracy on the retain set, in percent. Target: the retrained network's or higher.
+        test: TA, accuracy on unseen samples, in percent. Target: the retrained network's or higher.
     """
 
     unlearning: Estimate
@@ -29,12 +29,12 @@ class Utility:
 
 
 def measure_utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Utility:
-    """Accuracy in every role, in evaluation mode and without augmentation.
+    """Accuracy in every role.
 
     Args:
         answers: one network's signals.
         forgotten_classes: classes of which nothing is retained (`Splits.forgotten_classes`). As in the
-            field, test samples of these classes do not count for TA: nobody wants them answered rightly.
+            field, test samples of these classes do not count for TA, because correct answers to them are not wanted.
 
     Raises:
         AuditError: when no test sample is left to count.

@@ -8,13 +8,13 @@ Z = 1.959963984540054  # two-sided 95 % of a normal distribution
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % confidence interval, both ends included, in the unit of what it belongs to."""
+    """A 95 % confidence interval, both ends included, in the unit of its number."""
 
     low: float
     high: float
 
     def within(self, margin: float) -> bool:
-        """Whether it lies wholly inside plus or minus `margin`."""
+        """Whether all of it lies between -`margin` and +`margin`."""
         return -margin <= self.low and self.high <= margin
 
     def rounded(self, digits: int) -> "Interval":
@@ -40,7 +40,10 @@ class Estimate:
 
 
 def wilson(percent: float, samples: int) -> Interval:
-    """The Wilson score interval of a share, in percent; sensible at 0, at 100 and for few samples.
+    """The Wilson score interval of a share, in percent; it has a width at 0, at 100 and for few samples.
+
+    It contains every p whose normal approximation would not reject the share: those with
+    abs(share - p) <= Z sqrt(p (1 - p) / samples). The ends solve this quadratic equation in p.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
     """

@@ -1,4 +1,4 @@
-"""The audit: one measurement a network, each computed from its signals alone."""
+"""The audit: every network is measured on the same samples, and compared with the retrained one."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -34,12 +34,12 @@ class AuditedModel:
 
     Attributes:
         kind: original, unlearned or retrained.
-        name: how people call it; the kind when left out.
+        name: as tables and pages show it; the kind when left out.
         answers: its signals in every role.
         weights_digest: SHA-256 over its integer content.
-        seconds: wall time that making it took.
+        seconds: wall time that producing it took.
         changed_codes_percent: integer weight codes that differ from the original's.
-        artifact: the file whose answers these are, where they are those of a file.
+        artifact: the file that gave the answers, if a file did.
     """
 
     kind: Kind

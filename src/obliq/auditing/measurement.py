@@ -1,4 +1,4 @@
-"""Distributions coarse enough to publish: no value of a single sample, no role of a few people."""
+"""What an audit holds: numbers, intervals and coarse histograms of each network, never a value of a single sample."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ Kind = Literal["original", "unlearned", "retrained"]
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares of samples between edges; stands in for values of single people, which are not kept.
+    """Shares of samples between edges, kept instead of the values of single samples.
 
     Attributes:
         edges: rising, one more than shares.
@@ -54,7 +54,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """The shipped file behind an entry, where the entry is one of a file.
+    """The exported file that an entry is about.
 
     Attributes:
         file_digest: SHA-256 of its bytes.
@@ -81,13 +81,13 @@ class Measurement(HasMetrics):
 
     Attributes:
         name: of the network, as tables and pages show it.
-        kind: the model before, a model after unlearning, or one trained without the forget set.
-        artifact: the file that was run, where the entry is one of a shipped file and not of a network in PyTorch.
+        kind: the network before, one after unlearning, or one trained without the forget set.
+        artifact: the file that was run, if the entry is of an exported file and not of a network in PyTorch.
         weights_digest: SHA-256 over its integer content; None for a file, which has digests of its own.
         values: the numbers by the name of their metric, for all of `METRICS` that audits have; None where there is
             no such number.
         intervals: 95 % intervals, by the name of the metric.
-        verdict: what may be said about forgetting; None for the original and the retrained network.
+        verdict: what the measurements allow to conclude; None for the original and the retrained network.
         confidence: histograms of the true-class confidence in the roles forget, retain and test (here: of the
             forget set's classes). A role with fewer than 10 samples is left out.
         entropy: the same for entropy over log C, from 0 to 1.
@@ -106,15 +106,15 @@ class Measurement(HasMetrics):
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What was measured of an original network, of those that unlearned, and of a retrained one.
+    """What was measured of an original network, of networks after unlearning, and of a retrained one.
 
     Attributes:
-        entries: the original first, then the unlearned (networks and files), then the retrained one if there
+        entries: the original first, then the unlearned networks and files, then the retrained network if there
             is one.
         counts: samples behind the numbers.
-        classes: how many classes the networks tell apart.
+        classes: how many classes the networks distinguish.
         precision: bits of weights and activations, for instance W4A4.
-        digests: of the partition (plain), of the splits (keyed by the request's salt), and others.
+        digests: of the partition, of the request's splits (keyed with the request's salt), and of files.
         settings: the audit's own choices, as text.
     """
 
@@ -136,8 +136,8 @@ class Audit:
             assert entry.artifact is not None
             if entry.kind != "unlearned" or entry.artifact.network not in (names - {entry.name}) | {None}:
                 raise AuditError(
-                    f"the file {entry.name!r} is {entry.kind} and of {entry.artifact.network!r}; expected one that "
-                    "unlearned, of a network beside it"
+                    f"the file {entry.name!r} is {entry.kind} and of {entry.artifact.network!r}; expected an unlearned "
+                    "one, exported from a network of the same audit"
                 )
         for entry in self.entries:
             for histogram in (*entry.confidence.values(), *entry.entropy.values()):
@@ -159,7 +159,7 @@ class Audit:
 
     @property
     def artifacts(self) -> tuple[Measurement, ...]:
-        """Those of them that are shipped files."""
+        """Those of them that are exported files."""
         return tuple(entry for entry in self.entries if entry.artifact is not None)
 
     @property
@@ -168,9 +168,11 @@ class Audit:
         return self.entries[-1] if self.entries[-1].kind == "retrained" else None
 
 
-LEAST_SAMPLES = 10
-# Steps of one logit, and everything beyond them.
+MINIMUM_FOR_HISTOGRAM = 10  # a share of fewer samples would point at people
+# Confidence bins are even in log-odds, one logit wide from -7 to 7, because trained networks crowd near 1. The first
+# and the last bin hold everything beyond.
 CONFIDENCE_EDGES = (0.0, *(round(1 / (1 + math.exp(-logit)), 6) for logit in range(-7, 8)), 1.0)
+# Entropy bins are even between 0 (certain) and 1 (uniform).
 ENTROPY_EDGES = tuple(round(step / 20, 2) for step in range(21))
 
 
@@ -189,7 +191,9 @@ def _by_role(
 ) -> dict[str, Histogram]:
     roles = {"forget": answers.forget, "retain": answers.retain, "test": answers.unseen}
     return {
-        role: _histogram(values(part), edges) for role, part in roles.items() if len(part) >= LEAST_SAMPLES
+        role: _histogram(values(part), edges)
+        for role, part in roles.items()
+        if len(part) >= MINIMUM_FOR_HISTOGRAM
     }
 
 

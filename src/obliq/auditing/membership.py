@@ -1,4 +1,4 @@
-"""Attacks that try to tell who was in the training data."""
+"""Membership inference from one network: does it treat forget samples as training data?"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,26 +12,28 @@ from obliq.auditing.intervals import Estimate, Interval, Z, wilson
 from obliq.auditing.signals import RoleSignals
 
 GRID = 1000  # confidences are merged to multiples of 1/1000 before the fit
-LEAST_FOR_ONE_PERCENT = 100  # below this, 1 % of the non-members is less than one sample
+MINIMUM_UNSEEN = 100  # below this, 1 % of the unseen samples is less than one sample
 
 
 def svc_attack(answers: RoleSignals) -> Estimate:
     """The share of forget samples that a support vector classifier takes for non-members, in percent.
 
-    This is the "MIA" that the field prints. Higher is not better: the target is the retrained network's
-    value, which is far from both 0 and 100, and the number can only be read next to it.
+    This is the "MIA" of unlearning papers. Higher is not better: the target is the retrained network's value,
+    which is far from both 0 and 100.
 
-    Source: the evaluation published with SalUn (Fan et al., ICLR 2024), shared by Q-MUL (ICCV 2025); the
-    entry "confidence". An SVC with C = 3, gamma = "auto" and a radial kernel learns from the probability of
-    the true class alone. Members (label 1): the first |test| samples of the retain set in the order of the
-    data set, read with the test transform. Non-members (label 0): the test set. It then judges the
-    forget set.
+    Source: the evaluation published with SalUn (Fan et al., ICLR 2024) and used by Q-MUL (ICCV 2025); its
+    entry "confidence". The classifier has C = 3, gamma = "auto" and a radial kernel, and its only input is
+    the probability of the true class. Members (label 1) are the first n retain samples in the order of the
+    data set, with n the size of the test set. Non-members (label 0) are the test set.
 
-    Deviations: confidences of the shadow samples are merged to multiples of 1/1000 and weighted, which
-    solves the same problem on at most 2,002 points (within 0.5 points of the plain fit, tested, and some
-    hundred times faster). Where the retain set is shorter than the test set, which the public code
-    cannot handle, all of it is taken with as many test samples, evenly spaced: with unequal numbers the
-    classifier calls everything by the more frequent label, and the attack says nothing.
+    Deviations:
+
+    - Training confidences are rounded to multiples of 1/1000, and equal ones become one weighted point. At
+      most 2,002 points remain, which makes the fit about a hundred times faster. Tests hold the result within
+      0.5 points of the plain fit.
+    - If the retain set is smaller than the test set, the public code stops. Here all retain samples meet
+      as many test samples, evenly spaced: with unequal numbers, the classifier assigns every sample to
+      the larger group.
     """
     count = min(len(answers.retain), len(answers.test))
     chosen = np.linspace(0, len(answers.test) - 1, count).round().astype(int)
@@ -45,7 +47,7 @@ def svc_membership(
     non_members: Float64[ndarray, " non_members"],
     judged: Float64[ndarray, " judged"],
 ) -> ndarray:
-    """Whether each of `judged` is taken for a member by the classifier that learned from the other two."""
+    """Fit the classifier on members and non-members; whether it takes each of `judged` for a member."""
     points, weights, labels = [], [], []
     for label, confidences in ((0, non_members), (1, members)):
         values, counts = _merged(confidences)
@@ -54,6 +56,8 @@ def svc_membership(
         labels.append(np.full(len(values), label))
     from sklearn.svm import SVC  # here, as importing scikit-learn takes a third of a second
 
+    # An integer weight w multiplies a point's C, so the objective is that of w equal points: the merged problem
+    # differs from the plain one only by the rounding to the grid.
     attack = SVC(C=3, gamma="auto", kernel="rbf")
     attack.fit(np.concatenate(points)[:, None], np.concatenate(labels), sample_weight=np.concatenate(weights))
     return np.asarray(attack.predict(judged[:, None]) == 1)
@@ -68,14 +72,16 @@ def _merged(
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """How far forget samples stand apart from unseen ones, by one score: the two-sided AUC.
+    """How well one score separates forget samples from unseen ones: the AUC, which has two wrong sides.
 
-    AUC = P(score of a forget sample > score of an unseen one) + P(equal) / 2, in percent. Target 50, or the
-    retrained network's. Above: the network still recognises what it should forget. Below: it treats
-    these samples worse than anything it never saw, which gives them away as well.
+    AUC = P(score of a forget sample > score of an unseen one) + P(equal) / 2, in percent. The target is the
+    retrained network's AUC, or 50. Above the target, the network still recognises the samples. Below it, the
+    network treats them worse than samples that it never saw, which sets them apart as well.
 
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 1988, in the midrank form of Sun and Xu (2014).
-    Samples count as independent; many samples of one person are not quite, so intervals are a little narrow.
+    Source: DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver
+    operating characteristic curves", Biometrics 1988, in the midrank form of Sun and Xu, "Fast implementation
+    of DeLong's algorithm", IEEE Signal Processing Letters 2014. Samples count as independent. Several samples of
+    one person are not quite independent, so their intervals are a little too narrow.
 
     Attributes:
         forget: the score of each forget sample.
@@ -104,25 +110,37 @@ class Separation:
         return Estimate(self.auc, self.interval)
 
     def minus(self, other: "Separation") -> tuple[float, Interval]:
-        """The difference of two networks' AUCs on the same samples, in points, with the paired interval."""
+        """The difference of two networks' AUCs on the same samples, in points, with the paired interval.
+
+        The AUC is a mean of placements over samples, so that differences of placements are one per sample.
+        Their variance contains the covariance of the two networks, which makes the interval narrow where
+        both networks find the same samples easy.
+        """
         deviation = _deviation(*(a - b for a, b in zip(self._placements, other._placements, strict=True)))
         difference = self.auc - other.auc
         return difference, Interval(difference - Z * deviation, difference + Z * deviation)
 
     @cached_property
     def recognised_at_one_percent(self) -> Estimate | None:
-        """Forget samples above a threshold that at most 1 % of the unseen exceed; target 1.
+        """The share of forget samples above a threshold that at most 1 % of the unseen exceed; 1 by chance.
 
-        None for fewer than 100 unseen samples, of which 1 % is nobody.
+        The field's TPR at 1 % FPR. None for fewer than 100 unseen samples.
         """
-        if len(self.unseen) < LEAST_FOR_ONE_PERCENT:
+        if len(self.unseen) < MINIMUM_UNSEEN:
             return None
+        # of n unseen samples sorted downwards, the one at place floor(n / 100) has at most 1 % above it
         threshold = np.sort(self.unseen)[::-1][len(self.unseen) // 100]
         return share_estimate(int((self.forget > threshold).sum()), len(self.forget))
 
     @cached_property
     def _placements(self) -> tuple[Float64[ndarray, " forget"], Float64[ndarray, " unseen"]]:
-        """The share of unseen samples below each forget sample, and of forget ones above each unseen one."""
+        """DeLong's structural components V10 and V01, whose means are the AUC.
+
+        V10 has, for each forget sample, the share of unseen samples with a lower score. V01 has, for each unseen
+        sample, the share of forget samples with a higher score. Ties count half. Midranks give them in
+        O(n log n): a sample's midrank among all samples minus its midrank within its own group is the number of
+        samples of the other group below it.
+        """
         from scipy.stats import rankdata  # here, as importing scipy.stats takes half a second
 
         count = len(self.forget)
@@ -135,13 +153,17 @@ class Separation:
 def confidence_separation(answers: RoleSignals) -> Separation:
     """Compare forget samples with unseen ones of the same classes by the confidence in the true class.
 
-    The score is the logit-scaled confidence: it ranks as confidence does and never ties at 1.
+    The score is the logit-scaled confidence. It orders samples as confidence does, without ties at 1, where
+    float32 confidences of certain networks collapse.
     """
     return Separation(answers.forget.margin, answers.unseen.margin)
 
 
 def _deviation(forget: Float64[ndarray, " forget"], unseen: Float64[ndarray, " unseen"]) -> float:
-    """The standard error, in percent; 0 where a side has one sample or nothing varies."""
+    """DeLong's standard error in percent: sqrt(var(V10) / m + var(V01) / n), for m forget and n unseen samples.
+
+    0 where a side has one sample or nothing varies.
+    """
     if min(len(forget), len(unseen)) < 2:
         return 0.0
     variance = forget.var(ddof=1) / len(forget) + unseen.var(ddof=1) / len(unseen)

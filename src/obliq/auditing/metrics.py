@@ -136,15 +136,15 @@ TOW_OVER: Final = ("forget_accuracy", "retain_accuracy", "test_accuracy")
 
 
 def average_gap(values: Values, retrained: Values) -> float | None:
-    """Avg. Gap: the mean of |UA|, |RA|, |TA| and |MIA| differences to the retrained network, in points. Target 0."""
+    """Avg. Gap: mean absolute difference to the retrained network in UA, RA, TA and MIA, in points. Target 0."""
     differences = _differences(values, retrained, GAP_OVER)
     return None if differences is None else sum(map(abs, differences)) / len(differences)
 
 
 def tug_of_war(values: Values, retrained: Values) -> float | None:
-    """ToW: (1 - |dFA|) (1 - |dRA|) (1 - |dTA|) with differences to the retrained network as shares. Target 1, worst 0.
+    """ToW: the product of 1 - abs(difference to the retrained network) over FA, RA and TA as shares. Target 1, worst 0.
 
-    Source: Zhao et al., "What makes unlearning hard and what to do about it" (RUM), NeurIPS 2024, eq. 1.
+    Source: Zhao et al., "What makes unlearning hard and what to do about it" (RUM), NeurIPS 2024.
     """
     differences = _differences(values, retrained, TOW_OVER)
     return None if differences is None else math.prod(1 - abs(points) / 100 for points in differences)

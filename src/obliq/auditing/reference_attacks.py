@@ -1,4 +1,4 @@
-"""How far a network's answer about a training sample rests on having seen that sample."""
+"""Attacks and scores that compare a network with reference networks trained on halves of the data."""
 
 from dataclasses import dataclass, field
 
@@ -13,14 +13,14 @@ from obliq.errors import AuditError
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReferenceAnswers:
-    """The answers of all reference networks about some samples, in one order.
+    """The answers of all reference networks to some samples, in the order of the samples.
 
     Attributes:
         margin: logit-scaled confidence log(p / (1 - p)) of the true class; exact near 0 and 1, see `Signals`.
-        out: marks, for each sample, the networks that stand for "never saw it"; as many for every sample.
-            About training samples, the other networks did see it. About unseen samples no network did, and
-            the others are left unused: an average over more networks varies less, and would set the
-            sample apart by itself.
+        out: marks, for each sample, the OUT networks: those that count as not trained on it, the same number
+            for every sample. The other networks were trained on it if it is a training sample. No network
+            was trained on an unseen sample; there the others stay unused. An average over more networks varies
+            less, and that alone would separate unseen samples from training samples.
     """
 
     margin: Float64[ndarray, "references samples"] = field(repr=False)
@@ -47,17 +47,17 @@ class ReferenceAnswers:
 
     @property
     def outsiders(self) -> int:
-        """How many of them stand for "never saw it", for each sample."""
+        """How many OUT networks each sample has."""
         return int(self.out[:, 0].sum())
 
     @property
     def out_margin(self) -> Float64[ndarray, "outsiders samples"]:
-        """The margins of those that did not see the sample."""
+        """The margins of each sample's OUT networks."""
         return _by_sample(self.margin, self.out)
 
     @property
     def in_margin(self) -> Float64[ndarray, "insiders samples"]:
-        """The margins of the others: about training samples, those that saw it."""
+        """The margins of the others: for a training sample, of the networks trained on it."""
         return _by_sample(self.margin, ~self.out)
 
     def take(self, positions: Int[ndarray, " chosen"]) -> "ReferenceAnswers":
@@ -70,8 +70,8 @@ class ReferenceSignals:
     """What an audit needs of the reference networks.
 
     Attributes:
-        forget: about the forget set, in its order.
-        test: about the test set, in its order.
+        forget: answers to the forget set, in its order.
+        test: answers to the test set, in its order.
     """
 
     forget: ReferenceAnswers
@@ -90,27 +90,26 @@ def _by_sample(values: ndarray, chosen: ndarray) -> ndarray:
     return np.ascontiguousarray(values.T[chosen.T].reshape(values.shape[1], -1).T)
 
 
-OFFLINE = 0.3  # a of the offline form
+OFFLINE = 0.3  # a of the offline form; the default of the authors' code
 
 
 def rmia_separation(answers: RoleSignals, references: ReferenceSignals) -> Separation:
-    """Forget samples against unseen ones of the same classes, by the likelihood ratio r of RMIA.
+    """Compare forget samples with unseen ones of the same classes by RMIA's likelihood ratio r.
 
     Source: Zarifzadeh, Liu and Shokri, "Low-cost high-power membership inference attacks", ICML 2024; the
     offline form of their public code (ML Privacy Meter).
 
-    The published score of x is the share of population samples z with r(x) / r(z) > gamma. For one network,
-    one population and one gamma it never falls when r(x) rises: it orders samples as r does, and only
-    adds ties, all of them at its ends. AUC and threshold are therefore taken from r itself, the score over
-    an unlimited population; z and gamma drop out. (They matter when one threshold serves several
-    networks.) The tests compare with the published score over a drawn population.
+    The published score of a sample x is the share of population samples z with r(x) / r(z) > gamma. For one
+    network, one population and one gamma, this score never falls when r(x) rises. It orders samples as r does
+    and only adds ties. AUC and threshold therefore use r itself, and z and gamma drop out. They matter where one
+    threshold serves several networks. The tests compare with the published score over a drawn population.
 
-    Target: the retrained network's AUC; 50 without one. Where a person, a class or samples of one kind (hard
-    ones, say) are forgotten, even the retrained network need not be at 50. Deviation: one reading of each
-    sample, where the paper averages over augmented ones.
+    The target is the retrained network's AUC, or 50 without one. If a person, a class or samples of one kind are
+    forgotten, even the retrained network need not be at 50. Deviation: each sample is evaluated once, where the
+    paper averages over augmented copies.
 
     Raises:
-        AuditError: when the references answered other numbers of samples.
+        AuditError: when the numbers of samples differ between network and references.
     """
     for role in ("forget", "test"):
         wanted, given = len(getattr(answers, role)), len(getattr(references, role))
@@ -128,15 +127,23 @@ def rmia_separation(answers: RoleSignals, references: ReferenceSignals) -> Separ
 def rmia_log_ratio(
     target: Float64[ndarray, " samples"], outsiders: Float64[ndarray, "outsiders samples"]
 ) -> Float64[ndarray, " samples"]:
-    """The log of r(x) = p_target(x) / p(x), from logit-scaled confidences.
+    """Log r(x) = log p_target(x) - log p(x), in nats, from logit-scaled confidences.
 
-    p(x), what to expect of a network that may or may not have seen x, is ((1 + a) q(x) + (1 - a)) / 2 in the
-    offline form, q the mean true-class confidence of networks that did not see x, a = 0.3. It is computed
-    as 1 - (1 + a) / 2 * mean(1 - confidence), so that samples of which everybody is certain do not tie.
+    p(x) is the confidence to expect of a network that was trained on x or not, with equal chance: the mean of
+    an OUT and an IN confidence. In the offline form, no network was trained on x, and the IN confidence is taken as
+    a q(x) + (1 - a), where q(x) is the mean confidence of the OUT networks. This gives
+    p(x) = ((1 + a) q(x) + (1 - a)) / 2 with a = 0.3.
+
+    Args:
+        target: margins of the network under attack.
+        outsiders: margins of each sample's OUT networks.
     """
     from scipy.special import expit  # here, as importing scipy.special takes a third of a second
 
+    # 1 - p(x) = (1 + a) / 2 * mean(1 - confidence): summing doubts, not confidences, keeps samples apart that every
+    # network is certain of, where 1 - 1e-9 would round
     doubt = (1 + OFFLINE) / 2 * expit(-outsiders).mean(axis=0)
+    # log p_target = -log(1 + exp(-margin)), since the margin is the log-odds of the true class
     ratio: ndarray = -np.logaddexp(0.0, -target) - np.log1p(-doubt)
     return ratio
 
@@ -146,16 +153,17 @@ MEMORISATION_VERSION = 1
 
 
 def memorisation_scores(answers: ReferenceAnswers) -> Float64[ndarray, " samples"]:
-    """Mean true-class confidence of the networks that saw a sample minus that of those that did not.
+    """Mean true-class confidence of the networks trained on a sample minus that of the networks that were not.
 
-    About 0: the others teach the sample too. About 1: it is learned by heart, as a wrong label is.
+    About 0: the other samples teach this one, too. About 1: it is memorised, as a wrong label is.
 
     Source: Feldman and Zhang, "What neural networks memorize and why", NeurIPS 2020: their estimator from
-    networks that were trained on random shares of the data. Deviations: confidence in place of
-    right or wrong, which varies less; halves in place of shares of 70 %. They average over 2,000 networks: with
-    four, two on each side, a score is a coarse estimate that may well be below 0, good enough to sort
-    samples into groups, not to speak of one of them. Samples chosen by their scores are in part chosen by chance
-    of these very networks: attack them with others, or read the attack beside the retrained network's.
+    networks trained on random shares of the data. Deviations: confidence instead of correctness, which varies
+    less, and halves instead of shares of 70 %.
+
+    The authors average over 2,000 networks. With four networks, a score is a coarse estimate that may be below 0:
+    it can sort samples into groups, but describes no single sample. Samples selected by their scores are partly
+    selected by chance of these networks. Attack them with other networks, or compare with the retrained network.
 
     Raises:
         AuditError: when every network counts as one that did not see the samples.

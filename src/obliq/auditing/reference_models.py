@@ -1,8 +1,7 @@
 """Reference networks: the original's form and recipe, trained on halves of its data.
 
-For every training sample there are networks that saw it and as many that did not. From these the audit
-knows how sure of a sample a network is that never saw it (`obliq.auditing.reference_attacks`), and how far an
-answer rests on having seen it (`obliq.auditing.reference_attacks`).
+Half of the networks were trained on each training sample and half were not. `obliq.auditing.reference_attacks` compares
+the two halves.
 """
 
 import copy
@@ -20,8 +19,8 @@ from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.loop import Recipe, fit
 
-HALVES = 1_000  # purposes of a run's generator, from here on one a pair of networks
-NETWORKS = 2_000  # the same for a network's own seed
+HALVES = 1_000  # purposes of a run's generator, from here on: one per pair of networks
+NETWORKS = 2_000  # the same for the networks' own seeds: one per network
 REFERENCES_VERSION = 1
 """Raised when the same recipe, data and seed give other reference networks or answers."""
 
@@ -29,9 +28,9 @@ REFERENCES_VERSION = 1
 def reference_halves(examples: Examples, count: int, seed: int) -> list[Examples]:
     """Random halves in complementary pairs: network 2k sees a half, network 2k + 1 the rest.
 
-    Every sample is therefore in exactly count / 2 of them. As in the division of the data, halves are of whole
-    people where people are known and have each class in proportion where not: "never saw it" then
-    means a network that never saw the person, as none saw the people of the test set.
+    Every sample is therefore in exactly count / 2 of them. Where people are known, halves consist of whole people:
+    an OUT network then never saw the person at all, as no network saw the people of the test set. Otherwise each
+    class is divided in proportion.
 
     Args:
         examples: the training part.
@@ -57,17 +56,17 @@ def reference_halves(examples: Examples, count: int, seed: int) -> list[Examples
 def train_reference_network(
     form: nn.Module, half: Examples, recipe: Recipe, run: Run, number: int
 ) -> nn.Module:
-    """Train network `number` on its half, by the recipe of the original: as many epochs, hence half the steps.
+    """Train network `number` on its half by the recipe of the original: as many epochs, hence half the steps.
 
-    Its seed is derived from the run's and its number, so that it does not start from the values that the
-    original or a retrained network started from.
+    Its seed follows from the run's seed and its number. It therefore starts from other values than the original
+    and the retrained network.
 
     Args:
-        form: any network of the original's form, itself for instance; its values do not matter, nor change.
-        half: what it may see.
+        form: a network of the original's form, for instance the original; it is copied, and its values do not matter.
+        half: the samples to train on.
         recipe: the original's.
-        run: how to run; the same for all networks of a set.
-        number: which of the set.
+        run: how to run; the same for all reference networks.
+        number: which of the reference networks.
 
     Returns:
         The network in evaluation mode, on the CPU.
@@ -78,32 +77,32 @@ def train_reference_network(
     return fit(model, half, recipe, dataclasses.replace(run, seed=seed)).cpu()
 
 
-def stack_answers(said: Sequence[Signals], part: Examples, halves: Sequence[Examples]) -> ReferenceAnswers:
-    """Put the answers of all networks about one part side by side, and mark who did not see what.
+def stack_answers(signals: Sequence[Signals], part: Examples, halves: Sequence[Examples]) -> ReferenceAnswers:
+    """Stack the answers of all networks to the same samples, and mark each sample's OUT networks.
 
     Args:
-        said: the signals of each network, in the order of `halves`.
-        part: the samples that they are about: (some of) the training part, or samples that no network saw.
-        halves: for training samples, those that the networks were trained on. For unseen ones,
-            `reference_halves` of these: no network saw any, but count / 2 are taken for each, as many as a
-            training sample has, so that neither side has the steadier average.
+        signals: of each network, in the order of `halves`.
+        part: the samples that were evaluated: training samples, or samples that no network was trained on.
+        halves: for training samples, the halves that the networks were trained on. For unseen samples,
+            `reference_halves` of the unseen samples: this gives them count / 2 OUT networks, as many as a training
+            sample has, so that both averages have the same variance.
 
     Raises:
-        DataError: unless there is one answer a network and sample.
+        DataError: unless every network has one answer per sample.
     """
-    if len(said) != len(halves) or any(len(one) != len(part) for one in said):
+    if len(signals) != len(halves) or any(len(one) != len(part) for one in signals):
         raise DataError(
-            f"{len(said)} networks with {', '.join(str(len(one)) for one in said)} answers; expected "
+            f"{len(signals)} networks with {', '.join(str(len(one)) for one in signals)} answers; expected "
             f"{len(halves)} with {len(part)}"
         )
     return ReferenceAnswers(
-        margin=np.stack([one.margin for one in said]),
+        margin=np.stack([one.margin for one in signals]),
         out=np.stack([~np.isin(part.indices.numpy(), half.indices.numpy()) for half in halves]),
     )
 
 
 def select_answers(answers: ReferenceAnswers, part: Examples, chosen: Examples) -> ReferenceAnswers:
-    """Of the answers about a part, those about some of its samples, for instance a forget set's.
+    """Select the answers to some of the samples, for instance to a forget set.
 
     Raises:
         DataError: when a sample is not in the part.
@@ -118,19 +117,19 @@ def select_answers(answers: ReferenceAnswers, part: Examples, chosen: Examples) 
 def train_reference_signals(
     form: nn.Module, recipe: Recipe, splits: Splits, count: int, run: Run
 ) -> ReferenceSignals:
-    """Train `count` reference networks and ask them what one audit needs.
+    """Train `count` reference networks and evaluate them on the samples that one audit needs.
 
     Raises:
         DataError: for an odd number, or data that cannot be halved.
     """
     halves = reference_halves(splits.partition.train, count, run.seed)
     unseen = reference_halves(splits.test, count, run.seed)
-    said: dict[str, list[Signals]] = {"forget": [], "test": []}
+    found: dict[str, list[Signals]] = {"forget": [], "test": []}
     for number, half in enumerate(halves):
         model = train_reference_network(form, half, recipe, run, number).to(run.device)
-        for role, answers in said.items():
-            answers.append(compute_signals(model, getattr(splits, role), run.device))
+        for role, signals in found.items():
+            signals.append(compute_signals(model, getattr(splits, role), run.device))
     return ReferenceSignals(
-        forget=stack_answers(said["forget"], splits.forget, halves),
-        test=stack_answers(said["test"], splits.test, unseen),
+        forget=stack_answers(found["forget"], splits.forget, halves),
+        test=stack_answers(found["test"], splits.test, unseen),
     )

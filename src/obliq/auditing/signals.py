@@ -1,4 +1,4 @@
-"""What a network says about a set of samples: the one pass from which every figure is computed."""
+"""A network's answers to a set of samples: the one pass from which every number is computed."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,10 +18,11 @@ from obliq.training.prediction import InTorch, Predictor, answers
 class Signals:
     """The answers of one network to one set of samples, in the order of the set.
 
-    Everything derived is in float64: confident networks differ only in the last digits of float32.
+    Everything derived from the logits is float64, because confident networks differ only in the last digits of
+    float32.
 
     Attributes:
-        logits: what the network returned.
+        logits: as the network returned them.
         labels: the true classes.
     """
 
@@ -32,7 +33,7 @@ class Signals:
         if self.logits.dim() != 2 or self.logits.shape[1] < 2 or len(self.logits) != len(self.labels):
             raise AuditError(
                 f"logits of shape {tuple(self.logits.shape)} for {len(self.labels)} labels; "
-                "expected one row of two or more class scores a label"
+                "expected one row of two or more class scores per label"
             )
         if len(self.labels) == 0:
             raise AuditError("no samples to audit; expected at least one in every role")
@@ -42,7 +43,7 @@ class Signals:
         unusable = int((~torch.isfinite(self.logits)).any(dim=1).sum())
         if unusable:
             raise AuditError(
-                f"the network answers {unusable} of {len(self)} samples with NaN; expected numbers"
+                f"the network answers {unusable} of {len(self)} samples with NaN or infinity; expected finite numbers"
             )
 
     def __len__(self) -> int:
@@ -79,7 +80,11 @@ class Signals:
 
     @cached_property
     def margin(self) -> Float64[ndarray, " samples"]:
-        """Logit-scaled confidence log(p / (1 - p)) of the true class, exact near 0 and 1 too."""
+        """Logit-scaled confidence log(p / (1 - p)) of the true class, without cancellation near 0 and 1.
+
+        p / (1 - p) = exp(z_true) / sum of exp(z_other), so that neither p nor 1 - p has to be computed.
+        Source: Carlini et al., "Membership inference attacks from first principles", S&P 2022, section VI.
+        """
         from scipy.special import logsumexp  # here, as importing scipy.special takes a third of a second
 
         scores = self.logits.double().numpy()
@@ -90,7 +95,7 @@ class Signals:
 
     @cached_property
     def predictions(self) -> Int[ndarray, " samples"]:
-        """The class with the largest logit; the first of them at a tie."""
+        """The class with the largest logit; at a tie, the first of them."""
         chosen: ndarray = self.logits.argmax(dim=1).numpy()
         return chosen
 
@@ -120,7 +125,7 @@ class Signals:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RoleSignals:
-    """The answers of one network in the four roles, each in the order of the data set (an attack uses it)."""
+    """The answers of one network in the four roles, each in the order of the data set, which an attack uses."""
 
     forget: Signals
     retain: Signals
@@ -134,7 +139,7 @@ class RoleSignals:
 
     @cached_property
     def unseen(self) -> Signals:
-        """What forget samples are compared with: test samples of the classes that occur among them.
+        """The samples that forget samples are compared with: test samples of the forget set's classes.
 
         Raises:
             AuditError: when the test set has no sample of these classes.
@@ -148,19 +153,19 @@ class RoleSignals:
 
 
 def compute_signals(model: nn.Module, examples: Examples, device: torch.device) -> Signals:
-    """Ask a network once about every sample, in evaluation mode; its mode is put back afterwards.
+    """Evaluate a network once on every sample, in evaluation mode; its mode is restored afterwards.
 
     Raises:
-        AuditError: for no samples, or answers that are not one finite row a sample.
+        AuditError: for no samples, or answers that are not one finite row per sample.
     """
     return compute_predictor_signals(InTorch(model, device), examples)
 
 
 def compute_predictor_signals(predictor: Predictor, examples: Examples) -> Signals:
-    """Ask whatever answers once about every sample: a network, or a shipped file in its runtime.
+    """Evaluate any predictor once on every sample: a network, or an exported file in its runtime.
 
     Raises:
-        AuditError: for no samples, or answers that are not one finite row a sample.
+        AuditError: for no samples, or answers that are not one finite row per sample.
     """
     if len(examples) == 0:
         raise AuditError("no samples to audit; expected at least one in every role")
