@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from obliq import Run, build, quantize
+from obliq import Run, build_model, quantize
 from obliq.models import initialise
 from obliq.quantization import calibrate_steps
-from obliq.training.loop import forward_of, placed
+from obliq.training.loop import forward_function, move_to_device
 
 TABLE = Path(__file__).parent / "results" / "compiled_training.md"
 SHAPES = {
@@ -50,12 +50,12 @@ def line_for(name: str, batch: int, rounds: int) -> str:
     shape = SHAPES[name]
     inputs = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
     inputs, labels = inputs.contiguous(memory_format=torch.channels_last), torch.arange(batch) % 10
-    network = quantize(build(name, shape, 10), "W4A4")
+    network = quantize(build_model(name, shape, 10), "W4A4")
     initialise(network, 0)
     calibrate_steps(network, inputs)
-    network = placed(network, Run()).train()
+    network = move_to_device(network, Run()).train()
     parameters = list(network.parameters())
-    compiled = forward_of(network, Run(compile=True), batch)
+    compiled = forward_function(network, Run(compile=True), batch)
 
     def passes(forward: Callable[[Tensor], Tensor], count: int = 5) -> None:
         for _ in range(count):

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from obliq import Run, build, quantize
+from obliq import Run, build_model, quantize
 from obliq.data import Collection, Examples
 from obliq.data.batches import batches
 from obliq.quantization import calibrate_steps
@@ -47,7 +47,7 @@ def line_for(name: str, rounds: int) -> str:
         Collection("noise", torch.randn(samples, *shape, generator=generator), torch.arange(samples) % 10),
         torch.arange(samples),
     )
-    network: nn.Module = quantize(build(name, shape, 10), "W4A4")
+    network: nn.Module = quantize(build_model(name, shape, 10), "W4A4")
     calibrate_steps(network, examples.inputs())
     network = network.to(memory_format=torch.channels_last).eval()
     parameters = list(network.parameters())

@@ -36,12 +36,12 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from obliq import Run, build, quantize
+from obliq import Run, build_model, quantize
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits
 from obliq.methods import BUILT_IN, Method
-from obliq.quantization import calibrate_steps, keep_steps_near_, steps
+from obliq.quantization import calibrate_steps, keep_steps_near_, learned_steps
 from obliq.run import keep_memory
-from obliq.training.loop import decayed_groups, placed
+from obliq.training.loop import move_to_device, parameter_groups
 
 RESULTS = Path(__file__).parent / "results" / "step_cost"
 SHAPES = {
@@ -59,8 +59,8 @@ Step = Callable[[], object]
 
 def descent(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> Step:
     """An ordinary step of training or fine-tuning."""
-    optimizer = torch.optim.SGD(decayed_groups(model, 5e-4), lr=1e-4, momentum=0.9, foreach=True)
-    learned = steps(model)
+    optimizer = torch.optim.SGD(parameter_groups(model, 5e-4), lr=1e-4, momentum=0.9, foreach=True)
+    learned = learned_steps(model)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -103,7 +103,7 @@ def world(name: str, batch: int) -> tuple[nn.Module, Splits]:
     generator = torch.Generator().manual_seed(0)
     ids = torch.arange(5 * batch)
     images = torch.randn(5 * batch, *SHAPES[name], generator=generator)
-    network = quantize(build(name, SHAPES[name], 10), "W4A4")
+    network = quantize(build_model(name, SHAPES[name], 10), "W4A4")
     calibrate_steps(network, images[:batch])
     with torch.no_grad():
         answered = network.eval()(images[:batch]).argmax(dim=1)
@@ -164,8 +164,8 @@ class Epochs:
 def of_training(name: str, batch: int, rounds: int, memory: str) -> list[dict[str, object]]:
     """The cost of quantized training."""
     network, splits = world(name, batch)
-    quantized = placed(copy.deepcopy(network), Run()).train()
-    plain = placed(build(name, SHAPES[name], 10), Run()).train()
+    quantized = move_to_device(copy.deepcopy(network), Run()).train()
+    plain = move_to_device(build_model(name, SHAPES[name], 10), Run()).train()
     inputs = splits.retain.inputs()[:batch]
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     labels = splits.retain.labels[:batch]
@@ -180,8 +180,10 @@ def of_method(name: str, key: str, batch: int, rounds: int, memory: str) -> list
     """The cost of a method beside its floor."""
     network, splits = world(name, batch)
     inputs = splits.retain.inputs()[:batch].contiguous(memory_format=torch.channels_last)
-    trained = descent(placed(copy.deepcopy(network), Run()).train(), inputs, splits.retain.labels[:batch])
-    asked = prediction(placed(copy.deepcopy(network), Run()), inputs)
+    trained = descent(
+        move_to_device(copy.deepcopy(network), Run()).train(), inputs, splits.retain.labels[:batch]
+    )
+    asked = prediction(move_to_device(copy.deepcopy(network), Run()), inputs)
     trained(), asked()
     ratios, once, passed = [], [], (0, 0)
     for _ in range(rounds):
@@ -207,7 +209,7 @@ def spread(found: list[float]) -> str:
 
 def described(name: str) -> str:
     """A network in one line of a list."""
-    weights = sum(parameter.numel() for parameter in build(name, SHAPES[name], 10).parameters())
+    weights = sum(parameter.numel() for parameter in build_model(name, SHAPES[name], 10).parameters())
     return f"- {name}: {weights:,} weights, inputs of {' x '.join(map(str, SHAPES[name]))}"
 
 

@@ -23,9 +23,9 @@ from obliq.methods import (
     Method as Method,
     OEU as OEU,
     Retrain as Retrain,
-    available as available,
+    available_methods as available_methods,
 )
-from obliq.models import build as build, initialise as initialise
+from obliq.models import build_model as build_model, initialise as initialise
 from obliq.quantization import (
     IntegerTensor as IntegerTensor,
     Precision as Precision,

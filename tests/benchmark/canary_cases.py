@@ -40,7 +40,7 @@ from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, p
 from obliq.methods import FineTune, Masked, Method, RandomLabel, Retrain
 from obliq.models import initialise
 from obliq.models.architectures import ARCHITECTURES
-from obliq.quantization import Precision, calibrate_steps, quantize, steps
+from obliq.quantization import Precision, calibrate_steps, learned_steps, quantize
 from obliq.run import Run
 from obliq.training.loop import Recipe, fit
 from tests.auditing.synthetic import network, references
@@ -181,7 +181,7 @@ def built(architecture: str) -> Numbers:
 
 def moved(before: nn.Module, after: nn.Module) -> Numbers:
     """Movement of weights, learned steps, other parameters, and statistics."""
-    of_steps = {id(one) for one in steps(before)}
+    of_steps = {id(one) for one in learned_steps(before)}
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "steps": {}, "others": {}, "statistics": {}}
     new = dict(after.named_parameters()) | dict(after.named_buffers())
     for name, old in before.named_parameters():

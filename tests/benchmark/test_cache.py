@@ -23,7 +23,7 @@ from obliq.benchmark.tuning import Tuned, smallest
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
 from obliq.io.strict_json import render_json
-from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, available
+from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, available_methods
 from tests.benchmark.test_values import origins, untuned_suite
 from tests.benchmark.toys import Tunable, suite
 
@@ -190,7 +190,7 @@ def test_a_moved_and_renamed_method_has_the_same_keys(monkeypatch: pytest.Monkey
 def test_keys_hold_no_module_path_and_no_class_name() -> None:
     every = untuned_suite(suite_named("fashion-small"))
     keys = Keys(origins(every))
-    names = {kind.__name__ for kind in available().values()}
+    names = {kind.__name__ for kind in available_methods().values()}
     for line in lines(every, Tuned({})):
         for task in (line.of, *line.tasks):
             assert task is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from obliq.methods import FineTune, available
+from obliq.methods import FineTune, available_methods
 from tests.benchmark.canaries import Canary, canaries, complaint, record, recorded
 
 CANARIES, RECORDED = canaries(), recorded()
@@ -20,7 +20,7 @@ def test_every_part_computes_what_its_version_says(name: str) -> None:
 
 def test_every_method_has_a_canary_and_nothing_is_left_over() -> None:
     parts = {part for canary in CANARIES.values() for part in canary.versions}
-    assert set(available()) <= parts
+    assert set(available_methods()) <= parts
     assert set(RECORDED) == set(CANARIES)
 
 
@@ -39,7 +39,7 @@ def _off_by_one(number: int) -> int:
 @pytest.mark.parametrize(
     ("path", "change", "noticed"),
     [
-        ("obliq.training.loop.cosine", _half, ("training", "retrain", "references", "tasks")),
+        ("obliq.training.loop.cosine_schedule", _half, ("training", "retrain", "references", "tasks")),
         ("obliq.training.descent.cosine", _half, ("fine-tune", "salun", "masked")),
         ("obliq.gradients.projection.project_", _nothing, ("oeu entropy", "projection always")),
         ("obliq.benchmark.execute.AGAIN", _off_by_one, ("tasks",)),

@@ -22,7 +22,7 @@ from obliq.benchmark.tasks import Unlearned
 from obliq.benchmark.tuning import Choice, Tuned, text_of
 from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
-from obliq.methods import FineTune, Retrain, available
+from obliq.methods import FineTune, Retrain, available_methods
 from obliq.run import Run
 from tests.benchmark.synthetic_rows import result_row
 from tests.benchmark.toys import Tunable, suite
@@ -42,7 +42,7 @@ def test_every_suite_can_be_made(name: str) -> None:
 
 def test_every_registered_method_takes_part() -> None:
     kinds = {one.kind for one in every_contender()}
-    assert kinds == set(available().values()) - {Retrain}
+    assert kinds == set(available_methods().values()) - {Retrain}
     assert {one.name for one in every_contender()} >= {"oeu entropy", "q-mul", "q-mul public code"}
 
 

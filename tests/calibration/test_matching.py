@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from obliq.calibration import Opinions, matched_confidence, shifted_confidence
-from obliq.calibration.matching import expected_shift, panel_places
+from obliq.calibration import SampleScores, matched_confidence, shifted_confidence
+from obliq.calibration.matching import combined_normal_scores, retrained_shift
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -71,8 +71,10 @@ def shifted(shift: float, *, noise: float, spread: float = 1.0) -> tuple[torch.T
     holdout = torch.randn(4000, generator=generator)
     forget = shift + spread * torch.randn(4000, generator=generator)
     on_holdout = confidence(judged(holdout, noise))
-    original = Opinions(confidence(4 - forget), on_holdout)  # it has learned the forget set by heart
-    witnesses = [Opinions(judged(forget, 2**0.5 * noise), judged(holdout, 2**0.5 * noise)) for _ in range(2)]
+    original = SampleScores(confidence(4 - forget), on_holdout)  # it has learned the forget set by heart
+    witnesses = [
+        SampleScores(judged(forget, 2**0.5 * noise), judged(holdout, 2**0.5 * noise)) for _ in range(2)
+    ]
     targets = shifted_confidence(original, witnesses, labels(4000), on_holdout, labels(4000))
     return targets, confidence(judged(forget, noise))
 
@@ -99,26 +101,26 @@ def test_a_set_of_one_kind_of_sample_keeps_its_narrow_spread() -> None:
 
 
 def test_a_chosen_set_is_taken_to_be_further_off_and_narrower_than_witnesses_say() -> None:
-    assert expected_shift(-0.5, 1.0) == (-0.5, 1.0)
-    assert expected_shift(0.3, 1.4) == (0.3, 1.0)
-    mean, variance = expected_shift(-1.37, 0.75)
+    assert retrained_shift(-0.5, 1.0) == (-0.5, 1.0)
+    assert retrained_shift(0.3, 1.4) == (0.3, 1.0)
+    mean, variance = retrained_shift(-1.37, 0.75)
     assert -1.55 < mean < -1.45
     assert 0.65 < variance < 0.72
-    assert expected_shift(1.0, 0.0) == (1.25, 0.25)
+    assert retrained_shift(1.0, 0.0) == (1.25, 0.25)
 
 
 def test_two_witnesses_of_which_one_is_wrong_about_a_set_are_less_wrong_than_it() -> None:
     generator = torch.Generator().manual_seed(2)
     usual, holdout = torch.randn(500, generator=generator), torch.randn(500, generator=generator)
-    biased, fair = Opinions(usual - 1.0, holdout), Opinions(usual, holdout)
-    alone = panel_places([biased], labels(500), labels(500)).mean()
-    together = panel_places([biased, fair], labels(500), labels(500)).mean()
+    biased, fair = SampleScores(usual - 1.0, holdout), SampleScores(usual, holdout)
+    alone = combined_normal_scores([biased], labels(500), labels(500)).mean()
+    together = combined_normal_scores([biased, fair], labels(500), labels(500)).mean()
     assert alone < -0.8
     assert 0.4 * alone > together > 0.6 * alone
 
 
 def test_shifted_targets_of_forgotten_classes_are_zero_and_one_sample_is_enough() -> None:
-    judge = Opinions(torch.tensor([0.9]), torch.linspace(0, 1, 11))
+    judge = SampleScores(torch.tensor([0.9]), torch.linspace(0, 1, 11))
     gone = shifted_confidence(judge, [judge], labels(1), judge.holdout, labels(11), forgotten_classes={0})
     assert gone.tolist() == [0.0]
     kept = shifted_confidence(judge, [judge], labels(1), judge.holdout, labels(11))
@@ -131,11 +133,16 @@ def test_samples_of_a_forgotten_class_leave_the_targets_of_others_alone() -> Non
     confidence = torch.sigmoid(2 + 2 * holdout)
     kinds = torch.arange(1000) % 2
     alone = shifted_confidence(
-        Opinions(usual, holdout), [Opinions(usual, holdout)], labels(200), confidence, kinds
+        SampleScores(usual, holdout), [SampleScores(usual, holdout)], labels(200), confidence, kinds
     )
     both, of_both = torch.cat([usual, gone - 5]), torch.cat([labels(200), labels(100, 1)])
     beside = shifted_confidence(
-        Opinions(both, holdout), [Opinions(both, holdout)], of_both, confidence, kinds, forgotten_classes={1}
+        SampleScores(both, holdout),
+        [SampleScores(both, holdout)],
+        of_both,
+        confidence,
+        kinds,
+        forgotten_classes={1},
     )
     assert torch.equal(beside[:200], alone)
     assert bool((beside[200:] == 0).all())
@@ -143,6 +150,6 @@ def test_samples_of_a_forgotten_class_leave_the_targets_of_others_alone() -> Non
 
 def test_a_handful_of_samples_is_not_taken_for_a_chosen_set() -> None:
     holdout = torch.randn(1000, generator=torch.Generator().manual_seed(5))
-    one = Opinions(torch.tensor([-1.0]), holdout)
+    one = SampleScores(torch.tensor([-1.0]), holdout)
     target = shifted_confidence(one, [one], labels(1), torch.sigmoid(holdout), labels(1000))
     assert abs(float(target) - torch.sigmoid(torch.tensor(-1.0))) < 0.03

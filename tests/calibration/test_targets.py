@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.calibration import Targets, calibrated_targets, confidence, distance_left
+from obliq.calibration import Targets, calibrated_targets, distance_left, true_class_confidence
 from obliq.data import Splits
 from obliq.run import Run
 
@@ -16,7 +16,7 @@ def test_the_original_has_all_of_its_distance_left(
     original: nn.Module, splits: Splits, difficulty: str
 ) -> None:
     targets = calibrated_targets(original, splits, difficulty, RUN)
-    own = confidence(original, splits.forget, RUN)
+    own = true_class_confidence(original, splits.forget, RUN)
     torch.testing.assert_close(targets.distance, (targets.confidence - own).abs())
     assert distance_left(original, splits.forget, targets, RUN) == pytest.approx(1)
 
@@ -24,7 +24,7 @@ def test_the_original_has_all_of_its_distance_left(
 def test_nothing_is_left_at_the_targets_or_where_there_was_nothing_to_go(
     original: nn.Module, splits: Splits
 ) -> None:
-    own = confidence(original, splits.forget, RUN)
+    own = true_class_confidence(original, splits.forget, RUN)
     there = Targets(own, torch.full_like(own, 0.5))
     assert distance_left(original, splits.forget, there, RUN) == 0
     nowhere = Targets(own, torch.zeros_like(own))

@@ -9,7 +9,7 @@ import pytest
 
 from obliq.cli.verbs import GROUPS, VERBS, verb_named
 from obliq.errors import ModelError
-from obliq.methods import available
+from obliq.methods import available_methods
 from tests.cli.conftest import Said, Way, start
 
 Obliq = Callable[..., Said]
@@ -131,7 +131,7 @@ def test_completion_of_an_unknown_shell(obliq: Obliq) -> None:
     assert "expected one of bash, zsh, fish, tcsh" in said.err
 
 
-@pytest.mark.parametrize("method", available())
+@pytest.mark.parametrize("method", available_methods())
 def test_a_method(method: str, obliq: Obliq) -> None:
     said = obliq("unlearn", "x", "--forget", "class=0", "--out", "y", method, "--help")
     assert (said.status, said.err) == (0, "")
@@ -141,7 +141,7 @@ def test_a_method(method: str, obliq: Obliq) -> None:
 
 def test_every_method_is_listed(obliq: Obliq) -> None:
     text = obliq("unlearn", "--help").out
-    assert [method for method in available() if not re.search(rf"• {method}\s", text)] == []
+    assert [method for method in available_methods() if not re.search(rf"• {method}\s", text)] == []
 
 
 def test_version(obliq: Obliq) -> None:
@@ -226,4 +226,4 @@ def test_an_installed_package_that_is_wrong(
 def test_the_same_error_in_python(install: Callable[[str], Path]) -> None:
     install("oeu = obliq_patience:DoNothing")
     with pytest.raises(ModelError, match="expected a free name"):
-        available()
+        available_methods()

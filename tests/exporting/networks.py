@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from obliq.models import build
+from obliq.models import build_model
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
 from obliq.quantization import calibrate_steps, quantize
@@ -15,11 +15,11 @@ from tests.quantization.nets import NETS
 Case = tuple[Callable[[], nn.Module], tuple[int, ...]]
 
 CASES: dict[str, Case] = {
-    "convnet": (lambda: build("convnet", (1, 8, 8), 10), (1, 8, 8)),
-    "resnet20": (lambda: build("resnet20", (3, 8, 8), 10), (3, 8, 8)),
+    "convnet": (lambda: build_model("convnet", (1, 8, 8), 10), (1, 8, 8)),
+    "resnet20": (lambda: build_model("resnet20", (3, 8, 8), 10), (3, 8, 8)),
     "narrow resnet18": (lambda: ResidualNetwork(3, 10, widths=(8, 12, 16, 24), blocks=2), (3, 8, 8)),
     "narrow mobilenetv2": (lambda: mobilenetv2(3, 10, width=0.1), (3, 8, 8)),
-    "signal-convnet": (lambda: build("signal-convnet", (3, 16), 6), (3, 16)),
+    "signal-convnet": (lambda: build_model("signal-convnet", (3, 16), 6), (3, 16)),
     **{f"own {name}": NETS[name] for name in ("residual", "inverted", "signal")},
 }
 """ReLU6, means by method, reshapes by view, depthwise layers and one-dimensional pools are in the last three."""

@@ -18,18 +18,18 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from obliq.exporting import export_onnx
-from obliq.models import build
+from obliq.models import build_model
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
 from obliq.quantization import calibrate_steps, quantize
 
 SHAPE, SIGNAL = (2, 8, 8), (3, 16)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "convnet": lambda: build("convnet", SHAPE, 5),
-    "resnet20": lambda: build("resnet20", SHAPE, 5),
+    "convnet": lambda: build_model("convnet", SHAPE, 5),
+    "resnet20": lambda: build_model("resnet20", SHAPE, 5),
     "residual": lambda: ResidualNetwork(2, 5, widths=(6, 10), blocks=1),
     "mobilenet": lambda: mobilenetv2(2, 5, width=0.1),
-    "signal": lambda: build("signal-convnet", SIGNAL, 5),
+    "signal": lambda: build_model("signal-convnet", SIGNAL, 5),
 }
 
 

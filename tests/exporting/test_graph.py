@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.exporting import Graph, graph_of, interpreter, with_integer_biases
 from obliq.exporting.device_biases import bias_rounding, largest_bias_rounding
 from obliq.exporting.graph import Convolution, Linear
-from obliq.models import build
+from obliq.models import build_model
 from obliq.quantization import activations, calibrate_steps, quantize, weight_codes, weighted_layers
 from tests.exporting.networks import CASES, made
 from tests.quantization.nets import NETS
@@ -186,7 +186,7 @@ def test_what_cannot_be_exported_is_named(net: nn.Module, expected: str) -> None
 
 
 def test_other_networks_are_refused() -> None:
-    net = build("convnet", (1, 8, 8), 10)
+    net = build_model("convnet", (1, 8, 8), 10)
     with pytest.raises(ModelError, match="cannot export a ConvNet; expected a network made by quantize"):
         graph_of(net, (1, 8, 8))
     with pytest.raises(ModelError, match="has not been set from data"):

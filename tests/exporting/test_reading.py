@@ -19,7 +19,7 @@ from obliq.exporting import (
     to_onnx,
 )
 from obliq.exporting.graph import Convolution, Linear, Step
-from obliq.training.prediction import InTorch, Predictor
+from obliq.training.prediction import Predictor, TorchPredictor
 from tests.exporting.networks import CASES, made
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -69,7 +69,7 @@ def test_everything_that_answers_is_asked_in_the_same_way(tmp_path_factory: pyte
     file.write_bytes(export_onnx(model, inputs.shape[1:]))
     ours = open_shipped(file, "interpreter").predictor
     theirs = open_shipped(file).predictor
-    asked: list[Predictor] = [InTorch(model, torch.device("cpu")), theirs, ours]
+    asked: list[Predictor] = [TorchPredictor(model, torch.device("cpu")), theirs, ours]
     said = [predictor.predict(inputs) for predictor in asked]
     assert torch.equal(said[1], said[2])
     assert (said[0] - said[1]).abs().mean() < 0.1 * said[0].std()

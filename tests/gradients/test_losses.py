@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from obliq.gradients import entropy, negative_entropy, uniform
+from obliq.gradients import entropy, negative_entropy, uniform_loss
 from tests.logits import some_logits
 
 seeds = st.integers(0, 10_000)
@@ -35,9 +35,9 @@ def test_entropy_gradient_is_the_closed_form() -> None:
 
 
 def test_uniform_is_zero_at_equal_logits_and_its_gradient_does_not_vanish_on_confident_samples() -> None:
-    assert uniform(torch.zeros(3, 7)).item() == pytest.approx(0, abs=1e-6)
+    assert uniform_loss(torch.zeros(3, 7)).item() == pytest.approx(0, abs=1e-6)
     confident = torch.tensor([[20.0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]).requires_grad_()
     (by_entropy,) = torch.autograd.grad(negative_entropy(confident), confident)
-    (by_uniform,) = torch.autograd.grad(uniform(confident), confident)
+    (by_uniform,) = torch.autograd.grad(uniform_loss(confident), confident)
     assert by_entropy.norm() < 1e-6
     assert by_uniform.norm().item() == pytest.approx(math.sqrt(0.9**2 + 9 * 0.1**2), rel=1e-4)

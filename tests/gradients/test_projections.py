@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from obliq.gradients import inner, project_, remove_component, shorten_
+from obliq.gradients import clip_norm_, inner_product, project_, remove_component
 
 seeds = st.integers(0, 10_000)
 SHAPES = [(4, 3), (5,), (2, 3, 3, 3), ()]
@@ -19,14 +19,14 @@ def gradient(seed: int, scale: float = 1.0) -> list[torch.Tensor]:
 
 
 def norm(vector: list[torch.Tensor]) -> float:
-    return math.sqrt(float(inner(vector, vector)))
+    return math.sqrt(float(inner_product(vector, vector)))
 
 
 @given(seeds, st.sampled_from([1e-3, 1.0, 1e3]), st.sampled_from([1e-8, 1e-4, 1.0, 1e8]))
 def test_result_is_orthogonal_to_the_direction(seed: int, scale: float, length: float) -> None:
     g, d = gradient(seed, scale), gradient(seed + 1, length)
     result = remove_component(g, d)
-    assert abs(float(inner(result, d))) <= 1e-6 * norm(g) * norm(d)
+    assert abs(float(inner_product(result, d))) <= 1e-6 * norm(g) * norm(d)
 
 
 @given(seeds)
@@ -65,7 +65,7 @@ def test_on_conflict_leaves_agreeing_gradients_alone(seed: int) -> None:
     g, d = gradient(seed), gradient(seed + 1)
     result = [x.clone() for x in g]
     project_(result, d, when="on_conflict", scope="global")
-    if float(inner(g, d)) >= 0:
+    if float(inner_product(g, d)) >= 0:
         assert all(torch.equal(a, b) for a, b in zip(result, g, strict=True))
     else:
         for a, b in zip(result, remove_component(g, d), strict=True):
@@ -79,7 +79,7 @@ def test_per_tensor_is_orthogonal_tensor_by_tensor_and_so_globally(seed: int) ->
     project_(g, d, when="always", scope="per_tensor")
     for a, b in zip(g, d, strict=True):
         assert abs(float((a * b).sum())) <= 1e-6 * size
-    assert abs(float(inner(g, d))) <= 1e-6 * size
+    assert abs(float(inner_product(g, d))) <= 1e-6 * size
 
 
 def test_never_is_the_identity() -> None:
@@ -108,7 +108,7 @@ def test_a_step_along_the_result_leaves_a_linear_loss_as_it_is() -> None:
 def test_shortening_keeps_the_direction_and_never_lengthens(seed: int, longest: float) -> None:
     g = gradient(seed)
     before = [x.clone() for x in g]
-    shorten_(g, longest)
+    clip_norm_(g, longest)
     assert norm(g) <= max(longest, 0) * (1 + 1e-5)
     scale = min(1.0, longest / norm(before))
     for a, b in zip(g, before, strict=True):

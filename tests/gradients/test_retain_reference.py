@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from obliq.gradients import RetainReference, inner, project_
+from obliq.gradients import RetainReference, inner_product, project_
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -13,7 +13,7 @@ def gradient() -> list[torch.Tensor]:
 
 
 def cosine(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
-    return float(inner(one, other) / (inner(one, one) * inner(other, other)).sqrt())
+    return float(inner_product(one, other) / (inner_product(one, one) * inner_product(other, other)).sqrt())
 
 
 def test_a_span_protects_every_remembered_gradient_and_forgets_older_ones() -> None:

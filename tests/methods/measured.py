@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.gradients import gradient_of
-from obliq.quantization import steps
+from obliq.quantization import learned_steps
 from obliq.training.loop import predict
 
 CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ def statistics_moved(original: nn.Module, result: nn.Module) -> bool:
 
 
 def steps_moved(original: nn.Module, result: nn.Module) -> bool:
-    return _moved(steps(original), steps(result))
+    return _moved(learned_steps(original), learned_steps(result))
 
 
 def _moved(before: Sequence[Tensor], after: Sequence[Tensor]) -> bool:

@@ -11,7 +11,7 @@ from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import RawValues
 from obliq.errors import ModelError
 from obliq.methods import AMUN, FineTune
-from obliq.methods.amun import UNCROSSED, closest_adversarial, of_length_one, within
+from obliq.methods.amun import UNCROSSED, clip_distance, closest_adversarial, unit_vectors
 from obliq.run import Run, Trace
 from obliq.training.loop import predict
 from tests.methods.measured import CPU, statistics_moved, steps_moved
@@ -51,7 +51,7 @@ def test_the_closest_point_across_a_plane() -> None:
         while bound < length:
             bound *= 2
         assert distance < length <= distance + bound / 10 + 1e-5
-    assert torch.allclose(of_length_one(moved - raw)[0], torch.tensor([0.6, 0.8, 0.0]), atol=1e-4)
+    assert torch.allclose(unit_vectors(moved - raw)[0], torch.tensor([0.6, 0.8, 0.0]), atol=1e-4)
 
 
 def test_what_is_answered_wrongly_from_the_start_stays_where_it_is() -> None:
@@ -112,9 +112,9 @@ def test_a_sample_is_attacked_alone(original: nn.Module, splits: Splits) -> None
 
 def test_lengths_and_limits() -> None:
     vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
-    assert torch.allclose(of_length_one(vectors), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
+    assert torch.allclose(unit_vectors(vectors), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
     centres = torch.ones(2, 2)
-    kept = within(centres + vectors, centres, 2.5)
+    kept = clip_distance(centres + vectors, centres, 2.5)
     assert torch.allclose(kept - centres, torch.tensor([[1.5, 2.0], [0.0, 0.0]]))
 
 

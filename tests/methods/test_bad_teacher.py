@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
-from obliq.gradients import divergence, entropy
+from obliq.gradients import distillation_loss, entropy
 from obliq.methods import BadTeacher
-from obliq.methods.bad_teacher import incompetent
+from obliq.methods.bad_teacher import incompetent_teacher
 from obliq.quantization import activations, integer_state
 from obliq.run import Run
 from obliq.training.loop import predict
@@ -18,14 +18,14 @@ from tests.methods.measured import CPU, same, statistics_moved, steps_moved, unr
 
 
 def distance(teacher: nn.Module, student: nn.Module, examples: Examples) -> float:
-    return divergence(predict(teacher, examples, CPU), predict(student, examples, CPU)).item()
+    return distillation_loss(predict(teacher, examples, CPU), predict(student, examples, CPU)).item()
 
 
 def test_each_set_is_learned_from_its_own_teacher(original: nn.Module, splits: Splits) -> None:
     run = Run(seed=1)
     method = BadTeacher(epochs=15, learning_rate=0.05)
     result = method.unlearn(original, splits, run)
-    ignorant = incompetent(original, splits.retain, method.batch_size, run)
+    ignorant = incompetent_teacher(original, splits.retain, method.batch_size, run)
     assert distance(ignorant, result, splits.forget) < 0.6 * distance(ignorant, original, splits.forget)
     assert distance(original, result, splits.retain) < distance(ignorant, result, splits.retain)
     assert (
@@ -38,15 +38,15 @@ def test_the_ignorant_teacher_has_the_same_form_and_knows_nothing(
     original: nn.Module, splits: Splits
 ) -> None:
     before = copy.deepcopy(original)
-    teacher = incompetent(original, splits.retain, 32, Run(seed=0))
+    teacher = incompetent_teacher(original, splits.retain, 32, Run(seed=0))
     assert same(before, original)
     assert integer_state(teacher).keys() == integer_state(original).keys()
     assert all(bool(quantizer.calibrated) for quantizer in activations(teacher).values())
     assert not teacher.training
     right = predict(teacher, splits.retain, CPU).argmax(1) == splits.retain.labels
     assert right.float().mean() < 0.6
-    assert same(teacher, incompetent(original, splits.retain, 32, Run(seed=0)))
-    assert not same(teacher, incompetent(original, splits.retain, 32, Run(seed=1)))
+    assert same(teacher, incompetent_teacher(original, splits.retain, 32, Run(seed=0)))
+    assert not same(teacher, incompetent_teacher(original, splits.retain, 32, Run(seed=1)))
 
 
 def test_no_label_is_read(original: nn.Module, splits: Splits) -> None:
@@ -71,7 +71,7 @@ def test_an_epoch_is_the_forget_set_and_a_share_of_the_retain_set(
 
     def counting(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
         seen.append(len(student))
-        return divergence(teacher, student, temperature)
+        return distillation_loss(teacher, student, temperature)
 
     monkeypatch.setattr("obliq.methods.bad_teacher.divergence", counting)
     BadTeacher(epochs=2, retain_share=share, batch_size=32).unlearn(original, splits, Run(seed=1))

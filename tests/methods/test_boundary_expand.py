@@ -9,9 +9,9 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import BoundaryExpand
-from obliq.methods.boundary_expand import last_linear, narrowed, widened
+from obliq.methods.boundary_expand import add_output, last_linear, remove_last_output
 from obliq.models import initialise
-from obliq.quantization import QuantizedLinear, calibrate_steps, integer_state, quantize, steps
+from obliq.quantization import QuantizedLinear, calibrate_steps, integer_state, learned_steps, quantize
 from obliq.run import Run
 from obliq.training.loop import predict
 from tests.conftest import CLASSES, SmallNet
@@ -33,7 +33,7 @@ def layer(grid: str) -> nn.Linear:
 @GRIDS
 def test_one_more_output_leaves_the_others_as_they_were(grid: str) -> None:
     narrow = layer(grid)
-    wide = widened(narrow, torch.Generator().manual_seed(3))
+    wide = add_output(narrow, torch.Generator().manual_seed(3))
     inputs = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
     assert wide(inputs).shape == (7, 4)
     assert wide.out_features == 4
@@ -45,7 +45,7 @@ def test_one_more_output_leaves_the_others_as_they_were(grid: str) -> None:
 @GRIDS
 def test_taking_it_away_restores_the_layer(grid: str) -> None:
     narrow = layer(grid)
-    back = narrowed(widened(narrow, torch.Generator().manual_seed(3)))
+    back = remove_last_output(add_output(narrow, torch.Generator().manual_seed(3)))
     before, after = narrow.state_dict(), back.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -84,7 +84,9 @@ def test_statistics_are_frozen_or_follow_and_steps_are_trained(original: nn.Modu
     assert torch.equal(frozen.state_dict()[name], original.state_dict()[name])
     following = BoundaryExpand(epochs=1, batch_norm="forget").unlearn(original, splits, Run(seed=1))
     assert not torch.equal(following.state_dict()[name], original.state_dict()[name])
-    assert any(not torch.equal(a, b) for a, b in zip(steps(original), steps(frozen), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(learned_steps(original), learned_steps(frozen), strict=True)
+    )
 
 
 def test_the_last_linear_layer_is_that_of_the_computation() -> None:

@@ -13,7 +13,7 @@ from obliq.data.batches import eight_bit
 from obliq.errors import ModelError
 from obliq.methods import BoundaryShrink
 from obliq.methods.boundary_shrink import adversarial, neighbouring_classes
-from obliq.quantization import steps
+from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training.loop import predict
 
@@ -103,7 +103,9 @@ def test_statistics_are_frozen_or_follow_and_steps_are_trained(original: nn.Modu
     assert torch.equal(frozen.state_dict()[name], original.state_dict()[name])
     following = dataclasses.replace(method, batch_norm="forget").unlearn(original, splits, Run(seed=1))
     assert not torch.equal(following.state_dict()[name], original.state_dict()[name])
-    assert any(not torch.equal(a, b) for a, b in zip(steps(original), steps(frozen), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(learned_steps(original), learned_steps(frozen), strict=True)
+    )
 
 
 @pytest.mark.parametrize("settings", [{"bound": -0.1}, {"epochs": 0}, {"learning_rate": 0.0}])

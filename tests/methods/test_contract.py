@@ -23,7 +23,7 @@ from obliq.methods import (
     SelectiveDampening,
 )
 from obliq.methods.method import TRIALS
-from obliq.quantization import integer_state, steps
+from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run
 from obliq.training.loop import Recipe, accuracy, predict
 
@@ -92,7 +92,7 @@ def test_the_result_is_a_sound_network_of_the_same_layers(
         n: (t.shape, t.dtype) for n, t in after.items()
     }
     assert all(bool(torch.isfinite(tensor.float()).all()) for tensor in after.values())
-    assert all(bool((step > 0).all()) for step in steps(result))
+    assert all(bool((step > 0).all()) for step in learned_steps(result))
     assert integer_state(result).keys() == integer_state(original).keys()
     assert not result.training
 

@@ -8,8 +8,8 @@ from torch import nn
 from obliq.data import Collection, Examples, PartitionRule, Splits, partition
 from obliq.errors import ModelError
 from obliq.methods import Influence
-from obliq.methods.influence import inverse_fisher_product, product_as_coded
-from obliq.quantization import steps
+from obliq.methods.influence import inverse_fisher_product, inverse_fisher_product_as_coded
+from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training.loop import predict
 
@@ -44,7 +44,7 @@ def test_the_product_equals_the_recursion_that_the_paper_describes() -> None:
 
 def test_the_code_changes_the_vector_along_the_first_gradient_alone() -> None:
     gradients, v = gradients_and_vector()
-    change = product_as_coded(iter(gradients), v) - v
+    change = inverse_fisher_product_as_coded(iter(gradients), v) - v
     cosine = F.cosine_similarity(change, gradients[0], dim=0).abs().item()
     assert cosine == pytest.approx(1.0, abs=1e-4)
 
@@ -81,8 +81,10 @@ def test_the_forget_loss_rises(original: nn.Module, splits: Splits) -> None:
 
 def test_steps_move_and_stay_positive_and_statistics_stay(original: nn.Module, splits: Splits) -> None:
     result = Influence(strength=50.0, samples=40).unlearn(original, splits, Run(seed=1))
-    assert any(not torch.equal(a, b) for a, b in zip(steps(original), steps(result), strict=True))
-    assert all(bool((step > 0).all()) for step in steps(result))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(learned_steps(original), learned_steps(result), strict=True)
+    )
+    assert all(bool((step > 0).all()) for step in learned_steps(result))
     before, after = dict(original.named_buffers()), dict(result.named_buffers())
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -9,12 +9,12 @@ from obliq.errors import ModelError
 from obliq.methods import FineTune, L1Sparse
 from obliq.quantization import weight_codes, weighted_layers
 from obliq.run import Run
-from obliq.training.loop import decays
+from obliq.training.loop import is_decayed
 from tests.methods.measured import same, statistics_moved, steps_moved
 
 
 def l1(model: nn.Module) -> float:
-    return sum(parameter.abs().sum().item() for parameter in model.parameters() if decays(parameter))
+    return sum(parameter.abs().sum().item() for parameter in model.parameters() if is_decayed(parameter))
 
 
 def zeros(model: nn.Module) -> int:
@@ -51,7 +51,7 @@ def test_steps_norms_and_biases_feel_no_penalty(original: nn.Module, splits: Spl
     for before, with_penalty, without in zip(
         original.parameters(), sparse.parameters(), tuned.parameters(), strict=True
     ):
-        if decays(before):
+        if is_decayed(before):
             torch.testing.assert_close(
                 without - with_penalty, 0.01 * 0.5 * before.sign(), rtol=1e-4, atol=1e-6
             )

@@ -12,7 +12,7 @@ from obliq.data import Partition, Splits
 from obliq.errors import ModelError
 from obliq.gradients import entropy
 from obliq.methods import LoTUS
-from obliq.methods.lotus import accuracy_if_unseen, tempered
+from obliq.methods.lotus import accuracy_if_unseen, teacher_labels
 from obliq.run import Run, Trace
 from obliq.training.loop import accuracy, predict
 from tests.methods.measured import CPU, same, statistics_moved, steps_moved
@@ -20,20 +20,20 @@ from tests.methods.measured import CPU, same, statistics_moved, steps_moved
 
 def test_soft_where_forgotten_and_hard_elsewhere() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0], [2.0, 0.0, 3.0]])
-    labels = tempered(logits, torch.tensor([True, False]), 2.0)
+    labels = teacher_labels(logits, torch.tensor([True, False]), 2.0)
     expected = torch.tensor([math.exp(1.0), 1.0, math.exp(0.5)])
     torch.testing.assert_close(labels[0], expected / expected.sum())
     assert labels[1].tolist() == [0.0, 0.0, 1.0]
-    torch.testing.assert_close(tempered(logits, torch.ones(2).bool(), 1e9), torch.full((2, 3), 1 / 3))
-    cold = tempered(logits, torch.ones(2).bool(), 1e-3)
-    torch.testing.assert_close(cold, tempered(logits, torch.zeros(2).bool(), 1.0))
+    torch.testing.assert_close(teacher_labels(logits, torch.ones(2).bool(), 1e9), torch.full((2, 3), 1 / 3))
+    cold = teacher_labels(logits, torch.ones(2).bool(), 1e-3)
+    torch.testing.assert_close(cold, teacher_labels(logits, torch.zeros(2).bool(), 1.0))
 
 
 def test_hard_labels_with_noise_are_draws_from_the_prediction() -> None:
     """The Gumbel trick: argmax(z + g) is class c with the probability softmax(z)_c."""
     logits = torch.tensor([[1.0, 0.0, -1.0]]).expand(40_000, 3)
     noise = -torch.empty(logits.shape).exponential_(generator=torch.Generator().manual_seed(0)).log()
-    drawn = tempered(logits + noise, torch.zeros(40_000).bool(), 1.0).mean(dim=0)
+    drawn = teacher_labels(logits + noise, torch.zeros(40_000).bool(), 1.0).mean(dim=0)
     torch.testing.assert_close(drawn, F.softmax(logits[0], dim=0), atol=0.01, rtol=0)
 
 
@@ -98,9 +98,9 @@ def test_an_epoch_is_the_forget_set_and_a_share_of_the_retain_set(
 
     def counting(logits: Tensor, forgotten: Tensor, temperature: float) -> Tensor:
         seen.append((int(forgotten.sum()), int((~forgotten).sum())))
-        return tempered(logits, forgotten, temperature)
+        return teacher_labels(logits, forgotten, temperature)
 
-    monkeypatch.setattr("obliq.methods.lotus.tempered", counting)
+    monkeypatch.setattr("obliq.methods.lotus.teacher_labels", counting)
     LoTUS(epochs=1, retain_share=share, batch_size=32).unlearn(original, splits, Run(seed=1))
     assert sum(forget for forget, _ in seen) == len(splits.forget)
     assert sum(retain for _, retain in seen) == int(share * len(splits.retain))

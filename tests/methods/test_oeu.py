@@ -10,7 +10,7 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import entropy
 from obliq.methods import OEU, Masked
-from obliq.quantization import integer_state, steps
+from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run, Trace
 from obliq.training.loop import predict
 from tests.methods.measured import same
@@ -105,7 +105,7 @@ def test_a_frozen_grid_moves_only_codes_and_layer_biases(original: nn.Module, sp
     before, after = original.state_dict(), result.state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved <= {"features.0.weight", "features.3.weight", "classifier.weight", "classifier.bias"}
-    assert all(torch.equal(a, b) for a, b in zip(steps(original), steps(result), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(learned_steps(original), learned_steps(result), strict=True))
     codes = [
         (integer_state(original)[name].codes, integer_state(result)[name].codes)
         for name in integer_state(original)

@@ -11,7 +11,12 @@ from torch import nn
 from obliq.data import Partition, Splits
 from obliq.errors import ModelError
 from obliq.methods import ProjectedGradient
-from obliq.methods.projected_gradient import outside, projected_loss, protected_subspace, protected_subspaces
+from obliq.methods.projected_gradient import (
+    projected_loss,
+    protected_subspace,
+    protected_subspaces,
+    remove_protected,
+)
 from obliq.quantization import weighted_layers
 from obliq.run import Run, Trace
 from obliq.training.loop import accuracy
@@ -32,9 +37,9 @@ def test_what_remains_is_orthogonal_to_the_subspace() -> None:
     inputs = torch.randn(3, 8, generator=torch.Generator().manual_seed(0)).double()
     basis = protected_subspace((inputs.T @ inputs)[None], 1.0)
     gradient = torch.randn(5, 8, generator=torch.Generator().manual_seed(1)).double()
-    left = outside(gradient, basis)
+    left = remove_protected(gradient, basis)
     assert torch.allclose(left @ inputs.T, torch.zeros(5, 3).double(), atol=1e-10)
-    assert torch.allclose(outside(left, basis), left, atol=1e-10), "once is enough"
+    assert torch.allclose(remove_protected(left, basis), left, atol=1e-10), "once is enough"
 
 
 def test_updates_of_every_layer_leave_the_protected_inputs(original: nn.Module, splits: Splits) -> None:
@@ -117,7 +122,7 @@ def test_a_float_network_answers_retained_inputs_as_before() -> None:
     before = layer(inputs)
     (gradient,) = torch.autograd.grad(F.mse_loss(layer(torch.ones(1, 8)), torch.ones(1, 2)), layer.weight)
     with torch.no_grad():
-        layer.weight.sub_(outside(gradient, basis))
+        layer.weight.sub_(remove_protected(gradient, basis))
     assert torch.allclose(layer(inputs), before, atol=1e-5)
 
 

@@ -12,8 +12,8 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import gradient_of
 from obliq.methods import QMUL
-from obliq.methods.q_mul import balance, similar_labels, similar_labels_as_coded, written_back
-from obliq.quantization import steps
+from obliq.methods.q_mul import gradient_weights, labels_by_position, similar_labels, similar_labels_as_coded
+from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
 from obliq.training.loop import accuracy, predict
 
@@ -64,13 +64,13 @@ def test_logit_distance_can_choose_another_class_than_probability_distance() -> 
 
 def test_the_code_gives_labels_to_other_samples() -> None:
     found, positions = torch.tensor([7, 8, 9]), torch.tensor([2, 0, 1])
-    assert written_back(found, positions, in_loader_order=False).tolist() == [8, 9, 7]
-    assert written_back(found, positions, in_loader_order=True).tolist() == [7, 8, 9]
+    assert labels_by_position(found, positions, in_loader_order=False).tolist() == [8, 9, 7]
+    assert labels_by_position(found, positions, in_loader_order=True).tolist() == [7, 8, 9]
 
 
 @pytest.mark.parametrize(("of_forget", "of_retain"), [(3.0, 1.0), (0.2, 5.0), (0.0, 2.0), (0.0, 0.0)])
 def test_weights_are_the_other_sides_share(of_forget: float, of_retain: float) -> None:
-    w_f, w_r = balance(of_forget, of_retain)
+    w_f, w_r = gradient_weights(of_forget, of_retain)
     assert w_f + w_r == pytest.approx(1.0)
     if of_forget + of_retain > 0:
         assert w_f == pytest.approx(of_retain / (of_forget + of_retain))
@@ -128,9 +128,13 @@ def test_statistics_follow_training_batches_and_frozen_ones_stay(
 
 def test_learned_steps_are_trained_and_do_not_decay(original: nn.Module, splits: Splits) -> None:
     result = QMUL(epochs=1).unlearn(original, splits, Run(seed=1))
-    assert any(not torch.equal(a, b) for a, b in zip(steps(original), steps(result), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(learned_steps(original), learned_steps(result), strict=True)
+    )
     still = QMUL(epochs=1, learning_rate=1e-12, weight_decay=1e9).unlearn(original, splits, Run(seed=1))
-    assert all(torch.allclose(a, b) for a, b in zip(steps(original), steps(still), strict=True))
+    assert all(
+        torch.allclose(a, b) for a, b in zip(learned_steps(original), learned_steps(still), strict=True)
+    )
 
 
 def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) -> None:

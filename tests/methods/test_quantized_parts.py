@@ -36,7 +36,7 @@ from obliq.methods import (
     SelectiveDampening,
     SFRon,
 )
-from obliq.quantization import steps
+from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training.loop import Recipe
 from tests.methods.measured import statistics
@@ -94,9 +94,11 @@ def test_what_moves(
     method: Method, moves: tuple[bool, bool, bool], original: nn.Module, splits: Splits
 ) -> None:
     result = method.unlearn(original, splits, Run(seed=1))
-    found = tuple(differ(part(original), part(result)) for part in (steps, statistics, scales_and_shifts))
+    found = tuple(
+        differ(part(original), part(result)) for part in (learned_steps, statistics, scales_and_shifts)
+    )
     assert found == moves
-    assert all(bool((step > 0).all()) for step in steps(result))
+    assert all(bool((step > 0).all()) for step in learned_steps(result))
 
 
 def test_every_built_in_method_has_a_row() -> None:

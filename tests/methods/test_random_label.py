@@ -16,7 +16,7 @@ from tests.methods.measured import loss_on, same, statistics_moved, steps_moved
 
 
 def test_labels_are_uniform_over_all_classes() -> None:
-    labels = relabelling.uniform_labels(30_000, 10, torch.Generator().manual_seed(1))
+    labels = relabelling.random_labels(30_000, 10, torch.Generator().manual_seed(1))
     counts = torch.bincount(labels, minlength=10).double()
     chi_square = ((counts - 3000) ** 2 / 3000).sum().item()
     assert chi_square < 27.9, "the 0.999 quantile with 9 degrees of freedom"
@@ -28,7 +28,7 @@ class Recorder:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.drawn: list[Tensor] = []
         self.taught: list[Tensor] = []
-        draw, teach = relabelling.uniform_labels, F.cross_entropy
+        draw, teach = relabelling.random_labels, F.cross_entropy
 
         def drawing(count: int, classes: int, generator: torch.Generator) -> Tensor:
             self.drawn.append(draw(count, classes, generator))

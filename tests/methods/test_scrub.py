@@ -9,7 +9,7 @@ from torch import nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
-from obliq.gradients import divergence
+from obliq.gradients import distillation_loss
 from obliq.methods import SCRUB, FineTune
 from obliq.run import Run, Trace
 from obliq.training.loop import predict
@@ -17,7 +17,7 @@ from tests.methods.measured import CPU, same, statistics, statistics_moved, step
 
 
 def distance(original: nn.Module, result: nn.Module, examples: Examples) -> float:
-    return divergence(predict(original, examples, CPU), predict(result, examples, CPU)).item()
+    return distillation_loss(predict(original, examples, CPU), predict(result, examples, CPU)).item()
 
 
 def test_without_forget_phases_and_teacher_it_is_fine_tuning(original: nn.Module, splits: Splits) -> None:

@@ -8,8 +8,8 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import SelectiveDampening
-from obliq.methods.selective_dampening import factors
-from obliq.quantization import steps
+from obliq.methods.selective_dampening import dampening_factors
+from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
 
 CPU = torch.device("cpu")
@@ -18,15 +18,17 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("alpha", [1.5, 10.0])
 def test_equal_importances_dampen_nothing(alpha: float) -> None:
     importance = torch.tensor([0.0, 1e-12, 0.3, 7.0])
-    assert torch.equal(factors(importance, importance, alpha, 0.1), torch.ones(4))
+    assert torch.equal(dampening_factors(importance, importance, alpha, 0.1), torch.ones(4))
 
 
 def test_factors_by_hand() -> None:
     forget = torch.tensor([8.0, 8.0, 1.0, 4.0, 2.0])
     overall = torch.tensor([1.0, 3.0, 1.0, 0.0, 1.0])
     # chosen where forget > 2 * overall: the first (1/8), the second (3/8), the fourth (0)
-    assert factors(forget, overall, 2.0, 1.0).tolist() == [0.125, 0.375, 1.0, 0.0, 1.0]
-    assert factors(forget, overall, 2.0, 100.0).tolist() == [1.0, 1.0, 1.0, 0.0, 1.0], "never enlarged"
+    assert dampening_factors(forget, overall, 2.0, 1.0).tolist() == [0.125, 0.375, 1.0, 0.0, 1.0]
+    assert dampening_factors(forget, overall, 2.0, 100.0).tolist() == [1.0, 1.0, 1.0, 0.0, 1.0], (
+        "never enlarged"
+    )
 
 
 def test_the_network_is_multiplied_by_the_factors(original: nn.Module, splits: Splits) -> None:
@@ -41,11 +43,15 @@ def test_the_network_is_multiplied_by_the_factors(original: nn.Module, splits: S
 
     forget = squares(splits.forget.indices)
     overall = squares(torch.cat([splits.forget.indices, splits.retain.indices]))
-    fixed = {id(step) for step in steps(original)}
+    fixed = {id(step) for step in learned_steps(original)}
     dampened = 0
     pairs = zip(original.parameters(), result.parameters(), forget, overall, strict=True)
     for before, after, of_forget, of_all in pairs:
-        factor = factors(of_forget, of_all, 2.0, 0.5) if id(before) not in fixed else torch.ones_like(before)
+        factor = (
+            dampening_factors(of_forget, of_all, 2.0, 0.5)
+            if id(before) not in fixed
+            else torch.ones_like(before)
+        )
         close = torch.isclose(after, before * factor, rtol=1e-2, atol=1e-5)
         # one at the very threshold may fall on the other side in another order of summation
         assert int((~close).sum()) <= 2
@@ -64,7 +70,7 @@ def test_nothing_is_dampened_where_nothing_stands_out(original: nn.Module, split
 
 def test_steps_and_statistics_stay_and_magnitudes_only_fall(original: nn.Module, splits: Splits) -> None:
     result = SelectiveDampening(alpha=1.0, batch_size=4).unlearn(original, splits, Run(seed=1))
-    assert all(torch.equal(a, b) for a, b in zip(steps(original), steps(result), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(learned_steps(original), learned_steps(result), strict=True))
     before, after = dict(original.named_buffers()), dict(result.named_buffers())
     assert all(torch.equal(before[name], after[name]) for name in before)
     pairs = list(zip(original.parameters(), result.parameters(), strict=True))

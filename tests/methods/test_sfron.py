@@ -12,7 +12,7 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import gradient_of
 from obliq.methods import FineTune, SFRon
-from obliq.methods.sfron import preferring_small, salient, with_gradient
+from obliq.methods.sfron import importance_mask, loss_with_gradient, small_loss_weighted_mean
 from obliq.run import Run, Trace
 from tests.methods.measured import loss_on, statistics, statistics_moved, steps_moved
 
@@ -23,31 +23,31 @@ def test_weights_of_the_forget_loss() -> None:
     """A closed form; the gradient of each sample's loss is its weight."""
     losses = torch.tensor([0.25, 1.0, 4.0], requires_grad=True)
     weights = torch.tensor([2.0, 1.0, 0.5]) / 3.5
-    value = preferring_small(losses, 0.5)
+    value = small_loss_weighted_mean(losses, 0.5)
     torch.testing.assert_close(value, (weights * losses).sum())
     torch.testing.assert_close(torch.autograd.grad(value, losses)[0], weights)
-    torch.testing.assert_close(preferring_small(losses, 0.0), losses.mean())
+    torch.testing.assert_close(small_loss_weighted_mean(losses, 0.0), losses.mean())
 
 
 def test_a_loss_of_zero_does_not_silence_its_batch() -> None:
     """In the public code it takes all the weight but one part in 10^7, and has no gradient to give."""
     losses = torch.tensor([0.0, 1.0], requires_grad=True)
-    (weights,) = torch.autograd.grad(preferring_small(losses, 0.5), losses)
+    (weights,) = torch.autograd.grad(small_loss_weighted_mean(losses, 0.5), losses)
     torch.testing.assert_close(weights.sum(), torch.tensor(1.0))
     assert weights[1] > 1e-4
 
 
 def test_entries_are_salient_by_the_ratio_of_importances() -> None:
     forget, retain = torch.tensor([2.0, 1.0, 0.5, 0.0, 1e-9]), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])
-    assert salient(forget, retain, 1.0).tolist() == [True, True, False, True, True]
-    assert salient(forget, retain, 1.5).tolist() == [True, False, False, False, True]
-    assert bool(salient(forget, retain, 0.0).all())
+    assert importance_mask(forget, retain, 1.0).tolist() == [True, True, False, True, True]
+    assert importance_mask(forget, retain, 1.5).tolist() == [True, False, False, False, True]
+    assert bool(importance_mask(forget, retain, 0.0).all())
 
 
 def test_a_loss_is_given_another_gradient() -> None:
     parameters = [nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(2))]
     wanted = [torch.randn(3, 2), torch.randn(2)]
-    loss = with_gradient(torch.tensor(-1.25), parameters, wanted)
+    loss = loss_with_gradient(torch.tensor(-1.25), parameters, wanted)
     assert loss.item() == -1.25
     found = gradient_of(loss, parameters)
     assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
@@ -121,9 +121,9 @@ def test_ascent_comes_once_in_so_many_repairs(
 
     def counting(losses: Tensor, power: float) -> Tensor:
         calls.append(len(losses))
-        return preferring_small(losses, power)
+        return small_loss_weighted_mean(losses, power)
 
-    monkeypatch.setattr("obliq.methods.sfron.preferring_small", counting)
+    monkeypatch.setattr("obliq.methods.sfron.small_loss_weighted_mean", counting)
     method = SFRon(epochs=3, retain_batch=32, repair_steps=repair_steps)
     method.unlearn(original, splits, Run(seed=1))
     repairs = 3 * math.ceil(len(splits.retain) / 32)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.models import ARCHITECTURES, build, choose
+from obliq.models import ARCHITECTURES, build_model, choose_architecture
 from obliq.models.mobilenet import mobilenetv2
 
 SHAPES = {
@@ -66,11 +66,11 @@ def inverted_residual_total(channels: int, classes: int) -> int:
 def test_parameter_counts(
     name: str, shape: tuple[int, ...], classes: int, published: int, arithmetic: int
 ) -> None:
-    assert count(build(name, shape, classes)) == published == arithmetic
+    assert count(build_model(name, shape, classes)) == published == arithmetic
 
 
 def test_the_papers_shortcut_would_save_2752_parameters_in_resnet20() -> None:
-    model = build("resnet20", (3, 32, 32), 10)
+    model = build_model("resnet20", (3, 32, 32), 10)
     shortcuts = [module for name, module in model.named_modules() if name.endswith("shortcut")]
     assert len(shortcuts) == 2
     assert count(model) - sum(map(count, shortcuts)) == 269_722  # option A, counted from table 6 of the paper
@@ -78,7 +78,7 @@ def test_the_papers_shortcut_would_save_2752_parameters_in_resnet20() -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_network_can_be_traced_and_gives_one_logit_a_class(name: str) -> None:
-    model = build(name, SHAPES[name], 7).eval()
+    model = build_model(name, SHAPES[name], 7).eval()
     inputs = torch.randn(2, *SHAPES[name], generator=torch.Generator().manual_seed(0))
     traced = torch.fx.symbolic_trace(model)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_a_network_can_be_traced_and_gives_one_logit_a_class(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_convolution_is_without_bias_and_followed_by_a_norm(name: str) -> None:
-    model = build(name, SHAPES[name], 10)
+    model = build_model(name, SHAPES[name], 10)
     modules = dict(model.named_modules())
     graph = torch.fx.symbolic_trace(model).graph
     seen = 0
@@ -105,13 +105,13 @@ def test_every_convolution_is_without_bias_and_followed_by_a_norm(name: str) -> 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 4, 5)])
 def test_the_convnet_reads_digits_and_photographs(shape: tuple[int, ...]) -> None:
-    assert build("convnet", shape, 3).eval()(torch.zeros(2, *shape)).shape == (2, 3)
+    assert build_model("convnet", shape, 3).eval()(torch.zeros(2, *shape)).shape == (2, 3)
 
 
 def test_the_residual_form_halves_twice_and_the_mobile_form_thrice() -> None:
     sizes: dict[str, int] = {}
     for name in ("resnet20", "resnet18", "mobilenetv2"):
-        model = build(name, (3, 32, 32), 10).eval()
+        model = build_model(name, (3, 32, 32), 10).eval()
         handle = model.pool.register_forward_pre_hook(  # type: ignore[union-attr]
             lambda _, inputs, name=name: sizes.__setitem__(name, inputs[0].shape[-1])
         )
@@ -141,8 +141,8 @@ def test_width_scales_the_mobile_network() -> None:
     ],
 )
 def test_a_network_is_chosen_to_suit_the_input(shape: tuple[int, ...], name: str) -> None:
-    assert choose(shape) == name
-    build(name, shape, 2)
+    assert choose_architecture(shape) == name
+    build_model(name, shape, 2)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_a_network_is_chosen_to_suit_the_input(shape: tuple[int, ...], name: str
 )
 def test_what_cannot_be_built_is_named(name: str, shape: tuple[int, ...], classes: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        build(name, shape, classes)
+        build_model(name, shape, classes)
 
 
 @pytest.mark.parametrize("shape", [(5,), (1, 2, 3, 4), ()])
 def test_nothing_is_chosen_for_other_inputs(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match="expected \\(channels, length\\)"):
-        choose(shape)
+        choose_architecture(shape)
 
 
 def test_a_function_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +190,6 @@ def test_a_function_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "    return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[0] * input_shape[1], classes))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    model = build("my_networks:tiny", (2, 3), 4)
+    model = build_model("my_networks:tiny", (2, 3), 4)
     assert model(torch.zeros(5, 2, 3)).shape == (5, 4)
     sys.modules.pop("my_networks")

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.models import ARCHITECTURES, build, initialise, require_drawn_weights
+from obliq.models import ARCHITECTURES, build_model, initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps, quantize
 
 SHAPES = {
@@ -23,7 +23,7 @@ def equal(first: nn.Module, second: nn.Module) -> bool:
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "resnet18"])
 def test_equal_seeds_draw_equal_networks(name: str) -> None:
-    first, second, third = (build(name, SHAPES[name], 10) for _ in range(3))
+    first, second, third = (build_model(name, SHAPES[name], 10) for _ in range(3))
     assert not equal(first, second)
     initialise(first, seed=1)
     initialise(second, seed=1)
@@ -34,7 +34,7 @@ def test_equal_seeds_draw_equal_networks(name: str) -> None:
 
 def test_the_global_random_state_is_left_alone() -> None:
     state = torch.random.get_rng_state()
-    model = build("convnet", (1, 8, 8), 10)
+    model = build_model("convnet", (1, 8, 8), 10)
     torch.random.set_rng_state(state)
     initialise(model, seed=3)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -42,7 +42,7 @@ def test_the_global_random_state_is_left_alone() -> None:
 
 def test_the_values_are_those_of_a_construction() -> None:
     """The weights lie in the range, and have the spread, that PyTorch's own initialisation gives."""
-    model = build("resnet20", (3, 32, 32), 10)
+    model = build_model("resnet20", (3, 32, 32), 10)
     initialise(model, seed=0)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -61,7 +61,7 @@ def test_a_single_layer_equals_its_construction_exactly() -> None:
 
 
 def test_what_was_learned_is_gone() -> None:
-    model = build("convnet", (1, 8, 8), 10)
+    model = build_model("convnet", (1, 8, 8), 10)
     model.train()(torch.randn(8, 1, 8, 8))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -76,7 +76,7 @@ def test_what_was_learned_is_gone() -> None:
 
 
 def test_the_memory_layout_does_not_matter_and_is_kept() -> None:
-    plain, other = build("convnet", (3, 8, 8), 10), build("convnet", (3, 8, 8), 10)
+    plain, other = build_model("convnet", (3, 8, 8), 10), build_model("convnet", (3, 8, 8), 10)
     other = other.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     identities = [id(parameter) for parameter in other.parameters()]
     initialise(plain, seed=4)
@@ -88,7 +88,7 @@ def test_the_memory_layout_does_not_matter_and_is_kept() -> None:
 
 @pytest.mark.parametrize("name", ["convnet", "resnet20", "mobilenetv2", "signal-convnet"])
 def test_the_quantized_form_gets_the_weights_of_the_float_form(name: str) -> None:
-    model = build(name, SHAPES[name], 10)
+    model = build_model(name, SHAPES[name], 10)
     quantized = quantize(model, Precision(4, 4))
     calibrate_steps(quantized, torch.randn(4, *SHAPES[name]))
     initialise(model, seed=5)

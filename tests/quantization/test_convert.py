@@ -13,8 +13,8 @@ from obliq.quantization import (
     calibrate_steps,
     integer_state,
     keep_steps_positive_,
+    learned_steps,
     quantize,
-    steps,
     weighted_layers,
     weights_digest,
 )
@@ -124,7 +124,7 @@ def test_float_precision_is_the_same_function(name: str) -> None:
     net, inputs = made(name)
     traced = quantize(net, "FP32")
     assert isinstance(traced, fx.GraphModule)
-    assert not steps(traced)
+    assert not learned_steps(traced)
     assert set(traced.state_dict()) == set(net.state_dict())
     calibrate_steps(traced, inputs)
     assert torch.equal(traced.eval()(inputs), net.eval()(inputs))
@@ -221,10 +221,10 @@ def test_resetting_redraws_weights_with_their_steps_and_forgets_activations() ->
 def test_steps_are_lifted_above_zero() -> None:
     quantized = quantize(Residual(), "W4A4")
     with torch.no_grad():
-        for step in steps(quantized):
+        for step in learned_steps(quantized):
             step.fill_(-1.0)
     keep_steps_positive_(quantized)
-    assert all(bool((step == SMALLEST_STEP).all()) for step in steps(quantized))
+    assert all(bool((step == SMALLEST_STEP).all()) for step in learned_steps(quantized))
 
 
 def test_in_place_operations_keep_their_meaning() -> None:

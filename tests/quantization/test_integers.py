@@ -15,7 +15,7 @@ from obliq.quantization import (
     integer_state,
     latent_state,
     load_integer_state,
-    load_latent,
+    load_latent_state,
     quantize,
     state_digest,
     weighted_layers,
@@ -85,14 +85,14 @@ def test_latent_weights_come_back_and_must_fit() -> None:
     model, _ = ready()
     latents = latent_state(model)
     bare = load_integer_state(model, integer_state(model), float_state(model))
-    restored = load_latent(bare, latents)
+    restored = load_latent_state(bare, latents)
     for name, layer in weighted_layers(restored).items():
         assert torch.equal(layer.weight, weighted_layers(model)[name].weight)
     wrong = dict(latents, **{"stem.weight": -latents["stem.weight"]})
     with pytest.raises(ModelError, match=r"stem.weight does not round"):
-        load_latent(bare, wrong)
+        load_latent_state(bare, wrong)
     with pytest.raises(ModelError, match="missing"):
-        load_latent(bare, {})
+        load_latent_state(bare, {})
 
 
 def test_the_digest_sees_every_single_value() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from obliq.quantization.learned_step import SMALLEST_STEP, gradient_scale, initial_step, quantize
+from obliq.quantization.learned_step import SMALLEST_STEP, fake_quantize, gradient_scale, initial_step
 from obliq.quantization.precision import activation_range, weight_range
 
 
@@ -32,7 +32,7 @@ def gradients(function, x: Tensor, step: Tensor, weights: Tensor, *rest) -> tupl
 
 def same_gradients(x: Tensor, step: Tensor, gy: Tensor, low: int, high: int, axis: int | None = None) -> None:
     scale = gradient_scale(x.numel() // step.numel(), high)
-    y, gx, gs = gradients(quantize, x, step, gy, low, high, scale, axis)
+    y, gx, gs = gradients(fake_quantize, x, step, gy, low, high, scale, axis)
     expected_y, expected_gx, expected_gs = gradients(textbook, x, step, gy, low, high, scale, axis)
     assert torch.equal(y, expected_y)
     torch.testing.assert_close(gx, expected_gx, rtol=1e-5, atol=1e-6)
@@ -93,8 +93,8 @@ def test_an_unsigned_grid_does_the_work_of_the_rectifier(bits: int) -> None:
     x[0, 0] = 0.0  # the kink itself
     _, high = activation_range(bits, signed=False)
     step = torch.tensor(1.5 / high)
-    alone = gradients(quantize, x, step, gy, 0, high, 0.1)
-    after = gradients(lambda x, *rest: quantize(F.relu(x), *rest), x, step, gy, 0, high, 0.1)
+    alone = gradients(fake_quantize, x, step, gy, 0, high, 0.1)
+    after = gradients(lambda x, *rest: fake_quantize(F.relu(x), *rest), x, step, gy, 0, high, 0.1)
     for one, other in zip(alone, after, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
     assert torch.equal(alone[0], after[0])
@@ -107,18 +107,18 @@ def test_values_lie_on_the_grid(seed: int, bits: int, signed: bool, step: float)
     low, high = activation_range(bits, signed)
     width = torch.tensor(step)
     x = 3 * high * step * torch.randn(200, generator=torch.Generator().manual_seed(seed))
-    y = quantize(x, width, low, high, 1.0)
+    y = fake_quantize(x, width, low, high, 1.0)
     codes = (y / width).round()
     assert low <= codes.min()
     assert codes.max() <= high
     assert torch.equal(codes * width, y)
-    assert torch.equal(quantize(y, width, low, high, 1.0), y), "rounding twice is rounding once"
+    assert torch.equal(fake_quantize(y, width, low, high, 1.0), y), "rounding twice is rounding once"
 
 
 def test_a_frozen_step_costs_no_gradient() -> None:
     x = torch.randn(5, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     step = torch.tensor(0.3)
-    quantize(x, step, -8, 7, 1.0).sum().backward()
+    fake_quantize(x, step, -8, 7, 1.0).sum().backward()
     assert step.grad is None
     assert torch.equal(x.grad, ((x / 0.3 > -8) & (x / 0.3 < 7)).float())
 
@@ -127,7 +127,7 @@ def test_a_frozen_input_still_trains_the_step() -> None:
     x = torch.randn(50, generator=torch.Generator().manual_seed(0))
     step = torch.tensor(0.2, requires_grad=True)
     reference = torch.tensor(0.2, requires_grad=True)
-    quantize(x, step, -2, 1, 0.5).square().sum().backward()
+    fake_quantize(x, step, -2, 1, 0.5).square().sum().backward()
     textbook(x, reference, -2, 1, 0.5).square().sum().backward()
     torch.testing.assert_close(step.grad, reference.grad)
 
@@ -136,8 +136,8 @@ def test_reduced_precision_is_computed_in_float32() -> None:
     x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
     step = torch.tensor(0.11)
     gy = torch.ones_like(x)
-    y, gx, gs = gradients(quantize, x, step, gy, 0, 255, 0.5)
-    wide = gradients(quantize, x.float(), step, gy.float(), 0, 255, 0.5)
+    y, gx, gs = gradients(fake_quantize, x, step, gy, 0, 255, 0.5)
+    wide = gradients(fake_quantize, x.float(), step, gy.float(), 0, 255, 0.5)
     assert y.dtype == gx.dtype == torch.bfloat16
     assert gs.dtype == torch.float32
     assert torch.equal(y, wide[0].bfloat16())

@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.models import initialise
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training.loop import Recipe, fit, forward_of
+from obliq.training.loop import Recipe, fit, forward_function
 from tests.conftest import SmallNet, make_collection
 
 
@@ -36,7 +36,7 @@ def main() -> None:
             apart += float((value - compiled.get_parameter(name)).square().sum())
     torch.compile = partial(compile_, backend=broken)
     try:
-        forward_of(plain, Run(compile=True), 4)(torch.zeros(4, 1, 6, 6))
+        forward_function(plain, Run(compile=True), 4)(torch.zeros(4, 1, 6, 6))
         error = ""
     except ModelError as caught:
         error = str(caught)

@@ -17,9 +17,9 @@ from torch import nn
 from obliq.errors import ModelError
 from obliq.quantization import quantize
 from obliq.quantization.learned_step import _composed
-from obliq.quantization.learned_step import quantize as rounded
+from obliq.quantization.learned_step import fake_quantize as rounded
 from obliq.run import Run
-from obliq.training.loop import forward_of
+from obliq.training.loop import forward_function
 from tests.conftest import SmallNet
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_other_batch_sizes_are_not_compiled(original: nn.Module, monkeypatch: py
         return lambda inputs: seen.append(len(inputs)) or model(inputs)
 
     monkeypatch.setattr(torch, "compile", pretend)
-    forward = forward_of(original, Run(compile=True), 4)
+    forward = forward_function(original, Run(compile=True), 4)
     for size in (4, 3, 4):
         forward(torch.zeros(size, 1, 6, 6))
     assert seen == [4, 4]
@@ -86,4 +86,4 @@ def test_other_batch_sizes_are_not_compiled(original: nn.Module, monkeypatch: py
 
 def test_steps_must_have_been_set() -> None:
     with pytest.raises(ModelError, match="calibrate"):
-        forward_of(quantize(SmallNet(), "W4A4"), Run(compile=True), 4)
+        forward_function(quantize(SmallNet(), "W4A4"), Run(compile=True), 4)

@@ -14,11 +14,11 @@ from obliq.data import Partition, Splits
 from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.methods import BUILT_IN, Method
-from obliq.quantization import steps
+from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
 from obliq.training import descent
-from obliq.training.descent import descend, follow_statistics
-from obliq.training.loop import Recipe, cosine, fit
+from obliq.training.descent import descend, set_batch_norm_mode
+from obliq.training.loop import Recipe, cosine_schedule, fit
 from tests.methods.measured import same
 
 SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.2}
@@ -62,7 +62,7 @@ def test_under_a_mask_the_free_entries_move_as_if_the_others_were_constants() ->
     for step in range(4):
         slope = 2 * (weight - target) + 2 * weight.sum() + 0.2 * weight
         velocity = torch.where(free, 0.9 * velocity + slope, 0.0)
-        weight = weight - cosine(0.1, 4)(step) * velocity
+        weight = weight - cosine_schedule(0.1, 4)(step) * velocity
     torch.testing.assert_close(layer.weight.detach(), weight)
     assert torch.equal(layer.weight[~free], start[~free])
 
@@ -98,7 +98,7 @@ def test_methods_take_the_steps_that_they_announce(
 
     def counting(peak: float, total: int) -> Callable[[int], float]:
         announced.append(total)
-        rate = cosine(peak, total)
+        rate = cosine_schedule(peak, total)
 
         def counted(step: int) -> float:
             if step not in taken[-1:]:  # asked once for each group of parameters
@@ -153,22 +153,22 @@ def test_a_loss_that_is_not_finite_is_told_with_its_step() -> None:
 )
 def test_statistics_follow_what_they_should(batch_norm: str, role: str, samples: int, follows: bool) -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    follow_statistics(network, batch_norm, role, samples)
+    set_batch_norm_mode(network, batch_norm, role, samples)
     assert network[1].training == follows
     assert network[0].training
 
 
 def test_one_update_moves_a_learned_step_by_a_tenth_of_itself_at_most(original: nn.Module) -> None:
     network = copy.deepcopy(original).train()
-    before = [step.detach().clone() for step in steps(network)]
+    before = [step.detach().clone() for step in learned_steps(network)]
 
     def losses(epoch: int) -> Iterator[Tensor]:
         yield sum(
-            (sign * 1e6 * step.sum() for sign, step in zip(signs, steps(network), strict=True)),
+            (sign * 1e6 * step.sum() for sign, step in zip(signs, learned_steps(network), strict=True)),
             torch.zeros(()),
         )
 
     signs = [(-1) ** index for index in range(len(before))]
     descend(network, losses, epochs=1, total=1, run=Run(), **SETTINGS)
-    for sign, one, other in zip(signs, before, steps(network), strict=True):
+    for sign, one, other in zip(signs, before, learned_steps(network), strict=True):
         torch.testing.assert_close(other.detach(), one * (0.9 if sign > 0 else 1.1))

@@ -11,18 +11,18 @@ from obliq.data import Collection, Examples, Partition
 from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.models import initialise
-from obliq.quantization import activations, quantize, steps
+from obliq.quantization import activations, learned_steps, quantize
 from obliq.run import Run, Trace
 from obliq.training.loop import (
     Recipe,
     accuracy,
-    cosine,
-    decayed_groups,
+    cosine_schedule,
     fit,
-    placed,
+    move_to_device,
+    parameter_groups,
     predict,
     require_finite,
-    steps_in_pass,
+    steps_per_epoch,
 )
 from tests.conftest import SmallNet
 
@@ -58,29 +58,29 @@ def test_recipes_that_make_no_sense(fields: dict[str, float], message: str) -> N
 
 
 def test_the_schedule_is_half_a_cosine_after_a_linear_rise() -> None:
-    rate = cosine(0.2, 100, warmup=0.1)
+    rate = cosine_schedule(0.2, 100, warmup=0.1)
     assert [rate(step) for step in range(10)] == pytest.approx([0.02 * (step + 1) for step in range(10)])
     for step in range(10, 100):
         assert rate(step) == pytest.approx(0.1 * (1 + math.cos(math.pi * (step - 10) / 90)))
-    assert cosine(0.2, 100)(0) == 0.2
-    assert cosine(0.2, 1, warmup=1.0)(0) == 0.2
+    assert cosine_schedule(0.2, 100)(0) == 0.2
+    assert cosine_schedule(0.2, 1, warmup=1.0)(0) == 0.2
 
 
 @given(samples=st.integers(1, 90), batch_size=st.integers(1, 40))
 def test_steps_in_a_pass_are_the_batches_that_come(samples: int, batch_size: int) -> None:
     collection = Collection("toy", torch.zeros(samples, 2), torch.arange(samples) % 2)
     examples = Examples(collection, torch.arange(samples))
-    assert steps_in_pass(samples, batch_size) == len(list(batches(examples, batch_size, None, CPU)))
+    assert steps_per_epoch(samples, batch_size) == len(list(batches(examples, batch_size, None, CPU)))
 
 
 def test_weight_decay_spares_steps_norms_and_biases() -> None:
     model = fresh()
-    decayed, others = decayed_groups(model, 0.1)
+    decayed, others = parameter_groups(model, 0.1)
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
     weights = {id(p) for name, p in model.named_parameters() if name.endswith("weight") and p.dim() > 1}
     assert {id(parameter) for parameter in decayed["params"]} == weights
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    spared = [*steps(model), *(p for norm in norms for p in norm.parameters())]
+    spared = [*learned_steps(model), *(p for norm in norms for p in norm.parameters())]
     spared += [p for name, p in model.named_parameters() if name.endswith("bias")]
     assert {id(parameter) for parameter in spared} == {id(parameter) for parameter in others["params"]}
 
@@ -150,7 +150,7 @@ def test_the_mode_is_restored_after_a_failure(parts: Partition) -> None:
 
 
 def test_convolutions_are_laid_out_for_the_processor() -> None:
-    model = placed(fresh(), Run())
+    model = move_to_device(fresh(), Run())
     filters = [parameter for parameter in model.parameters() if parameter.dim() == 4]
     assert filters
     assert all(parameter.is_contiguous(memory_format=torch.channels_last) for parameter in filters)

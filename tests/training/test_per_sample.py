@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from obliq import build, quantize
+from obliq import build_model, quantize
 from obliq.data import Collection, Examples
 from obliq.models import initialise
 from obliq.quantization import calibrate_steps
@@ -41,7 +41,7 @@ NETWORKS = [
 def made(name: str, shape: tuple[int, ...], bits: str, grid: str) -> tuple[nn.Module, Examples]:
     generator = torch.Generator().manual_seed(0)
     collection = Collection("noise", torch.randn(7, *shape, generator=generator), torch.arange(7) % 3)
-    plain = Depthwise() if name == "depthwise" else build(name, shape, 3)
+    plain = Depthwise() if name == "depthwise" else build_model(name, shape, 3)
     network = quantize(plain, bits, weight_grid=grid)
     initialise(network, 0)
     examples = Examples(collection, torch.arange(7))

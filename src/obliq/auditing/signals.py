@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples
 from obliq.errors import AuditError
-from obliq.training.prediction import InTorch, Predictor, answers
+from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def compute_signals(model: nn.Module, examples: Examples, device: torch.device) 
     Raises:
         AuditError: for no samples, or answers that are not one finite row per sample.
     """
-    return compute_predictor_signals(InTorch(model, device), examples)
+    return compute_predictor_signals(TorchPredictor(model, device), examples)
 
 
 def compute_predictor_signals(predictor: Predictor, examples: Examples) -> Signals:
@@ -169,4 +169,4 @@ def compute_predictor_signals(predictor: Predictor, examples: Examples) -> Signa
     """
     if len(examples) == 0:
         raise AuditError("no samples to audit; expected at least one in every role")
-    return Signals(answers(predictor, examples), examples.labels)
+    return Signals(collect_logits(predictor, examples), examples.labels)

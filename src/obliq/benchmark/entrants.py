@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from obliq.errors import ModelError
-from obliq.methods import Method, available
+from obliq.methods import Method, available_methods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def every_contender() -> tuple[Contender, ...]:
     """One contender for each registered method but retraining, or one for each of its variants."""
     return tuple(
         Contender(name=name, kind=kind, fixed=fixed)
-        for method, kind in available().items()
+        for method, kind in available_methods().items()
         if method != "retrain"
         for name, fixed in VARIANTS.get(method, {method: {}}).items()
     )

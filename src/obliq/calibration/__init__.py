@@ -5,30 +5,30 @@ confidence that makes, `targets` puts the two together, `objective` is the loss,
 more often that have further to go.
 """
 
-from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
-from obliq.calibration.reference_readers import Products, ridge_opinions, witnesses
+from obliq.calibration.difficulty import RidgeSums, reference_features, ridge_margins
+from obliq.calibration.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.calibration.targets import (
     Difficulty,
     Targets,
+    batches_by_distance,
     calibrated_targets,
-    confidence,
     distance_left,
-    drawn_by_distance,
+    true_class_confidence,
 )
-from obliq.gradients.losses import calibrated
+from obliq.gradients.losses import calibrated_loss
 
 __all__ = [
     "Difficulty",
-    "Opinions",
-    "Products",
+    "RidgeSums",
+    "SampleScores",
     "Targets",
-    "calibrated",
+    "batches_by_distance",
+    "calibrated_loss",
     "calibrated_targets",
-    "confidence",
     "distance_left",
-    "drawn_by_distance",
     "matched_confidence",
-    "ridge_opinions",
+    "reference_features",
+    "ridge_margins",
     "shifted_confidence",
-    "witnesses",
+    "true_class_confidence",
 ]

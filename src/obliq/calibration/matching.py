@@ -50,7 +50,7 @@ def matched_confidence(
 
 
 @dataclass(frozen=True, eq=False)
-class Opinions:
+class SampleScores:
     """What one judge thinks of forget and holdout samples; a higher score is an easier sample."""
 
     forget: Float[Tensor, " forget"]
@@ -58,8 +58,8 @@ class Opinions:
 
 
 def shifted_confidence(
-    original: Opinions,
-    witnesses: Sequence[Opinions],
+    original: SampleScores,
+    witnesses: Sequence[SampleScores],
     forget_labels: Int[Tensor, " forget"],
     confidence: Float[Tensor, " holdout"],
     holdout_labels: Int[Tensor, " holdout"],
@@ -71,7 +71,7 @@ def shifted_confidence(
     One person's samples usually are, or are easier. Each witness that never saw the forget set places each
     sample among the holdout samples of its class, as a normal score; the sum of these is placed among the
     sums of holdout samples in the same way. These places have a mean m and a variance v, against 0 and 1
-    for holdout samples. The set is taken to be distributed as `expected_shift` says. Its samples are given the
+    for holdout samples. The set is taken to be distributed as `retrained_shift` says. Its samples are given the
     places of that distribution in the order of the original's and the witnesses' places added, and at each
     place the confidence that the original has there on holdout samples of the class.
 
@@ -80,7 +80,7 @@ def shifted_confidence(
     Args:
         original: scores (any increasing function of its true-class confidence) of the network to unlearn;
             on forget samples only their order is used.
-        witnesses: scores of each witness, at least one; see `obliq.calibration.reference_readers`.
+        witnesses: scores of each witness, at least one; see `obliq.calibration.difficulty`.
         forget_labels: the true classes of forget samples.
         confidence: the original's confidence (probability of the true class) on holdout samples.
         holdout_labels: their true classes.
@@ -93,10 +93,10 @@ def shifted_confidence(
     if not kept.any():
         return found
     labels = forget_labels[kept]
-    panel = [Opinions(one.forget[kept], one.holdout) for one in witnesses]
-    places = panel_places(panel, labels, holdout_labels)
+    panel = [SampleScores(one.forget[kept], one.holdout) for one in witnesses]
+    places = combined_normal_scores(panel, labels, holdout_labels)
     spread = float(places.var(correction=0)) if len(places) >= FEWEST_WITH_A_SPREAD else 1.0
-    mean, variance = expected_shift(float(places.mean()), spread)
+    mean, variance = retrained_shift(float(places.mean()), spread)
     own = _normal_scores(original.forget[kept], labels, original.forget[kept], labels)
     order = torch.special.ndtri(_ranks(own + places))
     quantiles = torch.special.ndtr(mean + variance**0.5 * order)
@@ -104,7 +104,7 @@ def shifted_confidence(
     return found
 
 
-def expected_shift(mean: float, variance: float) -> tuple[float, float]:
+def retrained_shift(mean: float, variance: float) -> tuple[float, float]:
     """Mean and variance of a set's normal scores under a retrained network, from those under the witnesses.
 
     A set of unseen people is as hard for a network as for witnesses: k = 1. A set that was chosen for being hard
@@ -122,8 +122,8 @@ def expected_shift(mean: float, variance: float) -> tuple[float, float]:
     return multiple * mean, max(0.25, 1 - multiple**2 * (1 - variance))
 
 
-def panel_places(
-    witnesses: Sequence[Opinions],
+def combined_normal_scores(
+    witnesses: Sequence[SampleScores],
     forget_labels: Int[Tensor, " forget"],
     holdout_labels: Int[Tensor, " holdout"],
 ) -> Float[Tensor, " forget"]:

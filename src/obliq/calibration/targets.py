@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from obliq.calibration.matching import Opinions, matched_confidence, shifted_confidence
-from obliq.calibration.reference_readers import Features, Products, ridge_opinions, witnesses
+from obliq.calibration.difficulty import Features, RidgeSums, reference_features, ridge_margins
+from obliq.calibration.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.run import Run
 from obliq.training.loop import predict
 
 
-def drawn_by_distance(
+def batches_by_distance(
     examples: Examples,
     distances: Float[Tensor, " samples"],
     batch_size: int,
@@ -82,36 +82,37 @@ def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficul
     Retain, forget and holdout sets are read.
     """
     labels, unseen_labels = splits.forget.labels, splits.holdout.labels
-    own, unseen = confidence(original, splits.forget, run), confidence(original, splits.holdout, run)
+    own = true_class_confidence(original, splits.forget, run)
+    unseen = true_class_confidence(original, splits.holdout, run)
     gone = splits.forgotten_classes
     if difficulty == "average":
         aim = matched_confidence(own, labels, unseen, unseen_labels, forgotten_classes=gone)
     else:
-        panel = [_opinions(features, splits) for features in witnesses(splits.retain, run)]
+        panel = [_opinions(features, splits) for features in reference_features(splits.retain, run)]
         aim = shifted_confidence(
-            Opinions(own, unseen), panel, labels, unseen, unseen_labels, forgotten_classes=gone
+            SampleScores(own, unseen), panel, labels, unseen, unseen_labels, forgotten_classes=gone
         )
     return Targets(aim, (aim - own).abs())
 
 
-def _opinions(features: Features, splits: Splits) -> Opinions:
+def _opinions(features: Features, splits: Splits) -> SampleScores:
     """Of the forget set by who learned from the retain set, of the holdout set by who learned from both."""
-    retained = Products.of(features, splits.retain)
-    everything = retained + Products.of(features, splits.forget)
-    return Opinions(
-        ridge_opinions(features, retained, splits.forget),
-        ridge_opinions(features, everything, splits.holdout),
+    retained = RidgeSums.of(features, splits.retain)
+    everything = retained + RidgeSums.of(features, splits.forget)
+    return SampleScores(
+        ridge_margins(features, retained, splits.forget),
+        ridge_margins(features, everything, splits.holdout),
     )
 
 
 def distance_left(model: nn.Module, forget: Examples, targets: Targets, run: Run) -> float:
     """Its mean distance to the targets as a share of the original's; 0 where the original had none."""
     started = float(targets.distance.mean())
-    left = float((confidence(model, forget, run) - targets.confidence).abs().mean())
+    left = float((true_class_confidence(model, forget, run) - targets.confidence).abs().mean())
     return left / started if started > 0 else 0.0
 
 
-def confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
+def true_class_confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
     """The softmax probability of the true class, 0 to 1, in evaluation mode."""
     probabilities = predict(model, examples, run.device).softmax(dim=1)
     return probabilities.gather(1, examples.labels.unsqueeze(1)).squeeze(1)

@@ -37,7 +37,7 @@ from obliq.quantization import (
     integer_state,
     latent_state,
     load_integer_state,
-    load_latent,
+    load_latent_state,
     state_digest,
 )
 
@@ -169,7 +169,7 @@ def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> 
     latent = folder / LATENT_FILE
     if latent.is_symlink() or latent.exists():
         with _errors_name(latent):
-            model = load_latent(model, _read_tensors(latent, latent_tensor_forms(model)))
+            model = load_latent_state(model, _read_tensors(latent, latent_tensor_forms(model)))
     return Checkpoint(model.eval(), blueprint, document.provenance)
 
 

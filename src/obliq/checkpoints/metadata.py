@@ -12,7 +12,7 @@ from torch import nn
 from obliq.data import PartitionRule
 from obliq.errors import ModelError
 from obliq.io.strict_json import SettingValue
-from obliq.models import build
+from obliq.models import build_model
 from obliq.models.architectures import is_import_path, require_module
 from obliq.quantization import Precision, quantize
 
@@ -141,7 +141,7 @@ class Blueprint:
         """
         with torch.random.fork_rng(devices=[]):
             if function is None:
-                model = build(self.architecture, self.input_shape, self.classes)
+                model = build_model(self.architecture, self.input_shape, self.classes)
             else:
                 model = require_module(function(self.input_shape, self.classes), self.architecture)
         return quantize(

@@ -10,7 +10,7 @@ from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, Re
 from obliq.cli.progress import ProgressReporter
 from obliq.cli.verbs import Verb, VerbOutput
 from obliq.errors import ModelError
-from obliq.methods import OEU, Method, available
+from obliq.methods import OEU, Method, available_methods
 
 
 def _methods() -> Any:
@@ -19,12 +19,12 @@ def _methods() -> Any:
     Raises:
         ModelError: when a method cannot be loaded or has no fields.
     """
-    for name, kind in available().items():
+    for name, kind in available_methods().items():
         if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, Method)):
             raise ModelError(
                 f"the method '{name}' is {kind!r}; expected a dataclass with an unlearn function"
             )
-    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available().items()]
+    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available_methods().items()]
     return Union[tuple(kinds)]  # noqa: UP007 - a tuple of any length has no other spelling
 
 
@@ -110,4 +110,4 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: ProgressReporter) ->
     )  # fmt: skip
 
 
-VERB = Verb(UnlearnArguments, run_unlearn, choices=available)
+VERB = Verb(UnlearnArguments, run_unlearn, choices=available_methods)

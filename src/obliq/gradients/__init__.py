@@ -1,34 +1,34 @@
 """The heart of orthogonal unlearning: pure functions on tensors."""
 
-from obliq.gradients.first_order import FirstOrder
-from obliq.gradients.losses import divergence, entropy, negative_entropy, uniform
-from obliq.gradients.patches import patches
+from obliq.gradients.first_order import FirstOrderRecord
+from obliq.gradients.losses import distillation_loss, entropy, negative_entropy, uniform_loss
 from obliq.gradients.projection import (
-    Reference,
+    ProjectionScope,
+    ProjectionWhen,
+    ReferenceKind,
     RetainReference,
-    Scope,
-    When,
+    clip_norm_,
     gradient_of,
-    inner,
+    inner_product,
     project_,
     remove_component,
-    shorten_,
 )
+from obliq.gradients.unfold_inputs import unfold_inputs
 
 __all__ = [
-    "FirstOrder",
-    "Reference",
+    "FirstOrderRecord",
+    "ProjectionScope",
+    "ProjectionWhen",
+    "ReferenceKind",
     "RetainReference",
-    "Scope",
-    "When",
-    "divergence",
+    "clip_norm_",
+    "distillation_loss",
     "entropy",
     "gradient_of",
-    "inner",
+    "inner_product",
     "negative_entropy",
-    "patches",
     "project_",
     "remove_component",
-    "shorten_",
-    "uniform",
+    "unfold_inputs",
+    "uniform_loss",
 ]

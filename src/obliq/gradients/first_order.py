@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from obliq.gradients.projection import inner
+from obliq.gradients.projection import inner_product
 
 
 @dataclass
-class FirstOrder:
+class FirstOrderRecord:
     """One step's record, filled while the two parts of the step are applied one after the other.
 
     Values (losses in nats, angle in degrees):
@@ -37,10 +37,10 @@ class FirstOrder:
         g_f: Sequence[Tensor],
         retain_loss: Float[Tensor, ""],
         forget_loss: Float[Tensor, ""],
-    ) -> FirstOrder:
+    ) -> FirstOrderRecord:
         """Begin with the raw gradients; call before the forget gradient is projected in place."""
-        norms = math.sqrt(float(inner(g_r, g_r)) * float(inner(g_f, g_f)))
-        cosine = float(inner(g_r, g_f)) / norms if norms > 0 else 0.0
+        norms = math.sqrt(float(inner_product(g_r, g_r)) * float(inner_product(g_f, g_f)))
+        cosine = float(inner_product(g_r, g_f)) / norms if norms > 0 else 0.0
         record = cls(g_r)
         record.values["retain_loss"] = retain_loss.item()
         record.values["forget_loss"] = forget_loss.item()
@@ -49,8 +49,8 @@ class FirstOrder:
 
     def after_forget_part(self, u: Sequence[Tensor], rate: float, retain_loss: Callable[[], Tensor]) -> None:
         """Record the effect of theta <- theta - rate * u, once applied."""
-        product = float(inner(self.g_r, u))
-        norms = math.sqrt(float(inner(self.g_r, self.g_r)) * float(inner(u, u)))
+        product = float(inner_product(self.g_r, u))
+        norms = math.sqrt(float(inner_product(self.g_r, self.g_r)) * float(inner_product(u, u)))
         self.values["predicted_forget_change"] = -rate * product
         self.values["forget_alignment"] = product / norms if norms > 0 else 0.0
         self.values["measured_forget_change"] = self._loss_now(retain_loss) - self.values["retain_loss"]
@@ -58,7 +58,7 @@ class FirstOrder:
     def after_retain_part(self, v: Sequence[Tensor], rate: float, retain_loss: Callable[[], Tensor]) -> None:
         """Record the effect of the whole step, once theta <- theta - rate * v is applied too."""
         self.values["predicted_change"] = self.values["predicted_forget_change"] - rate * float(
-            inner(self.g_r, v)
+            inner_product(self.g_r, v)
         )
         self.values["measured_change"] = self._loss_now(retain_loss) - self.values["retain_loss"]
 

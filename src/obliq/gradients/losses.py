@@ -18,12 +18,12 @@ def negative_entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""
     """Minus the mean entropy: minimising it raises uncertainty and prefers no class.
 
     Its gradient, p_c (log p_c + H), vanishes on confident samples, where training leaves them; compare
-    `uniform`.
+    `uniform_loss`.
     """
     return -entropy(logits).mean()
 
 
-def uniform(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+def uniform_loss(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
     """Cross-entropy to the uniform label less its minimum: KL(uniform || p).
 
     The same optimum as maximal entropy, with a gradient p_c - 1/C that does not vanish on confident
@@ -32,7 +32,7 @@ def uniform(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
     return -F.log_softmax(logits, dim=1).mean(dim=1).mean() - math.log(logits.shape[1])
 
 
-def divergence(
+def distillation_loss(
     teacher: Float[Tensor, "batch classes"], student: Float[Tensor, "batch classes"], temperature: float = 1.0
 ) -> Float[Tensor, ""]:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch.
@@ -52,7 +52,7 @@ def divergence(
     )
 
 
-def calibrated(
+def calibrated_loss(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], targets: Float[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
     """Cross-entropy to a soft label that gives the true class the confidence of unseen data.

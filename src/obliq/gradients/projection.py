@@ -23,7 +23,7 @@ def gradient_of(loss: Float[Tensor, ""], parameters: Sequence[Tensor]) -> Gradie
     ]
 
 
-def inners(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, " tensors"]:
+def inner_products(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, " tensors"]:
     """The inner product of each pair of tensors, as float64.
 
     Each product is summed in the tensors' own precision and only the sums are widened: the error is
@@ -33,9 +33,9 @@ def inners(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, "
     return torch.stack(products).double()
 
 
-def inner(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, ""]:
+def inner_product(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, ""]:
     """The inner product over all tensors together, as float64."""
-    return inners(first, second).sum()
+    return inner_products(first, second).sum()
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ def _is_dense(tensor: Tensor) -> bool:
     return channels_last or tensor.is_contiguous()
 
 
-When = Literal["always", "on_conflict", "never"]
-Scope = Literal["global", "per_tensor"]
+ProjectionWhen = Literal["always", "on_conflict", "never"]
+ProjectionScope = Literal["global", "per_tensor"]
 
 
 def remove_component(gradient: Sequence[Tensor], direction: Sequence[Tensor]) -> Gradient:
@@ -61,7 +61,9 @@ def remove_component(gradient: Sequence[Tensor], direction: Sequence[Tensor]) ->
     return result
 
 
-def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, scope: Scope) -> None:
+def project_(
+    gradient: Gradient, direction: Sequence[Tensor], *, when: ProjectionWhen, scope: ProjectionScope
+) -> None:
     """Remove the component along `direction` from `gradient`, in place.
 
     Args:
@@ -74,7 +76,7 @@ def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, sco
     """
     if when == "never":
         return
-    products, squares = inners(gradient, direction), inners(direction, direction)
+    products, squares = inner_products(gradient, direction), inner_products(direction, direction)
     if scope == "global":
         products = products.sum().expand_as(products)
         squares = squares.sum().expand_as(squares)
@@ -88,14 +90,14 @@ def project_(gradient: Gradient, direction: Sequence[Tensor], *, when: When, sco
         tensor.sub_(along, alpha=scalar)  # and no temporary of the size of the network
 
 
-def shorten_(gradient: Gradient, longest: float) -> None:
+def clip_norm_(gradient: Gradient, longest: float) -> None:
     """Scale `gradient` to the length `longest` where it is longer, over all tensors, in place."""
-    length = math.sqrt(float(inner(gradient, gradient)))
+    length = math.sqrt(float(inner_product(gradient, gradient)))
     if length > longest:
         torch._foreach_mul_(gradient, longest / length)
 
 
-Reference = Literal["batch", "span", "average"]
+ReferenceKind = Literal["batch", "span", "average"]
 
 
 @dataclass
@@ -109,7 +111,7 @@ class RetainReference:
         memory: how many steps.
     """
 
-    kind: Reference
+    kind: ReferenceKind
     memory: int
     _kept: list[Gradient] = field(default_factory=list)
 
@@ -125,7 +127,7 @@ class RetainReference:
         else:
             self._kept = [latest]
 
-    def project_(self, gradient: Gradient, *, when: When, scope: Scope) -> None:
+    def project_(self, gradient: Gradient, *, when: ProjectionWhen, scope: ProjectionScope) -> None:
         """Remove from `gradient`, in place, what lies along the reference; see `projections.project_`.
 
         With a span, `scope` is always global; under `on_conflict` each direction of the orthonormal

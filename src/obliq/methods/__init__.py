@@ -50,7 +50,7 @@ BUILT_IN: dict[str, type[Method]] = {
 ENTRY_POINTS = "obliq.methods"
 
 
-def available() -> dict[str, type[Method]]:
+def available_methods() -> dict[str, type[Method]]:
     """Built-in methods, then those of installed packages.
 
     Raises:
@@ -75,9 +75,9 @@ def registered_name(kind: type[Method]) -> str | None:
     """The name under which a method is registered; None when it is not.
 
     Raises:
-        ModelError: as for `available`.
+        ModelError: as for `available_methods`.
     """
-    methods = BUILT_IN if kind in BUILT_IN.values() else available()
+    methods = BUILT_IN if kind in BUILT_IN.values() else available_methods()
     return next((name for name, one in methods.items() if one is kind), None)
 
 
@@ -105,6 +105,6 @@ __all__ = [
     "SFRon",
     "SalUn",
     "SelectiveDampening",
-    "available",
+    "available_methods",
     "registered_name",
 ]

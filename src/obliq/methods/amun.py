@@ -41,8 +41,8 @@ from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
 from obliq.errors import ModelError
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_above, require_descent
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 UNCROSSED = -1
@@ -100,7 +100,7 @@ class AMUN:
             ModelError: when no forgotten sample has an adversarial example within reach.
         """
         with seeded(run):
-            network = placed(copy.deepcopy(model), run)
+            network = move_to_device(copy.deepcopy(model), run)
             attacked, answers = self._attacked(network.eval(), splits.forget, run)
             crossed = answers != UNCROSSED
             parts = [splits.retain, *([splits.forget] if self.true_labels else [])]
@@ -113,13 +113,13 @@ class AMUN:
             stream = numbered_cycle(
                 everything, self.batch_size, run.generator(purpose=1), run.device, self.augment
             )
-            length = steps_in_pass(len(everything), self.batch_size)
+            length = steps_per_epoch(len(everything), self.batch_size)
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, _, positions in islice(stream, length):
                     moved = positions >= recorded
                     inputs[moved.to(run.device)] = attacked[positions[moved] - recorded].to(run.device)
-                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(positions))
                     yield F.cross_entropy(network(inputs), labels[positions].to(run.device))
 
             descend(
@@ -203,21 +203,21 @@ def closest_adversarial(
         limit = bound * 2 ** (turn // steps)
         loss = F.cross_entropy(logits, labels[remaining], reduction="sum")
         (slope,) = torch.autograd.grad(loss, at)
-        moved = at.detach() + limit / 10 * of_length_one(slope)
+        moved = at.detach() + limit / 10 * unit_vectors(slope)
         remaining = remaining[~crossed]
         if len(remaining) == 0 or turn == (doublings + 1) * steps:
             break
-        result[remaining] = values.possible(within(moved[~crossed], raw[remaining], limit))
+        result[remaining] = values.possible(clip_distance(moved[~crossed], raw[remaining], limit))
     return result, answers
 
 
-def of_length_one(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+def unit_vectors(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
     """Each sample divided by its Euclidean length; zeros stay zeros."""
     tiny = torch.finfo(vectors.dtype).tiny
     return vectors / _lengths(vectors).clamp(min=tiny)
 
 
-def within(
+def clip_distance(
     points: Float[Tensor, "batch ..."], centres: Float[Tensor, "batch ..."], limit: float
 ) -> Float[Tensor, "batch ..."]:
     """Each point, brought back to the distance `limit` from its centre where it is farther."""

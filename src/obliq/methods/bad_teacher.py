@@ -28,13 +28,13 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
-from obliq.gradients import divergence
+from obliq.gradients import distillation_loss
 from obliq.methods.method import Search
 from obliq.models import initialise
 from obliq.quantization import calibrate_steps
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_above, require_descent, require_share
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_above, require_descent, require_share, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -79,23 +79,23 @@ class BadTeacher:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The student of both teachers; outside `mask` it stays as it was."""
         with seeded(run):
-            competent = placed(copy.deepcopy(model), run).eval()
-            ignorant = incompetent(model, splits.retain, self.batch_size, run)
-            network = placed(copy.deepcopy(model), run).train()
+            competent = move_to_device(copy.deepcopy(model), run).eval()
+            ignorant = incompetent_teacher(model, splits.retain, self.batch_size, run)
+            network = move_to_device(copy.deepcopy(model), run).train()
             order, draws = run.generator(purpose=1), run.generator(purpose=6)
             count = int(self.retain_share * len(splits.retain))
             chosen = splits.retain.indices[torch.randperm(len(splits.retain), generator=draws)[:count]]
             both = Examples(splits.retain.collection, torch.cat([splits.forget.indices, chosen]))
             stream = numbered_cycle(both, self.batch_size, order, run.device, self.augment)
-            length = steps_in_pass(len(both), self.batch_size)
+            length = steps_per_epoch(len(both), self.batch_size)
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, _, positions in islice(stream, length):
                     forgotten = (positions < len(splits.forget)).to(run.device).unsqueeze(1)
                     with torch.no_grad():
                         taught = torch.where(forgotten, ignorant(inputs), competent(inputs)).float()
-                    follow_statistics(network, self.batch_norm, "forget", len(positions))
-                    yield divergence(taught, network(inputs).float(), self.temperature)
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(positions))
+                    yield distillation_loss(taught, network(inputs).float(), self.temperature)
 
             descend(
                 network,
@@ -111,7 +111,7 @@ class BadTeacher:
             return network.eval()
 
 
-def incompetent(model: nn.Module, retain: Examples, batch_size: int, run: Run) -> nn.Module:
+def incompetent_teacher(model: nn.Module, retain: Examples, batch_size: int, run: Run) -> nn.Module:
     """A network of the same form that has learned nothing, in evaluation mode.
 
     Args:
@@ -123,7 +123,7 @@ def incompetent(model: nn.Module, retain: Examples, batch_size: int, run: Run) -
     fresh = copy.deepcopy(model)
     # not run.seed itself, from which the original may once have started
     initialise(fresh, run.generator(purpose=7).initial_seed())
-    fresh = placed(fresh, run).eval()
+    fresh = move_to_device(fresh, run).eval()
     inputs, _ = next(batches(retain, batch_size, run.generator(purpose=2), run.device))
     calibrate_steps(fresh, inputs)
     return fresh

@@ -31,8 +31,8 @@ from obliq.errors import ModelError
 from obliq.methods.method import Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_above
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_above, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -74,33 +74,33 @@ class BoundaryExpand:
             ModelError: when the network's answers do not come out of a linear layer.
         """
         with seeded(run):
-            network = placed(copy.deepcopy(model), run)
+            network = move_to_device(copy.deepcopy(model), run)
             name = last_linear(network)
             narrow = network.get_submodule(name)
             assert isinstance(narrow, nn.Linear)
-            network.set_submodule(name, widened(narrow, run.generator(purpose=2)))
+            network.set_submodule(name, add_output(narrow, run.generator(purpose=2)))
             _require_answers(network.eval(), splits, narrow.out_features + 1, run)
             order = run.generator(purpose=1)
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, labels in batches(splits.forget, self.batch_size, order, run.device):
-                    follow_statistics(network, self.batch_norm, "forget", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(labels))
                     yield F.cross_entropy(network(inputs), torch.full_like(labels, narrow.out_features))
 
             descend(
                 network.train(),
                 losses,
                 epochs=self.epochs,
-                total=self.epochs * steps_in_pass(len(splits.forget), self.batch_size),
+                total=self.epochs * steps_per_epoch(len(splits.forget), self.batch_size),
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,
                 run=run,
-                mask=None if mask is None else with_free_rows(mask, network),
+                mask=None if mask is None else extend_mask(mask, network),
             )
             wide = network.get_submodule(name)
             assert isinstance(wide, nn.Linear)
-            network.set_submodule(name, narrowed(wide))
+            network.set_submodule(name, remove_last_output(wide))
             return network.eval()
 
 
@@ -120,7 +120,7 @@ def last_linear(model: nn.Module) -> str:
     return linear[-1]
 
 
-def widened(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
+def add_output(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
     """A copy with one more output, drawn as `nn.Linear` draws: uniformly within 1 / sqrt(inputs)."""
     reach = 1 / math.sqrt(layer.in_features)
     wide = copy.deepcopy(layer)
@@ -140,7 +140,7 @@ def widened(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
     return wide
 
 
-def with_free_rows(mask: Mask, network: nn.Module) -> Mask:
+def extend_mask(mask: Mask, network: nn.Module) -> Mask:
     """The mask for a network of which some parameters have a row more, which may move."""
     wide = {}
     for name, parameter in network.named_parameters():
@@ -150,7 +150,7 @@ def with_free_rows(mask: Mask, network: nn.Module) -> Mask:
     return wide
 
 
-def narrowed(layer: nn.Linear) -> nn.Linear:
+def remove_last_output(layer: nn.Linear) -> nn.Linear:
     """A copy without the last output; with one step for all of the layer, that step as it was trained."""
     narrow = copy.deepcopy(layer)
     narrow.out_features -= 1

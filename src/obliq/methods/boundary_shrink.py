@@ -32,8 +32,8 @@ from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_above
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_above, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -71,15 +71,15 @@ class BoundaryShrink:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on the forget set towards the neighbouring classes; outside `mask` as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run)
+            network = move_to_device(copy.deepcopy(model), run)
             labels = neighbouring_classes(network, splits.forget, self.bound, self.batch_size, run)
             labels = labels.to(run.device)
             stream = numbered_cycle(splits.forget, self.batch_size, run.generator(purpose=1), run.device)
-            length = steps_in_pass(len(splits.forget), self.batch_size)
+            length = steps_per_epoch(len(splits.forget), self.batch_size)
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, _, positions in islice(stream, length):
-                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(positions))
                     yield F.cross_entropy(network(inputs), labels[positions.to(run.device)])
 
             descend(

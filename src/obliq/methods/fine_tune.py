@@ -20,7 +20,7 @@ from obliq.data.batches import batches
 from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -57,7 +57,7 @@ class FineTune:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after more training on the retain set; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order = run.generator(purpose=1)
 
             def losses(epoch: int) -> Iterator[Tensor]:
@@ -70,7 +70,7 @@ class FineTune:
                 network,
                 losses,
                 epochs=self.epochs,
-                total=self.epochs * steps_in_pass(len(splits.retain), self.batch_size),
+                total=self.epochs * steps_per_epoch(len(splits.retain), self.batch_size),
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,

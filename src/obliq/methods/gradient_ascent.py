@@ -26,8 +26,8 @@ from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_descent
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_descent, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -66,21 +66,21 @@ class GradientAscent:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after ascending on the forget set; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order = run.generator(purpose=1)
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, labels in batches(
                     splits.forget, self.batch_size, order, run.device, self.augment
                 ):
-                    follow_statistics(network, self.batch_norm, "forget", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(labels))
                     yield -F.cross_entropy(network(inputs), labels)
 
             descend(
                 network,
                 losses,
                 epochs=self.epochs,
-                total=self.epochs * steps_in_pass(len(splits.forget), self.batch_size),
+                total=self.epochs * steps_per_epoch(len(splits.forget), self.batch_size),
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,

@@ -26,8 +26,8 @@ from obliq.data import Splits
 from obliq.data.batches import batches, cycle
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_descent, require_share
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -73,7 +73,7 @@ class GradientDifference:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on the difference; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order, forget_order = run.generator(purpose=1), run.generator(purpose=4)
             forget = cycle(splits.forget, self.forget_batch, forget_order, run.device, self.augment)
 
@@ -81,10 +81,10 @@ class GradientDifference:
                 for inputs, labels in batches(
                     splits.retain, self.retain_batch, order, run.device, self.augment
                 ):
-                    follow_statistics(network, self.batch_norm, "retain", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "retain", len(labels))
                     retained = F.cross_entropy(network(inputs), labels)
                     inputs, labels = next(forget)
-                    follow_statistics(network, self.batch_norm, "forget", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(labels))
                     forgotten = F.cross_entropy(network(inputs), labels)
                     yield self.retain_weight * retained - (1 - self.retain_weight) * forgotten
 
@@ -92,7 +92,7 @@ class GradientDifference:
                 network,
                 losses,
                 epochs=self.epochs,
-                total=self.epochs * steps_in_pass(len(splits.retain), self.retain_batch),
+                total=self.epochs * steps_per_epoch(len(splits.retain), self.retain_batch),
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,

@@ -37,7 +37,7 @@ from obliq.gradients import gradient_of
 from obliq.methods.method import Search
 from obliq.quantization import keep_steps_positive_
 from obliq.run import Run
-from obliq.training.loop import placed, require_at_least, require_finite, seeded
+from obliq.training.loop import move_to_device, require_at_least, require_finite, seeded
 from obliq.training.masks import Mask, Restraint
 from obliq.training.per_sample import per_sample_gradients
 
@@ -78,7 +78,7 @@ class Influence:
             ModelError: when the step is not finite.
         """
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).eval()
+            network = move_to_device(copy.deepcopy(model), run).eval()
             restraint = None if mask is None else Restraint.of(network, mask)
             parameters = list(network.parameters())
             n_f, n_r = len(splits.forget), len(splits.retain)
@@ -94,7 +94,9 @@ class Influence:
             if self.inverse == "exact":
                 step = inverse_fisher_product(_stacked(blocks, samples, v), v)
             else:
-                step = product_as_coded((gradient for block in blocks for gradient in block), v)
+                step = inverse_fisher_product_as_coded(
+                    (gradient for block in blocks for gradient in block), v
+                )
             length = require_finite(step.norm().item(), 0, self.strength)
             parts = torch.split(step, [parameter.numel() for parameter in parameters])
             with torch.no_grad():
@@ -127,7 +129,7 @@ def inverse_fisher_product(
     return v - gradients.T @ shares.to(v.dtype)
 
 
-def product_as_coded(
+def inverse_fisher_product_as_coded(
     gradients: Iterator[Float[Tensor, " parameters"]], v: Float[Tensor, " parameters"], scale: int = 1000
 ) -> Float[Tensor, " parameters"]:
     """What the reference code puts in the place of F^-1 v; `scale` is its constant N."""

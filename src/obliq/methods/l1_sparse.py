@@ -29,8 +29,8 @@ from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_descent
-from obliq.training.loop import decays, placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_descent, set_batch_norm_mode
+from obliq.training.loop import is_decayed, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -81,15 +81,17 @@ class L1Sparse:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after sparse fine-tuning; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order = run.generator(purpose=1)
-            weights = [weight for weight in network.parameters() if weight.requires_grad and decays(weight)]
+            weights = [
+                weight for weight in network.parameters() if weight.requires_grad and is_decayed(weight)
+            ]
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, labels in batches(
                     splits.retain, self.batch_size, order, run.device, self.augment
                 ):
-                    follow_statistics(network, "retain", "retain", len(labels))
+                    set_batch_norm_mode(network, "retain", "retain", len(labels))
                     loss = F.cross_entropy(network(inputs), labels)
                     yield loss + self.penalty_at(epoch) * l1_norm(weights)
 
@@ -97,7 +99,7 @@ class L1Sparse:
                 network,
                 losses,
                 epochs=self.epochs,
-                total=self.epochs * steps_in_pass(len(splits.retain), self.batch_size),
+                total=self.epochs * steps_per_epoch(len(splits.retain), self.batch_size),
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,

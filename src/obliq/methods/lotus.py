@@ -41,8 +41,8 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_descent, require_share
-from obliq.training.loop import accuracy, placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
+from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -92,14 +92,14 @@ class LoTUS:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The student; outside `mask` it stays as it was."""
         with seeded(run):
-            teacher = placed(copy.deepcopy(model), run).eval()
-            network = placed(copy.deepcopy(model), run).train()
+            teacher = move_to_device(copy.deepcopy(model), run).eval()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order, draws, noise = (run.generator(purpose=purpose) for purpose in (1, 6, 8))
             count = int(self.retain_share * len(splits.retain))
             chosen = splits.retain.indices[torch.randperm(len(splits.retain), generator=draws)[:count]]
             both = Examples(splits.retain.collection, torch.cat([splits.forget.indices, chosen]))
             stream = numbered_cycle(both, self.batch_size, order, run.device, self.augment)
-            length = steps_in_pass(len(both), self.batch_size)
+            length = steps_per_epoch(len(both), self.batch_size)
             unseen = accuracy_if_unseen(teacher, splits, run)
 
             def losses(epoch: int) -> Iterator[Tensor]:
@@ -113,8 +113,8 @@ class LoTUS:
                         logits = teacher(inputs).float()
                     gumbel = -torch.empty(logits.shape).exponential_(generator=noise).log().to(logits.device)
                     forgotten = (positions < len(splits.forget)).to(run.device)
-                    taught = tempered(logits + gumbel, forgotten, temperature)
-                    follow_statistics(network, self.batch_norm, "forget", len(positions))
+                    taught = teacher_labels(logits + gumbel, forgotten, temperature)
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(positions))
                     yield F.cross_entropy(network(inputs).float(), taught)
 
             descend(
@@ -146,7 +146,7 @@ def accuracy_if_unseen(network: nn.Module, splits: Splits, run: Run) -> float:
     return share * accuracy(network, splits.holdout.where(like_them), run.device) / 100
 
 
-def tempered(
+def teacher_labels(
     logits: Float[Tensor, "batch classes"], forgotten: Bool[Tensor, " batch"], temperature: float
 ) -> Float[Tensor, "batch classes"]:
     """Soft labels: softmax(logits / temperature) where forgotten, the one-hot of the largest logit elsewhere."""

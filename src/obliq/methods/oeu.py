@@ -41,41 +41,41 @@ from torch import Tensor, nn
 from obliq.calibration import (
     Difficulty,
     Targets,
-    calibrated,
+    batches_by_distance,
+    calibrated_loss,
     calibrated_targets,
     distance_left,
-    drawn_by_distance,
 )
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.errors import ModelError
 from obliq.gradients import (
-    FirstOrder,
-    Reference,
+    FirstOrderRecord,
+    ProjectionScope,
+    ProjectionWhen,
+    ReferenceKind,
     RetainReference,
-    Scope,
-    When,
+    clip_norm_,
     gradient_of,
     negative_entropy,
-    shorten_,
-    uniform,
+    uniform_loss,
 )
 from obliq.methods.method import Search
 from obliq.quantization import keep_steps_near_
 from obliq.run import Run
 from obliq.training.descent import require_share
 from obliq.training.loop import (
-    cosine,
+    cosine_schedule,
     mixed_precision,
-    placed,
+    move_to_device,
     require_at_least,
     require_finite,
     require_finite_weights,
     seeded,
-    steps_in_pass,
+    steps_per_epoch,
 )
 from obliq.training.masks import Mask, saliency_mask
-from obliq.training.two_objectives import PairedDescent
+from obliq.training.paired_descent import PairedDescent
 
 SALIENCY_BATCH = 128
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -125,9 +125,9 @@ class OEU:
     objective: Literal["entropy", "uniform", "calibrated"] = "entropy"
     difficulty: Difficulty = "witness"
     draw: Literal["even", "by_distance"] = "by_distance"
-    projection: When = "always"
-    scope: Scope = "global"
-    reference: Reference = "batch"
+    projection: ProjectionWhen = "always"
+    scope: ProjectionScope = "global"
+    reference: ReferenceKind = "batch"
     memory: int = 8
     projected: Literal["gradient", "update"] = "gradient"
     update: Literal["retain+forget", "forget_only"] = "retain+forget"
@@ -180,25 +180,25 @@ class OEU:
         if mask is None and self.movable < 1:
             mask = saliency_mask(model, splits.forget, share=self.movable, batch_size=SALIENCY_BATCH, run=run)
         with seeded(run):
-            network = placed(copy.deepcopy(model), run)
+            network = move_to_device(copy.deepcopy(model), run)
             targets, forget_loss = self._aim(network, splits, run)
             descent = PairedDescent.start(
                 network.train(), frozen_grid=self.steps == "frozen", run=run, mask=mask
             )
             order = descent.generator
             kept = self._retained(splits.retain, run)
-            total = self.epochs * steps_in_pass(len(kept), self.retain_batch)
+            total = self.epochs * steps_per_epoch(len(kept), self.retain_batch)
             forget_batch = self.forget_batch or self._enough(len(splits.forget), total)
             retain = numbered_cycle(kept, self.retain_batch, order, run.device, self.augment)
             forget = (
                 numbered_cycle(splits.forget, forget_batch, order, run.device, self.augment)
                 if targets is None or self.draw == "even"
-                else drawn_by_distance(
+                else batches_by_distance(
                     splits.forget, targets.distance, forget_batch, order, run.device, self.augment
                 )
             )
             reference = RetainReference(self.reference, self.memory)
-            rate = cosine(self.learning_rate, total)
+            rate = cosine_schedule(self.learning_rate, total)
             for end in range(total, total * self.rounds + 1, total):
                 while descent.step < end:
                     now = rate(descent.step - end + total)
@@ -243,12 +243,12 @@ class OEU:
         require_finite(float(loss_r.detach() + loss_f.detach()), descent.step, self.learning_rate)
 
         recorded = self.record_every > 0 and descent.step % self.record_every == 0
-        record = FirstOrder.before(g_r, g_f, loss_r, loss_f) if recorded else None
+        record = FirstOrderRecord.before(g_r, g_f, loss_r, loss_f) if recorded else None
         if self.clip:
             if record:
                 g_r = [tensor.clone() for tensor in g_r]  # the record predicts with the gradient as it is
-            shorten_(g_r, self.clip)
-            shorten_(g_f, self.clip)
+            clip_norm_(g_r, self.clip)
+            clip_norm_(g_f, self.clip)
         reference.remember(g_r)
         u = self._forget_direction(descent, g_f, reference)
         v = self._retain_direction(descent, g_r)
@@ -298,10 +298,10 @@ class OEU:
     def _aim(self, original: nn.Module, splits: Splits, run: Run) -> tuple[Targets | None, ForgetLoss]:
         """Where forget samples should go, if that is known, and the loss that brings them there."""
         if self.objective != "calibrated":
-            raised = negative_entropy if self.objective == "entropy" else uniform
+            raised = negative_entropy if self.objective == "entropy" else uniform_loss
             return None, lambda logits, labels, positions: raised(logits)
         targets = calibrated_targets(original, splits, self.difficulty, run)
         aim = targets.confidence.to(run.device)
-        return targets, lambda logits, labels, positions: calibrated(
+        return targets, lambda logits, labels, positions: calibrated_loss(
             logits, labels, aim[positions.to(run.device)]
         )

@@ -32,11 +32,18 @@ from torch.nn.modules.conv import _ConvNd
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
-from obliq.gradients import entropy, gradient_of, patches
+from obliq.gradients import entropy, gradient_of, unfold_inputs
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import follow_statistics, require_above, require_share
-from obliq.training.loop import accuracy, mixed_precision, placed, require_at_least, require_finite, seeded
+from obliq.training.descent import require_above, require_share, set_batch_norm_mode
+from obliq.training.loop import (
+    accuracy,
+    mixed_precision,
+    move_to_device,
+    require_at_least,
+    require_finite,
+    seeded,
+)
 from obliq.training.masks import Mask, Restraint
 
 
@@ -83,7 +90,7 @@ class ProjectedGradient:
         Outside `mask` it stays as it was.
         """
         with seeded(run):
-            network = placed(copy.deepcopy(model), run)
+            network = move_to_device(copy.deepcopy(model), run)
             protected = protected_subspaces(network, splits.retain, self.kept, self.batch_size, run)
             has_mark = not set(splits.forget.labels.tolist()) <= splits.forgotten_classes
             order = run.generator(purpose=1)
@@ -112,7 +119,7 @@ class ProjectedGradient:
         mask: Mask | None,
     ) -> float:
         """One pass over the forget set; its mean loss."""
-        follow_statistics(network.train(), "frozen", "forget", 0)
+        set_batch_norm_mode(network.train(), "frozen", "forget", 0)
         weights = [network.get_parameter(f"{name}.weight") for name in protected]
         restraint = None if mask is None else Restraint.of(network, mask)
         values: list[float] = []
@@ -122,7 +129,7 @@ class ProjectedGradient:
             gradients = gradient_of(loss, weights)
             with torch.no_grad():
                 for weight, gradient, basis in zip(weights, gradients, protected.values(), strict=True):
-                    weight.sub_(outside(gradient, basis), alpha=rate)
+                    weight.sub_(remove_protected(gradient, basis), alpha=rate)
             if restraint is not None:
                 restraint.restore_()
             values.append(require_finite(loss.item(), len(values), self.learning_rate))
@@ -140,7 +147,7 @@ def projected_loss(
     return -(1 - (true_class - offset)).log().mean() - entropy_weight * entropy(logits).mean()
 
 
-def outside(
+def remove_protected(
     gradient: Float[Tensor, "outputs ..."], protected: Float[Tensor, "groups inputs inputs"]
 ) -> Float[Tensor, "outputs ..."]:
     """The gradient less its part within the protected subspace of the layer's inputs, group by group."""
@@ -159,7 +166,7 @@ def protected_subspaces(
     sums: dict[str, Tensor] = {}
 
     def add(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen = patches(layer, inputs[0]).permute(1, 2, 0, 3).flatten(2).double()
+        seen = unfold_inputs(layer, inputs[0]).permute(1, 2, 0, 3).flatten(2).double()
         sums[name] = sums.get(name, 0) + torch.einsum("gid,gjd->gij", seen, seen)
 
     hooks = [layer.register_forward_pre_hook(partial(add, name)) for name, layer in layers.items()]

@@ -39,10 +39,10 @@ from obliq.data.batches import numbered_cycle
 from obliq.gradients import gradient_of
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import Role, descend, follow_statistics, require_above
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import BatchRole, descend, require_above, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
-from obliq.training.relabelling import BatchNorm, Form, relabelled_steps, require_form, uniform_labels
+from obliq.training.relabelling import BatchNormMode, PassOrder, random_labels, relabelled_steps, require_form
 
 
 @final
@@ -70,13 +70,13 @@ class QMUL:
     labels: Literal["similar", "random"] = "similar"
     reweighting: bool = True
     faithful: Literal["paper", "code"] = "paper"
-    order: Form = "mixed"
+    order: PassOrder = "mixed"
     epochs: int = 3
     learning_rate: float = 0.01
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    batch_norm: BatchNorm = "all"
+    batch_norm: BatchNormMode = "all"
     augment: bool = False
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class QMUL:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after training on new labels for the forget set and true ones for the retain set."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order, draws = run.generator(purpose=1), run.generator(purpose=5)
             forget, retain = splits.forget, splits.retain
             indices = torch.cat([forget.indices, retain.indices])
@@ -97,18 +97,18 @@ class QMUL:
 
             def one_pass(examples: Examples) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
                 stream = numbered_cycle(examples, self.batch_size, order, run.device, self.augment)
-                return islice(stream, steps_in_pass(len(examples), self.batch_size))
+                return islice(stream, steps_per_epoch(len(examples), self.batch_size))
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 if self.labels == "random":
-                    new = uniform_labels(len(forget), forget.collection.classes, draws)
+                    new = random_labels(len(forget), forget.collection.classes, draws)
                 else:
                     new = self._similar(network, one_pass(forget))
                 labels = torch.cat([new, retain.labels])
                 if self.reweighting:
                     of_forget = self._gradient_length(network, one_pass(forget), new, "forget")
                     of_retain = self._gradient_length(network, one_pass(retain), retain.labels, "retain")
-                    weights[: len(forget)], weights[len(forget) :] = balance(of_forget, of_retain)
+                    weights[: len(forget)], weights[len(forget) :] = gradient_weights(of_forget, of_retain)
                     run.listen(
                         "unlearn",
                         epoch - 1,
@@ -116,12 +116,12 @@ class QMUL:
                         {"forget_gradient": of_forget, "retain_gradient": of_retain},
                     )
                 network.train()
-                parts: list[tuple[Examples, int, Role]] = [(both, 0, "forget")]
+                parts: list[tuple[Examples, int, BatchRole]] = [(both, 0, "forget")]
                 if self.order == "sequential":
                     parts = [(forget, 0, "forget"), (retain, len(forget), "retain")]
                 for examples, first, role in parts:
                     for inputs, _, positions in one_pass(examples):
-                        follow_statistics(network, self.batch_norm, role, len(positions))
+                        set_batch_norm_mode(network, self.batch_norm, role, len(positions))
                         targets = labels[first + positions].to(run.device)
                         each = F.cross_entropy(network(inputs), targets, reduction="none")
                         yield (each * weights[first + positions].to(run.device)).mean()
@@ -150,14 +150,14 @@ class QMUL:
             rule = similar_labels if self.faithful == "paper" else similar_labels_as_coded
             found.append(rule(network(inputs).float(), labels).cpu())
             at.append(positions)
-        return written_back(torch.cat(found), torch.cat(at), in_loader_order=self.faithful == "code")
+        return labels_by_position(torch.cat(found), torch.cat(at), in_loader_order=self.faithful == "code")
 
     def _gradient_length(
         self,
         network: nn.Module,
         one_pass: Iterator[tuple[Tensor, Tensor, Tensor]],
         labels: Int[Tensor, " samples"],
-        role: Role,
+        role: BatchRole,
     ) -> float:
         """The mean over batches of the length of the batch's gradient."""
         parameters = list(network.parameters())
@@ -169,9 +169,9 @@ class QMUL:
             lengths.append(norms.sum() if self.faithful == "code" else norms.norm())
         return torch.stack(lengths).mean().item()
 
-    def _set_mode(self, network: nn.Module, role: Role, samples: int) -> None:
+    def _set_mode(self, network: nn.Module, role: BatchRole, samples: int) -> None:
         network.train(self.faithful == "code")
-        follow_statistics(network, "all" if self.faithful == "code" else "frozen", role, samples)
+        set_batch_norm_mode(network, "all" if self.faithful == "code" else "frozen", role, samples)
 
 
 def similar_labels(
@@ -193,7 +193,7 @@ def similar_labels_as_coded(
     return distance[wrong].view(batch, classes - 1).argmin(dim=1)
 
 
-def written_back(
+def labels_by_position(
     found: Int[Tensor, " samples"], positions: Int[Tensor, " samples"], *, in_loader_order: bool
 ) -> Int[Tensor, " samples"]:
     """Labels found in shuffled order, put where their samples are; or, as coded, left in that order."""
@@ -204,7 +204,7 @@ def written_back(
     return labels
 
 
-def balance(of_forget: float, of_retain: float) -> tuple[float, float]:
+def gradient_weights(of_forget: float, of_retain: float) -> tuple[float, float]:
     """The weights (w_f, w_r) of the two sides: each other's share of the gradient lengths."""
     total = of_forget + of_retain
     return (of_retain / total, of_forget / total) if total > 0 else (0.5, 0.5)

@@ -24,9 +24,15 @@ from obliq.data import Splits
 from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent
-from obliq.training.loop import placed, require_at_least, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
-from obliq.training.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
+from obliq.training.relabelling import (
+    BatchNormMode,
+    PassOrder,
+    relabelled_losses,
+    relabelled_steps,
+    require_form,
+)
 
 
 @final
@@ -49,13 +55,13 @@ class RandomLabel:
     version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "form": ("sequential", "mixed")}
 
-    form: Form = "sequential"
+    form: PassOrder = "sequential"
     epochs: int = 5
     learning_rate: float = 0.01
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    batch_norm: BatchNorm = "all"
+    batch_norm: BatchNormMode = "all"
     augment: bool = False
 
     def __post_init__(self) -> None:
@@ -68,8 +74,8 @@ class RandomLabel:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after learning random labels; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
-            losses = relabelled(
+            network = move_to_device(copy.deepcopy(model), run).train()
+            losses = relabelled_losses(
                 network,
                 splits,
                 form=self.form,

@@ -25,9 +25,15 @@ from obliq.data import Splits
 from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent, require_share
-from obliq.training.loop import placed, require_at_least, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import saliency_mask
-from obliq.training.relabelling import BatchNorm, Form, relabelled, relabelled_steps, require_form
+from obliq.training.relabelling import (
+    BatchNormMode,
+    PassOrder,
+    relabelled_losses,
+    relabelled_steps,
+    require_form,
+)
 
 
 @final
@@ -52,13 +58,13 @@ class SalUn:
     search: ClassVar[Search] = {"learning_rate": (0.01, 0.03, 0.1), "share": (0.3, 0.6)}
 
     share: float = 0.5
-    form: Form = "sequential"
+    form: PassOrder = "sequential"
     epochs: int = 5
     learning_rate: float = 0.013
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    batch_norm: BatchNorm = "all"
+    batch_norm: BatchNormMode = "all"
     augment: bool = False
 
     def __post_init__(self) -> None:
@@ -73,8 +79,8 @@ class SalUn:
         """The network after its salient parameters have learned random labels."""
         mask = saliency_mask(model, splits.forget, share=self.share, batch_size=self.batch_size, run=run)
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).train()
-            losses = relabelled(
+            network = move_to_device(copy.deepcopy(model), run).train()
+            losses = relabelled_losses(
                 network,
                 splits,
                 form=self.form,

@@ -31,11 +31,11 @@ from torch import Tensor, nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches
-from obliq.gradients import divergence
+from obliq.gradients import distillation_loss
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_above, require_descent
-from obliq.training.loop import placed, require_at_least, seeded, steps_in_pass
+from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -89,20 +89,20 @@ class SCRUB:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The student after both kinds of phases; outside `mask` it stays as it was."""
         with seeded(run):
-            teacher = placed(copy.deepcopy(model), run).eval()
-            network = placed(copy.deepcopy(model), run).train()
+            teacher = move_to_device(copy.deepcopy(model), run).eval()
+            network = move_to_device(copy.deepcopy(model), run).train()
             order, forget_order = run.generator(purpose=1), run.generator(purpose=4)
 
             def distance(inputs: Tensor, student: Tensor) -> Tensor:
                 with torch.no_grad():
                     taught = teacher(inputs)
-                return divergence(taught.float(), student.float(), self.temperature)
+                return distillation_loss(taught.float(), student.float(), self.temperature)
 
             def leave() -> Iterator[Tensor]:
                 for inputs, labels in batches(
                     splits.forget, self.forget_batch, forget_order, run.device, self.augment
                 ):
-                    follow_statistics(network, self.batch_norm, "forget", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "forget", len(labels))
                     yield -distance(inputs, network(inputs))
 
             def losses(epoch: int) -> Iterator[Tensor]:
@@ -111,7 +111,7 @@ class SCRUB:
                 for inputs, labels in batches(
                     splits.retain, self.retain_batch, order, run.device, self.augment
                 ):
-                    follow_statistics(network, self.batch_norm, "retain", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "retain", len(labels))
                     logits = network(inputs)
                     yield self.gamma * F.cross_entropy(logits, labels) + self.alpha * distance(inputs, logits)
 
@@ -120,8 +120,8 @@ class SCRUB:
                 network,
                 losses,
                 epochs=self.epochs,
-                total=self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
-                + forgetting * steps_in_pass(len(splits.forget), self.forget_batch),
+                total=self.epochs * steps_per_epoch(len(splits.retain), self.retain_batch)
+                + forgetting * steps_per_epoch(len(splits.forget), self.forget_batch),
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,

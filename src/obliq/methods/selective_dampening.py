@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.methods.method import Search
-from obliq.quantization import steps
+from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training.fisher import squared_gradients
-from obliq.training.loop import placed, require_at_least, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
 
 
@@ -59,8 +59,8 @@ class SelectiveDampening:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network with its most telling parameters dampened; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).eval()
-            fixed = {id(step) for step in steps(network)}
+            network = move_to_device(copy.deepcopy(model), run).eval()
+            fixed = {id(step) for step in learned_steps(network)}
             restraint = None if mask is None else Restraint.of(network, mask)
             parameters = [parameter for parameter in network.parameters() if id(parameter) not in fixed]
             everything = Examples(
@@ -71,7 +71,7 @@ class SelectiveDampening:
             dampened = 0
             with torch.no_grad():
                 for parameter, forget, overall in zip(parameters, of_forget, of_all, strict=True):
-                    parameter.mul_(factors(forget, overall, self.alpha, self.dampening))
+                    parameter.mul_(dampening_factors(forget, overall, self.alpha, self.dampening))
                     dampened += int((forget > self.alpha * overall).sum())
             if restraint is not None:
                 restraint.restore_()
@@ -80,7 +80,7 @@ class SelectiveDampening:
             return network
 
 
-def factors(
+def dampening_factors(
     forget: Float[Tensor, "*shape"], overall: Float[Tensor, "*shape"], alpha: float, dampening: float
 ) -> Float[Tensor, "*shape"]:
     """What each parameter is multiplied with: min(lambda * I_all / I_forget, 1) where chosen, else 1."""

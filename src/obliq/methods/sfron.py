@@ -40,12 +40,12 @@ from torch import Tensor, nn
 from obliq.data import Splits
 from obliq.data.batches import batches, cycle
 from obliq.gradients import gradient_of
-from obliq.gradients.projection import shorten_
+from obliq.gradients.projection import clip_norm_
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, follow_statistics, require_above, require_descent
+from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
 from obliq.training.fisher import squared_gradients
-from obliq.training.loop import cosine, placed, require_at_least, seeded, steps_in_pass
+from obliq.training.loop import cosine_schedule, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
 
@@ -108,26 +108,26 @@ class SFRon:
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after both kinds of steps; outside `mask` it stays as it was."""
         with seeded(run):
-            network = placed(copy.deepcopy(model), run).eval()
+            network = move_to_device(copy.deepcopy(model), run).eval()
             parameters = list(network.parameters())
             salient = self._salient(network, parameters, splits, run)
             network.train()
             order, forget_order = run.generator(purpose=1), run.generator(purpose=4)
             forget = cycle(splits.forget, self.forget_batch, forget_order, run.device, self.augment)
-            repairs = self.epochs * steps_in_pass(len(splits.retain), self.retain_batch)
-            weight = cosine(self.forget_weight, repairs)
+            repairs = self.epochs * steps_per_epoch(len(splits.retain), self.retain_batch)
+            weight = cosine_schedule(self.forget_weight, repairs)
             repaired = 0
 
             def ascent() -> Tensor:
                 inputs, labels = next(forget)
-                follow_statistics(network, self.batch_norm, "forget", len(labels))
+                set_batch_norm_mode(network, self.batch_norm, "forget", len(labels))
                 each = F.cross_entropy(network(inputs), labels, reduction="none")
-                loss = -weight(repaired) * preferring_small(each.float(), self.power)
+                loss = -weight(repaired) * small_loss_weighted_mean(each.float(), self.power)
                 gradient = gradient_of(loss, parameters)
                 torch._foreach_mul_(gradient, salient)
                 if self.clip:
-                    shorten_(gradient, self.clip)
-                return with_gradient(loss, parameters, gradient)
+                    clip_norm_(gradient, self.clip)
+                return loss_with_gradient(loss, parameters, gradient)
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 nonlocal repaired
@@ -136,7 +136,7 @@ class SFRon:
                 ):
                     if repaired % self.repair_steps == 0:
                         yield ascent()
-                    follow_statistics(network, self.batch_norm, "retain", len(labels))
+                    set_batch_norm_mode(network, self.batch_norm, "retain", len(labels))
                     yield F.cross_entropy(network(inputs), labels)
                     repaired += 1
 
@@ -160,7 +160,7 @@ class SFRon:
         of_forget = squared_gradients(network, parameters, splits.forget, self.forget_batch, run)
         of_retain = squared_gradients(network, parameters, splits.retain, self.forget_batch, run)
         chosen = [
-            salient(forget, retain, self.threshold)
+            importance_mask(forget, retain, self.threshold)
             for forget, retain in zip(of_forget, of_retain, strict=True)
         ]
         share = sum(int(part.sum()) for part in chosen) / sum(part.numel() for part in chosen)
@@ -171,14 +171,14 @@ class SFRon:
 FLOOR = 1e-15  # of an importance, in the public code
 
 
-def salient(
+def importance_mask(
     forget: Float[Tensor, "*shape"], retain: Float[Tensor, "*shape"], threshold: float
 ) -> Bool[Tensor, "*shape"]:
     """Where the forget set's importance is at least `threshold` times the retain set's."""
     return (forget + FLOOR) >= threshold * (retain + FLOOR)
 
 
-def preferring_small(losses: Float[Tensor, " batch"], power: float) -> Float[Tensor, ""]:
+def small_loss_weighted_mean(losses: Float[Tensor, " batch"], power: float) -> Float[Tensor, ""]:
     """sum_i w_i l_i with w_i = l_i^-power / sum_j l_j^-power, the weights held constant.
 
     Of forgotten samples, those that the network is surest of weigh most. With power 0 it is the mean.
@@ -188,7 +188,7 @@ def preferring_small(losses: Float[Tensor, " batch"], power: float) -> Float[Ten
     return (weights / weights.sum() * losses).sum()
 
 
-def with_gradient(
+def loss_with_gradient(
     loss: Float[Tensor, ""], parameters: Sequence[Tensor], gradient: Sequence[Tensor]
 ) -> Float[Tensor, ""]:
     """A loss of the same value whose gradient is the given one, to the bit."""

@@ -3,10 +3,17 @@
 from obliq.models.architectures import (
     ARCHITECTURES,
     Architecture,
-    build,
-    choose,
+    build_model,
+    choose_architecture,
     initialise,
     require_drawn_weights,
 )
 
-__all__ = ["ARCHITECTURES", "Architecture", "build", "choose", "initialise", "require_drawn_weights"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "build_model",
+    "choose_architecture",
+    "initialise",
+    "require_drawn_weights",
+]

@@ -124,7 +124,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def build(name: str, input_shape: Sequence[int], classes: int) -> nn.Module:
+def build_model(name: str, input_shape: Sequence[int], classes: int) -> nn.Module:
     """A new float network.
 
     Args:
@@ -161,7 +161,7 @@ def build(name: str, input_shape: Sequence[int], classes: int) -> nn.Module:
     return architecture.build(shape[0], classes)
 
 
-def choose(input_shape: Sequence[int]) -> str:
+def choose_architecture(input_shape: Sequence[int]) -> str:
     """The name of a network that suits the input: the smallest that learns its usual data sets well.
 
     Raises:

@@ -31,7 +31,7 @@ def mobilenetv2(in_channels: int, classes: int, *, width: float = 1.0) -> nn.Mod
     return MobileNetV2(in_channels, classes, width=width)
 
 
-def rounded(channels: float) -> int:
+def round_channels(channels: float) -> int:
     """The nearest multiple of 8 that is not more than a tenth below `channels`, and at least 8."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8
@@ -42,16 +42,16 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, in_channels: int, classes: int, *, width: float = 1.0) -> None:
         super().__init__()
-        channels, head = rounded(STEM * width), rounded(HEAD * max(1.0, width))
-        self.stem = convolution(in_channels, channels, kernel=3)
+        channels, head = round_channels(STEM * width), round_channels(HEAD * max(1.0, width))
+        self.stem = conv_norm_relu(in_channels, channels, kernel=3)
         blocks: list[nn.Module] = []
         for expansion, out_channels, count, first_stride in STAGES:
-            out = rounded(out_channels * width)
+            out = round_channels(out_channels * width)
             for index in range(count):
                 blocks.append(InvertedResidual(channels, out, expansion, first_stride if index == 0 else 1))
                 channels = out
         self.blocks = nn.Sequential(*blocks)
-        self.head = convolution(channels, head, kernel=1)
+        self.head = conv_norm_relu(channels, head, kernel=1)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.classifier = nn.Linear(head, classes)
@@ -70,10 +70,10 @@ class InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, expansion: int, stride: int) -> None:
         super().__init__()
         hidden = in_channels * expansion
-        expand = [convolution(in_channels, hidden, kernel=1)] if expansion != 1 else []
+        expand = [conv_norm_relu(in_channels, hidden, kernel=1)] if expansion != 1 else []
         self.layers = nn.Sequential(
             *expand,
-            convolution(hidden, hidden, kernel=3, stride=stride, groups=hidden),
+            conv_norm_relu(hidden, hidden, kernel=3, stride=stride, groups=hidden),
             nn.Conv2d(hidden, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
         )
@@ -86,7 +86,7 @@ class InvertedResidual(nn.Module):
         return torch.add(inner, features) if self.residual else inner
 
 
-def convolution(
+def conv_norm_relu(
     in_channels: int, out_channels: int, *, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """A convolution that keeps the size (up to its stride), batch norm and ReLU."""

@@ -26,7 +26,7 @@ from obliq.patch.decoder import (
     Refused,
     read_records,
 )
-from obliq.quantization import IntegerTensor, labelled, pack, unpack
+from obliq.quantization import IntegerTensor, digest_entries, pack, unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,8 @@ Content = tuple[TensorRecord, ...]
 def network_content(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> Content:
     """The content of a quantized network; its digest is the network's `weights_digest`."""
     return tuple(
-        TensorRecord(label, bits, _flat(value, bits)) for label, value, bits in labelled(integers, floats)
+        TensorRecord(label, bits, _flat(value, bits))
+        for label, value, bits in digest_entries(integers, floats)
     )
 
 
@@ -108,7 +109,7 @@ def network_state(
         PatchError: when the content is of another form.
         ModelError: when codes or scales cannot be, for instance a scale that is not positive.
     """
-    old = list(labelled(integers, floats))
+    old = list(digest_entries(integers, floats))
     require_form_of(network_content(integers, floats), content, "the network")
     values = iter(
         torch.from_numpy(record.values.view(np.uint8).copy()).view(value.dtype).reshape(value.shape)

@@ -12,8 +12,8 @@ from obliq.quantization.layers import QuantizedActivation, activations, check_we
 from obliq.quantization.operations import DROPOUTS, RECTIFIERS, operation
 from obliq.quantization.placement import (
     Placement,
-    before_layers,
-    everywhere,
+    deploy_placements,
+    paper_placements,
     shortcut_convolutions,
     weighted_nodes,
 )
@@ -81,13 +81,13 @@ def quantize(
     edges = {weighted[0], weighted[-1]}
     if preset == "deploy":
         bits = {node: edge_bits if node in edges else wanted.weights for node in weighted}
-        placements = everywhere(traced, wanted.activations, edge_bits)
+        placements = deploy_placements(traced, wanted.activations, edge_bits)
     else:
         kept = edges | shortcut_convolutions(traced)
         bits = {node: wanted.weights for node in weighted if node not in kept}
         if not bits:
             raise ModelError("the paper preset keeps first and last layer float; expected more layers")
-        placements = before_layers(traced, set(bits), wanted.activations)
+        placements = paper_placements(traced, set(bits), wanted.activations)
     _insert(traced, placements)
     for node, width in bits.items():
         name = str(node.target)

@@ -15,7 +15,7 @@ from jaxtyping import Int8
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.quantization.integer_tensor import IntegerTensor, along
+from obliq.quantization.integer_tensor import IntegerTensor, broadcast_scale
 from obliq.quantization.layers import QuantizedWeight, activations, weighted_layers
 from obliq.quantization.precision import weight_range
 
@@ -23,13 +23,13 @@ from obliq.quantization.precision import weight_range
 def state_digest(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> str:
     """The digest of a network with this integer and float state, as `weights_digest` gives it."""
     digest = hashlib.sha256()
-    for label, value, _ in labelled(integers, floats):
+    for label, value, _ in digest_entries(integers, floats):
         digest.update(label)
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def labelled(
+def digest_entries(
     integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]
 ) -> Iterator[tuple[bytes, Tensor, int | None]]:
     """Every tensor of a network, in the order in which the digest takes them.
@@ -64,7 +64,7 @@ def weight_codes(layer: QuantizedWeight) -> Int8[Tensor, "outputs ..."]:
     """
     low, high = weight_range(layer.bits)
     with torch.no_grad():
-        step = along(layer.weight_step, layer.channel_axis, layer.weight.dim())
+        step = broadcast_scale(layer.weight_step, layer.channel_axis, layer.weight.dim())
         rounded = torch.div(layer.weight, step).round_().clamp_(low, high)
         if not bool(torch.isfinite(rounded).all()):
             raise ModelError("weights hold NaN; expected finite numbers")
@@ -152,7 +152,7 @@ def latent_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def load_latent(model: nn.Module, latents: Mapping[str, Tensor]) -> nn.Module:
+def load_latent_state(model: nn.Module, latents: Mapping[str, Tensor]) -> nn.Module:
     """A copy of a network with these latent weights, which must round to the codes it has.
 
     Raises:

@@ -144,10 +144,10 @@ class IntegerTensor:
         """
         if self.codes is None:
             raise ModelError("an activation has no codes; expected a weight")
-        return self.codes.to(torch.float32) * along(self.scale, self.channel_axis, self.codes.dim())
+        return self.codes.to(torch.float32) * broadcast_scale(self.scale, self.channel_axis, self.codes.dim())
 
 
-def along(scale: Tensor, axis: int | None, dimensions: int) -> Tensor:
+def broadcast_scale(scale: Tensor, axis: int | None, dimensions: int) -> Tensor:
     """Shape one scale a channel so that it broadcasts along `axis`."""
     if axis is None:
         return scale

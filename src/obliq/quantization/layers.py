@@ -8,7 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.quantization.learned_step import SMALLEST_STEP, derivatives, gradient_scale, initial_step, quantize
+from obliq.quantization.learned_step import (
+    SMALLEST_STEP,
+    fake_quantize,
+    fake_quantize_derivatives,
+    gradient_scale,
+    initial_step,
+)
 from obliq.quantization.precision import activation_range, check_bits, weight_range
 
 WEIGHT_GRIDS = ("per_channel", "per_tensor")
@@ -35,11 +41,14 @@ class QuantizedWeight(nn.Module):
 
     def quantized_weight(self) -> Float[Tensor, "outputs ..."]:
         """The weights as the network uses them: whole multiples of the step."""
-        return quantize(self.weight, self.weight_step, *self._grid())
+        return fake_quantize(self.weight, self.weight_step, *self._grid())
 
     def derivatives(self) -> tuple[Float[Tensor, "outputs ..."], Float[Tensor, "outputs ..."]]:
-        """Of each quantized weight: by its latent weight, and by its step; see `learned_step.derivatives`."""
-        return derivatives(self.weight, self.weight_step, *self._grid())
+        """Derivatives of each quantized weight by its latent weight and by its step.
+
+        See `obliq.quantization.learned_step.fake_quantize_derivatives`.
+        """
+        return fake_quantize_derivatives(self.weight, self.weight_step, *self._grid())
 
     def reset_step(self) -> None:
         """Derive the step from the weights, as before the first training step."""
@@ -146,13 +155,16 @@ class QuantizedActivation(nn.Module):
         """
         if not self._known_calibrated:
             self.require_calibrated()
-        return quantize(input, self.step, self.low, self.high, self._scale(input))
+        return fake_quantize(input, self.step, self.low, self.high, self._scale(input))
 
     def derivatives(
         self, input: Float[Tensor, "*shape"]
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-        """Of each rounded value: by what came in, and by the step; see `learned_step.derivatives`."""
-        return derivatives(input, self.step, self.low, self.high, self._scale(input))
+        """Derivatives of each rounded value by its input and by the step.
+
+        See `obliq.quantization.learned_step.fake_quantize_derivatives`.
+        """
+        return fake_quantize_derivatives(input, self.step, self.low, self.high, self._scale(input))
 
     def require_calibrated(self) -> None:
         """Raise unless the step has been set from data.
@@ -250,7 +262,7 @@ def activations(model: nn.Module) -> dict[str, QuantizedActivation]:
     return {name: module for name, module in model.named_modules() if isinstance(module, QuantizedActivation)}
 
 
-def steps(model: nn.Module) -> list[nn.Parameter]:
+def learned_steps(model: nn.Module) -> list[nn.Parameter]:
     """Every learned step of a network: of weights first, then of activations."""
     of_weights = [layer.weight_step for layer in weighted_layers(model).values()]
     return of_weights + [quantizer.step for quantizer in activations(model).values()]
@@ -258,7 +270,7 @@ def steps(model: nn.Module) -> list[nn.Parameter]:
 
 def keep_steps_positive_(model: nn.Module | Iterable[Tensor]) -> None:
     """Lift steps that an optimizer has pushed below `SMALLEST_STEP` back to it, in place."""
-    learned: list[Tensor] = [*steps(model)] if isinstance(model, nn.Module) else [*model]
+    learned: list[Tensor] = [*learned_steps(model)] if isinstance(model, nn.Module) else [*model]
     if learned:
         with torch.no_grad():
             torch._foreach_clamp_min_(learned, SMALLEST_STEP)

@@ -28,7 +28,7 @@ SMALLEST_STEP = 2.0**-24
 _REDUCED = (torch.bfloat16, torch.float16)
 
 
-def quantize(
+def fake_quantize(
     x: Float[Tensor, "*shape"],
     step: Float[Tensor, "*channels"],
     low: int,
@@ -58,7 +58,7 @@ def quantize(
 
 
 @torch.no_grad()
-def derivatives(
+def fake_quantize_derivatives(
     x: Float[Tensor, "*shape"],
     step: Float[Tensor, "*channels"],
     low: int,
@@ -66,10 +66,10 @@ def derivatives(
     gradient_scale: float,
     channel_axis: int | None = None,
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """Of each value of `quantize`, which takes the same arguments: by its own `x`, and by its step.
+    """Of each value of `fake_quantize`, which takes the same arguments: by its own `x`, and by its step.
 
     The first is 1 where low < v < high and 0 elsewhere, the second round(v) - v or the bound, times the scale.
-    `quantize` itself never makes them; they serve where the gradients of single samples are wanted.
+    `fake_quantize` itself never makes them; they serve where the gradients of single samples are wanted.
     """
     v = x / _along(step, channel_axis, x.dim())
     inside = ((v > low) & (v < high)).to(x.dtype)

@@ -50,7 +50,7 @@ def weighted_nodes(traced: fx.GraphModule) -> list[fx.Node]:
     return [node for node in traced.graph.nodes if is_weighted(node)]
 
 
-def everywhere(traced: fx.GraphModule, activation_bits: int, edge_bits: int) -> list[Placement]:
+def deploy_placements(traced: fx.GraphModule, activation_bits: int, edge_bits: int) -> list[Placement]:
     """Quantizers for a deployed integer graph: input, layers, additions, averages, other functions, logits.
 
     A quantizer that feeds a layer has `activation_bits`; one that feeds none (a residual sum, a
@@ -70,7 +70,9 @@ def everywhere(traced: fx.GraphModule, activation_bits: int, edge_bits: int) -> 
     return placements
 
 
-def before_layers(traced: fx.GraphModule, quantized: set[fx.Node], activation_bits: int) -> list[Placement]:
+def paper_placements(
+    traced: fx.GraphModule, quantized: set[fx.Node], activation_bits: int
+) -> list[Placement]:
     """Quantizers only where a quantized layer reads, as in the published Q-MUL networks."""
     positive = _never_negative_nodes(traced)
     read: dict[fx.Node, list[fx.Node]] = {}

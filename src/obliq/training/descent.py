@@ -9,28 +9,27 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from obliq.errors import ModelError
-from obliq.quantization import keep_steps_near_
-from obliq.quantization import steps as learned_steps
+from obliq.quantization import keep_steps_near_, learned_steps
 from obliq.run import Run
 from obliq.training.loop import (
-    cosine,
-    decayed_groups,
+    cosine_schedule,
     mixed_precision,
+    parameter_groups,
     require_at_least,
     require_finite,
     require_finite_weights,
 )
 from obliq.training.masks import Mask, Restraint
 
-Losses = Callable[[int], Iterator[Tensor]]
+EpochLosses = Callable[[int], Iterator[Tensor]]
 """The losses of an epoch (from 1), one a step, each computed when it is asked for: after the step before."""
 
-Role = Literal["forget", "retain"]
+BatchRole = Literal["forget", "retain"]
 
 
 def descend(
     model: nn.Module,
-    losses: Losses,
+    losses: EpochLosses,
     *,
     epochs: int,
     total: int,
@@ -61,11 +60,11 @@ def descend(
         ModelError: when a loss stops being finite, or the mask is none for this network.
     """
     optimizer = torch.optim.SGD(
-        decayed_groups(model, weight_decay), lr=learning_rate, momentum=momentum, foreach=True
+        parameter_groups(model, weight_decay), lr=learning_rate, momentum=momentum, foreach=True
     )
     grid = learned_steps(model)
     restraint = None if mask is None else Restraint.of(model, mask)
-    rate = cosine(learning_rate, total)
+    rate = cosine_schedule(learning_rate, total)
     step = 0
     for epoch in range(1, epochs + 1):
         values: list[float] = []
@@ -91,7 +90,7 @@ def _next(source: Iterator[Tensor], run: Run) -> Tensor | None:
         return next(source, None)
 
 
-def follow_statistics(model: nn.Module, batch_norm: str, role: Role, samples: int) -> None:
+def set_batch_norm_mode(model: nn.Module, batch_norm: str, role: BatchRole, samples: int) -> None:
     """Let batch norm normalise by the coming batch and follow it, or use its running statistics unchanged.
 
     Args:

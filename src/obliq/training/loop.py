@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
-from obliq.quantization import activations, calibrate_steps, keep_steps_near_, steps
+from obliq.quantization import activations, calibrate_steps, keep_steps_near_, learned_steps
 from obliq.run import Run
-from obliq.training.prediction import InTorch, answers
+from obliq.training.prediction import TorchPredictor, collect_logits
 
 Forward = Callable[[Tensor], Tensor]
 
 
-def forward_of(model: nn.Module, run: Run, batch_size: int) -> Forward:
+def forward_function(model: nn.Module, run: Run, batch_size: int) -> Forward:
     """The network itself, or compiled code that uses its parameters when the run asks for it.
 
     The network stays an ordinary module, to be returned and saved. Batches of another size than the full one
@@ -115,21 +115,21 @@ def fit(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Mo
 
 
 def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:
-    model = placed(model, run).train()
+    model = move_to_device(model, run).train()
     generator = run.generator(purpose=1)
     if not all(bool(quantizer.calibrated) for quantizer in activations(model).values()):
         inputs, _ = next(batches(examples, recipe.batch_size, run.generator(purpose=2), run.device))
         calibrate_steps(model, inputs)
     optimizer = torch.optim.SGD(
-        decayed_groups(model, recipe.weight_decay),
+        parameter_groups(model, recipe.weight_decay),
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         foreach=True,
     )
-    learned_steps = steps(model)
-    forward = forward_of(model, run, recipe.batch_size)
-    length = steps_in_pass(len(examples), recipe.batch_size)
-    rate = cosine(recipe.learning_rate, recipe.epochs * length, recipe.warmup)
+    grid = learned_steps(model)
+    forward = forward_function(model, run, recipe.batch_size)
+    length = steps_per_epoch(len(examples), recipe.batch_size)
+    rate = cosine_schedule(recipe.learning_rate, recipe.epochs * length, recipe.warmup)
     step = 0
     for epoch in range(1, recipe.epochs + 1):
         total_loss, right = 0.0, 0
@@ -143,9 +143,9 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
                 loss = F.cross_entropy(logits, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            before = [learned.detach().clone() for learned in learned_steps]
+            before = [learned.detach().clone() for learned in grid]
             optimizer.step()
-            keep_steps_near_(learned_steps, before)
+            keep_steps_near_(grid, before)
             total_loss += require_finite(loss.item(), step, recipe.learning_rate) * len(labels)
             right += int((logits.argmax(dim=1) == labels).sum())
             step += 1
@@ -161,7 +161,7 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
 
 def predict(model: nn.Module, examples: Examples, device: torch.device) -> Float[Tensor, "samples classes"]:
     """The logits for every sample, in evaluation mode, on the CPU as float32; the mode is restored."""
-    return answers(InTorch(model, device), examples)
+    return collect_logits(TorchPredictor(model, device), examples)
 
 
 def accuracy(model: nn.Module, examples: Examples, device: torch.device) -> float:
@@ -169,18 +169,18 @@ def accuracy(model: nn.Module, examples: Examples, device: torch.device) -> floa
     return 100 * (predict(model, examples, device).argmax(dim=1) == examples.labels).float().mean().item()
 
 
-def placed(model: nn.Module, run: Run) -> nn.Module:
+def move_to_device(model: nn.Module, run: Run) -> nn.Module:
     """Move a network to the run's device, weights laid out as convolutions read them fastest."""
     return model.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def steps_in_pass(samples: int, batch_size: int) -> int:
+def steps_per_epoch(samples: int, batch_size: int) -> int:
     """How many batches one pass makes; a last batch of one sample joins the one before."""
     short = samples % batch_size
     return max(1, samples // batch_size + (short > 1 or (short == 1 and batch_size == 1)))
 
 
-def cosine(peak: float, total: int, warmup: float = 0.0) -> Callable[[int], float]:
+def cosine_schedule(peak: float, total: int, warmup: float = 0.0) -> Callable[[int], float]:
     """The learning rate at a step: a linear rise over a share of the steps, then half a cosine to zero."""
     rising = math.ceil(warmup * total)
 
@@ -192,12 +192,12 @@ def cosine(peak: float, total: int, warmup: float = 0.0) -> Callable[[int], floa
     return rate
 
 
-def decays(parameter: Tensor) -> bool:
+def is_decayed(parameter: Tensor) -> bool:
     """Whether weight decay applies: to weights, which are matrices or more; not to steps, norms and biases."""
     return parameter.dim() >= 2
 
 
-def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """The parameters in two groups for an optimizer: those that weight decay shrinks, and the others.
 
     Frozen parameters (`requires_grad=False`) are in neither.
@@ -212,10 +212,10 @@ def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, obje
         )
     return [
         {
-            "params": [parameter for parameter in parameters if decays(parameter)],
+            "params": [parameter for parameter in parameters if is_decayed(parameter)],
             "weight_decay": weight_decay,
         },
-        {"params": [parameter for parameter in parameters if not decays(parameter)], "weight_decay": 0.0},
+        {"params": [parameter for parameter in parameters if not is_decayed(parameter)], "weight_decay": 0.0},
     ]
 
 

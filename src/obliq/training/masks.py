@@ -14,7 +14,7 @@ from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.gradients import gradient_of
 from obliq.run import Run
-from obliq.training.loop import mixed_precision, placed
+from obliq.training.loop import mixed_precision, move_to_device
 
 Mask = dict[str, Tensor]
 """By parameter name, a boolean tensor of its shape: True where the entry may move."""
@@ -37,7 +37,7 @@ def saliency_mask(model: nn.Module, examples: Examples, *, share: float, batch_s
 
     Source: Fan et al., "SalUn" (ICLR 2024), with the ranking of its public code.
     """
-    network = placed(copy.deepcopy(model), run).eval()
+    network = move_to_device(copy.deepcopy(model), run).eval()
     named = dict(network.named_parameters())
     parameters = list(named.values())
     summed = [torch.zeros_like(parameter) for parameter in parameters]

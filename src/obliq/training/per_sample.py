@@ -25,7 +25,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from obliq.data import Examples
 from obliq.data.batches import batches
-from obliq.gradients import gradient_of, patches
+from obliq.gradients import gradient_of, unfold_inputs
 from obliq.quantization import QuantizedActivation, QuantizedWeight
 from obliq.run import Run
 
@@ -155,7 +155,7 @@ def _of_norm(layer: _BatchNorm, given: Tensor, gradient: Tensor) -> Iterator[tup
 def _of_weights(layer: nn.Module, given: Tensor, gradient: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """A weight's gradient is that of the output times the patches; then through the weight's quantizer."""
     outputs = gradient.flatten(2) if isinstance(layer, _ConvNd) else _places_last(gradient)
-    seen = patches(layer, given)
+    seen = unfold_inputs(layer, given)
     samples, groups = seen.shape[:2]
     if isinstance(layer.bias, Tensor):
         yield layer.bias, outputs.sum(2)

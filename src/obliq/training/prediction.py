@@ -30,7 +30,7 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class InTorch:
+class TorchPredictor:
     """A network in PyTorch, asked in evaluation mode, which is put back afterwards.
 
     Attributes:
@@ -58,7 +58,7 @@ class InTorch:
             self.model.train(was_training)
 
 
-def answers(predictor: Predictor, examples: Examples) -> Float32[Tensor, "samples classes"]:
+def collect_logits(predictor: Predictor, examples: Examples) -> Float32[Tensor, "samples classes"]:
     """The logits for every sample, in the order of the examples."""
     given = batches(examples, BATCH, None, predictor.device)
     return torch.cat([predictor.predict(inputs) for inputs, _ in given])

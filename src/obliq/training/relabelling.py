@@ -13,14 +13,14 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import batches, numbered_cycle
 from obliq.errors import ModelError
 from obliq.run import Run
-from obliq.training.descent import Losses, follow_statistics
-from obliq.training.loop import steps_in_pass
+from obliq.training.descent import EpochLosses, set_batch_norm_mode
+from obliq.training.loop import steps_per_epoch
 
-Form = Literal["sequential", "mixed"]
-BatchNorm = Literal["frozen", "retain", "all"]
+PassOrder = Literal["sequential", "mixed"]
+BatchNormMode = Literal["frozen", "retain", "all"]
 
 
-def require_form(form: Form, batch_norm: BatchNorm) -> None:
+def require_form(form: PassOrder, batch_norm: BatchNormMode) -> None:
     """Raise where statistics would have to follow the retain half of a mixed batch.
 
     Raises:
@@ -32,29 +32,29 @@ def require_form(form: Form, batch_norm: BatchNorm) -> None:
         )
 
 
-def uniform_labels(count: int, classes: int, generator: torch.Generator) -> Int[Tensor, " samples"]:
+def random_labels(count: int, classes: int, generator: torch.Generator) -> Int[Tensor, " samples"]:
     """Labels drawn uniformly from all classes; a sample can be given its own."""
     return torch.randint(0, classes, (count,), generator=generator)
 
 
-def relabelled_steps(splits: Splits, *, form: Form, batch_size: int) -> int:
-    """How many steps an epoch of `relabelled` makes."""
+def relabelled_steps(splits: Splits, *, form: PassOrder, batch_size: int) -> int:
+    """How many steps an epoch of `relabelled_losses` makes."""
     forget, retain = len(splits.forget), len(splits.retain)
     if form == "mixed":
-        return steps_in_pass(forget + retain, batch_size)
-    return steps_in_pass(forget, batch_size) + steps_in_pass(retain, batch_size)
+        return steps_per_epoch(forget + retain, batch_size)
+    return steps_per_epoch(forget, batch_size) + steps_per_epoch(retain, batch_size)
 
 
-def relabelled(
+def relabelled_losses(
     network: nn.Module,
     splits: Splits,
     *,
-    form: Form,
+    form: PassOrder,
     batch_size: int,
-    batch_norm: BatchNorm,
+    batch_norm: BatchNormMode,
     augment: bool,
     run: Run,
-) -> Losses:
+) -> EpochLosses:
     """Cross-entropy to random labels on the forget set and to the true ones on the retain set.
 
     Args:
@@ -72,11 +72,11 @@ def relabelled(
 
     def sequential(epoch: int) -> Iterator[Tensor]:
         for inputs, labels in batches(splits.forget, batch_size, order, run.device, augment):
-            drawn = uniform_labels(len(labels), classes, draws).to(run.device)
-            follow_statistics(network, batch_norm, "forget", len(labels))
+            drawn = random_labels(len(labels), classes, draws).to(run.device)
+            set_batch_norm_mode(network, batch_norm, "forget", len(labels))
             yield F.cross_entropy(network(inputs), drawn)
         for inputs, labels in batches(splits.retain, batch_size, order, run.device, augment):
-            follow_statistics(network, batch_norm, "retain", len(labels))
+            set_batch_norm_mode(network, batch_norm, "retain", len(labels))
             yield F.cross_entropy(network(inputs), labels)
 
     if form == "sequential":
@@ -85,9 +85,9 @@ def relabelled(
     stream = numbered_cycle(both, batch_size, order, run.device, augment)
 
     def mixed(epoch: int) -> Iterator[Tensor]:
-        drawn = torch.cat([uniform_labels(len(splits.forget), classes, draws), splits.retain.labels])
-        for inputs, _, positions in islice(stream, steps_in_pass(len(both), batch_size)):
-            follow_statistics(network, batch_norm, "forget", len(positions))
+        drawn = torch.cat([random_labels(len(splits.forget), classes, draws), splits.retain.labels])
+        for inputs, _, positions in islice(stream, steps_per_epoch(len(both), batch_size)):
+            set_batch_norm_mode(network, batch_norm, "forget", len(positions))
             yield F.cross_entropy(network(inputs), drawn[positions].to(run.device))
 
     return mixed

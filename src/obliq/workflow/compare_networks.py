@@ -14,7 +14,7 @@ from obliq.data.request_file import Request
 from obliq.errors import AuditError
 from obliq.exporting import Exact, Shipped, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
-from obliq.training.prediction import InTorch
+from obliq.training.prediction import TorchPredictor
 from obliq.workflow.compare_files import file_digests, is_exchangeable, role_signals
 
 DEVICE_SUMS = "computed in a device's sums"
@@ -172,7 +172,7 @@ def _network(
     if weighted_layers(original.model) and kind == "unlearned":
         moved = 100 * changed_codes(original.model, saved.model)
     asked = shipping.get(name, saved.model)
-    answers = role_signals(InTorch(asked.to(device), device), splits)
+    answers = role_signals(TorchPredictor(asked.to(device), device), splits)
     asked.cpu()
     return AuditedModel(
         kind=kind, name=name, weights_digest=weights_digest(saved.model), seconds=saved.provenance.seconds,

@@ -12,7 +12,7 @@ from obliq.checkpoints.run_folder import save_run
 from obliq.data import PartitionRule, load_dataset, partition
 from obliq.io.atomic import new_folder
 from obliq.methods import OEU, Method, Retrain
-from obliq.models import choose
+from obliq.models import choose_architecture
 from obliq.quantization import Precision
 from obliq.run import Run
 from obliq.training.loop import Recipe
@@ -66,7 +66,7 @@ def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite:
     trained = data.subjects[parts.train.indices] if data.subjects is not None else torch.empty(0)
     person = PERSON if bool((trained == PERSON).any()) else int(trained[0])
     blueprint = Blueprint(
-        architecture=choose(data.sample_shape), input_shape=data.sample_shape, classes=data.classes,
+        architecture=choose_architecture(data.sample_shape), input_shape=data.sample_shape, classes=data.classes,
         precision=Precision(4, 4),
     )  # fmt: skip
     with new_folder(out, overwrite=overwrite) as draft:

@@ -33,7 +33,7 @@ from obliq.io.atomic import new_folder
 from obliq.io.strict_json import encode
 from obliq.methods import OEU, Method
 from obliq.run import Run, Trace, TraceRow, together
-from obliq.training.prediction import InTorch, Predictor, answers
+from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
 from obliq.workflow.compare_files import require_fitting
 from obliq.workflow.pipeline import method_name, role_counts
 
@@ -159,8 +159,8 @@ def _some_of(examples: Examples) -> Examples:
 
 def _agreement(network: nn.Module, file: Predictor, examples: Examples) -> float:
     """The share of samples, 0 to 1, that a network and a file give one class."""
-    found = answers(InTorch(network, torch.device("cpu")), examples)
-    return float((found.argmax(dim=1) == answers(file, examples).argmax(dim=1)).double().mean())
+    found = collect_logits(TorchPredictor(network, torch.device("cpu")), examples)
+    return float((found.argmax(dim=1) == collect_logits(file, examples).argmax(dim=1)).double().mean())
 
 
 def save_unlearned_file(folder: Path, forgotten: UnlearnedFile, *, overwrite: bool = False) -> None:

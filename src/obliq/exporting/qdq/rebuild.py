@@ -19,7 +19,7 @@ from obliq.exporting.qdq.parse import tree
 from obliq.exporting.rebuild import in_units, layer_like, require_same_grid, trained_bias, trained_codes
 from obliq.exporting.torch_interpreter import AVERAGE, LARGEST, padded
 from obliq.quantization import IntegerTensor, QuantizedWeight, load_integer_state
-from obliq.quantization.learned_step import quantize
+from obliq.quantization.learned_step import fake_quantize
 
 
 def several(node: OnnxNode, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
@@ -67,7 +67,7 @@ class FixedGrid(nn.Module):
 
     def forward(self, input: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Halves go to the even code; the gradient passes within the grid."""
-        return quantize(input, self.step, self.low, self.high, 1.0)
+        return fake_quantize(input, self.step, self.low, self.high, 1.0)
 
 
 class ForeignNetwork(nn.Module):

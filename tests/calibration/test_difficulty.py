@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from obliq.calibration import Products, ridge_opinions, witnesses
-from obliq.calibration.reference_readers import PatchFeatures
+from obliq.calibration import RidgeSums, reference_features, ridge_margins
+from obliq.calibration.difficulty import PatchFeatures
 from obliq.data import Collection, Examples
 from obliq.run import Run
 
@@ -25,9 +25,9 @@ def test_samples_that_lie_with_another_class_get_low_opinions(witness: int) -> N
     everything = blobs(side=12)
     retain = Examples(everything, torch.arange(300))
     usual, mixed = Examples(everything, torch.arange(300, 400)), Examples(everything, torch.arange(400, 500))
-    features = witnesses(retain, Run(seed=1))[witness]
-    learned = Products.of(features, retain)
-    of_usual, of_mixed = (ridge_opinions(features, learned, asked) for asked in (usual, mixed))
+    features = reference_features(retain, Run(seed=1))[witness]
+    learned = RidgeSums.of(features, retain)
+    of_usual, of_mixed = (ridge_margins(features, learned, asked) for asked in (usual, mixed))
     odd = torch.arange(400, 500) % 4 < 2
     assert (of_usual > 0).float().mean() > 0.85
     assert of_mixed[odd].mean() < 0 < of_mixed[~odd].mean()
@@ -38,8 +38,8 @@ def test_the_same_seed_gives_the_same_opinions() -> None:
     retain, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
 
     def opinions(seed: int) -> list[torch.Tensor]:
-        found = witnesses(retain, Run(seed=seed))
-        return [ridge_opinions(one, Products.of(one, retain), asked) for one in found]
+        found = reference_features(retain, Run(seed=seed))
+        return [ridge_margins(one, RidgeSums.of(one, retain), asked) for one in found]
 
     for once, again, other in zip(opinions(1), opinions(1), opinions(2), strict=True):
         assert torch.equal(once, again)
@@ -51,20 +51,20 @@ def test_who_learned_from_two_sets_judges_as_who_learned_from_both_at_once(witne
     everything = blobs(side=12)
     first, second = Examples(everything, torch.arange(200)), Examples(everything, torch.arange(200, 300))
     both, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
-    features = witnesses(both, Run(seed=1))[witness]
+    features = reference_features(both, Run(seed=1))[witness]
     of_sum, at_once = (
-        ridge_opinions(features, learned, asked)
+        ridge_margins(features, learned, asked)
         for learned in (
-            Products.of(features, first) + Products.of(features, second),
-            Products.of(features, both),
+            RidgeSums.of(features, first) + RidgeSums.of(features, second),
+            RidgeSums.of(features, both),
         )
     )
     torch.testing.assert_close(of_sum, at_once, atol=1e-3, rtol=1e-3)
 
 
 def test_patches_are_asked_for_in_images_only() -> None:
-    assert len(witnesses(Examples(blobs(side=12), torch.arange(300)), Run(seed=1))) == 2
-    assert len(witnesses(Examples(blobs(side=3), torch.arange(300)), Run(seed=1))) == 1
+    assert len(reference_features(Examples(blobs(side=12), torch.arange(300)), Run(seed=1))) == 2
+    assert len(reference_features(Examples(blobs(side=3), torch.arange(300)), Run(seed=1))) == 1
     assert not PatchFeatures.can_see(torch.randn(50, 40))
     assert not PatchFeatures.can_see(torch.ones(50, 3, 8, 8))
 

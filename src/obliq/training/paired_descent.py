@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from obliq.quantization import steps, weight_codes, weighted_layers
+from obliq.quantization import learned_steps, weight_codes, weighted_layers
 from obliq.run import Run
-from obliq.training.loop import decays
+from obliq.training.loop import is_decayed
 from obliq.training.masks import Mask, Restraint
 
 
@@ -49,7 +49,7 @@ class PairedDescent:
             ModelError: when the mask is none for this network.
         """
         grid = (
-            {id(parameter) for parameter in (*steps(model), *_scales_and_shifts(model))}
+            {id(parameter) for parameter in (*learned_steps(model), *_scales_and_shifts(model))}
             if frozen_grid
             else set()
         )
@@ -64,7 +64,7 @@ class PairedDescent:
             parameters=parameters,
             retain_velocity=[torch.zeros_like(parameter) for parameter in parameters],
             forget_velocity=[torch.zeros_like(parameter) for parameter in parameters],
-            learned_steps=[] if frozen_grid else steps(model),
+            learned_steps=[] if frozen_grid else learned_steps(model),
             original_codes=_codes(model),
             restraint=None if mask is None else Restraint.of(model, mask),
         )
@@ -79,7 +79,7 @@ class PairedDescent:
         pairs = [
             (velocity, parameter.detach())
             for velocity, parameter in zip(self.retain_velocity, self.parameters, strict=True)
-            if decays(parameter)
+            if is_decayed(parameter)
         ]
         if pairs and weight_decay:
             torch._foreach_add_([pair[0] for pair in pairs], [pair[1] for pair in pairs], alpha=weight_decay)

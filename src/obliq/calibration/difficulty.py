@@ -93,7 +93,7 @@ _SAMPLE = 300  # retain samples that features are made from
 Features = Callable[[Tensor], Tensor]
 
 
-def witnesses(retain: Examples, run: Run) -> list[Features]:
+def reference_features(retain: Examples, run: Run) -> list[Features]:
     """What each witness sees: the whole input; in images the patches, too. The run's seed draws both."""
     few = Examples(retain.collection, retain.indices[:: max(1, len(retain) // _SAMPLE)][:_SAMPLE])
     sample, _ = next(batches(few, _SAMPLE, None, torch.device("cpu")))
@@ -105,7 +105,7 @@ def witnesses(retain: Examples, run: Run) -> list[Features]:
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
+class RidgeSums:
     """All that a ridge regression needs of the samples that it learns from; of two sets together, the sum.
 
     Attributes:
@@ -117,7 +117,7 @@ class Products:
     moment: Float[Tensor, "features classes"]
 
     @classmethod
-    def of(cls, features: Features, examples: Examples) -> "Products":
+    def of(cls, features: Features, examples: Examples) -> "RidgeSums":
         """In one pass over a set, on the processor."""
         gram, moment = torch.zeros(()), torch.zeros(())
         for inputs, labels in batches(examples, BATCH, None, torch.device("cpu")):
@@ -127,11 +127,11 @@ class Products:
             moment = moment + mapped.T @ targets
         return cls(gram, moment)
 
-    def __add__(self, other: "Products") -> "Products":
-        return Products(self.gram + other.gram, self.moment + other.moment)
+    def __add__(self, other: "RidgeSums") -> "RidgeSums":
+        return RidgeSums(self.gram + other.gram, self.moment + other.moment)
 
 
-def ridge_opinions(features: Features, learned: Products, asked: Examples) -> Float[Tensor, " samples"]:
+def ridge_margins(features: Features, learned: RidgeSums, asked: Examples) -> Float[Tensor, " samples"]:
     """Margins of a ridge regression on features of the inputs, trained in closed form on the processor.
 
     Args:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from obliq.calibration import drawn_by_distance
+from obliq.calibration import batches_by_distance
 from obliq.data import Collection, Examples
 
 NUMBERED = Collection(
@@ -16,7 +16,7 @@ HERE = torch.device("cpu")
 
 
 def draws(distances: torch.Tensor, size: int, count: int, seed: int = 0) -> list[tuple[torch.Tensor, ...]]:
-    endless = drawn_by_distance(FORGET, distances, size, torch.Generator().manual_seed(seed), HERE)
+    endless = batches_by_distance(FORGET, distances, size, torch.Generator().manual_seed(seed), HERE)
     return list(itertools.islice(endless, count))
 
 

@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 
-def patches(layer: nn.Module, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch groups row places"]:
+def unfold_inputs(
+    layer: nn.Module, inputs: Float[Tensor, "batch ..."]
+) -> Float[Tensor, "batch groups row places"]:
     """Every vector that a row of the layer's weight is multiplied with, by sample and group of channels.
 
     Args:

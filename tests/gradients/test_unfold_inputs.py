@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.gradients import patches
+from obliq.gradients import unfold_inputs
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_patches_times_weights_are_the_layers_answers(layer: nn.Module) -> None:
     generator = torch.Generator().manual_seed(0)
     shape = {nn.Linear: (5, 6), nn.Conv1d: (5, 4, 9), nn.Conv2d: (5, 4, 7, 6)}[type(layer)]
     inputs = torch.randn(shape, generator=generator)
-    seen = patches(layer, inputs)
+    seen = unfold_inputs(layer, inputs)
     rows = layer.weight.reshape(seen.shape[1], -1, seen.shape[2])
     answers = layer(inputs)
     expected = answers.unsqueeze(2) if answers.dim() == 2 else answers.flatten(2)
