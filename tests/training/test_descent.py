@@ -107,7 +107,7 @@ def test_methods_take_the_steps_that_they_announce(
 
         return counted
 
-    monkeypatch.setattr(descent, "cosine", counting)
+    monkeypatch.setattr(descent, "cosine_schedule", counting)
     splits = parts.forgetting(parts.train.indices[:21], salt=b"1" * 32)
     named = {field.name for field in dataclasses.fields(kind)}
     sizes = {name: 10 for name in ("batch_size", "retain_batch", "forget_batch") if name in named}

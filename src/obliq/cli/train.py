@@ -63,7 +63,7 @@ def run_train(arguments: TrainArguments, progress: ProgressReporter) -> VerbOutp
     from obliq.cli.output import saved_run_values
     from obliq.data import PartitionRule, load_dataset, partition
     from obliq.io.atomic import refuse_existing_folder
-    from obliq.models import choose
+    from obliq.models import choose_architecture
     from obliq.quantization import Precision
     from obliq.training.loop import accuracy
     from obliq.workflow.pipeline import train_original
@@ -75,7 +75,7 @@ def run_train(arguments: TrainArguments, progress: ProgressReporter) -> VerbOutp
     parts = partition(load_dataset(arguments.data, arguments.data_folder), rule)
     data = parts.collection
     blueprint = Blueprint(
-        architecture=arguments.arch or choose(data.sample_shape),
+        architecture=arguments.arch or choose_architecture(data.sample_shape),
         input_shape=data.sample_shape,
         classes=data.classes,
         precision=precision,
