@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -82,3 +85,12 @@ def test_what_cannot_be_compared_is_refused() -> None:
     ):
         with pytest.raises(AuditError, match=says):
             audit_models(models, precision="W4A4")
+
+
+def test_importing_the_room_leaves_heavy_packages_alone() -> None:
+    heavy = ("matplotlib", "scipy", "sklearn", "jinja2")
+    code = (
+        f"import sys, obliq.auditing, obliq.report; print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

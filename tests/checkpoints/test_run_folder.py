@@ -1,5 +1,6 @@
 import json
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def test_what_is_kept_is_found(made: SavedRun, kept: Path) -> None:
     assert list(found.trace) == list(made.trace)
     assert found.request == made.request
     assert stat.S_IMODE((kept / "request.json").stat().st_mode) == 0o600
+
+
+def test_the_time_of_saving_is_noted_in_utc(
+    made: SavedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(folder: str) -> str:
+        return str(json.loads((tmp_path / folder / "model.json").read_text())["created"])
+
+    save_run(tmp_path / "given", made, created=datetime(2026, 3, 1, 9, 5, tzinfo=UTC))
+    assert noted("given") == "2026-03-01T09:05:00+00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1772355960")
+    save_run(tmp_path / "fixed", made)
+    assert noted("fixed") == "2026-03-01T09:06:00+00:00"
 
 
 def test_request_and_record_may_be_deleted(kept: Path) -> None:

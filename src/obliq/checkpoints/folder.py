@@ -62,7 +62,7 @@ class NetworkDocument:
         quantization: the grid of each quantized tensor, by its name.
         provenance: how the network came about.
         weights_digest: SHA-256 of its integers and of what stays in floating point.
-        created: when it was saved, as text; None when not noted.
+        created: when it was saved, in UTC and ISO 8601; None when not noted.
     """
 
     blueprint: Blueprint

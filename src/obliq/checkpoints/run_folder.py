@@ -7,6 +7,7 @@ request.json                                        what was to be forgotten; pe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from obliq.checkpoints.folder import Checkpoint, load_checkpoint, write_checkpoint
@@ -14,7 +15,7 @@ from obliq.data.request_file import REQUEST_DOCUMENT, REQUEST_FILE, Request, sav
 from obliq.errors import ModelError
 from obliq.io.atomic import new_folder
 from obliq.io.documents import DocumentType
-from obliq.run import TraceRow
+from obliq.run import TraceRow, utc_now
 
 TRACE_FILE = "trace.json"
 
@@ -46,14 +47,22 @@ class SavedRun:
     request: Request | None = None
 
 
-def save_run(folder: Path, run: SavedRun, *, overwrite: bool = False) -> None:
+def save_run(
+    folder: Path, run: SavedRun, *, overwrite: bool = False, created: datetime | None = None
+) -> None:
     """Write everything into a new folder that appears when it is complete.
+
+    Args:
+        folder: where.
+        run: what to save.
+        overwrite: whether a folder that is there may be replaced, with all that is in it.
+        created: the time to note; now when left out, see `utc_now`.
 
     Raises:
         ObliqError: when the folder exists or cannot be written.
     """
     with new_folder(folder, overwrite=overwrite) as draft:
-        write_checkpoint(draft, run.checkpoint)
+        write_checkpoint(draft, run.checkpoint, created=(created or utc_now()).isoformat())
         write_trace(draft, run.trace)
         if run.request:
             save_request(draft / REQUEST_FILE, run.request)
