@@ -31,25 +31,29 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_folder_to_folder(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    said = obliq("patch", "apply", folders / "old", folders / "patch", "--out", tmp_path / "made", "--json")
-    assert (said.status, said.err) == (0, "")
-    made, wanted = (load_checkpoint(path) for path in (tmp_path / "made", folders / "new"))
-    assert (
-        weights_digest(made.model) == weights_digest(wanted.model) == json.loads(said.out)["weights_digest"]
+    result = obliq(
+        "patch", "apply", folders / "old", folders / "patch", "--out", tmp_path / "patched", "--json"
     )
-    assert json.loads(said.out)["floor"] == 3
-    assert made.provenance.role == "unlearned"
-    assert made.provenance.base_digest == weights_digest(saved_pair()[0].model)
-    tensors = [(path / "model.safetensors").read_bytes() for path in (tmp_path / "made", folders / "new")]
+    assert (result.status, result.err) == (0, "")
+    patched, wanted = (load_checkpoint(path) for path in (tmp_path / "patched", folders / "new"))
+    assert (
+        weights_digest(patched.model)
+        == weights_digest(wanted.model)
+        == json.loads(result.out)["weights_digest"]
+    )
+    assert json.loads(result.out)["floor"] == 3
+    assert patched.provenance.role == "unlearned"
+    assert patched.provenance.base_digest == weights_digest(saved_pair()[0].model)
+    tensors = [(path / "model.safetensors").read_bytes() for path in (tmp_path / "patched", folders / "new")]
     assert tensors[0] == tensors[1]
-    assert not (tmp_path / "made" / "latent.safetensors").exists()
+    assert not (tmp_path / "patched" / "latent.safetensors").exists()
 
 
 def test_patches_are_the_same_every_time(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     words = ("patch", "make", folders / "old", folders / "new", "--sequence", 3, "--out", tmp_path / "again")
-    said = obliq(*words)
-    assert said.status == 0
-    assert "reveals what was forgotten" in said.out
+    result = obliq(*words)
+    assert result.status == 0
+    assert "reveals what was forgotten" in result.out
     assert (tmp_path / "again").read_bytes() == (folders / "patch").read_bytes()
     assert (
         obliq(*words).err
@@ -59,11 +63,11 @@ def test_patches_are_the_same_every_time(folders: Path, tmp_path: Path, obliq: O
 
 
 def test_information_says_what_leaks(folders: Path, obliq: Obliq) -> None:  # noqa: F811
-    said = obliq("patch", "info", folders / "patch")
-    assert said.status == 0
-    assert "patch number 3" in said.out
-    assert weights_digest(saved_pair()[1].model) in said.out
-    assert "Anyone who holds the old network and this patch" in said.out
+    result = obliq("patch", "info", folders / "patch")
+    assert result.status == 0
+    assert "patch number 3" in result.out
+    assert weights_digest(saved_pair()[1].model) in result.out
+    assert "Anyone who holds the old network and this patch" in result.out
 
 
 @pytest.mark.parametrize(
@@ -96,9 +100,9 @@ def test_refusals_leave_nothing(
     Path("patch").write_bytes(patch)
     if options[:1] == ("--key-file",):
         pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
-    said = obliq("patch", "apply", folders / base, "patch", "--out", "made", *options)
-    assert (said.status, said.err.count("\n")) == (1, 1)
-    assert message in said.err
+    result = obliq("patch", "apply", folders / base, "patch", "--out", "patched", *options)
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert message in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "patch"]
 
 
@@ -106,19 +110,24 @@ def test_refusals_leave_nothing(
 def test_exported_files(form: str, folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     """A patched file has the very bytes of the new network's export."""
     pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
-    old, new, made, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "made.onnx", "patch"))
+    old, new, patched, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "patched.onnx", "patch"))
     for file, saved in zip((old, new), saved_pair(), strict=True):
         file.write_bytes(export_onnx(saved.model, SHAPE, form))
     assert obliq("patch", "make", old, new, "--out", patch).status == 0
-    assert obliq("patch", "apply", old, patch, "--out", made).status == 0
-    assert made.read_bytes() == new.read_bytes()
-    said = obliq("patch", "apply", new, patch, "--out", tmp_path / "no.onnx")
-    assert "other values" in said.err
-    said = obliq("patch", "apply", folders / "old", patch, "--out", tmp_path / "no")
-    assert "another form" in said.err
-    said = obliq("patch", "make", folders / "old", new, "--out", tmp_path / "no")
-    assert "expected two folders or two files" in said.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.onnx", "new.onnx", "old.onnx", "patch"]
+    assert obliq("patch", "apply", old, patch, "--out", patched).status == 0
+    assert patched.read_bytes() == new.read_bytes()
+    result = obliq("patch", "apply", new, patch, "--out", tmp_path / "no.onnx")
+    assert "other values" in result.err
+    result = obliq("patch", "apply", folders / "old", patch, "--out", tmp_path / "no")
+    assert "another form" in result.err
+    result = obliq("patch", "make", folders / "old", new, "--out", tmp_path / "no")
+    assert "expected two folders or two files" in result.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "new.onnx",
+        "old.onnx",
+        "patch",
+        "patched.onnx",
+    ]
 
 
 @pytest.mark.parametrize("place", ["old", "new", "base"])
@@ -139,18 +148,18 @@ def test_files_that_a_runtime_must_not_see(place: str, tmp_path: Path, obliq: Ob
         "new": ("make", old, hostile),
         "base": ("apply", hostile, patch),
     }
-    said = obliq("patch", *words[place], "--out", tmp_path / "made.onnx")
-    assert (said.status, said.err) == (1, f"obliq: error: {refused.value}\n")
-    assert not (tmp_path / "made.onnx").exists()
+    result = obliq("patch", *words[place], "--out", tmp_path / "patched.onnx")
+    assert (result.status, result.err) == (1, f"obliq: error: {refused.value}\n")
+    assert not (tmp_path / "patched.onnx").exists()
 
 
 def test_networks_of_another_form(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     save_checkpoint(tmp_path / "other", saved_pair("W2A2")[0])
-    said = obliq("patch", "apply", tmp_path / "other", folders / "patch", "--out", tmp_path / "made")
-    assert "made for a network of another form" in said.err
-    said = obliq("patch", "make", folders / "old", tmp_path / "other", "--out", tmp_path / "made")
-    assert "expected them to differ in values only" in said.err
-    assert not (tmp_path / "made").exists()
+    result = obliq("patch", "apply", tmp_path / "other", folders / "patch", "--out", tmp_path / "patched")
+    assert "made for a network of another form" in result.err
+    result = obliq("patch", "make", folders / "old", tmp_path / "other", "--out", tmp_path / "patched")
+    assert "expected them to differ in values only" in result.err
+    assert not (tmp_path / "patched").exists()
 
 
 def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
@@ -164,7 +173,7 @@ def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa
     assert obliq("patch", "info", sealed, "--key-file", key).status == 0
     assert "it is encrypted; expected --key-file" in obliq("patch", "info", sealed).err
     assert "encrypted with another key" in obliq("patch", "info", sealed, "--key-file", other).err
-    apply = ("patch", "apply", folders / "old", sealed, "--out", tmp_path / "made")
+    apply = ("patch", "apply", folders / "old", sealed, "--out", tmp_path / "patched")
     assert obliq(*apply, "--key-file", key).status == 0
     key.write_bytes(KEY + b"\n")
     assert "the key has 33 bytes; expected 32" in obliq(*make, "--out", tmp_path / "next").err
@@ -172,6 +181,6 @@ def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa
 
 @pytest.mark.parametrize("action", ["make", "apply", "info"])
 def test_help(action: str, obliq: Obliq) -> None:  # noqa: F811
-    said = obliq("patch", action, "--help")
-    assert (said.status, unexplained(said.out)) == (0, [])
-    assert f"Example: obliq patch {action}" in said.out
+    result = obliq("patch", action, "--help")
+    assert (result.status, unexplained(result.out)) == (0, [])
+    assert f"Example: obliq patch {action}" in result.out

@@ -27,13 +27,13 @@ MANY = settings(
 def answer(patch: bytes, base: bytes = BASE, floor: int = 0) -> int | bytes:
     """The new image or the reason of a refusal; any other exception is a failure, and so is a second's work."""
     started = time.process_time()
-    made: int | bytes
+    found: int | bytes
     try:
-        made = decoder.apply_to_image(patch, base, floor)
+        found = decoder.apply_to_image(patch, base, floor)
     except decoder.Refused as refused:
-        made = int(refused.args[0])
+        found = int(refused.args[0])
     assert time.process_time() - started < LONGEST
-    return made
+    return found
 
 
 def test_every_truncation_and_every_flipped_bit() -> None:

@@ -89,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "encrypted"])
 def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    patch, out = tmp_path / "patch", tmp_path / "made"
+    patch, out = tmp_path / "patch", tmp_path / "patched"
     key = ("--key-file", folder / "seal") if sealed else ()
     make = (
         "patch",
@@ -102,8 +102,8 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
         folder / "key.pem",
         *key,
     )
-    said = obliq(*make)
-    assert (said.status, said.err) == (0, "")
+    result = obliq(*make)
+    assert (result.status, result.err) == (0, "")
     assert sign(patch.read_bytes(), PRIVATE) == (tmp_path / "patch.sig").read_bytes()
     apply = ("patch", "apply", folder / "old", patch, "--out", out, *key, "--verify")
     assert "this key did not sign" in obliq(*apply, folder / "other.pem").err
@@ -133,16 +133,19 @@ def test_refusals_leave_nothing(
     assert "exists already" in obliq(*words).err
     damage(patch, tmp_path / "patch.sig")
     verify = ("--verify", folder / "public.pem")
-    said = obliq("patch", "apply", folder / "old", patch, "--out", tmp_path / "made", *verify)
-    assert (said.status, said.err.count("\n")) == (1, 1)
-    assert message in said.err
-    assert not (tmp_path / "made").exists()
+    result = obliq("patch", "apply", folder / "old", patch, "--out", tmp_path / "patched", *verify)
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert message in result.err
+    assert not (tmp_path / "patched").exists()
 
 
 def test_a_key_that_is_none_leaves_nothing(folder: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     words = ("patch", "make", folder / "old", folder / "new", "--out", tmp_path / "patch")
-    said = obliq(*words, "--sign", folder / "public.pem")
-    assert (said.status, f"{folder / 'public.pem'}: not readable as a private key" in said.err) == (1, True)
+    result = obliq(*words, "--sign", folder / "public.pem")
+    assert (result.status, f"{folder / 'public.pem'}: not readable as a private key" in result.err) == (
+        1,
+        True,
+    )
     assert list(tmp_path.iterdir()) == []
 
 
