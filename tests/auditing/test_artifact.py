@@ -49,7 +49,9 @@ def test_its_network_must_be_there() -> None:
     for entry in content["entries"]:
         if entry["artifact"]:
             entry["artifact"]["network"] = "nobody"
-    with pytest.raises(AuditError, match="expected an unlearned one, exported from a network of the same audit"):
+    with pytest.raises(
+        AuditError, match="expected an unlearned one, exported from a network of the same audit"
+    ):
         parse_audit(json.dumps(content))
 
 
