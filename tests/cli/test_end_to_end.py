@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import stat
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from obliq.cli.next_command import free_name
 from tests.cli.conftest import SHORT, Said, Way, pictures, start
 
 Obliq = Callable[..., Said]
@@ -87,6 +89,42 @@ def test_what_is_told_to_people(obliq: Obliq, way: Way, tmp_path: Path) -> None:
     assert re.search(r"^method +oeu: .*objective=", shown.out, re.MULTILINE)
     assert not re.search(r"[{}]", shown.out)
     assert shown.err == ""
+
+
+def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
+    obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    monkeypatch.chdir(tmp_path)
+    command = shlex.join(["train", f"npz:{way.data}", "--out", "runs/first try", *SHORT])
+    verbs = []
+    while "--help" not in command:
+        words = shlex.split(command)
+        verbs.append(words[0])
+        said = obliq(*words)
+        assert said.status == 0, said.err
+        last = said.out.splitlines()[-1]
+        assert last.startswith("next: obliq ")
+        command = last.removeprefix("next: obliq ")
+    assert verbs == ["train", "unlearn", "retrain", "audit", "export", "show"]
+    assert obliq(*shlex.split(command)).status == 0
+    folders = sorted(path.name for path in Path("runs").iterdir())
+    assert folders == ["audit", "first try", "retrained", "unlearned", "unlearned.onnx"]
+
+
+def test_nothing_is_proposed_at_a_path_that_is_taken(tmp_path: Path) -> None:
+    for name in ("audit", "audit-2", "a.onnx"):
+        (tmp_path / name).touch()
+    (tmp_path / "a-2.onnx").symlink_to("nowhere")
+    assert free_name(tmp_path / "x", "audit") == tmp_path / "audit-3"
+    assert free_name(tmp_path / "x", "a.onnx") == tmp_path / "a-3.onnx"
+    assert free_name(tmp_path / "x", "b") == tmp_path / "b"
+
+
+def test_quiet_prints_no_progress(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    said = obliq("-q", "audit", *way.folders[:2], "--out", tmp_path / "audit")
+    assert (said.status, said.err) == (0, "")
+    assert "report: " in said.out
 
 
 def test_options_of_the_run_may_follow_the_method(obliq: Obliq, way: Way, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The command line explains itself, and methods appear in it by being registered."""
 
 import re
+import runpy
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from obliq.cli.parsing import ParsedWords, parse
 from obliq.cli.verbs import GROUPS, VERBS, verb_named
 from obliq.errors import ModelError
 from obliq.methods import available_methods
@@ -147,6 +150,28 @@ def test_every_method_is_listed(obliq: Obliq) -> None:
 def test_version(obliq: Obliq) -> None:
     for option in ("--version", "-V"):
         assert obliq(option) == Said(0, f"obliq {version('obliq')}\n", "")
+
+
+@pytest.mark.parametrize("words", ["-q -v --json {}", "{} -q -v --json", "-q {} -v --json"])
+@pytest.mark.parametrize("verb", ["show x", "patch info x", "bench smoke"])
+def test_general_options_stand_before_or_after_a_verb(words: str, verb: str) -> None:
+    parsed = parse(words.format(verb).split())
+    assert isinstance(parsed, ParsedWords)
+    output = parsed.arguments.output
+    assert (output.quiet, output.verbose, output.json) == (True, True, True)
+
+
+def test_general_options_stand_between_the_words_of_a_verb() -> None:
+    parsed = parse(["patch", "--json", "info", "x"])
+    assert isinstance(parsed, ParsedWords)
+    assert parsed.arguments.output.json
+
+
+def test_python_runs_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["obliq", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("obliq", run_name="__main__")
+    assert capsys.readouterr().out == f"obliq {version('obliq')}\n"
 
 
 METHOD = '''

@@ -54,6 +54,17 @@ def test_a_mistake_of_ours_keeps_its_traceback(obliq: Obliq, monkeypatch: pytest
         obliq("show", "x")
 
 
+def test_an_error_has_a_traceback_where_that_is_asked_for(
+    obliq: Obliq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(PermissionError(errno.EACCES, "Permission denied", "/some/file"), monkeypatch)
+    for option in ("-v", "--verbose"):
+        said = obliq("show", "x", option)
+        assert said.status == 1
+        assert "Traceback" in said.err
+        assert said.err.splitlines()[-1] == "obliq: error: /some/file: Permission denied"
+
+
 def test_an_interrupt_is_one_line(obliq: Obliq, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(KeyboardInterrupt(), monkeypatch)
     said = obliq("show", "x")
@@ -77,6 +88,25 @@ def test_a_reader_that_has_had_enough(way: Way, tmp_path: Path) -> None:
 
     said = forked(tmp_path, "show", way.original, prepare=read_nothing)
     assert (said.status, said.out, said.err) == (141, "", "")
+
+
+def test_a_closed_output(way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `obliq show x >&-`: Python then has no sys.stdout."""
+
+    def close() -> None:
+        os.close(1)
+        sys.stdout = None  # type: ignore[assignment]
+
+    said = forked(tmp_path, "show", way.original, prepare=close)
+    assert (said.status, said.out, said.err) == (0, "", "")
+
+
+def test_a_full_disk_behind_the_output(way: Way, tmp_path: Path) -> None:
+    def fill() -> None:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+    said = forked(tmp_path, "show", way.original, prepare=fill)
+    refused(said, "No space left on device")
 
 
 def test_a_real_limit_on_files(way: Way, tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ from obliq.checkpoints.run_folder import load_run, save_run
 from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import RequestOptions
 from obliq.cli.output import saved_run_values
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import VerbOutput
+from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data.request_file import REQUEST_FILE
 from obliq.errors import DataError
 from obliq.io.atomic import refuse_existing_folder
-from obliq.methods import Method
+from obliq.methods import Method, Retrain
 from obliq.run import Run
 from obliq.workflow.pipeline import create_request, same_partition, unlearn_original
 
@@ -22,7 +21,7 @@ from obliq.workflow.pipeline import create_request, same_partition, unlearn_orig
 def answer_request(
     arguments: RequestOptions,
     run: Run,
-    progress: ProgressReporter,
+    progress: StageListener,
     method_for: Callable[[Checkpoint], Method],
 ) -> VerbOutput:
     """Apply a method to an original and save the result.
@@ -47,7 +46,11 @@ def answer_request(
     parts = same_partition(original, data.data_folder, data.data)
     splits, request = create_request(parts, arguments.forget, run.seed)
     method = method_for(original)
-    progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
+    forget, retain = len(splits.forget), len(splits.retain)
+    if isinstance(method, Retrain):
+        progress.stage(f"retraining on {retain} samples, without {forget}")
+    else:
+        progress.stage(f"forgetting {forget} samples, keeping {retain}")
     answered = unlearn_original(original, splits, request, method, run)
     save_run(out, answered, overwrite=arguments.overwrite)
     provenance = answered.checkpoint.provenance

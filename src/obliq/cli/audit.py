@@ -15,8 +15,7 @@ from obliq.cli.options import (
     ResultFolder,
     TrainingComputeOptions,
 )
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class AuditArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_audit(arguments: AuditArguments, progress: ProgressReporter) -> VerbOutput:
+def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     """Audit folders, files beside folders, or files only; write the report."""
     from obliq.cli.audit_files import audit_files
     from obliq.cli.audit_folders import audit_folders

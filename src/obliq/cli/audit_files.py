@@ -7,7 +7,7 @@ from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.metadata import present_versions
 from obliq.cli.audit import AuditArguments
 from obliq.cli.file_inputs import is_exported_file, load_partition, open_exported_file, stated_data
-from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import StageListener
 from obliq.data import Partition, Splits
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
@@ -16,7 +16,7 @@ from obliq.workflow.compare_files import GivenFile, compare_files
 from obliq.workflow.pipeline import kind_of_request, methods_in_words
 
 
-def audit_files(arguments: AuditArguments, progress: ProgressReporter) -> tuple[Audit, ReportContext]:
+def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Audit, ReportContext]:
     """Audit files alone.
 
     Raises:

@@ -9,7 +9,7 @@ from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.audit import AuditArguments
 from obliq.cli.audit_files import forgotten_images
 from obliq.cli.file_inputs import is_exported_file, open_exported_file, refuse_division
-from obliq.cli.progress import ProgressReporter
+from obliq.cli.verbs import StageListener
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError
 from obliq.exporting import Shipped
@@ -37,7 +37,7 @@ class AuditedRuns:
 
 
 def audit_folders(
-    arguments: AuditArguments, run: Run, progress: ProgressReporter
+    arguments: AuditArguments, run: Run, progress: StageListener
 ) -> tuple[Audit, ReportContext]:
     """Audit networks of which at least the original is in a folder.
 

@@ -9,8 +9,7 @@ import tyro
 from obliq.benchmark.suite import CACHE, RESULTS
 from obliq.benchmark.suites import SUITES
 from obliq.cli.options import DataFolder, Flag, OutputOptions
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError
 
 
@@ -65,7 +64,7 @@ class BenchArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_bench(arguments: BenchArguments, progress: ProgressReporter) -> VerbOutput:
+def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
     """Run a suite, or write its report again.
 
     Raises:
@@ -85,7 +84,7 @@ def run_bench(arguments: BenchArguments, progress: ProgressReporter) -> VerbOutp
             )
 
 
-def _run_suite(name: str, arguments: BenchArguments, progress: ProgressReporter) -> VerbOutput:
+def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) -> VerbOutput:
     from obliq.benchmark.collect import ROWS
     from obliq.benchmark.run import Options, run_suite
     from obliq.benchmark.suites import suite_named

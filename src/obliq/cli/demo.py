@@ -7,8 +7,7 @@ from typing import Annotated
 import tyro
 
 from obliq.cli.options import ComputeOptions, OutputOptions, Overwrite
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class DemoArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_demo(arguments: DemoArguments, progress: ProgressReporter) -> VerbOutput:
+def run_demo(arguments: DemoArguments, progress: StageListener) -> VerbOutput:
     """Train, unlearn, retrain, audit, export and patch."""
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import free_name
@@ -47,7 +46,7 @@ def run_demo(arguments: DemoArguments, progress: ProgressReporter) -> VerbOutput
     return VerbOutput(
         lines=[*audited.lines, *release_lines(result.shipped, out)],
         values={**audited.values, "shipped": encode(result.shipped)},
-        next_command=("train", "digits", "--out", free_name(out, "original")),
+        next_command=("train", "digits", "--out", free_name(Path("runs/original"), "original")),
     )
 
 

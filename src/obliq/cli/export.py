@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from obliq.cli.options import Architecture, DataFolder, File, OutputOptions, Overwrite
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import DataError
 
 
@@ -51,7 +50,7 @@ class ExportArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_export(arguments: ExportArguments, progress: ProgressReporter) -> VerbOutput:
+def run_export(arguments: ExportArguments, progress: StageListener) -> VerbOutput:
     """Write a file, or a network in PyTorch that computes what the file does."""
     from obliq.cli.computation import use_threads
 
@@ -59,7 +58,7 @@ def run_export(arguments: ExportArguments, progress: ProgressReporter) -> VerbOu
     return _export_network(arguments) if arguments.to == "network" else _export_file(arguments, progress)
 
 
-def _export_file(arguments: ExportArguments, progress: ProgressReporter) -> VerbOutput:
+def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints.run_folder import load_run
     from obliq.cli.output import parity_lines
     from obliq.exporting import (

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 
 from obliq.cli.parsing import ParsedWords, parse
-from obliq.cli.text import fitted, print_encoded, terminal_width
+from obliq.cli.text import fitted, fitted_command, print_encoded, terminal_width
 from obliq.cli.verbs import VerbOutput
 from obliq.errors import ObliqError
 
@@ -63,12 +63,12 @@ def _run(parsed: ParsedWords) -> str:
 
 
 def _for_people(output: VerbOutput) -> str:
-    """Lines that fit a terminal, and the next command, which must stay whole to be pasted."""
-    lines = list(output.lines)
-    if sys.stdout.isatty():
-        lines = [fitted(line, terminal_width()) for line in lines]
-    command = shlex.join(["obliq", *map(str, output.next_command)])
-    return "\n".join([*lines, f"next: {command}"])
+    """The result and the command that follows, in lines that fit a terminal where there is one."""
+    words = ["next: obliq", *(shlex.quote(str(word)) for word in output.next_command)]
+    if not sys.stdout.isatty():
+        return "\n".join([*output.lines, " ".join(words)])
+    width = terminal_width()
+    return "\n".join([*(fitted(line, width) for line in output.lines), *fitted_command(words, width)])
 
 
 def _explained(error: Exception) -> str | None:

@@ -127,8 +127,7 @@ def parity_lines(record: ParityRecord, file: Path) -> list[str]:
         }
         lines += [
             "",
-            f"{found.samples:,} samples of {data}, run by {found.runtime}",
-            "differences of logits in standard deviations, from",
+            f"{found.samples:,} samples of {data}, run by {found.runtime}, compared with the",
             *table(
                 ["", "same top-1", "largest", "mean"],
                 [
@@ -141,6 +140,7 @@ def parity_lines(record: ParityRecord, file: Path) -> list[str]:
                     for name, row in rows.items()
                 ],
             ),
+            "(largest and mean difference of logits, in standard deviations)",
             "integer activations equal to the interpreter's:",
             *fields(
                 {
@@ -165,7 +165,7 @@ def release_lines(release: Release, folder: Path) -> list[str]:
     shipment = release.shipment
     lines = [
         f"ships: {folder / shipment.file}, {shipment.form}, {shipment.bytes:,} bytes",
-        f"  content digest {shipment.content_digest}",
+        f"content digest {shipment.content_digest}",
     ]
     if release.missing:
         lines.append(f"no ONNX file: {release.missing}")

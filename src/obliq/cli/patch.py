@@ -8,8 +8,7 @@ import tyro
 
 from obliq.cli.next_command import free_name
 from obliq.cli.options import Architecture, File, OutputOptions, Overwrite
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, PatchError
 
 RequiredFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
@@ -86,7 +85,7 @@ class PatchInfoArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_patch_make(arguments: PatchMakeArguments, progress: ProgressReporter) -> VerbOutput:
+def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> VerbOutput:
     """Make a patch, encrypt and sign it, and write it."""
     from obliq.io.atomic import refuse_existing_file, write_file
     from obliq.patch import LEAK_WARNING, encryption, make_patch, read_patch_head, signing
@@ -124,7 +123,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: ProgressReporter) ->
     )
 
 
-def run_patch_apply(arguments: PatchApplyArguments, progress: ProgressReporter) -> VerbOutput:
+def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:
     """Apply a patch to a network, all or nothing."""
     from obliq.patch import apply_patch, read_patch_head
     from obliq.workflow.patch_targets import find_artifact
@@ -145,7 +144,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: ProgressReporter) 
     )
 
 
-def run_patch_info(arguments: PatchInfoArguments, progress: ProgressReporter) -> VerbOutput:
+def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> VerbOutput:
     """Read a patch's head."""
     from obliq.patch import LEAK_WARNING, read_patch_head
 

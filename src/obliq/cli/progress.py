@@ -55,12 +55,12 @@ class ProgressReporter:
     """A listener that shows each stage with its steps and the time left; use as a context manager.
 
     Args:
-        console: where to print.
+        console: where to print; verbs may show something else there.
         verbose: whether every step gets a line of its own.
     """
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
-        self._console, self._verbose = console, verbose
+        self.console, self._verbose = console, verbose
         self._bars: Progress | None = None
         self._bar: TaskID | None = None
         self._label, self._parts = "", 0
@@ -68,18 +68,18 @@ class ProgressReporter:
         self._stage_started = time.monotonic()
 
     def __enter__(self) -> ProgressReporter:
-        if self._console.is_terminal and not self._verbose and not self._console.quiet:
+        if self.console.is_terminal and not self._verbose and not self.console.quiet:
             self._bars = Progress(
                 TextColumn(
                     "{task.description}",
                     markup=False,
                     table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
                 ),
-                BarColumn(bar_width=14),
+                BarColumn(bar_width=10),
                 TextColumn("{task.fields[count]}", justify="right"),
                 TextColumn("{task.fields[note]}"),
                 _TimeColumn(),
-                console=self._console,
+                console=self.console,
                 expand=True,
             )
         return self
@@ -91,11 +91,6 @@ class ProgressReporter:
             if error is None:
                 self._finish()
             self._bars.stop()
-
-    @property
-    def console(self) -> Console:
-        """Where progress is shown."""
-        return self._console
 
     def stage(self, label: str) -> None:
         """Begin a new stage; the one before is complete."""
@@ -110,7 +105,7 @@ class ProgressReporter:
 
     def print_line(self, line: str) -> None:
         """Print a line, however long, and nothing in it read as markup."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Show that `step` of `of` steps are done."""
@@ -178,10 +173,8 @@ def duration(seconds: float) -> str:
 
 
 def _loss(values: Mapping[str, float]) -> str:
-    for name in ("loss", "retain_loss"):
-        if name in values:
-            return f"{name.replace('_', ' ')} {values[name]:.3f}"
-    return ""
+    loss = values.get("loss", values.get("retain_loss"))
+    return "" if loss is None else f"loss {loss:.3f}"
 
 
 def _all_values(values: Mapping[str, float]) -> str:

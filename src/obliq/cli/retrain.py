@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 
 from obliq.cli.options import OutputOptions, RequestOptions, TrainingComputeOptions
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +19,7 @@ class RetrainArguments(RequestOptions):
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_retrain(arguments: RetrainArguments, progress: ProgressReporter) -> VerbOutput:
+def run_retrain(arguments: RetrainArguments, progress: StageListener) -> VerbOutput:
     """Retrain by the original's recipe."""
     from obliq.cli.answer_request import answer_request
     from obliq.cli.computation import start_run

@@ -7,9 +7,8 @@ from typing import Any
 import tyro
 
 from obliq.cli.options import Architecture, OutputOptions
-from obliq.cli.progress import ProgressReporter
 from obliq.cli.tables import fields, settings, table
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +28,7 @@ class ShowArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_show(arguments: ShowArguments, progress: ProgressReporter) -> VerbOutput:
+def run_show(arguments: ShowArguments, progress: StageListener) -> VerbOutput:
     """Read a folder or a file."""
     from obliq.cli.file_inputs import is_exported_file
 
@@ -53,7 +52,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
             {
                 "size": f"{found.parameters:,} parameters in {found.total_bytes:,} bytes, "
                 f"{smaller:.1f} times smaller than float32",
-                "digest": found.weights_digest,
+                "weights digest": found.weights_digest,
                 **_history(provenance),
             }
         ),
@@ -101,8 +100,8 @@ def _show_file(file: Path) -> VerbOutput:
             {
                 "size": f"{found.bytes:,} bytes, weights in {found.stored_weights}",
                 "sha256": found.file_digest,
-                "content": found.content_digest,
-                "layers": ", ".join(f"{count} {name}" for name, count in found.operators.items()),
+                "content digest": found.content_digest,
+                "operators": ", ".join(f"{count} {name}" for name, count in found.operators.items()),
             }
         ),
         "",

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -29,16 +29,24 @@ def fitted(line: str, width: int) -> str:
     """A line broken between words to a width. Words that are longer stay whole; a terminal breaks those itself."""
     if len(line) <= width:
         return line
-    indent = line[: len(line) - len(line.lstrip())]
-    hanging = "    " if line.startswith(COMMANDS) else ""
+    name = re.match(r" *\S+( \S+)?  +", line)  # of a field, whose value continues below its beginning
+    indent = len(name[0]) if name else len(line) - len(line.lstrip()) + 4 * line.startswith(COMMANDS)
     return textwrap.fill(
-        line.strip(),
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
+        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def fitted_command(words: Sequence[str], width: int) -> list[str]:
+    """A command as lines that a shell reads as one: each but the last ends in a backslash."""
+    first, *rest = words
+    lines = [first]
+    for word in rest:
+        if len(f"{lines[-1]} {word} \\") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+    return lines
 
 
 def terminal_width() -> int:

@@ -14,8 +14,7 @@ from obliq.cli.options import (
     ResultFolder,
     TrainingComputeOptions,
 )
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.training.loop import Recipe
 
 
@@ -54,7 +53,7 @@ class TrainArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
-def run_train(arguments: TrainArguments, progress: ProgressReporter) -> VerbOutput:
+def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     """Train an original network, and measure how many test samples it classifies correctly."""
     from obliq.checkpoints import Blueprint
     from obliq.checkpoints.run_folder import save_run

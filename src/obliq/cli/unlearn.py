@@ -7,8 +7,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, RequestOptions
-from obliq.cli.progress import ProgressReporter
-from obliq.cli.verbs import Verb, VerbOutput
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ModelError
 from obliq.methods import OEU, Method, available_methods
 
@@ -51,7 +50,7 @@ class UnlearnArguments(RequestOptions):
     output: tyro.conf.CascadeSubcommandArgs[OutputOptions] = field(default_factory=OutputOptions)
 
 
-def run_unlearn(arguments: UnlearnArguments, progress: ProgressReporter) -> VerbOutput:
+def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Apply a method to the network in a folder, or in a file."""
     from obliq.cli.answer_request import answer_request
     from obliq.cli.computation import start_run
@@ -64,7 +63,7 @@ def run_unlearn(arguments: UnlearnArguments, progress: ProgressReporter) -> Verb
     return answer_request(arguments, run, progress, lambda original: arguments.method)
 
 
-def _unlearn_in_file(arguments: UnlearnArguments, progress: ProgressReporter) -> VerbOutput:
+def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Integers in, integers out."""
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import division_words, load_partition, stated_data

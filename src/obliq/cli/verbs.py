@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "See it work": {
@@ -30,6 +30,20 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 """The first line of the docstring of each verb's arguments, in the groups of the help."""
 
 VERBS: Mapping[str, str] = {name: summary for group in GROUPS.values() for name, summary in group.items()}
+
+
+@runtime_checkable
+class StageListener(Protocol):
+    """What a verb reports its progress to: a listener that also hears which stage begins."""
+
+    console: Any
+    """Where a benchmark shows a table of its own; of `rich`."""
+
+    def stage(self, label: str) -> None:
+        """Hear that a stage begins, and that the one before is complete."""
+
+    def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        """Hear that `step` of `of` steps are done, with the values measured there; see `obliq.run.Listener`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +72,7 @@ class Verb:
     """
 
     arguments: Any
-    action: Callable[[Any, Any], VerbOutput]
+    action: Callable[[Any, StageListener], VerbOutput]
     choices: Callable[[], Iterable[str]] = field(default=tuple)
 
 
