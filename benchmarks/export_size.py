@@ -9,7 +9,7 @@ import torch
 
 from obliq.checkpoints import Blueprint
 from obliq.exporting import Graph, graph_of, to_onnx
-from obliq.exporting.graph import Convolution, Linear
+from obliq.exporting.operations import Convolution, Linear
 from obliq.models import initialise
 from obliq.quantization import Precision, calibrate_steps, packed_size
 

@@ -15,7 +15,7 @@ from obliq.auditing.document import parse_audit
 from obliq.checkpoints.run_folder import load_run
 from obliq.exporting import file_content_digest, read_onnx
 from obliq.exporting.exported_file import ForeignFile
-from obliq.exporting.onnx.contents import weight_constants
+from obliq.exporting.onnx.reader import weight_constants
 from obliq.quantization import Precision, weighted_layers
 from tests.cli.conftest import Said, Way
 from tests.exporting.qdq_files import SETTINGS, pt2e_file, quantized_file

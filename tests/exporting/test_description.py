@@ -11,7 +11,7 @@ import pytest
 from obliq.errors import ModelError
 from obliq.exporting import contents_of, graph_in, graph_of, to_onnx
 from obliq.exporting.description import LONGEST, MOST_STEPS, describe_graph, graph_of_description
-from obliq.exporting.graph import Convolution, Linear
+from obliq.exporting.operations import Convolution, Linear
 from tests.exporting.networks import CASES, made
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

@@ -9,7 +9,7 @@ from torch import nn
 
 from obliq.errors import ModelError
 from obliq.exporting import check, export_executorch, graph_of, interpreter, to_executorch
-from obliq.exporting.graph import Flatten
+from obliq.exporting.operations import Flatten
 from obliq.exporting.optional import loaded
 from obliq.quantization import calibrate_steps, quantize
 from tests.exporting.networks import made

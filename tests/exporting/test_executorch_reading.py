@@ -16,7 +16,7 @@ from obliq.exporting.executorch import reader as reading
 from obliq.exporting.executorch.reader import contents_of_program, first_difference, graph_in_program
 from obliq.exporting.executorch.writer import held
 from obliq.exporting.file_content import file_content, with_content
-from obliq.exporting.graph import Convolution, Linear, MaxPool
+from obliq.exporting.operations import Convolution, Linear, MaxPool
 from obliq.patch import TensorRecord
 from tests.exporting.networks import made
 from tests.hostile.mutations import Choices, altered_bytes
@@ -176,7 +176,9 @@ def test_a_description_of_enormous_samples_costs_nothing() -> None:
 def test_what_torch_refuses_is_a_typed_error() -> None:
     written = graph("convnet", "W4A4")
     wrong = tuple(
-        replace(step, padding=(2, 2), kernel=(3, 3), stride=(3, 3)) if isinstance(step, MaxPool) else step
+        replace(step, padding=((2, 2), (2, 2)), kernel=(3, 3), stride=(3, 3))
+        if isinstance(step, MaxPool)
+        else step
         for step in written.steps
     )
     with pytest.raises(ModelError, match=r"ExecuTorch does not take the network: .*pad"):

@@ -11,7 +11,7 @@ from obliq.errors import ModelError, PatchError
 from obliq.exporting import contents_of, export_onnx, file_content_digest, graph_in, graph_of, to_onnx
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.file_content import file_content, with_content
-from obliq.exporting.graph import Convolution, Linear
+from obliq.exporting.operations import Convolution, Linear
 from obliq.patch import Content, TensorRecord, apply_patch, content_digest, make_patch
 from obliq.patch.content import to_device_image
 from obliq.patch.decoder import image_content_digest as digest_on_device

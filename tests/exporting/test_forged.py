@@ -10,7 +10,7 @@ import pytest
 from obliq.errors import ModelError
 from obliq.exporting import contents_of, export_onnx, file_content_digest, graph_of, to_onnx
 from obliq.exporting.file_content import file_content, with_content
-from obliq.exporting.graph import Flatten
+from obliq.exporting.operations import Flatten
 from tests.exporting.networks import made
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")

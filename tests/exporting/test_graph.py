@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from obliq.errors import ModelError
 from obliq.exporting import Graph, graph_of, interpreter, with_integer_biases
 from obliq.exporting.device_biases import bias_rounding, largest_bias_rounding
-from obliq.exporting.graph import Convolution, Linear
+from obliq.exporting.operations import Convolution, Linear
 from obliq.models import build_model
 from obliq.quantization import activations, calibrate_steps, quantize, weight_codes, weighted_layers
 from tests.exporting.networks import CASES, made

@@ -13,7 +13,8 @@ from obliq.data import Partition
 from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.exporting import FORMS, check, export_onnx, graph_of, interpreter, to_onnx
-from obliq.exporting.graph import Add, Convolution, Graph, Linear
+from obliq.exporting.graph import Graph
+from obliq.exporting.operations import Add, Convolution, Linear
 from obliq.exporting.optional import operators, session
 from obliq.quantization import packed_size
 from tests.exporting.networks import CASES, made

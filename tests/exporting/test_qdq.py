@@ -14,7 +14,7 @@ from torch import nn
 from obliq.errors import ModelError
 from obliq.exporting import contents_of
 from obliq.exporting.exported_file import Editable, changed_share, editable
-from obliq.exporting.onnx.contents import weight_constants
+from obliq.exporting.onnx.reader import weight_constants
 from obliq.exporting.parity import agreement
 from obliq.exporting.runtimes import running
 from obliq.quantization import QuantizedWeight, weighted_layers

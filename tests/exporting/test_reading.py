@@ -18,7 +18,7 @@ from obliq.exporting import (
     open_shipped,
     to_onnx,
 )
-from obliq.exporting.graph import Convolution, Linear, Step
+from obliq.exporting.operations import Convolution, Linear, Step
 from obliq.training.prediction import Predictor, TorchPredictor
 from tests.exporting.networks import CASES, made
 

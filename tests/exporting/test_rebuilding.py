@@ -8,7 +8,7 @@ import torch
 
 from obliq.errors import ModelError
 from obliq.exporting import contents_of, export_onnx, graph_in, interpreter, to_onnx
-from obliq.exporting.graph import Convolution, Linear
+from obliq.exporting.operations import Convolution, Linear
 from obliq.exporting.rebuild import graph_with_weights, rebuild_network
 from obliq.quantization import weighted_layers
 from tests.exporting.networks import CASES, made

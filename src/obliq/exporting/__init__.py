@@ -6,9 +6,9 @@ from obliq.exporting.exported_file import Shipped, export_executorch, export_onn
 from obliq.exporting.file_content import file_content_digest
 from obliq.exporting.from_network import SUPPORTED, graph_of
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.check_operators import RULES
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.onnx.reader import contents_of, graph_in, read_onnx
+from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.onnx.writer import FORMS, to_onnx
 from obliq.exporting.parity import Agreement, CodeAgreement, Parity, check
 from obliq.exporting.parity_record import ParityRecord, read_parity_record, sha256_of, write_parity_record

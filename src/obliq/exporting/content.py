@@ -15,7 +15,9 @@ from numpy import ndarray
 
 from obliq.errors import ModelError, PatchError
 from obliq.exporting.description import describe_graph
-from obliq.exporting.graph import Convolution, Flatten, Graph, Grid, Linear, MaxPool, Step, Weights
+from obliq.exporting.graph import Graph
+from obliq.exporting.grids import Grid, Weights
+from obliq.exporting.operations import Layer, Step
 from obliq.exporting.weights import grid_from, weights_from
 from obliq.patch import Content, TensorRecord
 from obliq.patch.content import require_form_of
@@ -34,8 +36,8 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
         widths: the bits that a device may pack the codes of a layer in, by its path; 8 where nothing is said. They
             belong to a container and change no digest.
     """
-    layers = [_canonical(graph, step) for step in _layers(graph)]
-    grids = [step.grid for step in _rounding(graph)]
+    layers = [_canonical(graph, step) for step in graph.layers]
+    grids = [step.grid for step in graph.steps if not step.moves]
     clamps = [[grid.low + grid.zero_point, grid.high + grid.zero_point] for grid in grids]
     head: list[str | int] = ["network", LABELS, hashlib.sha256(describe_graph(graph).encode()).hexdigest()]
     records = [
@@ -44,7 +46,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
         _words(["activation ranges", 2 * len(grids)], np.array(clamps, np.uint8)),
         _words(["refinements", len(layers)], np.array([one.refinement for one in layers], np.uint8)),
     ]
-    for step, weights in zip(_layers(graph), layers, strict=True):
+    for step, weights in zip(graph.layers, layers, strict=True):
         shape, bits = weights.codes.shape, (widths or {}).get(step.path, 8)
         flat = np.ascontiguousarray(weights.codes).reshape(-1)
         records += [
@@ -67,20 +69,21 @@ def graph_with(graph: Graph, content: Content) -> Graph:
     stored = iter(zip(refinements, rest[::3], rest[1::3], rest[2::3], strict=True))
     steps: dict[str, Step] = {}
     for step in graph.steps:
-        if isinstance(step, MaxPool | Flatten):
+        if step.moves:
             steps[step.name] = replace(step, grid=steps[step.sources[0]].grid)
             continue
         scale, (low, high) = next(rounding)
-        made: Step = replace(step, grid=grid_from(float(scale), step.grid.zero_point, int(low), int(high)))
-        if isinstance(made, Convolution | Linear):
-            numbers = _numbers(made, steps[made.sources[0]].grid, *next(stored))
-            made = replace(made, weights=numbers)
-        steps[step.name] = made
+        grid = grid_from(float(scale), step.grid.zero_point, int(low), int(high))
+        if isinstance(step, Layer):
+            numbers = _numbers(step, steps[step.sources[0]].grid, *next(stored))
+            steps[step.name] = replace(step, grid=grid, weights=numbers)
+        else:
+            steps[step.name] = replace(step, grid=grid)
     return replace(graph, steps=tuple(steps.values()))
 
 
 def _numbers(
-    layer: Convolution | Linear,
+    layer: Layer,
     source: Grid,
     refinement: np.uint8,
     codes: ndarray,
@@ -105,20 +108,11 @@ def _numbers(
             return weights_from(*given)
 
 
-def _canonical(graph: Graph, step: Convolution | Linear) -> Weights:
+def _canonical(graph: Graph, step: Layer) -> Weights:
     """The weights of a layer in widths that depend on the integers alone."""
     weights = step.weights
     wide = weights.wide_codes().astype(np.int64)
     return weights_from(wide, weights.wide_scale(), weights.bias, graph[step.sources[0]].grid)
-
-
-def _layers(graph: Graph) -> list[Convolution | Linear]:
-    return [step for step in graph.steps if isinstance(step, Convolution | Linear)]
-
-
-def _rounding(graph: Graph) -> list[Step]:
-    """The steps that do not just move codes."""
-    return [step for step in graph.steps if not isinstance(step, MaxPool | Flatten)]
 
 
 def _words(label: list[str | int], values: ndarray) -> TensorRecord:

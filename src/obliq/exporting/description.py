@@ -14,19 +14,11 @@ from typing import Any
 import numpy as np
 
 from obliq.errors import ModelError, ObliqError
-from obliq.exporting.graph import (
-    Add,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Graph,
-    Linear,
-    MaxPool,
-    Quantize,
-    Step,
-    Weights,
-)
+from obliq.exporting.graph import Graph
+from obliq.exporting.grids import Weights
 from obliq.exporting.onnx.check_graph import LARGEST_SAMPLE
+from obliq.exporting.operations import OPERATIONS, Layer, Step
+from obliq.exporting.operations.step import Layout
 from obliq.exporting.weights import grid_from
 from obliq.io.strict_json import decode, encode, parse_json
 
@@ -86,8 +78,8 @@ def graph_of_description(text: bytes) -> Graph:
         if len(description.steps) > MOST_STEPS:
             raise ModelError(f"{len(description.steps)} steps; expected at most {MOST_STEPS}")
         graph = Graph(input_shape=shape, steps=tuple(map(_step, description.steps)))
-        layers = [step.path for step in graph.steps if isinstance(step, Convolution | Linear)]
-        inputs = [index for index, step in enumerate(graph.steps) if isinstance(step, Quantize)]
+        layers = [step.path for step in graph.layers]
+        inputs = [index for index, step in enumerate(graph.steps) if not step.arity]
         if inputs != [0] or len(set(layers)) < len(layers):
             raise ModelError(
                 "a layer or the input stands there twice; expected each once, and the input first"
@@ -97,90 +89,80 @@ def graph_of_description(text: bytes) -> Graph:
     return graph
 
 
-_SOURCES = {
-    "Quantize": 0, "Convolution": 1, "Linear": 1, "Add": 2, "AveragePool": 1, "MaxPool": 1, "Flatten": 1,
-}  # fmt: skip
+_KINDS = {kind.__name__: kind for kind in OPERATIONS}
 
 
 def _entry(step: Step) -> _Entry:
-    layer = step if isinstance(step, Convolution | Linear) else None
-    path = step.name if layer is None else layer.path  # elsewhere it is for messages, and files do not say it
+    layer = step if isinstance(step, Layer) else None
+    sizes = {name: _written(getattr(step, name), layout) for name, layout in step.sizes.items()}
     return _Entry(
         kind=type(step).__name__,
         name=step.name,
-        path=path,
+        path=step.name if layer is None else layer.path,  # others have one for messages alone
         sources=step.sources,
         signed=step.grid.signed,
         weights=() if layer is None else layer.weights.codes.shape,
-        sizes=_sizes(step),
+        sizes={name: numbers for name, numbers in sizes.items() if numbers},
     )
 
 
-def _sizes(step: Step) -> dict[str, tuple[int, ...]]:
-    match step:
-        case Convolution():
-            sizes = {"stride": step.stride, "padding": sum(step.padding, ()), "dilation": step.dilation}
-            return {**sizes, "groups": (step.groups,)}
-        case AveragePool(kernel=None):
-            return {}
-        case AveragePool():
-            return {"kernel": step.kernel or (), "stride": step.stride}
-        case MaxPool():
-            sizes = {"kernel": step.kernel, "stride": step.stride, "padding": step.padding}
-            return {**sizes, "dilation": step.dilation}
-        case _:
-            return {}
+def _written(value: Any, layout: Layout) -> tuple[int, ...]:
+    """A field of a step as numbers in a row."""
+    match layout:
+        case Layout.ONE:
+            return (value,)
+        case Layout.EACH:
+            return tuple(value)
+        case Layout.AROUND:
+            return tuple(size for pair in value for size in pair)
+        case Layout.SAME_AROUND:
+            return tuple(before for before, _ in value)
+
+
+def _read(numbers: tuple[int, ...], layout: Layout) -> Any:
+    """The inverse of `_written`."""
+    match layout:
+        case Layout.ONE:
+            return numbers[0]
+        case Layout.EACH:
+            return numbers
+        case Layout.AROUND:
+            return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        case Layout.SAME_AROUND:
+            return tuple((size, size) for size in numbers)
 
 
 def _step(entry: _Entry) -> Step:
-    _require(entry.kind in _SOURCES, entry, f"one of {', '.join(_SOURCES)}")
+    """A step with zeros for its numbers."""
+    _require(entry.kind in _KINDS, entry, f"one of {', '.join(_KINDS)}")
+    kind, axes = _KINDS[entry.kind], len(entry.sizes.get("kernel", ()))
     _require(bool(_NAME.fullmatch(entry.name) and _PATH.fullmatch(entry.path)), entry, "names of a module")
-    _require(len(entry.sources) == _SOURCES[entry.kind], entry, f"{_SOURCES[entry.kind]} sources")
-    common: dict[str, Any] = {"name": entry.name, "path": entry.path, "sources": entry.sources}
-    common["grid"] = grid_from(1.0, 128 if entry.signed else 0, 0, 255)
-    match entry.kind:
-        case "Convolution":
-            axes = len(entry.weights) - 2
-            _require(axes in (1, 2), entry, "weights of 3 or 4 axes")
-            stride, padding, dilation, groups = _several(
-                entry, {"stride": axes, "padding": 2 * axes, "dilation": axes, "groups": 1}
-            )
-            return Convolution(
-                **common, weights=_zeros(entry), stride=stride, dilation=dilation, groups=groups[0],
-                padding=tuple(zip(padding[::2], padding[1::2], strict=True)),
-            )  # fmt: skip
-        case "Linear":
-            _require(len(entry.weights) == 2, entry, "weights of 2 axes")
-            _several(entry, {})
-            return Linear(**common, weights=_zeros(entry))
-        case "AveragePool" if entry.sizes:
-            axes = len(entry.sizes.get("kernel", ()))
-            kernel, stride = _several(entry, {"kernel": axes, "stride": axes})
-            return AveragePool(**common, kernel=kernel, stride=stride)
-        case "MaxPool":
-            axes = len(entry.sizes.get("kernel", ()))
-            names = ("kernel", "stride", "padding", "dilation")
-            kernel, stride, padding, dilation = _several(entry, dict.fromkeys(names, axes))
-            return MaxPool(**common, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
-    _several(entry, {})
-    if entry.kind == "AveragePool":
-        return AveragePool(**common, kernel=None, stride=())
-    return _PLAIN[entry.kind](**common)
+    _require(len(entry.sources) == kind.arity, entry, f"{kind.arity} sources")
+    fields: dict[str, Any] = {"name": entry.name, "path": entry.path, "sources": entry.sources}
+    fields["grid"] = grid_from(1.0, 128 if entry.signed else 0, 0, 255)
+    if issubclass(kind, Layer):
+        axes = len(entry.weights) - 2
+        allowed = " or ".join(map(str, kind.weight_axes))
+        _require(axes + 2 in kind.weight_axes, entry, f"weights of {allowed} axes")
+        fields["weights"] = _zeros(entry)
+    if entry.sizes or not kind.sizes_may_miss:
+        _require_counts(entry, {name: _count(layout, axes) for name, layout in kind.sizes.items()})
+        fields |= {name: _read(entry.sizes[name], layout) for name, layout in kind.sizes.items()}
+    return kind(**fields)
 
 
-_PLAIN: dict[str, type[Step]] = {"Quantize": Quantize, "Add": Add, "Flatten": Flatten}
+def _count(layout: Layout, axes: int) -> int:
+    return {Layout.ONE: 1, Layout.AROUND: 2 * axes}.get(layout, axes)
 
 
-def _several(entry: _Entry, counts: dict[str, int]) -> list[tuple[int, ...]]:
-    """The sizes of these names, of which there must be so many each and no others."""
+def _require_counts(entry: _Entry, counts: dict[str, int]) -> None:
+    """Raise unless there are so many sizes of each name, no others, and none out of range."""
     found = {name: len(sizes) for name, sizes in entry.sizes.items()}
-    _require(
-        found == counts and all(count in (1, 2, 4) for count in counts.values()), entry, f"sizes {counts}"
-    )
+    usual = all(count in (1, 2, 4) for count in counts.values())  # for one or two axes of space
+    _require(found == counts and usual, entry, f"sizes {counts}")
     for name, sizes in entry.sizes.items():
         least = 0 if name == "padding" else 1
         _require(all(least <= size <= _LARGEST_SIZE for size in sizes), entry, f"{name} from {least}")
-    return [entry.sizes[name] for name in counts]
 
 
 def _zeros(entry: _Entry) -> Weights:

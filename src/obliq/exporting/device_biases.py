@@ -20,7 +20,8 @@ from numpy import ndarray
 from torch import fx, nn
 
 from obliq.exporting.from_network import graph_of
-from obliq.exporting.graph import Convolution, Graph, Linear
+from obliq.exporting.graph import Graph
+from obliq.exporting.operations import Layer
 from obliq.quantization import weighted_layers
 from obliq.quantization.operations import NORMALISATIONS, module_of, operation
 
@@ -63,15 +64,12 @@ def with_integer_biases(model: nn.Module, graph: Graph) -> nn.Module:
     }
     layers = weighted_layers(made)
     with torch.no_grad():
-        for step in graph.steps:
-            if isinstance(step, Convolution | Linear):
-                layer, norm = layers[step.path], norms.get(step.path)
-                shift = torch.from_numpy(bias_rounding(graph, step))
-                _shift(layer, norm, shift)
+        for step in graph.layers:
+            _shift(layers[step.path], norms.get(step.path), torch.from_numpy(bias_rounding(graph, step)))
     return made
 
 
-def bias_rounding(graph: Graph, step: Convolution | Linear) -> ndarray:
+def bias_rounding(graph: Graph, step: Layer) -> ndarray:
     """By how much each output's integer bias differs from the real one, in real units."""
     units = step.weights.bias_scale(graph[step.sources[0]].grid).astype(float)
     difference: ndarray = step.weights.bias * units - step.weights.real_bias
@@ -80,10 +78,8 @@ def bias_rounding(graph: Graph, step: Convolution | Linear) -> ndarray:
 
 def largest_bias_rounding(graph: Graph) -> float:
     """The most that any layer's output is shifted by rounding its bias, in steps of that output."""
-    layers = [step for step in graph.steps if isinstance(step, Convolution | Linear)]
-    return max(
-        (float(abs(bias_rounding(graph, step)).max()) / step.grid.scale for step in layers), default=0.0
-    )
+    shifts = (float(abs(bias_rounding(graph, step)).max()) / step.grid.scale for step in graph.layers)
+    return max(shifts, default=0.0)
 
 
 def _shift(layer: nn.Module, norm: nn.Module | None, shift: torch.Tensor) -> None:

@@ -9,18 +9,19 @@ import numpy as np
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.exporting import interpreter, qdq, rebuild
+from obliq.exporting import interpreter, rebuild
 from obliq.exporting.executorch.reader import first_difference, graph_in_program
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.file_content import admitted, content_exported, file_content_digest, graph_as_written
 from obliq.exporting.from_network import graph_of
-from obliq.exporting.graph import Convolution, Graph, Linear
-from obliq.exporting.onnx.contents import Contents, file_bytes, form_of, stored_weights, weight_constants
-from obliq.exporting.onnx.reader import contents_of, graph_in
+from obliq.exporting.graph import Graph
+from obliq.exporting.onnx.contents import Contents, file_bytes
+from obliq.exporting.onnx.reader import contents_of, graph_in, onnx_form, stored_weights, weight_constants
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.optional import is_program
 from obliq.exporting.parity import probe
 from obliq.exporting.parity_record import sha256_of
+from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
 from obliq.exporting.runtimes import running
 from obliq.patch import content_digest as content_digest_of
 from obliq.training.prediction import Predictor
@@ -60,7 +61,7 @@ class Shipped:
     @property
     def form(self) -> str:
         """`integer`, `compact` or `float`; `qdq` for a file of another quantizer."""
-        return form_of(self.contents) if self.contents.own else "qdq"
+        return onnx_form(self.contents) if self.contents.own else "qdq"
 
     @property
     def precision(self) -> str:
@@ -79,7 +80,7 @@ class Shipped:
         Raises:
             ModelError: when the network cannot be exported.
         """
-        form = form_of(self.contents)
+        form = onnx_form(self.contents)
         exported = content_exported(model, input_shape, form, program=self.is_program)
         return form if content_digest_of(exported) == self.content_digest else None
 
@@ -89,7 +90,7 @@ class Shipped:
         Raises:
             ModelError: when the network cannot be exported.
         """
-        form = form_of(self.contents)
+        form = onnx_form(self.contents)
         other = contents_of(to_onnx(graph_of(model, input_shape), form))
         return form if _outline(other) == _outline(self.contents) else None
 
@@ -102,12 +103,9 @@ class Shipped:
             return None
         graph = graph_in(self.contents)
         changed = total = 0
-        for step in graph.steps:
-            if isinstance(step, Convolution | Linear):
-                old = before[step.name]
-                assert isinstance(old, Convolution | Linear)
-                changed += int((old.weights.wide_codes() != step.weights.wide_codes()).sum())
-                total += step.weights.codes.size
+        for old, new in zip(before.layers, graph.layers, strict=True):
+            changed += int((old.weights.wide_codes() != new.weights.wide_codes()).sum())
+            total += new.weights.codes.size
         return changed / total
 
 
@@ -187,11 +185,11 @@ class ForeignFile:
 
     def network(self) -> nn.Module:
         """See `obliq.exporting.qdq`."""
-        return qdq.rebuild_foreign(self.contents)
+        return rebuild_foreign(self.contents)
 
     def written(self, network: nn.Module) -> bytes:
         """See `obliq.exporting.qdq`."""
-        return qdq.file_with_weights(self.data, self.contents, network)
+        return file_with_weights(self.data, self.contents, network)
 
 
 def editable(data: bytes, contents: Contents) -> Editable:
@@ -206,7 +204,7 @@ def editable(data: bytes, contents: Contents) -> Editable:
     """
     if not contents.own:
         return ForeignFile(data, contents)
-    return OwnFile(graph_as_written(contents), None if is_program(data) else form_of(contents))
+    return OwnFile(graph_as_written(contents), None if is_program(data) else onnx_form(contents))
 
 
 def changed_share(before: Contents, after: Contents) -> float | None:

@@ -18,8 +18,8 @@ from obliq.exporting.executorch.reader import contents_of_program
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.from_network import graph_of
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import Contents, form_of, widths
-from obliq.exporting.onnx.reader import contents_of, graph_in
+from obliq.exporting.onnx.contents import Contents
+from obliq.exporting.onnx.reader import contents_of, graph_in, onnx_form, widths
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.optional import import_onnx, is_program
 from obliq.patch import Content, TensorRecord, content_digest
@@ -52,7 +52,7 @@ def content_in(contents: Contents) -> Content:
     Raises:
         ModelError: for integers that are put together in another way than the exporter does it.
     """
-    if contents.own and form_of(contents) != "float":
+    if contents.own and onnx_form(contents) != "float":
         return content_of_graph(graph_as_written(contents), widths(contents))
     return stored_content(contents)
 
@@ -64,7 +64,7 @@ def graph_as_written(contents: Contents) -> Graph:
         ModelError: when a new export of the graph would hold anything else.
     """
     graph = graph_in(contents)
-    again = contents_of(to_onnx(graph, form_of(contents)))
+    again = contents_of(to_onnx(graph, onnx_form(contents)))
     if content_digest(stored_content(again)) != content_digest(stored_content(contents)):
         raise ModelError("it would not be written again as it is; expected a file of `obliq export`")
     return graph
@@ -103,11 +103,11 @@ def with_content(data: bytes, content: Content) -> bytes:
     """
     contents = _own(data)
     try:
-        if form_of(contents) == "float":
+        if onnx_form(contents) == "float":
             written = _with_constants(data, contents, content)
         else:
             graph = graph_with(graph_as_written(contents), content)
-            written = to_onnx(graph, form_of(contents))
+            written = to_onnx(graph, onnx_form(contents))
             if is_program(data):
                 contents_of(written)  # ExecuTorch has no error of its own for numbers that no network has
                 written = to_executorch(graph)

@@ -8,13 +8,11 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from obliq.errors import ModelError
-from obliq.exporting import windows
-from obliq.exporting.graph import Add, Convolution, Flatten, Graph, Grid, Linear, Quantize, Step
-from obliq.exporting.weights import fold
-from obliq.quantization import QuantizedActivation, QuantizedLinear, QuantizedWeight, integer_state
+from obliq.exporting.graph import Graph
+from obliq.exporting.grids import Grid
+from obliq.exporting.operations import OPERATIONS, Layer, Step, TracedCall
+from obliq.quantization import QuantizedActivation, integer_state
 from obliq.quantization.operations import (
-    ADDITIONS,
-    AVERAGES,
     CLIPPED_RECTIFIERS,
     DROPOUTS,
     NORMALISATIONS,
@@ -25,13 +23,11 @@ from obliq.quantization.operations import (
 )
 from obliq.quantization.precision import activation_range
 
-SUPPORTED = (
-    "Conv1d, Conv2d and Linear, each with BatchNorm1d/2d, ReLU, ReLU6 or Hardtanh behind it; additions; "
-    "average pools and means over space; max pools; flattening; dropout"
-)
+_LAYERS = " and ".join(one.offers for one in OPERATIONS if issubclass(one, Layer))
+_OTHERS = "; ".join(one.offers for one in OPERATIONS if one.offers and not issubclass(one, Layer))
+SUPPORTED = f"{_LAYERS}, each with BatchNorm1d/2d, ReLU, ReLU6 or Hardtanh behind it; {_OTHERS}; dropout"
 """What a network may consist of in order to be exported."""
 
-_RESHAPES: set[Any] = {nn.Flatten, torch.flatten, "flatten", "view", "reshape", torch.reshape}
 _IDENTITIES: set[Any] = DROPOUTS | {nn.Identity, "contiguous", "clone", "detach"}
 
 
@@ -54,36 +50,34 @@ def graph_of(model: nn.Module, input_shape: Sequence[int]) -> Graph:
 
 
 class _Walk:
-    """Collects steps; `made` says which step's result a node of the traced network carries."""
+    """Collects steps; `carried` has the step whose result a node of the traced network carries."""
 
     def __init__(self, model: fx.GraphModule, rank: int) -> None:
         self.integers = integer_state(model)
         self.rank = rank
         self.flat: set[str] = set()
         self.steps: list[Step] = []
-        self.made: dict[fx.Node, Step] = {}
+        self.carried: dict[fx.Node, Step] = {}
 
     def visit(self, node: fx.Node) -> None:
-        kind = operation(node)
         if node.op == "placeholder" or is_number(node):
             return
+        found = _operation_of(node)
         if node.op == "output":
-            self._check_result(node)
-        elif kind is QuantizedActivation:
+            if self._carried(node, node.args[0]) is not self.steps[-1]:
+                raise ModelError("the network's result is not its last step; expected it to be")
+        elif operation(node) is QuantizedActivation:
             self._rounded(node)
-        elif kind in _IDENTITIES:
-            self.made[node] = self._source(node, 0)
-        elif kind in windows.MAX_POOLS:
-            self._keep(node, windows.max_pool(node, node.name, self._source(node, 0)))
-        elif kind in _RESHAPES:
-            _check_flattens(node)
-            self._flatten(node, node.name, self._source(node, 0))
+        elif operation(node) in _IDENTITIES:
+            self.carried[node] = self._carried(node, [*node.args, node.kwargs.get("input")][0])
+        elif found is not None and found.moves:
+            self._add(node, found, node)
         elif not _ends_in_quantizer(node):
             raise _unsupported(node)
 
     def _rounded(self, quantizer: fx.Node) -> None:
-        """One step for everything between the last rounding and this one."""
-        tensor = self.integers[str(quantizer.target)]
+        """One step for everything between the last rounding and this one: operation, batch norm, rectifier."""
+        tensor, name = self.integers[str(quantizer.target)], str(quantizer.target)
         low, high = activation_range(tensor.bits, tensor.signed)
         node, norm, clamp = quantizer.all_input_nodes[0], None, None
         if operation(node) in RECTIFIERS | CLIPPED_RECTIFIERS:
@@ -95,65 +89,52 @@ class _Walk:
         scale = float(tensor.scale)
         if clamp is not None:  # rounding is monotone: clamping codes is clamping values
             low, high = max(low, _code(clamp[0], scale, low)), min(high, _code(clamp[1], scale, high))
-        grid = Grid(scale=scale, bits=tensor.bits, signed=tensor.signed, low=low, high=high)
-        name = str(quantizer.target)
-        self._keep(quantizer, self._step(node, name, grid, norm))
-        if windows.drops_axes(node):
-            self._flatten(quantizer, f"{name}_flat", self.steps[-1])
-
-    def _flatten(self, node: fx.Node, name: str, source: Step) -> None:
-        self._keep(node, Flatten(name=name, path=path_of(node), sources=(source.name,), grid=source.grid))
-        self.flat.add(name)
-
-    def _step(self, node: fx.Node, name: str, grid: Grid, norm: nn.Module | None) -> Step:
-        kind = operation(node)
-        common: dict[str, Any] = {"name": name, "path": path_of(node), "grid": grid}
-        if node.op == "call_module" and isinstance(layer := module_of(node), QuantizedWeight):
-            source = self._source(node, 0)
-            weight = self.integers[f"{node.target}.weight"]
-            common |= {
-                "sources": (source.name,),
-                "weights": fold(path_of(node), layer, weight, norm, source.grid),
-            }
-            if isinstance(layer, QuantizedLinear):
-                if self._rank(source) != 2:
-                    raise ModelError(
-                        f"layer {node.target} reads a tensor of many axes; expected it flattened"
-                    )
-                return Linear(**common)
-            return Convolution(**common, **windows.convolution(node))
-        if norm is not None:
+        found = _operation_of(node)
+        if norm is not None and (found is None or not issubclass(found, Layer)):
             raise ModelError(f"{path_of(node)} has a batch norm behind it; expected that behind a layer only")
-        if node.op == "placeholder":
-            return Quantize(**common, sources=())
-        if kind in ADDITIONS and len(node.args) == 2 and not node.kwargs:
-            return Add(**common, sources=(self._source(node, 0).name, self._source(node, 1).name))
-        if kind in AVERAGES:
-            source = self._source(node, 0)
-            return windows.average_pool(node, name, source, grid, self._rank(source))
-        raise _unsupported(node)
+        if found is None:
+            raise _unsupported(node)
+        grid = Grid(scale=scale, bits=tensor.bits, signed=tensor.signed, low=low, high=high)
+        self._add(quantizer, found, node, name, grid, norm)
 
-    def _rank(self, step: Step) -> int:
-        return 2 if step.name in self.flat else self.rank
+    def _add(
+        self,
+        result: fx.Node,
+        found: type[Step],
+        node: fx.Node,
+        name: str = "",
+        grid: Grid | None = None,
+        norm: nn.Module | None = None,
+    ) -> None:
+        """Add the steps of a call, whose result a node carries; one that moves codes keeps its source's grid."""
+        sources = tuple(self._carried(node, argument) for argument in found.arguments(node))
+        common: dict[str, Any] = {
+            "name": name or node.name,
+            "path": path_of(node),
+            "sources": tuple(source.name for source in sources),
+            "grid": grid or sources[0].grid,
+        }
+        rank = 2 if self.flat.intersection(common["sources"]) else self.rank
+        call = TracedCall(
+            node=node, common=common, sources=sources, rank=rank, norm=norm, integers=self.integers
+        )
+        for step in found.from_call(call):
+            if step.flat or self.flat.intersection(step.sources):
+                self.flat.add(step.name)
+            self.steps.append(step)
+            self.carried[result] = step
 
-    def _source(self, node: fx.Node, position: int) -> Step:
-        given = node.args[position] if position < len(node.args) else node.kwargs.get("input")
-        if not isinstance(given, fx.Node) or given not in self.made:
+    def _carried(self, node: fx.Node, argument: object) -> Step:
+        if not isinstance(argument, fx.Node) or argument not in self.carried:
             raise ModelError(
                 f"{path_of(node)} reads a value that is not on a grid; expected a network quantized with the "
                 "deploy preset"
             )
-        return self.made[given]
+        return self.carried[argument]
 
-    def _keep(self, node: fx.Node, step: Step) -> None:
-        self.steps.append(step)
-        self.made[node] = step
-        if self.flat.intersection(step.sources):
-            self.flat.add(step.name)
 
-    def _check_result(self, node: fx.Node) -> None:
-        if self._source(node, 0) is not self.steps[-1]:
-            raise ModelError("the network's result is not its last step; expected it to be")
+def _operation_of(node: fx.Node) -> type[Step] | None:
+    return next((one for one in OPERATIONS if one.matches(node)), None)
 
 
 def path_of(node: fx.Node) -> str:
@@ -196,24 +177,6 @@ def _bounds(node: fx.Node) -> tuple[float, float]:
 def _code(value: float, scale: float, otherwise: int) -> int:
     steps = torch.tensor(value) / torch.tensor(scale)
     return int(steps.round()) if bool(torch.isfinite(steps)) else otherwise
-
-
-def _check_flattens(node: fx.Node) -> None:
-    """Raise unless a reshape keeps the batch and puts all else in one axis."""
-    kind, fits = operation(node), False
-    if node.op == "call_module":
-        module: Any = module_of(node)
-        fits = (module.start_dim, module.end_dim) == (1, -1)
-    elif kind in (torch.flatten, "flatten"):
-        start = node.args[1] if len(node.args) > 1 else node.kwargs.get("start_dim", 0)
-        end = node.args[2] if len(node.args) > 2 else node.kwargs.get("end_dim", -1)
-        fits = (start, end) == (1, -1)
-    else:
-        sizes = node.args[1] if isinstance(node.args[1], tuple | list) else node.args[1:]
-        fits = len(sizes) == 2 and isinstance(sizes[0], fx.Node) and is_number(sizes[0])
-        fits = bool(fits and sizes[1] == -1)
-    if not fits:
-        raise ModelError(f"{path_of(node)} reshapes freely; expected it to flatten all axes but the batch")
 
 
 def _unsupported(node: fx.Node) -> ModelError:

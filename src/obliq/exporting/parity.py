@@ -23,8 +23,8 @@ from obliq.exporting.device_biases import largest_bias_rounding, with_integer_bi
 from obliq.exporting.file_content import admitted
 from obliq.exporting.from_network import graph_of
 from obliq.exporting.graph import Graph
+from obliq.exporting.onnx.contents import INPUT, LOGITS
 from obliq.exporting.onnx.reader import graph_in
-from obliq.exporting.onnx.writer import INPUT, LOGITS
 from obliq.exporting.optional import import_onnx, import_onnxruntime, is_program, session
 from obliq.exporting.torch_interpreter import exact, logits_in_torch, observed
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from obliq.errors import ModelError
 from obliq.exporting import interpreter
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import Contents
+from obliq.exporting.onnx.contents import INPUT, LOGITS, Contents
 from obliq.exporting.onnx.reader import graph_in
-from obliq.exporting.onnx.writer import INPUT, LOGITS
 from obliq.exporting.optional import (
     Run,
     foreign_session,

@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.exporting.graph import Grid, Weights
+from obliq.exporting.grids import Grid, Weights
 from obliq.quantization import IntegerTensor, QuantizedWeight
 from obliq.quantization.precision import activation_range, weight_range
 

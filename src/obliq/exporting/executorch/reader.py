@@ -15,39 +15,19 @@ import numpy as np
 
 from obliq.errors import ModelError
 from obliq.exporting.description import graph_of_description
-from obliq.exporting.executorch.tables import Operation, Operations, Stored
+from obliq.exporting.executorch.tables import Operations, Stored
 from obliq.exporting.executorch.writer import held, to_executorch
-from obliq.exporting.graph import (
-    Add,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Graph,
-    Grid,
-    Linear,
-    MaxPool,
-    Quantize,
-    Step,
-    Weights,
-)
+from obliq.exporting.graph import Graph
+from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.contents import LARGEST_FILE, Contents
 from obliq.exporting.onnx.reader import contents_of
 from obliq.exporting.onnx.writer import to_onnx
+from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import is_program, version
 from obliq.exporting.weights import grid_from, weights_from
 
 _LARGEST_STEP = 2.0**60
 """Of an activation or a weight; the product of two, times a power of two, is still a float32 number."""
-
-_CONVOLUTIONS = {Operation.CONVOLUTION, Operation.DEPTHWISE}
-_OPERATIONS: dict[type[Step], set[Operation]] = {
-    Quantize: {Operation.CONVERT},
-    Convolution: _CONVOLUTIONS,
-    Linear: _CONVOLUTIONS,
-    AveragePool: _CONVOLUTIONS,
-    Add: {Operation.ADD},
-    MaxPool: {Operation.MAX_POOL},
-}
 
 
 def contents_of_program(data: bytes) -> Contents:
@@ -79,7 +59,7 @@ def graph_in_program(data: bytes) -> Graph:
         raise ModelError("no ExecuTorch program; expected what `obliq export --to executorch` writes")
     operations = Operations(memoryview(data))
     like = graph_of_description(operations.description)
-    computing = [step for step in like.steps if not isinstance(step, Flatten)]
+    computing = [step for step in like.steps if step.xnnpack]
     if len(operations.computing) != len(computing):
         raise ModelError(
             f"{len(operations.computing)} operations that compute; expected {len(computing)}, as described"
@@ -87,16 +67,16 @@ def graph_in_program(data: bytes) -> Graph:
     found = dict(zip((step.name for step in computing), operations.computing, strict=True))
     steps: dict[str, Step] = {}
     for step in like.steps:
-        if isinstance(step, Flatten | MaxPool):
+        if step.moves:
             grid = steps[step.sources[0]].grid
         else:
             grid = _grid(found[step.name].scale, found[step.name].bounds, step.grid.zero_point)
         read: Step = replace(step, grid=grid)
-        if step.name in found and found[step.name].operation not in _OPERATIONS[type(step)]:
+        if step.name in found and found[step.name].operation.name not in step.xnnpack:
             raise ModelError(
                 f"{found[step.name].operation.name} for {step.path}; expected a {type(step).__name__}"
             )
-        if isinstance(read, Convolution | Linear):
+        if isinstance(read, Layer):
             stored, shape = operations.stored(found[step.name]), read.weights.codes.shape
             read = replace(read, weights=_weights(stored, shape, steps[read.sources[0]].grid))
         steps[step.name] = read
@@ -108,8 +88,8 @@ def first_difference(found: Graph, expected: Graph) -> str | None:
     for one, other in zip(found.steps, expected.steps, strict=True):
         grids = [(grid.scale, grid.zero_point, grid.low, grid.high) for grid in (one.grid, other.grid)]
         same = grids[0] == grids[1]
-        if isinstance(one, Convolution | Linear):
-            assert isinstance(other, Convolution | Linear)
+        if isinstance(one, Layer):
+            assert isinstance(other, Layer)
             first, second = one.weights, other.weights
             same = (
                 same

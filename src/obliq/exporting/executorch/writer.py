@@ -3,10 +3,10 @@
 XNNPACK takes an operation for an integer one when what it reads was just dequantized and what it makes is
 quantized at once, so each step is written in that way; what would be left to float kernels outside is refused.
 All values have two axes of space: a matrix is a convolution whose kernel covers all of space, flattening
-is nothing, and an average is a convolution with ones, since XNNPACK's own mean of bytes was one step off
-for about one value in fifty.
+is nothing, and an average is a convolution with ones (`obliq.exporting.operations` says how each step is written).
 """
 
+import functools
 import importlib
 import math
 import warnings
@@ -22,22 +22,13 @@ from torch import Tensor, nn
 from obliq.errors import ModelError
 from obliq.exporting.description import describe_graph
 from obliq.exporting.executorch.tables import DESCRIPTION
-from obliq.exporting.graph import (
-    Add,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Graph,
-    Grid,
-    Linear,
-    MaxPool,
-    Quantize,
-    Step,
-)
+from obliq.exporting.graph import Graph
+from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import followed
-from obliq.exporting.onnx.check_operators import RULES
 from obliq.exporting.onnx.contents import parsed
+from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.onnx.writer import to_onnx
+from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import import_executorch
 
 _LOW, _HIGH = -128, 127
@@ -97,7 +88,7 @@ def held(graph: Graph) -> Graph:
 
 
 def _with_held_bias(graph: Graph, step: Step) -> Step:
-    if not isinstance(step, Convolution | Linear):
+    if not isinstance(step, Layer):
         return step
     weights = step.weights
     _, bits = np.frexp(weights.bias.astype(np.float64))
@@ -136,25 +127,18 @@ class _Program(nn.Module):
         self.graph, self.exposing = graph, tuple(exposing)
         shapes = _shapes(graph)
         for number, step in enumerate(graph.steps):
-            if isinstance(step, AveragePool):
-                channels, *space = shapes[step.sources[0]]
-                kernel = step.kernel or space
-                codes = np.ones((channels, 1, *kernel), np.int8)
-                self._keep(number, codes, np.full(channels, 1 / math.prod(kernel)), np.zeros(channels))
-            elif isinstance(step, Convolution | Linear):
-                weights, source = step.weights, graph[step.sources[0]]
-                codes = weights.wide_codes()
-                if isinstance(step, Linear):
-                    codes = codes.reshape(len(codes), *shapes[_unflattened(graph, source).name])
-                bias = weights.bias * weights.bias_scale(source.grid).astype(np.float64)
-                self._keep(number, codes, weights.wide_scale(), bias)
+            if step.sources:
+                source = _unflattened(graph, graph[step.sources[0]])
+                kernel = step.kernel_in_xnnpack(source.grid, shapes[source.name])
+                if kernel is not None:
+                    self._keep(number, *kernel)
 
     def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
         """The logits, then what is exposed."""
         made: dict[str, Tensor] = {}
         for number, step in enumerate(self.graph.steps):
             read = [_real(made[name], self.graph[name].grid) for name in step.sources]
-            if isinstance(step, Flatten):
+            if not step.xnnpack:
                 made[step.name] = made[step.sources[0]]
             else:
                 made[step.name] = self._rounded(number, step, read or [_in_the_plane(sample)])
@@ -169,34 +153,12 @@ class _Program(nn.Module):
 
     def _rounded(self, number: int, step: Step, read: list[Tensor]) -> Tensor:
         """The codes of a step's result; those of fewer bits are clamped as bytes."""
-        codes = _codes(self._computed(number, step, read), step.grid)
-        if step.grid.fills_container or isinstance(step, MaxPool):
+        convolve = functools.partial(self._convolved, number)
+        codes = _codes(step.in_executorch(read, convolve), step.grid)
+        if step.grid.fills_container or step.moves:
             return codes
         low, high = (code * step.grid.scale for code in (step.grid.low, step.grid.high))
         return _codes(F.hardtanh(_real(codes, step.grid), low, high), step.grid)
-
-    def _computed(self, number: int, step: Step, read: list[Tensor]) -> Tensor:
-        match step:
-            case Quantize():
-                return read[0]
-            case Linear():
-                return self._convolved(number, read[0], 1)
-            case AveragePool():
-                stride = _both(step.stride, 1) if step.kernel else [1, 1]
-                return self._convolved(number, read[0], read[0].shape[1], stride)
-            case Convolution():
-                before, after = zip(*step.padding, strict=True)
-                if before != after:
-                    raise ModelError(f"{step.path} pads by {step.padding}; expected as much after as before")
-                sizes = _both(step.stride, 1), _both(before, 0), _both(step.dilation, 1)
-                return self._convolved(number, read[0], step.groups, *sizes)
-            case Add():
-                return read[0] + read[1]
-            case MaxPool():
-                sizes = _both(step.kernel, 1), _both(step.stride, 1), _both(step.padding, 0)
-                return F.max_pool2d(read[0], *sizes, _both(step.dilation, 1))
-            case _:
-                raise ModelError(f"{step.path} is a {type(step).__name__}, which has no ExecuTorch form here")
 
     def _convolved(self, number: int, read: Tensor, groups: int, *sizes: list[int]) -> Tensor:
         """A convolution; `sizes` are stride, padding and dilation as far as they are not the usual ones."""
@@ -211,7 +173,8 @@ class _Program(nn.Module):
 
 
 def _unflattened(graph: Graph, step: Step) -> Step:
-    while isinstance(step, Flatten):
+    """The step whose values these are: in ExecuTorch they keep their axes of space."""
+    while not step.xnnpack:
         step = graph[step.sources[0]]
     return step
 
@@ -234,8 +197,3 @@ def _in_the_plane(values: Tensor) -> Tensor:
     """With two axes of space, whether there were none, one or two."""
     missing = (1,) * (4 - values.ndim)
     return values.reshape(*values.shape[:2], *missing, *values.shape[2:])
-
-
-def _both(sizes: tuple[int, ...], otherwise: int) -> list[int]:
-    """One size for each of the two axes of space; the first is missing when there was one axis."""
-    return [otherwise, *sizes][-2:]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -125,6 +126,8 @@ def whole(node: OnnxNode, name: str, otherwise: int, low: int, high: int) -> int
 
 
 Rule = Callable[[OnnxNode, list[Value]], Value]
+"""What must hold of the inputs of a node, and what it makes of them."""
+
 MOST_PRODUCTS = 2**40
 """Multiplications for one sample."""
 
@@ -134,14 +137,18 @@ class Operator:
     """What a file may do with one operator of the standard domain.
 
     Attributes:
-        rule: what must hold of its inputs, and what it makes of them.
+        rule: how its nodes are checked.
         inputs: the fewest and the most.
         settings: names of the settings that it may have.
+        step: `(node, contents, **fields of every step)`, the step that a node is; None where it is not one.
+        weighted: whether its second input is the weight of a layer; only such a node has a layer's name.
     """
 
     rule: Rule
     inputs: tuple[int, int]
     settings: frozenset[str] = frozenset()
+    step: Callable[..., Any] | None = None
+    weighted: bool = False
 
 
 def followed(
@@ -179,11 +186,14 @@ def followed(
         require(
             set(node.settings) <= settings, node, f"settings {', '.join(sorted(settings)) or 'of no kind'}"
         )
+        require(not node.layer or operator.weighted, node, f"no name, but {node.layer!r} is one of a layer")
         require(node.output not in values, node, "a name of its own for each value")
         require(values.keys() >= set(node.inputs), node, "inputs that were made before")
-        values[node.output] = made = operator.rule(node, [values[name] for name in node.inputs])
+        values[node.output] = result = operator.rule(node, [values[name] for name in node.inputs])
         unread = (unread - set(node.inputs)) | {node.output}
-        products += _products(node, values, made)
+        if operator.weighted:  # each result is a sum over all of the weight but its outputs
+            weight = values[node.inputs[1]].shape[1:]
+            products += int(np.prod(weight, dtype=object) * np.prod(result.shape, dtype=object))
     if unread != {last} or not values[last].flows:
         raise ModelError(f"{sorted(unread)[:3]} are not read by anything; expected that of {last!r} alone")
     if values[last].kind != "float32" or len(values[last].shape) != 1:
@@ -191,9 +201,3 @@ def followed(
     if products > MOST_PRODUCTS:
         raise ModelError(f"{products} multiplications for a sample; expected at most {MOST_PRODUCTS}")
     return values
-
-
-def _products(node: OnnxNode, values: dict[str, Value], made: Value) -> int:
-    if node.operator not in ("Conv", "Gemm"):
-        return 0
-    return int(np.prod(values[node.inputs[1]].shape[1:], dtype=object) * np.prod(made.shape, dtype=object))

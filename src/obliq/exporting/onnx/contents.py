@@ -16,7 +16,6 @@ from numpy import ndarray
 
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting.onnx.protobuf import Field, Table, read_message
-from obliq.exporting.onnx.writer import INPUT, LOGITS
 from obliq.io.regular_file import read_regular_file
 from obliq.quantization import packed_size, unpack
 
@@ -25,6 +24,9 @@ LARGEST_FILE = 2**29
 
 _MOST_NODES, _MOST_CONSTANTS, _MOST_AXES = 20_000, 20_000, 8
 _MOST_ELEMENTS = 2**31
+INPUT, LOGITS = "input", "logits"
+"""What goes into a file of ours, and what comes out."""
+
 OPSETS = {13: 7, 17: 8, 21: 10, 25: 13}
 """The operator sets that are written, each with the version of the file format that goes with it."""
 
@@ -53,7 +55,6 @@ _MODEL: Table = {
 }  # fmt: skip
 
 _FLOAT, _INT, _INTS = 1, 2, 7
-_LAYERS = ("Conv", "Gemm")
 _KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 22: "int4", 26: "int2"}
 _WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
 
@@ -199,8 +200,8 @@ def _node(entry: dict[str, Any]) -> OnnxNode:
             f"{operator} makes {len(entry['outputs'])} values; expected one, and no name left empty"
         )
     layer = entry["name"]
-    if layer is not None and (not layer or operator not in _LAYERS):
-        raise ModelError(f"{operator} has the name {layer!r}; expected one for {' and '.join(_LAYERS)} alone")
+    if layer == "":
+        raise ModelError(f"{operator} has a name without a letter; expected the name of a layer, or none")
     return OnnxNode(
         operator=operator, inputs=tuple(entry["inputs"]), output=entry["outputs"][0], settings=settings,
         layer=layer or "",
@@ -230,44 +231,3 @@ def sample_shape(first: dict[str, Any], last: dict[str, Any]) -> tuple[int, ...]
     if len(sizes[1]) != 1 or not shape or any(not 1 <= size <= 2**24 for size in shape):
         raise ModelError(f"samples of shape {shape}; expected sizes from 1 to {2**24} and one axis of logits")
     return shape
-
-
-_BITS = {"int8": 8, "int4": 4, "int2": 2}
-
-
-def weight_constants(contents: Contents) -> tuple[str, ...]:
-    """The constants that hold the codes of layers, in the order of their layers; none for a file of floats."""
-    made_by = {node.output: node for node in contents.nodes}
-    found = []
-    for node in contents.nodes:
-        if node.operator in ("Conv", "Gemm"):
-            name = node.inputs[1]
-            while name not in contents.constants:
-                name = made_by[name].inputs[0]
-            if contents.kinds[name] != "float32":
-                found.append(name)
-    return tuple(found)
-
-
-def widths(contents: Contents) -> dict[str, int]:
-    """The bits that the codes of each layer are stored in, by the layer's path."""
-    layers = [node.layer for node in contents.nodes if node.operator in ("Conv", "Gemm")]
-    names = weight_constants(contents)
-    return {
-        layer or name.removesuffix(".weight"): _BITS[contents.kinds[name]]
-        for layer, name in zip(layers, names, strict=True)
-    }
-
-
-def stored_weights(contents: Contents) -> str:
-    """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
-    kinds = {contents.kinds[name] for name in weight_constants(contents)}
-    return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
-
-
-def form_of(contents: Contents) -> str:
-    """The only form of `to_onnx` that such a file can have, if it is ours.
-
-    Bytes alone are `integer`: a network of which no layer has fewer bits has the same file in the `compact` form.
-    """
-    return {"int8": "integer", "float32": "float"}.get(stored_weights(contents), "compact")

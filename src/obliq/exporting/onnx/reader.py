@@ -6,7 +6,6 @@ graph computes, and writing the graph gives the same bytes again. Whatever else 
 graph, or the file is refused: two files of one graph give the same answers.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,14 @@ import numpy as np
 from numpy import ndarray
 
 from obliq.errors import ModelError
-from obliq.exporting.graph import (
-    Add,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Graph,
-    Grid,
-    Linear,
-    MaxPool,
-    Quantize,
-    Step,
-    Weights,
-)
+from obliq.exporting.graph import Graph
+from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
-from obliq.exporting.onnx.check_operators import RULES
-from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode, file_bytes, parsed
-from obliq.exporting.onnx.writer import INPUT
-from obliq.exporting.qdq import foreign_contents, is_foreign
+from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNode, file_bytes, parsed
+from obliq.exporting.onnx.storage import RULES
+from obliq.exporting.operations import OPERATIONS, Quantize, Step
+from obliq.exporting.qdq.check import QDQ_RULES, foreign_contents
+from obliq.exporting.qdq.parse import is_foreign
 from obliq.exporting.weights import EVERY, grid_from, weights_from
 
 
@@ -132,14 +121,16 @@ class _Reader:
             self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
         elif node.operator == "DequantizeLinear" and first in self.steps:
             self._real(node)
-        elif node.operator in _SUMS and all(name in self.reals or name in self.parts for name in node.inputs):
+        elif node.operator in _STEPS and first in self.steps and _STEPS[node.operator].moves:
+            self.steps[node.output] = self._step(node, node.output, (first,), self.steps[first].grid)
+        elif node.operator in _STEPS and all(
+            name in self.reals or name in self.parts for name in node.inputs
+        ):
             self.sums[node.output] = node
         elif node.operator == "QuantizeLinear" and (first in self.sums or first == INPUT):
             self._rounded(node)
         elif node.operator == "Clip" and first in self.steps:
             self._clamped(node)
-        elif node.operator in _MOVES and first in self.steps:
-            self.steps[node.output] = _MOVES[node.operator](node, self.steps[first])
         else:
             raise ModelError(
                 f"{node.operator} that makes {node.output!r} is not read as a step of an integer graph; "
@@ -171,7 +162,7 @@ class _Reader:
     def _clamped(self, node: OnnxNode) -> None:
         """The step that was just read has fewer codes than a byte, and its name is the clamped value's."""
         step = self.steps.pop(node.inputs[0])
-        if not step.grid.fills_container or isinstance(step, MaxPool | Flatten):
+        if not step.grid.fills_container or step.moves:
             raise ModelError(
                 f"Clip that makes {node.output!r}: expected it right behind a rounding, and once"
             )
@@ -181,22 +172,27 @@ class _Reader:
 
     def _summed(self, node: OnnxNode, name: str, grid: Grid) -> Step:
         sources = tuple(self.reals[value] for value in node.inputs if value in self.reals)
-        common: dict[str, Any] = {"name": name, "path": name, "sources": sources, "grid": grid}
-        if node.operator in ("Conv", "Gemm"):
-            (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
-            path, bias_kind = node.layer or codes.name.removesuffix(".weight"), self.contents.kinds[bias.name]
-            named = (node.layer or codes.name.endswith(".weight")) and path not in self.paths
-            if not named or bias.times != 1 or bias_kind != "int32":
-                raise ModelError(
-                    f"{node.operator} of {path!r} with a bias in {bias_kind} times {bias.times}; expected a layer's "
-                    "name, once, and a bias as it is stored, in int32"
-                )
-            self.paths.add(path)
-            common |= {
-                "path": path,
-                "weights": self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid),
-            }
-        return _SUMS[node.operator](node, common)
+        if not RULES[node.operator].weighted:
+            return self._step(node, name, sources, grid)
+        (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
+        path, bias_kind = node.layer or codes.name.removesuffix(".weight"), self.contents.kinds[bias.name]
+        named = (node.layer or codes.name.endswith(".weight")) and path not in self.paths
+        if not named or bias.times != 1 or bias_kind != "int32":
+            raise ModelError(
+                f"{node.operator} of {path!r} with a bias in {bias_kind} times {bias.times}; expected a layer's "
+                "name, once, and a bias as it is stored, in int32"
+            )
+        self.paths.add(path)
+        weights = self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid)
+        return self._step(node, name, sources, grid, path=path, weights=weights)
+
+    def _step(self, node: OnnxNode, name: str, sources: tuple[str, ...], grid: Grid, **fields: Any) -> Step:
+        build = RULES[node.operator].step
+        assert build is not None
+        step: Step = build(
+            node, self.contents, **{"path": name} | fields, name=name, sources=sources, grid=grid
+        )
+        return step
 
     def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
         """A constant of this type may stand for some widths only, and a narrow one says what it is multiplied by."""
@@ -211,49 +207,45 @@ class _Reader:
             raise ModelError(f"{stored.name}: {error}") from error
 
 
-def _convolution(node: OnnxNode, common: dict[str, Any]) -> Step:
-    axes = common["weights"].codes.ndim - 2
-    pads = _several(node, "pads", (0,) * 2 * axes)
-    return Convolution(
-        **common, stride=_several(node, "strides", (1,) * axes),
-        padding=tuple(zip(pads[:axes], pads[axes:], strict=True)),
-        dilation=_several(node, "dilations", (1,) * axes), groups=int(node.settings.get("group", 1)),  # type: ignore[arg-type]
-    )  # fmt: skip
+_STEPS = {name: step for step in OPERATIONS for name in step.onnx_operators()}
 
 
-def _pool(node: OnnxNode, common: dict[str, Any]) -> Step:
-    kernel = _several(node, "kernel_shape", ())
-    return AveragePool(**common, kernel=kernel, stride=_several(node, "strides", (1,) * len(kernel)))
+_BITS = {"int8": 8, "int4": 4, "int2": 2}
 
 
-def _max_pool(node: OnnxNode, source: Step) -> Step:
-    kernel = _several(node, "kernel_shape", ())
-    axes = len(kernel)
-    pads = _several(node, "pads", (0,) * 2 * axes)
-    if pads[:axes] != pads[axes:]:
-        raise ModelError(f"MaxPool that makes {node.output!r}: expected the same padding on both sides")
-    return MaxPool(
-        name=node.output, path=node.output, sources=(source.name,), grid=source.grid, kernel=kernel,
-        stride=_several(node, "strides", (1,) * axes), padding=pads[:axes],
-        dilation=_several(node, "dilations", (1,) * axes),
-    )  # fmt: skip
+def weight_constants(contents: Contents) -> tuple[str, ...]:
+    """The constants that hold the codes of layers, in the order of their layers; none for a file of floats."""
+    source = {node.output: node for node in contents.nodes}
+    found = []
+    for node in _weighted(contents):
+        name = node.inputs[1]
+        while name not in contents.constants:
+            name = source[name].inputs[0]
+        if contents.kinds[name] != "float32":
+            found.append(name)
+    return tuple(found)
 
 
-def _flatten(node: OnnxNode, source: Step) -> Step:
-    return Flatten(name=node.output, path=node.output, sources=(source.name,), grid=source.grid)
+def _weighted(contents: Contents) -> list[OnnxNode]:
+    rules = RULES if contents.own else QDQ_RULES
+    return [node for node in contents.nodes if rules[node.operator].weighted]
 
 
-def _several(node: OnnxNode, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
-    found = node.settings.get(name, otherwise)
-    assert isinstance(found, tuple)
-    return found
+def widths(contents: Contents) -> dict[str, int]:
+    """The bits that the codes of each layer are stored in, by the layer's path."""
+    pairs = zip(_weighted(contents), weight_constants(contents), strict=True)
+    return {node.layer or name.removesuffix(".weight"): _BITS[contents.kinds[name]] for node, name in pairs}
 
 
-_SUMS: dict[str, Callable[[OnnxNode, dict[str, Any]], Step]] = {
-    "Conv": _convolution,
-    "Gemm": lambda node, common: Linear(**common),
-    "Add": lambda node, common: Add(**common),
-    "AveragePool": _pool,
-    "GlobalAveragePool": lambda node, common: AveragePool(**common, kernel=None, stride=()),
-}
-_MOVES: dict[str, Callable[[OnnxNode, Step], Step]] = {"MaxPool": _max_pool, "Flatten": _flatten}
+def stored_weights(contents: Contents) -> str:
+    """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
+    kinds = {contents.kinds[name] for name in weight_constants(contents)}
+    return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
+
+
+def onnx_form(contents: Contents) -> str:
+    """The only form of `to_onnx` that such a file can have, if it is ours.
+
+    Bytes alone are `integer`: a network of which no layer has fewer bits has the same file in the `compact` form.
+    """
+    return {"int8": "integer", "float32": "float"}.get(stored_weights(contents), "compact")

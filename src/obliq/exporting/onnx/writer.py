@@ -14,21 +14,12 @@ import torch
 from numpy import ndarray
 
 from obliq.errors import ModelError
-from obliq.exporting.graph import (
-    Add,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Graph,
-    Linear,
-    MaxPool,
-    Quantize,
-    Step,
-)
+from obliq.exporting.graph import Graph
+from obliq.exporting.onnx.contents import INPUT, LOGITS
+from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import import_onnx
 from obliq.quantization import pack
 
-INPUT, LOGITS = "input", "logits"
 FORMS = ("integer", "compact", "float")
 _OPSETS = {8: 13, 4: 21, 2: 25}
 """ONNX operator set by the width of the narrowest stored weight: 13 brings scales by channel, 21
@@ -84,23 +75,24 @@ class _Writer:
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
         self.read: set[str] = set()
-        widths = {self._width(step) for step in graph.steps if isinstance(step, Convolution | Linear)}
+        widths = {self._width(step) for step in graph.layers}
         self.narrowest = min(widths, default=8)
         self.packed = self.narrowest < 8
 
     def write(self, step: Step) -> None:
         """Add one step."""
-        if isinstance(step, MaxPool | Flatten) and self.form != "float":
-            self._node(*_operator(step), [step.sources[0]], step.name)  # bytes are moved, not computed with
+        if step.moves and self.form != "float":
+            self._node(*step.onnx_node(), [step.sources[0]], step.name)  # bytes are moved, not computed with
             return
-        computed = INPUT if isinstance(step, Quantize) else self._short("sum", step.name)
-        if not isinstance(step, Quantize):
+        computed = INPUT
+        if step.sources:
+            computed = self._short("sum", step.name)
             inputs = [self._real(name) for name in step.sources]
             named = ""
-            if isinstance(step, Convolution | Linear):
+            if isinstance(step, Layer):
                 inputs += self._weights(step)
                 named = step.path if self.packed else ""
-            self._node(*_operator(step), inputs, computed, named)
+            self._node(*step.onnx_node(), inputs, computed, named)
         if self.form == "float":
             self._clamped(step, computed)
         else:
@@ -137,16 +129,16 @@ class _Writer:
 
     def _clamped(self, step: Step, computed: str) -> None:
         """What is left of rounding without the rounding: the learned range, which trained networks rely on."""
-        made = self._short("real", step.name)
-        self.read.add(made)
-        if isinstance(step, MaxPool | Flatten):
-            self._node("Identity", {}, [computed], made)
+        real = self._short("real", step.name)
+        self.read.add(real)
+        if step.moves:
+            self._node("Identity", {}, [computed], real)
             return
         bounds = [
             self._constant(self._short(end, step.name), np.array(code * step.grid.scale, np.float32))
             for end, code in (("low", step.grid.low), ("high", step.grid.high))
         ]
-        self._node("Clip", {}, [computed, *bounds], made)
+        self._node("Clip", {}, [computed, *bounds], real)
 
     def _real(self, name: str) -> str:
         """The real values of a step's codes, made once."""
@@ -159,14 +151,16 @@ class _Writer:
     def _scale(self, name: str) -> list[str]:
         grid = self.graph[name].grid
         return [
-            self._constant(self._short("scale", self.graph.owner(name)), np.array(grid.scale, np.float32)),
+            self._constant(
+                self._short("scale", self.graph.owner(name).name), np.array(grid.scale, np.float32)
+            ),
             self._byte(grid.zero_point),
         ]
 
     def _byte(self, value: int) -> str:
         return self._constant(f"={value}", np.array(value, np.uint8))
 
-    def _weights(self, step: Convolution | Linear) -> list[str]:
+    def _weights(self, step: Layer) -> list[str]:
         """The weight and the bias as real numbers, from codes and scales unless the form is `float`."""
         path, weights = step.path, step.weights
         if self.form == "float":
@@ -178,7 +172,7 @@ class _Writer:
         codes = self._codes(step)
         scale_of_weights = self._constant(self._short("weight scale", step.name), weights.wide_scale())
         read = [codes, scale_of_weights]
-        if isinstance(step, Linear):  # ONNX allows leaving zeros out; ONNX Runtime 1.32 stops at Gemm then
+        if step.zeros_in_onnx:
             read.append(
                 self._constant(self._short("zeros", step.name), np.zeros(len(weights.codes), np.int8))
             )
@@ -189,7 +183,7 @@ class _Writer:
             self._node("DequantizeLinear", {"axis": 0}, inputs, made)
         return real
 
-    def _unit(self, step: Convolution | Linear, scale_of_weights: str) -> str:
+    def _unit(self, step: Layer, scale_of_weights: str) -> str:
         """The unit of a bias, the product of what it is added to; one that runtimes multiply once, if packed."""
         unit = self._short("unit", step.name)
         if not self.packed:
@@ -197,7 +191,7 @@ class _Writer:
         self._node("Mul", {}, [scale_of_weights, self._scale(step.sources[0])[0]], unit)
         return unit
 
-    def _codes(self, step: Convolution | Linear) -> str:
+    def _codes(self, step: Layer) -> str:
         """The codes of a layer as bytes on the finer grid.
 
         Narrow ones pass through nodes that read constants alone, so that runtimes compute them once.
@@ -216,7 +210,7 @@ class _Writer:
         self._node("Cast", {"to": types.INT8}, [codes], bytes_)
         return bytes_
 
-    def _width(self, step: Convolution | Linear) -> int:
+    def _width(self, step: Layer) -> int:
         """The bits that a layer's codes are stored in."""
         if self.form != "compact":
             return 8
@@ -239,33 +233,3 @@ class _Writer:
             made = self.onnx.numpy_helper.from_array(values, name)
         self.constants.setdefault(name, made)
         return name
-
-
-def _operator(step: Step) -> tuple[str, dict[str, Any]]:
-    """The ONNX operator of a step and its attributes."""
-    match step:
-        case Convolution():
-            before, after = zip(*step.padding, strict=True)
-            settings = {"strides": step.stride, "pads": (*before, *after), "dilations": step.dilation}
-            return "Conv", _unusual(settings) | ({"group": step.groups} if step.groups > 1 else {})
-        case Linear():
-            return "Gemm", {"transB": 1}
-        case Add():
-            return "Add", {}
-        case AveragePool(kernel=None):
-            return "GlobalAveragePool", {}
-        case AveragePool():
-            return "AveragePool", {"kernel_shape": step.kernel, "strides": step.stride}
-        case MaxPool():
-            settings = {"strides": step.stride, "pads": step.padding * 2, "dilations": step.dilation}
-            return "MaxPool", {"kernel_shape": step.kernel, **_unusual(settings)}
-        case Flatten():
-            return "Flatten", {"axis": 1}
-        case _:
-            raise ModelError(f"{step.path} is a {type(step).__name__}, which has no ONNX form here")
-
-
-def _unusual(settings: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Leave out what ONNX takes for granted: strides and dilations of 1, no padding."""
-    usual = {"strides": 1, "dilations": 1, "pads": 0}
-    return {name: value for name, value in settings.items() if set(value) != {usual[name]}}

@@ -5,7 +5,9 @@ is rounding it to the file's grid, which is fixed. The latent weight of a code i
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,39 +16,23 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
+from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.qdq.check import QDQ_RULES
 from obliq.exporting.qdq.parse import tree
-from obliq.exporting.rebuild import in_units, layer_like, require_same_grid, trained_bias, trained_codes
-from obliq.exporting.torch_interpreter import AVERAGE, LARGEST, padded
-from obliq.quantization import IntegerTensor, QuantizedWeight, load_integer_state
+from obliq.exporting.rebuild import (
+    RealStep,
+    RebuiltNetwork,
+    in_units,
+    require_rebuilt,
+    trained_weights,
+    with_integers,
+)
 from obliq.quantization.learned_step import fake_quantize
 
-
-def several(node: OnnxNode, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
-    """A setting as a tuple."""
-    found = node.settings.get(name, otherwise)
-    return found if isinstance(found, tuple) else (found,)
-
-
-def padding(node: OnnxNode, axes: int) -> tuple[tuple[int, int], ...]:
-    """What stands before and after each axis of space."""
-    pads = several(node, "pads", (0,) * 2 * axes)
-    return tuple(zip(pads[:axes], pads[axes:], strict=True))
-
-
-def bounds(node: OnnxNode, contents: Contents) -> tuple[float, float]:
-    """The two constants that a value is clamped between."""
-    low, high = (float(contents.constants[name].reshape(())) for name in node.inputs[1:])
-    return low, high
-
-
-def whole_axes(rank: int) -> tuple[int, ...]:
-    """The axes of space of a batch of so many axes."""
-    return tuple(range(2, rank))
-
-
 _LOWEST = {"uint8": 0, "int8": -128}
-WEIGHTED = ("Conv", "Gemm")
+_NOWHERE = Grid(scale=1.0, bits=8, signed=True, low=-128, high=127)
+"""The grid of a step that is not rounded: other quantizers round where they like."""
 
 
 class FixedGrid(nn.Module):
@@ -70,89 +56,47 @@ class FixedGrid(nn.Module):
         return fake_quantize(input, self.step, self.low, self.high, 1.0)
 
 
-class ForeignNetwork(nn.Module):
-    """The graph of a file, computed in real numbers.
+@dataclass(frozen=True, kw_only=True)
+class Elementwise:
+    """A node that treats each value alone: a rectifier, a clamp, a rounding, or only another name.
 
     Attributes:
-        contents: what it was made from.
-        layers: convolutions and linear layers, by the number of their node.
-        grids: what rounds activations, by the same numbers.
+        node: the node.
+        name: of what it makes.
+        sources: name of what it reads.
+        range: between which values it clamps.
     """
 
-    def __init__(self, contents: Contents) -> None:
-        super().__init__()
-        self.contents = contents
-        self.stored = LayerConstants(contents)
-        self.layers = nn.ModuleDict()
-        self.grids = nn.ModuleDict()
-        for number, node in enumerate(contents.nodes):
-            if node.operator in WEIGHTED:
-                self.layers[str(number)] = _layer(node, self.stored)
-            if node.operator == "QuantizeLinear":
-                self.grids[str(number)] = _grid(node, contents)
+    node: OnnxNode
+    name: str
+    sources: tuple[str, ...]
+    range: tuple[float, float]
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The logits, (batch, classes), for standardised inputs (batch, ...)."""
-        first, last = self.contents.ends
-        made = {first: inputs}
-        modules = {**dict(self.layers.items()), **dict(self.grids.items())}
-        for number, node in enumerate(self.contents.nodes):
-            read = [made[name] for name in node.inputs if name in made]
-            if str(number) in self.layers:
-                made[node.output] = modules[str(number)](_padded(node, read[0]))
-            elif str(number) in self.grids:
-                made[node.output] = modules[str(number)](read[0])
-            elif read:
-                made[node.output] = _COMPUTED[node.operator](node, self.contents, read)
-        return made[last]
+    def in_reals(self, read: list[Tensor], layer: nn.Module | None) -> Tensor:
+        """The values, before they are rounded where the node rounds."""
+        if self.node.operator == "Relu":  # its gradient at 0 is 0; that of a clamp is 1
+            return read[0].relu()
+        return read[0].clamp(*self.range) if self.node.operator == "Clip" else read[0]
 
 
+@dataclass(frozen=True, kw_only=True)
 class LayerConstants:
-    """Where the weights and biases of a file lie: each in a constant of its own.
+    """Where the weight and the bias of a layer lie: each in a constant of its own.
 
     Attributes:
-        parts: the node that makes real numbers of a constant's codes, by the name of those.
+        weight: the constant with the weight's codes.
+        bias: the constant with the bias, in codes or real numbers.
+        unit: float32, of the bias's codes; None for real numbers.
+        weights: the numbers of both.
     """
 
-    def __init__(self, contents: Contents) -> None:
-        self.contents = contents
-        self.parts = {
-            node.output: node
-            for node in contents.nodes
-            if node.operator == "DequantizeLinear" and node.inputs[0] in contents.constants
-        }
-        uses = Counter(name for node in contents.nodes for name in node.inputs)
-        for node in contents.nodes:
-            for name in node.inputs[1:] if node.operator in WEIGHTED else ():
-                part = self.parts.get(name)
-                shared = uses[name] > 1 or (part is not None and uses[part.inputs[0]] > 1)
-                if shared:
-                    raise ModelError(
-                        f"{node.operator} that makes {node.output!r} shares {name!r} with another node; expected "
-                        "weights and biases of its own"
-                    )
-
-    def constant(self, name: str) -> str:
-        """The constant that a layer's weight or bias comes from."""
-        return self.parts[name].inputs[0] if name in self.parts else name
-
-    def scale(self, name: str) -> ndarray | None:
-        """Its scales, (outputs) or a single one without a shape; None for a bias in real numbers."""
-        if name not in self.parts:
-            return None
-        scale = self.contents.constants[self.parts[name].inputs[1]]
-        per_output = self.contents.constants[self.constant(name)].shape[:1]
-        return (
-            scale if "axis" in self.parts[name].settings and scale.shape == per_output else scale.reshape(())
-        )
-
-    def real(self, name: str) -> ndarray:
-        """A bias in real numbers, float64."""
-        values, scale = self.contents.constants[self.constant(name)].astype(np.float64), self.scale(name)
-        return values if scale is None else values * scale.astype(np.float64)
+    weight: str
+    bias: str
+    unit: ndarray | None
+    weights: Weights
 
 
-def rebuild_foreign(contents: Contents) -> ForeignNetwork:
+def rebuild_foreign(contents: Contents) -> RebuiltNetwork:
     """The trainable network of a file.
 
     Args:
@@ -161,114 +105,113 @@ def rebuild_foreign(contents: Contents) -> ForeignNetwork:
     Raises:
         ModelError: when layers share weights, or a scale cannot be trained on.
     """
-    network = ForeignNetwork(contents)
-    integers: dict[str, IntegerTensor] = {}
-    floats: dict[str, Tensor] = {}
-    for number, layer in network.layers.items():
-        _, weight, bias = contents.nodes[int(number)].inputs
-        assert isinstance(layer, QuantizedWeight)
-        codes = contents.constants[network.stored.constant(weight)]
-        scale = network.stored.scale(weight)
-        assert scale is not None
-        integers[f"layers.{number}.weight"] = IntegerTensor(
-            torch.from_numpy(codes.copy()), torch.from_numpy(scale.astype(np.float32)), 0, 8, layer.channel_axis, True
-        )  # fmt: skip
-        floats[f"layers.{number}.bias"] = torch.from_numpy(network.stored.real(bias).astype(np.float32))
-    loaded = load_integer_state(network, integers, floats)
-    assert isinstance(loaded, ForeignNetwork)
-    return loaded.eval()
-
-
-def _layer(node: OnnxNode, stored: LayerConstants) -> QuantizedWeight:
-    weight, scale = node.inputs[1], stored.scale(node.inputs[1])
-    shape = stored.contents.constants[stored.constant(weight)].shape
-    assert scale is not None
-    grid = "per_channel" if scale.shape else "per_tensor"
-    if node.operator == "Gemm":
-        return layer_like(shape, 8, weight_grid=grid)
-    ones = (1,) * (len(shape) - 2)
-    return layer_like(
-        shape, 8, weight_grid=grid, stride=several(node, "strides", ones),
-        dilation=several(node, "dilations", ones), groups=several(node, "group", (1,))[0],
-    )  # fmt: skip
-
-
-def _grid(node: OnnxNode, contents: Contents) -> FixedGrid:
-    _, scale, zero = node.inputs
-    lowest = _LOWEST[contents.kinds[zero]] - int(contents.constants[zero].reshape(()))
-    return FixedGrid(float(contents.constants[scale].reshape(())), lowest, lowest + 255)
-
-
-def _padded(node: OnnxNode, source: Tensor) -> Tensor:
-    if node.operator != "Conv":
-        return source
-    return padded(source, padding(node, source.dim() - 2))
-
-
-def _max_pool(node: OnnxNode, contents: Contents, read: list[Tensor]) -> Tensor:
-    kernel = several(node, "kernel_shape", ())
-    ones = (1,) * len(kernel)
-    source = padded(read[0], padding(node, len(kernel)), -torch.inf)
-    return LARGEST[len(kernel)](
-        source, kernel, several(node, "strides", ones), 0, several(node, "dilations", ones)
-    )
-
-
-def _average_pool(node: OnnxNode, contents: Contents, read: list[Tensor]) -> Tensor:
-    kernel = several(node, "kernel_shape", ())
-    return AVERAGE[len(kernel)](read[0], kernel, several(node, "strides", (1,) * len(kernel)))
-
-
-def _mean(node: OnnxNode, contents: Contents, read: list[Tensor]) -> Tensor:
-    keeps = node.operator == "GlobalAveragePool" or node.settings.get("keepdims", 1) == 1
-    return read[0].mean(dim=whole_axes(read[0].dim()), keepdim=keeps)
-
-
-_COMPUTED: dict[str, Callable[[OnnxNode, Contents, list[Tensor]], Tensor]] = {
-    "DequantizeLinear": lambda node, contents, read: read[0],
-    "Clip": lambda node, contents, read: read[0].clamp(*bounds(node, contents)),
-    "Relu": lambda node, contents, read: read[0].relu(),
-    "Add": lambda node, contents, read: read[0] + (read[1] if len(read) > 1 else read[0]),
-    "AveragePool": _average_pool,
-    "GlobalAveragePool": _mean,
-    "ReduceMean": _mean,
-    "MaxPool": _max_pool,
-    "Flatten": lambda node, contents, read: read[0].flatten(1),
-    "Reshape": lambda node, contents, read: read[0].flatten(1),
-    "Identity": lambda node, contents, read: read[0],
-}
+    steps = _steps(contents)
+    grids = {
+        number: _fixed_grid(contents, step.node)
+        for number, step in enumerate(steps)
+        if isinstance(step, Elementwise) and step.node.operator == "QuantizeLinear"
+    }
+    return with_integers(RebuiltNetwork(steps, grids, {}, contents.ends[0]), {})
 
 
 def file_with_weights(data: bytes, contents: Contents, network: nn.Module) -> bytes:
     """The file with the codes and biases of a network that was rebuilt from it and then trained.
 
-    Channels whose scale is too fine for training keep their codes.
-
     Args:
         data: the file that the network was rebuilt from.
         contents: what was read from it.
-        network: as `rebuild_foreign` made it, trained on the grid that it has.
+        network: as `rebuild_foreign` built it, trained on the grid that it has.
 
     Raises:
         ModelError: when the network is of another file, its grid was moved, or a bias does not lie in raw bytes.
     """
-    if not isinstance(network, ForeignNetwork) or network.contents.nodes != contents.nodes:
-        raise ModelError("the network was not rebuilt from this file; expected one that was")
+    steps, places = _steps(contents), _layer_constants(contents)
     changed: dict[str, ndarray] = {}
-    for number, layer in network.layers.items():
-        node = contents.nodes[int(number)]
-        _, weight, bias = node.inputs
-        assert isinstance(layer, QuantizedWeight)
-        scale = network.stored.scale(weight)
-        assert scale is not None
-        require_same_grid(repr(node.output), layer.weight_step, scale)
-        name = network.stored.constant(weight)
-        changed[name] = trained_codes(layer, scale, contents.constants[name])
-        real, unit = trained_bias(layer), network.stored.scale(bias)
-        changed[network.stored.constant(bias)] = (
-            real.astype(np.float32) if unit is None else in_units(real, unit)
-        )
+    for _, layer, codes, bias in trained_weights(require_rebuilt(steps, network)):
+        place = places[layer.name]
+        changed[place.weight] = codes
+        changed[place.bias] = bias.astype(np.float32) if place.unit is None else in_units(bias, place.unit)
     return _replaced(data, changed)
+
+
+def _steps(contents: Contents) -> list[RealStep]:
+    """What each node that depends on the input computes, in the order of nodes."""
+    places, known = _layer_constants(contents), {contents.ends[0]}
+    steps: list[RealStep] = []
+    for node in contents.nodes:
+        sources = tuple(name for name in node.inputs if name in known)
+        operator = QDQ_RULES[node.operator]
+        fields: dict[str, Any] = {"path": repr(node.output), "grid": _NOWHERE}
+        if operator.weighted:
+            fields["weights"] = places[node.output].weights
+        if operator.step is not None:
+            steps.append(operator.step(node, contents, name=node.output, sources=sources, **fields))
+        elif sources:
+            steps.append(_elementwise(node, contents, sources))
+        known |= {node.output} if sources else set()
+    return steps
+
+
+def _elementwise(node: OnnxNode, contents: Contents, sources: tuple[str, ...]) -> Elementwise:
+    low, high = -np.inf, np.inf
+    if node.operator == "Clip":
+        low, high = (float(contents.constants[name].reshape(())) for name in node.inputs[1:])
+    return Elementwise(node=node, name=node.output, sources=sources, range=(low, high))
+
+
+def _fixed_grid(contents: Contents, node: OnnxNode) -> FixedGrid:
+    _, scale, zero = node.inputs
+    lowest = _LOWEST[contents.kinds[zero]] - int(contents.constants[zero].reshape(()))
+    return FixedGrid(float(contents.constants[scale].reshape(())), lowest, lowest + 255)
+
+
+def _layer_constants(contents: Contents) -> dict[str, LayerConstants]:
+    """By the name of what the layer's node makes.
+
+    Raises:
+        ModelError: when a constant of a layer is read elsewhere too, since it could not be replaced alone.
+    """
+    constants = contents.constants
+    parts = {
+        node.output: node
+        for node in contents.nodes
+        if node.operator == "DequantizeLinear" and node.inputs[0] in constants
+    }
+    uses = Counter(name for node in contents.nodes for name in node.inputs)
+
+    def place(name: str) -> tuple[str, ndarray | None]:
+        """The constant behind a real weight or bias, and its scales."""
+        if name not in parts:
+            return name, None
+        constant, scale = parts[name].inputs[0], constants[parts[name].inputs[1]]
+        per_output = "axis" in parts[name].settings and scale.shape == constants[constant].shape[:1]
+        return constant, scale if per_output else scale.reshape(())
+
+    found: dict[str, LayerConstants] = {}
+    for node in (node for node in contents.nodes if QDQ_RULES[node.operator].weighted):
+        (weight, scale), (bias, unit) = (place(name) for name in node.inputs[1:])
+        for name, constant in zip(node.inputs[1:], (weight, bias), strict=True):
+            if uses[name] > 1 or uses[constant] > 1:
+                raise ModelError(
+                    f"{node.operator} that makes {node.output!r} shares {name!r} with another node; expected "
+                    "weights and biases of its own"
+                )
+        assert scale is not None
+        real_bias = constants[bias].astype(np.float64)
+        found[node.output] = LayerConstants(
+            weight=weight,
+            bias=bias,
+            unit=unit,
+            weights=Weights(
+                codes=constants[weight],
+                scale=scale.astype(np.float32),
+                bits=8,
+                refinement=1,
+                bias=np.zeros(len(real_bias), np.int32),
+                real_bias=real_bias if unit is None else real_bias * unit.astype(np.float64),
+            ),
+        )
+    return found
 
 
 def _replaced(data: bytes, changed: Mapping[str, ndarray]) -> bytes:

@@ -1,0 +1,118 @@
+"""The operators between bytes and real numbers: how integers are stored in our files, and what must hold of them.
+
+A runtime trusts all of this. Files with scales, zero points, axes or packed sizes that do not fit their
+tensors have made kernels of well-known runtimes read beyond their buffers.
+"""
+
+import numpy as np
+
+from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, scalar, scales, whole
+from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.operations import OPERATIONS
+
+_ZERO_POINTS = (0, 128)
+
+
+def _quantize(node: OnnxNode, read: list[Value]) -> Value:
+    source, scale, zero = read
+    require(source.flows and source.kind == "float32", node, "a real activation")
+    scales(scale, node, ())
+    require(scalar(zero, node, "uint8") in _ZERO_POINTS, node, "a zero point of 0 or 128")
+    return activation("uint8", source.shape)
+
+
+def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
+    codes, scale, *zeros = read
+    if not codes.flows:
+        whole(node, "axis", 1, 0, 0)
+        return dequantized(node, codes, scales(scale, node, codes.shape[:1]), *zeros)
+    require(codes.kind == "uint8" and not node.settings, node, "bytes without an axis")
+    step = scales(scale, node, ())
+    zero = scalar(zeros[0], node, "uint8") if zeros else 0
+    require(len(zeros) == 1 and zero in _ZERO_POINTS, node, "a zero point of 0 or 128")
+    low, high = codes.span
+    return activation("float32", codes.shape, step, (low - zero, high - zero))
+
+
+def dequantized(node: OnnxNode, codes: Value, step: np.ndarray, zero: Value | None = None) -> Value:
+    """Constant codes around zero as real numbers.
+
+    Raises:
+        ModelError: for codes of another type, the code -128, or a zero point that is not 0.
+    """
+    require(codes.kind in ("int8", "int32") and len(codes.shape) >= 1, node, "int8 weights or an int32 bias")
+    assert codes.constant is not None
+    if codes.kind == "int8":
+        require(int(codes.constant.min()) >= -127, node, "codes from -127: their range is symmetric")
+    if zero is not None:
+        fits = zero.constant is not None and zero.kind == codes.kind and zero.shape == step.shape
+        require(fits and not np.any(zero.constant), node, "zero points of 0, one a scale: codes around zero")
+    return Value(kind="float32", shape=codes.shape, scale=step, codes=codes.constant)
+
+
+def clip(node: OnnxNode, read: list[Value]) -> Value:
+    """Clamping between two constants; the result is on no grid.
+
+    Raises:
+        ModelError: when the bounds are of another type, not finite, or the wrong way round.
+    """
+    source = read[0]
+    require(source.flows and source.kind in ("uint8", "float32"), node, "an activation")
+    bounds = []
+    for bound in read[1:]:
+        fits = bound.constant is not None and bound.kind == source.kind and bound.shape == ()
+        require(fits, node, f"constant {source.kind} bounds")
+        assert bound.constant is not None
+        bounds.append(float(bound.constant))
+    require(-np.inf < bounds[0] <= bounds[1] < np.inf, node, "finite bounds, the lower one first")
+    span = (int(bounds[0]), int(bounds[1])) if source.kind == "uint8" else source.span
+    return activation(source.kind, source.shape, span=span)
+
+
+def identity(node: OnnxNode, read: list[Value]) -> Value:
+    """The same activation under another name.
+
+    Raises:
+        ModelError: for a constant.
+    """
+    require(read[0].flows, node, "an activation")
+    return read[0]
+
+
+def _cast(node: OnnxNode, read: list[Value]) -> Value:
+    kind = {3: "int8", 6: "int32"}.get(whole(node, "to", 0, 3, 6), "")
+    require(bool(kind), node, "a cast to int8 or int32")
+    source = read[0]
+    require(source.constant is not None and source.kind in ("int2", "int4", "int32"), node, "constant codes")
+    assert source.constant is not None
+    if source.kind == "int32":
+        low, high = int(source.constant.min()), int(source.constant.max())
+        require(kind == "int8" and low >= -127 and high <= 127, node, "codes that fit in a byte")
+    return Value(kind=kind, shape=source.shape, constant=source.constant.astype(kind))
+
+
+def _multiply(node: OnnxNode, read: list[Value]) -> Value:
+    first, second = read
+    if first.kind == "float32":
+        require(first.constant is not None and len(first.shape) == 1, node, "constant scales")
+        with np.errstate(over="ignore", under="ignore"):
+            unit = scales(first, node, first.shape) * scales(second, node, ())
+        return Value(kind="float32", shape=first.shape, constant=unit)
+    fits = first.constant is not None and first.kind == "int32" and first.constant.size > 0
+    require(fits and int(np.abs(first.constant).max()) <= 127, node, "constant codes")  # type: ignore[arg-type]
+    times = scalar(second, node, "int32")
+    require(times in (1, 2, 4, 8, 16, 32, 64), node, "a power of two up to 64")
+    assert first.constant is not None
+    return Value(kind="int32", shape=first.shape, constant=first.constant * np.int32(times))
+
+
+RULES: dict[str, Operator] = {
+    "QuantizeLinear": Operator(rule=_quantize, inputs=(3, 3)),
+    "DequantizeLinear": Operator(rule=_dequantize, inputs=(2, 3), settings=frozenset({"axis"})),
+    "Clip": Operator(rule=clip, inputs=(3, 3)),
+    "Identity": Operator(rule=identity, inputs=(1, 1)),
+    "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"})),
+    "Mul": Operator(rule=_multiply, inputs=(2, 2)),
+    **{name: one for step in OPERATIONS for name, one in step.onnx_operators().items()},
+}
+"""Every operator that our exporter writes, in the standard domain."""

@@ -1,0 +1,180 @@
+"""The contract of an operation: the questions that each module of this folder answers about its own.
+
+Every walk over a network, an integer graph or a file asks these questions and names no operation itself. So a layer
+type that is added answers them in one module. Questions that have a usual answer have it here.
+"""
+
+import abc
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float, Int32
+from numpy import ndarray
+from torch import Tensor, fx, nn
+
+from obliq.errors import ModelError
+from obliq.exporting.grids import Grid
+from obliq.exporting.onnx.check_graph import Operator
+from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.quantization import IntegerTensor
+from obliq.quantization.operations import operation
+
+Codes = Int32[ndarray, "samples ..."]
+"""Codes of an activation in NumPy."""
+
+CodesInTorch = Float[Tensor, "samples ..."]
+"""The same in PyTorch, as whole floating point numbers, which float kernels can add up exactly."""
+
+Reals = Float[Tensor, "samples ..."]
+"""An activation in real numbers."""
+
+Convolve = Callable[..., Reals]
+"""`(values, groups, stride, padding, dilation)`: a convolution with the kernel of a step"""
+
+Kernel = tuple[ndarray, ndarray, ndarray]
+"""What a convolution of XNNPACK multiplies with and adds: int8 codes, their scales, biases in real numbers."""
+
+
+class Layout(enum.Enum):
+    """How a field of a step stands in a description, which holds whole numbers in lists alone."""
+
+    ONE = enum.auto()
+    """One number, whatever the axes of space."""
+    EACH = enum.auto()
+    """One for each axis."""
+    AROUND = enum.auto()
+    """Two for each axis, before and after it."""
+    SAME_AROUND = enum.auto()
+    """Two for each axis, of which one is written, since both must be the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedCall:
+    """A call in a traced network, and what is known of it when the walk comes to it.
+
+    Attributes:
+        node: the call.
+        common: name, path, sources and grid of the step that it becomes.
+        sources: the steps that it reads.
+        rank: axes of what it reads, the batch included.
+        norm: the batch norm after it; only a `Layer` gets one.
+        integers: of the whole network, by name.
+    """
+
+    node: fx.Node
+    common: dict[str, Any]
+    sources: tuple["Step", ...]
+    rank: int
+    norm: nn.Module | None
+    integers: Mapping[str, IntegerTensor]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step(abc.ABC):
+    """One operation at one place of a network.
+
+    Attributes:
+        name: of its result; for operations that round, the name of the quantizer.
+        path: where in the network it stands, for messages.
+        sources: names of the results that it reads.
+        grid: where its result lies.
+    """
+
+    name: str
+    path: str
+    sources: tuple[str, ...]
+    grid: Grid
+
+    arity: ClassVar[int] = 1
+    """How many results it reads."""
+    moves: ClassVar[bool] = False
+    """Whether it selects or moves codes without computing new ones, so that nothing is rounded and the grid stays."""
+    flat: ClassVar[bool] = False
+    """Whether its result has one axis after the batch, whatever it reads."""
+    sizes: ClassVar[Mapping[str, Layout]] = {}
+    """The fields that say what is computed, and how they stand in a description."""
+    sizes_may_miss: ClassVar[bool] = False
+    """Whether a description may leave all of them out; the fields then have their default values."""
+    calls: ClassVar[frozenset[Any]] = frozenset()
+    """What it is in PyTorch: classes of modules, functions, names of tensor methods."""
+    offers: ClassVar[str] = ""
+    """The same in words, for messages."""
+    xnnpack: ClassVar[frozenset[str]] = frozenset()
+    """The operations of XNNPACK that it may be; none where ExecuTorch has nothing to compute."""
+
+    @classmethod
+    def matches(cls, node: fx.Node) -> bool:
+        """Whether a call in a traced network is this operation, supported or not."""
+        return operation(node) in cls.calls
+
+    @classmethod
+    def arguments(cls, node: fx.Node) -> Sequence[object]:
+        """The arguments of such a call that are activations."""
+        return [*node.args, node.kwargs.get("input")][: cls.arity]
+
+    @classmethod
+    def from_call(cls, call: TracedCall) -> "tuple[Step, ...]":
+        """The steps of such a call, one after the other.
+
+        Raises:
+            ModelError: when it computes in a way that has no integer form here.
+        """
+        return (cls(**call.common),)
+
+    @abc.abstractmethod
+    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
+        """The codes of the result, from the codes and grids of what it reads: slow, obvious, the reference."""
+
+    def constants(self, grids: list[Grid]) -> dict[str, Tensor]:
+        """What `in_torch` computes with beside `scale` and `sources`, the float32 scales of result and sources."""
+        return {}
+
+    @abc.abstractmethod
+    def in_torch(self, read: list[CodesInTorch], held: Mapping[str, Tensor]) -> CodesInTorch:
+        """The same codes in PyTorch, to the last one, from codes and the constants that are held on the device."""
+
+    @abc.abstractmethod
+    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
+        """The result before it is rounded, in real numbers and with gradients; `layer` is what a `Layer` trains."""
+
+    @abc.abstractmethod
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """The ONNX operator that computes it, and its settings."""
+
+    @classmethod
+    @abc.abstractmethod
+    def onnx_operators(cls) -> Mapping[str, Operator]:
+        """The ONNX operators that it is in our files, how they are checked, and how they are read as steps."""
+
+    @classmethod
+    def qdq_operators(cls) -> Mapping[str, Operator]:
+        """The same for files of other quantizers."""
+        return cls.onnx_operators()
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode, contents: Contents, **common: Any) -> "Step":
+        """The step of a node that was checked, given the fields that all steps have."""
+        return cls(**common)
+
+    def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel | None:
+        """What XNNPACK convolves with; None for an operation that it computes without constants.
+
+        Args:
+            source: of what the step reads.
+            shape: of one sample of that, before it was flattened.
+        """
+        return None
+
+    def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
+        """The result in operations that XNNPACK takes, between dequantizing and quantizing; two axes of space.
+
+        Args:
+            read: what it reads, dequantized.
+            convolve: with `kernel_in_xnnpack`.
+
+        Raises:
+            ModelError: when XNNPACK has no such operation.
+        """
+        raise ModelError(f"{self.path} is a {type(self).__name__}, which has no ExecuTorch form here")

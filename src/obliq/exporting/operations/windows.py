@@ -1,0 +1,130 @@
+"""What slides over space: the windows of convolutions and pools, wherever their sizes are written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from numpy import ndarray
+from torch import Tensor, fx
+
+from obliq.exporting.onnx.check_graph import require, setting
+from obliq.exporting.onnx.contents import OnnxNode
+from obliq.quantization.operations import module_of
+
+FURTHEST = 2**16
+"""No stride, dilation, kernel or padding of ours comes near."""
+
+SLIDING = frozenset({"strides", "pads", "dilations"})
+"""The settings of ONNX for a window, but for the size of its kernel."""
+
+WINDOW = SLIDING | {"kernel_shape"}
+"""All of them."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window, with one number an axis of space.
+
+    Attributes:
+        kernel: how many places it covers.
+        stride: how far it moves.
+        padding: what stands before and after the values.
+        dilation: the distance of the places that it covers.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+    @classmethod
+    def of_node(cls, node: OnnxNode, kernel: tuple[int, ...]) -> "Window":
+        """The window of a node.
+
+        Raises:
+            ModelError: when a setting is out of range, or has another number of axes than the kernel.
+        """
+        axes = len(kernel)
+        stride = setting(node, "strides", (1,) * axes, 1, FURTHEST)
+        dilation = setting(node, "dilations", (1,) * axes, 1, FURTHEST)
+        pads = setting(node, "pads", (0,) * 2 * axes, 0, FURTHEST)
+        return cls(kernel, stride, tuple(zip(pads[:axes], pads[axes:], strict=True)), dilation)
+
+    def settings(self) -> dict[str, tuple[int, ...]]:
+        """The settings of a node, without those that say what ONNX takes for granted."""
+        before, after = zip(*self.padding, strict=True)
+        every = {"strides": self.stride, "pads": (*before, *after), "dilations": self.dilation}
+        usual = {"strides": 1, "pads": 0, "dilations": 1}
+        return {name: sizes for name, sizes in every.items() if set(sizes) != {usual[name]}}
+
+    def places(self, node: OnnxNode, space: tuple[int, ...]) -> tuple[int, ...]:
+        """How many places the window takes along each axis: (size + padding - extent) // stride + 1.
+
+        Raises:
+            ModelError: when it does not fit once.
+        """
+        # numbers of a file: Python's, which cannot overflow
+        kernel, dilation, stride = (
+            np.array(one, object) for one in (self.kernel, self.dilation, self.stride)
+        )
+        room = (
+            np.array(space, object)
+            + np.array(self.padding, object).sum(axis=1)
+            - ((kernel - 1) * dilation + 1)
+        )
+        require(all(size >= 0 for size in room), node, f"a window that fits into {space}")
+        return tuple(int(size) for size in room // stride + 1)
+
+    def patches(self, codes: ndarray, outside: int = 0) -> ndarray:
+        """(batch, channels, *places, *kernel): what the window sees at each place."""
+        padded = np.pad(codes, ((0, 0), (0, 0), *self.padding), constant_values=outside)
+        extent = tuple((size - 1) * gap + 1 for size, gap in zip(self.kernel, self.dilation, strict=True))
+        views = np.lib.stride_tricks.sliding_window_view(padded, extent, tuple(range(2, padded.ndim)))
+        every = [slice(None, None, step) for step in (*self.stride, *self.dilation)]
+        seen: ndarray = views[(slice(None), slice(None), *every)]
+        return seen
+
+
+def kernel_of(node: OnnxNode, axes: int | None = None) -> tuple[int, ...]:
+    """The kernel of a pool.
+
+    Args:
+        node: the pool.
+        axes: how many there must be; of a node that was checked, as many as there are.
+
+    Raises:
+        ModelError: when there is none, or it has another number of axes.
+    """
+    found = node.settings.get("kernel_shape")
+    require(isinstance(found, tuple), node, "a kernel")
+    assert isinstance(found, tuple)
+    return setting(node, "kernel_shape", (1,) * (len(found) if axes is None else axes), 1, FURTHEST)
+
+
+def padded(values: Tensor, padding: Sequence[tuple[int, int]], outside: float = 0.0) -> Tensor:
+    """The values with what `padding` says before and after each axis of space; themselves where that is nothing."""
+    around = [size for pair in reversed(padding) for size in pair]
+    return F.pad(values, around, value=outside) if any(around) else values
+
+
+def in_the_plane(sizes: tuple[int, ...], otherwise: int = 1) -> list[int]:
+    """One size for each of two axes of space; the first is missing where there is one axis."""
+    return [otherwise, *sizes][-2:]
+
+
+def arguments_of(node: fx.Node, names: Sequence[str], **usual: Any) -> dict[str, Any]:
+    """The arguments of a call after its first, by name: attributes of a module, or those of a function."""
+    if node.op == "call_module":
+        module = module_of(node)
+        return {name: getattr(module, name, None) for name in names}
+    given = dict(zip(names, node.args[1:], strict=False))
+    return dict.fromkeys(names) | usual | given | {k: v for k, v in node.kwargs.items() if k in names}
+
+
+def an_axis(value: Any, axes: int) -> tuple[int, ...]:
+    """An argument of a call as one number an axis; empty when it was not given."""
+    if value is None or value == []:
+        return ()
+    return (value,) * axes if isinstance(value, int) else tuple(value) * (axes if len(value) == 1 else 1)
