@@ -19,22 +19,22 @@ from torch import Tensor, nn
 from obliq.auditing import memorisation_scores
 from obliq.auditing.reference_models import reference_halves, train_reference_network
 from obliq.benchmark import execute
-from obliq.benchmark.cache import Store
-from obliq.benchmark.cache_keys import Keys, Origins
-from obliq.benchmark.entrants import Contender, every_contender
-from obliq.benchmark.execute import measured
+from obliq.benchmark.cache import ResultCache
+from obliq.benchmark.cache_keys import Environment, TaskKeys
+from obliq.benchmark.execute import measure_network
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import World
+from obliq.benchmark.suite import Setup
 from obliq.benchmark.suites import ablations
 from obliq.benchmark.tasks import (
-    Case,
-    Ground,
-    Original,
-    Reference,
-    Retrained,
-    Unlearned,
+    Experiment,
+    OriginalTask,
+    Problem,
+    ReferenceTask,
+    RetrainedTask,
+    UnlearnedTask,
 )
-from obliq.benchmark.worker_state import Workshop
+from obliq.benchmark.variants import MethodVariant, every_variant
+from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, partition
 from obliq.methods import FineTune, Masked, Method, RandomLabel, Retrain
@@ -67,17 +67,17 @@ LARGEST: Mapping[str, Any] = {"epochs": 1, "retain_limit": 16, "learning_rate": 
 
 
 def methods() -> Iterator[tuple[str, Method]]:
-    """Every contender's method and every ablation's, as short as can be; equal ones once.
+    """The method of every variant and ablation, as short as can be; equal ones once.
 
-    A method with a choice takes part twice: as its defaults have it, and as the last of its trials has it.
+    A method with a search space is there twice: with its defaults, and with its last candidate.
     """
     named: dict[str, Method] = {
         "retrain": Retrain(recipe=RECIPE),
         "masked": Masked(method=RandomLabel(epochs=1)),
     }
-    for one in (*every_contender(), *ablations()):
+    for one in (*every_variant(), *ablations()):
         named[one.name] = shortened(one, {})
-        named[f"{one.name}, last trial"] = shortened(one, one.trials()[-1])
+        named[f"{one.name}, last trial"] = shortened(one, one.candidates()[-1])
     seen: list[Method] = []
     for name, method in named.items():
         if method not in seen:
@@ -85,12 +85,10 @@ def methods() -> Iterator[tuple[str, Method]]:
             yield name, method
 
 
-def shortened(contender: Contender, tuned: Mapping[str, Any]) -> Method:
-    """A contender's method with few steps; fields that make the difference between contenders stay."""
-    known = {one.name for one in dataclasses.fields(contender.kind)}  # type: ignore[arg-type]
-    method: Any = contender.method(
-        {name: value for name, value in SHORT.items() if name in known} | dict(tuned)
-    )
+def shortened(variant: MethodVariant, tuned: Mapping[str, Any]) -> Method:
+    """A variant's method with few steps; the fields in which variants differ stay."""
+    known = {one.name for one in dataclasses.fields(variant.method_class)}  # type: ignore[arg-type]
+    method: Any = variant.build({name: value for name, value in SHORT.items() if name in known} | dict(tuned))
     less = {name: min(getattr(method, name), most) for name, most in LARGEST.items() if name in known}
     return dataclasses.replace(method, **less)  # type: ignore[no-any-return]
 
@@ -224,7 +222,7 @@ def chosen() -> Numbers:
     """Who is forgotten under every kind of request."""
     parts = partition(people(), PartitionRule(seed=3))
     scores = torch.linspace(-1, 1, len(parts.train)).sin().double().flip(0) ** 3
-    words = (
+    texts = (
         "random=20%",
         "random=7",
         "class=1",
@@ -233,7 +231,7 @@ def chosen() -> Numbers:
         "memorised=medium",
         "memorised=high",
     )
-    ids = (Scenario(one).forget(parts, 5, scores) for one in words)
+    ids = (Scenario(one).select_forget_set(parts, 5, scores) for one in texts)
     return [float(number) for some in ids for number in (len(some), int(some[0]), int((some**2).sum()))]
 
 
@@ -254,8 +252,8 @@ def audited() -> Numbers:
     """All numbers of a network that does not exist, with a class forgotten and without."""
     answers = network(3.0, 1)
     found = [
-        measured(answers, frozenset(), references()),
-        measured(answers, frozenset({1}), None),
+        measure_network(answers, frozenset(), references()),
+        measure_network(answers, frozenset({1}), None),
     ]
     return [float(value) for one in found for value in one.values() if value is not None]
 
@@ -263,21 +261,21 @@ def audited() -> Numbers:
 def done() -> Numbers:
     """The answers of a network from each kind of task, as a benchmark makes them."""
     collection, recipe = people(), dataclasses.replace(RECIPE, epochs=1)
-    ground = Ground(world=World(data="canary", architecture="convnet", recipe=recipe), seed=4)
-    case = Case(ground=ground, scenario=Scenario("random=20%"), references=2)
+    experiment = Experiment(setup=Setup(data="canary", architecture="convnet", recipe=recipe), seed=4)
+    problem = Problem(experiment=experiment, scenario=Scenario("random=20%"), references=2)
     tasks = (
-        Original(ground=ground),
-        Reference(ground=ground, number=1, count=2),
-        Retrained(case=case),
-        Retrained(case=case, again=True),
-        Unlearned(case=case, method=FineTune(epochs=1, batch_size=8)),
+        OriginalTask(experiment=experiment),
+        ReferenceTask(experiment=experiment, number=1, count=2),
+        RetrainedTask(problem=problem),
+        RetrainedTask(problem=problem, again=True),
+        UnlearnedTask(problem=problem, method=FineTune(epochs=1, batch_size=8)),
     )
     with tempfile.TemporaryDirectory() as folder:
-        keys = Keys(Origins(data={"canary": collection.digest}, torch=""))
-        workshop = Workshop(Store(Path(folder)), keys, _collections={"canary": collection})
+        keys = TaskKeys(Environment(data={"canary": collection.digest}, torch=""))
+        state = WorkerState(ResultCache(Path(folder)), keys, _collections={"canary": collection})
         for task in tasks:
-            execute.do(task, workshop)
-        answers = [workshop.answers(task) for task in tasks]
+            execute.execute_task(task, state)
+        answers = [state.answers(task) for task in tasks]
     return [
         number for one in answers for part, said in one.items() for number in lengths(part, {"": said.logits})
     ]

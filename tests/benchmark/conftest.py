@@ -8,7 +8,7 @@ import torch
 
 from obliq.benchmark import execute, workers
 from obliq.benchmark.tasks import Task
-from obliq.benchmark.worker_state import Workshop
+from obliq.benchmark.worker_state import WorkerState
 from tests.benchmark import toys
 
 
@@ -18,23 +18,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 class Counted:
-    """How often each task was computed in this process; interrupts when told to."""
+    """How often each task was computed in this process; interrupts where it is told to."""
 
     def __init__(self) -> None:
         self.computed: Counter[str] = Counter()
         self.interrupt_at: int | None = None
 
-    def do(self, task: Task, workshop: Workshop) -> None:
+    def execute(self, task: Task, state: WorkerState) -> None:
         if self.computed.total() == self.interrupt_at:
             raise KeyboardInterrupt
-        execute.do(task, workshop)
-        self.computed[workshop.keys.of(task)] += 1
+        execute.execute_task(task, state)
+        self.computed[state.keys.of(task)] += 1
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted = Counted()
-    monkeypatch.setattr(workers, "do", counted.do)
+    monkeypatch.setattr(workers, "execute_task", counted.execute)
     return counted
 
 

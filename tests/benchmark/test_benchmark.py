@@ -1,4 +1,4 @@
-"""A benchmark as a whole: what is computed, what is kept, what is told when something fails."""
+"""A benchmark as a whole: what is computed, what is kept, what is printed when something fails."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ import pytest
 from rich.console import Console
 
 from obliq.benchmark.collect import read_rows
-from obliq.benchmark.entrants import Contender
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import run_suite
 from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.variants import MethodVariant
 from obliq.errors import DataError, ObliqError
 from tests.benchmark.conftest import Counted
 from tests.benchmark.toys import Broken, Dying, Failing, Tunable, but_for_times, options, people, suite
 
-TUNABLE = Contender(name="tunable", kind=Tunable)
+TUNABLE = MethodVariant(name="tunable", method_class=Tunable)
 
 
 def by_name(rows: list[ResultRow]) -> dict[str, ResultRow]:
@@ -41,19 +41,23 @@ def test_an_interrupted_run_goes_on_where_it_was(data: str, tmp_path: Path, coun
 
 
 def test_processes_give_the_same_rows_and_survive_a_death(data: str, tmp_path: Path) -> None:
-    contenders = (Contender(name="dying", kind=Dying), TUNABLE)
+    variants = (MethodVariant(name="dying", method_class=Dying), TUNABLE)
     alone = run_suite(suite(data), options(tmp_path / "alone"))
-    together = run_suite(suite(data, *contenders), options(tmp_path / "together", jobs=2))
+    together = run_suite(suite(data, *variants), options(tmp_path / "together", jobs=2))
     lost = by_name(together.rows).pop("dying")
     assert (lost.kind, "status 9" in lost.error) == ("failed", True)
     assert but_for_times([row for row in together.rows if row.method != "dying"]) == but_for_times(alone.rows)
     assert len(together.failures) == 1
 
 
-def test_who_fails_gets_a_row_and_nobody_else_suffers(data: str, tmp_path: Path) -> None:
-    contenders = (Contender(name="failing", kind=Failing), Contender(name="broken", kind=Broken), TUNABLE)
+def test_a_failing_method_gets_a_row_and_the_others_their_own(data: str, tmp_path: Path) -> None:
+    variants = (
+        MethodVariant(name="failing", method_class=Failing),
+        MethodVariant(name="broken", method_class=Broken),
+        TUNABLE,
+    )
     said = StringIO()
-    finished = run_suite(suite(data, *contenders), options(tmp_path, console=Console(file=said)))
+    finished = run_suite(suite(data, *variants), options(tmp_path, console=Console(file=said)))
     rows = by_name(finished.rows)
     assert (
         f"  failed: unlearned (Failing, random=20%, {data}, convnet, W4A4, seed 1): nothing works here; expected a "
@@ -84,7 +88,7 @@ def test_what_was_tuned_stays(data: str, tmp_path: Path, counted: Counted) -> No
     assert but_for_times(again.rows) == but_for_times(first.rows)
 
 
-def test_references_attack_and_choose_who_is_forgotten(data: str, tmp_path: Path) -> None:
+def test_references_serve_attacks_and_select_memorised_samples(data: str, tmp_path: Path) -> None:
     finished = run_suite(
         suite(data, scenarios=(Scenario("memorised=high"), Scenario("subjects=2")), references=2),
         options(tmp_path),
@@ -101,7 +105,7 @@ def test_references_attack_and_choose_who_is_forgotten(data: str, tmp_path: Path
 
 
 def test_a_follower_takes_what_was_tuned_for_another(data: str, tmp_path: Path) -> None:
-    ablation = Contender(name="twice", kind=Tunable, fixed={"epochs": 2}, follows="tunable")
+    ablation = MethodVariant(name="twice", method_class=Tunable, fixed={"epochs": 2}, follows="tunable")
     rows = by_name(run_suite(suite(data, TUNABLE, ablation), options(tmp_path)).rows)
     followed, own = (json.loads(rows[name].fields) for name in ("tunable", "twice"))
     assert own == followed | {"epochs": 2}
@@ -122,8 +126,8 @@ def test_folders_that_cannot_be_written(data: str, tmp_path: Path) -> None:
 
 
 def test_float_networks_take_part(data: str, tmp_path: Path) -> None:
-    worlds = tuple(dataclasses.replace(world, bits="FP32") for world in suite(data).worlds)
-    row = by_name(run_suite(suite(data, worlds=worlds), options(tmp_path)).rows)["tunable"]
+    setups = tuple(dataclasses.replace(setup, bits="FP32") for setup in suite(data).setups)
+    row = by_name(run_suite(suite(data, setups=setups), options(tmp_path)).rows)["tunable"]
     assert (row.bits, row.kind, row.changed_codes) == ("FP32", "unlearned", None)
 
 
@@ -133,15 +137,15 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
     from obliq.run import Run
 
     finished = by_name(run_suite(suite(data), options(tmp_path)).rows)
-    (world,) = suite(data).worlds
-    parts, seed = partition(load_dataset(data), world.rule(1)), Run(seed=1)
-    original = train_original(parts, world.blueprint(parts.collection), world.recipe, seed)
+    (setup,) = suite(data).setups
+    parts, seed = partition(load_dataset(data), setup.partition_rule(1)), Run(seed=1)
+    original = train_original(parts, setup.blueprint(parts.collection), setup.recipe, seed)
     splits, request = create_request(parts, "random=20%", 1)
     method = Tunable(**json.loads(finished["tunable"].fields))
     others = {
         "tunable": unlearn_original(original.checkpoint, splits, request, method, seed),
         "retrained": unlearn_original(
-            original.checkpoint, splits, request, Retrain(recipe=world.recipe), seed
+            original.checkpoint, splits, request, Retrain(recipe=setup.recipe), seed
         ),
     }
     for entry in compare_runs(original.checkpoint, others, splits, seed.device).entries:
@@ -153,8 +157,8 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
                 assert getattr(row, name) == same, name
 
 
-def test_settings_tuned_in_a_world_of_other_data_are_taken_over(data: str, tmp_path: Path) -> None:
-    other = suite(people(tmp_path / "others.npz", samples=180)).worlds[0]
+def test_settings_tuned_in_a_setup_with_other_data_are_used(data: str, tmp_path: Path) -> None:
+    other = suite(people(tmp_path / "others.npz", samples=180)).setups[0]
     finished = run_suite(suite(data, tuned_in=other), options(tmp_path))
     assert (finished.failures, finished.rows[-1].data) == ([], data)
     tuned = json.loads((finished.folder / "tuned.json").read_text())["choices"]

@@ -1,4 +1,4 @@
-"""The cache: keys, entries, the lock; and which trial is chosen."""
+"""The cache: keys, entries, the lock; and the choice among trials."""
 
 import dataclasses
 import subprocess
@@ -11,58 +11,58 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obliq.benchmark.cache import Store, StoreError, key_of
-from obliq.benchmark.cache_keys import Keys, Origins, described
-from obliq.benchmark.entrants import Contender
-from obliq.benchmark.plan import Line, lines
+from obliq.benchmark.cache import CacheError, ResultCache, digest_of
+from obliq.benchmark.cache_keys import Environment, TaskKeys, describe_method
+from obliq.benchmark.plan import PlannedRow, planned_rows
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import World
+from obliq.benchmark.suite import Setup
 from obliq.benchmark.suites import suite_named
-from obliq.benchmark.tasks import Case, Ground, Measured, Retrained, Unlearned
-from obliq.benchmark.tuning import Tuned, smallest
+from obliq.benchmark.tasks import AuditTask, Experiment, Problem, RetrainedTask, UnlearnedTask
+from obliq.benchmark.tuning import TunedFields, position_of_smallest
+from obliq.benchmark.variants import MethodVariant
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
 from obliq.io.strict_json import render_json
 from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, available_methods
-from tests.benchmark.test_values import origins, untuned_suite
+from tests.benchmark.test_values import environment_of, untuned_suite
 from tests.benchmark.toys import Tunable, suite
 
-MADE_BY = {"seed": 1}
+INPUTS = {"seed": 1}
 
 
-def filled(folder: Path) -> Store:
-    store = Store(folder)
-    store.put(MADE_BY, {"accuracy": 0.5}, lambda draft: (draft / "data").write_bytes(b"content"))
-    return store
+def filled(folder: Path) -> ResultCache:
+    cache = ResultCache(folder)
+    cache.put(INPUTS, {"accuracy": 0.5}, lambda draft: (draft / "data").write_bytes(b"content"))
+    return cache
 
 
 def test_what_is_put_is_found(tmp_path: Path) -> None:
-    store = filled(tmp_path)
-    entry = store.find(key_of(MADE_BY))
+    cache = filled(tmp_path)
+    entry = cache.find(digest_of(INPUTS))
     assert entry is not None
     assert (entry.values, entry.read("data")) == ({"accuracy": 0.5}, b"content")
-    assert store.find(key_of({"seed": 2})) is None
+    assert cache.find(digest_of({"seed": 2})) is None
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda place: (place / "data").write_bytes(b"CONTENT"),
-        lambda place: (place / "data").unlink(),
-        lambda place: (place / "entry.json").write_text("{}"),
-        lambda place: (place / "entry.json").unlink(),
-        lambda place: _replace(place / "entry.json", "0.5", "0.6"),
-        lambda place: _replace(place / "entry.json", '"seed": 1', '"seed": 2'),
+        lambda folder: (folder / "data").write_bytes(b"CONTENT"),
+        lambda folder: (folder / "data").unlink(),
+        lambda folder: (folder / "entry.json").write_text("{}"),
+        lambda folder: (folder / "entry.json").unlink(),
+        lambda folder: _replace(folder / "entry.json", "0.5", "0.6"),
+        lambda folder: _replace(folder / "entry.json", '"seed": 1', '"seed": 2'),
     ],
     ids=["other file", "no file", "empty", "no entry", "other number", "made by something else"],
 )
 def test_what_does_not_agree_with_its_digest_is_refused(
     damage: Callable[[Path], object], tmp_path: Path
 ) -> None:
-    store = filled(tmp_path)
-    damage(store.place(key_of(MADE_BY)))
-    with pytest.raises(StoreError):
-        store.find(key_of(MADE_BY)).read("data")  # type: ignore[union-attr]
+    cache = filled(tmp_path)
+    damage(cache.entry_folder(digest_of(INPUTS)))
+    with pytest.raises(CacheError):
+        cache.find(digest_of(INPUTS)).read("data")  # type: ignore[union-attr]
 
 
 def _replace(file: Path, old: str, new: str) -> None:
@@ -72,12 +72,12 @@ def _replace(file: Path, old: str, new: str) -> None:
 
 
 def test_half_written_entries_are_swept_and_whole_ones_stay(tmp_path: Path) -> None:
-    store = filled(tmp_path)
-    draft = store.place(key_of(MADE_BY)).with_name(".draft-of-a-dead-process")
+    cache = filled(tmp_path)
+    draft = cache.entry_folder(digest_of(INPUTS)).with_name(".draft-of-a-dead-process")
     draft.mkdir()
-    store.sweep()
+    cache.remove_drafts()
     assert not draft.exists()
-    assert store.find(key_of(MADE_BY)) is not None
+    assert cache.find(digest_of(INPUTS)) is not None
 
 
 HOLD = "import sys, time; from pathlib import Path; from obliq.io.lock import locked\n" + (
@@ -97,16 +97,18 @@ def test_one_run_at_a_time_and_the_dead_do_not_count(tmp_path: Path) -> None:
         pass
 
 
-def _line(contender: Contender, **changes: object) -> tuple[Keys, Line]:
-    made = suite("digits", contender, **changes)
-    *_, last = lines(made, Tuned({}))
-    return Keys(origins(made)), last
+def _row(variant: MethodVariant, **changes: object) -> tuple[TaskKeys, PlannedRow]:
+    small = suite("digits", variant, **changes)
+    *_, last = planned_rows(small, TunedFields({}))
+    return TaskKeys(environment_of(small)), last
 
 
 def test_a_changed_field_seed_or_bit_width_is_another_key() -> None:
     def key(rate: float, **changes: object) -> str:
-        keys, line = _line(Contender(name="a", kind=Tunable, fixed={"learning_rate": rate}), **changes)
-        return keys.of(line.tasks[0])
+        keys, row = _row(
+            MethodVariant(name="a", method_class=Tunable, fixed={"learning_rate": rate}), **changes
+        )
+        return keys.of(row.tasks[0])
 
     assert key(0.1) == key(0.1)
     assert len({key(0.1), key(0.2), key(0.1, seeds=(2,)), key(0.1, references=2)}) == 4
@@ -114,17 +116,18 @@ def test_a_changed_field_seed_or_bit_width_is_another_key() -> None:
 
 def _keys(kind: type[Method] = FineTune, **changes: Any) -> dict[str, str]:
     """The key of a task of each kind, and of each audit, where references choose who is forgotten."""
-    keys = Keys(dataclasses.replace(Origins(data={"digits": "0" * 64}, torch="2.0"), **changes))
-    ground = Ground(world=World(data="digits", architecture="convnet"), seed=1)
-    case = Case(ground=ground, scenario=Scenario("memorised=high"), references=2)
+    keys = TaskKeys(dataclasses.replace(Environment(data={"digits": "0" * 64}, torch="2.0"), **changes))
+    experiment = Experiment(setup=Setup(data="digits", architecture="convnet"), seed=1)
+    problem = Problem(experiment=experiment, scenario=Scenario("memorised=high"), references=2)
     networks = {
-        "original": case.original,
-        "retrained": Retrained(case=case),
-        "unlearned": Unlearned(case=case, method=kind()),
+        "original": problem.original,
+        "retrained": RetrainedTask(problem=problem),
+        "unlearned": UnlearnedTask(problem=problem, method=kind()),
     }
-    tasks = {f"audit of {name}": Measured(case=case, of=one) for name, one in networks.items()}
+    tasks = {f"audit of {name}": AuditTask(problem=problem, network=one) for name, one in networks.items()}
     return {
-        name: keys.of(task) for name, task in {**networks, **tasks, "reference": case.chosen_by[0]}.items()
+        name: keys.of(task)
+        for name, task in {**networks, **tasks, "reference": problem.selection_needs[0]}.items()
     }
 
 
@@ -189,26 +192,26 @@ def test_a_moved_and_renamed_method_has_the_same_keys(monkeypatch: pytest.Monkey
 
 def test_keys_hold_no_module_path_and_no_class_name() -> None:
     every = untuned_suite(suite_named("fashion-small"))
-    keys = Keys(origins(every))
+    keys = TaskKeys(environment_of(every))
     names = {kind.__name__ for kind in available_methods().values()}
-    for line in lines(every, Tuned({})):
-        for task in (line.of, *line.tasks):
+    for row in planned_rows(every, TunedFields({})):
+        for task in (row.network, *row.tasks):
             assert task is not None
-            made_by = render_json(keys.made_by(task))
-            assert "obliq" not in made_by
-            assert not [name for name in names if f'"{name}"' in made_by]
+            inputs = render_json(keys.inputs(task))
+            assert "obliq" not in inputs
+            assert not [name for name in names if f'"{name}"' in inputs]
 
 
 def test_the_method_within_a_method_counts() -> None:
-    inner = [described(Masked(method=one)) for one in (FineTune(), FineTune(epochs=1), RandomLabel())]
-    assert len({key_of(one) for one in inner}) == 3
+    inner = [describe_method(Masked(method=one)) for one in (FineTune(), FineTune(epochs=1), RandomLabel())]
+    assert len({digest_of(one) for one in inner}) == 3
     assert inner[0]["fields"]["method"]["name"] == "fine-tune"
     assert inner[0]["name"] == "obliq.methods.masked:Masked"  # not registered, so nothing else names it
 
 
 @given(st.lists(st.none() | st.floats(0, 100), max_size=8))
 def test_the_first_of_the_smallest_gaps_is_chosen(gaps: list[float | None]) -> None:
-    best = smallest(gaps)
+    best = position_of_smallest(gaps)
     numbers = [gap for gap in gaps if gap is not None]
     if best is None:
         assert numbers == []

@@ -42,7 +42,7 @@ def _off_by_one(number: int) -> int:
         ("obliq.training.loop.cosine_schedule", _half, ("training", "retrain", "references", "tasks")),
         ("obliq.training.descent.cosine", _half, ("fine-tune", "salun", "masked")),
         ("obliq.gradients.projection.project_", _nothing, ("oeu entropy", "projection always")),
-        ("obliq.benchmark.execute.AGAIN", _off_by_one, ("tasks",)),
+        ("obliq.benchmark.execute.RETRAINED_AGAIN_SEED", _off_by_one, ("tasks",)),
         ("obliq.auditing.reference_models.NETWORKS", _off_by_one, ("references", "tasks")),
         ("obliq.auditing.reference_models.HALVES", _off_by_one, ("references", "tasks")),
     ],

@@ -1,17 +1,17 @@
-"""Memory is told as what a computation adds, however often the process has done the same before."""
+"""Memory is what a computation adds, however often the process has computed the same before."""
 
 import pytest
 import torch
 
-from obliq.benchmark.execute import RESET, watched
+from obliq.benchmark.execute import CLEAR_REFS, track_memory
 
-pytestmark = pytest.mark.skipif(not RESET.exists(), reason="only Linux tells a process' peak anew")
+pytestmark = pytest.mark.skipif(not CLEAR_REFS.exists(), reason="only Linux can reset a process' peak")
 CPU = torch.device("cpu")
 
 
 def allocated(megabytes: int) -> float:
     """A rise in memory while an array of so many MB is filled and dropped."""
-    rise = watched(lambda: float(torch.ones(megabytes * 250_000).sum()), CPU).memory_increase_mb
+    rise = track_memory(lambda: float(torch.ones(megabytes * 250_000).sum()), CPU).memory_increase_mb
     assert rise is not None
     return rise
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from obliq.benchmark.progress import ProgressDisplay, heading, progress_table
 from obliq.benchmark.schedule import Progress, TimeLeft
 from obliq.benchmark.suites import SUITES
-from obliq.benchmark.workers import Outcome
+from obliq.benchmark.workers import TaskOutcome
 
 NOW = 10_000.0
 
@@ -76,7 +76,9 @@ def test_without_a_terminal_there_are_plain_lines_and_failures_in_full() -> None
     with ProgressDisplay(Console(file=file, width=40), "toy") as display:
         for _ in range(3):
             display.watch(half_done(), None)
-        display.watch(half_done(), Outcome("k", "what happened here: " + 50 * "x", what="audit of a network"))
+        display.watch(
+            half_done(), TaskOutcome("k", "what happened here: " + 50 * "x", description="audit of a network")
+        )
     first, second = file.getvalue().splitlines()
     assert first.startswith("  toy: 608 of 2440 tasks, ")
     assert second == "  failed: audit of a network: what happened here: " + 50 * "x"

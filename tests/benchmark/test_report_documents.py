@@ -4,7 +4,7 @@ import re
 import pytest
 
 from obliq.benchmark.report.background import Background
-from obliq.benchmark.report.render import render_report as render
+from obliq.benchmark.report.render import render_benchmark_report as render
 from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
 from tests.benchmark.synthetic_rows import CELLS, FOLLOWS, METHODS, change_row, result_row, synthetic_rows

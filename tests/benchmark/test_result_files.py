@@ -1,4 +1,4 @@
-"""Rows that were published are taken from their files, and only where the same tasks would make them now."""
+"""Recorded rows are reused from their files, but only where the same tasks would compute them now."""
 
 import dataclasses
 import json
@@ -11,25 +11,27 @@ import pytest
 from rich.console import Console
 
 from obliq.benchmark import result_files, run
-from obliq.benchmark.cache import key_of
-from obliq.benchmark.entrants import Contender, untuned
+from obliq.benchmark.cache import digest_of
 from obliq.benchmark.result_files import CELL_DOCUMENT
-from obliq.benchmark.run import Finished, run_suite
+from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.suite import Suite
+from obliq.benchmark.variants import MethodVariant, with_default_fields
 from obliq.errors import ObliqError
 from obliq.methods import FineTune
 from tests.benchmark.conftest import Counted
 from tests.benchmark.toys import Failing, Tunable, but_for_times, options, suite
 
-FIXED = Contender(name="fixed", kind=Tunable, fixed={"learning_rate": 0.05})
-OTHER = untuned(Contender(name="other", kind=FineTune, fixed={"epochs": 1, "batch_size": 32}))
+FIXED = MethodVariant(name="fixed", method_class=Tunable, fixed={"learning_rate": 0.05})
+OTHER = with_default_fields(
+    MethodVariant(name="other", method_class=FineTune, fixed={"epochs": 1, "batch_size": 32})
+)
 
 
-def resumed(made: Suite, folder: Path, cache: str = "empty") -> tuple[Finished, str]:
-    """Run with `--resume`, on results that are there and another cache; what came out, and what was said."""
+def resumed(small: Suite, folder: Path, cache: str = "empty") -> tuple[BenchmarkResult, str]:
+    """Run with `--resume`, on results that are there and another cache; the result, and the first line printed."""
     said = StringIO()
     console = Console(file=said, width=200)
-    finished = run_suite(made, options(folder, cache=folder / cache, resume=True, console=console))
+    finished = run_suite(small, options(folder, cache=folder / cache, resume=True, console=console))
     return finished, said.getvalue().splitlines()[0]
 
 
@@ -37,24 +39,22 @@ def files(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def cell(finished: Finished) -> Path:
+def cell(finished: BenchmarkResult) -> Path:
     (file,) = finished.folder.glob("npz*.json")
     return file
 
 
 def change(file: Path, edit: Callable[[dict[str, Any]], object], *, sealed: bool) -> None:
-    """Edit a cell's file by hand, and mend its digest if it is `sealed`."""
+    """Edit a cell's file by hand, and correct its digest if it is `sealed`."""
     values = json.loads(file.read_text())
     edit(values)
     if sealed:
         del values["content"]
-        values["content"] = key_of(values)
+        values["content"] = digest_of(values)
     file.write_text(json.dumps(values))
 
 
-def test_results_without_the_cache_are_all_there_is_to_it(
-    data: str, tmp_path: Path, counted: Counted
-) -> None:
+def test_results_are_reused_without_the_cache(data: str, tmp_path: Path, counted: Counted) -> None:
     first = run_suite(suite(data), options(tmp_path))
     before = files(first.folder)
     counted.computed.clear()
@@ -62,7 +62,7 @@ def test_results_without_the_cache_are_all_there_is_to_it(
     assert not counted.computed
     assert again.rows == first.rows
     assert files(again.folder) == before
-    assert said == f"4 of 4 rows taken from {first.folder}"
+    assert said == f"4 of 4 rows reused from {first.folder}"
 
 
 def test_a_half_done_cell_goes_on(data: str, tmp_path: Path, counted: Counted) -> None:
@@ -70,7 +70,7 @@ def test_a_half_done_cell_goes_on(data: str, tmp_path: Path, counted: Counted) -
     half = run_suite(suite(data, FIXED), options(tmp_path))
     counted.computed.clear()
     whole, said = resumed(suite(data, FIXED, seeds=(1, 2)), tmp_path)
-    assert said.startswith("4 of 8 rows taken from")
+    assert said.startswith("4 of 8 rows reused from")
     assert whole.rows[:4] == half.rows
     assert but_for_times(whole.rows) == but_for_times(first.rows)
     assert counted.computed.total() == 8  # a network and its audit for each row of the second seed
@@ -83,8 +83,8 @@ def test_a_changed_method_has_its_rows_computed_again(
     counted.computed.clear()
     monkeypatch.setattr(FineTune, "version", 2)
     again, said = resumed(suite(data, FIXED, OTHER), tmp_path, cache="cache")
-    assert said.startswith("4 of 5 rows taken from")
-    assert said.endswith("1 others there were made otherwise and are computed again")
+    assert said.startswith("4 of 5 rows reused from")
+    assert said.endswith("1 outdated row there: computed again")
     assert again.rows[:4] == first.rows[:4]
     assert counted.computed.total() == 2  # the network and its audit
 
@@ -94,13 +94,15 @@ def test_another_version_of_pytorch_makes_other_rows(
 ) -> None:
     run_suite(suite(data, FIXED), options(tmp_path))
     counted.computed.clear()
-    now = run.origins
+    now = run.load_environment
     monkeypatch.setattr(
-        run, "origins", lambda *given, **named: dataclasses.replace(now(*given, **named), torch="3.99")
+        run,
+        "load_environment",
+        lambda *given, **named: dataclasses.replace(now(*given, **named), torch="3.99"),
     )
     _, said = resumed(suite(data, FIXED), tmp_path)
-    assert said.startswith("0 of 4 rows taken from")
-    assert said.endswith("4 others there were made otherwise and are computed again")
+    assert said.startswith("0 of 4 rows reused from")
+    assert said.endswith("4 outdated rows there: computed again")
     assert counted.computed
 
 
@@ -111,16 +113,16 @@ def test_another_version_of_python_makes_the_same_rows_which_keep_theirs(
     counted.computed.clear()
     monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     again, said = resumed(suite(data, FIXED), tmp_path)
-    assert said.startswith("4 of 4 rows taken from")
+    assert said.startswith("4 of 4 rows reused from")
     assert not counted.computed
     assert files(again.folder) == before
 
 
 def test_failures_are_tried_again(data: str, tmp_path: Path) -> None:
-    failing = suite(data, FIXED, Contender(name="failing", kind=Failing))
+    failing = suite(data, FIXED, MethodVariant(name="failing", method_class=Failing))
     run_suite(failing, options(tmp_path))
     again, said = resumed(failing, tmp_path, cache="cache")
-    assert said.startswith("4 of 5 rows taken from")
+    assert said.startswith("4 of 5 rows reused from")
     assert len(again.failures) == 1
 
 
@@ -163,7 +165,7 @@ def test_a_file_that_is_not_what_was_written_is_refused(
     assert files(file.parent) == left
 
 
-def test_files_of_an_older_version_are_written_anew(data: str, tmp_path: Path, counted: Counted) -> None:
+def test_files_of_an_older_version_are_written_again(data: str, tmp_path: Path, counted: Counted) -> None:
     first = run_suite(suite(data, FIXED), options(tmp_path))
     change(cell(first), lambda one: one.update(version=CELL_DOCUMENT.version - 1), sealed=False)
     counted.computed.clear()

@@ -12,11 +12,11 @@ import numpy as np
 from rich.console import Console
 from torch import nn
 
-from obliq.benchmark.entrants import Contender
 from obliq.benchmark.rows import ResultRow
-from obliq.benchmark.run import Options
+from obliq.benchmark.run import BenchmarkOptions
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import Suite, World
+from obliq.benchmark.suite import Setup, Suite
+from obliq.benchmark.variants import MethodVariant
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import FineTune
@@ -83,22 +83,22 @@ def people(file: Path, samples: int = 240) -> str:
     return f"npz:{file}"
 
 
-def suite(data: str, *contenders: Contender, **changes: Any) -> Suite:
-    """One world, one request, one seed."""
-    world = World(data=data, architecture="convnet", recipe=Recipe(epochs=1, batch_size=32))
+def suite(data: str, *variants: MethodVariant, **changes: Any) -> Suite:
+    """One setup, one request, one seed."""
+    setup = Setup(data=data, architecture="convnet", recipe=Recipe(epochs=1, batch_size=32))
     plain = Suite(
-        name="toy", worlds=(world,), scenarios=(Scenario("random=20%"),), seeds=(1,), references=0,
-        contenders=contenders or (Contender(name="tunable", kind=Tunable),),
+        name="toy", setups=(setup,), scenarios=(Scenario("random=20%"),), seeds=(1,), references=0,
+        variants=variants or (MethodVariant(name="tunable", method_class=Tunable),),
     )  # fmt: skip
     return dataclasses.replace(plain, **changes)
 
 
-def options(folder: Path, **changes: Any) -> Options:
+def options(folder: Path, **changes: Any) -> BenchmarkOptions:
     """Everything below one folder, and nothing printed."""
     usual = {
         "cache": folder / "cache", "results": folder / "results", "console": Console(file=StringIO()),
     }  # fmt: skip
-    return Options(**(usual | changes))
+    return BenchmarkOptions(**(usual | changes))
 
 
 def but_for_times(rows: list[ResultRow]) -> list[ResultRow]:

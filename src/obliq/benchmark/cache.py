@@ -1,6 +1,6 @@
-"""What has been computed, by the digest of what made it; nothing that does not agree with its digest is used.
+"""The cache of results, by the digest of their inputs. An entry whose content does not have its digest is refused.
 
-    runs/bench/<first two digits>/<digest>/entry.json   what made it, numbers, and the digests of files
+    runs/bench/<first two digits>/<digest>/entry.json   inputs, numbers, and the digests of files
                                            ...          signals and weights
 
 Entries appear whole or not at all.
@@ -23,18 +23,18 @@ ENTRY = "entry.json"
 LARGEST_FILE = 2**34
 
 
-class StoreError(ObliqError):
-    """An entry of the cache that is not what its digest says."""
+class CacheError(ObliqError):
+    """An entry of the cache that does not have its digest."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One result.
 
     Attributes:
-        folder: where it lies.
+        folder: of its files.
         values: numbers and texts.
-        files: SHA-256 of each file beside `entry.json`, by its path.
+        files: SHA-256 of each file next to `entry.json`, by its path.
     """
 
     folder: Path
@@ -45,34 +45,34 @@ class Entry:
         """The content of a file.
 
         Raises:
-            StoreError: when it is not the file that was written.
+            CacheError: when it is not the file that was written.
         """
         file = self.folder / name
         try:
             content = read_regular_file(file, LARGEST_FILE)
         except ObliqError as error:
-            raise StoreError(f"{file}: {error}") from error
+            raise CacheError(f"{file}: {error}") from error
         if hashlib.sha256(content).hexdigest() != self.files.get(name):
-            raise StoreError(f"{file} is not what {ENTRY} has the digest of; {_REMEDY}")
+            raise CacheError(f"{file} does not have its digest in {ENTRY}; {_REMEDY}")
         return content
 
 
-_REMEDY = "expected it as it was written (delete its folder to have it computed again)"
+_REMEDY = "expected it as it was written (delete its folder to compute it again)"
 
 
-def key_of(made_by: Mapping[str, object]) -> str:
-    """SHA-256 of what makes a result."""
-    return hashlib.sha256(render_json(made_by).encode()).hexdigest()
+def digest_of(values: Mapping[str, object]) -> str:
+    """SHA-256 of values as JSON text."""
+    return hashlib.sha256(render_json(values).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntryFields:
-    """What entry.json holds.
+class EntryDocument:
+    """The content of `entry.json`.
 
     Attributes:
-        made_by: what makes the result; its digest is the name of the folder.
+        made_by: the inputs of the result; their digest is the name of the folder.
         values: numbers and texts.
-        files: SHA-256 of each file next to entry.json, by its path.
+        files: SHA-256 of each file next to `entry.json`, by its path.
         content: digest of `values` and `files`.
     """
 
@@ -82,74 +82,79 @@ class EntryFields:
     content: str
 
     def __post_init__(self) -> None:
-        if self.content != _content(self.values, self.files):
-            raise StoreError(f"its content has another digest than it states; {_REMEDY}")
+        if self.content != _content_digest(self.values, self.files):
+            raise CacheError(f"the content does not have the digest that it states; {_REMEDY}")
 
 
-ENTRY_DOCUMENT = DocumentType(content=EntryFields, format=None, title="entry", error=StoreError)
+ENTRY_DOCUMENT = DocumentType(content=EntryDocument, format=None, title="entry", error=CacheError)
 
 
 @dataclass(frozen=True)
-class Store:
+class ResultCache:
     """A folder of entries."""
 
     folder: Path
 
-    def place(self, key: str) -> Path:
-        """Where the entry of a key lies, if there is one."""
+    def entry_folder(self, key: str) -> Path:
+        """The folder of the entry with this key, whether it exists or not."""
         return self.folder / key[:2] / key
 
-    def find(self, key: str) -> Entry | None:
-        """The entry of a key; None when there is none.
+    def find(self, key: str) -> CacheEntry | None:
+        """The entry with this key; None when there is none.
 
         Raises:
-            StoreError: when it was made by something else, or changed since.
+            CacheError: when it belongs to other inputs, or has changed since.
         """
-        place = self.place(key)
-        if not place.is_dir():
+        folder = self.entry_folder(key)
+        if not folder.is_dir():
             return None
-        file = place / ENTRY
+        file = folder / ENTRY
         found = ENTRY_DOCUMENT.read(file)
-        if key_of(found.made_by) != key:
-            raise StoreError(f"{file} was made by other code, data or settings than its name says; {_REMEDY}")
-        return Entry(place, found.values, found.files)
+        if digest_of(found.made_by) != key:
+            raise CacheError(
+                f"{file} belongs to other code, data or settings than its folder's name states; {_REMEDY}"
+            )
+        return CacheEntry(folder, found.values, found.files)
 
     def put(
         self,
-        made_by: Mapping[str, object],
+        inputs: Mapping[str, object],
         values: Mapping[str, object],
         write: Callable[[Path], object] = lambda draft: None,
     ) -> None:
         """Add an entry; when it is there already, nothing happens.
 
         Args:
-            made_by: what makes it; its digest is the key.
+            inputs: what decides the result; their digest is the key.
             values: numbers and texts.
-            write: puts files into the folder that it is given.
+            write: writes files into the folder that it is given.
 
         Raises:
             ObliqError: when the folder cannot be written.
         """
-        place = self.place(key_of(made_by))
-        if place.is_dir():
+        folder = self.entry_folder(digest_of(inputs))
+        if folder.is_dir():
             return
-        with new_folder(place) as draft:
+        with new_folder(folder) as draft:
             write(draft)
             files = {
                 file.relative_to(draft).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
                 for file in sorted(draft.rglob("*"))
                 if file.is_file()
             }
-            fields = EntryFields(
-                made_by=dict(made_by), values=dict(values), files=files, content=_content(values, files)
+            entry = EntryDocument(
+                made_by=dict(inputs),
+                values=dict(values),
+                files=files,
+                content=_content_digest(values, files),
             )
-            (draft / ENTRY).write_text(ENTRY_DOCUMENT.to_text(fields), encoding="utf-8")
+            (draft / ENTRY).write_text(ENTRY_DOCUMENT.to_text(entry), encoding="utf-8")
 
-    def sweep(self) -> None:
-        """Remove what processes that were killed have left half-written; call it with the lock held."""
+    def remove_drafts(self) -> None:
+        """Remove what killed processes have left half-written; call it with the lock held."""
         for draft in self.folder.glob("[0-9a-f][0-9a-f]/.*"):
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _content(values: object, files: object) -> str:
-    return key_of({"values": values, "files": files})
+def _content_digest(values: object, files: object) -> str:
+    return digest_of({"values": values, "files": files})

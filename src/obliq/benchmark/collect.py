@@ -1,8 +1,9 @@
-"""Rows from the store, and the files that they are published in.
+"""Rows from the cache, and the files of results that they are written to.
 
 <results>/<suite>/<cell>.json   see `obliq.benchmark.result_files`
                   rows.csv      all rows
                   tuned.json    see `obliq.benchmark.tuning`
+                  about.json    see `obliq.benchmark.report.background`
 """
 
 import secrets
@@ -11,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from obliq.auditing.metrics import DIGITS, compare_with_retrained, metrics_in
-from obliq.benchmark import result_files
-from obliq.benchmark.cache import Store
-from obliq.benchmark.cache_keys import Keys
-from obliq.benchmark.plan import Line, cell_of
-from obliq.benchmark.result_files import Made, Taken, machine, row_key
+from obliq.benchmark.cache import ResultCache
+from obliq.benchmark.cache_keys import TaskKeys
+from obliq.benchmark.plan import PlannedRow, cell_of
+from obliq.benchmark.result_files import (
+    RecordedRow,
+    ReusedRows,
+    RowOrigin,
+    describe_machine,
+    row_key,
+    write_cell,
+)
 from obliq.benchmark.rows import ResultRow, from_csv, to_csv
 from obliq.benchmark.suite import ORIGINAL, RETRAINED
-from obliq.benchmark.tasks import Measured, Network, Original, Retrained, Task, Unlearned
-from obliq.benchmark.tuning import text_of
+from obliq.benchmark.tasks import AuditTask, NetworkTask, OriginalTask, RetrainedTask, Task, UnlearnedTask
+from obliq.benchmark.tuning import fields_text
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
 from obliq.io.documents import LARGEST_DOCUMENT
@@ -29,72 +36,76 @@ from obliq.io.strict_json import encode
 ROWS = "rows.csv"
 
 
-def build_row(line: Line, store: Store, keys: Keys, errors: Mapping[str, str]) -> ResultRow | None:
-    """A line's row: its numbers, or the reason why there are none; None while its tasks are not done."""
-    case = line.case
-    world = case.ground.world
+def build_row(
+    planned: PlannedRow, cache: ResultCache, keys: TaskKeys, errors: Mapping[str, str]
+) -> ResultRow | None:
+    """A row with its numbers, or with the reason why there are none; None while its tasks are not done."""
+    problem = planned.problem
+    setup = problem.experiment.setup
     about: dict[str, Any] = {
-        "data": world.data,
-        "architecture": world.architecture,
-        "bits": world.bits,
-        "scenario": case.scenario.words,
-        "seed": case.ground.seed,
-        "method": line.name,
-        "fields": _fields(line.of),
+        "data": setup.data,
+        "architecture": setup.architecture,
+        "bits": setup.bits,
+        "scenario": problem.scenario.text,
+        "seed": problem.experiment.seed,
+        "method": planned.name,
+        "fields": _fields(planned.network),
     }
-    if line.of is None:
-        return ResultRow(kind="failed", error=line.error, **about)
-    audit, retrained = Measured(case=case, of=line.of), Retrained(case=case)
+    if planned.network is None:
+        return ResultRow(kind="failed", error=planned.error, **about)
+    audit, retrained = AuditTask(problem=problem, network=planned.network), RetrainedTask(problem=problem)
     if error := errors.get(keys.of(audit)):
         return ResultRow(kind="failed", error=error, **about)
-    measured, cost = _values(audit, store, keys), _values(line.of, store, keys)
+    measured, cost = _values(audit, cache, keys), _values(planned.network, cache, keys)
     if measured is None or cost is None:
         return None
     values = {metric.name: measured.get(metric.name) for metric in metrics_in("benchmark")} | {
         "seconds": _rounded(cost["seconds"]),
-        "peak_memory_mb": _rounded(cost.get("memory_increase_mb")),  # older entries hold another number
+        "peak_memory_mb": _rounded(cost.get("memory_increase_mb")),
         "changed_codes": cost.get("changed_codes"),
         "changed_codes_percent": _rounded(cost.get("changed_codes_percent")),
     }
-    its_values = _values(Measured(case=case, of=retrained), store, keys)
-    its_cost = _values(retrained, store, keys)
-    if its_values is not None and its_cost is not None:
-        about |= {"train": its_cost["train"], "forget": its_cost["forget"]}
+    aim = _values(AuditTask(problem=problem, network=retrained), cache, keys)
+    aim_cost = _values(retrained, cache, keys)
+    if aim is not None and aim_cost is not None:
+        about |= {"train": aim_cost["train"], "forget": aim_cost["forget"]}
         compared = compare_with_retrained(
-            {**measured, "seconds": cost["seconds"]}, {**its_values, "seconds": its_cost["seconds"]}
+            {**measured, "seconds": cost["seconds"]}, {**aim, "seconds": aim_cost["seconds"]}
         )
-        # the retrained network is no distance from itself, which would read as a perfect result
+        # the retrained network's distance to itself is no result
         values |= {
-            name: value for name, value in compared.items() if line.name != RETRAINED or name == "time_ratio"
+            name: value
+            for name, value in compared.items()
+            if planned.name != RETRAINED or name == "time_ratio"
         }
-    elif not any(keys.of(task) in errors for task in line.tasks):
+    elif not any(keys.of(task) in errors for task in planned.tasks):
         return None
-    return ResultRow(kind=_kind(line.of), values=values, weights_digest=cost["weights_digest"], **about)
+    return ResultRow(
+        kind=_kind(planned.network), values=values, weights_digest=cost["weights_digest"], **about
+    )
 
 
-def _kind(network: Network) -> str:
+def _kind(network: NetworkTask) -> str:
     match network:
-        case Unlearned():
+        case UnlearnedTask():
             return "unlearned"
-        case Retrained():
+        case RetrainedTask():
             return RETRAINED
-        case Original():
+        case OriginalTask():
             return ORIGINAL
 
 
-def _values(task: Task, store: Store, keys: Keys) -> Mapping[str, Any] | None:
-    entry = store.find(keys.of(task))
+def _values(task: Task, cache: ResultCache, keys: TaskKeys) -> Mapping[str, Any] | None:
+    entry = cache.find(keys.of(task))
     return None if entry is None else entry.values
 
 
-def _fields(network: Network | None) -> str:
+def _fields(network: NetworkTask | None) -> str:
     match network:
-        case Unlearned():
-            return text_of(encode(network.method))
-        case Retrained():
-            return text_of(encode(network.case.ground.world.recipe))
-        case Original():
-            return text_of(encode(network.ground.world.recipe))
+        case UnlearnedTask():
+            return fields_text(encode(network.method))
+        case RetrainedTask() | OriginalTask():
+            return fields_text(encode(network.experiment.setup.recipe))
         case _:
             return "{}"
 
@@ -103,54 +114,52 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write a file so that it appears whole, in place of an older one.
-
-    Raises:
-        ObliqError: when it cannot be written.
-    """
-    write_file(file, text, overwrite=True)
-
-
 def require_writable(folder: Path) -> None:
-    """Write a file into a folder, and remove it; what is published there stays.
+    """Write a file into a folder, and remove it; the results in it stay.
 
     Raises:
         ObliqError: when that cannot be done.
     """
     probe = folder / f".writable-{secrets.token_hex(6)}"
-    write_text(probe, "")
+    write_file(probe, "")
     probe.unlink()
 
 
-def publish(
-    folder: Path, lines: Sequence[Line], store: Store, keys: Keys, errors: Mapping[str, str], taken: Taken
-) -> list[Made]:
-    """Write every cell and `rows.csv`; all rows that are there, in the order of `lines`.
+def write_results(
+    folder: Path,
+    planned: Sequence[PlannedRow],
+    cache: ResultCache,
+    keys: TaskKeys,
+    errors: Mapping[str, str],
+    reused: ReusedRows,
+) -> list[RecordedRow]:
+    """Write every cell and `rows.csv`. Returns all rows that are there, in the order of `planned`.
 
     Raises:
         ObliqError: when the folder cannot be written.
     """
-    cells: dict[tuple[str, ...], list[Line]] = {}
-    for line in lines:
-        cells.setdefault(cell_of(line.case.ground.world, line.case.scenario), []).append(line)
-    here, everything = machine(keys.origins.device), list[Made]()
-    for cell, own in cells.items():
-        made = []
-        for line in own:
-            if old := taken.find(line, keys):
-                made.append(old)
-            elif (new := build_row(line, store, keys, errors)) is not None:
-                made.append(Made(row=new, made_by=row_key(line, keys), machine=here))
-        if made:
-            write_text(folder / f"{result_files.slug(cell)}.json", result_files.cell_text(own, made, keys))
-        everything += made
-    write_text(folder / ROWS, to_csv(one.row for one in everything))
+    cells: dict[tuple[str, ...], list[PlannedRow]] = {}
+    for one in planned:
+        cells.setdefault(cell_of(one.problem.experiment.setup, one.problem.scenario), []).append(one)
+    machine, everything = describe_machine(keys.environment.device), list[RecordedRow]()
+    for in_cell in cells.values():
+        rows = []
+        for one in in_cell:
+            if recorded := reused.find(one, keys):
+                rows.append(recorded)
+            elif (row := build_row(one, cache, keys, errors)) is not None:
+                rows.append(
+                    RecordedRow(row=row, origin=RowOrigin(made_by=row_key(one, keys), machine=machine))
+                )
+        if rows:
+            write_cell(folder, in_cell, rows, keys)
+        everything += rows
+    write_file(folder / ROWS, to_csv(one.row for one in everything), overwrite=True)
     return everything
 
 
 def read_rows(folder: Path) -> list[ResultRow]:
-    """The rows that `publish` wrote.
+    """The rows that `write_results` wrote.
 
     Raises:
         ObliqError: when there are none, or the file is not what was written.

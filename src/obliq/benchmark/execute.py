@@ -1,4 +1,4 @@
-"""A task done: what it needs is read from the store, what comes out is put there."""
+"""Running a task: its needs are read from the cache, and its result is written there."""
 
 import ctypes
 import gc
@@ -15,9 +15,22 @@ from obliq.auditing import ReferenceSignals
 from obliq.auditing.metrics import Evidence, measure_alone, metrics_in
 from obliq.auditing.reference_models import reference_halves, train_reference_network
 from obliq.auditing.signals import RoleSignals
-from obliq.benchmark import worker_state
-from obliq.benchmark.tasks import Measured, Network, Original, Reference, Retrained, Task, Unlearned
-from obliq.benchmark.worker_state import NETWORK, Workshop
+from obliq.benchmark.tasks import (
+    AuditTask,
+    NetworkTask,
+    OriginalTask,
+    ReferenceTask,
+    RetrainedTask,
+    Task,
+    UnlearnedTask,
+)
+from obliq.benchmark.worker_state import (
+    NETWORK,
+    WorkerState,
+    assign_roles,
+    compute_part_signals,
+    write_signals,
+)
 from obliq.checkpoints import Checkpoint, write_checkpoint
 from obliq.data.request_file import Request
 from obliq.methods import Retrain
@@ -25,54 +38,55 @@ from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.workflow.pipeline import train_original, unlearn_original
 
 Value = TypeVar("Value")
-RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
-class Watched(Generic[Value]):
-    """A result, and by how many MB (10^6 bytes) memory rose above its start; None where the system does not tell."""
+class WithMemory(Generic[Value]):
+    """A result, and the largest increase of memory meanwhile, in MB (10^6 bytes); None where it is unknown."""
 
     value: Value
     memory_increase_mb: float | None
 
 
-def watched(compute: Callable[[], Value], device: torch.device) -> Watched[Value]:
-    """Compute, and note by how much this process' resident memory rose at most (on CUDA: allocated by torch).
+def track_memory(compute: Callable[[], Value], device: torch.device) -> WithMemory[Value]:
+    """Compute, and measure the peak of this process' resident memory above its start (on CUDA: of torch's memory).
 
-    What earlier computations used and nobody needs any more is given back first: a worker that does the same
-    thing twice would otherwise find everything there, and the second time would seem to take nothing.
+    Memory that earlier computations have left with the allocator is returned to the system first. Otherwise a worker
+    that does the same thing twice would need no new memory the second time.
     """
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         value = compute()
-        return Watched(value, (torch.cuda.max_memory_allocated(device) - before) / 1e6)
-    _give_back()
-    start = _resident("VmRSS") if _reset() else None
+        return WithMemory(value, (torch.cuda.max_memory_allocated(device) - before) / 1e6)
+    _trim_allocator()
+    start = _status_line("VmRSS") if _reset_peak() else None
     value = compute()
-    peak = _resident("VmHWM")
-    return Watched(value, None if start is None or peak is None else max(0.0, peak - start))
+    peak = _status_line("VmHWM")
+    return WithMemory(value, None if start is None or peak is None else max(0.0, peak - start))
 
 
-def _give_back() -> None:
-    """Return the allocator's stock to the system, where the C library can (glibc)."""
+def _trim_allocator() -> None:
+    """Return the allocator's free memory to the system, where the C library can (glibc)."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):  # another C library; on Windows there is none by this name
         return
 
 
-def _reset() -> bool:
+def _reset_peak() -> bool:
+    """Let the high-water mark of resident memory (VmHWM) start from the present value; Linux only."""
     try:
-        RESET.write_text("5")  # Linux: the high-water mark begins anew at what is resident now
+        CLEAR_REFS.write_text("5")
     except OSError:
         return False
     return True
 
 
-def _resident(name: str) -> float | None:
-    """A line of the process' status, in MB."""
+def _status_line(name: str) -> float | None:
+    """A line of the process' status (in KiB), in MB."""
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:
@@ -80,7 +94,7 @@ def _resident(name: str) -> float | None:
     return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:")), None)
 
 
-def measured(
+def measure_network(
     answers: RoleSignals, forgotten_classes: frozenset[int], references: ReferenceSignals | None
 ) -> dict[str, Any]:
     """The numbers of one network by the name of their metric, as far as its answers alone give them."""
@@ -91,93 +105,101 @@ def measured(
     }
 
 
-AGAIN = 100_003
-"""Added to the seed of a second retrained network; far from any seed that a suite would list."""
+RETRAINED_AGAIN_SEED = 100_003
+"""Added to the seed for the second retrained network; far from any seed that a suite would list."""
 
 
-def do(task: Task, workshop: Workshop) -> None:
-    """Compute a task whose needs are in the store, and keep the result.
+def execute_task(task: Task, state: WorkerState) -> None:
+    """Compute a task whose needs are in the cache, and put the result there.
 
     Raises:
         ObliqError: when it cannot be computed.
     """
     match task:
-        case Original():
-            _original(task, workshop)
-        case Reference():
-            _reference(task, workshop)
-        case Retrained() | Unlearned():
-            _forgotten(task, workshop)
-        case Measured():
-            _measured(task, workshop)
+        case OriginalTask():
+            _train_original(task, state)
+        case ReferenceTask():
+            _train_reference(task, state)
+        case RetrainedTask() | UnlearnedTask():
+            _forget(task, state)
+        case AuditTask():
+            _audit(task, state)
 
 
-def _original(task: Original, workshop: Workshop) -> None:
-    parts, world, run = workshop.parts(task.ground), task.ground.world, workshop.run(task.ground.seed)
-    made = watched(
-        lambda: train_original(parts, world.blueprint(parts.collection), world.recipe, run), run.device
-    )
-    saved = made.value.checkpoint
-    _keep(task, workshop, saved.model, _cost(made, saved.provenance.seconds), saved)
+def _train_original(task: OriginalTask, state: WorkerState) -> None:
+    setup, run = task.experiment.setup, state.run(task.experiment.seed)
+    parts = state.partition(task.experiment)
+    blueprint = setup.blueprint(parts.collection)
+    trained = track_memory(lambda: train_original(parts, blueprint, setup.recipe, run), run.device)
+    checkpoint = trained.value.checkpoint
+    _keep(task, state, checkpoint.model, _cost(trained, checkpoint.provenance.seconds), checkpoint)
 
 
-def _reference(task: Reference, workshop: Workshop) -> None:
-    parts, world, run = workshop.parts(task.ground), task.ground.world, workshop.run(task.ground.seed)
-    half = reference_halves(parts.train, task.count, task.ground.seed)[task.number]
-    network = world.blueprint(parts.collection).build()
+def _train_reference(task: ReferenceTask, state: WorkerState) -> None:
+    setup, run = task.experiment.setup, state.run(task.experiment.seed)
+    parts = state.partition(task.experiment)
+    half = reference_halves(parts.train, task.count, task.experiment.seed)[task.number]
+    network = setup.blueprint(parts.collection).build()
     started = time.perf_counter()
-    made = watched(lambda: train_reference_network(network, half, world.recipe, run, task.number), run.device)
-    _keep(task, workshop, made.value, _cost(made, time.perf_counter() - started))
+    trained = track_memory(
+        lambda: train_reference_network(network, half, setup.recipe, run, task.number), run.device
+    )
+    _keep(task, state, trained.value, _cost(trained, time.perf_counter() - started))
 
 
-def _forgotten(task: Retrained | Unlearned, workshop: Workshop) -> None:
-    case = task.case
-    splits, original = workshop.splits(case), workshop.saved(case.original)
-    request = Request.of(splits, case.scenario.words)
-    again = isinstance(task, Retrained) and task.again
-    method = task.method if isinstance(task, Unlearned) else Retrain(recipe=case.ground.world.recipe)
-    run = workshop.run(case.ground.seed + (AGAIN if again else 0))
-    made = watched(lambda: unlearn_original(original, splits, request, method, run), run.device)
-    saved = made.value.checkpoint
-    values = _cost(made, saved.provenance.seconds)
+def _forget(task: RetrainedTask | UnlearnedTask, state: WorkerState) -> None:
+    problem = task.problem
+    splits, original = state.splits(problem), state.original(problem.original)
+    request = Request.of(splits, problem.scenario.text)
+    again = isinstance(task, RetrainedTask) and task.again
+    recipe = problem.experiment.setup.recipe
+    method = task.method if isinstance(task, UnlearnedTask) else Retrain(recipe=recipe)
+    run = state.run(problem.experiment.seed + (RETRAINED_AGAIN_SEED if again else 0))
+    result = track_memory(lambda: unlearn_original(original, splits, request, method, run), run.device)
+    checkpoint = result.value.checkpoint
+    values = _cost(result, checkpoint.provenance.seconds)
     values |= {"train": len(splits.partition.train), "forget": len(splits.forget)}
-    if isinstance(task, Unlearned):
-        values |= _changes(original.model, saved.model)
-    _keep(task, workshop, saved.model, values)
+    if isinstance(task, UnlearnedTask):
+        values |= _changes(original.model, checkpoint.model)
+    _keep(task, state, checkpoint.model, values)
 
 
-def _measured(task: Measured, workshop: Workshop) -> None:
-    splits = workshop.splits(task.case)
-    roles = worker_state.in_roles(workshop.answers(task.of), splits.partition.train, splits.forget.indices)
-    references = workshop.references(task.case, splits.forget)
-    workshop.store.put(workshop.keys.made_by(task), measured(roles, splits.forgotten_classes, references))
+def _audit(task: AuditTask, state: WorkerState) -> None:
+    splits = state.splits(task.problem)
+    roles = assign_roles(state.answers(task.network), splits.partition.train, splits.forget.indices)
+    references = state.references(task.problem, splits.forget)
+    values = measure_network(roles, splits.forgotten_classes, references)
+    state.cache.put(state.keys.inputs(task), values)
 
 
 def _keep(
-    task: Network | Reference, workshop: Workshop, model: nn.Module, values: Mapping[str, Any],
-    saved: Checkpoint | None = None,
-) -> None:  # fmt: skip
-    """Store numbers and answers of a network, and its weights where methods start from them."""
-    device = workshop.run(0).device
-    answers = worker_state.signals_of(model.to(device), workshop.asked(task.ground), device)
+    task: NetworkTask | ReferenceTask,
+    state: WorkerState,
+    model: nn.Module,
+    values: Mapping[str, Any],
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """Put numbers and answers of a network into the cache, and the weights of an original, where methods start."""
+    device = state.run(0).device
+    answers = compute_part_signals(model.to(device), state.audited_examples(task.experiment), device)
     model.cpu()
 
     def write(draft: Path) -> None:
-        worker_state.write_signals(draft, answers)
-        if saved is not None:
+        write_signals(draft, answers)
+        if checkpoint is not None:
             (draft / NETWORK).mkdir()
-            write_checkpoint(draft / NETWORK, saved)
+            write_checkpoint(draft / NETWORK, checkpoint)
 
     digest = {"weights_digest": weights_digest(model)}
-    workshop.store.put(workshop.keys.made_by(task), digest | dict(values), write)
+    state.cache.put(state.keys.inputs(task), digest | dict(values), write)
 
 
-def _cost(made: Watched[Any], seconds: float) -> dict[str, Any]:
-    return {"seconds": seconds, "memory_increase_mb": made.memory_increase_mb}
+def _cost(result: WithMemory[Any], seconds: float) -> dict[str, Any]:
+    return {"seconds": seconds, "memory_increase_mb": result.memory_increase_mb}
 
 
 def _changes(before: nn.Module, after: nn.Module) -> dict[str, Any]:
-    """How many integer weight codes differ; nothing to tell about float networks."""
+    """How many integer weight codes differ; empty for float networks, which have none."""
     layers = weighted_layers(before)
     if not layers:
         return {}

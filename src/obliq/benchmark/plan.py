@@ -1,100 +1,115 @@
-"""What a suite comes down to: the tasks of tuning, and those behind every row."""
+"""The tasks of a suite: those of tuning, and those of every row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from obliq.benchmark.entrants import Contender
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import AGAIN, ORIGINAL, RETRAINED, Suite, World
-from obliq.benchmark.tasks import BLIND, Case, Ground, Measured, Network, Retrained, Task, Unlearned
-from obliq.benchmark.tuning import Place, Tuned, place_of
+from obliq.benchmark.suite import ORIGINAL, RETRAINED, RETRAINED_AGAIN, Setup, Suite
+from obliq.benchmark.tasks import (
+    TUNING_PARTS,
+    AuditTask,
+    Experiment,
+    NetworkTask,
+    Problem,
+    RetrainedTask,
+    Task,
+    UnlearnedTask,
+)
+from obliq.benchmark.tuning import TunedFields, TuningKey, tuning_key
+from obliq.benchmark.variants import MethodVariant
 from obliq.errors import ObliqError
 from obliq.methods import Method
 
 
 @dataclass(frozen=True)
-class Trials:
-    """What has to be tried for one contender and one request."""
+class TuningTrials:
+    """What to try for one method variant and one request."""
 
-    place: Place
-    case: Case
-    contender: Contender
+    key: TuningKey
+    problem: Problem
+    variant: MethodVariant
     methods: tuple[Method, ...]
 
     @property
-    def measured(self) -> list[Measured]:
+    def audits(self) -> list[AuditTask]:
         """The audit of each trial."""
-        return [Measured(case=self.case, of=Unlearned(case=self.case, method=one)) for one in self.methods]
+        return [
+            AuditTask(problem=self.problem, network=UnlearnedTask(problem=self.problem, method=one))
+            for one in self.methods
+        ]
 
     @property
-    def reference(self) -> Measured:
+    def retrained_audit(self) -> AuditTask:
         """The audit of the network that they are compared with."""
-        return Measured(case=self.case, of=Retrained(case=self.case))
+        return AuditTask(problem=self.problem, network=RetrainedTask(problem=self.problem))
 
 
-def trials(suite: Suite) -> Iterator[Trials]:
-    """Everything to be tuned: contenders with a choice, each world at one bit width, every request."""
-    for world in dict.fromkeys(map(suite.tuning_world, suite.worlds)):
-        ground = Ground(world=world, seed=suite.tuning_seed, parts=BLIND)
-        for scenario in dict.fromkeys(map(suite.tuning_scenario, suite.scenarios)):
+def tuning_trials(suite: Suite) -> Iterator[TuningTrials]:
+    """Everything to tune: variants with a choice, each setup at one bit width, every request."""
+    for setup in dict.fromkeys(map(suite.setup_to_tune_in, suite.setups)):
+        experiment = Experiment(setup=setup, seed=suite.tuning_seed, parts=TUNING_PARTS)
+        for scenario in dict.fromkeys(map(suite.scenario_to_tune_on, suite.scenarios)):
             references = suite.references if scenario.needs_references else 0
-            case = Case(ground=ground, scenario=scenario, references=references)
-            for contender in suite.contenders:
-                options = contender.trials()
-                if len(options) > 1:
-                    augment = world.recipe.augment
-                    methods = tuple(contender.method(fields, augment=augment) for fields in options)
-                    yield Trials(place_of(world, scenario, contender), case, contender, methods)
+            problem = Problem(experiment=experiment, scenario=scenario, references=references)
+            for variant in suite.variants:
+                candidates = variant.candidates()
+                if len(candidates) > 1:
+                    augment = setup.recipe.augment
+                    methods = tuple(variant.build(fields, augment=augment) for fields in candidates)
+                    yield TuningTrials(tuning_key(setup, scenario, variant), problem, variant, methods)
 
 
 @dataclass(frozen=True)
-class Line:
-    """A row to come.
+class PlannedRow:
+    """A row to compute.
 
     Attributes:
-        case: the request.
-        name: of the row.
-        of: its network; None when there are no settings to make it with.
-        error: why, in that case.
+        problem: an original and what it is to forget.
+        name: of the row's method.
+        network: the network of the row; None when there are no settings to produce it with.
+        error: the reason, in that case.
     """
 
-    case: Case
+    problem: Problem
     name: str
-    of: Network | None
+    network: NetworkTask | None
     error: str = ""
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """What the row needs: its audit, and that of the retrained network."""
-        if self.of is None:
+        if self.network is None:
             return ()
-        return (Measured(case=self.case, of=self.of), Measured(case=self.case, of=Retrained(case=self.case)))
+        return (
+            AuditTask(problem=self.problem, network=self.network),
+            AuditTask(problem=self.problem, network=RetrainedTask(problem=self.problem)),
+        )
 
 
-def lines(suite: Suite, tuned: Tuned) -> Iterator[Line]:
+def planned_rows(suite: Suite, tuned: TunedFields) -> Iterator[PlannedRow]:
     """Every row of a suite, cell by cell."""
-    for world in suite.worlds:
+    for setup in suite.setups:
         for scenario in suite.scenarios:
             for seed in suite.seeds:
-                ground = Ground(world=world, seed=seed)
-                case = Case(ground=ground, scenario=scenario, references=suite.references)
-                yield Line(case, ORIGINAL, case.original)
-                yield Line(case, RETRAINED, Retrained(case=case))
-                yield Line(case, AGAIN, Retrained(case=case, again=True))
-                for contender in suite.contenders:
-                    yield _line(suite, tuned, case, contender)
+                experiment = Experiment(setup=setup, seed=seed)
+                problem = Problem(experiment=experiment, scenario=scenario, references=suite.references)
+                yield PlannedRow(problem, ORIGINAL, problem.original)
+                yield PlannedRow(problem, RETRAINED, RetrainedTask(problem=problem))
+                yield PlannedRow(problem, RETRAINED_AGAIN, RetrainedTask(problem=problem, again=True))
+                for variant in suite.variants:
+                    yield _variant_row(suite, tuned, problem, variant)
 
 
-def _line(suite: Suite, tuned: Tuned, case: Case, contender: Contender) -> Line:
-    world, scenario = case.ground.world, case.scenario
+def _variant_row(suite: Suite, tuned: TunedFields, problem: Problem, variant: MethodVariant) -> PlannedRow:
+    setup, scenario = problem.experiment.setup, problem.scenario
     try:
-        fields = tuned.fields(suite, world, scenario, contender)
-        method = contender.method(fields, augment=world.recipe.augment)
+        fields = tuned.fields(suite, setup, scenario, variant)
+        method = variant.build(fields, augment=setup.recipe.augment)
     except ObliqError as error:
-        return Line(case, contender.name, None, str(error))
-    return Line(case, contender.name, Unlearned(case=case, method=method))
+        return PlannedRow(problem, variant.name, None, str(error))
+    return PlannedRow(problem, variant.name, UnlearnedTask(problem=problem, method=method))
 
 
-def cell_of(world: World, scenario: Scenario) -> tuple[str, str, str, str]:
+def cell_of(setup: Setup, scenario: Scenario) -> tuple[str, str, str, str]:
     """Data, architecture, bits and request."""
-    return world.data, world.architecture, world.bits, scenario.words
+    return setup.data, setup.architecture, setup.bits, scenario.text

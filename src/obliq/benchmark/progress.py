@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from obliq.benchmark.schedule import Progress, TimeLeft
-from obliq.benchmark.tasks import KINDS
-from obliq.benchmark.workers import Outcome
+from obliq.benchmark.tasks import TASK_KINDS
+from obliq.benchmark.workers import TaskOutcome
 
 PLAIN_LINES = 10
 """How many lines at most report the progress of one set of tasks where there is no terminal."""
@@ -44,10 +44,10 @@ class ProgressDisplay:
         if error and self._latest:
             self._print(f"  {self._title}: stopped after {_count(self._latest)}; pass --resume to continue")
 
-    def watch(self, progress: Progress, outcome: Outcome | None) -> None:
+    def watch(self, progress: Progress, outcome: TaskOutcome | None) -> None:
         """Show the progress; print each failure as it happens."""
         if outcome and outcome.error:
-            self._print(f"  failed: {outcome.what}: {outcome.error}")
+            self._print(f"  failed: {outcome.description}: {outcome.error}")
             if outcome.trace:
                 self._print(outcome.trace.rstrip())
         self._latest = _copy(progress)
@@ -86,7 +86,7 @@ def progress_table(progress: Progress) -> Table:
     for column in ("task", "done", "of", "failed", "running", "longest so far", "mean"):
         shown.add_column(column, justify="left" if column == "task" else "right", no_wrap=True)
     now = time.monotonic()
-    for kind in (kind for kind in KINDS.values() if progress.total[kind]):
+    for kind in (kind for kind in TASK_KINDS.values() if progress.total[kind]):
         elapsed = [now - started for one, started in progress.running.values() if one == kind]
         seconds = progress.seconds.get(kind, [])
         shown.add_row(
@@ -95,8 +95,8 @@ def progress_table(progress: Progress) -> Table:
             str(progress.total[kind]),
             str(progress.failed[kind] or ""),
             str(len(elapsed) or ""),
-            duration(max(elapsed)) if elapsed else "",
-            duration(sum(seconds) / len(seconds)) if seconds else "",
+            format_duration(max(elapsed)) if elapsed else "",
+            format_duration(sum(seconds) / len(seconds)) if seconds else "",
         )
     return shown
 
@@ -116,10 +116,10 @@ def _time_left(progress: Progress) -> str:
     left: TimeLeft | None = progress.time_left(time.monotonic())
     if left is None:
         return ", time left unknown"
-    return f", {'more than' if left.at_least else 'about'} {duration(left.seconds)} left"
+    return f", {'more than' if left.at_least else 'about'} {format_duration(left.seconds)} left"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration in whole seconds, or in minutes and hours."""
     minutes, rest = divmod(max(1, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)

@@ -8,68 +8,68 @@ from typing import Any
 
 import torch
 
-from obliq.benchmark.worker_state import Workshop
+from obliq.benchmark.worker_state import WorkerState
 from obliq.benchmark.workers import (
     THREADS,
     Job,
-    Outcome,
-    attempt,
+    TaskOutcome,
     changed_source,
     one_line,
+    run_job,
+    single_threaded_children,
     source_digest,
-    starting_with_one_thread,
     warm_up,
 )
 from obliq.errors import ObliqError
 from obliq.run import keep_memory
 
-OWN = {
+LOCAL_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-"""A Ray of our own reports nothing to its makers, and refuses who has not its token: it listens on all networks."""
+"""For a Ray started here: no usage reports, and access by token only, because Ray listens on all networks."""
 STORE_BYTES = 100 * 2**20
-"""Of shared memory, for a Ray of our own: jobs and outcomes are small, results go through the folder of the cache."""
+"""Shared memory of a Ray started here: jobs and outcomes are small, and results go through the cache's folder."""
 
 
 class RayWorker:
-    """One actor: a workshop that stays between tasks."""
+    """One actor, whose state stays between tasks."""
 
-    def __init__(self, workshop: Workshop, source: str) -> None:
+    def __init__(self, state: WorkerState, source: str) -> None:
         torch.set_num_threads(1)
         keep_memory()
-        warm_up(workshop.run(0))
-        self._workshop, self._refused = workshop, changed_source(source)
+        warm_up(state.run(0))
+        self._state, self._refused = state, changed_source(source)
 
-    def attempt(self, job: Job) -> Outcome:
-        """Do a task."""
-        return Outcome(job.key, self._refused) if self._refused else attempt(job, self._workshop)
+    def run_job(self, job: Job) -> TaskOutcome:
+        """Run a task."""
+        return TaskOutcome(job.key, self._refused) if self._refused else run_job(job, self._state)
 
 
 class RayPool:
-    """One worker a processor; joins the cluster that `RAY_ADDRESS` names, or starts Ray on this machine."""
+    """One worker per processor, in the cluster that `RAY_ADDRESS` names, or in a Ray started on this machine."""
 
-    def __init__(self, workshop: Workshop, size: int = 0) -> None:
+    def __init__(self, state: WorkerState, size: int = 0) -> None:
         """Connect.
 
         Args:
-            workshop: what every worker gets; its folders must be the same place on all machines.
-            size: how many workers; 0 for one a processor.
+            state: what every worker gets; its folders must be the same place on all machines.
+            size: number of workers; 0 for one per processor.
 
         Raises:
-            ObliqError: when Ray is not installed, cannot be reached, or has not so many processors.
+            ObliqError: when Ray is not installed, cannot be reached, or has fewer processors.
         """
         joins = "RAY_ADDRESS" in os.environ
         if not joins:  # before the import, which reads them
-            os.environ.update(OWN)
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # here only, no file in the home
+            os.environ.update(LOCAL_SETTINGS)
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # not in a file of the home folder
         try:
             ray: Any = importlib.import_module("ray")
         except ImportError as error:
             raise ObliqError("--ray needs the package ray; expected `pip install 'obliq[ray]'`") from error
         try:
-            join(ray) if joins else start(ray, size)
+            join_cluster(ray) if joins else start_ray(ray, size)
         except Exception as error:
             raise ObliqError(f"Ray does not start: {one_line(str(error))}") from error
         processors = int(ray.cluster_resources().get("CPU", 0))
@@ -78,27 +78,27 @@ class RayPool:
             raise ObliqError(f"jobs {size}; expected no more than Ray's processors, {processors}")
         self._ray = ray
         self.size = size or processors
-        self._workshop, self._source = ray.put(workshop), source_digest()
+        self._state, self._source = ray.put(state), source_digest()
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[Any, Job]] = {}
 
     def submit(self, job: Job) -> None:
-        """Send the job to an actor that has none."""
-        worker = self._idle.pop() if self._idle else self._kind.remote(self._workshop, self._source)
-        self._running[worker.attempt.remote(job)] = worker, job
+        """Send the job to an idle actor."""
+        worker = self._idle.pop() if self._idle else self._kind.remote(self._state, self._source)
+        self._running[worker.run_job.remote(job)] = worker, job
 
-    def wait(self) -> Sequence[Outcome]:
-        """Wait for the first actor that is done, or dead."""
+    def wait(self) -> Sequence[TaskOutcome]:
+        """Wait for the first actor that finishes or dies."""
         ready, _ = self._ray.wait(list(self._running), num_returns=1)
-        return [self._heard(one) for one in ready]
+        return [self._receive(one) for one in ready]
 
-    def _heard(self, ready: Any) -> Outcome:
+    def _receive(self, ready: Any) -> TaskOutcome:
         worker, job = self._running.pop(ready)
         try:
-            outcome: Outcome = self._ray.get(ready)
+            outcome: TaskOutcome = self._ray.get(ready)
         except self._ray.exceptions.RayError as error:  # the actor is gone; another one takes its place
-            return Outcome(job.key, one_line(f"its process ended: {error}"))
+            return TaskOutcome(job.key, one_line(f"its process ended: {error}"))
         self._idle.append(worker)
         return outcome
 
@@ -109,15 +109,19 @@ class RayPool:
         self._ray.shutdown()
 
 
-def join(ray: Any) -> None:
+def join_cluster(ray: Any) -> None:
     """Connect to the cluster that `RAY_ADDRESS` names."""
     ray.init(log_to_driver=False, configure_logging=False, runtime_env={"env_vars": THREADS})
 
 
-def start(ray: Any, size: int) -> None:
-    """Start Ray on this machine, whatever other one runs here."""
-    with starting_with_one_thread():  # said in `runtime_env`, every worker would be started twice
+def start_ray(ray: Any, size: int) -> None:
+    """Start a Ray on this machine, even where another one runs."""
+    with single_threaded_children():  # by `runtime_env`, every worker would be started twice
         ray.init(
-            address="local", include_dashboard=False, log_to_driver=False, configure_logging=False,
-            num_cpus=size or None, object_store_memory=STORE_BYTES,
-        )  # fmt: skip
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            num_cpus=size or None,
+            object_store_memory=STORE_BYTES,
+        )

@@ -1,13 +1,14 @@
-"""A cell of a suite (data, architecture, bits, request) as a file: its rows, and by what each was made.
+"""A cell of a suite (data, architecture, bits, request) as a file: its rows, and the key of each.
 
-The file is what is committed. A later run can take rows from it, on another machine and without the cache that
-they came from: those whose `made_by` is the key that the same row would get now. That key is over the audits of
-the row's network and of the retrained one, and so over all that `obliq.benchmark.cache_keys` counts: data, setting,
-request, seed, method and fields, the versions of the parts that take part, device, and PyTorch's version. A row
-that would get another key is computed again, and so is one that failed.
+The file is what is committed. A later run can reuse its rows, on another machine and without the cache that they came
+from: those that have the key that the same row would get now. The key covers the audits of the row's network and of
+the retrained one, and so all that `obliq.benchmark.cache_keys` counts: data, setup, request, seed, method and fields,
+the versions of the parts that take part, device, and PyTorch's version. Other rows are computed again, and so are
+those that failed.
 """
 
 import contextlib
+import dataclasses
 import os
 import platform
 import re
@@ -18,9 +19,9 @@ from typing import Any
 
 import torch
 
-from obliq.benchmark.cache import key_of
-from obliq.benchmark.cache_keys import Keys
-from obliq.benchmark.plan import Line, cell_of
+from obliq.benchmark.cache import digest_of
+from obliq.benchmark.cache_keys import TaskKeys
+from obliq.benchmark.plan import PlannedRow, cell_of
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.suite import Suite
 from obliq.checkpoints import present_versions
@@ -30,43 +31,18 @@ from obliq.io.strict_json import decode, encode
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """A row and where it comes from.
-
-    Attributes:
-        row: the row.
-        made_by: `row_key` of its line when it was made.
-        machine: what `machine` said there.
-    """
-
-    row: ResultRow
-    made_by: str
-    machine: dict[str, str]
-
-
-def row_key(line: Line, keys: Keys) -> str:
-    """SHA-256 over everything that makes a line's row but its method's name."""
-    return key_of({"tasks": [keys.of(task) for task in line.tasks]})
-
-
-def slug(cell: tuple[str, ...]) -> str:
-    """A file name for a cell."""
-    return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-")
-
-
-@dataclass(frozen=True, kw_only=True)
 class CellDocument:
-    """What the file of a cell holds.
+    """The content of a cell's file, under the names of its format.
 
     Attributes:
-        data, architecture, bits, scenario: what the cell is called by.
-        world: the setting in full, as plain values.
-        seeds: of the rows that the suite asks for.
-        references: how many reference networks an audit used.
+        data, architecture, bits, scenario: the cell.
+        world: the fields of its `Setup`.
+        seeds: of the planned rows.
+        references: number of reference networks of each original.
         device: cpu or cuda.
         data_digest: of the data set.
-        rows: the columns of each row, with `made_by` and `machine`.
-        content: digest of all else in the file, header included.
+        rows: columns of each row, with its `RowOrigin`.
+        content: digest of everything else in the file.
     """
 
     data: str
@@ -79,23 +55,14 @@ class CellDocument:
     device: str
     data_digest: str
     rows: tuple[dict[str, Any], ...]
-    content: str = ""
+    content: str
 
     def __post_init__(self) -> None:
-        if self.content != self.digest():
+        if self.content != _content_digest(vars(self)):
             raise ObliqError(
-                "its content has another digest than it states; expected it as it was written (delete it to have "
-                "its rows computed again)"
+                "the content does not have the digest that it states; expected it as it was written (delete the file "
+                "to compute its rows again)"
             )
-
-    @classmethod
-    def with_digest(cls, **fields: Any) -> "CellDocument":
-        """A cell of these fields, with their digest as its `content`."""
-        return cls(**fields, content=_digest(fields))
-
-    def digest(self) -> str:
-        """The digest of all fields but `content`."""
-        return _digest({name: value for name, value in vars(self).items() if name != "content"})
 
 
 CELL_DOCUMENT = DocumentType(
@@ -106,59 +73,111 @@ CELL_DOCUMENT = DocumentType(
 )
 
 
-def _digest(fields: Mapping[str, Any]) -> str:
-    return key_of({**CELL_DOCUMENT.fields_of_header, **fields})
+@dataclass(frozen=True, kw_only=True)
+class RowOrigin:
+    """What decided a row, and where it was computed.
+
+    Attributes:
+        made_by: `row_key` of the planned row when it was computed.
+        machine: `describe_machine` on the machine that computed it.
+    """
+
+    made_by: str
+    machine: dict[str, str]
 
 
-def cell_text(lines: Sequence[Line], made: Sequence[Made], keys: Keys) -> str:
-    """The document of one cell.
+@dataclass(frozen=True, kw_only=True)
+class RecordedRow:
+    """A row and its origin."""
+
+    row: ResultRow
+    origin: RowOrigin
+
+    def columns(self) -> dict[str, Any]:
+        """As the file has it."""
+        return self.row.columns() | vars(self.origin)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> "RecordedRow":
+        """The reverse of `columns`.
+
+        Raises:
+            ObliqError: for a column that is unknown, missing or of another type.
+        """
+        origin = {one.name for one in dataclasses.fields(RowOrigin)}
+        return cls(
+            row=ResultRow.from_columns({name: columns[name] for name in columns.keys() - origin}),
+            origin=decode(RowOrigin, {name: columns[name] for name in columns.keys() & origin}, "a row"),
+        )
+
+
+def row_key(planned: PlannedRow, keys: TaskKeys) -> str:
+    """SHA-256 over everything that decides a row but its method's name."""
+    return digest_of({"tasks": [keys.of(task) for task in planned.tasks]})
+
+
+def cell_file_name(cell: Iterable[str]) -> str:
+    """The name of a cell's file."""
+    return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-") + ".json"
+
+
+def write_cell(
+    folder: Path, planned: Sequence[PlannedRow], rows: Sequence[RecordedRow], keys: TaskKeys
+) -> None:
+    """Write the file of one cell.
 
     Args:
-        lines: of the cell.
-        made: its rows, as far as they are there.
+        folder: of the suite's results.
+        planned: all rows of the cell.
+        rows: those of them that are there.
         keys: of tasks.
+
+    Raises:
+        ObliqError: when the file cannot be written.
     """
-    case = lines[0].case
-    world = case.ground.world
-    return CELL_DOCUMENT.to_text(
-        CellDocument.with_digest(
-            data=world.data,
-            architecture=world.architecture,
-            bits=world.bits,
-            scenario=case.scenario.words,
-            world=encode(world),
-            seeds=tuple(sorted({line.case.ground.seed for line in lines})),
-            references=case.references,
-            device=keys.origins.device,
-            data_digest=keys.origins.data[world.data],
-            rows=tuple(one.row.columns() | {"made_by": one.made_by, "machine": one.machine} for one in made),
-        )
-    )
+    problem = planned[0].problem
+    setup = problem.experiment.setup
+    fields: dict[str, Any] = {
+        "data": setup.data,
+        "architecture": setup.architecture,
+        "bits": setup.bits,
+        "scenario": problem.scenario.text,
+        "world": encode(setup),
+        "seeds": tuple(sorted({one.problem.experiment.seed for one in planned})),
+        "references": problem.references,
+        "device": keys.environment.device,
+        "data_digest": keys.environment.data[setup.data],
+        "rows": tuple(one.columns() for one in rows),
+    }
+    file = folder / cell_file_name(cell_of(setup, problem.scenario))
+    CELL_DOCUMENT.write(file, CellDocument(**fields, content=_content_digest(fields)), overwrite=True)
 
 
-def read_cell(file: Path) -> list[Made]:
-    """The rows in a file that `cell_text` gave; none where there is no file, or one of an older version.
+def read_cell(file: Path) -> list[RecordedRow]:
+    """The rows in what `write_cell` wrote; none where there is no file, or one of an older version.
 
     Raises:
         ObliqError: when the file is not what was written.
     """
-    cell = CELL_DOCUMENT.read_if_current(file)
+    document = CELL_DOCUMENT.read_if_current(file)
+    if document is None:
+        return []
     try:
-        return [_made(row) for row in cell.rows] if cell else []
+        return [RecordedRow.from_columns(one) for one in document.rows]
     except ObliqError as error:
         raise ObliqError(f"{file}: {error}") from error
 
 
-def _made(columns: Mapping[str, Any]) -> Made:
-    apart = {name: columns[name] for name in ("made_by", "machine") if name in columns}
-    row = ResultRow.from_columns({name: value for name, value in columns.items() if name not in apart})
-    return decode(Made, {"row": row, **apart}, "a row")
+def _content_digest(fields: Mapping[str, Any]) -> str:
+    """The digest of all that a file holds, header included, but `content`."""
+    others = {name: value for name, value in fields.items() if name != "content"}
+    return digest_of({**CELL_DOCUMENT.fields_of_header, **others})
 
 
-def machine(device: str) -> dict[str, str]:
-    """The machine and the versions that the numbers were measured with, without its name; `device` is cpu or cuda.
+def describe_machine(device: str) -> dict[str, str]:
+    """The kind of machine and the versions of packages, without the machine's name; `device` is cpu or cuda.
 
-    Of a cluster, this is the machine that publishes.
+    Of a cluster, this is the machine that writes the results.
     """
     model = ""
     with contextlib.suppress(OSError):
@@ -167,60 +186,67 @@ def machine(device: str) -> dict[str, str]:
             (line.split(":", 1)[1].strip() for line in about.splitlines() if "model name" in line), ""
         )
     accelerator = {"accelerator": torch.cuda.get_device_name()} if device == "cuda" else {}
-    return accelerator | present_versions() | {
-        "system": platform.system(), "machine": platform.machine(), "processor": model,
-        "processors": str(os.cpu_count() or ""), "threads a task": "1",
-    }  # fmt: skip
+    return {
+        **accelerator,
+        **present_versions(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": model,
+        "processors": str(os.cpu_count() or ""),
+        "threads a task": "1",
+    }
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Rows by what they were made by and their method's name, and how many others there were.
+class ReusedRows:
+    """Recorded rows that need not be computed again.
 
     Attributes:
-        rows: that can be taken.
-        differ: how many rows of the same networks would be made otherwise now.
+        rows: by key and by their method's name.
+        outdated: number of recorded rows of the same networks that have another key now.
     """
 
-    rows: Mapping[tuple[str, str], Made] = field(default_factory=dict)
-    differ: int = 0
+    rows: Mapping[tuple[str, str], RecordedRow] = field(default_factory=dict)
+    outdated: int = 0
 
-    def find(self, line: Line, keys: Keys) -> Made | None:
-        """The row of a line, if it can be taken."""
-        return self.rows.get((row_key(line, keys), line.name)) if line.tasks else None
+    def find(self, planned: PlannedRow, keys: TaskKeys) -> RecordedRow | None:
+        """The recorded row of a planned one, if it can be reused."""
+        return self.rows.get((row_key(planned, keys), planned.name)) if planned.tasks else None
 
-    def words(self, folder: Path, lines: int) -> str:
-        """What there was, in one line."""
-        others = f"; {self.differ} others there were made otherwise and are computed again" * bool(
-            self.differ
-        )
-        return f"{len(self.rows)} of {lines} rows taken from {folder}{others}"
+    def summary(self, folder: Path, planned: int) -> str:
+        """How many rows are reused, in one line."""
+        rows = "row" if self.outdated == 1 else "rows"
+        others = f"; {self.outdated} outdated {rows} there: computed again" * bool(self.outdated)
+        return f"{len(self.rows)} of {planned} rows reused from {folder}{others}"
 
 
-def published(folder: Path, suite: Suite) -> list[Made]:
-    """The rows in the files of all cells of a suite; a failure is none.
+def read_recorded_rows(folder: Path, suite: Suite) -> list[RecordedRow]:
+    """The rows in the files of all cells of a suite, without those that failed.
 
     Raises:
         ObliqError: when a file is not what was written.
     """
-    cells = (cell_of(world, scenario) for world in suite.worlds for scenario in suite.scenarios)
-    made = [one for cell in cells for one in read_cell(folder / f"{slug(cell)}.json")]
-    return [one for one in made if one.row.kind != "failed"]
+    cells = (cell_of(setup, scenario) for setup in suite.setups for scenario in suite.scenarios)
+    rows = [one for cell in cells for one in read_cell(folder / cell_file_name(cell))]
+    return [one for one in rows if one.row.kind != "failed"]
 
 
-def taken(made: Iterable[Made], lines: Sequence[Line], keys: Keys) -> Taken:
-    """Those rows that the lines' tasks would make now."""
-    by_place = {(*_place(line), line.name): line for line in lines}
-    rows, differ = dict[tuple[str, str], Made](), 0
-    for one in made:
+def find_reusable_rows(
+    recorded: Iterable[RecordedRow], planned: Sequence[PlannedRow], keys: TaskKeys
+) -> ReusedRows:
+    """The recorded rows that have the key that a planned row has now."""
+    by_place = {(*_place(one), one.name): one for one in planned}
+    rows, outdated = dict[tuple[str, str], RecordedRow](), 0
+    for one in recorded:
         row = one.row
-        line = by_place.get((row.data, row.architecture, row.bits, row.scenario, row.seed, row.method))
-        if line is not None and line.tasks and one.made_by == row_key(line, keys):
-            rows[one.made_by, row.method] = one
-        elif line is not None:
-            differ += 1
-    return Taken(rows, differ)
+        wanted = by_place.get((row.data, row.architecture, row.bits, row.scenario, row.seed, row.method))
+        if wanted is not None and wanted.tasks and one.origin.made_by == row_key(wanted, keys):
+            rows[one.origin.made_by, row.method] = one
+        elif wanted is not None:
+            outdated += 1
+    return ReusedRows(rows, outdated)
 
 
-def _place(line: Line) -> tuple[str, str, str, str, int]:
-    return *cell_of(line.case.ground.world, line.case.scenario), line.case.ground.seed
+def _place(planned: PlannedRow) -> tuple[str, str, str, str, int]:
+    problem = planned.problem
+    return *cell_of(problem.experiment.setup, problem.scenario), problem.experiment.seed

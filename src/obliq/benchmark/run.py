@@ -1,29 +1,38 @@
-"""A benchmark from its suite to its rows: plan, tune, run, publish."""
+"""A run of a suite: plan, tune, compute every row, write the results and the report."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from obliq.auditing.metrics import compare_with_retrained
-from obliq.benchmark import collect, plan, result_files, tuning
-from obliq.benchmark.cache import Store
-from obliq.benchmark.cache_keys import Keys, origins
-from obliq.benchmark.plan import Trials
+from obliq.benchmark.cache import ResultCache
+from obliq.benchmark.cache_keys import TaskKeys, load_environment
+from obliq.benchmark.collect import require_writable, write_results
+from obliq.benchmark.plan import PlannedRow, TuningTrials, planned_rows, tuning_trials
 from obliq.benchmark.progress import ProgressDisplay
 from obliq.benchmark.ray_workers import RayPool
 from obliq.benchmark.report.background import background_of
-from obliq.benchmark.report.render import write_report
-from obliq.benchmark.result_files import Made
+from obliq.benchmark.report.render import write_benchmark_report
+from obliq.benchmark.result_files import RecordedRow, ReusedRows, find_reusable_rows, read_recorded_rows
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
 from obliq.benchmark.suite import CACHE, RESULTS, Suite
-from obliq.benchmark.tuning import Choice, Place, Tuned
-from obliq.benchmark.worker_state import Workshop
-from obliq.benchmark.workers import InProcess, Outcome, Pool, Processes
+from obliq.benchmark.tasks import Task
+from obliq.benchmark.tuning import (
+    TUNED,
+    TunedFields,
+    TuningChoice,
+    TuningKey,
+    fields_text,
+    position_of_smallest,
+    read_choices,
+    write_choices,
+)
+from obliq.benchmark.worker_state import WorkerState
+from obliq.benchmark.workers import InProcessPool, ProcessPool, TaskOutcome, WorkerPool
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
 
@@ -32,21 +41,21 @@ MOST_JOBS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class BenchmarkOptions:
     """How to run a suite.
 
     Attributes:
-        resume: use what the cache holds of this suite, and the rows in its files of results that would be made by
-            the same tasks now (see `obliq.benchmark.result_files`); without it, the cache must hold nothing, and all
-            rows are computed.
-        jobs: processes of one thread each.
-        ray: work on Ray instead; `jobs` is then the number of its workers, 0 for one a processor.
-        cache: folder of what was computed.
-        results: folder of the folders of results.
-        data_folder: where the files of built-in data sets are.
+        resume: use the suite's results in the cache, and the rows in its files of results that the same tasks would
+            compute again (see `obliq.benchmark.result_files`). Without it, the cache must hold nothing of the suite,
+            and all rows are computed.
+        jobs: number of processes, of one thread each.
+        ray: use Ray instead; `jobs` is then the number of its workers, 0 for one per processor.
+        cache: folder of computed values.
+        results: folder of the suites' folders of results.
+        data_folder: folder of the files of built-in data sets.
         device: cpu or cuda.
-        autocast: convolutions in bfloat16, where that pays.
-        console: where progress is shown.
+        autocast: convolutions in bfloat16, where that is faster.
+        console: for the progress.
     """
 
     resume: bool = False
@@ -65,12 +74,12 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What came out.
+class BenchmarkResult:
+    """The result of a run.
 
     Attributes:
-        folder: of the results.
-        rows: all of them; those that failed say why.
+        folder: of the files.
+        rows: all of them; those that failed state the reason.
         failures: the one-line error of every task that failed, in tuning too.
     """
 
@@ -79,141 +88,156 @@ class Finished:
     failures: list[str]
 
 
-def run_suite(suite: Suite, options: Options) -> Finished:
+def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
     """Compute every row of a suite that is not there yet, and write the results as they come.
 
     Raises:
         ObliqError: when a data set is missing, a folder cannot be written, another run uses the cache, the cache
             holds results of the suite and `resume` is false, or an entry of it, or with `resume` the file of a
-            cell, is not what its digest says.
+            cell, does not have its digest.
     """
     folder = options.results / suite.name
-    published = result_files.published(folder, suite) if options.resume else []
+    recorded = read_recorded_rows(folder, suite) if options.resume else []
     with locked(options.cache):
-        store = Store(options.cache)
-        store.sweep()
-        data = {world.data for one in suite.worlds for world in (one, suite.tuning_world(one))}
-        keys = Keys(origins(data, options.data_folder, options.device, autocast=options.autocast))
-        open_trials, choices = _to_tune(suite, tuning.known(folder / tuning.FILE, suite))
-        _refuse_unexpected(suite, open_trials, choices, store, keys, options)
-        collect.require_writable(folder)  # fails now rather than after hours
-        with _pool(Workshop(store, Keys(keys.origins), options.data_folder), options) as pool:
-            choices, failures = _tuned(suite, open_trials, choices, folder, store, keys, pool, options)
-            made, failed = _computed(suite, Tuned(choices), published, folder, store, keys, pool, options)
-        rows = [one.row for one in made]
-        write_report(folder, rows, background_of(suite, keys, (one.machine for one in made)))
-    return Finished(folder, rows, [*failures, *failed])
-
-
-def _to_tune(suite: Suite, known: dict[Place, Choice]) -> tuple[list[Trials], dict[Place, Choice]]:
-    """What is still to be tried, and the choices that stand."""
-    everything = list(plan.trials(suite))
-    places = {one.place for one in everything}
-    return (
-        [one for one in everything if one.place not in known],
-        {place: choice for place, choice in known.items() if place in places},
-    )
-
-
-def _refuse_unexpected(
-    suite: Suite, open_trials: Sequence[Trials], choices: dict[Place, Choice], store: Store, keys: Keys,
-    options: Options,
-) -> None:  # fmt: skip
-    """Stop where a cache has results of the suite that nobody said to use."""
-    if options.resume:
-        return
-    planned = plan_tasks([task for one in open_trials for task in (*one.measured, one.reference)], keys)
-    if not open_trials:
-        planned += plan_tasks(
-            [task for line in plan.lines(suite, Tuned(choices)) for task in line.tasks], keys
+        cache = ResultCache(options.cache)
+        cache.remove_drafts()
+        data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
+        environment = load_environment(data, options.data_folder, options.device, autocast=options.autocast)
+        run = _SuiteRun(suite, options, folder, cache, TaskKeys(environment))
+        choices = run.kept_choices()
+        trials = [one for one in tuning_trials(suite) if one.key not in choices]
+        run.refuse_unexpected_results(trials, choices)
+        require_writable(folder)  # fails now rather than after hours
+        # keys of their own, as workers in processes need them without what this process has computed
+        with _pool(WorkerState(cache, TaskKeys(environment), options.data_folder), options) as pool:
+            choices, tuning_failures = run.tune(trials, choices, pool)
+            results, failures = run.compute_rows(TunedFields(choices), recorded, pool)
+        rows = [one.row for one in results]
+        write_benchmark_report(
+            folder, rows, background_of(suite, run.keys, (one.origin.machine for one in results))
         )
-    there = sum(store.find(one.key) is not None for one in planned)
-    if there:
-        raise ObliqError(
-            f"{options.cache} holds {there} results of {suite.name} already; expected --resume to use them, or "
-            "another --cache"
-        )
+    return BenchmarkResult(folder, rows, [*tuning_failures, *failures])
 
 
-def _pool(workshop: Workshop, options: Options) -> Pool:
+def _pool(state: WorkerState, options: BenchmarkOptions) -> WorkerPool:
     if options.ray:
-        return RayPool(workshop, options.jobs)
-    return InProcess(workshop) if options.jobs == 1 else Processes(workshop, options.jobs)
+        return RayPool(state, options.jobs)
+    return InProcessPool(state) if options.jobs == 1 else ProcessPool(state, options.jobs)
 
 
-def _tuned(
-    suite: Suite, open_trials: Sequence[Trials], choices: dict[Place, Choice], folder: Path, store: Store,
-    keys: Keys, pool: Pool, options: Options,
-) -> tuple[dict[Place, Choice], list[str]]:  # fmt: skip
-    """All choices, those of before and those made now, and what failed."""
-    if not open_trials:
-        return choices, []
-    planned = plan_tasks([task for one in open_trials for task in (one.reference, *one.measured)], keys)
-    with ProgressDisplay(options.console, f"tuning {suite.name}") as display:
-        errors = run_tasks(planned, store, pool, display.watch)
-    chosen = {one.place: _choice(suite, one, store, keys, errors) for one in open_trials}
-    everything = choices | chosen
-    collect.write_text(folder / tuning.FILE, tuning.write(everything))
-    return everything, list(dict.fromkeys(errors.values()))
+@dataclass(frozen=True)
+class _SuiteRun:
+    """What all steps of a run share."""
 
+    suite: Suite
+    options: BenchmarkOptions
+    folder: Path
+    cache: ResultCache
+    keys: TaskKeys
 
-def _choice(suite: Suite, tried: Trials, store: Store, keys: Keys, errors: Any) -> Choice:
-    ideal = store.find(keys.of(tried.reference))
-    found = [store.find(keys.of(one)) for one in tried.measured]
-    gaps = tuple(
-        compare_with_retrained(entry.values, ideal.values).get("average_gap") if entry and ideal else None
-        for entry in found
-    )
-    causes = [errors[key] for one in (tried.reference, *tried.measured) if (key := keys.of(one)) in errors]
-    best = tuning.smallest(gaps)
-    world = tried.case.ground.world
-    return Choice(
-        data=world.data, architecture=world.architecture, bits=world.bits, scenario=tried.case.scenario.words,
-        contender=tried.contender.name, seed=suite.tuning_seed,
-        trials=tuple(map(tuning.text_of, tried.contender.trials())), gaps=gaps, chosen=best,
-        error=causes[0] if best is None and causes else "",
-    )  # fmt: skip
+    def kept_choices(self) -> dict[TuningKey, TuningChoice]:
+        """The choices of earlier runs that still count."""
+        keys = {one.key for one in tuning_trials(self.suite)}
+        known = read_choices(self.folder / TUNED, self.suite)
+        return {key: choice for key, choice in known.items() if key in keys}
 
+    def refuse_unexpected_results(
+        self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice]
+    ) -> None:
+        """Raise where the cache has results of the suite and `resume` is false."""
+        if self.options.resume:
+            return
+        tasks: list[Task] = [task for one in trials for task in (*one.audits, one.retrained_audit)]
+        if not trials:  # the rows are known only when tuning is complete
+            tasks += [task for row in planned_rows(self.suite, TunedFields(choices)) for task in row.tasks]
+        planned = plan_tasks(tasks, self.keys)
+        if there := sum(self.cache.find(one.key) is not None for one in planned):
+            raise ObliqError(
+                f"{self.options.cache} holds {there} results of {self.suite.name} already; expected --resume to use "
+                "them, or another --cache"
+            )
 
-def _computed(
-    suite: Suite, tuned: Tuned, published: Sequence[Made], folder: Path, store: Store, keys: Keys, pool: Pool,
-    options: Options,
-) -> tuple[list[Made], list[str]]:  # fmt: skip
-    """All rows, written as they come, and what failed."""
-    lines = list(plan.lines(suite, tuned))
-    there = result_files.taken(published, lines, keys)
-    if published:
-        options.console.print(there.words(folder, len(lines)), highlight=False, markup=False, soft_wrap=True)
-    missing = [line for line in lines if there.find(line, keys) is None]
-    planned = plan_tasks([task for line in missing for task in line.tasks], keys)
-    failed: dict[str, str] = {}
+    def tune(
+        self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice], pool: WorkerPool
+    ) -> tuple[dict[TuningKey, TuningChoice], list[str]]:
+        """All choices, the kept ones and the new ones, and the errors of tasks."""
+        if not trials:
+            return dict(choices), []
+        tasks = [task for one in trials for task in (one.retrained_audit, *one.audits)]
+        with ProgressDisplay(self.options.console, f"tuning {self.suite.name}") as display:
+            errors = run_tasks(plan_tasks(tasks, self.keys), self.cache, pool, display.watch)
+        everything = {**choices, **{one.key: self._choice(one, errors) for one in trials}}
+        write_choices(self.folder / TUNED, everything)
+        return everything, list(dict.fromkeys(errors.values()))
 
-    def publish(errors: Mapping[str, str]) -> list[Made]:
-        return collect.publish(folder, lines, store, keys, errors, there)
-
-    publish(failed)
-    with ProgressDisplay(options.console, suite.name) as display:
-        errors = (
-            run_tasks(planned, store, pool, _publishing(display.watch, publish, failed)) if planned else {}
+    def _choice(self, trials: TuningTrials, errors: Mapping[str, str]) -> TuningChoice:
+        aim = self.cache.find(self.keys.of(trials.retrained_audit))
+        found = [self.cache.find(self.keys.of(one)) for one in trials.audits]
+        gaps = tuple(
+            compare_with_retrained(entry.values, aim.values).get("average_gap") if entry and aim else None
+            for entry in found
         )
-    made = publish(errors)
-    return made, list(dict.fromkeys([*errors.values(), *(line.error for line in lines if line.error)]))
+        keys = [self.keys.of(one) for one in (trials.retrained_audit, *trials.audits)]
+        causes = [errors[key] for key in keys if key in errors]
+        best = position_of_smallest(gaps)
+        setup = trials.problem.experiment.setup
+        return TuningChoice(
+            data=setup.data,
+            architecture=setup.architecture,
+            bits=setup.bits,
+            scenario=trials.problem.scenario.text,
+            contender=trials.variant.name,
+            seed=self.suite.tuning_seed,
+            trials=tuple(map(fields_text, trials.variant.candidates())),
+            gaps=gaps,
+            chosen=best,
+            error=causes[0] if best is None and causes else "",
+        )
+
+    def compute_rows(
+        self, tuned: TunedFields, recorded: Sequence[RecordedRow], pool: WorkerPool
+    ) -> tuple[list[RecordedRow], list[str]]:
+        """All rows, written as they come, and the errors of tasks."""
+        planned = list(planned_rows(self.suite, tuned))
+        reused = find_reusable_rows(recorded, planned, self.keys)
+        if recorded:
+            summary = reused.summary(self.folder, len(planned))
+            self.options.console.print(summary, highlight=False, markup=False, soft_wrap=True)
+        missing = [row for row in planned if reused.find(row, self.keys) is None]
+        tasks = plan_tasks([task for row in missing for task in row.tasks], self.keys)
+        writer = _ResultWriter(self, planned, reused)
+        writer.write()
+        if tasks:
+            with ProgressDisplay(self.options.console, self.suite.name) as display:
+
+                def watch(progress: Progress, outcome: TaskOutcome | None) -> None:
+                    display.watch(progress, outcome)
+                    writer.watch(outcome)
+
+                writer.errors |= run_tasks(tasks, self.cache, pool, watch)
+        unplanned = [row.error for row in planned if row.error]
+        return writer.write(), list(dict.fromkeys([*writer.errors.values(), *unplanned]))
 
 
-def _publishing(
-    watch: Callable[[Progress, Outcome | None], None], publish: Callable[[Mapping[str, str]], object],
-    failed: dict[str, str],
-) -> Callable[[Progress, Outcome | None], None]:  # fmt: skip
-    """Also write the files now and then."""
-    last = time.monotonic()
+@dataclass
+class _ResultWriter:
+    """Writes the files of results from time to time, so that an interrupted run leaves what it has."""
 
-    def both(progress: Progress, outcome: Outcome | None) -> None:
-        nonlocal last
-        watch(progress, outcome)
+    run: _SuiteRun
+    planned: Sequence[PlannedRow]
+    reused: ReusedRows
+    errors: dict[str, str] = field(default_factory=dict)
+    written: float = field(default_factory=time.monotonic)
+
+    def watch(self, outcome: TaskOutcome | None) -> None:
+        """Write the files if enough time has passed since the last time."""
         if outcome and outcome.error:
-            failed[outcome.key] = outcome.error
-        if outcome and time.monotonic() - last > SECONDS_BETWEEN_FILES:
-            publish(failed)
-            last = time.monotonic()
+            self.errors[outcome.key] = outcome.error
+        if outcome and time.monotonic() - self.written > SECONDS_BETWEEN_FILES:
+            self.write()
+            self.written = time.monotonic()
 
-    return both
+    def write(self) -> list[RecordedRow]:
+        """Write the files. Returns all rows that are there."""
+        run = self.run
+        return write_results(run.folder, self.planned, run.cache, run.keys, self.errors, self.reused)

@@ -1,4 +1,4 @@
-"""What is to be forgotten, in words that fit any original: who that is, is drawn when it is trained."""
+"""A scenario: what is to be forgotten, independent of the original. The samples are drawn once that is trained."""
 
 import re
 from dataclasses import dataclass
@@ -21,61 +21,61 @@ class Scenario:
     """A kind of request.
 
     Attributes:
-        words: `random=10%`, `random=600`, `class=0`; `subjects=10`: that many people of those trained on;
-            `memorised=low`, `medium` or `high`: samples by how much they are learned by heart.
-        version: of the choice, from 1. Raise it when the same words and seed choose other samples.
+        text: `random=10%`, `random=600`, `class=0`; `subjects=10`: that many people of those trained on;
+            `memorised=low`, `medium` or `high`: samples by how strongly they are memorised.
+        version: of the choice, from 1. Raise it when the same text and seed choose other samples.
     """
 
     version: ClassVar[int] = 1
-    words: str
+    text: str
 
     def __post_init__(self) -> None:
-        kind, _, given = self.words.partition("=")
+        kind, _, given = self.text.partition("=")
         if kind == "subjects" and re.fullmatch("[1-9][0-9]{0,8}", given):
             return
         if kind == "memorised" and given in LEVELS:
             return
         if kind in ("random", "class") and isinstance(
-            parse_selector(self.words), Classes | RandomShare | RandomCount
+            parse_selector(self.text), Classes | RandomShare | RandomCount
         ):
             return
-        raise DataError(f"scenario {self.words!r}; expected {ACCEPTED}")
+        raise DataError(f"scenario {self.text!r}; expected {ACCEPTED}")
 
     def __str__(self) -> str:
-        return self.words
+        return self.text
 
     @property
     def needs_references(self) -> bool:
-        """Whether reference networks decide who is forgotten."""
-        return self.words.startswith("memorised=")
+        """Whether the choice of samples depends on reference networks."""
+        return self.text.startswith("memorised=")
 
-    def forget(
+    def select_forget_set(
         self, parts: Partition, seed: int, memorisation: Float64[Tensor, " train"] | None = None
     ) -> Int[Tensor, " forget"]:
         """The ids of the training samples to forget, ascending.
 
         Args:
-            parts: who was trained on.
-            seed: decides a random request.
+            parts: the divided data; the training part is drawn from.
+            seed: of a random choice.
             memorisation: score of each training sample, where `needs_references`.
 
         Raises:
             DataError: when the data have no such class or not so many people.
         """
-        kind, _, given = self.words.partition("=")
+        kind, _, given = self.text.partition("=")
         if kind == "memorised":
             if memorisation is None:
                 raise DataError(
-                    f"{self.words} without memorisation scores; expected those of reference networks"
+                    f"{self.text} without memorisation scores; expected those of reference networks"
                 )
             return memorised(parts.train, memorisation, given)
         if kind == "subjects":
-            return select(Subjects(people(parts, int(given), seed)), parts, seed)
-        return select(parse_selector(self.words), parts, seed)
+            return select(Subjects(draw_subjects(parts, int(given), seed)), parts, seed)
+        return select(parse_selector(self.text), parts, seed)
 
 
-def people(parts: Partition, count: int, seed: int) -> tuple[int, ...]:
-    """`count` of the people that were trained on, drawn by the seed.
+def draw_subjects(parts: Partition, count: int, seed: int) -> tuple[int, ...]:
+    """`count` of the subjects in the training part, drawn by the seed.
 
     Raises:
         DataError: when there are not that many, or all of them would be drawn.
@@ -89,4 +89,4 @@ def people(parts: Partition, count: int, seed: int) -> tuple[int, ...]:
             "expected more than are to be forgotten"
         )
     order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))
-    return tuple(sorted(int(person) for person in known[order[:count]]))
+    return tuple(sorted(int(subject) for subject in known[order[:count]]))

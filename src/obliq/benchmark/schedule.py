@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
-from obliq.benchmark.cache import Store
-from obliq.benchmark.cache_keys import Keys
-from obliq.benchmark.tasks import Task, kind_of, told
-from obliq.benchmark.workers import Job, Outcome, Pool
+from obliq.benchmark.cache import ResultCache
+from obliq.benchmark.cache_keys import TaskKeys
+from obliq.benchmark.tasks import Task, describe_task, task_kind
+from obliq.benchmark.workers import Job, TaskOutcome, WorkerPool
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Progress:
         return TimeLeft(seconds, at_least=bool(unmeasured) or overdue)
 
 
-def plan_tasks(tasks: Iterable[Task], keys: Keys) -> list[PlannedTask]:
+def plan_tasks(tasks: Iterable[Task], keys: TaskKeys) -> list[PlannedTask]:
     """The tasks and all that they need, each once, needs first."""
     found: dict[str, PlannedTask] = {}
 
@@ -93,15 +93,15 @@ def plan_tasks(tasks: Iterable[Task], keys: Keys) -> list[PlannedTask]:
 
 def run_tasks(
     planned: Sequence[PlannedTask],
-    store: Store,
-    pool: Pool,
-    watch: Callable[[Progress, Outcome | None], None],
+    cache: ResultCache,
+    pool: WorkerPool,
+    watch: Callable[[Progress, TaskOutcome | None], None],
 ) -> Mapping[str, str]:
     """Run every task whose result is not in the cache; a failed task fails those that need it, the rest goes on.
 
     Args:
         planned: as `plan_tasks` returns them.
-        store: the cache of results.
+        cache: the cache of results.
         pool: the workers.
         watch: called after every change, with the outcome when a task has ended.
 
@@ -109,11 +109,11 @@ def run_tasks(
         The one-line error of every task that failed, by key.
 
     Raises:
-        StoreError: when an entry of the cache does not have its digest.
+        CacheError: when an entry of the cache does not have its digest.
     """
-    progress = Progress(Counter(kind_of(one.task) for one in planned), workers=pool.size)
-    missing = {one.key: one for one in planned if not store.find(one.key)}
-    progress.done.update(kind_of(one.task) for one in planned if one.key not in missing)
+    progress = Progress(Counter(task_kind(one.task) for one in planned), workers=pool.size)
+    missing = {one.key: one for one in planned if not cache.find(one.key)}
+    progress.done.update(task_kind(one.task) for one in planned if one.key not in missing)
     position = {key: number for number, key in enumerate(missing)}
     sorter = TopologicalSorter({key: one.needs & missing.keys() for key, one in missing.items()})
     sorter.prepare()
@@ -125,13 +125,13 @@ def run_tasks(
             for key in released:
                 if broken := sorted(missing[key].needs & errors.keys()):
                     errors[key] = errors[broken[0]]
-                    progress.failed[kind_of(missing[key].task)] += 1
+                    progress.failed[task_kind(missing[key].task)] += 1
                     sorter.done(key)  # releases those that need it, which then fail here too
                 else:
                     heapq.heappush(ready, (position[key], key))
         while ready and len(progress.running) < pool.size:
             _, key = heapq.heappop(ready)
-            progress.running[key] = kind_of(missing[key].task), time.monotonic()
+            progress.running[key] = task_kind(missing[key].task), time.monotonic()
             pool.submit(Job(key, missing[key].task))
         watch(progress, None)
         for outcome in pool.wait() if progress.running else ():
@@ -143,5 +143,5 @@ def run_tasks(
                 progress.done[kind] += 1
                 progress.seconds.setdefault(kind, []).append(outcome.seconds)
             sorter.done(outcome.key)
-            watch(progress, replace(outcome, what=told(missing[outcome.key].task)))
+            watch(progress, replace(outcome, description=describe_task(missing[outcome.key].task)))
     return errors

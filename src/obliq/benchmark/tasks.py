@@ -1,43 +1,43 @@
-"""The smallest pieces of work worth keeping, and which of them need which."""
+"""The smallest pieces of work whose results are kept, and which of them need which."""
 
 from dataclasses import dataclass
 
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import World
+from obliq.benchmark.suite import Setup
 from obliq.methods import Method
 
 ALL_PARTS = ("train", "holdout", "test")
-BLIND = ("train", "holdout")
-"""What may be looked at for tuning: a user who chooses settings has no test set."""
+TUNING_PARTS = ("train", "holdout")
+"""The parts that tuning may evaluate: a user who chooses settings has no test set."""
 TASKS_VERSION = 1
-"""Raised when a task does something else with the same parts, such as another seed for a second retraining."""
+"""Raise it when a task combines the same parts otherwise, for instance by another seed of a second retraining."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What all networks of one original share.
+class Experiment:
+    """What one original and all networks that are compared with it share.
 
     Attributes:
-        world: how the original is made.
+        setup: data, network and recipe.
         seed: of partition, original, requests and methods.
-        parts: that networks are asked about.
+        parts: that networks are evaluated on.
     """
 
-    world: World
+    setup: Setup
     seed: int
     parts: tuple[str, ...] = ALL_PARTS
 
     @property
-    def blind(self) -> bool:
-        """Whether the holdout part stands in for the test part."""
+    def without_test(self) -> bool:
+        """Whether the holdout part stands in for the test part, as in tuning."""
         return "test" not in self.parts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Original:
+class OriginalTask:
     """Train a network on the whole training part."""
 
-    ground: Ground
+    experiment: Experiment
 
     @property
     def needs(self) -> tuple["Task", ...]:
@@ -46,10 +46,10 @@ class Original:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class ReferenceTask:
     """Train network `number` of `count` on its half of the training part, for attacks and memorisation."""
 
-    ground: Ground
+    experiment: Experiment
     number: int
     count: int
 
@@ -60,108 +60,112 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """One request to one original.
+class Problem:
+    """An unlearning problem: an original, and what it is to forget.
 
     Attributes:
-        ground: of the original.
+        experiment: of the original.
         scenario: what is to be forgotten.
         references: how many reference networks there are.
     """
 
-    ground: Ground
+    experiment: Experiment
     scenario: Scenario
     references: int
 
     @property
-    def original(self) -> Original:
-        """The network that is asked to forget."""
-        return Original(ground=self.ground)
+    def original(self) -> OriginalTask:
+        """The network that is to forget."""
+        return OriginalTask(experiment=self.experiment)
 
     @property
-    def reference_tasks(self) -> tuple[Reference, ...]:
-        """The networks that others are compared with."""
+    def reference_tasks(self) -> tuple[ReferenceTask, ...]:
+        """The reference networks."""
         return tuple(
-            Reference(ground=self.ground, number=number, count=self.references)
+            ReferenceTask(experiment=self.experiment, number=number, count=self.references)
             for number in range(self.references)
         )
 
     @property
-    def chosen_by(self) -> tuple[Reference, ...]:
-        """What must be known before it can be said who is forgotten."""
+    def selection_needs(self) -> tuple[ReferenceTask, ...]:
+        """The networks that must be there before the forget set can be selected."""
         return self.reference_tasks if self.scenario.needs_references else ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrained:
-    """Train a network anew without the forget set; `again` from other random numbers, for the noise floor."""
+class RetrainedTask:
+    """Train a network without the forget set; `again` with other random numbers, for the noise floor."""
 
-    case: Case
+    problem: Problem
     again: bool = False
 
     @property
-    def ground(self) -> Ground:
+    def experiment(self) -> Experiment:
         """Of its original."""
-        return self.case.ground
+        return self.problem.experiment
 
     @property
     def needs(self) -> tuple["Task", ...]:
-        """The original, whose form is trained anew, and who is forgotten."""
-        return (self.case.original, *self.case.chosen_by)
+        """The original, whose form it takes, and the networks that select the forget set."""
+        return (self.problem.original, *self.problem.selection_needs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unlearned:
+class UnlearnedTask:
     """Apply a method to the original."""
 
-    case: Case
+    problem: Problem
     method: Method
 
     @property
-    def ground(self) -> Ground:
+    def experiment(self) -> Experiment:
         """Of its original."""
-        return self.case.ground
+        return self.problem.experiment
 
     @property
     def needs(self) -> tuple["Task", ...]:
-        """The original, and who is forgotten."""
-        return (self.case.original, *self.case.chosen_by)
+        """The original, and the networks that select the forget set."""
+        return (self.problem.original, *self.problem.selection_needs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class AuditTask:
     """Audit one network from its signals."""
 
-    case: Case
-    of: Original | Retrained | Unlearned
+    problem: Problem
+    network: OriginalTask | RetrainedTask | UnlearnedTask
 
     @property
     def needs(self) -> tuple["Task", ...]:
-        """The network, and the references that an attack uses; tuning does without the attack."""
-        return (self.of, *(self.case.chosen_by if self.case.ground.blind else self.case.reference_tasks))
+        """The network and the reference networks of the attacks; tuning runs no attack that needs these."""
+        tuning = self.problem.experiment.without_test
+        return (self.network, *(self.problem.selection_needs if tuning else self.problem.reference_tasks))
 
 
-Network = Original | Retrained | Unlearned
-Task = Original | Reference | Retrained | Unlearned | Measured
-KINDS = {
-    Original: "original", Reference: "reference", Retrained: "retrained", Unlearned: "unlearned",
-    Measured: "audit",
-}  # fmt: skip
+NetworkTask = OriginalTask | RetrainedTask | UnlearnedTask
+Task = OriginalTask | ReferenceTask | RetrainedTask | UnlearnedTask | AuditTask
+TASK_KINDS = {
+    OriginalTask: "original",
+    ReferenceTask: "reference",
+    RetrainedTask: "retrained",
+    UnlearnedTask: "unlearned",
+    AuditTask: "audit",
+}
 
 
-def kind_of(task: Task) -> str:
-    """The word for a task in tables and keys."""
-    return KINDS[type(task)]
+def task_kind(task: Task) -> str:
+    """The name of a kind of task in tables and keys."""
+    return TASK_KINDS[type(task)]
 
 
-def told(task: Task) -> str:
-    """Which task it is, for messages."""
-    if isinstance(task, Measured):
-        return f"{kind_of(task)} of {told(task.of)}"
-    world = task.ground.world
-    words = [world.data, world.architecture, world.bits, f"seed {task.ground.seed}"]
-    if isinstance(task, Unlearned | Retrained):
-        words.insert(0, task.case.scenario.words)
-    if isinstance(task, Unlearned):
+def describe_task(task: Task) -> str:
+    """A task in words, for messages."""
+    if isinstance(task, AuditTask):
+        return f"{task_kind(task)} of {describe_task(task.network)}"
+    setup = task.experiment.setup
+    words = [setup.data, setup.architecture, setup.bits, f"seed {task.experiment.seed}"]
+    if isinstance(task, UnlearnedTask | RetrainedTask):
+        words.insert(0, task.problem.scenario.text)
+    if isinstance(task, UnlearnedTask):
         words.insert(0, type(task.method).__name__)
-    return f"{kind_of(task)} ({', '.join(words)})"
+    return f"{task_kind(task)} ({', '.join(words)})"

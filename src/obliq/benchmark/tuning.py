@@ -1,7 +1,7 @@
-"""Which settings a method takes part with: the trial closest to retraining, on a split of its own.
+"""The settings that a method is compared with: those of the trial nearest to retraining, on a split of its own.
 
-Nothing of the test part is looked at: the holdout part stands in for it, as a user has no other. What was
-chosen is written to `tuned.json` and kept: a later run takes it from there, unless a method's trials have changed.
+The test part takes no part in tuning: the holdout part stands in for it, as a user has no other. The choices are
+written to `tuned.json` and kept: a later run takes them from there, unless the trials of a method have changed.
 """
 
 import json
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from obliq.benchmark.entrants import Contender
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import Suite, World
+from obliq.benchmark.suite import Setup, Suite
+from obliq.benchmark.variants import MethodVariant
 from obliq.errors import ObliqError
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import encode, parse_json
 
-FILE = "tuned.json"
+TUNED = "tuned.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What was tried for one contender and one request, and what was chosen.
+class TuningChoice:
+    """The trials of one method variant for one request, and the one that was chosen.
 
     Attributes:
-        data, architecture, bits, scenario: where it was tried; it counts for all bit widths.
-        contender: its name.
+        data, architecture, bits, scenario: where they were run; the choice counts for all bit widths.
+        contender: name of the method variant.
         seed: of the tuning split.
         trials: the fields of each trial, as JSON text.
         gaps: Avg. Gap of each trial to its split's own retrained network, in points; None where it failed.
-        chosen: position of the smallest, the first of equals; None when every trial failed.
-        error: why, in that case.
+        chosen: position of the smallest gap, the first of equal ones; None when every trial failed.
+        error: the reason, in that case.
     """
 
     data: str
@@ -46,7 +46,7 @@ class Choice:
     error: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.gaps) != len(self.trials) or self.chosen != smallest(self.gaps):
+        if len(self.gaps) != len(self.trials) or self.chosen != position_of_smallest(self.gaps):
             raise ObliqError(
                 f"the choice for {self.contender!r} is {self.chosen} of gaps {self.gaps}; expected the smallest of "
                 f"{len(self.trials)}"
@@ -59,76 +59,82 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TunedSettings:
-    """What tuned.json holds."""
+class TuningDocument:
+    """The content of `tuned.json`."""
 
-    choices: tuple[Choice, ...]
-
-
-TUNED_DOCUMENT = DocumentType(content=TunedSettings, format="obliq-tuned", version=1, title="tuning")
+    choices: tuple[TuningChoice, ...]
 
 
-def smallest(gaps: Sequence[float | None]) -> int | None:
-    """The position of the smallest number, the first of equals; None where there is no number."""
+TUNING_DOCUMENT = DocumentType(content=TuningDocument, format="obliq-tuned", title="tuning")
+
+
+def position_of_smallest(gaps: Sequence[float | None]) -> int | None:
+    """The position of the smallest number, the first of equal ones; None where there is no number."""
     numbers = [(gap, number) for number, gap in enumerate(gaps) if gap is not None]
     return min(numbers)[1] if numbers else None
 
 
-def text_of(fields: Mapping[str, Any]) -> str:
+def fields_text(fields: Mapping[str, Any]) -> str:
     """Fields as JSON text, the same for equal ones."""
     return json.dumps(encode(fields), sort_keys=True, allow_nan=False)
 
 
-Place = tuple[str, str, str]
+TuningKey = tuple[str, str, str]
 
 
-def place_of(world: World, scenario: Scenario, contender: Contender) -> Place:
-    """What a choice is looked up by: the world but for its bit width, the request, the contender."""
-    return f"{world.data} {world.architecture}", scenario.words, contender.name
+def tuning_key(setup: Setup, scenario: Scenario, variant: MethodVariant) -> TuningKey:
+    """What a choice is found by: the setup without its bit width, the request, the method variant."""
+    return f"{setup.data} {setup.architecture}", scenario.text, variant.name
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedFields:
     """The choices of a suite."""
 
-    choices: Mapping[Place, Choice]
+    choices: Mapping[TuningKey, TuningChoice]
 
-    def fields(self, suite: Suite, world: World, scenario: Scenario, contender: Contender) -> dict[str, Any]:
-        """The fields to take part with, tuned by the contender itself or by the one that it follows.
+    def fields(
+        self, suite: Suite, setup: Setup, scenario: Scenario, variant: MethodVariant
+    ) -> dict[str, Any]:
+        """The tuned fields of a variant, or of the one that it follows.
 
         Raises:
             ObliqError: when every trial failed.
         """
-        by_name = {one.name: one for one in suite.contenders}
-        tuned = contender if contender.follows is None else by_name[contender.follows]
-        trials = tuned.trials()
-        if len(trials) == 1:
-            return trials[0]
-        choice = self.choices[place_of(suite.tuning_world(world), suite.tuning_scenario(scenario), tuned)]
+        by_name = {one.name: one for one in suite.variants}
+        tuned = variant if variant.follows is None else by_name[variant.follows]
+        candidates = tuned.candidates()
+        if len(candidates) == 1:
+            return candidates[0]
+        key = tuning_key(suite.setup_to_tune_in(setup), suite.scenario_to_tune_on(scenario), tuned)
+        choice = self.choices[key]
         if choice.fields is None:
             raise ObliqError(f"every trial of {tuned.name!r} failed in tuning: {choice.error}")
         return choice.fields
 
 
-def known(file: Path, suite: Suite) -> dict[Place, Choice]:
-    """The choices in a file that were made among the trials that the suite would try now.
+def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
+    """The choices in a file that are among the trials that the suite would run now; none without a file.
 
     Raises:
-        ObliqError: when the file does not hold choices.
+        ObliqError: when the file is not what `write_choices` wrote.
     """
-    tuned = TUNED_DOCUMENT.read_if_present(file)
-    if tuned is None:
-        return {}
-    trials = {one.name: tuple(map(text_of, one.trials())) for one in suite.contenders}
+    document = TUNING_DOCUMENT.read_if_present(file)
+    trials = {one.name: tuple(map(fields_text, one.candidates())) for one in suite.variants}
     return {
         (f"{one.data} {one.architecture}", one.scenario, one.contender): one
-        for one in tuned.choices
+        for one in (document.choices if document else ())
         if one.seed == suite.tuning_seed
         and one.bits == suite.tuning_bits
         and one.trials == trials.get(one.contender)
     }
 
 
-def write(choices: Mapping[Place, Choice]) -> str:
-    """The text of the file."""
-    return TUNED_DOCUMENT.to_text(TunedSettings(choices=tuple(choices[key] for key in sorted(choices))))
+def write_choices(file: Path, choices: Mapping[TuningKey, TuningChoice]) -> None:
+    """Write the file.
+
+    Raises:
+        ObliqError: when it cannot be written.
+    """
+    document = TuningDocument(choices=tuple(choices[key] for key in sorted(choices)))
+    TUNING_DOCUMENT.write(file, document, overwrite=True)

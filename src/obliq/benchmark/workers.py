@@ -1,4 +1,9 @@
-"""Where tasks are computed: in this process, or in several of one thread each."""
+"""Workers that run tasks: this process, or several processes of one thread each.
+
+The pool of processes is our own. When a worker dies, for instance for lack of memory, `concurrent.futures` and loky
+declare the whole pool broken and lose the tasks of all workers. Pebble replaces the worker as we do, but it is under
+the LGPL, and 40 lines shorter code is not worth a stricter licence than this package's own.
+"""
 
 import contextlib
 import hashlib
@@ -19,9 +24,9 @@ from typing import Protocol, runtime_checkable
 import torch
 
 import obliq
-from obliq.benchmark.execute import do
+from obliq.benchmark.execute import execute_task
 from obliq.benchmark.tasks import Task
-from obliq.benchmark.worker_state import Workshop
+from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import ObliqError
@@ -31,7 +36,7 @@ from obliq.workflow.pipeline import train_original
 
 
 def warm_up(run: Run) -> None:
-    """Train a small network on noise."""
+    """Train a small network on noise, so that the first task's time does not include what torch loads on first use."""
     inputs = torch.rand(64, 1, 8, 8, generator=run.generator())
     noise = Collection(name="noise", inputs=inputs, labels=torch.arange(64) % 2, class_names=("a", "b"))
     blueprint = Blueprint(architecture="convnet", input_shape=(1, 8, 8), classes=2)
@@ -44,62 +49,62 @@ THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS
 
 @dataclass(frozen=True)
 class Job:
-    """A task to be done, and its key."""
+    """A task to run, and its key."""
 
     key: str
     task: Task
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """How a job ended.
 
     Attributes:
         key: of the job.
-        error: why it failed, in one line; empty when it did not.
-        trace: where it failed, when that was not a user's mistake.
-        seconds: that the task took, without the start of its worker; 0 when it failed.
-        what: was to be done, in words.
+        error: the reason in one line, where it failed.
+        trace: the traceback, where an error was not one of Obliq's own.
+        seconds: duration of the task, without the start of its worker; 0 when it failed.
+        description: the task in words.
     """
 
     key: str
     error: str = ""
     trace: str = ""
     seconds: float = 0.0
-    what: str = ""
+    description: str = ""
 
 
 @runtime_checkable
-class Pool(Protocol):
-    """Some workers; used as a context manager, at whose end none is left."""
+class WorkerPool(Protocol):
+    """Some workers; used as a context manager, which ends them all."""
 
     @property
     def size(self) -> int:
         """How many tasks can run at once."""
 
     def submit(self, job: Job) -> None:
-        """Begin a job; at most `size` at once."""
+        """Start a job; at most `size` at once."""
 
-    def wait(self) -> Sequence[Outcome]:
-        """The outcomes of at least one submitted task."""
+    def wait(self) -> Sequence[TaskOutcome]:
+        """Wait for the outcome of at least one submitted job."""
 
-    def __enter__(self) -> "Pool": ...
+    def __enter__(self) -> "WorkerPool": ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 
-def attempt(job: Job, workshop: Workshop) -> Outcome:
-    """Do a task; what goes wrong with it is an outcome too."""
+def run_job(job: Job, state: WorkerState) -> TaskOutcome:
+    """Run a task; an error is an outcome, too."""
     started = time.monotonic()
     try:
-        do(job.task, workshop)
+        execute_task(job.task, state)
     except ObliqError as error:
-        return Outcome(job.key, one_line(str(error)))
+        return TaskOutcome(job.key, one_line(str(error)))
     except Exception as error:
-        return Outcome(job.key, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc())
-    return Outcome(job.key, seconds=time.monotonic() - started)
+        return TaskOutcome(job.key, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc())
+    return TaskOutcome(job.key, seconds=time.monotonic() - started)
 
 
 def one_line(text: str) -> str:
@@ -107,28 +112,28 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:300] or "an error without a message"
 
 
-class InProcess:
+class InProcessPool:
     """One worker: this process, with one torch thread while it works."""
 
     size = 1
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop, self._waiting = workshop, list[Job]()
+    def __init__(self, state: WorkerState) -> None:
+        self._state, self._waiting = state, list[Job]()
 
     def submit(self, job: Job) -> None:
-        """Keep the job for `wait`, which computes it."""
+        """Keep the job for `wait`, which runs it."""
         self._waiting.append(job)
 
-    def wait(self) -> Sequence[Outcome]:
-        """Compute what was submitted."""
-        done = [attempt(job, self._workshop) for job in self._waiting]
+    def wait(self) -> Sequence[TaskOutcome]:
+        """Run the submitted jobs."""
+        done = [run_job(job, self._state) for job in self._waiting]
         self._waiting.clear()
         return done
 
-    def __enter__(self) -> "InProcess":
+    def __enter__(self) -> "InProcessPool":
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        warm_up(self._workshop.run(0))
+        warm_up(self._state.run(0))
         return self
 
     def __exit__(self, *ended: object) -> None:
@@ -136,60 +141,61 @@ class InProcess:
 
 
 @dataclass
-class Worker:
-    """A process, the line to it, and what it is doing."""
+class WorkerProcess:
+    """A process, the connection to it, and its job, if it has one."""
 
     process: BaseProcess
-    line: Connection
+    connection: Connection
     job: Job | None = None
 
 
-class Processes:
-    """Several workers; one that dies fails its task only, and is replaced."""
+class ProcessPool:
+    """Several workers. When one dies, only its own task fails, and another worker takes its place."""
 
-    def __init__(self, workshop: Workshop, size: int) -> None:
+    def __init__(self, state: WorkerState, size: int) -> None:
         self.size = size
-        self._workshop, self._workers, self._source = workshop, list[Worker](), source_digest()
+        self._state, self._workers, self._source = state, list[WorkerProcess](), source_digest()
 
     def submit(self, job: Job) -> None:
-        """Send the job to a worker that has none."""
+        """Send the job to an idle worker."""
         worker = next((one for one in self._workers if one.job is None), None)
         if worker is None:
             worker = self._start()
             self._workers.append(worker)
         worker.job = job
-        worker.line.send(job)
+        worker.connection.send(job)
 
-    def wait(self) -> Sequence[Outcome]:
-        """Wait for the first worker that is done, or dead."""
-        busy = {one.line: one for one in self._workers if one.job is not None}
-        return [self._heard(busy[line]) for line in wait(list(busy)) if isinstance(line, Connection)]
+    def wait(self) -> Sequence[TaskOutcome]:
+        """Wait for the first worker that finishes or dies."""
+        busy = {one.connection: one for one in self._workers if one.job is not None}
+        return [self._receive(busy[line]) for line in wait(list(busy)) if isinstance(line, Connection)]
 
-    def _heard(self, worker: Worker) -> Outcome:
+    def _receive(self, worker: WorkerProcess) -> TaskOutcome:
         job = worker.job
         assert job is not None
         try:
-            outcome: Outcome = worker.line.recv()
+            outcome: TaskOutcome = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join()
             self._workers.remove(worker)
             code = worker.process.exitcode
-            return Outcome(
-                job.key, f"its process ended with status {code}; expected enough memory, and no signal"
+            return TaskOutcome(
+                job.key,
+                f"its process ended with status {code}; expected it to have enough memory, and not to be killed",
             )
         worker.job = None
         return outcome
 
-    def _start(self) -> Worker:
+    def _start(self) -> WorkerProcess:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._workshop, self._source), daemon=True)
-        with starting_with_one_thread():
+        process = context.Process(target=worker_loop, args=(theirs, self._state, self._source), daemon=True)
+        with single_threaded_children():
             process.start()
         theirs.close()
-        return Worker(process, ours)
+        return WorkerProcess(process, ours)
 
-    def __enter__(self) -> "Processes":
+    def __enter__(self) -> "ProcessPool":
         return self
 
     def __exit__(self, *ended: object) -> None:
@@ -197,12 +203,12 @@ class Processes:
             worker.process.terminate()
         for worker in self._workers:
             worker.process.join()
-            worker.line.close()
+            worker.connection.close()
 
 
 @contextlib.contextmanager
-def starting_with_one_thread() -> Iterator[None]:
-    """What is started meanwhile computes in one thread: libraries read that as they are loaded."""
+def single_threaded_children() -> Iterator[None]:
+    """Processes started within compute in one thread: numerical libraries read these variables when loaded."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(THREADS)
     try:
@@ -212,20 +218,21 @@ def starting_with_one_thread() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def serve(line: Connection, workshop: Workshop, source: str) -> None:
-    """A worker's life: a task after the other, until nobody sends any."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that started us
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that drafts are removed
+def worker_loop(connection: Connection, state: WorkerState, source: str) -> None:
+    """Run one task after the other, until the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles an interrupt
+    # an exception unwinds the stack, which removes drafts
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     torch.set_num_threads(1)
     keep_memory()
-    warm_up(workshop.run(0))
+    warm_up(state.run(0))
     refused = changed_source(source)
     while True:
         try:
-            job = line.recv()
+            job = connection.recv()
         except EOFError:
             return
-        line.send(Outcome(job.key, refused) if refused else attempt(job, workshop))
+        connection.send(TaskOutcome(job.key, refused) if refused else run_job(job, state))
 
 
 def source_digest() -> str:
@@ -235,7 +242,10 @@ def source_digest() -> str:
 
 
 def changed_source(expected: str) -> str:
-    """Why a worker that starts now must not work: the source changed since the run began. Empty if it did not."""
+    """Why a worker that starts now must refuse: the source changed since the run began. Empty if it did not."""
     if source_digest() == expected:
         return ""
-    return "the source code changed since the benchmark began; expected it to stay until the end (--resume)"
+    return (
+        "the source code changed since the benchmark began; expected it to stay until the end (pass --resume to "
+        "continue)"
+    )

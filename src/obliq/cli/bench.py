@@ -86,14 +86,14 @@ def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
 
 def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) -> VerbOutput:
     from obliq.benchmark.collect import ROWS
-    from obliq.benchmark.run import Options, run_suite
+    from obliq.benchmark.run import BenchmarkOptions, run_suite
     from obliq.benchmark.suites import suite_named
     from obliq.run import device_named
 
     suite = suite_named(name)
     if arguments.methods:
         suite = suite.limited_to(arguments.methods)
-    options = Options(
+    options = BenchmarkOptions(
         resume=arguments.resume,
         jobs=arguments.jobs,
         ray=arguments.ray,

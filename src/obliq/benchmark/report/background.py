@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from obliq.benchmark.cache_keys import Keys
-from obliq.benchmark.suite import Suite, World
+from obliq.benchmark.cache_keys import TaskKeys
+from obliq.benchmark.suite import Setup, Suite
 from obliq.io.documents import DocumentType
 
 ABOUT = "about.json"
@@ -37,17 +37,17 @@ class Background:
 ABOUT_DOCUMENT = DocumentType(content=Background, format=None, title="about")
 
 
-def background_of(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]]) -> Background:
+def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, str]]) -> Background:
     """The background of a suite whose rows were computed on these machines."""
-    trials = max(len(one.trials()) for one in suite.contenders)
+    trials = max(len(one.candidates()) for one in suite.variants)
     tuned = trials > 1
     values = dict[str, dict[str, None]]()  # a set in the order of its values
     for name, value in (pair for machine in machines for pair in machine.items() if pair[1]):
         values.setdefault(name, {})[value] = None
     facts = {name: " or ".join(several) for name, several in values.items()}
-    facts["device"] = keys.origins.device
+    facts["device"] = keys.environment.device
     return Background(
-        follows=dict(sorted((one.name, one.follows) for one in suite.contenders if one.follows is not None)),
+        follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
         trials=trials if tuned else None,
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
@@ -56,9 +56,9 @@ def background_of(suite: Suite, keys: Keys, machines: Iterable[Mapping[str, str]
     )
 
 
-def _in_words(world: World) -> str:
-    images = f"{world.limit} images" if world.limit else "all images"
-    return f"{world.architecture} with {images} of {world.data}"
+def _in_words(setup: Setup) -> str:
+    images = f"{setup.limit} images" if setup.limit else "all images"
+    return f"{setup.architecture} with {images} of {setup.data}"
 
 
 def read_background(folder: Path) -> Background:

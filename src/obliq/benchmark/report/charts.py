@@ -138,7 +138,7 @@ def _name(axes: Axes, points: Sequence[ChartPoint], room: Box) -> Sequence[str]:
     return [one.name for one, box in zip(points, boxes, strict=True) if box is None]
 
 
-def bar_chart(effects: Sequence[AblationEffect], title: str) -> Markup:
+def ablation_chart(effects: Sequence[AblationEffect], title: str) -> Markup:
     """A bar an ablation: the change of Avg. Gap in points, with its deviation over seeds."""
 
     def draw(axes: Axes) -> None:
@@ -188,7 +188,7 @@ STEP = 10.5  # points between names
 MARGIN = 165  # points for names
 
 
-def line_chart(
+def bit_width_chart(
     gaps: Mapping[str, Mapping[str, float]], bits: Sequence[str], leaders: Sequence[str], title: str
 ) -> Markup:
     """One line a method over the bit widths at which it has a gap.

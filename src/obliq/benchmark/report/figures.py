@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from obliq.benchmark.report.ablations import AblationEffect
-from obliq.benchmark.report.charts import ChartPoint, bar_chart, line_chart, scatter_chart
+from obliq.benchmark.report.charts import ChartPoint, ablation_chart, bit_width_chart, scatter_chart
 from obliq.benchmark.report.measures import FORGET_SIDE, GAP, RETAIN_SIDE, TIME, Reading
 from obliq.benchmark.report.overview import over_cells
 from obliq.benchmark.report.statistics import (
-    AGAIN,
     REFERENCE_ROWS,
-    RETRAINED,
     CellRows,
     number_of_bits,
     spread_of,
 )
 from obliq.benchmark.report.summaries import readings
 from obliq.benchmark.report.tables import DISPLAY_NAMES
+from obliq.benchmark.suite import RETRAINED, RETRAINED_AGAIN
 from obliq.report.figures import Figure
 
 COLORED = 4
@@ -43,7 +42,7 @@ def cost(groups: Sequence[CellRows], ranked: Sequence[str], where: str) -> Figur
     points = _points(groups, ranked, TIME.read, GAP.read)
     if not points:
         return None
-    floor = over_cells(groups, AGAIN, GAP.read)
+    floor = over_cells(groups, RETRAINED_AGAIN, GAP.read)
     drawing, left_out = scatter_chart(
         points,
         ("time over Retrain's time", "Avg. Gap, points"),
@@ -90,14 +89,14 @@ def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Fig
         groups, key=lambda one: (one.cell.data, one.cell.architecture, one.cell.scenario)
     ):
         same = list(several)
-        gaps = {name: own for name in (*ranked, AGAIN) if (own := _by_bits(same, name))}
+        gaps = {name: own for name in (*ranked, RETRAINED_AGAIN) if (own := _by_bits(same, name))}
         bits = sorted(
             {one for own in gaps.values() for one in own}, key=lambda one: (number_of_bits(one), one)
         )
         if len(bits) < 2:
             continue
         where = f"{scenario} · {data} · {architecture}"
-        drawing = line_chart(
+        drawing = bit_width_chart(
             {DISPLAY_NAMES.get(name, name): own for name, own in gaps.items()},
             bits,
             ranked[:COLORED],
@@ -121,5 +120,5 @@ def ablation_bars(effects: Sequence[AblationEffect]) -> Sequence[Figure]:
         own = [one for one in effects if one.follows == followed]
         note = "bars: mean change, lines: one standard deviation over seeds, pale: within noise"
         heading = f"{followed}: what each change does to Avg. Gap"
-        pictures.append(Figure(heading, bar_chart(own, heading), note))
+        pictures.append(Figure(heading, ablation_chart(own, heading), note))
     return pictures

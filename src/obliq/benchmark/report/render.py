@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from obliq.benchmark.collect import read_rows, write_text
+from obliq.benchmark.collect import read_rows
 from obliq.benchmark.report import figures, markdown, text
 from obliq.benchmark.report.ablations import AblationEffect, ablation_effects
 from obliq.benchmark.report.background import ABOUT, ABOUT_DOCUMENT, Background, read_background
@@ -18,6 +18,7 @@ from obliq.benchmark.report.summaries import CellSummary, summarise
 from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboard_table
 from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
+from obliq.io.atomic import write_file
 from obliq.report.figures import Figure
 
 MARKDOWN, PAGE = "report.md", "report.html"
@@ -48,7 +49,7 @@ class ReportContent:
         return [row for summary in self.summaries for row in summary.failures]
 
 
-def render_report(
+def render_benchmark_report(
     rows: Sequence[ResultRow], suite: str, background: Background | None = None
 ) -> tuple[str, str]:
     """The report in Markdown and as one HTML document without scripts and without anything to fetch.
@@ -148,16 +149,16 @@ def _markdown(content: ReportContent) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def write_report(folder: Path, rows: Sequence[ResultRow], background: Background) -> None:
+def write_benchmark_report(folder: Path, rows: Sequence[ResultRow], background: Background) -> None:
     """Write the report, and the background that it rests on besides the rows.
 
     Raises:
         ObliqError: when there are no rows, or the folder cannot be written.
     """
-    in_markdown, page = render_report(rows, folder.name, background)
+    in_markdown, page = render_benchmark_report(rows, folder.name, background)
     ABOUT_DOCUMENT.write(folder / ABOUT, background, overwrite=True)
-    write_text(folder / MARKDOWN, in_markdown)
-    write_text(folder / PAGE, page)
+    write_file(folder / MARKDOWN, in_markdown, overwrite=True)
+    write_file(folder / PAGE, page, overwrite=True)
 
 
 def rewrite_report(folder: Path) -> int:
@@ -167,5 +168,5 @@ def rewrite_report(folder: Path) -> int:
         ObliqError: when the files are missing, or not as they were written.
     """
     rows = read_rows(folder)
-    write_report(folder, rows, read_background(folder))
+    write_benchmark_report(folder, rows, read_background(folder))
     return len(rows)

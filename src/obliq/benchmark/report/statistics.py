@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from obliq.benchmark.rows import ResultRow
+from obliq.benchmark.suite import ORIGINAL, RETRAINED, RETRAINED_AGAIN
 from obliq.errors import ObliqError
 
-ORIGINAL, RETRAINED, AGAIN = "original", "retrained", "retrained again"
-REFERENCE_ROWS = (RETRAINED, AGAIN, ORIGINAL)
+REFERENCE_ROWS = (RETRAINED, RETRAINED_AGAIN, ORIGINAL)
 """Networks that no method produced: the aim, the noise floor, and the starting point of every method."""
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from obliq.benchmark.report.measures import AUC_DIFFERENCE, GAP, Measure, Reading, measure_groups
 from obliq.benchmark.report.statistics import (
-    AGAIN,
     REFERENCE_ROWS,
-    RETRAINED,
     Cell,
     CellRows,
     Spread,
@@ -17,6 +15,7 @@ from obliq.benchmark.report.statistics import (
     within_noise,
 )
 from obliq.benchmark.rows import ResultRow
+from obliq.benchmark.suite import RETRAINED, RETRAINED_AGAIN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +121,7 @@ def _method(
     best: str | None,
 ) -> MethodSummary:
     reference = name in REFERENCE_ROWS
-    own, floor = gaps[name], gaps.get(AGAIN, {})
+    own, floor = gaps[name], gaps.get(RETRAINED_AGAIN, {})
     to_best = paired_differences(own, gaps[best]) if best is not None else []
     to_floor = paired_differences(own, floor)
     # one-sided on purpose: a gap below the floor is as good as the floor, however far below

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from obliq.benchmark.report.ablations import AblationEffect
 from obliq.benchmark.report.measures import AUC_DIFFERENCE, GAP, TIME, Measure
 from obliq.benchmark.report.overview import Leaderboard, Standing
-from obliq.benchmark.report.statistics import AGAIN, ORIGINAL, RETRAINED, Spread
+from obliq.benchmark.report.statistics import Spread
 from obliq.benchmark.report.summaries import CellSummary, MethodSummary
+from obliq.benchmark.suite import ORIGINAL, RETRAINED, RETRAINED_AGAIN
 from obliq.report.content import format_number
 
 DASH = "\N{EN DASH}"
-DISPLAY_NAMES = {RETRAINED: "Retrain", AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}
+DISPLAY_NAMES = {RETRAINED: "Retrain", RETRAINED_AGAIN: "retrained again (noise floor)", ORIGINAL: "Original"}
 NOT_APART = "not apart: "
 
 
