@@ -7,7 +7,8 @@ from pathlib import Path
 from obliq.errors import ModelError
 from obliq.exporting.exported_file import PROGRAM_SUFFIX
 from obliq.exporting.file_content import admitted, file_content_digest
-from obliq.exporting.onnx.contents import file_bytes, form_of, stored_weights
+from obliq.exporting.onnx.contents import file_bytes
+from obliq.exporting.onnx.reader import onnx_form, stored_weights
 from obliq.exporting.parity_record import sha256_of
 from obliq.quantization import packed_size
 
@@ -83,7 +84,7 @@ def summarise_file(file: Path) -> FileSummary:
     return FileSummary(
         file=str(file),
         format="ExecuTorch" if program else "ONNX",
-        form=form_of(contents) if contents.own else "qdq",
+        form=onnx_form(contents) if contents.own else "qdq",
         input_shape=contents.input_shape,
         bytes=len(data),
         file_digest=sha256_of(data),
