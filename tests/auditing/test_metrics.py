@@ -6,9 +6,9 @@ import pytest
 from obliq.auditing import Audit, Signals, audit_models, parse_audit, render_audit
 from obliq.auditing.intervals import Estimate, wilson
 from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, Metric, Target, metrics_in
-from obliq.benchmark.report.render import render_report
+from obliq.benchmark.report.render import render_benchmark_report
 from obliq.benchmark.rows import from_csv, to_csv
-from obliq.cli.output import audit_lines
+from obliq.cli.output import audit_output
 from obliq.errors import AuditError
 from obliq.report.page import render_audit_report
 from tests.auditing.synthetic import references, three
@@ -103,7 +103,9 @@ def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     for shown in (TOY.words, f"{value:.3f}", f"{interval.low:.1f} to {interval.high:.1f}"):
         assert shown in page
 
-    table = "\n".join(audit_lines(measured, Path("report.html")))
+    printed = audit_output(measured, Path(), ())
+    assert printed.values["entries"][1][TOY.name] == value
+    table = "\n".join(printed.lines)
     assert TOY.label in table
     assert f"{value:.3f}" in table
 
@@ -112,7 +114,7 @@ def test_a_metric_costs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, cells = (line.split(",") for line in to_csv([row]).splitlines())
     assert dict(zip(columns, cells, strict=True))[TOY.name] == str(value)
     assert from_csv(to_csv([row])) == [row]
-    text, page = render_report([*rows[:-1], row], "toy")
+    text, page = render_benchmark_report([*rows[:-1], row], "toy")
     for shown in (text, page):
         assert TOY.words in shown
         assert f"{value:.3f}" in shown

@@ -17,24 +17,6 @@ from obliq.workflow.compare_networks import DEVICE_SUMS
 from obliq.workflow.pipeline import AUDIT, REPORT
 from obliq.workflow.release import PATCH, Release
 
-SUMMARY = (
-    "name",
-    "kind",
-    "forget_accuracy",
-    "retain_accuracy",
-    "test_accuracy",
-    "mia_svc_confidence",
-    "auc_forget_vs_test",
-    "rmia_auc",
-    "rmia_at_one_percent",
-    "average_gap",
-    "tow",
-    "seconds",
-    "time_ratio",
-    "changed_codes_percent",
-)
-"""Fields of an audit's entries that are printed as JSON."""
-
 
 def saved_run_values(saved: SavedRun, folder: Path) -> dict[str, Any]:
     """What a new network's folder holds."""
@@ -51,8 +33,13 @@ def saved_run_values(saved: SavedRun, folder: Path) -> dict[str, Any]:
 def audit_output(measured: Audit, folder: Path, next_command: Sequence[str | Path]) -> VerbOutput:
     """An audit that was written to a folder."""
     entries = [
-        {name: getattr(entry, name) for name in SUMMARY}
-        | {"verdict": entry.verdict and entry.verdict.word, "artifact": encode(entry.artifact)}
+        {
+            "name": entry.name,
+            "kind": entry.kind,
+            **entry.values,
+            "verdict": entry.verdict and entry.verdict.word,
+            "artifact": encode(entry.artifact),
+        }
         for entry in measured.entries
     ]
     return VerbOutput(
