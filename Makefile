@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test docs lint types imports check clean
+.PHONY: setup demo test docs dist lint types imports check clean
 
 $(BIN)/python:
 	@echo "==> setting up a virtual environment in $(VENV) (a few minutes the first time)"
@@ -31,9 +31,19 @@ docs: $(VENV)/.installed-docs  # a warning is an error: broken links, public nam
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env -c docs/site -d build/doctrees . site
 	@echo "==> the site is in site/index.html"
 
+$(VENV)/.installed-dist: pyproject.toml | $(BIN)/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dist]'
+	@touch $@
+
+dist: $(VENV)/.installed-dist  # wheel and sdist, checked; the demo runs from the wheel, installed without extras
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/python .ci/check_distribution.py dist/*.whl
+
 lint: setup
-	@$(BIN)/ruff check src tests benchmarks docs
-	@$(BIN)/ruff format --check src tests benchmarks docs
+	@$(BIN)/ruff check src tests benchmarks docs .ci
+	@$(BIN)/ruff format --check src tests benchmarks docs .ci
 
 types: setup
 	@$(BIN)/mypy
@@ -44,4 +54,4 @@ imports: setup
 check: lint types imports test
 
 clean:
-	rm -rf $(VENV) demo runs site build
+	rm -rf $(VENV) demo runs site build dist
