@@ -50,7 +50,7 @@ def test_without_ray_it_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ObliqError, match=r"pip install 'obliq\[ray\]'"):
+    with pytest.raises(ObliqError, match=r"pip install '\.\[ray\]'"):
         run_suite(suite(data), options(tmp_path, ray=True))
 
 

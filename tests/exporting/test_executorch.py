@@ -103,5 +103,5 @@ def test_what_xnnpack_does_not_compute_is_refused(layers: Sequence[nn.Module], e
 )
 def test_a_missing_library_is_named() -> None:
     model, inputs = made("convnet", "W8A8")
-    with pytest.raises(ModelError, match=r"executorch is not installed .*pip install 'obliq\[executorch\]'"):
+    with pytest.raises(ModelError, match=r"executorch is not installed .*pip install '\.\[executorch\]'"):
         export_executorch(model, inputs.shape[1:])

@@ -158,7 +158,7 @@ def test_unknown_forms_and_missing_libraries_are_refused(monkeypatch: pytest.Mon
     with pytest.raises(ModelError, match="form is 'tiny'; expected integer, compact, float"):
         export_onnx(model, (1, 8, 8), "tiny")
     monkeypatch.setattr("obliq.exporting.optional.importlib.import_module", _missing)
-    with pytest.raises(ModelError, match=r"onnx is not installed .*pip install 'obliq\[onnx\]'"):
+    with pytest.raises(ModelError, match=r"onnx is not installed .*pip install '\.\[onnx\]'"):
         export_onnx(model, (1, 8, 8))
 
 

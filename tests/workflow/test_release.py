@@ -63,12 +63,12 @@ def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
     networks: tuple[Checkpoint, Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
-        raise ModelError("onnx is not installed; expected the extra: pip install 'obliq[onnx]'")
+        raise ModelError("onnx is not installed; expected the extra onnx: pip install '.[onnx]'")
 
     monkeypatch.setattr(release, "import_onnx", missing)
     shipped = write_release(tmp_path, *networks, "toy", torch.zeros(0))
     shipment = shipped.shipment
-    assert "pip install 'obliq[onnx]'" in shipped.missing
+    assert "pip install '.[onnx]'" in shipped.missing
     assert "\n" not in shipped.missing
     assert f"no ONNX file: {shipped.missing}" in release_lines(shipped, tmp_path)
     assert shipment.parity is None

@@ -67,7 +67,9 @@ class RayPool:
         try:
             ray: Any = importlib.import_module("ray")
         except ImportError as error:
-            raise ObliqError("--ray needs the package ray; expected `pip install 'obliq[ray]'`") from error
+            raise ObliqError(
+                "--ray needs the package ray; expected the extra ray: pip install '.[ray]' in a checkout of obliq"
+            ) from error
         try:
             join_cluster(ray) if joins else start_ray(ray, size)
         except Exception as error:

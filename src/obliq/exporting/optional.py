@@ -104,7 +104,7 @@ def _imported(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise ModelError(
-            f"{name} is not installed ({error}); expected the extra: pip install 'obliq[onnx]'"
+            f"{name} is not installed ({error}); expected the extra onnx: pip install '.[onnx]' in a checkout of obliq"
         ) from error
 
 
@@ -124,7 +124,8 @@ def import_executorch(module: str) -> ModuleType:
         return importlib.import_module(f"executorch.{module}")
     except ImportError as error:
         raise ModelError(
-            f"executorch is not installed ({error}); expected the extra: pip install 'obliq[executorch]'"
+            f"executorch is not installed ({error}); expected the extra executorch: "
+            "pip install '.[executorch]' in a checkout of obliq"
         ) from error
     finally:
         logging.disable(before)

@@ -68,5 +68,6 @@ def _cipher(key: bytes) -> Any:
         return importlib.import_module("cryptography.hazmat.primitives.ciphers.aead").AESGCM(require_key(key))
     except ImportError as error:
         raise PatchError(
-            f"cryptography is not installed ({error}); expected the extra: pip install 'obliq[patch]'"
+            f"cryptography is not installed ({error}); expected the extra patch: "
+            "pip install '.[patch]' in a checkout of obliq"
         ) from error

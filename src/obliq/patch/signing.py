@@ -82,5 +82,6 @@ def _libraries() -> tuple[Any, Any, type[Exception]]:
         )
     except ImportError as error:
         raise PatchError(
-            f"cryptography is not installed ({error}); expected the extra: pip install 'obliq[patch]'"
+            f"cryptography is not installed ({error}); expected the extra patch: "
+            "pip install '.[patch]' in a checkout of obliq"
         ) from error
