@@ -63,7 +63,7 @@ class Tied(Branching):
         (Many(), "returns a tuple"),
         (Functional(), "by a function"),
         (Tied(), "layers layer and other share one weight"),
-        (nn.Sequential(nn.ReLU(), nn.Flatten()), "has no Conv1d"),
+        (nn.Sequential(nn.ReLU(), nn.Flatten()), "has no layer to quantize; expected at least one of Conv1d"),
         (nn.Sequential(nn.ConvTranspose2d(3, 3, 3), nn.Conv2d(3, 3, 3)), "layer 0 is a ConvTranspose2d"),
         (
             nn.Sequential(nn.TransformerEncoderLayer(8, 2), nn.Linear(8, 2)),

@@ -8,7 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from obliq.errors import ModelError
-from obliq.quantization.layers import QuantizedActivation, activations, check_weight_grid, from_float
+from obliq.quantization.layers import (
+    QuantizedActivation,
+    activations,
+    check_weight_grid,
+    from_float,
+    quantizable_layers,
+)
 from obliq.quantization.operations import DROPOUTS, RECTIFIERS, operation
 from obliq.quantization.placement import (
     Placement,
@@ -73,7 +79,10 @@ def quantize(
     if not wanted.is_float:
         check_quantizable(traced)
         if not weighted:
-            raise ModelError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear; expected at least one")
+            raise ModelError(
+                f"{type(model).__name__} has no layer to quantize; expected at least one of "
+                f"{quantizable_layers()}"
+            )
     if verify:
         require_same_function(model, traced, input_shape)
     if wanted.is_float:

@@ -1,5 +1,6 @@
 """Layers whose weights, and a module whose inputs, are rounded to a learned grid while training."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,11 +23,13 @@ LARGEST_CHANGE = 0.1
 
 
 class QuantizedWeight(nn.Module):
-    """The part that the three weighted layers share: a latent float weight, its step and its bits.
+    """What every quantized layer has in common: a latent float weight, its learned step and its bits.
+
+    A layer type is a class of two bases, this one first and torch's float layer second. It only defines `compute`.
 
     Attributes:
-        weight: latent float weights, the first axis counting the outputs.
-        weight_step: the learned step, one a channel (first axis) or a single one without a shape.
+        weight: latent float weights; the first axis counts the outputs.
+        weight_step: the learned step, one per output (first axis), or a single one without a shape.
         bits: bit width of the codes, which lie in -(2^(bits-1)-1) .. 2^(bits-1)-1.
     """
 
@@ -34,9 +37,26 @@ class QuantizedWeight(nn.Module):
     weight_step: nn.Parameter
     bits: int
 
+    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        check_bits("weight bits", bits)
+        check_weight_grid(weight_grid)
+        self.bits = bits
+        shape = self.weight.shape[:1] if weight_grid == "per_channel" else ()
+        self.weight_step = nn.Parameter(self.weight.new_empty(shape))
+        self.reset_step()
+
+    def compute(self, input: Tensor, weight: Tensor) -> Tensor:
+        """The output of the float layer with this weight in place of its own."""
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The output with the rounded weights."""
+        return self.compute(input, self.quantized_weight())
+
     @property
     def channel_axis(self) -> int | None:
-        """The axis of the weight that the steps run along, or None for a single step."""
+        """The axis of the weight that the steps run along; None for a single step."""
         return 0 if self.weight_step.dim() == 1 else None
 
     def quantized_weight(self) -> Float[Tensor, "outputs ..."]:
@@ -72,53 +92,41 @@ class QuantizedWeight(nn.Module):
         elements = self.weight.numel() // self.weight_step.numel()
         return low, high, gradient_scale(elements, high), self.channel_axis
 
-    def _add_step(self, bits: int, weight_grid: str) -> None:
-        check_bits("weight bits", bits)
-        check_weight_grid(weight_grid)
-        self.bits = bits
-        shape = self.weight.shape[:1] if weight_grid == "per_channel" else ()
-        self.weight_step = nn.Parameter(self.weight.new_empty(shape))
-        self.reset_step()
-
 
 class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
     """`nn.Conv1d` with weights on a learned grid."""
 
-    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._add_step(bits, weight_grid)
-
-    def forward(self, input: Float[Tensor, "*batch channels length"]) -> Float[Tensor, "*batch outputs out"]:
-        """Convolve with the rounded weights."""
-        result: Tensor = self._conv_forward(input, self.quantized_weight(), self.bias)
+    def compute(
+        self,
+        input: Float[Tensor, "*batch channels length"],
+        weight: Float[Tensor, "outputs group_channels kernel"],
+    ) -> Float[Tensor, "*batch outputs out_length"]:
+        """Convolve with this weight."""
+        result: Tensor = self._conv_forward(input, weight, self.bias)
         return result
 
 
 class QuantizedConv2d(QuantizedWeight, nn.Conv2d):
-    """`nn.Conv2d` with weights on a learned grid; grouped and depthwise forms too."""
+    """`nn.Conv2d` with weights on a learned grid, grouped and depthwise forms included."""
 
-    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._add_step(bits, weight_grid)
-
-    def forward(
-        self, input: Float[Tensor, "*batch channels height width"]
+    def compute(
+        self,
+        input: Float[Tensor, "*batch channels height width"],
+        weight: Float[Tensor, "outputs group_channels kernel_height kernel_width"],
     ) -> Float[Tensor, "*batch outputs out_height out_width"]:
-        """Convolve with the rounded weights."""
-        result: Tensor = self._conv_forward(input, self.quantized_weight(), self.bias)
+        """Convolve with this weight."""
+        result: Tensor = self._conv_forward(input, weight, self.bias)
         return result
 
 
 class QuantizedLinear(QuantizedWeight, nn.Linear):
     """`nn.Linear` with weights on a learned grid."""
 
-    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._add_step(bits, weight_grid)
-
-    def forward(self, input: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch outputs"]:
-        """Multiply with the rounded weights."""
-        return nn.functional.linear(input, self.quantized_weight(), self.bias)
+    def compute(
+        self, input: Float[Tensor, "*batch features"], weight: Float[Tensor, "outputs features"]
+    ) -> Float[Tensor, "*batch outputs"]:
+        """Multiply with this weight."""
+        return nn.functional.linear(input, weight, self.bias)
 
 
 class QuantizedActivation(nn.Module):
@@ -221,7 +229,12 @@ QUANTIZED: dict[type[nn.Module], type[QuantizedWeight]] = {
     nn.Conv2d: QuantizedConv2d,
     nn.Linear: QuantizedLinear,
 }
-"""The float layers that can be quantized, and what they become."""
+"""The float layers that can be quantized, and the class that each becomes."""
+
+
+def quantizable_layers() -> str:
+    """The names of the float layers that can be quantized, for messages."""
+    return ", ".join(kind.__name__ for kind in QUANTIZED)
 
 
 def from_float(layer: nn.Module, bits: int, weight_grid: str = "per_channel") -> QuantizedWeight:
@@ -232,24 +245,24 @@ def from_float(layer: nn.Module, bits: int, weight_grid: str = "per_channel") ->
     """
     kind = QUANTIZED.get(type(layer))
     if kind is None:
-        raise ModelError(f"cannot quantize a {type(layer).__name__}; expected Conv1d, Conv2d or Linear")
-    has_bias = layer.bias is not None
-    if isinstance(layer, nn.Linear):
-        arguments: dict[str, Any] = {"in_features": layer.in_features, "out_features": layer.out_features}
-    else:
-        names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
-        arguments = {name: getattr(layer, name) for name in (*names, "padding_mode")}
+        raise ModelError(f"cannot quantize a {type(layer).__name__}; expected one of {quantizable_layers()}")
+    # torch's layers keep what their constructor takes under the same names, except for these
+    names = inspect.signature(type(layer).__init__).parameters.keys() - {"self", "bias", "device", "dtype"}
+    arguments = {name: getattr(layer, name) for name in names}
     # On the meta device the constructor draws no random numbers for weights that are replaced anyway.
-    made = kind(**arguments, bias=has_bias, bits=bits, weight_grid=weight_grid, device="meta")
+    quantized = kind(
+        **arguments, bias=layer.bias is not None, bits=bits, weight_grid=weight_grid, device="meta"
+    )
     for name, parameter in layer.named_parameters(recurse=False):
         copy = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
-        setattr(made, name, copy)
-    # a frozen layer keeps its codes and its scale: they are part of the network as it came in
-    made.weight_step = nn.Parameter(
-        made.weight.detach().new_empty(made.weight_step.shape), requires_grad=made.weight.requires_grad
+        setattr(quantized, name, copy)
+    # A frozen layer keeps its codes and its scale: they belong to the network that the caller passed.
+    quantized.weight_step = nn.Parameter(
+        quantized.weight.detach().new_empty(quantized.weight_step.shape),
+        requires_grad=quantized.weight.requires_grad,
     )
-    made.reset_step()
-    return made.train(layer.training)
+    quantized.reset_step()
+    return quantized.train(layer.training)
 
 
 def weighted_layers(model: nn.Module) -> dict[str, QuantizedWeight]:

@@ -9,7 +9,8 @@ one quantizer at its end, because that is one integer operation when deployed. M
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import fx, nn
+from torch import fx
+from torch.nn.modules.conv import _ConvNd
 
 from obliq.quantization.operations import (
     CLIPPED_RECTIFIERS,
@@ -92,8 +93,7 @@ def shortcut_convolutions(traced: fx.GraphModule) -> set[fx.Node]:
     found: set[fx.Node] = set()
     for node in weighted_nodes(traced):
         module = module_of(node)
-        kernel = getattr(module, "kernel_size", None)
-        if not isinstance(module, nn.Conv1d | nn.Conv2d) or kernel is None or set(kernel) != {1}:
+        if not isinstance(module, _ConvNd) or set(module.kernel_size) != {1}:
             continue
         start = _start_of(node)
         after = _unit_end(node)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.nn.modules.conv import _ConvNd
 
 from obliq.errors import ModelError
 from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight
@@ -100,7 +101,7 @@ def _shapes(model: nn.Module) -> Iterator[tuple[int, ...]]:
     first = next((module for module in model.modules() if type(module) in QUANTIZED), None)
     if isinstance(first, nn.Linear):
         yield (first.in_features,)
-    elif isinstance(first, nn.Conv1d | nn.Conv2d):
+    elif isinstance(first, _ConvNd):
         axes = len(first.kernel_size)
         yield from ((first.in_channels, *[size] * axes) for size in SIZES)
     for linear in (module for module in model.modules() if isinstance(module, nn.Linear)):
@@ -149,11 +150,7 @@ def _float_layer(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) 
     """What a quantized layer would give with its latent weights."""
     assert isinstance(module, QuantizedWeight)
     (value,) = arguments
-    if isinstance(module, nn.Linear):
-        return F.linear(value, module.weight, module.bias)
-    assert isinstance(module, nn.Conv1d | nn.Conv2d)
-    convolved: Tensor = module._conv_forward(value, module.weight, module.bias)
-    return convolved
+    return module.compute(value, module.weight)
 
 
 def _close(expected: Tensor, found: Tensor) -> bool:

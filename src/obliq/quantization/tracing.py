@@ -14,7 +14,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from obliq.errors import ModelError
-from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight
+from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight, quantizable_layers
 from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
 
 _KEPT_FLOAT = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
@@ -89,7 +89,7 @@ def check_quantizable(traced: fx.GraphModule) -> None:
         if owns and type(module) not in QUANTIZED and not isinstance(module, _KEPT_FLOAT):
             raise ModelError(
                 f"layer {name} is a {type(module).__name__}, which cannot be quantized; "
-                "expected weights only in Conv1d, Conv2d, Linear and normalisation layers"
+                f"expected weights only in {quantizable_layers()} and normalisation layers"
             )
         if count > 1 and (type(module) in QUANTIZED or type(module) in NORMALISATIONS):
             raise ModelError(
