@@ -3,9 +3,10 @@
 A benchmark's keys count code by versions (see `obliq.benchmark.cache_keys`). A canary that gives other numbers under
 the same versions shows that a part computes something else: its version must then be raised. Record the new numbers:
 
-    python -m tests.benchmark.canaries
+    python -m tests.benchmark.canaries [PART ...]
 
-which adds what is missing, drops what is gone, and refuses to overwrite numbers whose versions are unchanged.
+which adds what is missing, drops what is gone, and refuses to overwrite numbers whose versions are unchanged. Names of
+parts, such as methods, leave all other canaries as they are.
 
 The tolerance is far above what another processor's rounding changes, and far below what another formula does.
 """
@@ -14,7 +15,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,12 +115,20 @@ def complaint(name: str, canary: Canary, known: Recorded | None) -> str:
     )
 
 
-def record(file: Path, computed: Mapping[str, Canary]) -> list[str]:
-    """Write the numbers of all canaries; what is wrong with those that changed without a version."""
+def record(file: Path, computed: Mapping[str, Canary], parts: Collection[str] = ()) -> list[str]:
+    """Write the numbers of all canaries; what is wrong with those that changed without a version.
+
+    Args:
+        file: holds the numbers.
+        computed: every canary.
+        parts: recompute only canaries of these parts, and those of which nothing is recorded; all when empty.
+    """
     before, after, wrong = recorded(file), dict[str, Recorded](), list[str]()
     for name, canary in computed.items():
         known = before.get(name)
-        if known is not None and known.versions == canary.versions:
+        if known is not None and parts and not canary.versions.keys() & parts:
+            after[name] = known
+        elif known is not None and known.versions == canary.versions:
             wrong += filter(None, [complaint(name, canary, known)])
             after[name] = known
         else:
@@ -131,4 +140,4 @@ def record(file: Path, computed: Mapping[str, Canary]) -> list[str]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.exit("\n".join(record(FILE, canaries())) or None)
+    sys.exit("\n".join(record(FILE, canaries(), set(sys.argv[1:]))) or None)

@@ -75,3 +75,15 @@ def test_numbers_are_overwritten_under_another_version_only(tmp_path: Path) -> N
     assert written(1, 1.0, 2.5) == (1, [1.0, 2.0])
     assert written(1, 1.0) == (1, [1.0, 2.0])
     assert written(2, 1.0, 2.5) == (0, [1.0, 2.5])
+
+
+def test_other_parts_are_not_recomputed(tmp_path: Path) -> None:
+    file = tmp_path / "canaries.json"
+    record(file, {"old": Canary({"old part": 1}, lambda: [1.0])})
+
+    def refuse() -> list[float]:
+        raise AssertionError("recomputed")
+
+    both = {"old": Canary({"old part": 1}, refuse), "new": Canary({"new part": 1}, lambda: [2.0])}
+    assert record(file, both, {"new part"}) == []
+    assert {name: one.numbers for name, one in recorded(file).items()} == {"old": [1.0], "new": [2.0]}

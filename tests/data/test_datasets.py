@@ -234,3 +234,18 @@ def test_fashion_mnist_is_the_known_one() -> None:
     pixels = clothes.inputs[~clothes.official_test].float() / 255
     assert abs(float(pixels.mean()) - 0.2860) < 1e-4
     assert abs(float(pixels.std()) - 0.3530) < 1e-4
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_a_sound_collection_or_names_the_files_that_it_lacks(name: str) -> None:
+    try:
+        collection = load_dataset(name)
+    except DataError:
+        with pytest.raises(DataError, match=name):
+            load_dataset(name)
+        return
+    assert collection.name == name
+    assert collection.digest == load_dataset(name).digest
+    assert set(collection.labels.tolist()) == set(range(collection.classes))
+    assert len(collection.class_names) == collection.classes
+    assert bool(torch.isfinite(collection.fetch(torch.arange(2))).all())

@@ -3,18 +3,23 @@
 import re
 
 from obliq.benchmark.suites import SUITES
+from obliq.data import DATASETS
 from obliq.methods import BUILT_IN
 from tests.documentation.pages import DOCS, ROOT
 
 
 def first_column(page: str, heading: str) -> list[str]:
     """The names in backticks in the first column of the table below a heading."""
-    below = (DOCS / f"{page}.md").read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    below = (DOCS / f"{page}.md").read_text().split(f"# {heading}\n", 1)[1].split("\n#", 1)[0]
     return re.findall(r"^\| `([\w-]+)`", below, flags=re.MULTILINE)
 
 
 def test_every_method_is_listed() -> None:
     assert sorted(first_column("methods", "All methods")) == sorted(BUILT_IN)
+
+
+def test_every_data_set_is_listed() -> None:
+    assert sorted(first_column("getting-started", "Which data")) == sorted(DATASETS)
 
 
 def test_every_suite_is_listed() -> None:
