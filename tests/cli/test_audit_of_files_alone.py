@@ -102,7 +102,7 @@ def test_what_does_not_belong_together_is_refused(
     said = obliq("audit", files.retrained, files.unlearned, *data, *out)
     assert "network.onnx was not made from retrained.onnx, says the record beside it" in said.err
     said = obliq("audit", files.original, files.unlearned, *data, "--references", 2, *out)
-    assert "no file says by what recipe its network was trained" in said.err
+    assert "no file records the recipe of its network" in said.err
     said = obliq("audit", way.original, files.unlearned, "--division-seed", 3, *out)
     assert "is a folder, which knows how its data were divided" in said.err
     folder = Path(shutil.copytree(files.unlearned.parent, tmp_path / "copied"))

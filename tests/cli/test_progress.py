@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from obliq.cli import progress
-from obliq.cli.progress import LINES_PER_STAGE, ProgressReporter, duration
+from obliq.cli.progress import LINES_PER_STAGE, ProgressReporter, format_seconds
 
 
 class Clock:
@@ -150,4 +150,4 @@ def test_a_quiet_console_shows_nothing() -> None:
     [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")],
 )
 def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert format_seconds(seconds) == words

@@ -120,8 +120,8 @@ class ProgressReporter:
             )  # fmt: skip
         elif self._verbose or (part.done and not repeated and self._is_due(part)):
             left = part.seconds_left(now)
-            words = [f"{part.done} of {part.of}", f"{duration(now - self._stage_started)} so far"]
-            words += [f"about {duration(left)} left"] if left is not None else []
+            words = [f"{part.done} of {part.of}", f"{format_seconds(now - self._stage_started)} so far"]
+            words += [f"about {format_seconds(left)} left"] if left is not None else []
             words += [note] if note else []
             self.print_line(f"  {label}: {', '.join(words)}")
 
@@ -158,11 +158,11 @@ class _TimeColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         left, took = task.fields["left"], task.fields["took"]
         if took is None and left is not None:
-            return Text(f"{duration(left)} left")
-        return Text(duration(took or task.elapsed or 0))
+            return Text(f"{format_seconds(left)} left")
+        return Text(format_seconds(took or task.elapsed or 0))
 
 
-def duration(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A time in whole units, for instance `2 min 5 s`."""
     whole = round(seconds)
     if whole < 60:
