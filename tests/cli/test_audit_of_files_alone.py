@@ -94,7 +94,7 @@ def test_what_does_not_belong_together_is_refused(
 ) -> None:
     data, out = ("--data", f"npz:{way.data}"), ("--out", tmp_path / "a")
     said = obliq("audit", files.original, files.unlearned, *out)
-    assert "original.onnx does not say what it was trained on; expected --data" in said.err
+    assert "original.onnx does not record its training data; expected --data" in said.err
     said = obliq("audit", files.original, files.unlearned, "--data", "digits", *out)
     assert said.status == 1
     said = obliq("audit", files.original, files.retrained, *data, *out)
@@ -104,7 +104,7 @@ def test_what_does_not_belong_together_is_refused(
     said = obliq("audit", files.original, files.unlearned, *data, "--references", 2, *out)
     assert "no file records the recipe of its network" in said.err
     said = obliq("audit", way.original, files.unlearned, "--division-seed", 3, *out)
-    assert "is a folder, which knows how its data were divided" in said.err
+    assert "is a folder, which records how its data were divided" in said.err
     folder = Path(shutil.copytree(files.unlearned.parent, tmp_path / "copied"))
     shutil.copy(files.original, folder / "network.onnx")
     said = obliq("audit", files.original, folder / "network.onnx", *data, *out)

@@ -61,7 +61,7 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "does not say what it was trained on; expected --data"),
+        ((), "does not record its training data; expected --data"),
         (("--data", "digits"), "digits has samples of shape (1, 8, 8); a.onnx expects (1, 6, 6)"),
     ],
 )
@@ -87,5 +87,5 @@ def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(
     said = obliq("unlearn", tmp_path / "float.onnx", *words, "oeu")
     assert "expected a file of the integer or compact form" in said.err
     said = obliq("unlearn", way.original, *words, "--division-seed", 3, "oeu")
-    assert "is a folder, which knows how its data were divided" in said.err
+    assert "is a folder, which records how its data were divided" in said.err
     assert not (tmp_path / "out").exists()

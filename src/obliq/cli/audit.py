@@ -27,7 +27,7 @@ class AuditArguments:
     The result is a folder with audit.json and report.html.
 
     A file that `obliq export` wrote (.onnx or .pte) can stand after the folder that it was exported from, or in its
-    place. The same measurements are then made on what a device runs.
+    place. The same measurements then run on what a device runs.
 
     If only files are left, all networks may be files, those of other quantizers too:
     `obliq audit original.onnx unlearned/network.onnx --data digits ...`. Pass the data and their division as they were
@@ -61,7 +61,7 @@ class AuditArguments:
 
 
 def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
-    """Audit folders, files beside folders, or files only; write the report."""
+    """Audit folders, folders and files, or files only; write the report."""
     from obliq.cli.audit_files import audit_files
     from obliq.cli.audit_folders import audit_folders
     from obliq.cli.computation import start_run

@@ -40,7 +40,7 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Aud
 
 
 def forgotten_images(splits: Splits, count: int) -> list[bytes]:
-    """The first forgotten samples as images, for a report of which the user has asked for them.
+    """The first forgotten samples as images; a report shows them only on request.
 
     Raises:
         DataError: for a negative number.
@@ -55,8 +55,8 @@ def _require_files_only(arguments: AuditArguments, first: Path, rest: list[Path]
     folders = [path for path in every if not is_exported_file(path)]
     if folders:
         raise AuditError(
-            f"{folders[0]} is no file, and the original {first} is one; expected files only, or the folder of the "
-            "original first"
+            f"{folders[0]} is not an exported file, but the original {first} is; expected files only, or the folder of "
+            "the original first"
         )
     if arguments.references:
         raise AuditError(

@@ -33,8 +33,8 @@ def stated_data(file: Path, options: DataOptions) -> str:
     """
     if options.data is None:
         raise DataError(
-            f"{file} does not say what it was trained on; expected --data and, where they are not the usual ones, "
-            "--division-seed, --holdout, --test and --limit as they were then"
+            f"{file} does not record its training data; expected --data and, where they differ from the defaults, "
+            "--division-seed, --holdout, --test and --limit as at training"
         )
     return options.data
 
@@ -58,7 +58,10 @@ def refuse_division(folder: Path, division: DivisionOptions) -> None:
         DataError: when the division is stated for a folder, which records it.
     """
     if division != DivisionOptions():
-        raise DataError(f"{folder} is a folder, which knows how its data were divided; expected no division")
+        raise DataError(
+            f"{folder} is a folder, which records how its data were divided; expected no --division-seed, --holdout, "
+            "--test or --limit"
+        )
 
 
 def division_words(division: DivisionOptions) -> list[str]:

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 
 from obliq.cli.parsing import ParsedWords, parse
-from obliq.cli.text import fitted, fitted_command, print_encoded, terminal_width
+from obliq.cli.text import fitted, fitted_command, print_encoded, print_fitted, terminal_width
 from obliq.cli.verbs import VerbOutput
 from obliq.errors import ObliqError
 
@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
             print_encoded(parsed if isinstance(parsed, str) else _run(parsed), sys.stdout)
             _flush_output()
     except KeyboardInterrupt:
-        print_encoded("obliq: interrupted; nothing half-written is left", sys.stderr)
+        print_fitted("obliq: interrupted; nothing half-written is left", sys.stderr)
         return 130
     except BrokenPipeError:
         _drop_output()
@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         if {"-v", "--verbose"} & set(typed):
             traceback.print_exc()
-        print_encoded(f"obliq: error: {_one_line(line)}", sys.stderr)
+        print_fitted(f"obliq: error: {_one_line(line)}", sys.stderr)
         return 1
     return 0
 
@@ -65,9 +65,7 @@ def _run(parsed: ParsedWords) -> str:
 def _for_people(output: VerbOutput) -> str:
     """The result and the command that follows, in lines that fit a terminal where there is one."""
     words = ["next: obliq", *(shlex.quote(str(word)) for word in output.next_command)]
-    if not sys.stdout.isatty():
-        return "\n".join([*output.lines, " ".join(words)])
-    width = terminal_width()
+    width = terminal_width(sys.stdout)
     return "\n".join([*(fitted(line, width) for line in output.lines), *fitted_command(words, width)])
 
 

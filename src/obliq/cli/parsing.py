@@ -10,7 +10,7 @@ from dataclasses import dataclass, make_dataclass
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn, Union
 
-from obliq.cli.text import fitted_help, print_encoded
+from obliq.cli.text import fitted_help, print_fitted
 from obliq.cli.verbs import VERBS, Verb, overview, verb_named
 
 EARLY_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json")
@@ -29,7 +29,7 @@ class ParsedWords:
 
 
 def parse(words: Sequence[str]) -> ParsedWords | str:
-    """The verb and its arguments, or a text to print where the words ask for one.
+    """The verb and its arguments; or a text to print, such as the version.
 
     Exits with status 2 and an explanation when the words do not parse, and with 0 after a verb's help.
     """
@@ -53,7 +53,7 @@ def _early_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _verb_name(words: list[str]) -> tuple[str, list[str]]:
-    """The verb, of one or two words, and what follows; of two words only the first where help is asked for."""
+    """The verb, of one or two words, and what follows; only its first word for the help of a group of verbs."""
     first, rest = words[0], words[1:]
     if first in VERBS:
         return first, rest
@@ -108,7 +108,7 @@ def _refuse(problem: str, word: str, known: Iterable[str], program: str) -> NoRe
     """Print what is wrong with a word and what may have been meant; exit with status 2."""
     near = difflib.get_close_matches(word, list(known), n=1)
     question = f" did you mean '{near[0]}'?" if near else ""
-    print_encoded(f"obliq: error: {problem};{question} `{program} --help` lists all", sys.stderr)
+    print_fitted(f"obliq: error: {problem};{question} `{program} --help` lists all", sys.stderr)
     sys.exit(2)
 
 

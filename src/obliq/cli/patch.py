@@ -105,7 +105,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     data = patch if key is None else encryption.seal(patch, key)
     signature = _signature(data, arguments.sign)
     write_file(out, data, overwrite=arguments.overwrite)
-    if signature is not None:  # last: a patch without one is refused where one is asked for
+    if signature is not None:  # last: a device that demands a signature refuses a patch without one
         write_file(signing.signature_file(out), signature, overwrite=arguments.overwrite)
     head = read_patch_head(patch)
     result = free_name(out, f"patched{arguments.old.suffix}")

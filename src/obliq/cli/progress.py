@@ -104,8 +104,8 @@ class ProgressReporter:
             self.print_line(f"{label} ...")
 
     def print_line(self, line: str) -> None:
-        """Print a line, however long, and nothing in it read as markup."""
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """Print a line and read nothing in it as markup; it stays one line where there is no terminal."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Show that `step` of `of` steps are done."""

@@ -49,9 +49,14 @@ def fitted_command(words: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def terminal_width() -> int:
-    """Columns of the terminal, or of the environment variable COLUMNS."""
-    return shutil.get_terminal_size().columns
+def terminal_width(stream: Any) -> int:
+    """Columns of the terminal behind a stream; without one, lines are never broken."""
+    return shutil.get_terminal_size().columns if stream.isatty() else sys.maxsize
+
+
+def print_fitted(text: str, stream: Any) -> None:
+    """Print a line, broken between words where the stream is a terminal."""
+    print_encoded(fitted(text, terminal_width(stream)), stream)
 
 
 class _Recorder(io.StringIO):
@@ -92,4 +97,6 @@ def _fitted_help_line(line: str) -> str:
         line = line.replace(title, better)
     if line.lstrip("\x1b[0123456789;m").startswith(tuple(BOX)):
         return line
-    return fitted(re.sub(r"\{[^} ]{40,}\}", "METHOD [METHOD OPTIONS]", line), terminal_width())
+    return fitted(
+        re.sub(r"\{[^} ]{40,}\}", "METHOD [METHOD OPTIONS]", line), shutil.get_terminal_size().columns
+    )
