@@ -108,7 +108,7 @@ def _parity(shipment: Shipment | None) -> Mapping[str, str]:
 
 
 def _explained(audit: Audit, entry: Measurement) -> str:
-    """The AUC of a network without jargon, beside the values to compare it with."""
+    """The AUC of a network without jargon, with the values to compare it with."""
     retrained = audit.retrained
     sentences = [
         "Take pairs of a forgotten sample and an unseen one of the same classes. In "
