@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from obliq.auditing import Audit, Measurement
-from obliq.auditing.metrics import COST, GROUPS, Metric, metrics_in
+from obliq.auditing.metric import Metric
+from obliq.auditing.metrics import GROUPS, metrics_in
 from obliq.errors import AuditError
 from obliq.report.content import ReportContext, Shipment, format_number, format_percent
 from obliq.report.figures import auc_intervals, distributions, run_figures, training_figures
@@ -80,7 +81,6 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         parity=_parity(shipment),
         headlines=HEADLINES,
         tables=metric_tables(audit),
-        cost=COST,
         explained={entry.name: _explained(audit, entry) for entry in audit.unlearned},
         digest_names=DIGEST_NAMES,
         auc=auc_intervals(audit),
