@@ -1,4 +1,4 @@
-"""A witness finds hard what is hard, without having seen it, and depends on the retain set alone."""
+"""A reference model scores hard samples low without having seen them, and depends on the retain set alone."""
 
 import pytest
 import torch
@@ -20,40 +20,40 @@ def blobs(side: int = 3) -> Collection:
     return Collection("blobs", inputs, labels, None, class_names=("a", "b"))
 
 
-@pytest.mark.parametrize("witness", [0, 1])
-def test_samples_that_lie_with_another_class_get_low_opinions(witness: int) -> None:
+@pytest.mark.parametrize("model", [0, 1])
+def test_samples_that_lie_with_another_class_get_low_margins(model: int) -> None:
     everything = blobs(side=12)
     retain = Examples(everything, torch.arange(300))
     usual, mixed = Examples(everything, torch.arange(300, 400)), Examples(everything, torch.arange(400, 500))
-    features = reference_features(retain, Run(seed=1))[witness]
+    features = reference_features(retain, Run(seed=1))[model]
     learned = RidgeSums.of(features, retain)
-    of_usual, of_mixed = (ridge_margins(features, learned, asked) for asked in (usual, mixed))
+    of_usual, of_mixed = (ridge_margins(features, learned, scored) for scored in (usual, mixed))
     odd = torch.arange(400, 500) % 4 < 2
     assert (of_usual > 0).float().mean() > 0.85
     assert of_mixed[odd].mean() < 0 < of_mixed[~odd].mean()
 
 
-def test_the_same_seed_gives_the_same_opinions() -> None:
+def test_the_same_seed_gives_the_same_margins() -> None:
     everything = blobs(side=12)
-    retain, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
+    retain, scored = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
 
-    def opinions(seed: int) -> list[torch.Tensor]:
+    def margins(seed: int) -> list[torch.Tensor]:
         found = reference_features(retain, Run(seed=seed))
-        return [ridge_margins(one, RidgeSums.of(one, retain), asked) for one in found]
+        return [ridge_margins(one, RidgeSums.of(one, retain), scored) for one in found]
 
-    for once, again, other in zip(opinions(1), opinions(1), opinions(2), strict=True):
+    for once, again, other in zip(margins(1), margins(1), margins(2), strict=True):
         assert torch.equal(once, again)
         assert not torch.equal(once, other)
 
 
-@pytest.mark.parametrize("witness", [0, 1])
-def test_who_learned_from_two_sets_judges_as_who_learned_from_both_at_once(witness: int) -> None:
+@pytest.mark.parametrize("model", [0, 1])
+def test_sums_of_two_sets_score_as_the_sums_of_both_at_once(model: int) -> None:
     everything = blobs(side=12)
     first, second = Examples(everything, torch.arange(200)), Examples(everything, torch.arange(200, 300))
-    both, asked = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
-    features = reference_features(both, Run(seed=1))[witness]
+    both, scored = Examples(everything, torch.arange(300)), Examples(everything, torch.arange(300, 500))
+    features = reference_features(both, Run(seed=1))[model]
     of_sum, at_once = (
-        ridge_margins(features, learned, asked)
+        ridge_margins(features, learned, scored)
         for learned in (
             RidgeSums.of(features, first) + RidgeSums.of(features, second),
             RidgeSums.of(features, both),
@@ -62,7 +62,7 @@ def test_who_learned_from_two_sets_judges_as_who_learned_from_both_at_once(witne
     torch.testing.assert_close(of_sum, at_once, atol=1e-3, rtol=1e-3)
 
 
-def test_patches_are_asked_for_in_images_only() -> None:
+def test_patches_are_used_for_images_only() -> None:
     assert len(reference_features(Examples(blobs(side=12), torch.arange(300)), Run(seed=1))) == 2
     assert len(reference_features(Examples(blobs(side=3), torch.arange(300)), Run(seed=1))) == 1
     assert not PatchFeatures.can_see(torch.randn(50, 40))

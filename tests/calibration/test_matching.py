@@ -57,12 +57,12 @@ def test_one_sample_gets_the_median() -> None:
 def shifted(shift: float, *, noise: float, spread: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Targets of a forget set `shift` deviations harder than holdout, and the confidences of a retrained network.
 
-    A difficulty is common to all judges; the networks add noise of their own to it, each of the two witnesses
-    so much that both together are as noisy as a network is.
+    All models share a difficulty. The networks add noise of their own to it, and each of the two reference models adds
+    so much that both together are as noisy as a network.
     """
     generator = torch.Generator().manual_seed(1)
 
-    def judged(difficulty: torch.Tensor, own: float) -> torch.Tensor:
+    def scored(difficulty: torch.Tensor, own: float) -> torch.Tensor:
         return -difficulty - own * torch.randn(difficulty.shape, generator=generator)
 
     def confidence(score: torch.Tensor) -> torch.Tensor:
@@ -70,13 +70,13 @@ def shifted(shift: float, *, noise: float, spread: float = 1.0) -> tuple[torch.T
 
     holdout = torch.randn(4000, generator=generator)
     forget = shift + spread * torch.randn(4000, generator=generator)
-    on_holdout = confidence(judged(holdout, noise))
-    original = SampleScores(confidence(4 - forget), on_holdout)  # it has learned the forget set by heart
-    witnesses = [
-        SampleScores(judged(forget, 2**0.5 * noise), judged(holdout, 2**0.5 * noise)) for _ in range(2)
+    on_holdout = confidence(scored(holdout, noise))
+    original = SampleScores(confidence(4 - forget), on_holdout)  # it has memorised the forget set
+    references = [
+        SampleScores(scored(forget, 2**0.5 * noise), scored(holdout, 2**0.5 * noise)) for _ in range(2)
     ]
-    targets = shifted_confidence(original, witnesses, labels(4000), on_holdout, labels(4000))
-    return targets, confidence(judged(forget, noise))
+    targets = shifted_confidence(original, references, labels(4000), on_holdout, labels(4000))
+    return targets, confidence(scored(forget, noise))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
@@ -89,7 +89,7 @@ def test_a_harder_or_easier_set_gets_the_distribution_that_a_retrained_network_h
         assert abs(targets.quantile(share) - truth.quantile(share)) < 0.06
 
 
-def test_the_order_follows_all_judges() -> None:
+def test_the_order_follows_all_models() -> None:
     targets, truth = shifted(0.5, noise=0.3)
     assert torch.corrcoef(torch.stack([targets, truth]))[0, 1] > 0.8
 
@@ -100,7 +100,7 @@ def test_a_set_of_one_kind_of_sample_keeps_its_narrow_spread() -> None:
     assert narrow.std() < 0.9 * shifted(0.5, noise=0.1)[0].std()
 
 
-def test_a_chosen_set_is_taken_to_be_further_off_and_narrower_than_witnesses_say() -> None:
+def test_a_chosen_set_is_assumed_to_be_further_off_and_narrower_than_reference_models_score_it() -> None:
     assert retrained_shift(-0.5, 1.0) == (-0.5, 1.0)
     assert retrained_shift(0.3, 1.4) == (0.3, 1.0)
     mean, variance = retrained_shift(-1.37, 0.75)
@@ -109,7 +109,7 @@ def test_a_chosen_set_is_taken_to_be_further_off_and_narrower_than_witnesses_say
     assert retrained_shift(1.0, 0.0) == (1.25, 0.25)
 
 
-def test_two_witnesses_of_which_one_is_wrong_about_a_set_are_less_wrong_than_it() -> None:
+def test_two_reference_models_of_which_one_is_wrong_about_a_set_are_less_wrong_than_it() -> None:
     generator = torch.Generator().manual_seed(2)
     usual, holdout = torch.randn(500, generator=generator), torch.randn(500, generator=generator)
     biased, fair = SampleScores(usual - 1.0, holdout), SampleScores(usual, holdout)

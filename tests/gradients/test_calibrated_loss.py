@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 
-from obliq.calibration import calibrated_loss
+from obliq.gradients import calibrated_loss
 from tests.logits import some_logits
 
 seeds = st.integers(0, 10_000)

@@ -1,11 +1,14 @@
-"""Witnesses: learners that never saw the forget set, asked how hard its samples are.
+"""How hard samples are, estimated by reference models that never saw the forget set.
 
-The original's own confidence cannot tell: it has learned the forget set by heart, and an unusual hand that
-it reads without fault is still an unusual hand. Whoever never saw it reads it as the retrained network
-will: with more trouble than the average unseen sample. A ridge regression is cheap enough to be trained for it on
-the retain set alone; it sees holdout samples, too, for the first time, so its opinions of forget and holdout
-samples can be compared. One alone can be wrong about a person in a way of its own; two that look at
-different things seldom are in the same way. Source: ours, not part of the OEU paper.
+The original's own confidence cannot show it. The original has memorised the forget set, and reads an unusual
+handwriting without errors because it has seen it. A model that never saw the forget set reads it as the retrained
+network will: worse than an average unseen sample.
+
+The reference models are ridge regressions, because training one on the retain set takes seconds. Holdout samples are
+unseen for them too, so scores of forget and holdout samples can be compared. A single model can misjudge a person in
+its own way; two models on different features seldom err in the same way.
+
+Source: ours, not part of the OEU paper.
 """
 
 import math
@@ -22,21 +25,27 @@ from obliq.data.batches import batches
 from obliq.run import Run
 
 FOURIER = 1000
-SHARPNESS = 1.5  # of the kernel: its width is the median distance between samples divided by this
+"""Random Fourier features, D."""
+SHARPNESS = 1.5
+"""The kernel's width is the median distance between samples, divided by this."""
 FILTERS, SIZE, STRIDE, CELLS = 64, 5, 2, 4
-LENGTH = 10.0  # of a vector of patch features, against a ridge penalty of 1
-_FLAT = 0.3  # of the mean variance: patches below it show too little to be a filter
+"""Patches used as filters, their side in pixels, the step between places, and cells on each axis."""
+LENGTH = 10.0
+"""Of a vector of patch features; it sets their weight against the ridge penalty of 1."""
+_FLAT = 0.3
+"""As a share of the mean variance: a patch below it shows too little to be a filter."""
 
 
 class FourierFeatures:
-    """x -> sqrt(2 / D) cos(W x + b), whose inner products approximate a Gaussian kernel's values.
+    """x -> sqrt(2 / D) cos(W x + b), whose inner products approximate the values of a Gaussian kernel.
 
-    Sees the whole input at once, whatever its shape. Source: Rahimi and Recht, "Random features for
+    These features read the whole input at once, whatever its shape. Source: Rahimi and Recht, "Random features for
     large-scale kernel machines" (2007).
     """
 
     def __init__(self, sample: Float[Tensor, "sample ..."], generator: torch.Generator) -> None:
         flat = sample.flatten(1)
+        # W has normal entries of deviation 1 / width, so that the kernel is exp(-|x - x'|^2 / (2 width^2)).
         width = float(torch.pdist(flat).median()) / SHARPNESS if len(flat) > 1 else 1.0
         self.directions = torch.randn(flat.shape[1], FOURIER, generator=generator) / max(width, 1e-6)
         self.phases = 2 * math.pi * torch.rand(FOURIER, generator=generator)
@@ -47,11 +56,11 @@ class FourierFeatures:
 
 
 class PatchFeatures:
-    """How much each of 64 patches of the data is found, or its negative, in each cell of an image.
+    """How strongly each of 64 patches of the data, or its negative, is present in each cell of an image.
 
-    Sees local strokes and textures wherever they stand in a cell. Source: after Coates, Ng and Lee, "An
-    analysis of single-layer networks in unsupervised feature learning" (2011), with patches as they are
-    instead of learned ones, and no whitening.
+    These features read local strokes and textures, wherever they are in a cell. Source: after Coates, Ng and Lee,
+    "An analysis of single-layer networks in unsupervised feature learning" (2011), with raw patches instead of
+    learned ones, and without whitening.
     """
 
     def __init__(
@@ -61,56 +70,61 @@ class PatchFeatures:
         patches = F.unfold(sample, SIZE).transpose(1, 2).reshape(-1, channels * SIZE * SIZE)
         patches = patches[patches.var(dim=1) > _FLAT * patches.var(dim=1).mean()]
         patches = patches[torch.randperm(len(patches), generator=generator)[:FILTERS]]
+        # Filters have mean 0 and length 1: they react to structure, not to brightness or contrast.
         patches = F.normalize(patches - patches.mean(dim=1, keepdim=True), dim=1)
         self.filters = patches.reshape(-1, channels, SIZE, SIZE)
 
     @staticmethod
     def can_see(sample: Tensor) -> bool:
-        """Whether these are images of at least a patch, not all of one colour."""
+        """Whether these are images of at least one patch, and not all of one colour."""
         return sample.ndim == 4 and min(sample.shape[2:]) >= SIZE and float(sample.var()) > 0
 
     def __call__(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch features"]:
         """A vector of length 10 for each image."""
-        found = F.conv2d(inputs, self.filters, stride=STRIDE, padding=SIZE // 2)
-        means = _cell_means(*found.shape[2:])
-        found = found.flatten(2)
-        present = F.relu(found) @ means
-        absent = present - found @ means
+        responses = F.conv2d(inputs, self.filters, stride=STRIDE, padding=SIZE // 2)
+        means = _cell_means(*responses.shape[2:])
+        responses = responses.flatten(2)
+        present = F.relu(responses) @ means
+        # relu(-z) = relu(z) - z, without a second pass over the responses
+        absent = present - responses @ means
         return LENGTH * F.normalize(torch.cat([present, absent], dim=1).flatten(1), dim=1)
 
 
 def _cell_means(height: int, width: int) -> Float[Tensor, "places cells"]:
-    """Adaptive average pooling as a matrix, which is several times as fast to apply."""
+    """Adaptive average pooling as a matrix, which is several times faster to apply."""
     places = torch.eye(height * width).reshape(-1, 1, height, width)
     return F.adaptive_avg_pool2d(places, CELLS).flatten(1)
 
 
 PENALTY = 1.0
+"""Of the ridge regression, on squared coefficients."""
 BATCH = 512
-_SAMPLE = 300  # retain samples that features are made from
+_SAMPLE = 300
+"""Retain samples from which features are derived: kernel widths and patches."""
 Features = Callable[[Tensor], Tensor]
+"""From a batch of inputs to a batch of vectors."""
 
 
 def reference_features(retain: Examples, run: Run) -> list[Features]:
-    """What each witness sees: the whole input; in images the patches, too. The run's seed draws both."""
+    """Features of each reference model: of the whole input and, for images, of patches; drawn by the run's seed."""
     few = Examples(retain.collection, retain.indices[:: max(1, len(retain) // _SAMPLE)][:_SAMPLE])
     sample, _ = next(batches(few, _SAMPLE, None, torch.device("cpu")))
     generator = run.generator(purpose=6)
-    found: list[Features] = [FourierFeatures(sample, generator)]
+    features: list[Features] = [FourierFeatures(sample, generator)]
     if PatchFeatures.can_see(sample):
-        found.append(PatchFeatures(sample, generator))
-    return found
+        features.append(PatchFeatures(sample, generator))
+    return features
 
 
 @dataclass(frozen=True, eq=False)
 class RidgeSums:
-    """All that a ridge regression needs of the samples that it learns from; of two sets together, the sum.
+    """The sums that a ridge regression needs of its training samples. The sums of two sets add up.
 
     Attributes:
-        gram: inner products of the features, a constant beside them.
-        moment: their inner products with the targets, +1 for the true class and -1 for others.
+        gram: inner products of the features, with a constant 1 as the last feature.
+        moment: inner products of the features with the targets, +1 for the true class and -1 for others.
     """
 
     gram: Float[Tensor, "features features"]
@@ -118,7 +132,7 @@ class RidgeSums:
 
     @classmethod
     def of(cls, features: Features, examples: Examples) -> "RidgeSums":
-        """In one pass over a set, on the processor."""
+        """The sums over a set, in one pass, on the processor."""
         gram, moment = torch.zeros(()), torch.zeros(())
         for inputs, labels in batches(examples, BATCH, None, torch.device("cpu")):
             mapped = _with_one(features(inputs))
@@ -131,27 +145,28 @@ class RidgeSums:
         return RidgeSums(self.gram + other.gram, self.moment + other.moment)
 
 
-def ridge_margins(features: Features, learned: RidgeSums, asked: Examples) -> Float[Tensor, " samples"]:
+def ridge_margins(features: Features, learned: RidgeSums, examples: Examples) -> Float[Tensor, " samples"]:
     """Margins of a ridge regression on features of the inputs, trained in closed form on the processor.
 
     Args:
         features: from a batch of inputs to a batch of vectors.
-        learned: of the samples that it learns from.
-        asked: the set to judge.
+        learned: sums over the training samples.
+        examples: the samples to score.
 
     Returns:
-        The true class's score less the best other one; a higher one is an easier sample.
+        The score of the true class minus the best other score; a higher margin is an easier sample.
     """
+    # (G + penalty I) B = M, with G the Gram matrix of the features and M their products with the targets
     solution = torch.linalg.solve(learned.gram + PENALTY * torch.eye(len(learned.gram)), learned.moment)
     parts = [
         _margin(_with_one(features(inputs)) @ solution, labels)
-        for inputs, labels in batches(asked, BATCH, None, torch.device("cpu"))
+        for inputs, labels in batches(examples, BATCH, None, torch.device("cpu"))
     ]
     return torch.cat(parts)
 
 
 def _with_one(mapped: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features+1"]:
-    """A constant beside the features, for the offset."""
+    """The features and a constant 1, which gives the regression its offset."""
     return torch.cat([mapped, torch.ones(len(mapped), 1)], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""How confident the unlearned network should be on each forgotten sample, from data that a user has."""
+"""The target confidence of every forgotten sample, and batches that favour samples far from their target."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,21 +24,22 @@ def batches_by_distance(
     device: torch.device,
     augment: bool = False,
 ) -> Iterator[tuple[Shaped[Tensor, "batch ..."], Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
-    """Endless batches of inputs, labels and the samples' positions, each drawn anew from the generator.
+    """Endless batches of inputs, labels and the samples' positions, each drawn independently of the others.
 
-    Most of a forget set is nearly where it should be, and every pass over it in order spends most of its time there.
-    The first of a batch is drawn with weights 1 + distance / mean distance: half evenly, half in proportion. As nobody
-    comes twice in a batch, the favour fades the larger batches are, and is none where a batch is the whole set.
+    Most of a forget set is nearly at its targets, and a pass in order spends most of its time there. The first
+    sample of a batch is drawn with weight 1 + distance / mean distance: half evenly, half in proportion to the
+    distance. A batch holds no sample twice, so the larger it is, the smaller the preference; a batch of the whole
+    set has none.
 
     Args:
         examples: the forget set.
-        distances: how far each sample has to go, 0 or more.
+        distances: how far each sample is from its target, 0 or more.
         batch_size: samples a batch.
         generator: draws, and augments.
         device: where batches go; positions stay on the processor.
         augment: random crops and flips.
 
-    Source: ours. Chosen over purely proportional draws, and over distances kept up to date as batches are seen.
+    Source: ours. Preferred to purely proportional draws, and to distances that are updated as batches are seen.
     """
     mean = distances.mean()
     weights = 1 + (distances / mean if mean > 0 else torch.zeros_like(distances))
@@ -46,21 +47,22 @@ def batches_by_distance(
     while True:
         positions = torch.multinomial(weights, size, generator=generator)
         few = Examples(examples.collection, examples.indices[positions])
+        # One batch of the drawn samples, for its augmentation; it comes in an order of its own.
         inputs, labels, order = next(numbered_cycle(few, size, generator, device, augment))
         yield inputs, labels, positions[order]
 
 
 Difficulty = Literal["average", "witness"]
-"""How hard the forget set is taken to be among unseen data; see `calibrated_targets`."""
+"""How hard the forget set is assumed to be among unseen data; see `calibrated_targets`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Where every forget sample should go, in the order of the set; on the processor.
+    """The target of every forget sample, in the order of the set, on the processor.
 
     Attributes:
-        confidence: the probability of the true class to aim at.
-        distance: by how much the original's is off.
+        confidence: the target probability of the true class, 0 to 1.
+        distance: the absolute difference of the original's confidence from it.
     """
 
     confidence: Float[Tensor, " forget"]
@@ -68,16 +70,16 @@ class Targets:
 
 
 def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficulty, run: Run) -> Targets:
-    """The probability of the true class to aim at, for every forget sample.
+    """The target probability of the true class for every forget sample.
 
-    Unseen data of the same class has, under the original, the confidences that its holdout samples have;
-    `difficulty` decides which of them a forgotten sample gets:
+    Under the original, unseen data of a class has the confidences of its holdout samples. `difficulty` decides which
+    of them a forgotten sample gets:
 
-    - `average`: those at its own rank, so that the forget set becomes as hard as holdout data on average.
-      Right for a random share of the data; one person's samples may be much harder.
-    - `witness`: those of a set as hard as witnesses find it, who have learned from the retain set alone.
-      They judge forget samples against holdout samples as witnesses find these who have learned from both
-      sets: so does the retrained network relate to the original, which had more data to learn from.
+    - `average`: the one at its own rank, so that the forget set becomes as hard as holdout data on average. This is
+      right for a random share of the data; the samples of one person may be much harder.
+    - `witness`: the forget set becomes as hard as two small reference models estimate, which are trained on the
+      retain set alone. For holdout samples, the reference models are trained on retain and forget set together: the
+      original, too, had more data to learn from than the retrained network.
 
     Retain, forget and holdout sets are read.
     """
@@ -88,15 +90,15 @@ def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficul
     if difficulty == "average":
         aim = matched_confidence(own, labels, unseen, unseen_labels, forgotten_classes=gone)
     else:
-        panel = [_opinions(features, splits) for features in reference_features(splits.retain, run)]
+        panel = [_reference_scores(features, splits) for features in reference_features(splits.retain, run)]
         aim = shifted_confidence(
             SampleScores(own, unseen), panel, labels, unseen, unseen_labels, forgotten_classes=gone
         )
     return Targets(aim, (aim - own).abs())
 
 
-def _opinions(features: Features, splits: Splits) -> SampleScores:
-    """Of the forget set by who learned from the retain set, of the holdout set by who learned from both."""
+def _reference_scores(features: Features, splits: Splits) -> SampleScores:
+    """Forget samples scored by training on the retain set, holdout samples by training on retain and forget set."""
     retained = RidgeSums.of(features, splits.retain)
     everything = retained + RidgeSums.of(features, splits.forget)
     return SampleScores(
@@ -106,7 +108,7 @@ def _opinions(features: Features, splits: Splits) -> SampleScores:
 
 
 def distance_left(model: nn.Module, forget: Examples, targets: Targets, run: Run) -> float:
-    """Its mean distance to the targets as a share of the original's; 0 where the original had none."""
+    """The mean distance to the targets, as a share of the original network's; 0 where that had none."""
     started = float(targets.distance.mean())
     left = float((true_class_confidence(model, forget, run) - targets.confidence).abs().mean())
     return left / started if started > 0 else 0.0

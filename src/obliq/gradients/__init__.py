@@ -1,7 +1,7 @@
-"""The heart of orthogonal unlearning: pure functions on tensors."""
+"""The mathematics of unlearning on tensors: losses, projections of gradients, and a check of first-order theory."""
 
 from obliq.gradients.first_order import FirstOrderRecord
-from obliq.gradients.losses import distillation_loss, entropy, negative_entropy, uniform_loss
+from obliq.gradients.losses import calibrated_loss, distillation_loss, entropy, negative_entropy, uniform_loss
 from obliq.gradients.projection import (
     ProjectionScope,
     ProjectionWhen,
@@ -21,6 +21,7 @@ __all__ = [
     "ProjectionWhen",
     "ReferenceKind",
     "RetainReference",
+    "calibrated_loss",
     "clip_norm_",
     "distillation_loss",
     "entropy",

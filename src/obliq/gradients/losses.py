@@ -1,4 +1,4 @@
-"""The calibrated objective: a soft label with the confidence of unseen data."""
+"""Losses on logits: uncertainty, distillation, and the calibrated objective."""
 
 import math
 
@@ -17,17 +17,16 @@ def entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
 def negative_entropy(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
     """Minus the mean entropy: minimising it raises uncertainty and prefers no class.
 
-    Its gradient, p_c (log p_c + H), vanishes on confident samples, where training leaves them; compare
-    `uniform_loss`.
+    Its gradient with respect to a logit is p_c (log p_c + H). It vanishes on confident samples, where training
+    leaves them; compare `uniform_loss`.
     """
     return -entropy(logits).mean()
 
 
 def uniform_loss(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
-    """Cross-entropy to the uniform label less its minimum: KL(uniform || p).
+    """Cross-entropy to the uniform label minus its minimum: KL(uniform || p).
 
-    The same optimum as maximal entropy, with a gradient p_c - 1/C that does not vanish on confident
-    samples.
+    It has the same optimum as maximal entropy. Its gradient, p_c - 1/C, does not vanish on confident samples.
     """
     return -F.log_softmax(logits, dim=1).mean(dim=1).mean() - math.log(logits.shape[1])
 
@@ -38,9 +37,9 @@ def distillation_loss(
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch.
 
     Args:
-        teacher: logits; no gradient goes to them where they were computed without one.
+        teacher: logits; no gradient flows to them if they were computed without one.
         student: logits.
-        temperature: T, above 0; the factor T^2 keeps the length of the gradient about the same.
+        temperature: T, above 0. The factor T^2 keeps the length of the gradient about the same for every T.
 
     Source: Hinton et al., "Distilling the knowledge in a neural network" (2015).
     """
@@ -55,16 +54,22 @@ def distillation_loss(
 def calibrated_loss(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], targets: Float[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy to a soft label that gives the true class the confidence of unseen data.
+    """Cross-entropy to a soft label that gives the true class its target confidence.
 
-    The label q has q_y = target; the rest is shared among the other classes in proportion to the
-    current prediction (held constant), so that no wrong class is taught. The gradient with respect to
-    the true class's logit is p_y - target: it pulls back when a sample has gone past its target.
+    The label q has q_y = target. The rest is shared among the other classes in proportion to the current prediction
+    (held constant), so that no wrong class is taught. The gradient with respect to the true class's logit is
+    p_y - target: it pulls back a sample that has gone past its target.
+
+    Args:
+        logits: of the network that is trained.
+        labels: the true classes.
+        targets: the probability of the true class to reach, 0 to 1; see `obliq.calibration`.
 
     Source: ours, not part of the OEU paper.
     """
     true_class = F.one_hot(labels, logits.shape[1]).bool()
     with torch.no_grad():
+        # softmax over the wrong classes alone: the true class has logit -inf, hence probability 0
         others = F.softmax(logits.masked_fill(true_class, -math.inf), dim=1)
         label = torch.where(true_class, targets.unsqueeze(1), (1 - targets).unsqueeze(1) * others)
     return -(label * F.log_softmax(logits, dim=1)).sum(dim=1).mean()

@@ -1,4 +1,4 @@
-"""What a layer's weights are multiplied with: the inputs of a linear layer, the windows of a convolution."""
+"""The vectors that a layer multiplies with its weight: inputs of a linear layer, patches of a convolution."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,10 +13,11 @@ def unfold_inputs(
 
     Args:
         layer: a linear layer, or a convolution in one or two dimensions.
-        inputs: what it is given, the first axis counting the samples.
+        inputs: the layer's inputs; the first axis counts the samples.
     """
     if not isinstance(layer, _ConvNd):
         return inputs.reshape(len(inputs), 1, -1, inputs.shape[-1]).mT
+    # The layer's own padding; reversed and repeated twice is the order that F.pad expects.
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
     kernel, dilation, stride = layer.kernel_size, layer.dilation, layer.stride
