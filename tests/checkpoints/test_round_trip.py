@@ -128,7 +128,7 @@ def test_what_could_not_be_read_back_is_not_written(saved: Checkpoint, tmp_path:
     with pytest.raises(ModelError, match=r"the network to save: .*JSON"):
         save_checkpoint(tmp_path / "network", Checkpoint(saved.model, saved.blueprint, endless))
     fresh = saved.blueprint.build()
-    with pytest.raises(ModelError, match="call calibrate first"):
+    with pytest.raises(ModelError, match="expected a call of calibrate_steps"):
         save_checkpoint(tmp_path / "network", Checkpoint(fresh, saved.blueprint, saved.provenance))
     assert list(tmp_path.iterdir()) == []
 

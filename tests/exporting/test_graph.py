@@ -189,7 +189,7 @@ def test_other_networks_are_refused() -> None:
     net = build_model("convnet", (1, 8, 8), 10)
     with pytest.raises(ModelError, match="cannot export a ConvNet; expected a network made by quantize"):
         graph_of(net, (1, 8, 8))
-    with pytest.raises(ModelError, match="has not been set from data"):
+    with pytest.raises(ModelError, match="has no step from data"):
         graph_of(quantize(net, "W8A8"), (1, 8, 8))
     paper = quantize(net, "W8A8", preset="paper")
     calibrate_steps(paper, torch.randn(4, 1, 8, 8))

@@ -99,9 +99,9 @@ def test_training_copying_and_reloading(name: str, preset: str) -> None:
     before = {key: value.clone() for key, value in net.state_dict().items()}
     quantized = quantize(net, "W4A4", preset=preset)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items()), "untouched"
-    with pytest.raises(ModelError, match="call calibrate first"):
+    with pytest.raises(ModelError, match="expected a call of calibrate_steps"):
         quantized(inputs)
-    with pytest.raises(ModelError, match="call calibrate first"):
+    with pytest.raises(ModelError, match="expected a call of calibrate_steps"):
         integer_state(quantized)
     calibrate_steps(quantized, inputs)
     names = {key for key in quantized.state_dict() if not key.endswith(("step", "calibrated"))}
@@ -214,7 +214,7 @@ def test_resetting_redraws_weights_with_their_steps_and_forgets_activations() ->
                 part.reset_parameters()
     assert not torch.equal(layer.weight, weight)
     assert not torch.equal(layer.weight_step, step)
-    with pytest.raises(ModelError, match="call calibrate first"):
+    with pytest.raises(ModelError, match="expected a call of calibrate_steps"):
         quantized(inputs)
 
 

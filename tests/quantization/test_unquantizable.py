@@ -83,9 +83,12 @@ def test_what_cannot_be_quantized_is_named(net: nn.Module, message: str) -> None
     [
         ({"weight_bits": 1, "activation_bits": 4}, "weight bits is 1"),
         ({"weight_bits": 4, "activation_bits": 9}, "activation bits is 9"),
-        ({"weight_bits": 4}, "bit widths are not clear"),
-        ({"precision": "W4A4", "weight_bits": 4}, "bit widths are not clear"),
-        ({}, "bit widths are not clear"),
+        ({"weight_bits": 4}, "expected a precision alone, or weight and activation bits"),
+        (
+            {"precision": "W4A4", "weight_bits": 4},
+            "expected a precision alone, or weight and activation bits",
+        ),
+        ({}, "expected a precision alone, or weight and activation bits"),
         ({"precision": "W4A4", "edge_bits": 16}, "edge bits is 16"),
         ({"precision": "W4A4", "weight_grid": "per_row"}, "weight grid is 'per_row'"),
         ({"precision": "W4A4", "preset": "mine"}, "preset is 'mine'"),

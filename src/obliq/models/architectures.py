@@ -1,9 +1,8 @@
-"""Which networks there are, by name, and which one suits an input."""
+"""Which networks exist, by name, and which one suits an input."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from obliq.errors import ModelError
@@ -13,100 +12,14 @@ from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import resnet18, resnet20
 
 
-def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every trained parameter of `model` again, in place; batch-norm statistics are reset as well.
-
-    Frozen parameters (`requires_grad=False`) keep their values, and a module of which all are frozen keeps its
-    statistics, too: they are a part of the network that no training gives back.
-
-    The same seed gives the same values, on every device and in every memory layout, for a float
-    network and for its quantized form, whatever order their submodules are in: they are visited by
-    name. The global random state is left as it was.
-
-    Raises:
-        ModelError: naming a submodule that owns parameters but cannot draw them again.
-    """
-    submodules = sorted(dict(model.named_modules()).items())
-    for name, module in submodules:
-        if not _can_be_reset(module) and any(True for _ in module.parameters(recurse=False)):
-            raise ModelError(
-                f"{name or 'the network'} ({type(module).__name__}) owns parameters but cannot draw them "
-                "again; expected a reset_parameters function"
-            )
-    with torch.random.fork_rng(devices=[]):
-        # not torch.manual_seed, which would seed the accelerators as well
-        torch.default_generator.manual_seed(seed)
-        for _, module in submodules:
-            if _can_be_reset(module) and not _is_frozen(module):
-                kept = [(p, p.detach().clone()) for p in module.parameters() if not p.requires_grad]
-                _reset(module)
-                for parameter, value in kept:
-                    parameter.data.copy_(value)
-
-
-def _is_frozen(module: nn.Module) -> bool:
-    parameters = list(module.parameters())
-    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-
-
-def require_drawn_weights(build_network: Callable[[], nn.Module], name: str) -> None:
-    """Raise when a function returns a network with loaded weights, which `initialise` would overwrite.
-
-    The network is built under two random states. A weight (a tensor of two axes or more that is not constant) with
-    equal values in both was not drawn. Frozen weights do not count: they keep their values.
-
-    Args:
-        build_network: returns a new network.
-        name: what the user calls the function.
-
-    Raises:
-        ModelError: naming the first such weight.
-    """
-    networks = []
-    with torch.random.fork_rng(devices=[]):
-        for seed in (1, 2):
-            torch.default_generator.manual_seed(seed)
-            networks.append(build_network())
-    first, second = (dict(network.named_parameters()) for network in networks)
-    given = [
-        path
-        for path, weight in first.items()
-        if weight.requires_grad
-        and weight.dim() > 1
-        and weight.std() > 0
-        and torch.equal(weight, second[path])
-    ]
-    if given:
-        raise ModelError(
-            f"{name} returns a network with weights of its own ({given[0]} and {len(given) - 1} more have the same "
-            "values each time), which training would draw again; expected a function that draws its weights from "
-            "torch's random state (freeze what shall stay by requires_grad_(False))"
-        )
-
-
-def _can_be_reset(module: nn.Module) -> bool:
-    return callable(getattr(module, "reset_parameters", None))
-
-
-def _reset(module: nn.Module) -> None:
-    """Let a module draw on the CPU in row order; on other devices and layouts the values would differ."""
-    tensors = [*module.parameters(), *module.buffers()]
-    places = [tensor.data for tensor in tensors]
-    for tensor in tensors:
-        tensor.data = tensor.data.cpu().contiguous()
-    module.reset_parameters()  # type: ignore[operator]
-    for tensor, place in zip(tensors, places, strict=True):
-        tensor.data = place.copy_(tensor.data)
-
-
 @dataclass(frozen=True)
 class Architecture:
-    """A family member that can be built for any number of channels and classes.
+    """A network that can be built for any number of channels and classes.
 
     Attributes:
         build: from (in_channels, classes) to the network.
-        layout: what one input's axes mean, channels first.
-        smallest: the least height, width or length that survives the pooling.
+        layout: the meaning of one input's axes, channels first.
+        smallest: the smallest height, width or length that the pooling allows.
     """
 
     build: Callable[[int, int], nn.Module]
@@ -128,14 +41,14 @@ def build_model(name: str, input_shape: Sequence[int], classes: int) -> nn.Modul
     """A new float network.
 
     Args:
-        name: a key of `ARCHITECTURES`, or `module:function` for your own; that module is imported
-            and the function called with (input_shape, classes).
+        name: a key of `ARCHITECTURES`, or `module:function` for your own. That module is imported and the function
+            called with (input_shape, classes).
         input_shape: the shape of one input, channels first.
         classes: the number of logits.
 
     Raises:
-        ModelError: for an unknown name, an input that the network cannot read, or a function that
-            cannot be imported or does not return a module.
+        ModelError: for an unknown name, an input that the network cannot read, or a function that cannot be imported
+            or does not return a module.
     """
     shape = tuple(input_shape)
     if classes < 2:
@@ -176,31 +89,31 @@ def choose_architecture(input_shape: Sequence[int]) -> str:
 
 
 def is_import_path(name: str) -> bool:
-    """Whether a name means a function of the user's own, which runs code when it is imported."""
+    """Whether a name is that of a function in the user's own code, which is run when it is imported."""
     return ":" in name
 
 
 def _imported(path: str, input_shape: tuple[int, ...], classes: int) -> nn.Module:
     try:
         function = import_function(path)
-    except Exception as error:  # the user's own code may raise anything
+    except Exception as error:  # the user's own code can raise anything
         raise ModelError(
             f"cannot import {path!r}: {first_line(error)}; expected module:function, a function of "
             "(input_shape, classes)"
         ) from error
     try:
-        made = function(input_shape, classes)
+        network = function(input_shape, classes)
     except Exception as error:
         raise ModelError(f"{path!r} failed for {input_shape}, {classes}: {first_line(error)}") from error
-    return require_module(made, path)
+    return require_module(network, path)
 
 
-def require_module(made: object, what: str) -> nn.Module:
-    """The network itself.
+def require_module(value: object, what: str) -> nn.Module:
+    """The value itself.
 
     Raises:
-        ModelError: when it is something else.
+        ModelError: when it is no module.
     """
-    if not isinstance(made, nn.Module):
-        raise ModelError(f"{what} returned a {type(made).__name__}; expected a torch.nn.Module")
-    return made
+    if not isinstance(value, nn.Module):
+        raise ModelError(f"{what} returned a {type(value).__name__}; expected a torch.nn.Module")
+    return value

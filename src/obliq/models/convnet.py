@@ -1,7 +1,8 @@
-"""A small convolutional network for signals: sound, motion, heart rate; anything of (channels, length).
+"""Small convolutional networks: `convnet` and `strided_convnet` for images, `signal_convnet` for signals.
 
-The one-dimensional counterpart of `convnet`, with kernels of five samples; from no particular
-paper. Any signal of at least four samples is accepted.
+Signals are sound, motion, heart rate: anything of shape (channels, length) with at least four samples. The network
+for signals is the one-dimensional counterpart of `convnet`, with kernels of five samples. Both are from no
+particular paper.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ def convnet(in_channels: int, classes: int) -> nn.Module:
 def strided_convnet(in_channels: int, classes: int) -> nn.Module:
     """Widths 16, 64 and 128, shrunk by strides; 84,794 parameters for one channel and ten classes.
 
-    For benchmarks of many trainings: the first layer halves height and width already, which makes a step on
-    28 x 28 pixels about a third shorter than `convnet`'s, while the weights are enough to fit thousands of
-    images. Source: the all-convolutional form of Springenberg et al., "Striving for simplicity" (2015).
+    For benchmarks that train many networks. The first layer already halves height and width, which makes a step on
+    28 x 28 pixels about a third shorter than that of `convnet`. The weights are enough to fit thousands of images.
+    Source: the all-convolutional form of Springenberg et al., "Striving for simplicity" (2015).
     """
     return ConvNet(in_channels, classes, widths=(16, 64, 128), strided=True)
 

@@ -1,10 +1,9 @@
 """MobileNetV2 in its CIFAR form.
 
-Paper: Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, CVPR 2018, table 2.
-Deviations: stride 1 instead of 2 in the stem and in the second stage, as is usual for 32 x 32
-images; ReLU instead of ReLU6, because the quantizer behind it clips at a limit that it learns; no
-dropout. None of them changes the parameter count: 2,236,682 for CIFAR-10 at width 1, and 3,504,872
-for 1,000 classes.
+Paper: Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, CVPR 2018, table 2. Deviations: stride
+1 instead of 2 in the stem and in the second stage, as is usual for 32 x 32 images. ReLU instead of ReLU6, because
+the quantizer after it clips at a learned limit. No dropout. None of these changes the parameter count: 2,236,682 for
+CIFAR-10 at width 1, and 3,504,872 for 1,000 classes.
 """
 
 from typing import no_type_check
@@ -65,7 +64,7 @@ class MobileNetV2(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter every channel by itself, project; added to its input where the shapes agree."""
+    """Expand, filter every channel on its own, project; added to its input where the shapes agree."""
 
     def __init__(self, in_channels: int, out_channels: int, expansion: int, stride: int) -> None:
         super().__init__()
@@ -81,7 +80,7 @@ class InvertedResidual(nn.Module):
 
     @no_type_check  # torch.fx traces with stand-ins, which no shape check lets pass
     def forward(self, features: Tensor) -> Tensor:
-        """The features one block further."""
+        """The features after this block."""
         inner: Tensor = self.layers(features)
         return torch.add(inner, features) if self.residual else inner
 

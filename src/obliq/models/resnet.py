@@ -1,10 +1,9 @@
 """Residual networks in their CIFAR form, for images of about 32 x 32 pixels.
 
-Paper: He et al., Deep residual learning for image recognition, CVPR 2016 (section 4.2 for the
-20-layer form, table 1 for the 18-layer one).
-Deviations: where the width changes, the shortcut is a 1 x 1 convolution with batch norm (the
-paper's option B) in both networks. Its option A, which pads with zero channels, has no integer
-counterpart on most devices; it would save 2,752 of 272,474 parameters in ResNet-20.
+Paper: He et al., Deep residual learning for image recognition, CVPR 2016 (section 4.2 for the 20-layer form, table 1
+for the 18-layer one). Deviations: where the width changes, the shortcut is a 1 x 1 convolution with batch norm (the
+paper's option B) in both networks. Option A, which pads with zero channels, has no integer counterpart on most
+devices; it would save 2,752 of 272,474 parameters in ResNet-20.
 """
 
 from collections.abc import Sequence
@@ -70,7 +69,7 @@ class ResidualBlock(nn.Module):
 
     @no_type_check  # torch.fx traces with stand-ins, which no shape check lets pass
     def forward(self, features: Tensor) -> Tensor:
-        """The features one block further."""
+        """The features after this block."""
         inner = self.norm2(self.conv2(self.relu1(self.norm1(self.conv1(features)))))
         kept = features if self.shortcut is None else self.shortcut(features)
         summed: Tensor = self.relu2(torch.add(inner, kept))

@@ -1,4 +1,4 @@
-"""Quantized networks: learned steps, conversion, and the one integer view."""
+"""Quantized networks: learned steps, conversion, and one view of them as integers."""
 
 from obliq.quantization.convert import PRESETS, calibrate_steps, quantize
 from obliq.quantization.integer_state import (

@@ -1,4 +1,4 @@
-"""From an ordinary network to one that trains on quantized weights and activations."""
+"""From an ordinary network to one that trains with quantized weights and activations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,30 +44,30 @@ def quantize(
 ) -> fx.GraphModule:
     """Make a quantization-aware copy of a network.
 
-    Convolutions and linear layers become layers with learned weight steps, and quantizers are
-    inserted for activations. These must be set from data by `calibrate_steps` before the first forward.
+    Convolutions and linear layers become layers with learned weight steps, and quantizers are inserted for
+    activations. The activation steps must be set from data by `calibrate_steps` before the first forward pass.
 
     Args:
-        model: any module that torch.fx can trace, mapping one tensor to logits; left untouched.
+        model: any module that torch.fx can trace, from one tensor to logits; left untouched.
         precision: bit widths as a value or as text such as `W4A4`; FP32 gives a float copy.
         weight_bits: instead of `precision`, together with `activation_bits`.
         activation_bits: instead of `precision`, together with `weight_bits`.
-        edge_bits: bits of the weights and inputs of the first and last layer, of the network's
-            input, the logits and residual sums, where coarse grids cost most.
+        edge_bits: bits where coarse grids cost most: weights and inputs of the first and last layer, the network's
+            input, the logits and residual sums.
         weight_grid: a step for each output channel (`per_channel`) or for each layer (`per_tensor`).
-        preset: `deploy` quantizes all that an integer graph needs; `paper` leaves the first and last
-            layer and 1x1 convolutions on shortcuts in floating point and quantizes activations
-            only where a quantized layer reads them, as the published Q-MUL networks do.
-        input_shape: the shape of one input, channels first; found by trial when left out.
-        verify: run both networks on random inputs and refuse a copy that computes something else. Only
-            leave it out for networks whose conversion is tested elsewhere.
+        preset: `deploy` quantizes everything that an integer graph needs. `paper` quantizes what the published Q-MUL
+            networks do: first and last layer and 1x1 convolutions on shortcuts stay in floating point, and
+            activations are quantized only where a quantized layer reads them.
+        input_shape: the shape of one input, channels first; several common shapes are tried when it is left out.
+        verify: run both networks on random inputs and refuse a copy that computes something else. Only turn it off
+            for networks whose conversion is tested elsewhere.
 
     Returns:
         A graph with the parameter names of `model`, plus steps.
 
     Raises:
-        ModelError: when a setting is out of range, or the network cannot be quantized or would compute
-            something else afterwards.
+        ModelError: when a setting is out of range, or the network cannot be quantized or would compute something
+            else afterwards.
     """
     wanted = _precision(precision, weight_bits, activation_bits)
     check_bits("edge bits", edge_bits)
@@ -112,21 +112,21 @@ def quantize(
 def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> None:
     """Set the activation steps of a quantized network from one batch, in place and in graph order.
 
-    Every quantizer sees what the quantizers before it let through. Batch norm normalises as in the
-    present mode of the network (by the batch when training), its running statistics stay as they
-    are, and dropout is off. Calling it again sets the steps anew. A float network is left as it is.
+    Every quantizer sees its input after the quantizers before it. Batch norm normalises as in the present mode of
+    the network (by the batch when training), and its running statistics stay as they are. Dropout is off. A second
+    call sets the steps again. A float network is left as it is.
 
     Args:
-        model: a network made by `quantize`.
+        model: a network that `quantize` returned.
         inputs: standardised inputs on the device of the network.
 
     Raises:
-        ModelError: when the batch is empty or not finite, or the network is no traced one.
+        ModelError: when the batch is empty or not finite, or the network is not a traced one.
     """
     if not activations(model):
         return
     if not isinstance(model, fx.GraphModule):
-        raise ModelError(f"cannot calibrate a {type(model).__name__}; expected a network made by quantize")
+        raise ModelError(f"cannot calibrate a {type(model).__name__}; expected a network from quantize")
     if inputs.shape[0] == 0 or not bool(torch.isfinite(inputs).all()):
         raise ModelError("the calibration batch is empty or not finite; expected finite inputs")
     saved = {name: value.clone() for name, value in model.named_buffers() if not name.endswith("calibrated")}
@@ -136,7 +136,7 @@ def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> N
             module.train(False)
         with torch.no_grad():
             calibration = _Calibration(model)
-            calibration.extra_traceback = False  # errors stay the one line that they are
+            calibration.extra_traceback = False  # an error stays one line
             calibration.run(inputs)
     finally:
         for module in resting:
@@ -147,7 +147,7 @@ def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> N
 
 
 class _Calibration(fx.Interpreter):
-    """Runs a network and lets each quantizer look at its input first."""
+    """Runs a network; each quantizer sets its step from its input before it rounds."""
 
     def call_module(self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         module = self.fetch_attr(str(target))
@@ -161,7 +161,10 @@ def _precision(precision: Precision | str | None, weights: int | None, activatio
         return Precision.parse(precision) if isinstance(precision, str) else precision
     if precision is None and weights is not None and activations is not None:
         return Precision(weights, activations)
-    raise ModelError("bit widths are not clear; expected a precision, or weight and activation bits")
+    raise ModelError(
+        f"precision={precision}, weight_bits={weights}, activation_bits={activations}; expected a precision alone, or "
+        "weight and activation bits"
+    )
 
 
 def _insert(traced: fx.GraphModule, placements: list[Placement]) -> None:
@@ -174,6 +177,6 @@ def _insert(traced: fx.GraphModule, placements: list[Placement]) -> None:
         for reader in readers:
             reader.replace_input_with(after, quantizer)
         if operation(after) in RECTIFIERS and set(after.users) == {quantizer}:
-            # Clamping at zero is the quantizer's own work, with the same gradient.
+            # An unsigned quantizer clamps at zero itself, with the same gradient.
             quantizer.replace_input_with(after, after.all_input_nodes[0])
             traced.graph.erase_node(after)

@@ -1,7 +1,7 @@
-"""The one integer view of a quantized network: codes, scales, and what stays in floating point.
+"""The integer view of a quantized network: codes, scales, and the tensors that stay in floating point.
 
-Saving, exporting, comparing and certifying all go through this file; nobody else computes codes.
-Weights are named as their parameters (`layer1.0.conv1.weight`), activations as their quantizers.
+Saving, exporting, comparing and auditing all use this file; no other code computes codes. Weights are named as their
+parameters (`layer1.0.conv1.weight`), activations as their quantizers.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from obliq.quantization.precision import weight_range
 
 
 def state_digest(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> str:
-    """The digest of a network with this integer and float state, as `weights_digest` gives it."""
+    """The digest of a network with this integer and float state, equal to `weights_digest`."""
     digest = hashlib.sha256()
     for label, value, _ in digest_entries(integers, floats):
         digest.update(label)
@@ -35,8 +35,8 @@ def digest_entries(
     """Every tensor of a network, in the order in which the digest takes them.
 
     Yields:
-        A line that says what it is and how long, so that nothing can shift; the tensor; and for
-        codes their bit width.
+        A header with the tensor's kind, name and shape, so that no two states have the same bytes; the tensor; and
+        for codes their bit width.
     """
     for name, tensor in sorted(integers.items()):
         axis, zero = tensor.channel_axis, tensor.zero_point
@@ -53,7 +53,7 @@ def _line(header: list[str | int | None], value: Tensor) -> bytes:
 
 
 _EXTREME = 1 - 2.0**-10
-"""Where latent weights of the outermost codes are put, as a share of the code; see `_latent`."""
+"""Latent weights of the outermost codes, as a share of the code's value; see `_latent`."""
 
 
 def weight_codes(layer: QuantizedWeight) -> Int8[Tensor, "outputs ..."]:
@@ -72,7 +72,7 @@ def weight_codes(layer: QuantizedWeight) -> Int8[Tensor, "outputs ..."]:
 
 
 def integer_state(model: nn.Module) -> dict[str, IntegerTensor]:
-    """Everything of a network that lies on a grid, by name in sorted order, on the processor; copies.
+    """Every tensor of a network that lies on a grid, by name in sorted order; copies on the processor.
 
     Raises:
         ModelError: when weights are not finite or an activation has not been calibrated.
@@ -85,7 +85,9 @@ def integer_state(model: nn.Module) -> dict[str, IntegerTensor]:
             found[f"{name}.weight"] = IntegerTensor(codes, scale, 0, layer.bits, layer.channel_axis, True)
     for name, quantizer in activations(model).items():
         if not quantizer.calibrated:
-            raise ModelError(f"activation {name} has not been set from data; call calibrate first")
+            raise ModelError(
+                f"activation {name} has no step from data; expected a call of calibrate_steps before"
+            )
         scale = quantizer.step.detach().to("cpu", torch.float32, copy=True)
         with _naming(name):
             found[name] = IntegerTensor(None, scale, 0, quantizer.bits, None, quantizer.signed)
@@ -93,7 +95,7 @@ def integer_state(model: nn.Module) -> dict[str, IntegerTensor]:
 
 
 def float_state(model: nn.Module) -> dict[str, Tensor]:
-    """Everything of a network's state that is on no grid: biases, batch norm, float layers; copies."""
+    """Every tensor of a network's state that lies on no grid (biases, batch norm, float layers); copies."""
     gridded = _gridded_entries(model)
     return {
         name: value.detach().to("cpu", copy=True).contiguous()
@@ -107,22 +109,22 @@ def load_integer_state(
 ) -> nn.Module:
     """A copy of a network with this state; its integer state is then exactly the given one.
 
-    Latent weights are put on their codes (the outermost just inside, so that training can move them).
+    Latent weights are placed on their codes, the outermost ones slightly inside, so that training can move them.
 
     Args:
         model: a network of the same architecture, precision and grids; left untouched.
-        integers: as `integer_state` gives it.
-        floats: as `float_state` gives it.
+        integers: as returned by `integer_state`.
+        floats: as returned by `float_state`.
 
     Raises:
         ModelError: naming the first tensor that is missing, unknown or does not fit.
     """
-    made = copy.deepcopy(model)
-    layers = {f"{name}.weight": layer for name, layer in weighted_layers(made).items()}
-    quantizers = activations(made)
+    loaded = copy.deepcopy(model)
+    layers = {f"{name}.weight": layer for name, layer in weighted_layers(loaded).items()}
+    quantizers = activations(loaded)
     _check_names("integer", set(layers) | set(quantizers), set(integers))
-    own = made.state_dict()
-    _check_names("float", set(own) - _gridded_entries(made), set(floats))
+    own = loaded.state_dict()
+    _check_names("float", set(own) - _gridded_entries(loaded), set(floats))
     with torch.no_grad():
         for name, layer in layers.items():
             tensor = integers[name]
@@ -141,7 +143,7 @@ def load_integer_state(
         for name, value in floats.items():
             _check_float(name, value, own[name])
             own[name].copy_(value)
-    return made
+    return loaded
 
 
 def latent_state(model: nn.Module) -> dict[str, Tensor]:
@@ -158,8 +160,8 @@ def load_latent_state(model: nn.Module, latents: Mapping[str, Tensor]) -> nn.Mod
     Raises:
         ModelError: naming the first weight that is missing, unknown or rounds to other codes.
     """
-    made = copy.deepcopy(model)
-    layers = {f"{name}.weight": layer for name, layer in weighted_layers(made).items()}
+    loaded = copy.deepcopy(model)
+    layers = {f"{name}.weight": layer for name, layer in weighted_layers(loaded).items()}
     _check_names("latent", set(layers), set(latents))
     for name, layer in layers.items():
         before = weight_codes(layer)
@@ -168,9 +170,10 @@ def load_latent_state(model: nn.Module, latents: Mapping[str, Tensor]) -> nn.Mod
             layer.weight.copy_(latents[name])
         if not torch.equal(before, weight_codes(layer)):
             raise ModelError(
-                f"latent weight {name} does not round to the codes of the network; expected it to"
+                f"latent weight {name} does not round to the codes of the network; expected the weights that were "
+                "saved with it"
             )
-    return made
+    return loaded
 
 
 def changed_codes(before: nn.Module, after: nn.Module) -> float:
@@ -181,7 +184,7 @@ def changed_codes(before: nn.Module, after: nn.Module) -> float:
     """
     old, new = weighted_layers(before), weighted_layers(after)
     if not old:
-        raise ModelError("the network has no quantized weights; expected some to compare")
+        raise ModelError("the network has no quantized weights; expected a quantized network to compare")
     _check_names("weight", set(old), set(new))
     changed = total = 0
     for name, layer in old.items():
@@ -196,7 +199,7 @@ def changed_codes(before: nn.Module, after: nn.Module) -> float:
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 of a network's content: every code, scale, bit width, name and float value.
 
-    It depends neither on the file format nor on the order of tensors nor on latent weights.
+    It depends neither on the file format, nor on the order of tensors, nor on latent weights.
 
     Raises:
         ModelError: as `integer_state`.
@@ -213,7 +216,7 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def _gridded_entries(model: nn.Module) -> set[str]:
-    """The names in `state_dict` that the integer state stands for."""
+    """The names in `state_dict` that the integer state represents."""
     weights = {f"{name}.{part}" for name in weighted_layers(model) for part in ("weight", "weight_step")}
     return weights | {f"{name}.{part}" for name in activations(model) for part in ("step", "calibrated")}
 
@@ -221,8 +224,8 @@ def _gridded_entries(model: nn.Module) -> set[str]:
 def _latent(tensor: IntegerTensor) -> Tensor:
     """Values that round to the codes and that training can move.
 
-    The gradient of a learned step is zero at the ends of the range and beyond. On the very ends,
-    the outermost codes (with 2 bits: all but the zeros) could never move again.
+    The gradient of a latent weight is zero at the ends of the range and beyond. Weights exactly on the outermost
+    codes (with 2 bits, all but the zeros) could never move again.
     """
     assert tensor.codes is not None
     _, high = weight_range(tensor.bits)

@@ -1,4 +1,4 @@
-"""One tensor on a grid: integer codes and their scales, checked when made."""
+"""One tensor on a grid: integer codes and their scales, checked at construction; and codes packed into bytes."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from obliq.errors import ModelError
 from obliq.quantization.precision import check_bits, weight_range
 
 _GROUP = 8
-"""Eight codes of b bits fill exactly b bytes, and one 64-bit word holds them."""
+"""Codes that are packed together: eight codes of b bits fill exactly b bytes and fit in one 64-bit word."""
 
 
 def pack(codes: Int8[Tensor, "..."], bits: int) -> UInt8[Tensor, " bytes"]:
@@ -29,6 +29,7 @@ def pack(codes: Int8[Tensor, "..."], bits: int) -> UInt8[Tensor, " bytes"]:
         raise ModelError(
             f"codes lie in {flat.min()}..{flat.max()}; expected {-limit}..{limit - 1} for {bits} bits"
         )
+    # Each row of eight codes becomes one little-endian word, code i at bit i * bits; its lower b bytes are kept.
     padded = np.zeros((-(-flat.size // _GROUP), _GROUP), dtype=np.uint64)
     padded.reshape(-1)[: flat.size] = flat.view(np.uint8) & (2**bits - 1)
     words = np.bitwise_or.reduce(padded << _shifts(bits), axis=1).astype("<u8")
@@ -40,7 +41,7 @@ def unpack(packed: UInt8[Tensor, " bytes"], bits: int, shape: Sequence[int]) -> 
     """Read codes of a shape back; exactly the inverse of `pack`.
 
     Raises:
-        ModelError: when the number of bytes does not fit the shape, or the filling is not zero.
+        ModelError: when the number of bytes does not fit the shape, or the padding is not zero.
     """
     check_bits("code bits", bits)
     if any(length < 0 for length in shape):
@@ -58,7 +59,7 @@ def unpack(packed: UInt8[Tensor, " bytes"], bits: int, shape: Sequence[int]) -> 
     flat = fields.astype(np.uint8).reshape(-1)
     if flat[elements:].any():
         raise ModelError("the bits after the last code are not zero; expected zeros")
-    # Move the code's sign bit to the byte's, then let the arithmetic shift spread it.
+    # Sign extension: move the code's sign bit to the sign bit of the byte, then shift back arithmetically.
     signed = (flat[:elements] << np.uint8(8 - bits)).view(np.int8) >> np.int8(8 - bits)
     return torch.from_numpy(signed.copy()).reshape(tuple(shape))
 
@@ -73,7 +74,7 @@ def _shifts(bits: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
 
 
 _SMALLEST_SCALE = torch.finfo(torch.float32).tiny
-_LARGEST_SCALE = torch.finfo(torch.float32).max / 256
+_LARGEST_SCALE = torch.finfo(torch.float32).max / 256  # the largest code, below 256, times it stays finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +83,11 @@ class IntegerTensor:
 
     Attributes:
         codes: int8 weight codes in -(2^(bits-1)-1) .. 2^(bits-1)-1; None for activations.
-        scale: float32, one a channel or a single one without a shape; positive and normal.
+        scale: float32, one per channel or a single one without a shape; positive and normal.
         zero_point: the code of zero; always 0 in this format.
         bits: bit width, 2 to 8.
         channel_axis: the axis of `codes` that the scales run along, or None.
-        signed: whether codes can be negative; always so for weights.
+        signed: whether codes can be negative; always true for weights.
 
     Raises:
         ModelError: when the parts do not fit together.
@@ -137,7 +138,7 @@ class IntegerTensor:
             )
 
     def values(self) -> Float[Tensor, "..."]:
-        """The real numbers that the codes stand for, exactly as the network computes them.
+        """The real numbers that the codes represent, exactly as the network computes them.
 
         Raises:
             ModelError: for an activation, which has no codes.
@@ -148,7 +149,7 @@ class IntegerTensor:
 
 
 def broadcast_scale(scale: Tensor, axis: int | None, dimensions: int) -> Tensor:
-    """Shape one scale a channel so that it broadcasts along `axis`."""
+    """Reshape one scale per channel so that it broadcasts along `axis`."""
     if axis is None:
         return scale
     shape = [1] * dimensions

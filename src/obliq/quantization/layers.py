@@ -1,4 +1,4 @@
-"""Layers whose weights, and a module whose inputs, are rounded to a learned grid while training."""
+"""Layers whose weights are rounded to a learned grid while training, and a module that rounds activations."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -20,6 +20,7 @@ from obliq.quantization.precision import activation_range, check_bits, weight_ra
 
 WEIGHT_GRIDS = ("per_channel", "per_tensor")
 LARGEST_CHANGE = 0.1
+"""Of a learned step in one update, as a share of its value."""
 
 
 class QuantizedWeight(nn.Module):
@@ -130,9 +131,9 @@ class QuantizedLinear(QuantizedWeight, nn.Linear):
 
 
 class QuantizedActivation(nn.Module):
-    """Rounds what flows through it to a learned grid with zero point 0.
+    """Rounds its input to a learned grid with zero point 0.
 
-    An unsigned grid starts at 0 and so does the work of the ReLU before it, with the same gradient.
+    An unsigned grid starts at 0, so it does the work of the ReLU before it, with the same gradient.
 
     Attributes:
         step: the learned step, without a shape.
@@ -151,8 +152,8 @@ class QuantizedActivation(nn.Module):
         self.low, self.high = activation_range(bits, signed)
         self.step = nn.Parameter(torch.ones(()))
         self.register_buffer("calibrated", torch.tensor(False))
-        # The flag above may live on an accelerator, where reading it would stall every forward
-        # pass; once it has been seen to be set, this remembers it.
+        # The flag may be on an accelerator, where reading it would stall every forward pass. Once it has been read as
+        # set, this remembers it.
         self._known_calibrated = False
 
     def forward(self, input: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -181,11 +182,11 @@ class QuantizedActivation(nn.Module):
             ModelError: when it has not.
         """
         if not self.calibrated.item():
-            raise ModelError("an activation step has not been set from data; call calibrate first")
+            raise ModelError("an activation has no step from data; expected a call of calibrate_steps before")
         self._known_calibrated = True
 
     def calibrate(self, input: Float[Tensor, "..."]) -> None:
-        """Set the step from a batch of what will flow through.
+        """Set the step from a batch of inputs.
 
         Raises:
             ModelError: when the batch is empty or not finite.
@@ -194,18 +195,18 @@ class QuantizedActivation(nn.Module):
         step = initial_step(seen, self.high)
         if not torch.isfinite(step):
             raise ModelError(
-                "calibration met an empty batch or values that are not finite; expected finite ones"
+                "the calibration batch is empty or holds NaN or infinity; expected finite activations"
             )
         self.set_step(step)
 
     def set_step(self, step: Float[Tensor, ""]) -> None:
-        """Use this step and count as calibrated."""
+        """Use this step, and mark the quantizer as calibrated."""
         with torch.no_grad():
             self.step.copy_(step)
             self.calibrated.fill_(True)
 
     def reset_parameters(self) -> None:
-        """Forget the step; the module must be calibrated again."""
+        """Discard the step; the module must be calibrated again."""
         with torch.no_grad():
             self.step.fill_(1.0)
             self.calibrated.fill_(False)
@@ -282,7 +283,7 @@ def learned_steps(model: nn.Module) -> list[nn.Parameter]:
 
 
 def keep_steps_positive_(model: nn.Module | Iterable[Tensor]) -> None:
-    """Lift steps that an optimizer has pushed below `SMALLEST_STEP` back to it, in place."""
+    """Raise steps that an optimizer has pushed below `SMALLEST_STEP` to that value, in place."""
     learned: list[Tensor] = [*learned_steps(model)] if isinstance(model, nn.Module) else [*model]
     if learned:
         with torch.no_grad():
@@ -290,11 +291,11 @@ def keep_steps_positive_(model: nn.Module | Iterable[Tensor]) -> None:
 
 
 def keep_steps_near_(learned: Sequence[Tensor], before: Sequence[Tensor]) -> None:
-    """Bring steps back that one update moved by more than `LARGEST_CHANGE` of what they were, in place.
+    """Limit the change of each step in one update to `LARGEST_CHANGE` of its value before, in place.
 
-    Steps of many bits are short, and their gradients are those of all clipped values together: on wrong
-    labels a single plain update can be longer than the step itself. A step that has fallen to
-    `SMALLEST_STEP` lets nothing through any more, and its network answers with a constant from then on.
+    Steps of many bits are short, and their gradients sum those of all clipped values. On wrong labels a single
+    update can be longer than the step itself. A step at `SMALLEST_STEP` lets no signal through any more, and its
+    network returns a constant from then on.
 
     Args:
         learned: the steps, after the update; positive again when this returns.

@@ -1,16 +1,16 @@
 """Learned step size quantization: rounding to a grid whose step is trained with the network.
 
-Esser et al., "Learned Step Size Quantization", ICLR 2020 (arXiv:1902.08153).
+Paper: Esser et al., "Learned Step Size Quantization", ICLR 2020 (arXiv:1902.08153).
 
-With v = x / s the value is y = s * clamp(round(v), low, high). The gradient passes to x where
-low < v < high (section 2, equation 5). The gradient of the step (equation 3) is round(v) - v
-inside that range and the bound outside, times a scale. Since y = s * round(v) inside and
-s * bound outside, and since gx is gy inside and zero outside, its sum over all elements is
+With v = x / s the value is y = s * clamp(round(v), low, high). The gradient passes to x where low < v < high
+(section 2, equation 5). The gradient of the step (equation 3) is round(v) - v inside that range and the bound
+outside, times a scale. Since y = s * round(v) inside and s * bound outside, and since gx is gy inside and zero
+outside, its sum over all elements is
 
-    grad_s = (<gy, y> - <gx, x>) / s
+    grad_s = (<gy, y> - <gx, x>) / s                                         (A)
 
-which needs two dot products and no temporary of the size of x. This is what makes a training
-step cost little more than in floating point.
+which needs two dot products and no temporary of the size of x. For this reason a training step costs little more
+than in floating point.
 """
 
 import math
@@ -39,7 +39,7 @@ def fake_quantize(
     """Round `x` to the multiples of `step` from `low` to `high`.
 
     Args:
-        x: values; reduced precision (autocast) is computed in float32 and given back as it came.
+        x: values. Reduced precision (autocast) is computed in float32 and returned in the given precision.
         step: one positive step, or one for each index of `channel_axis`.
         low: smallest code.
         high: largest code.
@@ -66,10 +66,11 @@ def fake_quantize_derivatives(
     gradient_scale: float,
     channel_axis: int | None = None,
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """Of each value of `fake_quantize`, which takes the same arguments: by its own `x`, and by its step.
+    """The derivative of each value of `fake_quantize` by its own `x`, and by its step.
 
-    The first is 1 where low < v < high and 0 elsewhere, the second round(v) - v or the bound, times the scale.
-    `fake_quantize` itself never makes them; they serve where the gradients of single samples are wanted.
+    The arguments are those of `fake_quantize`. The first derivative is 1 where low < v < high and 0 elsewhere. The
+    second is round(v) - v or the bound, times the scale. `fake_quantize` itself never computes them; they serve
+    gradients of single samples.
     """
     v = x / _along(step, channel_axis, x.dim())
     inside = ((v > low) & (v < high)).to(x.dtype)
@@ -79,7 +80,7 @@ def fake_quantize_derivatives(
 def initial_step(
     x: Float[Tensor, "..."], high: int, channel_axis: int | None = None
 ) -> Float[Tensor, "*channels"]:
-    """The starting step 2 mean|x| / sqrt(high) (section 2.1), floored at `SMALLEST_STEP`."""
+    """The initial step 2 mean|x| / sqrt(high) (section 2.1), at least `SMALLEST_STEP`."""
     magnitude = x.detach().to(torch.promote_types(x.dtype, torch.float32)).abs()
     rows = magnitude.flatten() if channel_axis is None else magnitude.movedim(channel_axis, 0).flatten(1)
     mean = rows.mean(-1)
@@ -89,8 +90,8 @@ def initial_step(
 def gradient_scale(elements: int, high: int) -> float:
     """The factor 1 / sqrt(elements * high) that balances step and weight updates (section 2.2).
 
-    `elements` counts the weights that share a step, or the features of one sample: the paper's
-    choice. Public code often counts the whole batch, which makes training depend on its size.
+    `elements` counts the weights that share a step, or the features of one sample, which is the paper's choice.
+    Public code often counts the whole batch, which makes training depend on its size.
     """
     return 1.0 / math.sqrt(elements * high)
 
@@ -103,6 +104,7 @@ class _LearnedStep(torch.autograd.Function):
         wide = x.float() if x.dtype in _REDUCED else x
         divisor = _along(step, axis, x.dim())
         y = torch.div(wide, divisor).round_().clamp_(low, high).mul_(divisor).to(x.dtype)
+        # y is only needed for the step's gradient, equation (A)
         if ctx.needs_input_grad[1]:
             ctx.save_for_backward(x, step, y)
         else:
@@ -116,11 +118,12 @@ class _LearnedStep(torch.autograd.Function):
         x, step, *rest = ctx.saved_tensors
         low, high = ctx.bounds
         if gy.stride() != x.stride() and _is_dense(x):
-            # A mean hands back its gradient in another layout; put right here, once, instead of in
-            # every operation that the gradient meets from here on.
+            # The gradient of a mean comes in another memory layout. One copy here is cheaper than one in every
+            # operation that follows.
             gy = torch.empty_like(x, dtype=gy.dtype).copy_(gy)
         if step.numel() == 1 and not step.is_cuda:
-            # A scalar on the processor is read for free: compare x itself and save a pass over it.
+            # gx = gy where low < v < high, else 0 (equation 5). A scalar on the processor is read for free: comparing
+            # x with s * low and s * high saves the pass that computes v.
             width = step.item()
             gx = torch.ops.aten.hardtanh_backward(gy, x, low * width, high * width)
         else:
@@ -129,6 +132,7 @@ class _LearnedStep(torch.autograd.Function):
             gx = torch.ops.aten.hardtanh_backward(gy.to(inside.dtype), inside, low, high).to(gy.dtype)
         if not rest:
             return gx, None, None, None, None, None
+        # equation (A), times the gradient scale
         difference = _difference(gy, rest[0], gx, x, ctx.axis)
         grad_step = (difference.reshape(step.shape) / step).mul_(ctx.scale)
         return gx if ctx.needs_input_grad[0] else None, grad_step, None, None, None, None
@@ -137,10 +141,11 @@ class _LearnedStep(torch.autograd.Function):
 def _composed(x: Tensor, step: Tensor, low: int, high: int, scale: float, axis: int | None) -> Tensor:
     """The same value and gradients from ordinary operations, which a compiler can fuse."""
     wide = x.float() if x.dtype in _REDUCED else x
+    # A step whose value is `step` and whose gradient is multiplied by `scale`.
     scaled = step * scale
     divisor = _along(scaled + (step - scaled).detach(), axis, x.dim())
     v = F.hardtanh(wide / divisor, low, high)  # no gradient at the bounds themselves, as above
-    rounded = v + (v.round() - v).detach()
+    rounded = v + (v.round() - v).detach()  # rounds forward, passes the gradient straight through
     return (rounded * divisor).to(x.dtype)
 
 
@@ -161,7 +166,7 @@ def _difference(gy: Tensor, y: Tensor, gx: Tensor, x: Tensor, axis: int | None) 
         products = (gy * y).addcmul_(gx, x, value=-1)
         return products.sum([other for other in range(x.dim()) if other != axis])
     if _is_dense(x) and gy.stride() == y.stride() == gx.stride() == x.stride():
-        # In equal dense layouts elements pair up in memory order: two BLAS dots over flat views.
+        # In equal dense layouts elements pair up in memory order, so two BLAS dot products over flat views suffice.
         gy, y, gx, x = (tensor.as_strided((tensor.numel(),), (1,)) for tensor in (gy, y, gx, x))
         return torch.dot(gy, y) - torch.dot(gx, x)
     return (gy * y).sum() - (gx * x).sum()

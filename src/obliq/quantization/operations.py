@@ -17,10 +17,10 @@ RECTIFIERS: set[Any] = {nn.ReLU, F.relu, torch.relu, "relu"}
 """Plain ReLU: an unsigned quantizer does the same."""
 
 CLIPPED_RECTIFIERS: set[Any] = {nn.ReLU6, F.relu6, nn.Hardtanh, F.hardtanh}
-"""Bounded above as well: they share the quantizer of the layer before but stay in the graph."""
+"""Bounded above too. They share the quantizer of the layer before them, but stay in the graph."""
 
 NORMALISATIONS: set[Any] = {nn.BatchNorm1d, nn.BatchNorm2d}
-"""Fold into the layer before at export."""
+"""Folded into the layer before them at export."""
 
 DROPOUTS: set[Any] = {nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout}
 
@@ -34,7 +34,7 @@ PRESERVING: set[Any] = DROPOUTS | {
     *("flatten", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "contiguous", "chunk"),
     *("split", "amax", "unflatten", "expand", "detach", "clone", "mT", "T"),
 }
-"""Move or select values without making new ones: what was on a grid stays on it."""
+"""Move or select values without computing new ones: values on a grid stay on it."""
 
 ADDITIONS: set[Any] = {operator.add, operator.iadd, torch.add, "add"}
 
@@ -61,10 +61,10 @@ COMPARISONS: set[Any] = {
     *(torch.lt, torch.le, torch.gt, torch.ge, torch.eq, torch.ne, torch.isnan, torch.logical_not),
     *("lt", "le", "gt", "ge", "eq", "ne", "isnan", "logical_not", "bool"),
 }
-"""Give truth values, which have no grid."""
+"""Return truth values, which have no grid."""
 
 _NUMBERS: set[Any] = {"size", "dim", "numel", "stride", "is_contiguous", getattr, len}
-"""Give sizes, not tensors."""
+"""Return sizes, not tensors."""
 
 
 def operation(node: fx.Node) -> Any:
@@ -103,9 +103,9 @@ def tensor_users(node: fx.Node) -> list[fx.Node]:
 
 
 def never_negative(node: fx.Node, known: dict[fx.Node, bool]) -> bool:
-    """Whether the values of a node can be shown to be at least zero, given `known` for its inputs.
+    """Whether the values of a node can be proved to be at least zero, given `known` for its inputs.
 
-    This looks at the graph alone and never at data, so that the same network always gets the same grids.
+    Only the graph is used, never data, so that the same network always gets the same grids.
     """
     kind = operation(node)
     if kind in _POSITIVE:

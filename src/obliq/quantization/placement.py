@@ -1,9 +1,8 @@
 """Where quantizers go in a network, and with which bits and sign.
 
-The rule is what an integer graph needs in order to run on integers all the way: every value that
-a layer reads or makes lies on a grid. A chain of layer, batch norm and rectifier is one unit with
-one quantizer at its end, because that is one integer operation when deployed. Moving values about
-(flatten, max pool, ...) needs no quantizer: the values are on a grid already.
+An integer graph needs every value that a layer reads or computes to lie on a grid. A chain of layer, batch norm and
+rectifier is one unit with one quantizer at its end, because it becomes one integer operation. Operations that only
+move values (flatten, max pool, ...) need no quantizer: their values are on a grid already.
 """
 
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ class Placement:
     Attributes:
         name: name of the new module, stable for a given network.
         after: the node whose values are quantized.
-        readers: the nodes that shall read the quantized values; None for all.
+        readers: the nodes that read the quantized values; None for all.
         bits: bit width.
         signed: whether negative values can occur.
     """
@@ -52,10 +51,10 @@ def weighted_nodes(traced: fx.GraphModule) -> list[fx.Node]:
 
 
 def deploy_placements(traced: fx.GraphModule, activation_bits: int, edge_bits: int) -> list[Placement]:
-    """Quantizers for a deployed integer graph: input, layers, additions, averages, other functions, logits.
+    """Quantizers for an integer graph: after the input, layers, additions, averages, other functions, and the logits.
 
-    A quantizer that feeds a layer has `activation_bits`; one that feeds none (a residual sum, a
-    shortcut), the input, the inputs of the first and last layer and the logits have `edge_bits`.
+    A quantizer whose values a layer reads has `activation_bits`. Others (a residual sum, a shortcut), the input, the
+    inputs of the first and last layer, and the logits have `edge_bits`.
     """
     weighted = weighted_nodes(traced)
     ends = {weighted[0], weighted[-1], *(node for node in traced.graph.nodes if node.op == "output")}
@@ -64,6 +63,7 @@ def deploy_placements(traced: fx.GraphModule, activation_bits: int, edge_bits: i
     names: dict[str, int] = {}
     for root, after in _units(traced):
         readers = _readers(after)
+        # edge bits at the network's input, at the inputs of first and last layer, and where no layer reads
         inner = any(map(is_weighted, readers)) and not ends & readers and root.op != "placeholder"
         name = "network_input" if root.op == "placeholder" else f"{_label(root)}_output"
         bits = activation_bits if inner else edge_bits
@@ -89,7 +89,7 @@ def paper_placements(
 
 
 def shortcut_convolutions(traced: fx.GraphModule) -> set[fx.Node]:
-    """The 1x1 convolutions that stand on a shortcut: added to a longer path that starts where they start."""
+    """The 1x1 convolutions on a shortcut: added to a longer path that starts from the same node."""
     found: set[fx.Node] = set()
     for node in weighted_nodes(traced):
         module = module_of(node)
@@ -117,9 +117,10 @@ def _units(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
 
 
 def _unit_end(root: fx.Node, inside: set[fx.Node] | None = None) -> fx.Node:
-    """Follow batch norm and rectifier from `root` while nobody else reads what lies between."""
+    """Follow batch norm and rectifier from `root` while no other node reads the values between them."""
     inside = set() if inside is None else inside
     end = root
+    # A layer may be followed by batch norm and then a rectifier; another operation by a rectifier only.
     followers = [RECTIFIERS | CLIPPED_RECTIFIERS]
     if is_weighted(root):
         followers.insert(0, NORMALISATIONS)
@@ -134,7 +135,7 @@ def _unit_end(root: fx.Node, inside: set[fx.Node] | None = None) -> fx.Node:
 
 
 def _readers(node: fx.Node) -> set[fx.Node]:
-    """The nodes that read the values of `node`, directly or after moving them about."""
+    """The nodes that read the values of `node`, directly or after operations that only move them."""
     found: set[fx.Node] = set()
     for user in tensor_users(node):
         if operation(user) in PRESERVING:
@@ -152,7 +153,7 @@ def _never_negative_nodes(traced: fx.GraphModule) -> dict[fx.Node, bool]:
 
 
 def _start_of(node: fx.Node) -> fx.Node:
-    """Walk up from a layer over single-input operations without weights (pools, rectifiers)."""
+    """Walk up from a layer over operations with one input and no weights (pools, rectifiers)."""
     start: fx.Node = node.all_input_nodes[0]
     while (
         len(start.all_input_nodes) == 1 and not is_weighted(start) and operation(start) not in NORMALISATIONS
@@ -180,7 +181,7 @@ def _passes_layer(end: fx.Node, start: fx.Node) -> bool:
 
 
 def _label(node: fx.Node) -> str:
-    """A readable name: the layer's own, or the function's behind the name of the module that calls it."""
+    """A readable name: the layer's own, or the function's name after that of the module that calls it."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     if node.op == "call_module" or not stack:
         return node.name
@@ -189,8 +190,8 @@ def _label(node: fx.Node) -> str:
 
 
 def _unique(name: str, taken: dict[str, int], traced: fx.GraphModule) -> str:
-    """Number a name that has been given before or that the network itself uses."""
+    """A name with a number, if it was used before or the network itself uses it."""
     count = taken.get(name, 0)
     taken[name] = count + 1
-    made = name if count == 0 else f"{name}_{count}"
-    return _unique(name, taken, traced) if hasattr(traced, made) else made
+    numbered = name if count == 0 else f"{name}_{count}"
+    return _unique(name, taken, traced) if hasattr(traced, numbered) else numbered

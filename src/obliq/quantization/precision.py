@@ -1,4 +1,4 @@
-"""Bit widths and the integer ranges that they stand for."""
+"""Bit widths, and the integer ranges that they stand for."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from obliq.errors import ModelError
 
 FLOAT_BITS = 32
-"""The bit width that means `not quantized`."""
+"""The bit width of a network that is not quantized."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Bit widths of the weights and of the activations of a network: 2 to 8, or 32 and 32 for float.
+    """Bit widths of the weights and activations of a network: 2 to 8 each, or 32 for both in floating point.
 
-    `str(precision)` and `Precision.parse` are inverse: `W4A8`, `FP32`.
+    `Precision.parse` is the inverse of `str(precision)`: `W4A8`, `FP32`.
     """
 
     weights: int
@@ -44,15 +44,15 @@ class Precision:
             return cls(FLOAT_BITS, FLOAT_BITS)
         match = re.fullmatch(r"[Ww](\d{1,4})[Aa](\d{1,4})", text.strip(), re.ASCII)
         if match is None:
-            raise ModelError(f"precision {text!r} is not understood; expected W4A4 (bits 2 to 8) or FP32")
+            raise ModelError(f"unknown precision {text!r}; expected W4A4 (bits 2 to 8) or FP32")
         return cls(int(match[1]), int(match[2]))
 
 
 def check_bits(what: str, bits: int) -> None:
-    """Raise unless a bit width can be quantized to.
+    """Raise unless values can be quantized to this bit width.
 
     Raises:
-        ModelError: when `bits` is no whole number from 2 to 8.
+        ModelError: when `bits` is not a whole number from 2 to 8.
     """
     if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
         raise ModelError(f"{what} is {bits!r}; expected a whole number from 2 to 8")

@@ -1,6 +1,6 @@
-"""Whether a converted network still computes what the network that came in computes.
+"""Whether a converted network still computes what the given network computes.
 
-A conversion that drops a statement, a hook or a branch changes a network's answers without an error. So both
+A conversion that drops a statement, a hook or a branch changes a network's results without an error. Therefore both
 networks are run on random inputs, in training and in evaluation mode, before anything else happens.
 """
 
@@ -20,30 +20,30 @@ SAMPLES = 4
 SCALES = (0.1, 1.0, 4.0, 16.0)
 """Standard deviation of each sample: small values and values beyond every usual bound (6 in ReLU6)."""
 RELATIVE_ERROR = 1e-3
-"""Of the largest value. Equal operations in another order of sums differ by about 1e-6."""
+"""Of the largest value. The same operations with sums in another order differ by about 1e-6."""
 SIZES = (32, 64, 28, 224, 8, 16, 96, 128)
-"""Heights, widths or lengths that are tried where the caller does not name the input's shape."""
+"""Heights, widths or lengths that are tried when the caller does not pass the input's shape."""
 
 
 def require_same_function(
     before: nn.Module, after: fx.GraphModule, input_shape: Sequence[int] | None = None
 ) -> None:
-    """Raise unless two networks give the same answers, quantizers aside.
+    """Raise unless two networks compute the same, quantizers aside.
 
-    Quantizers of `after` pass values on (an unsigned one as the ReLU whose place it took), and its
-    quantized layers use their latent weights. Dropout draws the same numbers in both.
+    In `after`, quantizers pass values on (an unsigned one as the ReLU that it replaced), and quantized layers use
+    their latent weights. Dropout draws the same numbers in both.
 
     Args:
-        before: the network that came in; left untouched.
-        after: what a conversion made of it; left untouched.
-        input_shape: the shape of one input, without the batch axis; found by trial when left out.
+        before: the network before the conversion; left untouched.
+        after: the result of the conversion; left untouched.
+        input_shape: the shape of one input, without the batch axis; common shapes are tried when it is left out.
 
     Raises:
-        ModelError: when answers differ, naming the first module whose output differs, or when no input shape
-            that was tried fits the network.
+        ModelError: when results differ, naming the first module whose output differs; or when the network accepts no
+            input shape that was tried.
     """
     if any(value.is_meta for value in (*before.parameters(), *before.buffers())):
-        return  # an outline without values: there is nothing to compare
+        return  # tensors on the meta device have no values to compare
     device = next((value.device for value in before.parameters()), torch.device("cpu"))
     inputs = _inputs(before, input_shape, device)
     for training in (False, True):
@@ -53,7 +53,10 @@ def require_same_function(
 
 
 def _first_wrong(expected: dict[str, list[Tensor]], found: dict[str, list[Tensor]]) -> str:
-    """The path of the first module whose output differs; a module used in other ways in the copy does not count."""
+    """The path of the first module whose output differs.
+
+    Modules that the copy calls a different number of times do not count.
+    """
     return next(
         name
         for name, values in expected.items()
@@ -63,7 +66,7 @@ def _first_wrong(expected: dict[str, list[Tensor]], found: dict[str, list[Tensor
 
 def _difference(network: str, module: str, training: bool) -> str:
     mode = "training" if training else "evaluation"
-    where = f"the output of module {module!r} differs first" if module else "its answers differ"
+    where = f"the output of module {module!r} differs first" if module else "its logits differ"
     return (
         f"the traced copy of {network} computes something else in {mode} mode: {where}; expected a forward "
         "without statements that change a tensor in place (x.clamp_min_(0), x[i] = 0), without hooks, and without "
@@ -72,10 +75,10 @@ def _difference(network: str, module: str, training: bool) -> str:
 
 
 def _inputs(model: nn.Module, input_shape: Sequence[int] | None, device: torch.device) -> Tensor:
-    """Random inputs that the network can read.
+    """Random inputs of a shape that the network accepts.
 
     Raises:
-        ModelError: when it can read none of the shapes.
+        ModelError: when it accepts none of the shapes.
     """
     shapes = list(_shapes(model)) if input_shape is None else [tuple(input_shape)]
     reason = "it has no layer that fixes the number of channels"
@@ -85,7 +88,7 @@ def _inputs(model: nn.Module, input_shape: Sequence[int] | None, device: torch.d
         inputs = (scales * torch.randn(SAMPLES, *shape, generator=generator)).to(device)
         try:
             _outputs_of(model, inputs, training=False)
-        except Exception as error:  # the user's own forward may raise anything
+        except Exception as error:  # the user's own forward can raise anything
             reason = " ".join(str(error).split())[:160] or type(error).__name__
         else:
             return inputs
@@ -97,7 +100,7 @@ def _inputs(model: nn.Module, input_shape: Sequence[int] | None, device: torch.d
 
 
 def _shapes(model: nn.Module) -> Iterator[tuple[int, ...]]:
-    """Input shapes that the first layer with weights can read."""
+    """Input shapes that the first layer with weights accepts."""
     first = next((module for module in model.modules() if type(module) in QUANTIZED), None)
     if isinstance(first, nn.Linear):
         yield (first.in_features,)
@@ -110,12 +113,12 @@ def _shapes(model: nn.Module) -> Iterator[tuple[int, ...]]:
 
 @torch.no_grad()
 def _outputs_of(model: nn.Module, inputs: Tensor, training: bool) -> dict[str, list[Tensor]]:
-    """The outputs of every module, one a call, by path in the order of computation; under "" the network's."""
+    """The outputs of every module, one per call, by path in the order of computation; under "" the network's."""
     model = copy.deepcopy(model).train(training)
     found: dict[str, list[Tensor]] = {}
     for name, module in model.named_modules():
         if isinstance(module, QuantizedActivation):
-            module.set_step(torch.ones_like(module.step))  # only so that it runs: its result is replaced
+            module.set_step(torch.ones_like(module.step))  # lets it run; the hook replaces its result
             module.register_forward_hook(_passed_on)
         elif isinstance(module, QuantizedWeight):
             module.register_forward_hook(_float_layer)
@@ -139,7 +142,7 @@ def _remember(found: dict[str, list[Tensor]], name: str) -> Any:
 
 
 def _passed_on(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> Tensor:
-    """What a quantizer would give with an infinitely fine grid."""
+    """The output of a quantizer with an infinitely fine grid."""
     assert isinstance(module, QuantizedActivation)
     (value,) = arguments
     passed: Tensor = value if module.signed else F.relu(value)
@@ -147,7 +150,7 @@ def _passed_on(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) ->
 
 
 def _float_layer(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> Tensor:
-    """What a quantized layer would give with its latent weights."""
+    """The output of a quantized layer with its latent weights."""
     assert isinstance(module, QuantizedWeight)
     (value,) = arguments
     return module.compute(value, module.weight)

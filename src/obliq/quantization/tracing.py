@@ -1,4 +1,4 @@
-"""From any module to a graph that quantizers can be put into."""
+"""From any module to a graph into which quantizers can be inserted."""
 
 import copy
 import inspect
@@ -28,7 +28,7 @@ _PRODUCTS = {torch.matmul, torch.mm, torch.bmm, operator.matmul, torch.einsum, "
 
 _OPERATORS = {operator.iadd: operator.add, operator.imul: operator.mul, operator.isub: operator.sub}
 _OPERATORS |= {operator.itruediv: operator.truediv, operator.ipow: operator.pow}
-"""Statements such as `x += y`, and what computes the same into a new tensor."""
+"""Operators of statements such as `x += y`, and those that compute the same into a new tensor."""
 
 
 _REMOVED_BY = {"WeightNorm": "remove_weight_norm", "SpectralNorm": "remove_spectral_norm"}
@@ -36,7 +36,7 @@ _REMOVED_BY = {"WeightNorm": "remove_weight_norm", "SpectralNorm": "remove_spect
 
 
 class _Tracer(fx.Tracer):
-    """Takes quantized layers as single steps, as torch's own layers are."""
+    """Keeps quantized layers whole, as it keeps torch's own layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         ours = isinstance(m, QuantizedWeight | QuantizedActivation)
@@ -44,14 +44,14 @@ class _Tracer(fx.Tracer):
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
-    """A copy of a network as a graph, with equal parameters, names and behaviour; nothing in place.
+    """A copy of a network as a graph, with equal parameters, names and behaviour, and without in-place statements.
 
     Args:
         model: any module that torch.fx can trace, with one tensor in and one out; left untouched.
 
     Raises:
-        ModelError: when it cannot be traced, has hooks, draws random numbers in its forward, changes a view of a
-            tensor in place, behaves differently in training and evaluation other than by dropout and batch
+        ModelError: when the network cannot be traced, has hooks, draws random numbers in its forward, changes a view
+            of a tensor in place, behaves differently in training and evaluation other than by dropout and batch
             norm, or does not map one tensor to one tensor.
     """
     _check_hooks(model)
@@ -78,7 +78,7 @@ def check_quantizable(traced: fx.GraphModule) -> None:
     """Raise unless every weight of a traced network can be quantized or may stay float.
 
     Raises:
-        ModelError: naming the layer or call that stands in the way.
+        ModelError: naming the layer or call that prevents it.
     """
     calls = Counter(str(node.target) for node in traced.graph.nodes if node.op == "call_module")
     for name, count in calls.items():
@@ -152,7 +152,7 @@ def _traced(model: nn.Module) -> fx.GraphModule:
             "loops or conversions that depend on tensor values (move them out of the network)"
         ) from error
     if _random_states() != before:
-        # A number drawn while tracing would become a constant of the graph, and a branch on it be taken for good.
+        # A number drawn while tracing would become a constant of the graph, and a branch on it would become fixed.
         raise ModelError(
             f"the forward of {type(model).__name__} draws random numbers; expected none outside dropout modules "
             "(replace a random branch such as stochastic depth by nn.Identity before quantizing)"
@@ -166,7 +166,7 @@ def _random_states() -> tuple[bytes, object, str]:
 
 
 def _outline(traced: fx.GraphModule) -> list[tuple[Any, ...]]:
-    """What a graph computes, leaving out the flag that functional dropout carries."""
+    """The computations of a graph, without the flag that functional dropout carries."""
     lines: list[tuple[Any, ...]] = []
     for node in traced.graph.nodes:
         functional_dropout = node.op == "call_function" and "dropout" in str(node.target)
@@ -176,7 +176,7 @@ def _outline(traced: fx.GraphModule) -> list[tuple[Any, ...]]:
 
 
 def _use_dropout_modules(traced: fx.GraphModule) -> None:
-    """Functional dropout has the mode at tracing time baked in; a module follows train() and eval()."""
+    """Functional dropout keeps the mode at tracing time; a module follows train() and eval()."""
     kinds = {F.dropout: nn.Dropout, F.dropout1d: nn.Dropout1d, F.dropout2d: nn.Dropout2d}
     for node in list(traced.graph.nodes):
         kind = kinds.get(node.target) if node.op == "call_function" else None
@@ -187,14 +187,14 @@ def _use_dropout_modules(traced: fx.GraphModule) -> None:
         name = f"{node.name}_module"
         traced.add_submodule(name, kind(float(rate)) if active else nn.Identity())
         with traced.graph.inserting_after(node):
-            made = traced.graph.call_module(name, (node.args[0] if node.args else node.kwargs["input"],))
-        made.meta = dict(node.meta)
-        node.replace_all_uses_with(made)
+            dropout = traced.graph.call_module(name, (node.args[0] if node.args else node.kwargs["input"],))
+        dropout.meta = dict(node.meta)
+        node.replace_all_uses_with(dropout)
         traced.graph.erase_node(node)
 
 
 def _drop_in_place(traced: fx.GraphModule) -> None:
-    """Let every statement compute into a new tensor: quantizers keep their results for the backward pass.
+    """Let every statement compute into a new tensor, because quantizers keep their results for the backward pass.
 
     Later readers of the overwritten tensor read the new one instead.
 
@@ -255,7 +255,7 @@ def _compute_into_new_tensor(node: fx.Node) -> None:
 
 
 def _arguments(node: fx.Node) -> dict[str, Any]:
-    """The arguments of a function written in Python by name; none for others."""
+    """The arguments of a Python function by name; none for others."""
     if node.op != "call_function" or not inspect.isfunction(node.target):
         return {}
     try:
@@ -269,12 +269,12 @@ def _name(node: fx.Node) -> str:
 
 
 def _ends_in_place(name: str) -> bool:
-    """Whether a name is that of torch's operations in place: one underscore at the end."""
+    """Whether a name is that of a torch operation in place: one underscore at the end."""
     return name.endswith("_") and not name.endswith("__")
 
 
 def _spelled(node: fx.Node) -> str:
-    """A statement as a user would find it: what is called, and in which module."""
+    """A statement as a user would find it: the called function, and the module that calls it."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     inside = stack[-1][0] if stack else ""
     what = str(node.target) if node.op == "call_module" else _name(node)
