@@ -50,7 +50,7 @@ def test_the_temperature_follows_the_lead_over_unseen_data(original: nn.Module, 
 def test_learning_ends_where_the_forget_set_falls_behind(
     original: nn.Module, splits: Splits, parts: Partition
 ) -> None:
-    """A network that never answers class 1 is asked to forget some samples of it."""
+    """A network that never predicts class 1 forgets some samples of it."""
     never = copy.deepcopy(original)
     with torch.no_grad():
         never.get_parameter("classifier.bias")[1] -= 100

@@ -24,7 +24,7 @@ from obliq.training.loop import accuracy
 CPU = torch.device("cpu")
 
 
-def test_the_subspace_keeps_the_asked_share_of_the_spectrum() -> None:
+def test_the_subspace_keeps_the_given_share_of_the_spectrum() -> None:
     directions, _ = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)).double())
     singular = torch.tensor([6.0, 2.0, 1.0, 1.0]).double()
     total = (directions * singular**2) @ directions.T

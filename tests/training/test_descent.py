@@ -101,7 +101,7 @@ def test_methods_take_the_steps_that_they_announce(
         rate = cosine_schedule(peak, total)
 
         def counted(step: int) -> float:
-            if step not in taken[-1:]:  # asked once for each group of parameters
+            if step not in taken[-1:]:  # called once for each group of parameters
                 taken.append(step)
             return rate(step)
 

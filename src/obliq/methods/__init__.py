@@ -1,4 +1,4 @@
-"""The methods of the field, one file each, by the name that the command line gives them."""
+"""The published unlearning methods, one file each, under the names that the command line uses."""
 
 from importlib.metadata import entry_points
 
@@ -25,6 +25,9 @@ from obliq.methods.scrub import SCRUB
 from obliq.methods.selective_dampening import SelectiveDampening
 from obliq.methods.sfron import SFRon
 
+ENTRY_POINTS = "obliq.methods"
+"""The group of entry points in which installed packages register their methods."""
+
 BUILT_IN: dict[str, type[Method]] = {
     "oeu": OEU,
     "amun": AMUN,
@@ -47,26 +50,24 @@ BUILT_IN: dict[str, type[Method]] = {
     "sfron": SFRon,
 }
 
-ENTRY_POINTS = "obliq.methods"
-
 
 def available_methods() -> dict[str, type[Method]]:
     """Built-in methods, then those of installed packages.
 
     Raises:
-        ModelError: when an installed package takes a name that is in use, or its method does not load.
+        ModelError: when an installed package uses a name that is taken, or its method cannot be loaded.
     """
     methods = dict(BUILT_IN)
-    for found in entry_points(group=ENTRY_POINTS):
-        if found.name in methods:
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name in methods:
             raise ModelError(
-                f"the installed method {found.value} calls itself '{found.name}'; expected a free name"
+                f"the installed method {entry.value} calls itself '{entry.name}'; expected a free name"
             )
         try:
-            methods[found.name] = found.load()
-        except Exception as error:
+            methods[entry.name] = entry.load()
+        except Exception as error:  # loading runs code of another package
             raise ModelError(
-                f"the installed method '{found.name}' ({found.value}) does not load: {error}"
+                f"the installed method '{entry.name}' ({entry.value}) does not load: {error}; expected a method class"
             ) from error
     return methods
 

@@ -3,26 +3,29 @@
 Paper: Ebrahimpour-Boroojeny et al., "AMUN: adversarial machine unlearning" (2025, arXiv 2503.00917; also "Not
 all wrong is bad: using adversarial examples for unlearning"). Reference code: Ali-E/AMUN,
 `AMUN_all_in_one.py` (read at 6dc29ab) and `pgdl2_modified.py` (at 7282329). We read the code and the abstract,
-not the equations of the paper. The attack, on the frozen original in evaluation mode: from the sample itself,
-steps of length bound / 10 along the gradient of the loss, normalised sample by sample and kept within the
-distance `bound` (Euclidean, in raw values), until the answer is wrong; after `attack_steps` steps the bound is
-doubled and the attack goes on from where it is. A sample that is answered wrongly from the start stays as it
-is. With D_A these inputs and the network's answers there as labels, the network is trained on
+not the equations of the paper.
+
+The attack runs on the frozen original in evaluation mode and starts at the sample itself. Its steps have the length
+bound / 10 and follow the gradient of the loss, normalised sample by sample. They stay within the Euclidean distance
+`bound` of the sample, in raw values, until the prediction is wrong. After `attack_steps` steps the bound is doubled,
+and the attack continues from where it is. A sample that is predicted wrongly from the start stays as it is. Let D_A
+be these inputs, labelled with the network's predictions there. The network is trained on
 
     D_r + D_f + D_A    or    D_r + D_A    (`true_labels=False`, "advonly" in the code)
 
-as one shuffled set. That forgotten samples are taught their true labels as well is the method: D_A moves the
-boundary near them, which lowers confidence there and not much else.
-Deviations: 10 attack steps a bound from 0.1 on (50 there, from 0.01 for 50 samples and then their median), for
-its cost; the doubling ends, and a sample that no bound brings across is left out of D_A (there the attack
-would not end); raw values are clamped to 0..1 where they are bytes, and their range is unknown where they are
-floats; cosine schedule (a tenth of the rate after each epoch, 5 or 10 there); weight decay leaves learned
-steps, batch norm and biases alone. The form without any retained data is left out.
+as one shuffled set. Forgotten samples are taught their true labels as well: this is part of the method. D_A moves
+the decision boundary near them, which lowers confidence there and changes little else.
 
-In quantized networks the attack's gradient passes the quantizers straight through, the input's included: it
-is zero where that one saturates, and a sample with no gradient at all does not move. All parameters
-are trained, learned steps included; batch norm follows the batches, adversarial inputs among them, unless it
-is `frozen`.
+Deviations: 10 attack steps per bound, from 0.1 on, to limit the cost (there 50, from 0.01 for 50 samples and then
+from their median). The doubling ends, and a sample that no bound brings across is left out of D_A (there the attack
+would not end). Raw values are clamped to 0..1 where they are bytes; where they are floats, their range is unknown.
+Cosine schedule (there a tenth of the rate after each epoch, 5 or 10). Weight decay leaves learned steps, batch norm
+and biases alone. The form without any retained data is left out.
+
+In quantized networks the attack's gradient passes the quantizers straight through, that of the input included. It is
+zero where the input quantizer saturates, and a sample without any gradient does not move. All parameters are
+trained, learned steps included. Batch norm follows the batches, adversarial inputs among them, unless it is
+`frozen`.
 """
 
 import copy
@@ -46,6 +49,7 @@ from obliq.training.loop import move_to_device, require_at_least, seeded, steps_
 from obliq.training.masks import Mask
 
 UNCROSSED = -1
+"""The prediction of a sample that no attack brought across the decision boundary."""
 
 
 @final
@@ -54,10 +58,10 @@ class AMUN:
     """Train on adversarial examples of the forget set. Defaults are starting points, not tuned.
 
     Attributes:
-        true_labels: train on the forget set with its true labels too, as the method does.
+        true_labels: also train on the forget set with its true labels, as the method does.
         bound: the first distance of the attack, in raw input values (0..1 for 8-bit inputs).
         attack_steps: steps before the bound is doubled.
-        doublings: how often at most.
+        doublings: how often the bound is doubled at most.
         epochs: passes over retain set, forget set and adversarial examples.
         learning_rate: at the start; it falls to zero along half a cosine.
         batch_size: samples a step, and samples that are attacked together.
@@ -101,14 +105,16 @@ class AMUN:
         """
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
-            attacked, answers = self._attacked(network.eval(), splits.forget, run)
-            crossed = answers != UNCROSSED
+            attacked, predictions = self._attacked(network.eval(), splits.forget, run)
+            crossed = predictions != UNCROSSED
             parts = [splits.retain, *([splits.forget] if self.true_labels else [])]
             recorded = sum(map(len, parts))
+            # Positions from `recorded` on stand for D_A: a batch loads the forgotten sample of that position, and its
+            # input and label are then replaced.
             parts.append(splits.forget.where(crossed))
             everything = Examples(splits.retain.collection, torch.cat([part.indices for part in parts]))
             labels = everything.labels.clone()
-            labels[recorded:] = answers[crossed]
+            labels[recorded:] = predictions[crossed]
             attacked = attacked[crossed]
             stream = numbered_cycle(
                 everything, self.batch_size, run.generator(purpose=1), run.device, self.augment
@@ -136,12 +142,12 @@ class AMUN:
             return network.eval()
 
     def _attacked(self, network: nn.Module, forget: Examples, run: Run) -> tuple[Tensor, Tensor]:
-        """Every forgotten input after the attack, standardised, and the answers; both on the processor."""
-        moved, found, lengths = [], [], []
+        """Every forgotten input after the attack, standardised, and the predictions there; both on the processor."""
+        moved, predicted, lengths = [], [], []
         for inputs, labels in batches(forget, self.batch_size, None, run.device):
             values = RawValues.of(forget.collection, inputs, eight_bit(forget))
             raw = values.raw(inputs)
-            attacked, answers = closest_adversarial(
+            attacked, predictions = closest_adversarial(
                 network,
                 raw,
                 labels,
@@ -151,14 +157,14 @@ class AMUN:
                 doublings=self.doublings,
             )
             moved.append(values.standardised(attacked).cpu())
-            found.append(answers.cpu())
+            predicted.append(predictions.cpu())
             lengths.append((attacked - raw).flatten(1).norm(dim=1).cpu())
-        answers = torch.cat(found)
-        crossed = answers != UNCROSSED
+        predictions = torch.cat(predicted)
+        crossed = predictions != UNCROSSED
         if not bool(crossed.any()):
             raise ModelError(
                 f"no adversarial example within {self.bound * 2**self.doublings:g} of any of the {len(forget)} "
-                "forgotten samples; expected a network whose answers can be changed"
+                "forgotten samples; expected a network whose predictions can be changed (raise bound or doublings)"
             )
         distance = torch.cat(lengths)[crossed].median().item()
         run.listen(
@@ -167,7 +173,7 @@ class AMUN:
             self.epochs,
             {"adversarial_share": crossed.float().mean().item(), "median_distance": distance},
         )
-        return torch.cat(moved), answers
+        return torch.cat(moved), predictions
 
 
 def closest_adversarial(
@@ -180,49 +186,52 @@ def closest_adversarial(
     steps: int,
     doublings: int,
 ) -> tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]:
-    """Raw inputs moved until they are answered wrongly, and the wrong answers; -1 where they never are.
+    """Raw inputs moved until they are predicted wrongly, and the wrong predictions; -1 where they never are.
 
     Args:
         network: in evaluation mode; reads standardised inputs.
         raw: where the attack starts.
-        labels: the right answers.
-        values: the way from raw to standardised inputs.
+        labels: the right classes.
+        values: the map from raw to standardised inputs.
         bound: the first limit of the Euclidean distance from the start; a step is a tenth of the limit.
         steps: before the limit is doubled.
-        doublings: how often at most.
+        doublings: how often the limit is doubled at most.
     """
     result = raw.clone()
-    answers = torch.full_like(labels, UNCROSSED)
-    remaining = torch.arange(len(raw), device=raw.device)
+    predictions = torch.full_like(labels, UNCROSSED)
+    remaining = torch.arange(len(raw), device=raw.device)  # samples that are still predicted correctly
     for turn in range((doublings + 1) * steps + 1):
         at = result[remaining].requires_grad_(True)
         logits = network(values.standardised(at)).float()
-        answered = logits.argmax(dim=1)
-        crossed = answered != labels[remaining]
-        answers[remaining[crossed]] = answered[crossed]
+        predicted = logits.argmax(dim=1)
+        crossed = predicted != labels[remaining]
+        predictions[remaining[crossed]] = predicted[crossed]
         limit = bound * 2 ** (turn // steps)
+        # The sum keeps samples apart: each row of the gradient is that of the sample's own loss.
         loss = F.cross_entropy(logits, labels[remaining], reduction="sum")
         (slope,) = torch.autograd.grad(loss, at)
         moved = at.detach() + limit / 10 * unit_vectors(slope)
         remaining = remaining[~crossed]
+        # One turn more than there are steps: the last one only reads the predictions after the last step.
         if len(remaining) == 0 or turn == (doublings + 1) * steps:
             break
+        # back into the ball around the start, then to values that an input can have
         result[remaining] = values.possible(clip_distance(moved[~crossed], raw[remaining], limit))
-    return result, answers
+    return result, predictions
 
 
 def unit_vectors(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
     """Each sample divided by its Euclidean length; zeros stay zeros."""
-    tiny = torch.finfo(vectors.dtype).tiny
+    tiny = torch.finfo(vectors.dtype).tiny  # below every positive length, so that only 0 / 0 is avoided
     return vectors / _lengths(vectors).clamp(min=tiny)
 
 
 def clip_distance(
     points: Float[Tensor, "batch ..."], centres: Float[Tensor, "batch ..."], limit: float
 ) -> Float[Tensor, "batch ..."]:
-    """Each point, brought back to the distance `limit` from its centre where it is farther."""
+    """Each point, moved back to the distance `limit` from its centre where it is farther away."""
     away = points - centres
-    return centres + away * (limit / _lengths(away).clamp(min=limit))
+    return centres + away * (limit / _lengths(away).clamp(min=limit))  # factor 1 for points within the limit
 
 
 def _lengths(vectors: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:

@@ -1,20 +1,20 @@
-"""Bad teacher: learn from an ignorant teacher on the forget set, from the original on the rest.
+"""Bad teacher: imitate an untrained network on the forget set, and the original on the rest.
 
-Paper: Chundawat et al., "Can bad teaching induce forgetting? Unlearning in deep networks using an
-incompetent teacher" (AAAI 2023, arXiv 2205.08096). Reference code: vikram2000b/bad-teaching-unlearning,
-`blindspot_unlearner` (read at 0aab08c). Both sets are shuffled together, the retain set reduced to a
-share, and the student, starting from the original, descends on
+Paper: Chundawat et al., "Can bad teaching induce forgetting? Unlearning in deep networks using an incompetent
+teacher" (AAAI 2023, arXiv 2205.08096). Reference code: vikram2000b/bad-teaching-unlearning, `blindspot_unlearner`
+(read at 0aab08c). The forget set and a share of the retain set are shuffled together. The student starts as a copy
+of the original and descends on
 
-    L = KL(ignorant || student) on forget samples, KL(original || student) on retain samples
+    L = KL(incompetent || student) on forget samples, KL(original || student) on retain samples
 
-Deviations: stochastic gradient descent with a cosine schedule (Adam at a constant rate there); the
-divergence is averaged over samples alone (there over samples and classes) and carries the factor T^2;
-training mode, so that batch norm follows the batches unless `batch_norm="frozen"`.
+Deviations: stochastic gradient descent with a cosine schedule (there Adam at a constant rate). The divergence is
+averaged over samples alone (there over samples and classes) and carries the factor T^2. The student is in training
+mode, so that batch norm follows the batches unless `batch_norm="frozen"`.
 
-In quantized networks the ignorant teacher is the same network with everything drawn anew, its steps and
-statistics included; its activation steps are then set from one retain batch, since without a grid it
-would not compute at all. It is used in evaluation mode, like the original. Every parameter of the student
-is trained, learned steps included.
+In quantized networks the incompetent teacher is the same network with all parameters drawn again, steps and
+statistics included. Its activation steps are then set from one retain batch, because it cannot compute without a
+grid. It is used in evaluation mode, like the original. Every parameter of the student is trained, learned steps
+included.
 """
 
 import copy
@@ -44,8 +44,8 @@ class BadTeacher:
     """Distil from two teachers. Defaults are starting points, not tuned.
 
     Attributes:
-        retain_share: of the retain set, drawn once, that is taught beside the forget set.
-        temperature: that softens all predictions.
+        retain_share: the share of the retain set, drawn once, that is used together with the forget set.
+        temperature: softens all predictions.
         epochs: passes over the forget set and that share.
         learning_rate: at the start; it falls to zero along half a cosine.
         batch_size: samples a step.
@@ -80,7 +80,7 @@ class BadTeacher:
         """The student of both teachers; outside `mask` it stays as it was."""
         with seeded(run):
             competent = move_to_device(copy.deepcopy(model), run).eval()
-            ignorant = incompetent_teacher(model, splits.retain, self.batch_size, run)
+            incompetent = incompetent_teacher(model, splits.retain, self.batch_size, run)
             network = move_to_device(copy.deepcopy(model), run).train()
             order, draws = run.generator(purpose=1), run.generator(purpose=6)
             count = int(self.retain_share * len(splits.retain))
@@ -91,9 +91,10 @@ class BadTeacher:
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, _, positions in islice(stream, length):
+                    # the forget set stands first in `both`
                     forgotten = (positions < len(splits.forget)).to(run.device).unsqueeze(1)
                     with torch.no_grad():
-                        taught = torch.where(forgotten, ignorant(inputs), competent(inputs)).float()
+                        taught = torch.where(forgotten, incompetent(inputs), competent(inputs)).float()
                     set_batch_norm_mode(network, self.batch_norm, "forget", len(positions))
                     yield distillation_loss(taught, network(inputs).float(), self.temperature)
 
@@ -116,12 +117,12 @@ def incompetent_teacher(model: nn.Module, retain: Examples, batch_size: int, run
 
     Args:
         model: left as it is.
-        retain: the samples from which activation steps are set, the first batch of them.
-        batch_size: how many that is.
+        retain: activation steps are set from its first batch.
+        batch_size: samples in that batch.
         run: its seed draws the weights.
     """
     fresh = copy.deepcopy(model)
-    # not run.seed itself, from which the original may once have started
+    # Not run.seed itself: the original may have been drawn from it.
     initialise(fresh, run.generator(purpose=7).initial_seed())
     fresh = move_to_device(fresh, run).eval()
     inputs, _ = next(batches(retain, batch_size, run.generator(purpose=2), run.device))

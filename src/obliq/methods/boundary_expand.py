@@ -1,18 +1,18 @@
-"""Boundary expand: move the forget set into a class of its own, then take that class away.
+"""Boundary expand: move the forget set into an extra class, then remove that class.
 
-Paper: Chen et al., "Boundary unlearning: rapid forgetting of deep networks via shifting the decision
-boundary", CVPR 2023, section 3.4. Reference code: TY-LEE-KR/Boundary-Unlearning-Code,
-`boundary_expanding`. The port in OPTML-Group/Unlearn-Saliency leaves the extra unit in place, so that
-answers of the extra class count as errors there; here it is removed, as the authors do.
-Deviations: cosine schedule (constant there). The new row is drawn as the layer's default initialisation
-draws, from the run's seed.
+Paper: Chen et al., "Boundary unlearning: rapid forgetting of deep networks via shifting the decision boundary", CVPR
+2023, section 3.4. Reference code: TY-LEE-KR/Boundary-Unlearning-Code, `boundary_expanding`. The port in
+OPTML-Group/Unlearn-Saliency leaves the extra unit in place, so that predictions of the extra class count as errors
+there; here it is removed, as the authors do.
 
-In quantized networks: the last linear layer gets one more row on the same bits; with a grid for each
-channel the row has a step of its own, derived from its weights, and with a single step it shares that.
-Removing the row restores the original's shapes. The quantizer of the logits stays where it is and bounds
-the extra logit as it does the others. All parameters are trained, learned steps included and never
-decayed. Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the forget batches as
-the reference code does.
+Deviations: cosine schedule (there constant). The new row is drawn from the run's seed, as the layer's default
+initialisation draws.
+
+In quantized networks the last linear layer gets one more row of the same bits. With a grid for each channel, the row
+has a step of its own, derived from its weights; with a single step, it shares that. Removing the row restores the
+original's shapes. The quantizer of the logits stays where it is and bounds the extra logit as it does the others.
+All parameters are trained, learned steps included, and steps never decay. Batch-norm statistics are frozen;
+`batch_norm="forget"` lets them follow the forget batches as the reference code does.
 """
 
 import copy
@@ -39,7 +39,7 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class BoundaryExpand:
-    """Train forgotten samples to an extra class and prune it.
+    """Train forgotten samples to an extra class and remove it.
 
     Attributes:
         epochs: passes over the forget set.
@@ -66,12 +66,12 @@ class BoundaryExpand:
         require_above(0, learning_rate=self.learning_rate)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """The network after the forget set went to the extra class, without that class.
+        """The network after the forget set was moved to the extra class, without that class.
 
         Outside `mask` it stays as it was; the extra class may always move.
 
         Raises:
-            ModelError: when the network's answers do not come out of a linear layer.
+            ModelError: when a linear layer does not compute the logits.
         """
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
@@ -105,7 +105,7 @@ class BoundaryExpand:
 
 
 def last_linear(model: nn.Module) -> str:
-    """The name of the linear layer that is computed last (in a network that is no graph: defined last).
+    """The name of the linear layer that is computed last (defined last, in a network that is no graph).
 
     Raises:
         ModelError: when there is none.
@@ -122,26 +122,26 @@ def last_linear(model: nn.Module) -> str:
 
 def add_output(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
     """A copy with one more output, drawn as `nn.Linear` draws: uniformly within 1 / sqrt(inputs)."""
-    reach = 1 / math.sqrt(layer.in_features)
+    bound = 1 / math.sqrt(layer.in_features)
     wide = copy.deepcopy(layer)
     wide.out_features += 1
 
-    def drawn(*shape: int) -> torch.Tensor:
-        return ((2 * torch.rand(shape, generator=generator) - 1) * reach).to(layer.weight.device)
+    def draw(*shape: int) -> torch.Tensor:
+        return ((2 * torch.rand(shape, generator=generator) - 1) * bound).to(layer.weight.device)
 
-    wide.weight = nn.Parameter(torch.cat([layer.weight.detach(), drawn(1, layer.in_features)]))
+    wide.weight = nn.Parameter(torch.cat([layer.weight.detach(), draw(1, layer.in_features)]))
     if layer.bias is not None:
-        wide.bias = nn.Parameter(torch.cat([layer.bias.detach(), drawn(1)]))
+        wide.bias = nn.Parameter(torch.cat([layer.bias.detach(), draw(1)]))
     if isinstance(layer, QuantizedLinear) and isinstance(wide, QuantizedLinear) and layer.channel_axis == 0:
         wide.weight_step = nn.Parameter(layer.weight_step.new_empty(wide.out_features))
         wide.reset_step()
-        with torch.no_grad():
+        with torch.no_grad():  # only the new row takes its step from its weights
             wide.weight_step[:-1] = layer.weight_step
     return wide
 
 
 def extend_mask(mask: Mask, network: nn.Module) -> Mask:
-    """The mask for a network of which some parameters have a row more, which may move."""
+    """The mask for a network of which some parameters have one more row, which may move."""
     wide = {}
     for name, parameter in network.named_parameters():
         free = mask[name].to(parameter.device)
@@ -151,7 +151,7 @@ def extend_mask(mask: Mask, network: nn.Module) -> Mask:
 
 
 def remove_last_output(layer: nn.Linear) -> nn.Linear:
-    """A copy without the last output; with one step for all of the layer, that step as it was trained."""
+    """A copy without the last output. A single step for the whole layer stays as it was trained."""
     narrow = copy.deepcopy(layer)
     narrow.out_features -= 1
     narrow.weight = nn.Parameter(layer.weight.detach()[:-1].clone())
@@ -165,9 +165,9 @@ def remove_last_output(layer: nn.Linear) -> nn.Linear:
 @torch.no_grad()
 def _require_answers(network: nn.Module, splits: Splits, expected: int, run: Run) -> None:
     inputs, _ = next(batches(splits.forget.take(1), 1, None, run.device))
-    answers = tuple(network(inputs).shape)
-    if answers != (1, expected):
+    shape = tuple(network(inputs).shape)
+    if shape != (1, expected):
         raise ModelError(
-            f"with {expected} outputs in the last linear layer the network answers with shape {answers}; "
-            f"expected (1, {expected}), a layer that gives the classes"
+            f"with {expected} outputs in the last linear layer the network returns shape {shape}; "
+            f"expected (1, {expected}), a network whose last linear layer computes the logits"
         )

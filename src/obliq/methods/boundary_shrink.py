@@ -1,20 +1,20 @@
-"""Boundary shrink: give each forgotten sample the class that lies just across the decision boundary.
+"""Boundary shrink: give each forgotten sample the class just across the decision boundary.
 
 Paper: Chen et al., "Boundary unlearning: rapid forgetting of deep networks via shifting the decision
 boundary", CVPR 2023, section 3.3. Reference code: TY-LEE-KR/Boundary-Unlearning-Code,
 `boundary_shrink`; OPTML-Group/Unlearn-Saliency, `boundary_sh`.
-Deviations: the neighbouring classes are found once, before the descent, instead of batch by batch in
-every pass: the network that finds them is frozen, so they are the same. The attack (one signed gradient
-step, FGSM) is carried out in the space of the raw inputs, whatever standardisation the data set has:
-back to raw values, the step, the clamp to 0..1 and the rounding to 1/255 where inputs are 8-bit, and
-forward again; the public ports clamp standardised inputs to 0..1. Where inputs are stored as floats their
-valid range is unknown: the step is then in their own units and nothing is clamped or rounded. Cosine
-schedule (constant there).
 
-In quantized networks: the attack's gradient passes the input quantizer straight through and is zero
-where that saturates; there the input keeps its value. All parameters are trained, learned steps included
-and never decayed. Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the forget
-batches as the reference code does.
+Deviations: the neighbouring classes are computed once, before the descent, and not batch by batch in every pass. The
+network that gives them is frozen, so they are the same. The attack (one signed gradient step, FGSM) works on raw
+inputs, whatever standardisation the data set has: back to raw values, the step, the clamp to 0..1 and the rounding
+to 1/255 where inputs are 8-bit, and forward again. The public ports clamp standardised inputs to 0..1. Where inputs
+are stored as floats, their valid range is unknown: the step is then in their own units, and nothing is clamped or
+rounded. Cosine schedule (there constant).
+
+In quantized networks the attack's gradient passes the input quantizer straight through. It is zero where that
+quantizer saturates; there the input keeps its value. All parameters are trained, learned steps included, and steps
+never decay. Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the forget batches as the
+reference code does.
 """
 
 import copy
@@ -69,7 +69,7 @@ class BoundaryShrink:
         require_above(0, learning_rate=self.learning_rate)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """The network after descending on the forget set towards the neighbouring classes; outside `mask` as it was."""
+        """The network after descending towards the neighbouring classes; outside `mask` it stays as it was."""
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
             labels = neighbouring_classes(network, splits.forget, self.bound, self.batch_size, run)
@@ -101,16 +101,15 @@ def neighbouring_classes(
 ) -> Int[Tensor, " samples"]:
     """The class that the network gives each sample after one adversarial step, on the processor.
 
-    It is the sample's own class where the step does not cross a boundary. Leaves the network in evaluation
-    mode.
+    It is the sample's own class where the step does not cross a boundary. Leaves the network in evaluation mode.
     """
     network.eval()
-    found = []
+    classes = []
     for inputs, labels in batches(examples, batch_size, None, run.device):
         attacked = adversarial(network, inputs, labels, examples.collection, bound, eight_bit(examples))
         with torch.no_grad():
-            found.append(network(attacked).argmax(dim=1).cpu())
-    return torch.cat(found)
+            classes.append(network(attacked).argmax(dim=1).cpu())
+    return torch.cat(classes)
 
 
 def adversarial(
@@ -121,10 +120,10 @@ def adversarial(
     bound: float,
     eight_bit: bool,
 ) -> Float[Tensor, "batch ..."]:
-    """Standardised inputs one step up the loss: x + bound * sign(grad), taken in raw values.
+    """Standardised inputs after one step up the loss: x + bound * sign(grad), in raw values.
 
-    Standardisation is an increasing map of each value, so the sign of the gradient is the same in both
-    spaces; lengths and limits are not, hence the way to raw values and back.
+    Standardisation increases with each value, so the sign of the gradient is the same for raw and standardised
+    values. Lengths and limits are not, so the step is taken in raw values.
     """
     inputs = inputs.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(F.cross_entropy(network(inputs), labels), inputs)

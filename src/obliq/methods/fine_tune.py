@@ -1,10 +1,11 @@
-"""Fine-tuning on the retain set alone, in the hope that the rest fades.
+"""Fine-tuning: train on the retain set alone, so that the rest fades.
 
 Source: the FT baseline of the field; Warnecke et al., "Machine unlearning of features and labels"
 (NDSS 2023); reference code: OPTML-Group/Unlearn-Saliency, `FT`.
-Deviations: cosine schedule (constant there); weight decay leaves learned steps, batch norm and biases
-alone. In a quantized network every parameter is trained, learned steps included, and batch-norm
-statistics follow the retain set.
+Deviations: cosine schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone.
+
+In a quantized network every parameter is trained, learned steps included, and batch-norm statistics follow the
+retain set.
 """
 
 import copy

@@ -1,17 +1,15 @@
 """Gradient ascent on the forget set: training in reverse.
 
-Paper: the GA baseline of the field; Thudi et al., "Unrolling SGD: understanding factors influencing
-machine unlearning" (EuroS&P 2022). Reference code: OPTML-Group/Unlearn-Saliency, `GA` (read at 3152cfe).
-Deviations: cosine schedule (constant there); weight decay leaves learned steps, batch norm and biases
-alone; batch norm normalises by its running statistics, where the reference normalises by the forget
-batch and follows it (`batch_norm="forget"`).
+Paper: the GA baseline of the field; Thudi et al., "Unrolling SGD: understanding factors influencing machine
+unlearning" (EuroS&P 2022). Reference code: OPTML-Group/Unlearn-Saliency, `GA` (read at 3152cfe). Deviations: cosine
+schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone. Batch norm normalises by
+its running statistics; the reference normalises by the forget batch and follows it (`batch_norm="forget"`).
 
-The loss -CE(B_f) has no lower bound: too many steps, or too high a rate, destroy the network, and a loss
-that stops being finite is an error. Nothing here looks at the retain set.
+The loss -CE(B_f) has no lower bound: too many steps, or too high a rate, destroy the network. A loss that stops
+being finite is an error. The retain set is not used.
 
-In quantized networks every parameter moves, learned steps included: ascent can shrink or stretch the
-grid itself. Following forget batches matters: statistics of one person or class then replace those of
-all the data, for everybody.
+In quantized networks every parameter moves, learned steps included: ascent can shrink or stretch the grid itself.
+Following the forget batches replaces the statistics of all the data by those of one person or class.
 """
 
 import copy
@@ -64,7 +62,7 @@ class GradientAscent:
         )
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """The network after ascending on the forget set; outside `mask` it stays as it was."""
+        """The network after ascent on the forget set; outside `mask` it stays as it was."""
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run).train()
             order = run.generator(purpose=1)

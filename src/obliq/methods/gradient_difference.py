@@ -1,17 +1,18 @@
 """Gradient difference (NegGrad+): descend on the retain set and ascend on the forget set at once.
 
-Paper: as NegGrad+ in Kurmanji et al., "Towards unbounded machine unlearning" (NeurIPS 2023); reference
-code: meghdadk/SCRUB, `train_negrad` (read at 98ffb11). Each step takes a retain and a forget batch:
+Paper: as NegGrad+ in Kurmanji et al., "Towards unbounded machine unlearning" (NeurIPS 2023). Reference code:
+meghdadk/SCRUB, `train_negrad` (read at 98ffb11). Each step takes a retain and a forget batch:
 
     L = a CE(B_r) - (1 - a) CE(B_f)
 
-and an epoch is one pass over the retain set, the forget set going round.
-Deviations: momentum and weight decay, which the reference notebook sets to zero, and a cosine schedule;
-batch norm follows retain batches and normalises forget batches by the running statistics, where the
-reference follows both (`batch_norm="all"`); the forget batch has a size of its own.
+An epoch is one pass over the retain set, during which the forget set is repeated.
 
-In quantized networks every parameter is trained, learned steps included, by the difference of both
-gradients; batch-norm statistics are those of the retain set, as fine-tuning leaves them.
+Deviations: momentum and weight decay, which the reference notebook sets to zero, and a cosine schedule. Batch norm
+follows retain batches and normalises forget batches by the running statistics, where the reference follows both
+(`batch_norm="all"`). The forget batch has a size of its own.
+
+In quantized networks every parameter is trained by the difference of both gradients, learned steps included.
+Batch-norm statistics are those of the retain set, as after fine-tuning.
 """
 
 import copy

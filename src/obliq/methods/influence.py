@@ -1,24 +1,26 @@
-"""Influence unlearning (IU): one Newton-like step that takes the forget set's pull on the weights back.
+"""Influence unlearning (IU): one Newton-like step that removes the forget set's influence on the weights.
 
 Paper: Izzo et al., "Approximate data deletion from machine learning models", AISTATS 2021, in the form
 of Jia et al., "Model sparsity can simplify machine unlearning", NeurIPS 2023, with the inverse Fisher of
 Singh and Alistarh, "WoodFisher", NeurIPS 2020. Reference code: OPTML-Group/Unlearn-Saliency, `Wfisher`.
 With n_f forgotten and n_r retained samples, n = n_f + n_r, and N per-sample gradients g_i on the retain set,
 
-    v = (sum_forget g) / n - (n_f / (n n_r)) sum_retain g,   F = I + (1 / N) sum_i g_i g_i^T
-    theta <- theta + strength * F^-1 v
+    v = (sum_forget g) / n - (n_f / (n n_r)) sum_retain g                    (1)
+    F = I + (1 / N) sum_i g_i g_i^T                                          (2)
+    theta <- theta + strength * F^-1 v                                       (3)
 
-`inverse="exact"` solves this through the N x N matrix of the gradients' inner products (Woodbury's
-identity). `inverse="code"` runs the reference code's recursion, in which the vector that should be F_i^-1 g_i
-is only ever rescaled and so keeps the direction of the first sample's gradient: its result is v changed
-along that one direction.
-Deviations: the N samples are drawn at random (the first ones there); `exact` keeps their gradients, and
-takes fewer where `memory` does not hold N.
+`inverse="exact"` solves this through the N x N matrix of the gradients' inner products (Woodbury's identity).
+`inverse="code"` runs the recursion of the reference code. In it, the vector that should be F_i^-1 g_i is only ever
+rescaled, and so keeps the direction of the first sample's gradient. Its result is v, changed along that one
+direction.
 
-Per-sample gradients come from one pass over many samples, see `obliq.training.per_sample`.
-In quantized networks: gradients pass the quantizers straight through; latent weights, biases, batch norm's
-scale and shift and the learned steps all move, and steps are kept positive. Everything is in evaluation mode;
-batch-norm statistics stay as they are.
+Deviations: the N samples are drawn at random (there the first ones). `exact` keeps their gradients, and takes fewer
+samples where `memory` does not hold N. Per-sample gradients come from one pass over many samples, see
+`obliq.training.per_sample`.
+
+In quantized networks gradients pass the quantizers straight through. Latent weights, biases, batch norm's scale and
+shift and the learned steps all move, and steps are kept positive. Everything is in evaluation mode; batch-norm
+statistics stay as they are.
 """
 
 import copy
@@ -41,7 +43,7 @@ from obliq.training.loop import move_to_device, require_at_least, require_finite
 from obliq.training.masks import Mask, Restraint
 from obliq.training.per_sample import per_sample_gradients
 
-BYTES = 4
+BYTES = 4  # a float32
 GIB = 2**30
 
 
@@ -52,7 +54,7 @@ class Influence:
 
     Attributes:
         strength: alpha, the length of the step; the field searches from 1 to 20.
-        samples: N, the retain samples that the Fisher matrix is estimated on.
+        samples: N, the retain samples from which the Fisher matrix is estimated.
         inverse: `exact`, or by the recursion in the public `code`.
         batch_size: samples a batch in the two sums of gradients; only speed depends on it.
         memory: GiB for the N gradients that `exact` keeps.
@@ -84,10 +86,12 @@ class Influence:
             n_f, n_r = len(splits.forget), len(splits.retain)
             forget = self._summed(network, parameters, splits.forget, run)
             retain = self._summed(network, parameters, splits.retain, run)
+            # Equation (1) is the gradient of the mean loss over all data minus that of the mean over the retain set.
             v = forget / (n_f + n_r) - retain * (n_f / ((n_f + n_r) * n_r))
             samples = min(self.samples, n_r)
             if self.inverse == "exact":
                 samples = min(samples, max(1, int(self.memory * GIB / BYTES / len(v))))
+            # The order of the samples matters for `code`, so both inverses use the order of this draw.
             drawn = torch.randperm(n_r, generator=run.generator(purpose=1))[:samples]
             chosen = Examples(splits.retain.collection, splits.retain.indices[drawn])
             blocks = per_sample_gradients(network, parameters, chosen, run)
@@ -99,7 +103,7 @@ class Influence:
                 )
             length = require_finite(step.norm().item(), 0, self.strength)
             parts = torch.split(step, [parameter.numel() for parameter in parameters])
-            with torch.no_grad():
+            with torch.no_grad():  # equation (3)
                 for parameter, part in zip(parameters, parts, strict=True):
                     parameter.add_(part.view(parameter.shape), alpha=self.strength)
             if restraint is not None:
@@ -111,7 +115,7 @@ class Influence:
     def _summed(
         self, network: nn.Module, parameters: list[nn.Parameter], examples: Examples, run: Run
     ) -> Float[Tensor, " parameters"]:
-        """The sum of all samples' gradients."""
+        """The sum of the gradients of all samples."""
         total = torch.zeros(sum(parameter.numel() for parameter in parameters), device=run.device)
         for inputs, labels in batches(examples, self.batch_size, None, run.device):
             total += _flat(F.cross_entropy(network(inputs), labels, reduction="sum"), parameters)
@@ -121,8 +125,12 @@ class Influence:
 def inverse_fisher_product(
     gradients: Float[Tensor, "samples parameters"], v: Float[Tensor, " parameters"]
 ) -> Float[Tensor, " parameters"]:
-    """F^-1 v with F = I + (1 / N) G^T G, by F^-1 v = v - G^T (N I + G G^T)^-1 G v."""
+    """F^-1 v for the F of equation (2), by Woodbury's identity: F^-1 v = v - G^T (N I + G G^T)^-1 G v.
+
+    The matrix to invert is N x N instead of parameters x parameters.
+    """
     samples = len(gradients)
+    # Solved in float64: N is small against the largest eigenvalues of G G^T, where gradients are similar.
     gram = (gradients @ gradients.T).double()
     gram.diagonal().add_(samples)
     shares: Tensor = torch.linalg.solve(gram, (gradients @ v).double())
@@ -132,10 +140,11 @@ def inverse_fisher_product(
 def inverse_fisher_product_as_coded(
     gradients: Iterator[Float[Tensor, " parameters"]], v: Float[Tensor, " parameters"], scale: int = 1000
 ) -> Float[Tensor, " parameters"]:
-    """What the reference code puts in the place of F^-1 v; `scale` is its constant N."""
+    """What the reference code computes in place of F^-1 v; `scale` is its constant N."""
     product = v.clone()
     direction = next(gradients)
     for gradient in gradients:
+        # Sherman and Morrison's update has F_i^-1 g_(i+1) in place of `direction`, and again for the next sample.
         overlap = torch.dot(direction, gradient)
         product -= torch.dot(product, gradient) / (scale + overlap) * direction
         direction = direction - overlap / (scale + overlap) * direction
@@ -143,7 +152,7 @@ def inverse_fisher_product_as_coded(
 
 
 def _stacked(blocks: Iterator[Tensor], samples: int, like: Tensor) -> Float[Tensor, "samples parameters"]:
-    """All blocks one under the other, without a second copy of them all."""
+    """All blocks in one matrix, filled row by row so that they are never in memory twice."""
     rows, filled = like.new_empty((samples, len(like))), 0
     for block in blocks:
         rows[filled : filled + len(block)] = block

@@ -5,14 +5,14 @@ Reference code: OPTML-Group/Unlearn-Saliency, `FT_l1` (read at 3152cfe). In epoc
 
     L = CE(B_r) + a_t ||w||_1,    a_t = a (1 - t / (T - T_0)), and 0 in the last T_0 epochs
 
-so that the penalty falls to zero along a line.
-Deviations: the norm is that of weights alone; the reference also shrinks biases, batch norm and, in a
-quantized network, learned steps, where a penalty coarsens or destroys the grid and makes nothing sparse.
-Cosine schedule (constant there); weight decay leaves steps, batch norm and biases alone.
+so that the penalty falls to zero linearly.
 
-In quantized networks the penalty acts on the latent weights, those with codes at the end of the grid
-included; small ones end on code 0. Steps are trained by the loss alone, and batch-norm statistics follow
-the retain set.
+Deviations: the norm covers weights alone. The reference also shrinks biases, batch norm and, in a quantized network,
+learned steps; there a penalty coarsens or destroys the grid and makes nothing sparse. Cosine schedule (there
+constant). Weight decay leaves steps, batch norm and biases alone.
+
+In quantized networks the penalty acts on all latent weights, those with codes at the end of the grid included. Small
+ones end at code 0. Steps are trained by the loss alone, and batch-norm statistics follow the retain set.
 """
 
 import copy
@@ -41,7 +41,7 @@ class L1Sparse:
 
     Attributes:
         penalty: a, the weight of the l1 norm in the first epoch.
-        unpenalised_epochs: T_0, how many epochs at the end do without it.
+        unpenalised_epochs: T_0, how many epochs at the end have no penalty.
         epochs: T, passes over the retain set.
         learning_rate: at the start; it falls to zero along half a cosine.
         batch_size: samples a step.
@@ -70,7 +70,7 @@ class L1Sparse:
         )
         if self.unpenalised_epochs > self.epochs:
             raise ModelError(
-                f"unpenalised_epochs={self.unpenalised_epochs} of epochs={self.epochs}; expected no more than all"
+                f"unpenalised_epochs={self.unpenalised_epochs}; expected at most epochs={self.epochs}"
             )
 
     def penalty_at(self, epoch: int) -> float:

@@ -1,28 +1,29 @@
-"""LoTUS: learn the original's own predictions again, made uncertain on the forget set as far as unseen data is.
+"""LoTUS: learn the original's own predictions, softened on the forget set until they are no better than on unseen data.
 
-Paper: Spartalis et al., "LoTUS: large-scale machine unlearning with a taste of uncertainty" (CVPR 2025,
-arXiv 2503.18314); the name is short for logits tempering unlearning strategy. Reference code: cspartalis/LoTUS,
-`src/unlearning_methods/lotus_class.py` (read at 35ae25e). We read the code and the abstract, not the
-equations of the paper, whose information-theoretic bound is that the forget set be answered no worse than
-unseen data. A student, at first the original, descends on the cross-entropy to
+Paper: Spartalis et al., "LoTUS: large-scale machine unlearning with a taste of uncertainty" (CVPR 2025, arXiv
+2503.18314); the name is short for logits tempering unlearning strategy. Reference code: cspartalis/LoTUS,
+`src/unlearning_methods/lotus_class.py` (read at 35ae25e). We read the code and the abstract, not the equations of
+the paper; its information-theoretic bound is that accuracy on the forget set need not fall below that on unseen
+data. A student starts as the original and descends on the cross-entropy to
 
-    forget set: softmax((z + g) / T),    retain set: one-hot of argmax(z + g),    g standard Gumbel noise
+    forget set: softmax((z + g) / T),    retain set: one-hot of argmax(z + g),    g standard Gumbel noise       (1)
 
-with z the logits of the original (the teacher) and noise drawn anew each time: a Gumbel-softmax sample, soft
-for what is to be forgotten and hard for what is kept. Before each epoch, with accuracies from 0 to 1,
+with z the logits of the original (the teacher) and new noise for each batch. This is a Gumbel-softmax sample: soft
+for samples to forget and hard for samples to keep. Before each epoch, with accuracies from 0 to 1,
 
-    T = exp(alpha * (student's on the forget set - teacher's on unseen data))
+    T = exp(alpha * (student's accuracy on the forget set - teacher's accuracy on unseen data))                 (2)
 
-and nothing more is learned once that difference is at most -`margin`. Unseen data is the holdout set; a class
-of which nothing is retained counts as answered with accuracy 0, as in the code's class-wise form. A share of
-the retain set, drawn once, is taught beside the forget set. The code uses alpha 8 for ResNet-18 on CIFAR-10
-and 2 elsewhere, chosen from 2, 4, 8, 16.
-Deviations: stochastic gradient descent on a cosine schedule and our own rate (AdamW at a constant 1e-4 there);
-accuracies are not rounded to two decimals; weight decay leaves learned steps, batch norm and biases alone.
+and training ends when that difference is at most -`margin`. Unseen data is the holdout set. A class of which nothing
+is retained counts with accuracy 0, as in the class-wise form of the code. A share of the retain set, drawn once, is
+used together with the forget set. The code uses alpha 8 for ResNet-18 on CIFAR-10 and 2 elsewhere, chosen from 2, 4,
+8, 16.
 
-In quantized networks teacher and student have the same precision, and every parameter of the student is
-trained, learned steps included. Batches hold both sets and, as in the code, batch norm follows them, unless
-it is `frozen`. No label of forget or retain set is taught; labels only count in the accuracies.
+Deviations: stochastic gradient descent with a cosine schedule and our own rate (there AdamW at a constant 1e-4).
+Accuracies are not rounded to two decimals. Weight decay leaves learned steps, batch norm and biases alone.
+
+In quantized networks teacher and student have the same precision, and every parameter of the student is trained,
+learned steps included. Batches hold both sets and, as in the code, batch norm follows them, unless it is `frozen`.
+True labels are not used for training; they only count in the accuracies.
 """
 
 import copy
@@ -52,9 +53,9 @@ class LoTUS:
     """Distil from the original with Gumbel noise. Defaults are starting points, not tuned.
 
     Attributes:
-        alpha: how fast the temperature rises with the lead of the forget set over unseen data.
-        margin: how far behind unseen data the forget set must be answered to end the learning, 0 to 1.
-        retain_share: of the retain set, drawn once, that is taught beside the forget set.
+        alpha: how fast the temperature rises with the forget set's lead in accuracy over unseen data.
+        margin: training ends when accuracy on the forget set is this far below that on unseen data, 0 to 1.
+        retain_share: the share of the retain set, drawn once, that is used together with the forget set.
         epochs: passes over the forget set and that share.
         learning_rate: at the start; it falls to zero along half a cosine.
         batch_size: samples a step.
@@ -104,14 +105,17 @@ class LoTUS:
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 lead = accuracy(network, splits.forget, run.device) / 100 - unseen
-                temperature = math.exp(self.alpha * lead)
+                temperature = math.exp(self.alpha * lead)  # equation (2)
                 run.listen("unlearn", epoch - 1, self.epochs, {"lead": lead, "temperature": temperature})
                 if lead <= -self.margin:
                     return
                 for inputs, _, positions in islice(stream, length):
                     with torch.no_grad():
                         logits = teacher(inputs).float()
+                    # -log(E) of an exponential E is Gumbel. Drawn on the processor, so that a seed gives the same
+                    # noise on every device.
                     gumbel = -torch.empty(logits.shape).exponential_(generator=noise).log().to(logits.device)
+                    # the forget set stands first in `both`
                     forgotten = (positions < len(splits.forget)).to(run.device)
                     taught = teacher_labels(logits + gumbel, forgotten, temperature)
                     set_batch_norm_mode(network, self.batch_norm, "forget", len(positions))
@@ -132,10 +136,11 @@ class LoTUS:
 
 
 def accuracy_if_unseen(network: nn.Module, splits: Splits, run: Run) -> float:
-    """The accuracy, 0 to 1, that is expected on the forget set of a network which never saw it.
+    """The accuracy, 0 to 1, that a network which never saw the forget set would have on it.
 
-    That on the holdout samples of classes that are retained; 0 for forgotten samples of other classes.
+    It is the accuracy on holdout samples of retained classes, and 0 for forgotten samples of other classes.
     """
+    # Of a mixed forget set, the share in retained classes counts with holdout accuracy, the rest with 0.
     known = torch.tensor([label not in splits.forgotten_classes for label in splits.forget.labels.tolist()])
     like_them = torch.tensor(
         [label not in splits.forgotten_classes for label in splits.holdout.labels.tolist()]
@@ -149,7 +154,7 @@ def accuracy_if_unseen(network: nn.Module, splits: Splits, run: Run) -> float:
 def teacher_labels(
     logits: Float[Tensor, "batch classes"], forgotten: Bool[Tensor, " batch"], temperature: float
 ) -> Float[Tensor, "batch classes"]:
-    """Soft labels: softmax(logits / temperature) where forgotten, the one-hot of the largest logit elsewhere."""
+    """Labels by equation (1): softmax(logits / temperature) where forgotten, one-hot of the largest logit elsewhere."""
     soft = F.softmax(logits / temperature, dim=1)
     hard = F.one_hot(logits.argmax(dim=1), logits.shape[1]).to(soft.dtype)
     return torch.where(forgotten.unsqueeze(1), soft, hard)

@@ -1,18 +1,18 @@
-"""A wrapper: another method, moving only the parameters that the forget loss depends on most.
+"""A wrapper: another method that may only move the parameters on which the forget loss depends most.
 
-Source: the mask of Fan et al., "SalUn" (ICLR 2024), which the paper puts on other methods as well.
-Deviations: none; around random labels this is SalUn, to the bit.
+Source: the mask of Fan et al., "SalUn" (ICLR 2024), which the paper applies to other methods as well.
+Deviations: none; around random labels this is SalUn, bit for bit.
 
-Masked training is no operation on results: had the masked parameters not moved, the others would have
-moved otherwise, so writing the original's values into a finished network is another, worse, network.
-The mask must be held at every step, which only the method itself can do. So this wraps methods whose
-`unlearn` takes a mask (`Maskable`): all that descend by `obliq.training.descent.descend` do, and any other that
-passes its `mask` on to it, or keeps it by `obliq.training.masks.Restraint`. What a method leaves outside the mask
-is compared with the original, and a difference is an error.
+Masked training cannot be applied to a finished result. Without the masked parameters' movement, the others would
+have moved differently; writing the original's values into a finished network gives another, worse network. The mask
+must be held at every step, which only the method itself can do. So this class wraps methods whose `unlearn` takes a
+mask (`Maskable`). A method that descends by `obliq.training.descent.descend` passes its `mask` on to it; any other
+holds it by `obliq.training.masks.Restraint`. The result is compared with the original, and a change outside the mask
+is an error.
 
-In quantized networks latent weights, learned steps and batch norm's scale and shift are masked alike;
-integer codes of frozen weights can change with a step that may move, and batch-norm statistics, which are
-no parameters, are the wrapped method's affair.
+In quantized networks latent weights, learned steps and batch norm's scale and shift are masked alike. Integer codes
+of frozen weights can change with a step that may move. Batch-norm statistics are no parameters, so the wrapped
+method decides about them.
 """
 
 import inspect
@@ -31,10 +31,10 @@ from obliq.training.masks import Mask, saliency_mask
 
 @runtime_checkable
 class Maskable(Protocol):
-    """A method that can leave parameters alone."""
+    """A method that can hold parameters at their values."""
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """As for every method; entries where `mask` is False keep their values to the bit."""
+        """As for every method; entries where `mask` is False keep their values, bit for bit."""
 
 
 @final
@@ -43,7 +43,7 @@ class Masked:
     """Another method on the salient parameters alone.
 
     Attributes:
-        method: what moves them.
+        method: the method that moves them.
         share: of all parameter entries, those that may move, the most salient first.
         batch_size: forget samples a gradient of the mask.
     """
@@ -60,10 +60,10 @@ class Masked:
             raise ModelError(f"{type(self.method).__name__} takes no mask; expected a method that does")
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network that the method makes within the mask.
+        """The result of the method within the mask.
 
         Raises:
-            ModelError: when the method moved what the mask holds.
+            ModelError: when the method moved a parameter outside the mask.
         """
         mask = saliency_mask(model, splits.forget, share=self.share, batch_size=self.batch_size, run=run)
         result = self.method.unlearn(model, splits, run, mask=mask)

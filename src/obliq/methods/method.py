@@ -9,22 +9,22 @@ from obliq.data import Splits
 from obliq.run import Run
 
 Search = Mapping[str, tuple[Any, ...]]
-"""What a benchmark tries when it tunes a method: for some of its fields, the values; all combinations."""
+"""What a benchmark tries when it tunes a method: values for some of its fields, in all combinations."""
 
 TRIALS = 6
-"""How many combinations every `search` has. A method that may be tuned more often than another looks better
-for that alone, so a comparison gives each the same number of trials."""
+"""How many combinations every `search` has. A method that is tuned more often than another looks better for that
+reason alone, so a comparison gives each the same number of trials."""
 
 
 @runtime_checkable
 class Method(Protocol):
     """An unlearning method: a final frozen dataclass with this one function.
 
-    The contract, checked for everything registered by `tests/methods/test_contract.py`: the given
-    network is left as it was; the same seed gives the same integers; the result has the same layers,
-    with finite values and positive steps; the test set is never read.
+    `tests/methods/test_contract.py` checks the contract for every registered method. The given network is left as it
+    was. The same seed gives the same integers. The result has the same layers, with finite values and positive
+    steps. The test set is never read.
 
-    A method with something to tune names it in a class variable `search` of type `Search`, of `TRIALS`
+    A method with something to tune names it in a class variable `search` of type `Search`, with `TRIALS`
     combinations.
 
     Attributes:
@@ -36,4 +36,4 @@ class Method(Protocol):
         version: ClassVar[int]
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """A new network that is meant to behave as if `splits.forget` had not been trained on."""
+        """A new network that should behave as if `splits.forget` had not been trained on."""

@@ -1,23 +1,26 @@
-"""Projected gradient unlearning (PGU): move weights only where retained inputs do not reach.
+"""Projected gradient unlearning (PGU): move weights only in directions that retained inputs do not span.
 
-Paper: Hoang et al., "Learn to unlearn for deep neural networks: minimizing unlearning interference with
-gradient projection", WACV 2024. Reference code: hnanhtuan/projected_gradient_unlearning, `unlearn.py`.
-For each convolution and linear layer let C = sum x x^T over its inputs (the patches that a kernel sees) on
-the retain set, with eigenvectors U and S the roots of its eigenvalues; U_k are the leading ones whose S sum
+Paper: Hoang et al., "Learn to unlearn for deep neural networks: minimizing unlearning interference with gradient
+projection", WACV 2024. Reference code: hnanhtuan/projected_gradient_unlearning, `unlearn.py`. For each convolution
+and linear layer let C = sum x x^T over its inputs on the retain set (for a convolution, the patches under its
+kernel). Let U be its eigenvectors and S the roots of its eigenvalues; U_k are the leading eigenvectors whose S sum
 to at most the share `kept` of all. Each step is plain gradient descent on the forget set with
 
-    g <- g - g U_k U_k^T,   L = mean(-log(1 - (p_y - offset))) - entropy_weight * H(p),
+    g <- g - g U_k U_k^T                                                     (1)
+    L = mean(-log(1 - (p_y - offset))) - entropy_weight * H(p)               (2)
 
-so the layer's answers to retained inputs hardly change. After each pass the forget set is compared with the
-holdout set: once it is answered less accurately, that network or the one before is taken, whichever is
-closer. A forgotten class has no such mark, and all epochs are run, as in `unlearn_class.py`.
-Deviations: C is summed over the retain set itself, as seen without augmentation (there: over all training
-data, less the forget set); patches are taken with the layer's own stride; a network that answers the forget
-set less accurately than the holdout set from the start is left as it is (an error there).
+A row of the weight times an input x in the span of U_k does not change, so the layer's outputs for retained inputs
+hardly change. After each pass, accuracy on the forget set is compared with accuracy on the holdout set. When it is
+lower, that network or the one before is taken, whichever is closer. A forgotten class has no such reference, and all
+epochs are run, as in `unlearn_class.py`.
 
-In quantized networks: inputs are those behind the activation quantizers, and g is the straight-through
-gradient of the latent weights. What holds for latent weights holds for their codes up to rounding. As
-there, what has no projection stays as it is: biases, batch norm with its statistics, and the learned steps.
+Deviations: C is summed over the retain set itself, without augmentation (there: over all training data, minus the
+forget set). Patches use the layer's own stride. A network whose accuracy on the forget set is below that on the
+holdout set from the start is left as it is (there an error).
+
+In quantized networks inputs are taken after the activation quantizers, and g is the straight-through gradient of the
+latent weights. What holds for latent weights holds for their codes up to rounding. As in the reference, everything
+without a projection stays as it is: biases, batch norm with its statistics, and the learned steps.
 """
 
 import copy
@@ -50,11 +53,11 @@ from obliq.training.masks import Mask, Restraint
 @final
 @dataclass(frozen=True, kw_only=True)
 class ProjectedGradient:
-    """Descend on the forget set within the complement of what the retain set uses.
+    """Descend on the forget set within the orthogonal complement of the retain set's inputs.
 
     Attributes:
         kept: the share of each layer's input spectrum that stays protected.
-        offset: lowers p_y within the logarithm, which must stay finite at p_y = 1.
+        offset: subtracted from p_y within the logarithm, which must stay finite at p_y = 1.
         entropy_weight: of the bonus for uncertainty.
         epochs: at most this many passes over the forget set.
         learning_rate: in the first pass.
@@ -85,26 +88,28 @@ class ProjectedGradient:
         require_share(kept=self.kept, offset=self.offset)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """The network after projected descent, at the pass where forget and holdout set are closest.
+        """The network after projected descent, at the pass where forget and holdout accuracy are closest.
 
         Outside `mask` it stays as it was.
         """
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
             protected = protected_subspaces(network, splits.retain, self.kept, self.batch_size, run)
-            has_mark = not set(splits.forget.labels.tolist()) <= splits.forgotten_classes
+            # Without a retained class among the forgotten samples, holdout accuracy is no reference.
+            has_reference = not set(splits.forget.labels.tolist()) <= splits.forgotten_classes
             order = run.generator(purpose=1)
-            ahead = _ahead(network, splits, run)
+            lead = _accuracy_lead(network, splits, run)
             for epoch in range(1, self.epochs + 1):
-                if has_mark and ahead < 0:
+                if has_reference and lead < 0:
                     break
-                before, ahead_before = copy.deepcopy(network), ahead
+                before, lead_before = copy.deepcopy(network), lead
+                # rate_t = first * (last / first)^(t / T), t = 0 .. T-1
                 decay = (self.last_learning_rate / self.learning_rate) ** ((epoch - 1) / self.epochs)
                 rate = self.learning_rate * decay
                 loss = self._pass(network, protected, splits.forget, rate, order, run, mask)
-                ahead = _ahead(network, splits, run)
-                run.listen("unlearn", epoch, self.epochs, {"loss": loss, "forget_ahead_of_holdout": ahead})
-                if has_mark and ahead < 0 and -ahead >= ahead_before:
+                lead = _accuracy_lead(network, splits, run)
+                run.listen("unlearn", epoch, self.epochs, {"loss": loss, "forget_ahead_of_holdout": lead})
+                if has_reference and lead < 0 and -lead >= lead_before:  # the network before was closer
                     network = before
             return network.eval()
 
@@ -119,7 +124,7 @@ class ProjectedGradient:
         mask: Mask | None,
     ) -> float:
         """One pass over the forget set; its mean loss."""
-        set_batch_norm_mode(network.train(), "frozen", "forget", 0)
+        set_batch_norm_mode(network.train(), "frozen", "forget", 0)  # dropout on, statistics untouched
         weights = [network.get_parameter(f"{name}.weight") for name in protected]
         restraint = None if mask is None else Restraint.of(network, mask)
         values: list[float] = []
@@ -142,7 +147,7 @@ def projected_loss(
     offset: float,
     entropy_weight: float,
 ) -> Float[Tensor, ""]:
-    """Mean of -log(1 - (p_y - offset)), less a bonus for entropy."""
+    """The loss of equation (2): mean of -log(1 - (p_y - offset)), minus a bonus for entropy."""
     true_class = logits.softmax(dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
     return -(1 - (true_class - offset)).log().mean() - entropy_weight * entropy(logits).mean()
 
@@ -150,7 +155,7 @@ def projected_loss(
 def remove_protected(
     gradient: Float[Tensor, "outputs ..."], protected: Float[Tensor, "groups inputs inputs"]
 ) -> Float[Tensor, "outputs ..."]:
-    """The gradient less its part within the protected subspace of the layer's inputs, group by group."""
+    """The gradient by equation (1), without its part in the protected subspace of the layer's inputs."""
     rows = gradient.reshape(len(protected), -1, protected.shape[1])
     return (rows - rows @ protected).view_as(gradient)
 
@@ -159,15 +164,16 @@ def remove_protected(
 def protected_subspaces(
     network: nn.Module, retain: Examples, kept: float, batch_size: int, run: Run
 ) -> dict[str, Float[Tensor, "groups inputs inputs"]]:
-    """For each weighted layer by name, U_k U_k^T of its inputs on the retain set; one a group of channels."""
+    """For each weighted layer by name, U_k U_k^T of its inputs on the retain set; one for each group of channels."""
     layers = {
         name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear | _ConvNd)
     }
     sums: dict[str, Tensor] = {}
 
     def add(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen = unfold_inputs(layer, inputs[0]).permute(1, 2, 0, 3).flatten(2).double()
-        sums[name] = sums.get(name, 0) + torch.einsum("gid,gjd->gij", seen, seen)
+        # groups x row x (samples and places); float64, because small eigenvalues decide what is protected
+        columns = unfold_inputs(layer, inputs[0]).permute(1, 2, 0, 3).flatten(2).double()
+        sums[name] = sums.get(name, 0) + torch.einsum("gid,gjd->gij", columns, columns)
 
     hooks = [layer.register_forward_pre_hook(partial(add, name)) for name, layer in layers.items()]
     try:
@@ -184,7 +190,8 @@ def protected_subspace(
     total: Float[Tensor, "groups inputs inputs"], kept: float
 ) -> Float[Tensor, "groups inputs inputs"]:
     """U_k U_k^T, with k the leading directions whose singular values sum to at most `kept` of all."""
-    values, vectors = torch.linalg.eigh(total)
+    values, vectors = torch.linalg.eigh(total)  # ascending
+    # Singular values of the matrix of inputs, largest first; rounding can make an eigenvalue slightly negative.
     singular = values.clamp_min(0).sqrt().flip(-1)
     share = singular.cumsum(-1) / singular.sum(-1, keepdim=True)
     chosen = (share <= kept).to(vectors.dtype).flip(-1)
@@ -192,6 +199,6 @@ def protected_subspace(
     return result
 
 
-def _ahead(network: nn.Module, splits: Splits, run: Run) -> float:
-    """By how many percent points the forget set is answered more accurately than the holdout set."""
+def _accuracy_lead(network: nn.Module, splits: Splits, run: Run) -> float:
+    """By how many percent points accuracy on the forget set exceeds that on the holdout set."""
     return accuracy(network, splits.forget, run.device) - accuracy(network, splits.holdout, run.device)

@@ -1,26 +1,29 @@
-"""Q-MUL: train forgotten samples to similar labels, with the two sides' gradients balanced.
+"""Q-MUL: train forgotten samples to similar labels, with the gradients of both sets balanced.
 
 Paper: "Robust machine unlearning for quantized neural networks via adaptive gradient reweighting with
 similar labels" (Q-MUL), ICCV 2025, after its abstract and two independent descriptions; the text of its
 equations was not available to us. Reference code: Green-Edge-AI-Group/MU-Q-MUL, `unlearn/RL_min.py`.
 
-Each epoch, with p the softmax of the present network, a forgotten sample (x, y) is given the label
-argmin_{c != y} |p_c - p_y|, and with G_f, G_r the mean lengths of the batch gradients on the relabelled
-forget set and on the retain set,
+Let p be the softmax of the present network. Each epoch, a forgotten sample (x, y) is given the label
 
-    w_f = G_r / (G_f + G_r),  w_r = G_f / (G_f + G_r),  loss = mean over the batch of w * cross-entropy.
+    argmin_{c != y} |p_c - p_y|                                              (1)
 
-`labels="random"` (from all classes, as in the code) and `reweighting=False` (w = 1, so twice the mean
-weight) leave one part out. The public code departs from this description; `faithful="code"` does as it does:
-the distance is |logit_c - p_y|; the position among the classes other than y is used as the class itself,
-so classes above y come out one too low and y itself can come out; the labels, computed in shuffled order,
-are written to the set in its own order, so that a sample gets another's; the length of a gradient is the
-sum of its tensors' lengths; and labels and lengths are computed in training mode, so that batch-norm
-statistics move. `order` is "sequential" (forget, then retain) there for CIFAR-10 and SVHN, else "mixed".
-Deviations: in both forms learned steps, batch norm and biases do not decay (they do there).
+Let G_f and G_r be the mean lengths of the batch gradients on the relabelled forget set and on the retain set. Then
 
-In quantized networks: all parameters are trained, learned steps included, and counted in the gradients'
-lengths; batch-norm statistics follow all training batches (`batch_norm`), in training mode as there.
+    w_f = G_r / (G_f + G_r),  w_r = G_f / (G_f + G_r),  loss = mean over the batch of w * cross-entropy      (2)
+
+`labels="random"` (from all classes, as in the code) and `reweighting=False` (w = 1, so twice the mean weight) leave
+one part out. The public code departs from this description, and `faithful="code"` follows the code. There the
+distance is |logit_c - p_y|. The position among the classes other than y is used as the class itself, so classes
+above y come out one too low, and y itself can come out. The labels are computed in shuffled order but written to the
+set in its own order, so that a sample gets the label of another. The length of a gradient is the sum of its tensors'
+lengths. Labels and lengths are computed in training mode, so that batch-norm statistics move. The code uses the
+`order` "sequential" (forget, then retain) for CIFAR-10 and SVHN, else "mixed".
+
+Deviations: in both forms learned steps, batch norm and biases do not decay (there they do).
+
+In quantized networks all parameters are trained, learned steps included, and all count in the gradients' lengths.
+Batch-norm statistics follow all training batches (`batch_norm`), in training mode as there.
 """
 
 import copy
@@ -52,9 +55,9 @@ class QMUL:
 
     Attributes:
         labels: for the forget set: `similar`, or `random` from all classes.
-        reweighting: balance the two sides, or weigh every sample with 1.
+        reweighting: balance the two sets, or weight every sample with 1.
         faithful: to the `paper` as it is described, or to its public `code`.
-        order: `mixed` batches of both sets, or each epoch a pass over the one, then the other.
+        order: `mixed` batches of both sets, or each epoch a pass over one set, then the other.
         epochs: passes over forget and retain set.
         learning_rate: at the start; it falls to zero along half a cosine.
         batch_size: samples a step.
@@ -105,7 +108,7 @@ class QMUL:
                 else:
                     new = self._similar(network, one_pass(forget))
                 labels = torch.cat([new, retain.labels])
-                if self.reweighting:
+                if self.reweighting:  # measured once per epoch, with the labels of that epoch
                     of_forget = self._gradient_length(network, one_pass(forget), new, "forget")
                     of_retain = self._gradient_length(network, one_pass(retain), retain.labels, "retain")
                     weights[: len(forget)], weights[len(forget) :] = gradient_weights(of_forget, of_retain)
@@ -143,14 +146,14 @@ class QMUL:
     def _similar(
         self, network: nn.Module, shuffled: Iterator[tuple[Tensor, Tensor, Tensor]]
     ) -> Int[Tensor, " forget"]:
-        """The similar label of each forgotten sample, as the method or as its code assigns them."""
-        found, at = [], []
+        """The similar label of each forgotten sample, as the paper or as the code assigns them."""
+        found, order = [], []
         for inputs, labels, positions in shuffled:
             self._set_mode(network, "forget", len(labels))
             rule = similar_labels if self.faithful == "paper" else similar_labels_as_coded
             found.append(rule(network(inputs).float(), labels).cpu())
-            at.append(positions)
-        return labels_by_position(torch.cat(found), torch.cat(at), in_loader_order=self.faithful == "code")
+            order.append(positions)
+        return labels_by_position(torch.cat(found), torch.cat(order), in_loader_order=self.faithful == "code")
 
     def _gradient_length(
         self,
@@ -159,12 +162,13 @@ class QMUL:
         labels: Int[Tensor, " samples"],
         role: BatchRole,
     ) -> float:
-        """The mean over batches of the length of the batch's gradient."""
+        """G_f or G_r: the mean over batches of the length of the batch's gradient."""
         parameters = list(network.parameters())
         lengths = []
         for inputs, _, positions in one_pass:
             self._set_mode(network, role, len(positions))
             loss = F.cross_entropy(network(inputs), labels[positions].to(inputs.device))
+            # one length per tensor; the paper's length of all together is the root of their squared sum
             norms = torch.stack(torch._foreach_norm(gradient_of(loss, parameters)))
             lengths.append(norms.sum() if self.faithful == "code" else norms.norm())
         return torch.stack(lengths).mean().item()
@@ -177,7 +181,7 @@ class QMUL:
 def similar_labels(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
 ) -> Int[Tensor, " batch"]:
-    """The wrong class whose probability is closest to the true one's: argmin_{c != y} |p_c - p_y|."""
+    """The wrong class whose probability is closest to that of the true class, by equation (1)."""
     probabilities = logits.softmax(dim=1)
     distance = (probabilities - probabilities.gather(1, labels.unsqueeze(1))).abs()
     return distance.scatter(1, labels.unsqueeze(1), torch.inf).argmin(dim=1)
@@ -186,17 +190,18 @@ def similar_labels(
 def similar_labels_as_coded(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
 ) -> Int[Tensor, " batch"]:
-    """What the public code computes: |logit_c - p_y|, and the position with y taken out as the class."""
+    """What the public code computes: the distance |logit_c - p_y|, and a position without y as the class."""
     batch, classes = logits.shape
     distance = (logits - logits.softmax(dim=1).gather(1, labels.unsqueeze(1))).abs()
     wrong = torch.ones_like(logits, dtype=torch.bool).scatter(1, labels.unsqueeze(1), False)
+    # The position within the C - 1 wrong classes is returned as if it were a class, as the code does.
     return distance[wrong].view(batch, classes - 1).argmin(dim=1)
 
 
 def labels_by_position(
     found: Int[Tensor, " samples"], positions: Int[Tensor, " samples"], *, in_loader_order: bool
 ) -> Int[Tensor, " samples"]:
-    """Labels found in shuffled order, put where their samples are; or, as coded, left in that order."""
+    """Labels computed in shuffled order, put where their samples are; or, as in the code, left in that order."""
     if in_loader_order:
         return found
     labels = torch.empty_like(found)
@@ -205,6 +210,6 @@ def labels_by_position(
 
 
 def gradient_weights(of_forget: float, of_retain: float) -> tuple[float, float]:
-    """The weights (w_f, w_r) of the two sides: each other's share of the gradient lengths."""
+    """The weights (w_f, w_r) of equation (2): each set is weighted by the other's share of the gradient lengths."""
     total = of_forget + of_retain
     return (of_retain / total, of_forget / total) if total > 0 else (0.5, 0.5)

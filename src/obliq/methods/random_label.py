@@ -1,17 +1,16 @@
-"""Random labels: teach the network wrong answers on the forget set, and the right ones on the rest.
+"""Random labels: teach wrong labels on the forget set, and the true ones on the rest.
 
-Paper: the RL baseline of the field; Golatkar et al., "Eternal sunshine of the spotless net" (CVPR 2020).
-Reference code: OPTML-Group/Unlearn-Saliency, `RL` (read at 3152cfe), whose two forms are a field here:
-`sequential` (there for CIFAR-10 and SVHN), each epoch a pass over the forget set with labels drawn anew
-for each batch, then a pass over the retain set; `mixed` (there for CIFAR-100 and Tiny-ImageNet), labels
-drawn once an epoch and both sets shuffled together. In both, labels come uniformly from all classes,
-the sample's own among them.
-Deviations: cosine schedule (constant there); weight decay leaves learned steps, batch norm and biases
-alone.
+Paper: the RL baseline of the field; Golatkar et al., "Eternal sunshine of the spotless net" (CVPR 2020). Reference
+code: OPTML-Group/Unlearn-Saliency, `RL` (read at 3152cfe). Its two forms are a field here. `sequential` (there for
+CIFAR-10 and SVHN): each epoch is a pass over the forget set with new labels for each batch, then a pass over the
+retain set. `mixed` (there for CIFAR-100 and Tiny-ImageNet): labels are drawn once an epoch and both sets are
+shuffled together. In both, labels come uniformly from all classes, the sample's own included.
 
-In quantized networks every parameter is trained, learned steps included; batch norm normalises by each
-batch and follows it, forget batches too, as in the reference, unless `batch_norm` says otherwise. In the
-sequential form each epoch ends with the retain set, so its statistics are the last to be followed.
+Deviations: cosine schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone.
+
+In quantized networks every parameter is trained, learned steps included. Batch norm normalises by each batch and
+follows it, forget batches included, as in the reference, unless `batch_norm` is set otherwise. In the sequential
+form each epoch ends with the retain set, so its statistics are the last to be followed.
 """
 
 import copy
@@ -72,7 +71,7 @@ class RandomLabel:
         require_form(self.form, self.batch_norm)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """The network after learning random labels; outside `mask` it stays as it was."""
+        """The network after training on random labels; outside `mask` it stays as it was."""
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run).train()
             losses = relabelled_losses(

@@ -1,11 +1,11 @@
 """Retraining from scratch without the forget set: the reference of every gap.
 
-Source: the definition of exact unlearning; as in the public code of SalUn and Q-MUL, the recipe is that
+Source: the definition of exact unlearning. As in the public code of SalUn and Q-MUL, the recipe is that
 of the original network.
-Deviations: weights are drawn anew under the run's seed, by the same function that drew the original's.
+Deviations: weights are drawn again under the run's seed, by the same function that drew the original's.
 
-In quantized networks everything is new: weight steps follow from the new weights, activation steps from a
-retain batch, batch-norm statistics from the retain set; all are then trained or followed as in the original.
+In quantized networks everything is new. Weight steps follow from the new weights, activation steps from a retain
+batch, and batch-norm statistics from the retain set. All are then trained or followed as in the original.
 """
 
 import copy
@@ -26,7 +26,7 @@ class Retrain:
     """Train from scratch on the retain set.
 
     Attributes:
-        recipe: how; give the original's.
+        recipe: how to train; pass the recipe of the original.
     """
 
     recipe: Recipe = field(default_factory=Recipe)

@@ -1,18 +1,20 @@
-"""SalUn: random labels, taught only to the parameters that the forget loss depends on most.
+"""SalUn: random labels, taught only to the parameters on which the forget loss depends most.
 
 Paper: Fan et al., "SalUn: empowering machine unlearning via gradient-based weight saliency in both image
 classification and generation" (ICLR 2024, arXiv 2310.12508). Reference code: OPTML-Group/Unlearn-Saliency,
 `generate_mask` (read at ac880a2) and `RL` with a mask (read at 3152cfe, which freezes masked weights in
 full; earlier versions masked gradients alone, so that weight decay and momentum still moved them).
-Here as there: the mask is made once, at the original weights and in evaluation mode, from the absolute
-value of the summed forget gradient, ranked over all parameters together; then random labels are taught,
-and what the mask leaves out is put back after every step.
-Deviations: cosine schedule (constant there); weight decay leaves learned steps, batch norm and biases
-alone; the mask's batches are in the order of the data, not shuffled.
 
-In quantized networks learned steps are ranked and frozen like every other parameter. A frozen latent
-weight keeps its value to the bit, but its integer code can still change when the mask lets the step of
-its channel move. Batch-norm statistics are no parameters: no mask holds them, `batch_norm` decides.
+As in the reference, the mask is computed once, at the original weights and in evaluation mode. It comes from the
+absolute value of the summed forget gradient, ranked over all parameters together. Then random labels are taught, and
+every entry outside the mask is restored after every step.
+
+Deviations: cosine schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone. The
+mask's batches are in the order of the data, not shuffled.
+
+In quantized networks learned steps are ranked and frozen like every other parameter. A frozen latent weight keeps
+its value bit for bit, but its integer code can still change when the mask lets the step of its channel move.
+Batch-norm statistics are no parameters: no mask holds them, and `batch_norm` decides.
 """
 
 import copy
@@ -76,7 +78,7 @@ class SalUn:
         require_form(self.form, self.batch_norm)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
-        """The network after its salient parameters have learned random labels."""
+        """The network after its salient parameters were trained on random labels."""
         mask = saliency_mask(model, splits.forget, share=self.share, batch_size=self.batch_size, run=run)
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run).train()

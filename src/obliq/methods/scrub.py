@@ -1,23 +1,24 @@
-"""SCRUB: leave the teacher on the forget set, stay with it on the retain set.
+"""SCRUB: move away from the teacher on the forget set, and stay with it on the retain set.
 
-Paper: Kurmanji et al., "Towards unbounded machine unlearning" (NeurIPS 2023, arXiv 2302.09880).
-Reference code: meghdadk/SCRUB, `train_distill` (read at 98ffb11). The teacher is the original, frozen.
-Each of the first `forget_epochs` epochs starts with a pass over the forget set, every epoch ends with one
-over the retain set:
+Paper: Kurmanji et al., "Towards unbounded machine unlearning" (NeurIPS 2023, arXiv 2302.09880). Reference code:
+meghdadk/SCRUB, `train_distill` (read at 98ffb11). The teacher is the original, frozen. Each of the first
+`forget_epochs` epochs starts with a pass over the forget set (L_max). Every epoch ends with a pass over the retain
+set (L_min):
 
     L_max = -KL(teacher || student)(B_f),    L_min = gamma CE(B_r) + alpha KL(teacher || student)(B_r)
 
-with T^2 KL of predictions softened by the temperature T. The defaults of alpha, gamma, temperature,
-forget epochs and batch sizes are those of the authors' large-scale notebook.
-Deviations: cosine schedule (steps there) and our own rate; weight decay leaves learned steps, batch norm
-and biases alone; no rewinding (the paper's SCRUB+R).
+KL is that of predictions softened by the temperature T, times T^2. The defaults of alpha, gamma, temperature, forget
+epochs and batch sizes are those of the authors' large-scale notebook.
 
-In quantized networks teacher and student have the same precision; every parameter of the student is
-trained, learned steps included. Batch norm of the student follows all batches, forget ones too, as in the
-reference. That is more than habit: a student that starts as the teacher's copy and normalises as the
-teacher does is at distance 0, where L_max has no gradient, so with `batch_norm` at `frozen` or `retain` the
-first forget phase moves nothing but what weight decay does. The forget phase has no upper bound: a loss
-that is no longer finite is an error.
+Deviations: cosine schedule (there in steps) and our own rate. Weight decay leaves learned steps, batch norm and
+biases alone. No rewinding (the paper's SCRUB+R).
+
+In quantized networks teacher and student have the same precision, and every parameter of the student is trained,
+learned steps included. Batch norm of the student follows all batches, forget batches included, as in the reference.
+The method needs this. A student that starts as the teacher's copy and normalises as the teacher does is at distance
+0, where L_max has no gradient. With `batch_norm` at `frozen` or `retain`, the first forget phase therefore moves
+nothing but what weight decay moves. The forget phase has no upper bound: a loss that is no longer finite is an
+error.
 """
 
 import copy
@@ -47,9 +48,9 @@ class SCRUB:
     Attributes:
         alpha: weight of the distance to the teacher on the retain set.
         gamma: weight of the cross-entropy there.
-        temperature: that softens both predictions.
+        temperature: softens both predictions.
         epochs: passes over the retain set.
-        forget_epochs: how many of them, the first ones, begin with a pass over the forget set.
+        forget_epochs: how many epochs, the first ones, begin with a pass over the forget set.
         learning_rate: at the start; it falls to zero along half a cosine.
         retain_batch: retain samples a step.
         forget_batch: forget samples a step.

@@ -1,4 +1,4 @@
-"""Selective synaptic dampening (SSD): shrink the parameters that matter to the forget set above all.
+"""Selective synaptic dampening (SSD): shrink the parameters that matter most to the forget set.
 
 Paper: Foster et al., "Fast machine unlearning without retraining through selective synaptic dampening",
 AAAI 2024, equations 3 to 5. Reference code: if-loops/selective-synaptic-dampening, `ParameterPerturber`.
@@ -6,15 +6,16 @@ With I the mean over batches of the squared gradient of the batch's mean loss,
 
     where I_forget > alpha * I_all:   theta <- theta * min(lambda * I_all / I_forget, 1)
 
-One edit, no training. It does nothing where the forget set looks like the rest: on random forget sets
-often to all parameters.
-Deviations: none known in a float network. As there, squares of batch means are averaged, so the result
+This is one edit, without training. It does nothing where the forget set looks like the rest: on random forget sets,
+often for all parameters.
+
+Deviations: none known in a float network. As in the reference, squares of batch means are averaged, so the result
 depends on `batch_size` and on which samples share a batch.
 
-In quantized networks: gradients pass the quantizers straight through, and latent weights are dampened on
-their unchanged grid, so that codes move towards zero. Learned steps take no part: dampening a step would
-shrink a whole channel, or clip what flows through. Everything is in evaluation mode and batch-norm
-statistics stay as they are; batch norm's scale and shift are dampened like weights.
+In quantized networks gradients pass the quantizers straight through. Latent weights are dampened on their unchanged
+grid, so that codes move towards zero. Learned steps take no part: dampening a step would shrink a whole channel, or
+clip the values that pass a quantizer. Everything is in evaluation mode, and batch-norm statistics stay as they are;
+batch norm's scale and shift are dampened like weights.
 """
 
 import copy
@@ -37,11 +38,11 @@ from obliq.training.masks import Mask, Restraint
 @final
 @dataclass(frozen=True, kw_only=True)
 class SelectiveDampening:
-    """Dampen what the forget set needs more than the training set does.
+    """Dampen the parameters that matter more to the forget set than to the training set.
 
     Attributes:
         alpha: how many times more important for the forget set a parameter must be to be dampened.
-        dampening: lambda; smaller dampens more.
+        dampening: lambda; smaller values dampen more.
         batch_size: samples a gradient; part of the method, since squares of batch means are averaged.
     """
 
@@ -57,10 +58,10 @@ class SelectiveDampening:
         require_at_least(0, alpha=self.alpha, dampening=self.dampening)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
-        """The network with its most telling parameters dampened; outside `mask` it stays as it was."""
+        """The network after dampening; outside `mask` it stays as it was."""
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run).eval()
-            fixed = {id(step) for step in learned_steps(network)}
+            fixed = {id(step) for step in learned_steps(network)}  # see the note on quantized networks above
             restraint = None if mask is None else Restraint.of(network, mask)
             parameters = [parameter for parameter in network.parameters() if id(parameter) not in fixed]
             everything = Examples(
@@ -83,6 +84,8 @@ class SelectiveDampening:
 def dampening_factors(
     forget: Float[Tensor, "*shape"], overall: Float[Tensor, "*shape"], alpha: float, dampening: float
 ) -> Float[Tensor, "*shape"]:
-    """What each parameter is multiplied with: min(lambda * I_all / I_forget, 1) where chosen, else 1."""
-    shrunk = (dampening * overall / forget).clamp(max=1.0)
+    """The factor of each parameter: min(lambda * I_all / I_forget, 1) where it is dampened, else 1."""
+    shrunk = (dampening * overall / forget).clamp(
+        max=1.0
+    )  # 0 / 0 is not chosen below, as 0 > alpha * 0 is false
     return torch.where(forget > alpha * overall, shrunk, 1.0)

@@ -1,29 +1,29 @@
-"""SFRon: rare ascent on salient parameters, each time followed by steps that repair the retain set.
+"""SFRon: ascent on salient parameters, each time followed by steps that repair the retain set.
 
 Paper: Huang et al., "Unified gradient-based machine unlearning with remain geometry enhancement" (NeurIPS
 2024, arXiv 2409.19732); SFRon is its saliency forgetting in the remain-preserving manifold, online.
 Reference code: K1nght/Unified-Unlearning-w-Remain-Geometry, `Classification/unlearn/sfron.py` (read at
-1837bf6). We read the code and the abstract, not the equations of the paper. With I the mean over batches of
-the squared gradient of the batch's loss, in evaluation mode, on the original network,
+1837bf6). We read the code and the abstract, not the equations of the paper. Let I be the mean over batches of
+the squared gradient of the batch's loss, in evaluation mode, on the original network. Then
 
-    m = [I_forget >= threshold * I_retain],    w_i = l_i^-power / sum_j l_j^-power
+    m = [I_forget >= threshold * I_retain]                                   (1)
+    w_i = l_i^-power / sum_j l_j^-power                                      (2)
 
-over the losses l of a forget batch (the w_i held constant). Every `repair_steps` steps on CE(B_r) begin
-with one on -a_t sum_i w_i l_i, whose gradient is masked by m and shortened to `clip`; a_t falls from
-`forget_weight` to zero along half a cosine, as the rate does. One optimizer takes both kinds of steps, so that
-momentum carries each into the other: repairing after forgetting stands for the Hessian of the retain loss.
-The defaults are those of the code for 10 % of CIFAR-10 with ResNet-18 (1,500 steps there, about four
-passes).
-Deviations: a loss below float32's resolution counts as that resolution (there 1e-15 is added to the power,
-so that one sample of loss 0, which has no gradient, takes the weight of its whole batch); no averaging of
-slow weights, which at the code's coefficient of 1 changes nothing; the rate falls with both kinds of steps;
-weight decay leaves learned steps, batch norm and biases alone.
+over the losses l of a forget batch (the w_i held constant). Every `repair_steps` steps on CE(B_r) begin with one
+step on -a_t sum_i w_i l_i. The gradient of that step is masked by m and clipped to the length `clip`. The weight a_t
+falls from `forget_weight` to zero along half a cosine, as the rate does. One optimizer takes both kinds of steps, so
+that momentum carries each into the other: repairing after forgetting stands for the Hessian of the retain loss. The
+defaults are those of the code for 10 % of CIFAR-10 with ResNet-18 (there 1,500 steps, about four passes).
 
-In quantized networks: gradients pass the quantizers straight through. Learned steps are ranked by the same
-ratio, which the scale of their gradient does not change; salient or not, they follow the repair steps.
-Batch norm follows all batches, forget ones too, as in the code, unless `batch_norm` says otherwise; where
-forget batches are normalised by running statistics the same ascent reaches much further, and weight and
-clip have to be smaller.
+Deviations: a loss below float32's resolution counts as that resolution. (There 1e-15 is added to the power, so that
+one sample of loss 0, which has no gradient, takes the weight of its whole batch.) No averaging of slow weights,
+which at the code's coefficient of 1 changes nothing. The rate falls with both kinds of steps. Weight decay leaves
+learned steps, batch norm and biases alone.
+
+In quantized networks gradients pass the quantizers straight through. Learned steps are ranked by the same ratio,
+which the scale of their gradient does not change; salient or not, they follow the repair steps. Batch norm follows
+all batches, forget batches included, as in the code, unless `batch_norm` is set otherwise. Where forget batches are
+normalised by running statistics, the same ascent has a much larger effect, and weight and clip have to be smaller.
 """
 
 import copy
@@ -122,11 +122,13 @@ class SFRon:
                 inputs, labels = next(forget)
                 set_batch_norm_mode(network, self.batch_norm, "forget", len(labels))
                 each = F.cross_entropy(network(inputs), labels, reduction="none")
+                # ascent: the sign turns the descent around
                 loss = -weight(repaired) * small_loss_weighted_mean(each.float(), self.power)
                 gradient = gradient_of(loss, parameters)
                 torch._foreach_mul_(gradient, salient)
                 if self.clip:
                     clip_norm_(gradient, self.clip)
+                # `descend` takes losses, so the masked and clipped gradient is handed over as one.
                 return loss_with_gradient(loss, parameters, gradient)
 
             def losses(epoch: int) -> Iterator[Tensor]:
@@ -156,7 +158,7 @@ class SFRon:
     def _salient(
         self, network: nn.Module, parameters: Sequence[Tensor], splits: Splits, run: Run
     ) -> list[Tensor]:
-        """For each parameter, which of its entries take part in ascent."""
+        """For each parameter, the entries that take part in ascent."""
         of_forget = squared_gradients(network, parameters, splits.forget, self.forget_batch, run)
         of_retain = squared_gradients(network, parameters, splits.retain, self.forget_batch, run)
         chosen = [
@@ -168,22 +170,23 @@ class SFRon:
         return chosen
 
 
-FLOOR = 1e-15  # of an importance, in the public code
+FLOOR = 1e-15
+"""Added to importances, as in the public code: an entry without any gradient counts as salient at threshold 1."""
 
 
 def importance_mask(
     forget: Float[Tensor, "*shape"], retain: Float[Tensor, "*shape"], threshold: float
 ) -> Bool[Tensor, "*shape"]:
-    """Where the forget set's importance is at least `threshold` times the retain set's."""
+    """The mask of equation (1): where the forget set's importance is at least `threshold` times the retain set's."""
     return (forget + FLOOR) >= threshold * (retain + FLOOR)
 
 
 def small_loss_weighted_mean(losses: Float[Tensor, " batch"], power: float) -> Float[Tensor, ""]:
-    """sum_i w_i l_i with w_i = l_i^-power / sum_j l_j^-power, the weights held constant.
+    """sum_i w_i l_i with the weights of equation (2), held constant.
 
-    Of forgotten samples, those that the network is surest of weigh most. With power 0 it is the mean.
+    The forgotten samples of which the network is most certain weigh most. With power 0 it is the ordinary mean.
     """
-    smallest = torch.finfo(losses.dtype).eps
+    smallest = torch.finfo(losses.dtype).eps  # float32's resolution at 1
     weights = losses.detach().clamp(min=smallest).pow(-power)
     return (weights / weights.sum() * losses).sum()
 
@@ -191,9 +194,10 @@ def small_loss_weighted_mean(losses: Float[Tensor, " batch"], power: float) -> F
 def loss_with_gradient(
     loss: Float[Tensor, ""], parameters: Sequence[Tensor], gradient: Sequence[Tensor]
 ) -> Float[Tensor, ""]:
-    """A loss of the same value whose gradient is the given one, to the bit."""
-    inner = [
+    """A loss of the same value whose gradient is the given one, bit for bit."""
+    # parameter - parameter.detach() is zero with derivative 1, so each product adds nothing but its slope
+    zeros = [
         (slope * (parameter - parameter.detach())).sum()
         for slope, parameter in zip(gradient, parameters, strict=True)
     ]
-    return loss.detach() + torch.stack(inner).sum()
+    return loss.detach() + torch.stack(zeros).sum()

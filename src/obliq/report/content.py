@@ -1,4 +1,4 @@
-"""What a report adds to the numbers of an audit: the request, the method, the time, and what is sent to devices."""
+"""What a report says around the numbers of an audit: the request, the method, the time, and what leaves for devices."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Training loops, and what they share: batches of loss, masks, Fisher information, gradients per sample."""
+"""Training, and what methods share: descents, masks, Fisher information, gradients per sample, predictions."""

@@ -1,4 +1,4 @@
-"""The ordinary descent of methods that differ in their loss alone, and what they settle for it."""
+"""The descent of methods that differ in their loss alone, and the settings that they have in common."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from obliq.training.loop import (
 from obliq.training.masks import Mask, Restraint
 
 EpochLosses = Callable[[int], Iterator[Tensor]]
-"""The losses of an epoch (from 1), one a step, each computed when it is asked for: after the step before."""
+"""The losses of an epoch (from 1), one per step. Each is computed only after the step before it was taken."""
 
 BatchRole = Literal["forget", "retain"]
 
@@ -39,25 +39,25 @@ def descend(
     run: Run,
     mask: Mask | None = None,
 ) -> None:
-    """Descend on a sequence of losses, in place, and tell the run's listener the mean loss of each epoch.
+    """Descend on a sequence of losses, in place, and report the mean loss of each epoch to the run's listener.
 
-    Stochastic gradient descent with momentum; the rate falls to zero along half a cosine. Weight decay
-    leaves learned steps, batch norm and biases alone. One update moves a learned step by at most a tenth of
-    itself, see `obliq.quantization.keep_steps_near_`.
+    This is stochastic gradient descent with momentum. The rate falls to zero along half a cosine. Weight decay
+    leaves learned steps, batch norm and biases alone. One update moves a learned step by at most a tenth of its
+    value, see `obliq.quantization.keep_steps_near_`.
 
     Args:
-        model: placed, in the mode that it is to be trained in.
+        model: on the run's device, in the mode in which it is to be trained.
         losses: what to descend on; evaluated in the run's precision.
-        epochs: how many times `losses` is asked.
-        total: the steps that all epochs make together, for the rate.
+        epochs: how often `losses` is called.
+        total: the steps of all epochs together, for the rate.
         learning_rate: at the start.
         momentum: of the classical kind.
         weight_decay: on weights.
-        run: where, and who listens.
+        run: device, precision and listener.
         mask: the entries of each parameter that may move; None for all.
 
     Raises:
-        ModelError: when a loss stops being finite, or the mask is none for this network.
+        ModelError: when a loss stops being finite, or the mask does not fit the network.
     """
     optimizer = torch.optim.SGD(
         parameter_groups(model, weight_decay), lr=learning_rate, momentum=momentum, foreach=True
@@ -74,6 +74,7 @@ def descend(
                 group["lr"] = rate(step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            # The optimizer changes steps in place, so the limit on their change needs a copy of them.
             before = [learned.detach().clone() for learned in grid]
             optimizer.step()
             keep_steps_near_(grid, before)
@@ -96,8 +97,8 @@ def set_batch_norm_mode(model: nn.Module, batch_norm: str, role: BatchRole, samp
     Args:
         model: changed in place.
         batch_norm: which batches to follow: `frozen` for none, `forget`, `retain`, or `all`.
-        role: what the coming batch is of.
-        samples: how many it has; a single one, whose spread is not defined, is never followed.
+        role: the role of the coming batch.
+        samples: how many it has. A single sample, whose variance is not defined, is never followed.
     """
     by_batch = samples > 1 and batch_norm in (role, "all")
     for module in model.modules():
@@ -117,7 +118,7 @@ def require_above(least: float, **values: float) -> None:
 
 
 def require_descent(*, learning_rate: float, momentum: float, weight_decay: float) -> None:
-    """Raise for settings that `descend` cannot follow.
+    """Raise for settings that `descend` cannot use.
 
     Raises:
         ModelError: naming the value.
@@ -125,7 +126,7 @@ def require_descent(*, learning_rate: float, momentum: float, weight_decay: floa
     require_above(0, learning_rate=learning_rate)
     require_at_least(0, momentum=momentum, weight_decay=weight_decay)
     if momentum >= 1:
-        raise ModelError(f"momentum={momentum}; expected below 1")
+        raise ModelError(f"momentum={momentum}; expected a number below 1")
 
 
 def require_share(**values: float) -> None:

@@ -18,15 +18,15 @@ def squared_gradients(
 ) -> list[Tensor]:
     """The mean over batches of the squared gradient of the batch's mean cross-entropy.
 
-    Squares of batch means are averaged, as in the public code of the methods that use this, so the result
-    depends on `batch_size` and on which samples share a batch.
+    Squares of batch means are averaged, as in the public code of the methods that use this function. The result
+    therefore depends on `batch_size` and on which samples share a batch.
 
     Args:
-        network: placed, in the mode in which gradients are wanted; left as it is.
-        parameters: of it, in the order of the result.
+        network: on the run's device, in the mode in which gradients are needed; left as it is.
+        parameters: of the network, in the order of the result.
         examples: not empty.
         batch_size: samples a gradient.
-        run: where, and the seed of the batches.
+        run: device, and the seed of the batches.
     """
     total = [torch.zeros_like(parameter) for parameter in parameters]
     count = 0

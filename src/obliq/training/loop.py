@@ -1,4 +1,4 @@
-"""The ordinary ways to use a network: train it on some samples, and ask it about others."""
+"""Train a network by a recipe, and evaluate it; and the small parts that every training loop uses."""
 
 import copy
 import math
@@ -23,21 +23,21 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def forward_function(model: nn.Module, run: Run, batch_size: int) -> Forward:
-    """The network itself, or compiled code that uses its parameters when the run asks for it.
+    """The network itself, or compiled code that uses its parameters when the run requests it.
 
-    The network stays an ordinary module, to be returned and saved. Batches of another size than the full one
-    pass through it uncompiled: the last batch of an epoch does not earn back a second compilation.
+    The network stays an ordinary module, to be returned and saved. Batches smaller than `batch_size` pass through it
+    uncompiled, because compiling for the last batch of an epoch costs more than it gains.
 
     Raises:
-        ModelError: when activation steps have not been set; later, from the first pass, when torch cannot compile.
+        ModelError: when activation steps have not been set; and from the first pass, when torch cannot compile.
     """
     if not run.compile:
         return model
-    # Here and not above: the module is private to torch, and importing it takes longer than torch itself.
+    # Imported here: the module is private to torch, and importing it takes longer than importing torch.
     from torch._dynamo.exc import TorchDynamoException
 
     for quantizer in activations(model).values():
-        quantizer.require_calibrated()  # reads a flag, which would cut the compiled code in pieces
+        quantizer.require_calibrated()  # reads a flag, which would break the compiled graph
     code = torch.compile(model, dynamic=False)
 
     def forward(inputs: Tensor) -> Tensor:
@@ -108,7 +108,8 @@ def fit(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Mo
     """Train a copy of `model`; activation steps that were never set are calibrated on the first batch.
 
     Raises:
-        ModelError: when the loss stops being finite, or the run asks for compiled code that torch cannot make.
+        ModelError: when the loss stops being finite, or when torch cannot compile the network although the run
+            requests it.
     """
     with seeded(run):
         return _train(copy.deepcopy(model), examples, recipe, run)
@@ -160,22 +161,22 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
 
 
 def predict(model: nn.Module, examples: Examples, device: torch.device) -> Float[Tensor, "samples classes"]:
-    """The logits for every sample, in evaluation mode, on the CPU as float32; the mode is restored."""
+    """The logits of every sample, in evaluation mode, on the processor as float32; the mode is restored."""
     return collect_logits(TorchPredictor(model, device), examples)
 
 
 def accuracy(model: nn.Module, examples: Examples, device: torch.device) -> float:
-    """The share of samples whose largest logit is the true class's, in percent."""
+    """The share of samples whose largest logit is that of the true class, in percent."""
     return 100 * (predict(model, examples, device).argmax(dim=1) == examples.labels).float().mean().item()
 
 
 def move_to_device(model: nn.Module, run: Run) -> nn.Module:
-    """Move a network to the run's device, weights laid out as convolutions read them fastest."""
+    """Move a network to the run's device, with weights in the memory layout in which convolutions are fastest."""
     return model.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
-    """How many batches one pass makes; a last batch of one sample joins the one before."""
+    """How many batches a pass over the samples has; a last batch of one sample joins the one before."""
     short = samples % batch_size
     return max(1, samples // batch_size + (short > 1 or (short == 1 and batch_size == 1)))
 
@@ -193,7 +194,7 @@ def cosine_schedule(peak: float, total: int, warmup: float = 0.0) -> Callable[[i
 
 
 def is_decayed(parameter: Tensor) -> bool:
-    """Whether weight decay applies: to weights, which are matrices or more; not to steps, norms and biases."""
+    """Whether weight decay applies: to weights, which have at least two axes, and not to steps, norms and biases."""
     return parameter.dim() >= 2
 
 
@@ -220,13 +221,13 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
 
 
 def mixed_precision(run: Run) -> AbstractContextManager[object]:
-    """bfloat16 for the operations that profit, when the run asks for it."""
+    """bfloat16 for the operations that gain by it, when the run requests it."""
     return torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=run.autocast)
 
 
 @contextmanager
 def seeded(run: Run) -> Iterator[None]:
-    """Give torch's own random numbers (dropout draws them) the run's seed, and put back what was there."""
+    """Give torch's own random numbers (used by dropout) the run's seed, and restore their state afterwards."""
     devices = [run.device] if run.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(run.generator(purpose=3).initial_seed())
@@ -234,7 +235,7 @@ def seeded(run: Run) -> Iterator[None]:
 
 
 def require_finite_weights(model: nn.Module, learning_rate: float) -> None:
-    """Raise when a parameter is NaN or infinite, which clamping in the quantizers can hide from the loss.
+    """Raise when a parameter is NaN or infinite; the clamping in quantizers can hide this from the loss.
 
     Raises:
         ModelError: naming the parameter.

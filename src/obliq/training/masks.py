@@ -1,4 +1,4 @@
-"""Which parameters may move: masks by saliency, and keeping the rest where it was."""
+"""Which parameters may move: masks by saliency, and holding the other entries at their values."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Mask = dict[str, Tensor]
 def saliency_mask(model: nn.Module, examples: Examples, *, share: float, batch_size: int, run: Run) -> Mask:
     """The entries on which the loss of `examples` depends most: a share of all, ranked in one list.
 
-    Saliency is |sum over batches of the gradient of the batch's mean cross-entropy|, at the given
-    weights and in evaluation mode. All parameters are ranked together, biases, batch norm and learned
-    steps included; frozen parameters are never chosen. A step's gradient is ranked as an optimizer sees it, that
-    is, with the scale that learned-step training gives it. Equal saliencies are taken in the network's order.
+    Saliency is |sum over batches of the gradient of the batch's mean cross-entropy|, at the given weights and in
+    evaluation mode. All parameters are ranked together, biases, batch norm and learned steps included; frozen
+    parameters are never chosen. The gradient of a step is ranked as an optimizer gets it, which includes the scale
+    of learned-step training. Equal saliencies are taken in the network's order.
 
     Args:
         model: left as it is.
         examples: usually the forget set.
         share: of all entries, from 0 to 1; the count is rounded down.
         batch_size: samples a gradient.
-        run: where to compute.
+        run: the device.
 
     Source: Fan et al., "SalUn" (ICLR 2024), with the ranking of its public code.
     """
@@ -46,7 +46,7 @@ def saliency_mask(model: nn.Module, examples: Examples, *, share: float, batch_s
             loss = F.cross_entropy(network(inputs), labels)
         torch._foreach_add_(summed, gradient_of(loss, parameters))
     saliency = torch.cat([gradient.abs().flatten() for gradient in summed])
-    order = saliency.argsort(descending=True, stable=True)
+    order = saliency.argsort(descending=True, stable=True)  # stable: ties have the same order on every device
     chosen = torch.zeros_like(saliency, dtype=torch.bool)
     chosen[order[: int(share * len(order))]] = True
     chosen &= torch.cat([torch.full_like(p, p.requires_grad, dtype=torch.bool).flatten() for p in parameters])
@@ -56,10 +56,10 @@ def saliency_mask(model: nn.Module, examples: Examples, *, share: float, batch_s
 
 @dataclass
 class Restraint:
-    """The entries of a network that stay as they are, with their values.
+    """The entries of a network that a mask freezes, with their values.
 
-    Writing them back after every step is freezing in full for an optimizer that treats entries one by
-    one, as momentum, weight decay and Adam do: whatever it piles up for a frozen entry reaches no other.
+    Restoring them after every step freezes them completely for any optimizer that treats entries one by one, as
+    momentum, weight decay and Adam do: what it accumulates for a frozen entry reaches no other entry.
     """
 
     parameters: list[nn.Parameter]
@@ -68,18 +68,18 @@ class Restraint:
 
     @classmethod
     def of(cls, model: nn.Module, mask: Mask) -> Restraint:
-        """Remember the present values of what the mask freezes.
+        """Remember the present values of the entries that the mask freezes.
 
         Raises:
             ModelError: when names or shapes of the mask are not those of the network's parameters.
         """
         named = dict(model.named_parameters())
-        strange = named.keys() ^ mask.keys()
-        strange |= {name for name in named.keys() & mask.keys() if mask[name].shape != named[name].shape}
-        if strange:
+        wrong = named.keys() ^ mask.keys()
+        wrong |= {name for name in named.keys() & mask.keys() if mask[name].shape != named[name].shape}
+        if wrong:
             raise ModelError(
-                f"the mask does not fit the network at {len(strange)} of {len(named)} parameters (first "
-                f"{min(strange)}); expected one boolean tensor of the same shape for each"
+                f"the mask does not fit the network at {len(wrong)} of {len(named)} parameters (first "
+                f"{min(wrong)}); expected one boolean tensor of the same shape for each"
             )
         partly = [name for name in named if not bool(mask[name].all())]
         parameters = [named[name] for name in partly]

@@ -1,4 +1,4 @@
-"""What changes while a network descends on a retain loss and a forget loss, but for the order of batches."""
+"""The state of a descent on two losses at once, retain and forget, with a separate momentum for each."""
 
 from __future__ import annotations
 
@@ -18,10 +18,22 @@ from obliq.training.masks import Mask, Restraint
 
 @dataclass
 class PairedDescent:
-    """A network, its two velocities, and where the run stands.
+    """A network, its two velocities, and the number of steps taken.
 
-    Velocities are kept apart so that either term can be projected after momentum; their sum is that of
-    ordinary momentum on the summed gradient, since momentum is linear.
+    The velocities are separate so that either term can be projected after momentum. Momentum is linear, so their sum
+    is the velocity of ordinary momentum on the summed gradient.
+
+    Attributes:
+        model: the network, changed in place.
+        generator: orders the batches.
+        parameters: the tensors that move.
+        retain_velocity: of the retain term, in the order of `parameters`.
+        forget_velocity: of the forget term.
+        learned_steps: the steps among the parameters; empty when the grid is frozen.
+        original_codes: integer weight codes at the start.
+        restraint: the entries that a mask holds; None without a mask.
+        step: steps taken.
+        random_state: torch's state before the forward pass of the step.
     """
 
     model: nn.Module
@@ -36,17 +48,17 @@ class PairedDescent:
     random_state: Tensor | None = None
 
     def remember_random_state_(self) -> None:
-        """Keep torch's random state, so that a measurement can draw the same dropout as the step did."""
+        """Keep torch's random state, so that a measurement can draw the same dropout as the step."""
         self.random_state = torch.get_rng_state()
 
     @classmethod
     def start(
         cls, model: nn.Module, *, frozen_grid: bool, run: Run, mask: Mask | None = None
     ) -> PairedDescent:
-        """Stand still at the beginning; with a frozen grid, steps and batch norm take no part.
+        """The state before the first step. With a frozen grid, learned steps and batch norm's parameters do not move.
 
         Raises:
-            ModelError: when the mask is none for this network.
+            ModelError: when the mask does not fit the network.
         """
         grid = (
             {id(parameter) for parameter in (*learned_steps(model), *_scales_and_shifts(model))}
@@ -81,6 +93,7 @@ class PairedDescent:
             for velocity, parameter in zip(self.retain_velocity, self.parameters, strict=True)
             if is_decayed(parameter)
         ]
+        # v <- v + weight_decay * theta, the gradient of weight_decay / 2 * ||theta||^2
         if pairs and weight_decay:
             torch._foreach_add_([pair[0] for pair in pairs], [pair[1] for pair in pairs], alpha=weight_decay)
 
@@ -98,6 +111,7 @@ class PairedDescent:
     @contextmanager
     def statistics_kept(self, by_batch: bool) -> Iterator[None]:
         """For a measurement in the given mode that leaves running statistics and random state as they were."""
+        # A forward pass in training mode would count this batch a second time in the running statistics.
         before = [[buffer.clone() for buffer in norm.buffers()] for norm in _norms(self.model)]
         self.normalise_by_batch(by_batch)
         try:
@@ -111,7 +125,7 @@ class PairedDescent:
                     buffer.copy_(kept)
 
     def changed_codes(self) -> float:
-        """The share of integer weight codes that differ from the start; 0 for a float network."""
+        """The share of integer weight codes, 0 to 1, that differ from the start; 0 for a float network."""
         total = sum(codes.numel() for codes in self.original_codes)
         now = _codes(self.model)
         changed = sum(int((a != b).sum()) for a, b in zip(now, self.original_codes, strict=True))

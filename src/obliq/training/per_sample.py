@@ -1,15 +1,15 @@
 """The gradient of each sample's loss, for many samples from one forward and one backward pass.
 
-What a layer's parameters get from a sample follows from the layer's input and the gradient at its output, and one
-backward pass gives the latter for all samples of a batch; Goodfellow, "Efficient per-example gradient computations"
-(2015), for convolutions through their patches, Rochette et al. (2019), arXiv:1912.06015.
-A learned step gets what `obliq.quantization.learned_step` says of each value, summed by sample.
+A sample's gradient for a layer's parameters follows from the layer's input and the gradient at its output. One
+backward pass gives the latter for all samples of a batch. Source: Goodfellow, "Efficient per-example gradient
+computations" (2015); for convolutions through their patches, Rochette et al. (2019), arXiv:1912.06015. A learned
+step gets the derivative of each value by the step (`obliq.quantization.learned_step`), summed per sample.
 
-Three times as fast as sample by sample on small networks, down to no gain where the gradients' own memory is what
-costs (`benchmarks/results/per_sample_cost.md`). torch.func is no way here: it refuses the quantizers' own backward.
+On small networks this is three times as fast as sample by sample. There is no gain where writing the gradients costs
+most (`benchmarks/results/per_sample_cost.md`). torch.func cannot be used: it refuses the quantizers' own backward.
 
-A network is taken apart so where every parameter belongs to a layer that is known here and keeps samples apart.
-Any other is asked about one sample at a time.
+The fast way needs every parameter to belong to a layer in `KNOWN`, and every layer to keep samples apart. Any other
+network is evaluated one sample at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ Passed = tuple[nn.Module, Tensor, Tensor]
 
 KNOWN = (nn.Conv1d, nn.Conv2d, nn.Linear, _BatchNorm, QuantizedActivation)
 LARGEST_BLOCK = 2**25
-"""Elements of the gradients that are made at once: 128 MiB."""
+"""Elements of the gradients of one block: 128 MiB."""
 
 
 def per_sample_gradients(
@@ -43,10 +43,10 @@ def per_sample_gradients(
     """The gradients of each sample's cross-entropy, in order, in blocks of a few samples.
 
     Args:
-        network: placed, in evaluation mode, where samples do not meet.
-        parameters: of it, in the order of a gradient's elements.
+        network: on the run's device, in evaluation mode, in which samples do not influence each other.
+        parameters: of the network, in the order of a gradient's elements.
         examples: the samples.
-        run: where.
+        run: the device.
         together: samples a block, fewer where their gradients are large. Results do not depend on it.
     """
     size = sum(parameter.numel() for parameter in parameters)
@@ -75,7 +75,7 @@ def one_by_one(
 
 
 def _is_known(network: nn.Module) -> bool:
-    """Whether all parameters are trained, and used by layers that are known here, and there alone."""
+    """Whether all parameters are trained and are used by layers of `KNOWN` only."""
     owners = _with_parameters(network)
     by_batch = any(isinstance(owner, _BatchNorm) and owner.running_mean is None for owner in owners)
     frozen = any(not parameter.requires_grad for parameter in network.parameters())
@@ -88,7 +88,7 @@ def _is_known(network: nn.Module) -> bool:
 
 
 def _passed(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[Passed] | None:
-    """What goes through each known layer; None where a layer sees other rows than the samples."""
+    """Input and output gradient of each known layer; None where a layer has other rows than the samples."""
     seen: list[tuple[nn.Module, Tensor, GradientEdge]] = []
     apart = True
 
@@ -96,7 +96,8 @@ def _passed(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[Passed] 
         nonlocal apart
         apart = apart and len(output) == len(labels)
         if output.requires_grad:
-            # The edge, not the tensor: what overwrites the output in place would lead astray.
+            # The edge, not the tensor: a later statement may overwrite the output in place, which moves the tensor's
+            # own edge.
             seen.append((layer, arguments[0].detach(), get_gradient_edge(output)))
 
     hooks = [module.register_forward_hook(keep) for module in _with_parameters(network)]
@@ -119,8 +120,8 @@ def _passed(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[Passed] 
 def _assembled(
     passed: list[Passed], parameters: Sequence[nn.Parameter], samples: int
 ) -> Float[Tensor, "samples parameters"]:
-    """Each parameter's part of each sample's gradient side by side, zeros where there is none."""
-    found: dict[int, Tensor] = {}
+    """Each parameter's part of each sample's gradient, side by side; zeros where there is none."""
+    found: dict[int, Tensor] = {}  # by parameter; a layer that is used twice adds up
     for layer, given, gradient in passed:
         for parameter, part in _parts(layer, given, gradient):
             flat = part.reshape(samples, -1)
@@ -145,27 +146,34 @@ def _parts(layer: nn.Module, given: Tensor, gradient: Tensor) -> Iterator[tuple[
 
 
 def _of_norm(layer: _BatchNorm, given: Tensor, gradient: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batch norm with its running statistics: y = gamma (x - mu) / sigma + beta."""
+    """Batch norm with running statistics, y = gamma (x - mu) / sigma + beta: the gradients of gamma and beta."""
+    # (x - mu) / sigma: the layer without its scale and shift
     normal = F.batch_norm(given, layer.running_mean, layer.running_var, eps=layer.eps)
-    beyond = list(range(2, given.dim()))
-    yield layer.weight, (gradient * normal).sum(beyond) if beyond else gradient * normal
-    yield layer.bias, gradient.sum(beyond) if beyond else gradient
+    places = list(range(2, given.dim()))  # axes that samples and channels do not have
+    yield layer.weight, (gradient * normal).sum(places) if places else gradient * normal
+    yield layer.bias, gradient.sum(places) if places else gradient
 
 
 def _of_weights(layer: nn.Module, given: Tensor, gradient: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """A weight's gradient is that of the output times the patches; then through the weight's quantizer."""
+    """Bias, weight and step of a layer.
+
+    The gradient of the quantized weight is the output gradient times the patches; the quantizer's derivatives then
+    give those of latent weight and step.
+    """
     outputs = gradient.flatten(2) if isinstance(layer, _ConvNd) else _places_last(gradient)
-    seen = unfold_inputs(layer, given)
-    samples, groups = seen.shape[:2]
+    columns = unfold_inputs(layer, given)
+    samples, groups = columns.shape[:2]
     if isinstance(layer.bias, Tensor):
         yield layer.bias, outputs.sum(2)
     weight: Tensor = layer.weight  # type: ignore[assignment]
     by_group = outputs.reshape(samples, groups, -1, outputs.shape[2])
-    by_weight = (by_group @ seen.mT).view(samples, *weight.shape)
+    # dW = sum over places of output gradient x patch, for each sample and group of channels
+    by_weight = (by_group @ columns.mT).view(samples, *weight.shape)
     if not isinstance(layer, QuantizedWeight):
         yield weight, by_weight
         return
     through, by_step = layer.derivatives()
+    # The chain rule through the quantizer: d loss / d step = <dW, d w_hat / d step>, per output channel.
     summed = torch.linalg.vecdot(by_weight.flatten(2), by_step.flatten(1))
     yield layer.weight_step, summed if layer.channel_axis == 0 else summed.sum(1)
     yield weight, by_weight.mul_(through)

@@ -1,4 +1,4 @@
-"""The one question that every audit asks, whoever answers it: which logits for these images?"""
+"""What every audit needs of a model, however it is computed: the logits for given images."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -15,23 +15,23 @@ BATCH = 512
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Anything that answers images with logits: a network in PyTorch, a file in some runtime."""
+    """Anything that computes logits for images: a network in PyTorch, or a file in a runtime."""
 
     @property
     def runtime(self) -> str:
-        """Name and version of what computes."""
+        """Name and version of the runtime."""
 
     @property
     def device(self) -> torch.device:
-        """Where it wants its images."""
+        """The device on which it takes images."""
 
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
-        """The logits for a batch of standardised inputs on `device`; they come on the processor."""
+        """The logits for a batch of standardised inputs on `device`; they are returned on the processor."""
 
 
 @dataclass(frozen=True, eq=False)
 class TorchPredictor:
-    """A network in PyTorch, asked in evaluation mode, which is put back afterwards.
+    """A network in PyTorch, evaluated in evaluation mode; its mode is restored afterwards.
 
     Attributes:
         model: the network.
@@ -48,17 +48,17 @@ class TorchPredictor:
 
     @torch.no_grad()
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
-        """The logits for a batch of standardised inputs on `device`; they come on the processor."""
+        """The logits for a batch of standardised inputs on `device`; they are returned on the processor."""
         was_training = self.model.training
         self.model.eval()
         try:
-            answered: Tensor = self.model(images)
-            return answered.float().cpu()
+            logits: Tensor = self.model(images)
+            return logits.float().cpu()
         finally:
             self.model.train(was_training)
 
 
 def collect_logits(predictor: Predictor, examples: Examples) -> Float32[Tensor, "samples classes"]:
-    """The logits for every sample, in the order of the examples."""
+    """The logits of every sample, in the order of the examples."""
     given = batches(examples, BATCH, None, predictor.device)
     return torch.cat([predictor.predict(inputs) for inputs, _ in given])

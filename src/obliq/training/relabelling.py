@@ -1,4 +1,4 @@
-"""Losses that teach the forget set random labels beside the retain set's own."""
+"""Losses that teach random labels on the forget set together with the true labels of the retain set."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -21,24 +21,24 @@ BatchNormMode = Literal["frozen", "retain", "all"]
 
 
 def require_form(form: PassOrder, batch_norm: BatchNormMode) -> None:
-    """Raise where statistics would have to follow the retain half of a mixed batch.
+    """Raise for statistics that follow the retain half of a mixed batch.
 
     Raises:
         ModelError: for that combination.
     """
     if form == "mixed" and batch_norm == "retain":
         raise ModelError(
-            "batch_norm='retain' with form='mixed', whose batches hold both; expected frozen or all"
+            "batch_norm='retain' with form='mixed', whose batches hold both sets; expected frozen or all"
         )
 
 
 def random_labels(count: int, classes: int, generator: torch.Generator) -> Int[Tensor, " samples"]:
-    """Labels drawn uniformly from all classes; a sample can be given its own."""
+    """Labels drawn uniformly from all classes; a sample can get its own."""
     return torch.randint(0, classes, (count,), generator=generator)
 
 
 def relabelled_steps(splits: Splits, *, form: PassOrder, batch_size: int) -> int:
-    """How many steps an epoch of `relabelled_losses` makes."""
+    """How many steps an epoch of `relabelled_losses` has."""
     forget, retain = len(splits.forget), len(splits.retain)
     if form == "mixed":
         return steps_per_epoch(forget + retain, batch_size)
@@ -60,12 +60,12 @@ def relabelled_losses(
     Args:
         network: in training mode.
         splits: forget and retain sets are read.
-        form: `sequential`, a pass over the forget set with labels drawn for each batch, then one over the
-            retain set; or `mixed`, one shuffled pass over both with labels drawn once an epoch.
+        form: `sequential`, a pass over the forget set with labels drawn for each batch, then one over the retain
+            set; or `mixed`, one shuffled pass over both with labels drawn once an epoch.
         batch_size: samples a step.
         batch_norm: the batches that its statistics follow.
         augment: random crops and flips.
-        run: where, and the seed of order and labels.
+        run: device, and the seed of order and labels.
     """
     order, draws = run.generator(purpose=1), run.generator(purpose=5)
     classes = splits.retain.collection.classes
