@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from obliq.auditing import Audit, AuditedModel, audit_models
-from obliq.auditing.metrics import GAP_OVER
+from obliq.auditing.comparison import GAP_OVER
 from obliq.errors import AuditError
 from tests.auditing.synthetic import network, three
 

@@ -5,7 +5,8 @@ import pytest
 
 from obliq.auditing import Audit, Signals, audit_models, parse_audit, render_audit
 from obliq.auditing.intervals import Estimate, wilson
-from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, Metric, Target, metrics_in
+from obliq.auditing.metric import Metric, Target
+from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, metrics_in
 from obliq.benchmark.report.render import render_benchmark_report
 from obliq.benchmark.rows import from_csv, to_csv
 from obliq.cli.output import audit_output

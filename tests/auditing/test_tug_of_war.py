@@ -1,7 +1,7 @@
 import pytest
 
 from obliq.auditing import audit_models
-from obliq.auditing.metrics import tug_of_war
+from obliq.auditing.comparison import tug_of_war
 from tests.auditing.synthetic import three
 
 

@@ -1,16 +1,25 @@
 """What the README shows is run."""
 
 import re
-import shlex
+import tomllib
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
-from obliq.cli.parsing import ParsedWords, parse
 from obliq.methods import BUILT_IN
+from tests.documentation.test_commands import followed, needs_extras, shortened
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+NAMES = {
+    "no unlearning": "original",
+    "retrained again (chance alone)": "retrained again",
+    "`oeu --objective calibrated` (ours)": "oeu calibrated, in rounds",
+    "`amun`": "amun",
+    "`l1-sparse`": "l1-sparse",
+}
+"""From a row of the README's table to the row of the measurement."""
 
 
 def blocks(language: str) -> list[str]:
@@ -26,26 +35,50 @@ def test_python_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
 
 
-def commands() -> list[str]:
-    lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
-    return [line.split("  #")[0].strip() for line in lines]
+def test_the_commands_end_with_a_patch(tmp_path: Path) -> None:
+    needs_extras()
+    with chdir(tmp_path):
+        for block in blocks("console"):
+            followed(shortened(block))
+    assert (tmp_path / "forget.patch").stat().st_size < (tmp_path / "original.onnx").stat().st_size
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("obliq ")])
-def test_command_lines_parse(line: str) -> None:
-    words = shlex.split(line)[1:]
-    assert isinstance(parse(words), ParsedWords)
+def test_results_are_those_of_the_measurement() -> None:
+    measured = (ROOT / "benchmarks" / "results" / "mean_over_cells.md").read_text()
+    by_name = {cells[0]: cells[1:] for cells in table(measured)}
+    shown = table(README)
+    assert len(shown) == len(NAMES)
+    for name, gap, largest, distance, time in shown:
+        assert [gap, largest, distance] == by_name[NAMES[name]][:3], name
+        assert time == by_name[NAMES[name]][4], name
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make ")])
-def test_make_targets_exist(line: str) -> None:
-    assert re.search(rf"^{line.split()[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+def table(text: str) -> list[list[str]]:
+    """The cells of a table of numbers, without its head."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [row for row in rows[2:] if len(row) >= 5]
 
 
-def test_every_method_is_in_the_table() -> None:
-    assert {name for name in BUILT_IN if f"`{name}`" not in README} == set()
+def test_every_method_is_counted() -> None:
+    assert f"{len(BUILT_IN)} methods" in README
 
 
-def test_links_point_to_files() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_picture_is_described_by_its_numbers() -> None:
+    drawn = (ROOT / "docs" / "images" / "before-and-after.svg").read_text()
+    (description,) = re.findall(r"!\[(.*?)\]", README)
+    numbers = re.findall(r"\d+ %", description)
+    assert len(numbers) == 3
+    assert {number for number in numbers if f">{number}<" not in drawn} == set()
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 130
+
+
+def test_the_long_description_has_no_links_that_lead_nowhere() -> None:
+    hook = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    shown = README
+    for step in hook["fancy-pypi-readme"]["substitutions"]:
+        shown = re.sub(step["pattern"], step["replacement"], shown)
+    assert re.findall(r"\]\((?!https?://)[^)]*\)", shown) == []
+    assert "Results (`docs/results.md`)" in shown

@@ -1,4 +1,4 @@
-"""Audits: what a network still shows of the samples it was asked to forget, and what it still can do."""
+"""Audits: does a network still show that it was trained on the forget set, and what can it still do?"""
 
 from obliq.auditing.accuracy import measure_utility
 from obliq.auditing.document import parse_audit, render_audit

@@ -17,7 +17,8 @@ from obliq.auditing.measurement import (
     confidence_histograms,
     entropy_histograms,
 )
-from obliq.auditing.metrics import DIGITS, Evidence, compare_with_retrained, measure_alone, metrics_in
+from obliq.auditing.metric import Evidence
+from obliq.auditing.metrics import DIGITS, compare_with_retrained, measure_alone, metrics_in
 from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals
 from obliq.auditing.signals import RoleSignals
 from obliq.auditing.verdict import MARGIN, Verdict, judge

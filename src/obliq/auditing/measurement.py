@@ -10,7 +10,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from obliq.auditing.intervals import Interval
-from obliq.auditing.metrics import HasMetrics, Values
+from obliq.auditing.metric import Values
+from obliq.auditing.metrics import HasMetrics
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
 from obliq.errors import AuditError

@@ -4,163 +4,21 @@ The table decides the fields of `audit.json`, the columns of a benchmark's `rows
 report, of the terminal and of docs/audit-format.md. To add a metric, add an entry to `METRICS` and its test.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final
 
-from obliq.auditing.accuracy import Utility, measure_utility
+from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
 from obliq.auditing.intervals import Estimate
-from obliq.auditing.membership import Separation, confidence_separation, svc_attack
-from obliq.auditing.reference_attacks import ReferenceSignals, rmia_separation
-from obliq.auditing.signals import RoleSignals
-
-Unit = Literal["%", "points", "share", "nats", "s", "MB", "codes", ""]
-Place = Literal["audit", "report", "terminal", "benchmark"]
-Role = Literal["forget", "retain", "holdout", "test", "test_scored", "unseen"]
-Values = Mapping[str, float | None]
-"""Numbers of one network by the name of their metric; None where a number does not exist."""
+from obliq.auditing.membership import Separation, svc_attack
+from obliq.auditing.metric import Evidence, Metric, Place, Target, Values
 
 DIGITS = 4  # decimals that are kept: far below what any number of samples resolves
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
-    """What the metrics of one network are computed from, before any comparison with the retrained one.
-
-    Attributes:
-        answers: the network's signals in every role.
-        forgotten_classes: classes of which nothing is retained; see `measure_utility`.
-        references: answers of reference networks to the same samples; None without reference networks.
-        seconds: wall time that producing the network took; None when unknown.
-        changed_codes_percent: integer weight codes that differ from the original's; None when not counted.
-    """
-
-    answers: RoleSignals
-    forgotten_classes: frozenset[int] = frozenset()
-    references: ReferenceSignals | None = None
-    seconds: float | None = None
-    changed_codes_percent: float | None = None
-
-    @cached_property
-    def utility(self) -> Utility:
-        """Accuracy in every role."""
-        return measure_utility(self.answers, self.forgotten_classes)
-
-    @cached_property
-    def separation(self) -> Separation:
-        """Forget samples against unseen ones by confidence."""
-        return confidence_separation(self.answers)
-
-    @cached_property
-    def relative(self) -> Separation | None:
-        """The same by RMIA's likelihood ratio; None without reference networks."""
-        return None if self.references is None else rmia_separation(self.answers, self.references)
-
-
-@dataclass(frozen=True)
-class Target:
-    """The value to wish for.
-
-    Attributes:
-        text: in words, where a retrained network was measured too.
-        alone: in words, where none was; the same as `text` when empty.
-        retrained: whether the retrained network's value is the aim, so that neither high nor low is good.
-        chance: the value for a network that never saw the forget set, if that is a random share of the data; None
-            where there is no such value.
-    """
-
-    text: str
-    alone: str = ""
-    _: KW_ONLY
-    retrained: bool = False
-    chance: float | None = None
-
-    @property
-    def described(self) -> str:
-        """Both texts in one, as docs/audit-format.md prints them."""
-        return f"{self.text}; {self.alone} without one" if self.chance is not None else self.text
-
 
 LIKE_RETRAINED = Target("like retrained", "like retraining", retrained=True)
 AT_LEAST_RETRAINED = Target("like retrained or higher", "high", retrained=True)
 FIFTY = Target("like retrained", "50", retrained=True, chance=50)
 ONE_PERCENT = Target("like retrained", "1", retrained=True, chance=1)
 ZERO, ONE, LOW = Target("0"), Target("1"), Target("low")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One entry of the table. `measure` or `compare` computes the value; a benchmark records the rest itself.
-
-    Attributes:
-        name: field of `audit.json`, column of `rows.csv`, and attribute of `Measurement` and `Row`.
-        label: the field's abbreviation, for instance UA; heads columns.
-        words: the label in a few plain words.
-        definition: one sentence, as docs/audit-format.md prints it.
-        group: heading of the table that it stands in, one of `GROUPS`.
-        target: the value to wish for.
-        unit: of the value.
-        digits: decimals to show.
-        samples: roles whose smallest count is the n behind the number; empty where samples do not matter.
-        measure: the value from one network's signals; None where there is none.
-        compare: the value from this network's values and the retrained network's.
-        whole: whether values are whole numbers.
-        required: whether every audit has a value. A file without it is refused.
-        places: where it is shown or stored.
-    """
-
-    name: str
-    label: str
-    words: str
-    definition: str
-    group: str
-    target: Target
-    unit: Unit = "%"
-    digits: int = 1
-    samples: tuple[Role, ...] = ()
-    measure: Callable[[Evidence], Estimate | float | None] | None = None
-    compare: Callable[[Values, Values], float | None] | None = None
-    whole: bool = False
-    required: bool = False
-    places: frozenset[Place] = field(default=frozenset({"audit", "report", "terminal", "benchmark"}))
-
-    def wanted(self, *, retrained: bool) -> str:
-        """The target in words, with or without a retrained network to compare with."""
-        return self.target.text if retrained or not self.target.alone else self.target.alone
-
-
-GAP_OVER: Final = ("unlearning_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence")
-TOW_OVER: Final = ("forget_accuracy", "retain_accuracy", "test_accuracy")
-
-
-def average_gap(values: Values, retrained: Values) -> float | None:
-    """Avg. Gap: mean absolute difference to the retrained network in UA, RA, TA and MIA, in points. Target 0."""
-    differences = _differences(values, retrained, GAP_OVER)
-    return None if differences is None else sum(map(abs, differences)) / len(differences)
-
-
-def tug_of_war(values: Values, retrained: Values) -> float | None:
-    """ToW: the product of 1 - abs(difference to the retrained network) over FA, RA and TA as shares. Target 1, worst 0.
-
-    Source: Zhao et al., "What makes unlearning hard and what to do about it" (RUM), NeurIPS 2024.
-    """
-    differences = _differences(values, retrained, TOW_OVER)
-    return None if differences is None else math.prod(1 - abs(points) / 100 for points in differences)
-
-
-def time_ratio(values: Values, retrained: Values) -> float | None:
-    """Seconds over the retrained network's seconds."""
-    mine, theirs = values.get("seconds"), retrained.get("seconds")
-    return mine / theirs if mine is not None and theirs else None
-
-
-def _differences(values: Values, retrained: Values, names: Sequence[str]) -> list[float] | None:
-    """This network minus the retrained one, in points; None where one number is missing."""
-    pairs = [(values.get(name), retrained.get(name)) for name in names]
-    known = [mine - theirs for mine, theirs in pairs if mine is not None and theirs is not None]
-    return known if len(known) == len(names) else None
 
 
 def _at_one_percent(apart: Separation | None) -> Estimate | None:

@@ -1,1 +1,1 @@
-"""The benchmark: many methods, the same requests, one table."""
+"""Benchmarks: many methods on the same requests, compared in one table; start with `run`."""

@@ -1,54 +1,14 @@
 """The suites, as functions; `obliq bench NAME` runs one."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
-from obliq.benchmark.variants import MethodVariant, every_variant, variants_named, with_default_fields
+from obliq.benchmark.variants import ablations, every_variant, variants_named, with_default_fields
 from obliq.errors import ObliqError
 from obliq.io.user_code import first_line, import_function
-from obliq.methods import OEU
 from obliq.training.loop import Recipe
-
-FOLLOWED = "oeu calibrated"
-
-FACTORS: Mapping[str, Mapping[str, Any]] = {
-    "entropy objective": {"objective": "entropy"},
-    "uniform objective": {"objective": "uniform"},
-    "as hard as the average": {"difficulty": "average"},
-    "forget set drawn evenly": {"draw": "even"},
-    "projection never": {"projection": "never"},
-    "projection always": {"projection": "always"},
-    "projection per tensor": {"scope": "per_tensor"},
-    "span of 8 retain gradients": {"projection": "always", "reference": "span"},
-    "average of 8 retain gradients": {"reference": "average"},
-    "projected update": {"projected": "update"},
-    "forget step only": {"update": "forget_only"},
-    "no clipping": {"clip": 0.0},
-    "batch norm follows retain": {"batch_norm": "retain"},
-    "steps frozen": {"steps": "frozen"},
-    "lambda 4": {"forget_weight": 4.0},
-    "500 retain images": {"retain_limit": 500, "epochs": 21},
-    "1500 retain images": {"retain_limit": 1500, "epochs": 7},
-    "in rounds": {"rounds": 3},
-    "one epoch": {"epochs": 1},
-}
-"""From an ablation's name to the fields that it changes; a new ablation is a new line here."""
-
-
-def ablations() -> tuple[MethodVariant, ...]:
-    """The variant that is followed, then one for each factor."""
-    (followed,) = variants_named(FOLLOWED)
-    return (
-        followed,
-        *(
-            MethodVariant(name=name, method_class=OEU, fixed={**followed.fixed, **changed}, follows=FOLLOWED)
-            for name, changed in FACTORS.items()
-        ),
-    )
-
 
 FASHION_IMAGES, WRITERS_IMAGES = 4000, 4000
 TEST_IMAGES = 5000

@@ -1,4 +1,4 @@
-"""The methods that a suite compares: every registered method, some of them in several variants."""
+"""The methods that a suite compares: registered methods, variants of some of them, and ablations of ours."""
 
 import dataclasses
 import itertools
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from obliq.errors import ModelError
-from obliq.methods import Method, available_methods
+from obliq.methods import OEU, Method, available_methods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +126,41 @@ def variants_named(*names: str) -> tuple[MethodVariant, ...]:
     """The variants with these names, in this order."""
     by_name = {one.name: one for one in every_variant()}
     return tuple(by_name[name] for name in names)
+
+
+FOLLOWED = "oeu calibrated"
+
+FACTORS: Mapping[str, Mapping[str, Any]] = {
+    "entropy objective": {"objective": "entropy"},
+    "uniform objective": {"objective": "uniform"},
+    "as hard as the average": {"difficulty": "average"},
+    "forget set drawn evenly": {"draw": "even"},
+    "projection never": {"projection": "never"},
+    "projection always": {"projection": "always"},
+    "projection per tensor": {"scope": "per_tensor"},
+    "span of 8 retain gradients": {"projection": "always", "reference": "span"},
+    "average of 8 retain gradients": {"reference": "average"},
+    "projected update": {"projected": "update"},
+    "forget step only": {"update": "forget_only"},
+    "no clipping": {"clip": 0.0},
+    "batch norm follows retain": {"batch_norm": "retain"},
+    "steps frozen": {"steps": "frozen"},
+    "lambda 4": {"forget_weight": 4.0},
+    "500 retain images": {"retain_limit": 500, "epochs": 21},
+    "1500 retain images": {"retain_limit": 1500, "epochs": 7},
+    "in rounds": {"rounds": 3},
+    "one epoch": {"epochs": 1},
+}
+"""From an ablation's name to the fields that it changes; a new ablation is a new line here."""
+
+
+def ablations() -> tuple[MethodVariant, ...]:
+    """The variant that is followed, then one for each factor."""
+    (followed,) = variants_named(FOLLOWED)
+    return (
+        followed,
+        *(
+            MethodVariant(name=name, method_class=OEU, fixed={**followed.fixed, **changed}, follows=FOLLOWED)
+            for name, changed in FACTORS.items()
+        ),
+    )

@@ -1,4 +1,4 @@
-"""What a report says around the numbers of an audit: the request, the method, the time, and what leaves for devices."""
+"""What a report adds to the numbers of an audit: the request, the method, the time, and what is sent to devices."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from obliq.auditing import Audit, Measurement
-from obliq.auditing.metrics import COST, GROUPS, Metric, metrics_in
+from obliq.auditing.metric import Metric
+from obliq.auditing.metrics import GROUPS, metrics_in
 from obliq.errors import AuditError
 from obliq.report.content import ReportContext, Shipment, format_number, format_percent
 from obliq.report.figures import auc_intervals, distributions, run_figures, training_figures
@@ -80,7 +81,6 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         parity=_parity(shipment),
         headlines=HEADLINES,
         tables=metric_tables(audit),
-        cost=COST,
         explained={entry.name: _explained(audit, entry) for entry in audit.unlearned},
         digest_names=DIGEST_NAMES,
         auc=auc_intervals(audit),
@@ -108,7 +108,7 @@ def _parity(shipment: Shipment | None) -> Mapping[str, str]:
 
 
 def _explained(audit: Audit, entry: Measurement) -> str:
-    """The AUC of a network without jargon, beside the values to compare it with."""
+    """The AUC of a network without jargon, with the values to compare it with."""
     retrained = audit.retrained
     sentences = [
         "Take pairs of a forgotten sample and an unseen one of the same classes. In "

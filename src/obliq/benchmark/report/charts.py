@@ -33,7 +33,7 @@ class ChartPoint:
     """A method's place.
 
     Attributes:
-        name: beside the point.
+        name: next to the point.
         x, y: means with deviations.
         reference: drawn hollow.
         best: drawn larger.
@@ -59,7 +59,7 @@ def scatter_chart(
     Args:
         points: in the order in which their names are placed.
         labels: of the two axes.
-        title: of the picture, for those who do not see it.
+        title: of the picture, for screen readers.
         upright: value of x at which a dashed line is drawn.
         level: value of y at which another is.
     """
@@ -104,7 +104,7 @@ def _mark(axes: Axes, one: ChartPoint) -> None:
 
 
 def _name(axes: Axes, points: Sequence[ChartPoint], room: Box) -> Sequence[str]:
-    """Put the names; those without room are given back."""
+    """Place the names. Returns those without room."""
     places = [in_points(axes, max(one.x.mean, FLOOR), max(one.y.mean, FLOOR)) for one in points]
     sizes = [(text_width(shorten(one.name), NAME_SIZE) + 2, NAME_SIZE * 1.15) for one in points]
     boxes = place_labels(places, sizes, room)
@@ -122,7 +122,7 @@ def _name(axes: Axes, points: Sequence[ChartPoint], room: Box) -> Sequence[str]:
                 linewidth=0.5,
                 zorder=1.5,
             )
-        # towards its point: real letters are narrower than the room kept for them
+        # aligned towards its point, as real letters are narrower than the space reserved for them
         aligned = "right" if box.right < x else "left" if box.left > x else "center"
         anchor = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}[aligned]
         axes.text(
@@ -139,7 +139,7 @@ def _name(axes: Axes, points: Sequence[ChartPoint], room: Box) -> Sequence[str]:
 
 
 def ablation_chart(effects: Sequence[AblationEffect], title: str) -> Markup:
-    """A bar an ablation: the change of Avg. Gap in points, with its deviation over seeds."""
+    """One bar per ablation: the change of Avg. Gap in points, with its deviation over seeds."""
 
     def draw(axes: Axes) -> None:
         set_margins(axes, 10, 10, 32, 6)
@@ -191,13 +191,13 @@ MARGIN = 165  # points for names
 def bit_width_chart(
     gaps: Mapping[str, Mapping[str, float]], bits: Sequence[str], leaders: Sequence[str], title: str
 ) -> Markup:
-    """One line a method over the bit widths at which it has a gap.
+    """One line per method over the bit widths at which it has a gap.
 
     Args:
         gaps: by method, then by bit width.
         bits: from left to right.
         leaders: methods to draw in colour, at most four of them; all others are thin.
-        title: of the picture, for those who do not see it.
+        title: of the picture, for screen readers.
     """
     styles = dict(zip(leaders, STYLES, strict=False))
 
@@ -266,6 +266,6 @@ def _ends(
 
 
 def _within(heights: Sequence[float], low: float, high: float) -> Sequence[float]:
-    """All of them moved together, so that none is below or above; the picture is high enough for that."""
+    """All heights moved together, so that none is below or above the picture, which is high enough for that."""
     shift = max(0.0, low - min(heights)) - max(0.0, max(heights) - high)
     return [height + shift for height in heights]

@@ -41,18 +41,19 @@ def shorten(name: str) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """About how wide the text is, in points; wide scripts count nearly double."""
+    """The approximate width of a text, in points; wide scripts count nearly double."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return size * (EM * (len(text) - wide) + wide)
 
 
 def spread_apart(wanted: Sequence[float], gap: float) -> list[float]:
-    """Heights as near as possible to those wanted, in their order, neighbours at least `gap` apart.
+    """Heights as near as possible to the wanted ones, in their order, with neighbours at least `gap` apart.
 
-    Heights that are too near each other share their middle (isotonic regression by pooling).
+    Minimises the squared distances to the wanted heights. With the substitution z_i = y_i - i gap, the condition
+    y_(i+1) - y_i >= gap becomes z_(i+1) >= z_i, which is isotonic regression, solved by pooling adjacent violators.
     """
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    pools: list[tuple[float, int]] = []  # of wanted minus the room that those below need: mean, how many
+    pools: list[tuple[float, int]] = []  # mean and number of the z in each pool
     for place, index in enumerate(order):
         mean, count = wanted[index] - gap * place, 1
         while pools and pools[-1][0] > mean:
@@ -67,7 +68,7 @@ def spread_apart(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def token(number: int) -> str:
-    """Stands for a name while the picture is drawn: matplotlib reads formulas into some names."""
+    """A placeholder for a name while the picture is drawn, as matplotlib reads formulas into some names."""
     return f"@{number}@"
 
 
@@ -76,16 +77,16 @@ def insert_names(drawing: Markup, names: Mapping[int, str]) -> Markup:
     text = str(drawing)
     for number, name in names.items():
         text = text.replace(f">{token(number)}<", f">{escape(name)}<")
-    # all but the names was made by matplotlib, and these are escaped
+    # matplotlib has drawn everything but the names, which are escaped
     return Markup(text)
 
 
 RADII = (5, 8, 12, 17, 23, 30, 38, 48, 60, 75, 92, 112, 135, 160, 190)  # points
 DIRECTIONS = 24
 NEAR = 8.0
-"""A name at most this far from its point needs no line to it."""
+"""Points; a name nearer than this to its point needs no line."""
 THROUGH_NAME, THROUGH_DOT, THROUGH_LINE = 50.0, 12.0, 12.0
-"""What it costs when a line crosses something, in points of distance that one would rather walk."""
+"""Cost of a line that crosses a name, a point or another line, in points of distance."""
 
 Line = tuple[tuple[float, float], tuple[float, float]]
 
@@ -98,8 +99,8 @@ def place_labels(
 ) -> list[Box | None]:
     """A place for each point's label: within the bounds, over no other label and over no point.
 
-    Greedy, in the order of the points: the place that is cheapest, counting its distance and what the line
-    between point and label would cross. None where there is no room.
+    Greedy: each point in turn takes the cheapest of a fixed set of places. The cost is the distance, plus a penalty
+    for everything that the line between point and label crosses. None where there is no room.
 
     Args:
         points: x and y, in points (1/72 inch).
@@ -151,9 +152,13 @@ def overlaps(
 def crosses(
     lines: Float[ndarray, "lines 4"], boxes: Float[ndarray, "boxes 4"]
 ) -> Bool[ndarray, "lines boxes"]:
-    """Which lines (x, y, to x, to y) run through which boxes: their parts within both slabs overlap."""
+    """Which lines (x, y, to x, to y) run through which boxes.
+
+    The slab test: a line start + t way, 0 <= t <= 1, is within a box where it is within its horizontal and its vertical
+    slab for the same t.
+    """
     start, way = lines[:, None, :2], (lines[:, 2:] - lines[:, :2])[:, None]
-    way = np.where(way == 0, 1e-9, way)
+    way = np.where(way == 0, 1e-9, way)  # a line along an axis; t then is huge or tiny, with the right sign
     low, high = (boxes[None, :, :2] - start) / way, (boxes[None, :, 2:] - start) / way
     enters, leaves = np.minimum(low, high).max(axis=-1), np.maximum(low, high).min(axis=-1)
     return np.asarray(np.maximum(enters, 0) < np.minimum(leaves, 1))

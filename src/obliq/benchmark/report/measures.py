@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from obliq.auditing.metrics import GROUPS, METRICS, Metric, metrics_in
+from obliq.auditing.metric import Metric
+from obliq.auditing.metrics import GROUPS, METRICS, metrics_in
 from obliq.benchmark.rows import ResultRow
 
 Reading = Callable[[ResultRow, ResultRow | None], float | None]
