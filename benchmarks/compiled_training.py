@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from obliq import Run, build_model, quantize
-from obliq.models import initialise
-from obliq.quantization import calibrate_steps
+from obliq.models import build_model, initialise
+from obliq.quantization import calibrate_steps, quantize
+from obliq.run import Run
 from obliq.training.loop import forward_function, move_to_device
 
 TABLE = Path(__file__).parent / "results" / "compiled_training.md"

@@ -33,30 +33,19 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from torch import Tensor, nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from obliq import (
-    OEU,
-    Blueprint,
-    PartitionRule,
-    Precision,
-    Recipe,
-    Retrain,
-    Run,
-    Splits,
-    create_request,
-    load_dataset,
-    partition,
-    train_original,
-    unlearn_original,
-)
 from obliq.auditing import AuditedModel, Measurement, audit_models
-from obliq.checkpoints import Checkpoint
-from obliq.data import Partition
+from obliq.checkpoints import Blueprint, Checkpoint
+from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
 from obliq.data.batches import batches
 from obliq.data.request_file import Request
 from obliq.exporting import export_onnx, open_shipped
-from obliq.methods import Method
+from obliq.methods import OEU, Method, Retrain
+from obliq.quantization import Precision
+from obliq.run import Run
+from obliq.training.loop import Recipe
 from obliq.training.prediction import Predictor
 from obliq.workflow.compare_files import role_signals
+from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 from obliq.workflow.unlearn_file import unlearn_file
 
 TABLE = Path(__file__).parent / "results" / "integers_only.md"

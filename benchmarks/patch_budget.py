@@ -15,23 +15,15 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from obliq import (
-    OEU,
-    Blueprint,
-    PartitionRule,
-    Precision,
-    Recipe,
-    Retrain,
-    Run,
-    compare_runs,
-    create_request,
-    load_dataset,
-    partition,
-    train_original,
-    unlearn_original,
-)
-from obliq.patch import Content, make_patch, network_content
-from obliq.quantization import float_state, integer_state
+from obliq.checkpoints import Blueprint
+from obliq.data import PartitionRule, load_dataset, partition
+from obliq.methods import OEU, Retrain
+from obliq.patch import Content, encode_patch, network_content
+from obliq.quantization import Precision, float_state, integer_state
+from obliq.run import Run
+from obliq.training.loop import Recipe
+from obliq.workflow.compare_networks import compare_runs
+from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "patch_budget.md"
@@ -76,7 +68,7 @@ def rows(seed: int, folder: Path | None) -> dict[str, tuple[float | None, ...]]:
     old, found = content(original.checkpoint.model), {}
     for entry in (audit.original, *audit.unlearned, reference):
         made = others.get(entry.name)
-        patch = len(make_patch(old, content(made.checkpoint.model))) if made else 0
+        patch = len(encode_patch(old, content(made.checkpoint.model))) if made else 0
         found["retrained |" if entry is reference else "original |" if made is None else entry.name] = (
             entry.average_gap or 0.0,
             entry.unlearning_accuracy - reference.unlearning_accuracy,

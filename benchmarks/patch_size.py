@@ -19,24 +19,14 @@ import numpy as np
 import torch
 import zstandard
 
-from obliq import (
-    OEU,
-    Blueprint,
-    FineTune,
-    Method,
-    PartitionRule,
-    Precision,
-    Recipe,
-    Retrain,
-    Run,
-    create_request,
-    load_dataset,
-    partition,
-    train_original,
-    unlearn_original,
-)
-from obliq.patch import Content, apply_patch, make_patch, network_content, patch_bound, to_device_image
-from obliq.quantization import float_state, integer_state
+from obliq.checkpoints import Blueprint
+from obliq.data import PartitionRule, load_dataset, partition
+from obliq.methods import OEU, FineTune, Method, Retrain
+from obliq.patch import Content, decode_patch, encode_patch, network_content, patch_bound, to_device_image
+from obliq.quantization import Precision, float_state, integer_state
+from obliq.run import Run
+from obliq.training.loop import Recipe
+from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 
 TABLE = Path(__file__).parent / "results" / "patch_size.md"
 NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (600, 3, 64)}
@@ -117,9 +107,9 @@ def codes_only(old: Content, new: Content) -> Content:
 
 def row(name: str, precision: str, method: str, old: Content, new: Content) -> str:
     least = patch_bound(old, new)
-    patch, codes = make_patch(old, new), make_patch(old, codes_only(old, new))
-    overhead = len(make_patch(old, old))
-    assert np.array_equal(unpacked(apply_patch(patch, old)), unpacked(new))
+    patch, codes = encode_patch(old, new), encode_patch(old, codes_only(old, new))
+    overhead = len(encode_patch(old, old))
+    assert np.array_equal(unpacked(decode_patch(patch, old)), unpacked(new))
     entropy = least.code_bits / 8
     goal = 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
     others = general(old, new)

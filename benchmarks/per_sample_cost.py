@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from obliq import Run, build_model, quantize
 from obliq.data import Collection, Examples
 from obliq.data.batches import batches
-from obliq.quantization import calibrate_steps
+from obliq.models import build_model
+from obliq.quantization import calibrate_steps, quantize
+from obliq.run import Run
 from obliq.training.per_sample import one_by_one, per_sample_gradients
 
 TABLE = Path(__file__).parent / "results" / "per_sample_cost.md"

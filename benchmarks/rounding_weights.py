@@ -9,10 +9,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from obliq import quantize
 from obliq.data import Examples
 from obliq.data.batches import batches
-from obliq.quantization import calibrate_steps, weighted_layers
+from obliq.quantization import calibrate_steps, quantize, weighted_layers
 from obliq.quantization.precision import weight_range
 
 CPU = torch.device("cpu")

@@ -36,11 +36,11 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from obliq import Run, build_model, quantize
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits
 from obliq.methods import BUILT_IN, Method
-from obliq.quantization import calibrate_steps, keep_steps_near_, learned_steps
-from obliq.run import keep_memory
+from obliq.models import build_model
+from obliq.quantization import calibrate_steps, keep_steps_near_, learned_steps, quantize
+from obliq.run import Run, keep_memory
 from obliq.training.loop import move_to_device, parameter_groups
 
 RESULTS = Path(__file__).parent / "results" / "step_cost"

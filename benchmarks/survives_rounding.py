@@ -34,29 +34,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from obliq import (
-    OEU,
-    Blueprint,
-    FineTune,
-    Method,
-    Partition,
-    PartitionRule,
-    Precision,
-    Recipe,
-    Retrain,
-    Run,
-    Splits,
-    create_request,
-    load_dataset,
-    partition,
-    train_original,
-    unlearn_original,
-)
 from obliq.auditing import AuditedModel, RoleSignals, audit_models, compute_signals
 from obliq.auditing.measure import ROLES
+from obliq.checkpoints import Blueprint
+from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
+from obliq.methods import OEU, FineTune, Method, Retrain
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
-from obliq.quantization import changed_codes, weighted_layers
+from obliq.quantization import Precision, changed_codes, weighted_layers
+from obliq.run import Run
+from obliq.training.loop import Recipe
+from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 from rounding_weights import CPU, rounded, rounded_only, settled
 
 RESULTS = Path(__file__).parent / "results"

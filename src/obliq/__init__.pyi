@@ -1,31 +1,42 @@
-from obliq.auditing import Audit as Audit, Measurement as Measurement
-from obliq.checkpoints import Blueprint as Blueprint, Provenance as Provenance, Checkpoint as Checkpoint
-from obliq.checkpoints.run_folder import SavedRun as SavedRun, load_run as load_run, save_run as save_run
+from obliq.auditing import (
+    Audit as Audit,
+    Measurement as Measurement,
+    Verdict as Verdict,
+)
+from obliq.checkpoints import (
+    Blueprint as Blueprint,
+    Checkpoint as Checkpoint,
+    Provenance as Provenance,
+)
+from obliq.checkpoints.run_folder import (
+    SavedRun as SavedRun,
+    load_run as load_run,
+    save_run as save_run,
+)
 from obliq.data import (
     Collection as Collection,
     Examples as Examples,
-    Partition as Partition,
     PartitionRule as PartitionRule,
     Splits as Splits,
+    forget_retain_split as forget_retain_split,
     load_dataset as load_dataset,
-    parse_selector as parse_selector,
-    partition as partition,
-    select as select,
+    train_holdout_test_split as train_holdout_test_split,
 )
 from obliq.errors import (
     AuditError as AuditError,
     DataError as DataError,
     ModelError as ModelError,
     ObliqError as ObliqError,
+    PatchError as PatchError,
 )
 from obliq.methods import (
     FineTune as FineTune,
     Method as Method,
     OEU as OEU,
-    Retrain as Retrain,
+    SFRon as SFRon,
     available_methods as available_methods,
 )
-from obliq.models import build_model as build_model, initialise as initialise
+from obliq.patch import PatchHead as PatchHead
 from obliq.quantization import (
     IntegerTensor as IntegerTensor,
     Precision as Precision,
@@ -33,15 +44,27 @@ from obliq.quantization import (
     quantize as quantize,
     weights_digest as weights_digest,
 )
-from obliq.run import Run as Run, Trace as Trace, device_named as device_named
-from obliq.training.loop import Recipe as Recipe, accuracy as accuracy, predict as predict, fit as fit
-from obliq.workflow.compare_networks import compare_runs as compare_runs
-from obliq.workflow.pipeline import (
-    create_request as create_request,
-    unlearn_original as unlearn_original,
-    train_original as train_original,
-    recipe_of as recipe_of,
-    write_report as write_report,
-    same_partition as same_partition,
-    report_context as report_context,
+from obliq.run import (
+    Listener as Listener,
+    Run as Run,
+    Trace as Trace,
 )
+from obliq.training.loop import (
+    Recipe as Recipe,
+    accuracy as accuracy,
+    predict as predict,
+)
+from obliq.workflow.audit_networks import audit as audit
+from obliq.workflow.deployment import (
+    apply_patch as apply_patch,
+    export as export,
+    make_patch as make_patch,
+)
+from obliq.workflow.networks import (
+    calibrate as calibrate,
+    create_network as create_network,
+    retrain as retrain,
+    train as train,
+    unlearn as unlearn,
+)
+from obliq.workflow.pipeline import write_report as write_report

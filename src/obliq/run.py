@@ -1,6 +1,7 @@
 """Where and how a computation runs: an explicit value, never global state."""
 
 import ctypes
+import itertools
 import os
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch import nn
 
 from obliq.errors import ObliqError
 
@@ -121,3 +123,9 @@ def device_named(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ObliqError("device 'cuda', but torch finds no CUDA device here; expected cpu or auto")
     return torch.device(name)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a network's first tensor is; the processor for a network without tensors."""
+    first = next(itertools.chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if first is None else first.device

@@ -132,9 +132,11 @@ def test_float_networks_take_part(data: str, tmp_path: Path) -> None:
 
 
 def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Path) -> None:
-    from obliq import compare_runs, create_request, load_dataset, partition, train_original, unlearn_original
+    from obliq.data import load_dataset, partition
     from obliq.methods import Retrain
     from obliq.run import Run
+    from obliq.workflow.compare_networks import compare_runs
+    from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 
     finished = by_name(run_suite(suite(data), options(tmp_path)).rows)
     (setup,) = suite(data).setups

@@ -12,7 +12,7 @@ from obliq.exporting import contents_of, export_onnx, file_content_digest, graph
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.operations import Convolution, Linear
-from obliq.patch import Content, TensorRecord, apply_patch, content_digest, make_patch
+from obliq.patch import Content, TensorRecord, content_digest, decode_patch, encode_patch
 from obliq.patch.content import to_device_image
 from obliq.patch.decoder import image_content_digest as digest_on_device
 from obliq.patch.decoder import image_form_digest, read_records
@@ -78,15 +78,15 @@ def test_integer_and_compact_file_are_one_network() -> None:
         )
         assert content_digest(file_content(files["integer"])) != content_digest(file_content(files["float"]))
     patches = {
-        make_patch(file_content(old[before]), file_content(new[after]))
+        encode_patch(file_content(old[before]), file_content(new[after]))
         for before in ("integer", "compact")
         for after in ("integer", "compact")
     }
     (patch,) = patches
     for form in ("integer", "compact"):
-        assert with_content(old[form], apply_patch(patch, file_content(old[form]))) == new[form]
+        assert with_content(old[form], decode_patch(patch, file_content(old[form]))) == new[form]
     with pytest.raises(PatchError, match="the new network has"):
-        make_patch(file_content(old["integer"]), file_content(old["float"]))
+        encode_patch(file_content(old["integer"]), file_content(old["float"]))
 
 
 def test_a_device_may_pack_codes_as_its_file_does(compact: bytes) -> None:
@@ -119,10 +119,10 @@ def test_codes_that_fewer_bits_explain_are_still_one_network() -> None:
         len({content_digest(file_content(data)) for data in files} | {content_digest(content_of_graph(even))})
         == 1
     )
-    patch = make_patch(content_of_graph(graph), content_of_graph(even))
+    patch = encode_patch(content_of_graph(graph), content_of_graph(even))
     for form, written in zip(("integer", "compact"), files, strict=True):
         old = to_onnx(graph, form)
-        patched = with_content(old, apply_patch(patch, file_content(old)))
+        patched = with_content(old, decode_patch(patch, file_content(old)))
         assert content_digest(file_content(patched)) == content_digest(file_content(written))
 
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from obliq.patch import Content, TensorRecord, make_patch, to_device_image
+from obliq.patch import Content, TensorRecord, encode_patch, to_device_image
 from obliq.patch.decoder import PATCH_HEAD
 
 
@@ -39,7 +39,7 @@ def sample_pair() -> tuple[Content, Content]:
 def sample_patch(sequence: int = 7) -> tuple[bytes, bytes, bytes]:
     """A patch, its base's image and the image that it leads to."""
     old, new = sample_pair()
-    return make_patch(old, new, sequence), to_device_image(old), to_device_image(new)
+    return encode_patch(old, new, sequence), to_device_image(old), to_device_image(new)
 
 
 def small_patch() -> tuple[bytes, bytes, bytes]:
@@ -50,7 +50,7 @@ def small_patch() -> tuple[bytes, bytes, bytes]:
         TensorRecord(b"b", None, np.frombuffer(draw.bytes(12), "<u4")),
     )
     new = tuple(changed(draw, record, 0.5) for record in old)
-    return make_patch(old, new, 7), to_device_image(old), to_device_image(new)
+    return encode_patch(old, new, 7), to_device_image(old), to_device_image(new)
 
 
 def damaged(patch: bytes) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from obliq.errors import PatchError
-from obliq.patch import TensorRecord, apply_patch, make_patch, read_patch_head
+from obliq.patch import TensorRecord, decode_patch, encode_patch, read_patch_head
 from obliq.patch.decoder import PATCH_HEAD
 from tests.patch.plain import decoder
 from tests.patch.samples import certified, damaged, sample_pair, sample_patch, small_patch
@@ -45,13 +45,13 @@ def test_errors_are_of_the_package() -> None:
     old, new = sample_pair()
     for patch in (b"", PATCH[:-1], PATCH[:40] + b"\0" + PATCH[41:]):
         with pytest.raises(PatchError, match="patch refused: "):
-            apply_patch(patch, old)
+            decode_patch(patch, old)
         with pytest.raises(PatchError, match="patch refused: "):
             read_patch_head(patch)
     with pytest.raises(PatchError, match="other values"):
-        apply_patch(PATCH, new)
+        decode_patch(PATCH, new)
     with pytest.raises(PatchError, match="another form"):
-        apply_patch(PATCH, (TensorRecord(b"renamed", old[0].bits, old[0].values), *old[1:]))
+        decode_patch(PATCH, (TensorRecord(b"renamed", old[0].bits, old[0].values), *old[1:]))
 
 
 @pytest.mark.parametrize("floor", [7, 8, 2**64 - 1])
@@ -59,9 +59,9 @@ def test_no_way_back(floor: int) -> None:
     """Once a network with a sequence number is confirmed, neither it nor an older one is applied again."""
     old, new = sample_pair()
     with pytest.raises(PatchError, match=f"sequence 7; expected more than {floor}"):
-        apply_patch(make_patch(old, new, 7), old, floor)
+        decode_patch(encode_patch(old, new, 7), old, floor)
     with pytest.raises(PatchError, match="expected more than"):
-        apply_patch(make_patch(new, old, 7), new, floor)
+        decode_patch(encode_patch(new, old, 7), new, floor)
 
 
 def test_a_newer_format_is_told_apart() -> None:

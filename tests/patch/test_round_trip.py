@@ -8,10 +8,10 @@ import pytest
 from obliq.errors import PatchError
 from obliq.patch import (
     TensorRecord,
-    apply_patch,
     content_digest,
+    decode_patch,
+    encode_patch,
     from_device_image,
-    make_patch,
     network_content,
     network_state,
     patch_bound,
@@ -39,12 +39,12 @@ def test_bytes_are_those_of_the_format() -> None:
     for number in range(100):
         pair = plain.random_pair(draw, most=30)
         old, new = map(as_records, pair)
-        patch = make_patch(old, new, number + 1)
+        patch = encode_patch(old, new, number + 1)
         assert patch == plain.patch(*pair, number + 1)
         assert to_device_image(old) == plain.image(pair[0])
         assert content_digest(old) == plain.content(pair[0]).hex()
         assert to_device_image(from_device_image(to_device_image(new))) == to_device_image(new)
-        assert to_device_image(apply_patch(patch, old, number)) == to_device_image(new)
+        assert to_device_image(decode_patch(patch, old, number)) == to_device_image(new)
 
 
 def test_a_networks_content_has_its_weights_digest() -> None:
@@ -57,9 +57,9 @@ def test_old_and_patch_are_the_audited_network() -> None:
     old, new = (
         network_content(integer_state(saved.model), float_state(saved.model)) for saved in saved_pair()
     )
-    patch = make_patch(old, new, 5)
+    patch = encode_patch(old, new, 5)
     model = saved_pair()[0].model
-    state = network_state(apply_patch(patch, old, 4), integer_state(model), float_state(model))
+    state = network_state(decode_patch(patch, old, 4), integer_state(model), float_state(model))
     assert state_digest(*state) == weights_digest(saved_pair()[1].model) == read_patch_head(patch).result
     assert read_patch_head(patch).base == weights_digest(model)
     assert read_patch_head(patch).sequence == 5
@@ -68,10 +68,10 @@ def test_old_and_patch_are_the_audited_network() -> None:
 
 def test_nothing_changed_is_a_patch_too() -> None:
     old, _ = sample_pair()
-    patch = make_patch(old, old)
+    patch = encode_patch(old, old)
     assert read_patch_head(patch).changed_records == 0
     assert len(patch) == 156
-    assert content_digest(apply_patch(patch, old)) == content_digest(old)
+    assert content_digest(decode_patch(patch, old)) == content_digest(old)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 1.0])
@@ -81,7 +81,7 @@ def test_size_is_near_the_entropy(bits: int, share: float) -> None:
     old = tuple(TensorRecord(b"%d" % number, bits, random_codes(draw, bits, 2000)) for number in range(4))
     new = tuple(changed(draw, record, share) for record in old)
     least = patch_bound(old, new)
-    assert len(make_patch(old, new)) <= 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
+    assert len(encode_patch(old, new)) <= 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
 
 
 def test_entropy_of_known_things() -> None:
@@ -115,27 +115,27 @@ def test_only_values_may_differ(record: TensorRecord | None, message: str) -> No
     old, new = sample_pair()
     other = new[1:] if record is None else (record, *new[1:])
     with pytest.raises(PatchError, match=message):
-        make_patch(old, other)
+        encode_patch(old, other)
 
 
 def test_codes_may_be_packed_in_any_bits() -> None:
     """A patch made from networks in bytes fits a device that packs them, as long as what results fits."""
     draw = np.random.default_rng(0)
     old, new = ((TensorRecord(b"codes", 8, random_codes(draw, 4, 500)),) for _ in range(2))
-    patch = make_patch(old, new)
+    patch = encode_patch(old, new)
     for bits in (4, 5, 8):
-        (found,) = apply_patch(patch, tuple(replace(record, bits=bits) for record in old))
+        (found,) = decode_patch(patch, tuple(replace(record, bits=bits) for record in old))
         assert np.array_equal(found.values, new[0].values)
         assert found.bits == bits
     wide = (TensorRecord(b"codes", 8, 2 * new[0].values),)
     with pytest.raises(PatchError, match="does not fit its bits"):
-        apply_patch(make_patch(old, wide), tuple(replace(record, bits=4) for record in old))
+        decode_patch(encode_patch(old, wide), tuple(replace(record, bits=4) for record in old))
 
 
 @pytest.mark.parametrize("sequence", [0, -1, 2**64])
 def test_sequence_numbers_are_positive_and_fit(sequence: int) -> None:
     with pytest.raises(PatchError, match=f"sequence {sequence}"):
-        make_patch(*sample_pair(), sequence)
+        encode_patch(*sample_pair(), sequence)
 
 
 def test_records_are_checked() -> None:

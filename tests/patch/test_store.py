@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from obliq.errors import PatchError
-from obliq.patch import TensorRecord, make_patch, to_device_image
+from obliq.patch import TensorRecord, encode_patch, to_device_image
 from obliq.patch.device.flash import Flash
 from obliq.patch.device.journal import UpdateState
 from obliq.patch.device.store import DeviceStore
@@ -26,8 +26,8 @@ def network() -> tuple[tuple[TensorRecord, ...], tuple[TensorRecord, ...]]:
 
 CONTENTS = network()
 OLD, NEW = (to_device_image(content) for content in CONTENTS)
-PATCH = make_patch(*CONTENTS, sequence=4)
-BACK = make_patch(*reversed(CONTENTS), sequence=3)
+PATCH = encode_patch(*CONTENTS, sequence=4)
+BACK = encode_patch(*reversed(CONTENTS), sequence=3)
 OLD_ONLY = {OLD[at : at + WINDOW] for at in range(len(OLD) - WINDOW + 1)} - {
     NEW[at : at + WINDOW] for at in range(len(NEW) - WINDOW + 1)
 }
@@ -190,7 +190,7 @@ def test_refuses_what_is_out_of_turn() -> None:
     with pytest.raises(PatchError, match="cut off or altered"):
         store.install(PATCH[:-1])
     with pytest.raises(PatchError, match="other values"):
-        store.install(make_patch(CONTENTS[1], CONTENTS[0], sequence=9))
+        store.install(encode_patch(CONTENTS[1], CONTENTS[0], sequence=9))
     assert bytes(store.flash.data) == before
     store.install(PATCH)
     with pytest.raises(PatchError, match="an update is trial"):

@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from obliq import build_model, quantize
 from obliq.data import Collection, Examples
-from obliq.models import initialise
-from obliq.quantization import calibrate_steps
+from obliq.models import build_model, initialise
+from obliq.quantization import calibrate_steps, quantize
 from obliq.run import Run
 from obliq.training.per_sample import _is_known, one_by_one, per_sample_gradients
 

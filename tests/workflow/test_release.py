@@ -9,7 +9,7 @@ from obliq.cli.output import release_lines
 from obliq.data import Partition
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting import read_parity_record, sha256_of
-from obliq.patch import apply_patch, read_patch_head
+from obliq.patch import decode_patch, read_patch_head
 from obliq.report import PatchSize, Shipment
 from obliq.run import Run
 from obliq.training.loop import Recipe
@@ -39,7 +39,7 @@ def test_with_onnx_the_patch_leads_to_the_file_whose_parity_was_measured(
     assert (shipment.file, shipment.bytes) == (file.name, file.stat().st_size)
     patch = (tmp_path / PATCH).read_bytes()
     old, new = (find_artifact(tmp_path / name).content for name in ("original.onnx", "unlearned.onnx"))
-    assert [one.form for one in apply_patch(patch, old)] == [one.form for one in new]
+    assert [one.form for one in decode_patch(patch, old)] == [one.form for one in new]
     assert read_patch_head(patch).result == shipment.content_digest
     record = read_parity_record(tmp_path / "unlearned.onnx.parity.json")
     assert record.file_digest == sha256_of(file.read_bytes())
@@ -76,7 +76,7 @@ def test_without_onnx_the_folder_ships_and_one_line_says_what_to_install(
     assert not (tmp_path / "shipped" / "latent.safetensors").exists()
     found = find_artifact(tmp_path / shipment.file)
     old = NetworkFolder(networks[0]).content
-    result = apply_patch((tmp_path / PATCH).read_bytes(), old)
+    result = decode_patch((tmp_path / PATCH).read_bytes(), old)
     assert all((a.values == b.values).all() for a, b in zip(result, found.content, strict=True))
 
 

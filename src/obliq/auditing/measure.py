@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.measurement import (
@@ -20,7 +21,7 @@ from obliq.auditing.measurement import (
 from obliq.auditing.metric import Evidence
 from obliq.auditing.metrics import DIGITS, compare_with_retrained, measure_alone, metrics_in
 from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals
-from obliq.auditing.signals import RoleSignals
+from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import MARGIN, Verdict, judge
 from obliq.errors import AuditError
 
@@ -147,12 +148,18 @@ def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
     ordered = sorted(models, key=lambda model: order.index(model.kind))
     for model in ordered[1:]:
         for role in ROLES:
-            mine, first = getattr(model.answers, role), getattr(ordered[0].answers, role)
-            if not torch.equal(mine.labels, first.labels):
+            mine, first = (_labels(one.answers, role) for one in (model, ordered[0]))
+            if not torch.equal(mine, first):
                 raise AuditError(
                     f"{model.title!r} and the original answered different {role} samples; expected the same"
                 )
     return ordered
+
+
+def _labels(answers: RoleSignals, role: str) -> Tensor:
+    """The true classes in a role; none for a holdout set that is not there."""
+    found: Signals | None = getattr(answers, role)
+    return torch.empty(0, dtype=torch.int64) if found is None else found.labels
 
 
 def _evidence(
@@ -197,7 +204,7 @@ def _compared(one: Measurement, everything: Sequence[Measurement]) -> Artifact |
 def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
     scored = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
     return Counts(
-        **{role: len(getattr(answers, role)) for role in ROLES},
+        **{role: len(_labels(answers, role)) for role in ROLES},
         test_scored=int(scored.sum()),
         unseen=len(answers.unseen),
         attack_members=min(len(answers.test), len(answers.retain)),

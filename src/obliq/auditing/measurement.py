@@ -1,6 +1,7 @@
 """What an audit holds: numbers, intervals and coarse histograms of each network, never a value of a single sample."""
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +12,7 @@ from numpy import ndarray
 
 from obliq.auditing.intervals import Interval
 from obliq.auditing.metric import Values
-from obliq.auditing.metrics import HasMetrics
+from obliq.auditing.metrics import COST, HasMetrics, metrics_in
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
 from obliq.errors import AuditError
@@ -126,6 +127,10 @@ class Audit:
     digests: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """The numbers as a table of 80 columns, with the verdicts below it."""
+        return "\n".join(_lines(self))
+
     def __post_init__(self) -> None:
         kinds = [entry.kind for entry in self.entries]
         if kinds[:1] != ["original"] or "original" in kinds[1:] or "retrained" in kinds[:-1]:
@@ -167,6 +172,37 @@ class Audit:
     def retrained(self) -> Measurement | None:
         """The network trained without the forget set, if there is one."""
         return self.entries[-1] if self.entries[-1].kind == "retrained" else None
+
+
+WIDTH = 80
+"""Columns of a terminal."""
+
+
+def _lines(audit: Audit) -> list[str]:
+    columns = [
+        metric
+        for metric in metrics_in("terminal")
+        if metric.group != COST and any(entry.values[metric.name] is not None for entry in audit.entries)
+    ]
+    rows = [["", *(metric.label for metric in columns), "verdict"]]
+    for entry in audit.entries:
+        values = ((entry.values[metric.name], metric.digits) for metric in columns)
+        numbers = ["-" if value is None else f"{value:.{digits}f}" for value, digits in values]
+        rows.append([entry.name, *numbers, entry.verdict.word if entry.verdict else ""])
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    name_width = max(9, min(widths[0], WIDTH - sum(widths[1:]) - 2 * len(widths[1:])))
+    lines = []
+    for name, *numbers, verdict in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:-1], strict=True)]
+        lines.append("  ".join([f"{name[:name_width]:<{name_width}}", *cells, verdict]).rstrip())
+    aim = "the retrained network's values" if audit.retrained else "not known without a retrained network"
+    counts = audit.counts
+    notes = [
+        f"In percent, {audit.precision}. Target: {aim}" + ("; of Avg. Gap: 0." if audit.retrained else "."),
+        f"Samples: {counts.forget:,} forget, {counts.retain:,} retain, {counts.test:,} test.",
+        *(f"{entry.name}: {entry.verdict.reason}" for entry in audit.unlearned if entry.verdict),
+    ]
+    return [*lines, *(line for note in notes for line in textwrap.wrap(note, WIDTH))]
 
 
 MINIMUM_FOR_HISTOGRAM = 10  # a share of fewer samples would point at people

@@ -25,6 +25,10 @@ def _at_one_percent(apart: Separation | None) -> Estimate | None:
     return None if apart is None else apart.recognised_at_one_percent
 
 
+def _holdout_entropy(answers: RoleSignals) -> float | None:
+    return None if answers.holdout is None else float(answers.holdout.entropy.mean())
+
+
 UTILITY, RECOGNITION, COST = (
     "Forgetting and what is left",
     "Can the forgotten samples be recognised?",
@@ -180,14 +184,13 @@ _ENTRIES = (
         name="entropy_holdout",
         label="Entropy, holdout",
         words="mean entropy of answers on held-out samples, nats",
-        definition="mean entropy of the prediction on the holdout set",
+        definition="mean entropy of the prediction on the holdout set; null without one",
         group=RECOGNITION,
         target=Target("unchanged"),
         unit="nats",
         digits=2,
         samples=("holdout",),
-        measure=lambda network: float(network.answers.holdout.entropy.mean()),
-        required=True,
+        measure=lambda network: _holdout_entropy(network.answers),
         places=frozenset({"audit", "report"}),
     ),
     Metric(

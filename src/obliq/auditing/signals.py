@@ -125,12 +125,15 @@ class Signals:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RoleSignals:
-    """The answers of one network in the four roles, each in the order of the data set, which an attack uses."""
+    """The answers of one network in the four roles, each in the order of the data set (an attack uses it).
+
+    A holdout set is optional: no attack and no accuracy reads it.
+    """
 
     forget: Signals
     retain: Signals
-    holdout: Signals
     test: Signals
+    holdout: Signals | None = None
 
     @cached_property
     def same_classes(self) -> Bool[ndarray, " test"]:

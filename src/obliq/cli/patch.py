@@ -88,7 +88,7 @@ class PatchInfoArguments:
 def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> VerbOutput:
     """Make a patch, encrypt and sign it, and write it."""
     from obliq.io.atomic import refuse_existing_file, write_file
-    from obliq.patch import LEAK_WARNING, encryption, make_patch, read_patch_head, signing
+    from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.patch_targets import find_artifact
 
     out = arguments.out
@@ -101,7 +101,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         raise PatchError(
             f"{arguments.old} and {arguments.new} are of different kinds; expected two folders or two files"
         )
-    patch = make_patch(old.content, new.content, arguments.sequence)
+    patch = encode_patch(old.content, new.content, arguments.sequence)
     data = patch if key is None else encryption.seal(patch, key)
     signature = _signature(data, arguments.sign)
     write_file(out, data, overwrite=arguments.overwrite)
@@ -125,7 +125,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
 
 def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:
     """Apply a patch to a network, all or nothing."""
-    from obliq.patch import apply_patch, read_patch_head
+    from obliq.patch import decode_patch, read_patch_head
     from obliq.workflow.patch_targets import find_artifact
 
     out, floor = arguments.out, arguments.floor
@@ -134,7 +134,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     patch = _read(arguments.file, arguments.key_file, arguments.verify)
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
-    result = apply_patch(patch, old.content, floor)
+    result = decode_patch(patch, old.content, floor)
     old.write(result, out, overwrite=arguments.overwrite)
     head = read_patch_head(patch)
     return VerbOutput(

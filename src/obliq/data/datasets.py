@@ -62,6 +62,12 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
 
     Raises:
         DataError: for an unknown name, missing or damaged files, or content that is not a labelled data set.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> len(data), data.sample_shape, data.classes
+        (1797, (1, 8, 8), 10)
     """
     if name in DATASETS:
         return DATASETS[name](folder)

@@ -14,8 +14,8 @@ from obliq.patch.difference import (
     LARGEST_PATCH,
     LEAK_WARNING,
     PatchHead,
-    apply_patch,
-    make_patch,
+    decode_patch,
+    encode_patch,
     read_patch_head,
 )
 
@@ -26,10 +26,10 @@ __all__ = [
     "PatchBound",
     "PatchHead",
     "TensorRecord",
-    "apply_patch",
     "content_digest",
+    "decode_patch",
+    "encode_patch",
     "from_device_image",
-    "make_patch",
     "network_content",
     "network_state",
     "patch_bound",

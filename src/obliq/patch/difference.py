@@ -55,7 +55,7 @@ class PatchHead:
     bytes: int
 
 
-def make_patch(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> bytes:
+def encode_patch(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> bytes:
     """The patch from one content to another of the same form; equal inputs give equal bytes.
 
     Args:
@@ -100,7 +100,7 @@ def read_patch_head(patch: bytes) -> PatchHead:
     )
 
 
-def apply_patch(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:
+def decode_patch(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:
     """What a patch makes of a network, whose digest is then the one that the patch promises.
 
     Args:

@@ -66,8 +66,13 @@ def quantize(
         A graph with the parameter names of `model`, plus steps.
 
     Raises:
-        ModelError: when a setting is out of range, or the network cannot be quantized or would compute something
-            else afterwards.
+        ModelError: when a setting is out of range, or the network cannot be quantized or would compute
+            something else afterwards.
+
+    Example:
+        >>> import obliq, torch
+        >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten())
+        >>> quantized = obliq.quantize(network, "W4A8", input_shape=(1, 8, 8))
     """
     wanted = _precision(precision, weight_bits, activation_bits)
     check_bits("edge bits", edge_bits)

@@ -15,6 +15,10 @@ from obliq.run import utc_now
 Row = Mapping[str, str | float | int]
 
 
+UNKNOWN = "not recorded"
+"""What a report states about networks and samples that came without a record."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportContext:
     """Everything around the numbers. It has kinds and counts, never who or what was forgotten.
@@ -37,10 +41,10 @@ class ReportContext:
     """
 
     title: str = "Unlearning report"
-    request: str
-    data: str
-    architecture: str
-    method: str
+    request: str = UNKNOWN
+    data: str = UNKNOWN
+    architecture: str = UNKNOWN
+    method: str = UNKNOWN
     method_settings: Mapping[str, object] = field(default_factory=dict)
     training_settings: Mapping[str, object] = field(default_factory=dict)
     trace: Sequence[Row] = ()

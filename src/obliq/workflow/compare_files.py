@@ -13,7 +13,7 @@ from obliq.auditing.measure import ROLES
 from obliq.auditing.measurement import Kind
 from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints.file_record import FileRecord
-from obliq.data import Partition, Splits, parse_selector
+from obliq.data import MissingExamples, Partition, Splits, parse_selector
 from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
@@ -112,10 +112,11 @@ def is_exchangeable(request: Request) -> bool:
 
 
 def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
-    """What a network or a file answers in every role."""
-    return RoleSignals(
-        **{role: compute_predictor_signals(predictor, getattr(splits, role)) for role in ROLES}
-    )
+    """What a network or a file answers in every role; nothing for a holdout set that was not given."""
+    given = {role: getattr(splits, role) for role in ROLES}
+    if isinstance(splits.holdout, MissingExamples):
+        del given["holdout"]
+    return RoleSignals(**{role: compute_predictor_signals(predictor, part) for role, part in given.items()})
 
 
 def _answering(kind: Kind, predictor: Predictor, splits: Splits) -> AuditedModel:

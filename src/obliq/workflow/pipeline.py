@@ -213,31 +213,37 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def write_report(
-    measured: Audit,
-    folder: Path,
-    context: ReportContext,
+    audit: Audit,
+    folder: str | Path,
+    context: ReportContext | None = None,
     shipment: Shipment | None = None,
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write `audit.json` and `report.html` into a new folder; the report's path.
+    """Write `audit.json` and `report.html` into a new folder.
 
     Args:
-        measured: the audit.
-        folder: where.
-        context: what the report adds to the numbers.
-        shipment: what leaves for devices, if something does.
-        overwrite: whether a folder that is there may be replaced.
+        audit: what was measured.
+        folder: where; it appears when it is complete.
+        context: what the report states around the numbers, such as data and method; "not recorded" when left out.
+        shipment: what is sent to devices, if anything is.
+        overwrite: whether a folder that exists may be replaced.
+
+    Returns:
+        The path of the report.
 
     Raises:
         ObliqError: when the folder exists or cannot be written.
+
+    Example:
+        >>> obliq.write_report(audit, "out")  # doctest: +SKIP
     """
     from obliq.report.page import (
         render_audit_report,  # here, as it imports matplotlib, which takes half a second
     )
 
-    page, document = render_audit_report(measured, context, shipment), render_audit(measured)
-    with new_folder(folder, overwrite=overwrite) as draft:
+    page, document = render_audit_report(audit, context or ReportContext(), shipment), render_audit(audit)
+    with new_folder(Path(folder), overwrite=overwrite) as draft:
         (draft / AUDIT).write_text(document, encoding="utf-8")
         (draft / REPORT).write_text(page, encoding="utf-8")
-    return folder / REPORT
+    return Path(folder) / REPORT

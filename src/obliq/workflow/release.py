@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.exporting import ParityRecord, check, deployed, export_onnx, sha256_of, write_parity_record
 from obliq.exporting.file_content import file_content
 from obliq.exporting.optional import import_onnx, import_onnxruntime
-from obliq.patch import Content, make_patch, patch_bound
+from obliq.patch import Content, encode_patch, patch_bound
 from obliq.patch import content_digest as content_digest_of
 from obliq.quantization import weights_digest
 from obliq.report import PatchSize, Shipment
@@ -99,7 +99,7 @@ def _as_folder(folder: Path, original: Checkpoint, unlearned: Checkpoint) -> Shi
 
 
 def _patch(folder: Path, old: Content, new: Content) -> PatchSize:
-    patch, changed = make_patch(old, new), patch_bound(old, new)
+    patch, changed = encode_patch(old, new), patch_bound(old, new)
     (folder / PATCH).write_bytes(patch)
     return PatchSize(
         bytes=len(patch), codes=changed.codes, changed_codes=changed.changed_codes,

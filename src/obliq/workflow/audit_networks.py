@@ -1,0 +1,137 @@
+"""Audit networks that a caller holds, whoever trained them: only their answers and integers are looked at."""
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from obliq.auditing import Audit, AuditedModel, audit_models
+from obliq.auditing.measurement import Kind
+from obliq.data import DataLike, Splits
+from obliq.errors import AuditError, ModelError
+from obliq.exporting import exact_if_deployed
+from obliq.quantization import activations, changed_codes, weighted_layers, weights_digest
+from obliq.quantization.precision import FLOAT_BITS
+from obliq.run import device_named
+from obliq.training.prediction import TorchPredictor
+from obliq.workflow.compare_files import role_signals
+from obliq.workflow.networks import join_for, outputs_of
+
+RESERVED = ("original", "retrained")
+
+
+def audit(
+    original: nn.Module,
+    unlearned: nn.Module | Mapping[str, nn.Module],
+    *,
+    forget: DataLike,
+    retain: DataLike,
+    test: DataLike,
+    holdout: DataLike | None = None,
+    retrained: nn.Module | None = None,
+    chosen_at_random: bool = False,
+    device: str = "auto",
+) -> Audit:
+    """Measure how well networks have forgotten, and what they can still do.
+
+    Any networks from inputs to logits can be audited. How they were trained is not asked; what only that record
+    could answer, such as the time that unlearning took, is left out.
+
+    Args:
+        original: the network before the request.
+        unlearned: the network after it, or several by name.
+        forget: the samples to forget. All sets may be map-style data sets of (input, label), pairs of tensors
+            (inputs, labels), or samples of ours; inputs as the networks read them.
+        retain: the rest of what the original was trained on.
+        test: samples of the same kind that no network was trained on, some of them of the forget set's classes.
+        holdout: other such samples, which the unlearning method may have read; left out of the numbers where missing.
+        retrained: a network trained without the forget set, from which every gap is measured. Without one there are
+            no gaps, and a verdict only for a forget set that was chosen at random.
+        chosen_at_random: whether chance alone chose the forget set, so that unseen samples are like it.
+        device: where to compute: `auto` (an accelerator where there is one), `cpu` or `cuda`.
+
+    Returns:
+        The audit; `print` shows it in a few lines, `write_report` writes a page.
+
+    Raises:
+        AuditError: for networks that answer with other classes, with NaN, or under one name.
+        DataError: for sets that cannot be read, do not fit the networks, or overlap.
+
+    Example:
+        >>> import obliq
+        >>> train, holdout, test = obliq.train_holdout_test_split(obliq.load_dataset("digits"))
+        >>> forget, retain = obliq.forget_retain_split(train, "class=3")
+        >>> network = obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4")
+        >>> original = obliq.train(network, train, obliq.Recipe(epochs=1), progress=False)
+        >>> unlearned = obliq.unlearn(original, forget=forget, retain=retain, method="sfron", progress=False)
+        >>> audit = obliq.audit(original, unlearned, forget=forget, retain=retain, test=test)
+        >>> audit.counts.forget, audit.precision
+        (131, 'W4A4')
+    """
+    named = dict(unlearned) if isinstance(unlearned, Mapping) else {"unlearned": unlearned}
+    clash = next((name for name in named if name in RESERVED), None)
+    if clash is not None or not named:
+        given = f"a network called {clash!r}" if clash else "no unlearned network"
+        raise AuditError(f"{given}; expected one or more, under names other than {' and '.join(RESERVED)}")
+    splits = join_for(original, forget=forget, retain=retain, holdout=holdout, test=test)
+    networks: dict[str, tuple[Kind, nn.Module]] = {"original": ("original", original)}
+    networks |= {name: ("unlearned", model) for name, model in named.items()}
+    if retrained is not None:
+        networks["retrained"] = ("retrained", retrained)
+    classes = outputs_of(original, splits.forget)
+    for name, (_, model) in networks.items():
+        found = outputs_of(model, splits.forget)
+        if found != classes:
+            raise AuditError(f"{name} distinguishes {found} classes; expected {classes}, as the original")
+    where = device_named(device)
+    measured = audit_models(
+        [_audited(kind, name, model, original, splits, where) for name, (kind, model) in networks.items()],
+        precision=precision_of(original),
+        forgotten_classes=splits.forgotten_classes,
+        exchangeable=chosen_at_random,
+    )
+    known = {"provenance": "not recorded: networks and samples were given by the caller"}
+    return dataclasses.replace(measured, settings={**measured.settings, **known})
+
+
+def precision_of(model: nn.Module) -> str:
+    """The bits of a network in words, for instance `W4A4`: those of its coarsest layers, since edges may have more."""
+    weights = [layer.bits for layer in weighted_layers(model).values()]
+    codes = [quantizer.bits for quantizer in activations(model).values()]
+    return f"W{min(weights)}A{min(codes, default=FLOAT_BITS)}" if weights else "FP32"
+
+
+def _audited(
+    kind: Kind, name: str, model: nn.Module, original: nn.Module, splits: Splits, device: torch.device
+) -> AuditedModel:
+    """A network's answers in every role: those of a device, bit for bit, where its biases are those of its file."""
+    shape = splits.forget.collection.sample_shape
+    asked = (exact_if_deployed(model, shape) if weighted_layers(model) else None) or copy.deepcopy(model)
+    try:
+        answers = role_signals(TorchPredictor(asked.to(device), device), splits)
+    except AuditError as error:
+        raise AuditError(f"{name}: {error}") from error
+    return AuditedModel(
+        kind=kind,
+        name=name,
+        answers=answers,
+        weights_digest=_digest(model),
+        changed_codes_percent=_changed_codes(original, model) if kind == "unlearned" else None,
+    )
+
+
+def _digest(model: nn.Module) -> str | None:
+    try:
+        return weights_digest(model)
+    except ModelError:  # quantizers without steps, and tensors that are not finite
+        return None
+
+
+def _changed_codes(original: nn.Module, model: nn.Module) -> float | None:
+    """In percent; None between networks of different forms or without integer weights."""
+    try:
+        return 100 * changed_codes(original, model)
+    except ModelError:
+        return None

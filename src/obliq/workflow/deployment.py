@@ -1,0 +1,197 @@
+"""Files for devices, from networks that a caller holds: an exported network, and the patch from one to another."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from obliq.data import DataLike, as_examples
+from obliq.errors import ModelError, PatchError
+from obliq.exporting import (
+    ParityRecord,
+    check,
+    deployed,
+    export_executorch,
+    export_onnx,
+    sha256_of,
+    write_parity_record,
+)
+from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX
+from obliq.io.atomic import refuse_existing_file, write_file
+from obliq.io.regular_file import read_regular_file
+from obliq.patch import (
+    LARGEST_PATCH,
+    Content,
+    PatchHead,
+    content_digest,
+    decode_patch,
+    encode_patch,
+    encryption,
+    network_content,
+    network_state,
+    read_patch_head,
+)
+from obliq.quantization import float_state, integer_state, load_integer_state, weights_digest
+from obliq.workflow.patch_targets import find_artifact
+
+
+def export(
+    model: nn.Module,
+    file: str | Path,
+    example: Tensor | DataLike,
+    *,
+    form: str = "integer",
+    check_on: DataLike | None = None,
+    overwrite: bool = False,
+) -> ParityRecord:
+    """Write a quantized network as a file that a device runs: `.onnx` for ONNX Runtime, `.pte` for ExecuTorch.
+
+    Args:
+        model: a network of `quantize` or `create_network` with the `deploy` preset, calibrated or trained.
+        file: where to write; its suffix decides the format.
+        example: inputs (samples, ...) or samples of any accepted kind. Only their shape matters: the file expects it.
+        form: `integer` for 8-bit codes; for ONNX also `compact`, weights packed in 4 or 2 bits, and `float`.
+        check_on: samples to run file and network on. The agreement is returned, and written next to the file
+            as FILE.parity.json.
+        overwrite: whether files that exist may be replaced.
+
+    Returns:
+        Digest and size of the file, and its agreement with the network where it was measured.
+
+    Raises:
+        ModelError: naming a layer that cannot be exported, and for an extra that is not installed (`onnx` for
+            ONNX, `executorch` for ExecuTorch).
+        DataError: for samples that cannot be read.
+        ObliqError: for a file that exists or cannot be written.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes, precision="W4A4")
+        >>> network = obliq.calibrate(network, data)
+        >>> obliq.export(network, "digits.onnx", data, check_on=data)  # doctest: +SKIP
+    """
+    path = Path(file)
+    proof = path.with_name(f"{path.name}.parity.json")
+    if path.suffix not in (SUFFIX, PROGRAM_SUFFIX):
+        raise ModelError(f"{path} ends in {path.suffix!r}; expected {SUFFIX} or {PROGRAM_SUFFIX}")
+    if path.suffix == PROGRAM_SUFFIX and form != "integer":
+        raise ModelError(f"form {form!r} for ExecuTorch; expected 'integer', since its codes are bytes")
+    for written in (path, proof) if check_on is not None else (path,):
+        refuse_existing_file(written, overwrite=overwrite)
+    shape = _shape_of(example)
+    as_program = path.suffix == PROGRAM_SUFFIX
+    content = export_executorch(model, shape) if as_program else export_onnx(model, shape, form)
+    checks = {}
+    if check_on is not None:
+        examples = as_examples(check_on, "check_on")
+        checks = {examples.collection.name: check(model, content, examples.inputs())}
+    record = ParityRecord(
+        form=form,
+        file_digest=sha256_of(content),
+        file_bytes=len(content),
+        network_digest=weights_digest(model),
+        deployed_digest=weights_digest(deployed(model, shape)),
+        checks=checks,
+    )
+    if checks:
+        write_file(proof, write_parity_record(record).encode(), overwrite=overwrite)
+    write_file(path, content, overwrite=overwrite)
+    return record
+
+
+def make_patch(
+    before: nn.Module | str | Path,
+    after: nn.Module | str | Path,
+    file: str | Path,
+    *,
+    sequence: int = 1,
+    key: bytes | None = None,
+    overwrite: bool = False,
+) -> PatchHead:
+    """Write the integers in which two networks of one form differ as a small file for devices.
+
+    Whoever holds the old network and the patch can tell what was forgotten: encrypt it.
+
+    Args:
+        before: what devices hold: a quantized network, or the path of an exported file or of a saved network.
+        after: what they shall hold, of the same kind and form.
+        file: where to write the patch.
+        sequence: its number. A device refuses a number that is not above its last one, so that nobody can bring
+            erased weights back.
+        key: 32 random bytes to encrypt it with (extra `patch`).
+        overwrite: whether a file that exists may be replaced.
+
+    Returns:
+        What the head of the patch states: digests of both networks, its number and its size in bytes.
+
+    Raises:
+        PatchError: for networks of different kinds or forms, and a number outside 1 to 2^64 - 1.
+        ObliqError: for a file that exists or cannot be written.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> before, after = (
+        ...     obliq.calibrate(obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4", seed=seed), data)
+        ...     for seed in (0, 1)
+        ... )
+        >>> obliq.make_patch(before, after, "forget.patch", sequence=2).sequence
+        2
+    """
+    path = Path(file)
+    refuse_existing_file(path, overwrite=overwrite)
+    if isinstance(before, nn.Module) != isinstance(after, nn.Module):
+        raise PatchError("one network is a module and the other one a path; expected two of one kind")
+    patch = encode_patch(_content_of(before), _content_of(after), sequence)
+    write_file(path, patch if key is None else encryption.seal(patch, key), overwrite=overwrite)
+    return read_patch_head(patch)
+
+
+def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: bytes | None = None) -> nn.Module:
+    """Return the network that a patch leads to; devices do the same with exported files.
+
+    Args:
+        model: the network that the patch was made from.
+        file: the patch.
+        floor: the number of the last patch that was applied; only higher numbers are accepted.
+        key: the 32 bytes that it was encrypted with, if it was.
+
+    Returns:
+        A new network; the given one is left as it was.
+
+    Raises:
+        PatchError: for a patch that is damaged, encrypted, for another network, or not above the floor.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> before, after = (
+        ...     obliq.calibrate(obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4", seed=seed), data)
+        ...     for seed in (0, 1)
+        ... )
+        >>> head = obliq.make_patch(before, after, "forget.patch", sequence=2)
+        >>> patched = obliq.apply_patch(before, "forget.patch", floor=1)
+        >>> obliq.weights_digest(patched) == obliq.weights_digest(after)
+        True
+    """
+    data = read_regular_file(Path(file), LARGEST_PATCH)
+    if key is None and encryption.is_sealed(data):
+        raise PatchError(f"{file} is encrypted; expected key=...")
+    content = decode_patch(data if key is None else encryption.unseal(data, key), _content_of(model), floor)
+    integers, floats = network_state(content, integer_state(model), float_state(model))
+    patched = load_integer_state(model, integers, floats)
+    if content_digest(_content_of(patched)) != content_digest(content):
+        raise ModelError("the patched network does not hold the integers that it was given")
+    return patched
+
+
+def _shape_of(example: Tensor | DataLike) -> tuple[int, ...]:
+    if isinstance(example, Tensor):
+        return tuple(example.shape[1:])
+    return as_examples(example, "example").collection.sample_shape
+
+
+def _content_of(network: nn.Module | str | Path) -> Content:
+    if isinstance(network, nn.Module):
+        return network_content(integer_state(network), float_state(network))
+    return find_artifact(Path(network)).content

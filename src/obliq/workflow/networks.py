@@ -1,0 +1,328 @@
+"""What a caller does with a network: create it, train it, make it forget, and retrain it for comparison.
+
+Networks are ordinary modules from a batch of inputs to logits. They come in and go out on the device that they are on,
+and the given one is left as it was, except by `calibrate`, which says so.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, fx, nn
+
+from obliq.checkpoints import Blueprint
+from obliq.data import DataLike, Examples, Splits, as_examples, join_roles
+from obliq.errors import DataError, ModelError
+from obliq.io.user_code import first_line
+from obliq.methods import Method, Retrain, available_methods
+from obliq.models import initialise
+from obliq.quantization import Precision, activations, calibrate_steps, weighted_layers
+from obliq.run import Listener, Run, device_named, device_of
+from obliq.training.loop import Recipe, fit
+from obliq.workflow.progress import listener_for
+
+
+def create_network(
+    architecture: str,
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    precision: Precision | str = "FP32",
+    seed: int = 0,
+) -> nn.Module:
+    """Create one of the built-in networks with weights drawn from a seed.
+
+    Args:
+        architecture: `convnet`, `strided-convnet`, `resnet20`, `resnet18`, `mobilenetv2` or `signal-convnet`; or
+            `module:function` for a function of (input_shape, classes) in your own code, which is imported.
+        input_shape: the shape of one input, channels first: (channels, height, width) or (channels, length).
+        classes: how many classes the network distinguishes.
+        precision: bits of weights and activations, such as `W4A4`, or `FP32`.
+        seed: decides the weights; the global random state is left as it was.
+
+    Returns:
+        A network from inputs (batch, *input_shape) to logits (batch, classes).
+
+    Raises:
+        ModelError: for an unknown architecture, an input that it cannot read, and bits outside 2 to 8.
+
+    Example:
+        >>> import obliq
+        >>> network = obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4")
+    """
+    wanted = Precision.parse(precision) if isinstance(precision, str) else precision
+    model = Blueprint(
+        architecture=architecture, input_shape=tuple(input_shape), classes=classes, precision=wanted
+    ).build()
+    initialise(model, seed)
+    return model
+
+
+def calibrate(model: nn.Module, data: DataLike | Tensor, *, samples: int = 512, seed: int = 0) -> nn.Module:
+    """Set the activation steps of a quantized network from samples, in place.
+
+    `quantize` inserts quantizers whose steps must be set from data before the network is used. `train` and `retrain`
+    do so by themselves; a network that was trained before it was quantized needs this function.
+
+    Args:
+        model: a network that `quantize` returned. Batch norm normalises as in its present mode, so call `.eval()`
+            first on a network that was trained before.
+        data: samples of any accepted kind (see `train_holdout_test_split`), or a tensor of inputs (samples, ...).
+        samples: how many of them are used at most.
+        seed: decides which.
+
+    Returns:
+        The same network.
+
+    Raises:
+        ModelError: for a network that `quantize` did not return, and inputs that are not finite.
+        DataError: for data that cannot be read.
+
+    Example:
+        >>> import obliq, torch
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.Linear(32, 10))
+        >>> data = obliq.load_dataset("digits")
+        >>> quantized = obliq.calibrate(obliq.quantize(network.eval(), "W8A8"), data)
+    """
+    _require_module(model)
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(data, Tensor):
+        inputs = data[torch.randperm(len(data), generator=generator)[:samples]]
+    else:
+        examples = as_examples(data)
+        chosen = examples.indices[torch.randperm(len(examples), generator=generator)[:samples]]
+        inputs = examples.collection.fetch(chosen)
+    calibrate_steps(model, inputs.to(device_of(model)))
+    return model
+
+
+def train(
+    model: nn.Module,
+    data: DataLike,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool | Listener = True,
+) -> nn.Module:
+    """Train a copy of a network on samples, from the weights that it has.
+
+    Args:
+        model: any module from inputs (batch, ...) to logits (batch, classes); one of `quantize` is trained on its
+            integer grid, its steps with it (quantization-aware training).
+        data: training samples: a map-style data set of (input, label), a pair of tensors, or samples of ours.
+        recipe: stochastic gradient descent by default settings when left out.
+        seed: decides the order of samples and every other draw. On a processor, equal seeds and thread counts give
+            equal integers.
+        device: where to compute: `auto` (an accelerator where there is one), `cpu` or `cuda`.
+        progress: whether progress is printed to standard error; or a function that receives it.
+
+    Returns:
+        The trained copy, in evaluation mode.
+
+    Raises:
+        DataError: for data that cannot be read, or that do not fit the network.
+        ModelError: when the loss stops being finite.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes, precision="W4A4")
+        >>> trained = obliq.train(network, data, obliq.Recipe(epochs=1), progress=False)
+    """
+    examples = as_examples(data)
+    _require_labels_below(outputs_of(model, examples), examples)
+    run = _run("training", seed, device, progress)
+    return fit(model, examples, recipe or Recipe(), run).to(device_of(model))
+
+
+def retrain(
+    model: nn.Module,
+    retain: DataLike,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool | Listener = True,
+) -> nn.Module:
+    """Train a network of the same form from new weights on the retain set: the reference for an audit.
+
+    Args:
+        model: the original network, of which only the form is used.
+        retain: what remains of the training set without the forget set.
+        recipe: how the original was trained; gaps to a network that was trained otherwise mean little.
+        seed: decides the new weights and every other draw.
+        device: as for `train`.
+        progress: as for `train`.
+
+    Returns:
+        A network that never received the forget set, in evaluation mode.
+
+    Raises:
+        DataError: for data that cannot be read, or that do not fit the network.
+        ModelError: for a submodule with parameters and no `reset_parameters` function, and a loss that is not finite.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes, precision="W4A4")
+        >>> forget, retain = obliq.forget_retain_split(data, "class=3")
+        >>> retrained = obliq.retrain(network, retain, obliq.Recipe(epochs=1), progress=False)
+    """
+    examples = as_examples(retain, "retain")
+    _require_labels_below(outputs_of(model, examples), examples)
+    run = _run("retraining", seed, device, progress)
+    fresh = copy.deepcopy(model)
+    initialise(fresh, seed)
+    return fit(fresh, examples, recipe or Recipe(), run).to(device_of(model))
+
+
+def unlearn(
+    model: nn.Module,
+    *,
+    forget: DataLike,
+    retain: DataLike,
+    holdout: DataLike | None = None,
+    method: str | Method = "oeu",
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool | Listener = True,
+) -> nn.Module:
+    """Return a network that is meant to behave as if it had not been trained on the forget set.
+
+    Whether it does is for `audit` to measure.
+
+    Args:
+        model: the original: a network of `quantize` or `create_network`, trained by `train` or by your own code.
+        forget: the samples to forget. All sets may be map-style data sets of (input, label), pairs of tensors
+            (inputs, labels), or samples of ours; inputs as the network reads them.
+        retain: the rest of what the network was trained on.
+        holdout: samples of the same kind that it was not trained on; some methods compare with them.
+        method: a name that `available_methods` lists, with its default settings; or a method with your own.
+        seed: decides every draw. On a processor, equal seeds and thread counts give equal integers.
+        device: as for `train`.
+        progress: as for `train`.
+
+    Returns:
+        A new network of the same form, in evaluation mode; the given one is left as it was.
+
+    Raises:
+        ModelError: for a network without quantized layers that `quantize` did not return, for quantizers without
+            calibrated steps, for an unknown method, and for a method that diverges.
+        DataError: for sets that cannot be read, do not fit the network, or overlap; and for a method that needs
+            `holdout` where it is missing.
+
+    Example:
+        >>> import obliq
+        >>> train, holdout, test = obliq.train_holdout_test_split(obliq.load_dataset("digits"))
+        >>> forget, retain = obliq.forget_retain_split(train, "class=3")
+        >>> network = obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4")
+        >>> original = obliq.train(network, train, obliq.Recipe(epochs=1), progress=False)
+        >>> unlearned = obliq.unlearn(original, forget=forget, retain=retain, method="sfron", progress=False)
+    """
+    chosen = _method(method)
+    _require_ready(model)
+    splits = join_for(model, forget=forget, retain=retain, holdout=holdout)
+    run = _run("unlearning", seed, device, progress)
+    return chosen.unlearn(model, splits, run).to(device_of(model)).eval()
+
+
+def join_for(
+    model: nn.Module,
+    *,
+    forget: DataLike,
+    retain: DataLike,
+    holdout: DataLike | None = None,
+    test: DataLike | None = None,
+) -> Splits:
+    """The given sets as disjoint roles, after a check that the network reads their samples and knows their labels.
+
+    Raises:
+        DataError: as `join_roles`.
+        ModelError: as `outputs_of`.
+    """
+    first = as_examples(forget, "forget")
+    return join_roles(first, retain, holdout, test, classes=outputs_of(model, first))
+
+
+def outputs_of(model: nn.Module, examples: Examples) -> int:
+    """How many classes a network distinguishes, from its logits for one sample in evaluation mode.
+
+    Raises:
+        ModelError: when it is no module, cannot read the sample, or does not answer with one row of logits.
+    """
+    _require_module(model)
+    shape = examples.collection.sample_shape
+    sample = examples.collection.fetch(examples.indices[:1]).to(device_of(model))
+    probe = copy.deepcopy(model).eval()
+    try:
+        if any(not bool(quantizer.calibrated) for quantizer in activations(probe).values()):
+            calibrate_steps(probe, sample)
+        with torch.no_grad():
+            logits = probe(sample)
+    except Exception as error:  # the user's own code may raise anything
+        raise ModelError(
+            f"the network cannot read samples of shape {shape}: {first_line(error)}; expected samples and a network "
+            "that fit together"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(
+            f"the network answers one sample with {found}; expected logits of shape (1, classes), two classes or more"
+        )
+    return int(logits.shape[1])
+
+
+def _run(title: str, seed: int, device: str, progress: bool | Listener) -> Run:
+    return Run(seed=seed, device=device_named(device), listen=listener_for(title, progress))
+
+
+def _method(method: str | Method) -> Method:
+    if not isinstance(method, str):
+        if not isinstance(method, Method) or isinstance(method, type):
+            name = method.__name__ if isinstance(method, type) else type(method).__name__
+            hint = f"{name}()" if isinstance(method, type) else "a method such as obliq.OEU()"
+            raise ModelError(f"the method is {name}; expected {hint} or a name")
+        return method
+    methods = available_methods()
+    if method not in methods:
+        raise ModelError(f"there is no method {method!r}; expected {', '.join(sorted(methods))}")
+    if methods[method] is Retrain:
+        raise ModelError(
+            "'retrain' needs the original's recipe; expected obliq.retrain(model, retain, recipe)"
+        )
+    return methods[method]()
+
+
+def _require_module(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"the network is a {type(model).__name__}; expected a torch.nn.Module")
+
+
+def _require_ready(model: nn.Module) -> None:
+    """Raise unless a network is quantized and calibrated, or was left in floating point on purpose.
+
+    Raises:
+        ModelError: with the calls that are missing.
+    """
+    _require_module(model)
+    waiting = [name for name, quantizer in activations(model).items() if not bool(quantizer.calibrated)]
+    if waiting:
+        raise ModelError(
+            f"{len(waiting)} quantizers of the network have no steps yet; expected obliq.calibrate(model, data) "
+            "after obliq.quantize"
+        )
+    if not weighted_layers(model) and not isinstance(model, fx.GraphModule):
+        raise ModelError(
+            f"{type(model).__name__} has no quantized layers; expected obliq.quantize(model, 'W8A8') and "
+            "obliq.calibrate(model, data), or obliq.quantize(model, 'FP32') to unlearn in floating point"
+        )
+
+
+def _require_labels_below(classes: int, examples: Examples) -> None:
+    largest = int(examples.labels.max())
+    if largest >= classes:
+        raise DataError(
+            f"the data have label {largest}, but the network distinguishes {classes} classes; expected labels from "
+            f"0 to {classes - 1}"
+        )
