@@ -86,8 +86,9 @@ def test_a_reader_that_has_had_enough(way: Way, tmp_path: Path) -> None:
         os.close(reading)
         os.dup2(writing, 1)
 
-    said = forked(tmp_path, "show", way.original, prepare=read_nothing)
-    assert (said.status, said.out, said.err) == (141, "", "")
+    for words in (("show", way.original), ("--help",), ("train", "--help")):
+        said = forked(tmp_path, *words, prepare=read_nothing)
+        assert (said.status, said.out, said.err) == (141, "", "")
 
 
 def test_a_closed_output(way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

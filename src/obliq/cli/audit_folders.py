@@ -67,7 +67,7 @@ def audit_folders(
 def _load(arguments: AuditArguments) -> AuditedRuns:
     if len(arguments.networks) < 2:
         raise AuditError(
-            f"{len(arguments.networks)} networks to audit; expected the original, then at least one that unlearned"
+            f"networks to audit: {len(arguments.networks)}; expected the original, then at least one that unlearned"
         )
     first, *rest = arguments.networks
     folders = [path for path in rest if not is_exported_file(path)]

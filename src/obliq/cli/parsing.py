@@ -17,7 +17,7 @@ EARLY_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json")
 """Options of every verb that may also stand before it."""
 
 COMPLETION = ("--print-completion", "--tyro-print-completion")
-SHELLS = (("bash",), ("zsh",), ("fish",), ("tcsh",))
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def _completion(*shell: str) -> str:
     """A script that completes verbs, methods and options in a shell."""
     import tyro
 
-    if shell not in SHELLS:
-        names = ", ".join(name for (name,) in SHELLS)
-        print(f"obliq: error: {COMPLETION[0]} {' '.join(shell)}; expected one of {names}", file=sys.stderr)
+    if len(shell) != 1 or shell[0] not in SHELLS:
+        given = " ".join(("--print-completion", *shell))
+        print_fitted(f"obliq: error: {given}; expected one of {', '.join(SHELLS)}", sys.stderr)
         sys.exit(2)
     script = io.StringIO()
     with redirect_stdout(script), suppress(SystemExit):

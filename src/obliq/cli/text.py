@@ -90,6 +90,7 @@ def fitted_help() -> Iterator[io.StringIO]:
         for stream, recorder in zip(streams, recorders, strict=True):
             for line in recorder.getvalue().splitlines():
                 print_encoded(_fitted_help_line(line), stream)
+            stream.flush()  # now, while it is known what to do when nobody reads it
 
 
 def _fitted_help_line(line: str) -> str:
