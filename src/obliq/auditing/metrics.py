@@ -25,8 +25,9 @@ def _at_one_percent(apart: Separation | None) -> Estimate | None:
     return None if apart is None else apart.recognised_at_one_percent
 
 
-def _holdout_entropy(answers: RoleSignals) -> float | None:
-    return None if answers.holdout is None else float(answers.holdout.entropy.mean())
+def _holdout_entropy(network: Evidence) -> float | None:
+    holdout = network.answers.holdout
+    return None if holdout is None else float(holdout.entropy.mean())
 
 
 UTILITY, RECOGNITION, COST = (
@@ -190,7 +191,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("holdout",),
-        measure=lambda network: _holdout_entropy(network.answers),
+        measure=_holdout_entropy,
         places=frozenset({"audit", "report"}),
     ),
     Metric(
