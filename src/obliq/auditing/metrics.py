@@ -11,7 +11,6 @@ from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.membership import Separation, svc_attack
 from obliq.auditing.metric import Evidence, Metric, Place, Target, Values
-from obliq.auditing.signals import RoleSignals
 
 DIGITS = 4  # decimals that are kept: far below what any number of samples resolves
 
