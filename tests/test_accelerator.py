@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.benchmark.result_files import machine
+from obliq.benchmark.result_files import describe_machine
 from obliq.cli import main
 from obliq.data import Partition, Splits
 from obliq.methods import Method
@@ -64,7 +64,7 @@ def test_a_network_answers_alike_on_both(original: nn.Module, splits: Splits) ->
 
 
 def test_rows_of_a_benchmark_name_the_accelerator() -> None:
-    assert machine("cuda").keys() - machine("cpu").keys() == {"accelerator"}
+    assert describe_machine("cuda").keys() - describe_machine("cpu").keys() == {"accelerator"}
 
 
 def test_the_whole_way_from_the_command_line(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from obliq.benchmark.tasks import (
 )
 from obliq.data import PartitionRule
 from obliq.methods import FineTune, Retrain, registered_name
-from obliq.models import ARCHITECTURES
+from obliq.models.architectures import ARCHITECTURES
 from obliq.training.loop import Recipe
 from tests.benchmark.canary_cases import (
     Numbers,

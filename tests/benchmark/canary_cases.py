@@ -24,7 +24,6 @@ from obliq.benchmark.cache_keys import Environment, TaskKeys
 from obliq.benchmark.execute import measure_network
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup
-from obliq.benchmark.suites import ablations
 from obliq.benchmark.tasks import (
     Experiment,
     OriginalTask,
@@ -33,12 +32,13 @@ from obliq.benchmark.tasks import (
     RetrainedTask,
     UnlearnedTask,
 )
-from obliq.benchmark.variants import MethodVariant, every_variant
+from obliq.benchmark.variants import MethodVariant, ablations, every_variant
 from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, partition
 from obliq.methods import FineTune, Masked, Method, RandomLabel, Retrain
-from obliq.models import ARCHITECTURES, initialise
+from obliq.models import initialise
+from obliq.models.architectures import ARCHITECTURES
 from obliq.quantization import Precision, calibrate_steps, learned_steps, quantize
 from obliq.run import Run
 from obliq.training.loop import Recipe, fit

@@ -97,8 +97,9 @@ def test_references_serve_attacks_and_select_memorised_samples(data: str, tmp_pa
     assert all(row.rmia_auc is not None for row in finished.rows)
     cells = sorted(file.name for file in finished.folder.glob("npz*.json"))
     assert [name.rpartition("w4a4-")[2] for name in cells] == [
-        "memorised-high.json", "subjects-2.json",
-    ]  # fmt: skip
+        "memorised-high.json",
+        "subjects-2.json",
+    ]
     cell = json.loads((finished.folder / cells[0]).read_text())
     assert [row["method"] for row in cell["rows"]] == ["original", "retrained", "retrained again", "tunable"]
     assert (cell["references"], cell["seeds"]) == (2, [1])

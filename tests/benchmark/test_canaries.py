@@ -40,7 +40,7 @@ def _off_by_one(number: int) -> int:
     ("path", "change", "noticed"),
     [
         ("obliq.training.loop.cosine_schedule", _half, ("training", "retrain", "references", "tasks")),
-        ("obliq.training.descent.cosine", _half, ("fine-tune", "salun", "masked")),
+        ("obliq.training.descent.cosine_schedule", _half, ("fine-tune", "salun", "masked")),
         ("obliq.gradients.projection.project_", _nothing, ("oeu entropy", "projection always")),
         ("obliq.benchmark.execute.RETRAINED_AGAIN_SEED", _off_by_one, ("tasks",)),
         ("obliq.auditing.reference_models.NETWORKS", _off_by_one, ("references", "tasks")),

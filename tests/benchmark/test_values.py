@@ -17,16 +17,14 @@ from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.schedule import plan_tasks
 from obliq.benchmark.suite import Setup, Suite, evenly_spaced
 from obliq.benchmark.suites import (
-    FOLLOWED,
     SUITES,
-    ablations,
     fashion_small_suite,
     fashion_suite,
     suite_named,
 )
 from obliq.benchmark.tasks import UnlearnedTask
 from obliq.benchmark.tuning import TunedFields, TuningChoice, fields_text
-from obliq.benchmark.variants import MethodVariant, every_variant, with_default_fields
+from obliq.benchmark.variants import FOLLOWED, MethodVariant, ablations, every_variant, with_default_fields
 from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.methods import FineTune, Retrain, available_methods
@@ -208,9 +206,18 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"))
 @given(TEXTS, st.sampled_from(ROW_KINDS), NUMBERS, st.none() | st.integers(0, 2**62))
 def test_rows_survive_their_csv(text: str, kind: Any, number: float | None, count: int | None) -> None:
     row = result_row(
-        data=text, architecture=text, bits="W4A4", scenario="random=1%", seed=1, method=text, kind=kind, tow=number,
-        changed_codes=count, fields=text, error="x" if kind == "failed" else "",
-    )  # fmt: skip
+        data=text,
+        architecture=text,
+        bits="W4A4",
+        scenario="random=1%",
+        seed=1,
+        method=text,
+        kind=kind,
+        tow=number,
+        changed_codes=count,
+        fields=text,
+        error="x" if kind == "failed" else "",
+    )
     assert from_csv(to_csv([row, row])) == [row, row]
 
 
@@ -239,13 +246,19 @@ def test_settings_may_be_tuned_in_a_smaller_setup() -> None:
     smallest = TunedFields(
         {
             one.key: TuningChoice(
-                data="cifar10", architecture="resnet20", bits="W4A4", scenario="random=10%", seed=101,
-                contender=one.variant.name, trials=tuple(map(fields_text, one.variant.candidates())),
-                gaps=(1.0,) * len(one.methods), chosen=0,
+                data="cifar10",
+                architecture="resnet20",
+                bits="W4A4",
+                scenario="random=10%",
+                seed=101,
+                contender=one.variant.name,
+                trials=tuple(map(fields_text, one.variant.candidates())),
+                gaps=(1.0,) * len(one.methods),
+                chosen=0,
             )
             for one in tried
         }
-    )  # fmt: skip
+    )
     rows = [row for row in planned_rows(short, smallest) if isinstance(row.network, UnlearnedTask)]
     assert {row.name for row in rows} == {one.name for one in short.variants}
     assert {row.problem.experiment.setup.architecture for row in rows} == {"resnet18"}

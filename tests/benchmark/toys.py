@@ -87,17 +87,23 @@ def suite(data: str, *variants: MethodVariant, **changes: Any) -> Suite:
     """One setup, one request, one seed."""
     setup = Setup(data=data, architecture="convnet", recipe=Recipe(epochs=1, batch_size=32))
     plain = Suite(
-        name="toy", setups=(setup,), scenarios=(Scenario("random=20%"),), seeds=(1,), references=0,
+        name="toy",
+        setups=(setup,),
+        scenarios=(Scenario("random=20%"),),
+        seeds=(1,),
+        references=0,
         variants=variants or (MethodVariant(name="tunable", method_class=Tunable),),
-    )  # fmt: skip
+    )
     return dataclasses.replace(plain, **changes)
 
 
 def options(folder: Path, **changes: Any) -> BenchmarkOptions:
     """Everything below one folder, and nothing printed."""
     usual = {
-        "cache": folder / "cache", "results": folder / "results", "console": Console(file=StringIO()),
-    }  # fmt: skip
+        "cache": folder / "cache",
+        "results": folder / "results",
+        "console": Console(file=StringIO()),
+    }
     return BenchmarkOptions(**(usual | changes))
 
 
