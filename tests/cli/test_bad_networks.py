@@ -107,8 +107,8 @@ class TestAudit:
     def test_networks_in_the_wrong_place(self, obliq: Obliq, way: Way, tmp_path: Path) -> None:
         out = ("--out", tmp_path / "x")
         original, unlearned, retrained = way.folders
-        refused(obliq("audit", original, *out), "1 networks")
-        refused(obliq("audit", *out), "0 networks")
+        refused(obliq("audit", original, *out), "networks to audit: 1; expected the original")
+        refused(obliq("audit", *out), "networks to audit: 0")
         refused(obliq("audit", unlearned, original, *out), "is unlearned; expected original")
         refused(obliq("audit", original, retrained, *out), "is retrained; expected unlearned")
         refused(obliq("audit", original, original, *out), "is original; expected unlearned")

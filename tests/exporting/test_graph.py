@@ -179,7 +179,7 @@ class Gated(nn.Module):
 )  # fmt: skip
 def test_what_cannot_be_exported_is_named(net: nn.Module, expected: str) -> None:
     channels = next(module.in_channels for module in net.modules() if isinstance(module, nn.Conv2d))
-    model = quantize(net, "W8A8")
+    model = quantize(net, "W8A8", input_shape=(channels, 6, 6))
     calibrate_steps(model, torch.randn(4, channels, 6, 6, generator=torch.Generator().manual_seed(0)))
     with pytest.raises(ModelError, match=expected):
         graph_of(model, (channels, 6, 6))

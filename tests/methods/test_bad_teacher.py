@@ -73,7 +73,7 @@ def test_an_epoch_is_the_forget_set_and_a_share_of_the_retain_set(
         seen.append(len(student))
         return distillation_loss(teacher, student, temperature)
 
-    monkeypatch.setattr("obliq.methods.bad_teacher.divergence", counting)
+    monkeypatch.setattr("obliq.methods.bad_teacher.distillation_loss", counting)
     BadTeacher(epochs=2, retain_share=share, batch_size=32).unlearn(original, splits, Run(seed=1))
     assert sum(seen) == 2 * (len(splits.forget) + int(share * len(splits.retain)))
 
