@@ -38,7 +38,7 @@ class Recorder:
             self.taught.append(labels)
             return teach(logits, labels)
 
-        monkeypatch.setattr(relabelling, "uniform_labels", drawing)
+        monkeypatch.setattr(relabelling, "random_labels", drawing)
         monkeypatch.setattr(F, "cross_entropy", teaching)
 
 
