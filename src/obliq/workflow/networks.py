@@ -41,7 +41,7 @@ def create_network(
         seed: decides the weights; the global random state is left as it was.
 
     Returns:
-        A network from inputs (batch, *input_shape) to logits (batch, classes).
+        A network from a batch of inputs of that shape to logits (batch, classes).
 
     Raises:
         ModelError: for an unknown architecture, an input that it cannot read, and bits outside 2 to 8.
