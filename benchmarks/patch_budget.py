@@ -22,7 +22,7 @@ from obliq.patch import Content, encode_patch, network_content
 from obliq.quantization import Precision, float_state, integer_state
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.compare_networks import compare_runs
+from obliq.workflow.compare_runs import compare_runs
 from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 
 RESULTS = Path(__file__).parent / "results"

@@ -1,8 +1,8 @@
-"""The errors that a user can cause: one line that carries what was given and what was expected."""
+"""The errors that a user can cause. Each message is one line: what was given, what was expected, what to do."""
 
 
 class ObliqError(Exception):
-    """Something that the caller can put right; the message is complete on its own, in one line."""
+    """An error that the caller can correct; its message is complete on its own, in one line."""
 
 
 class DataError(ObliqError):
@@ -18,4 +18,4 @@ class AuditError(ObliqError):
 
 
 class PatchError(ObliqError):
-    """A patch that cannot be made, read or applied to what was given."""
+    """A patch that cannot be created, read, or applied to the given network."""

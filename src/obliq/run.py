@@ -15,21 +15,24 @@ from torch import nn
 from obliq.errors import ObliqError
 
 TRIM_THRESHOLD, MAP_THRESHOLD, LARGEST = -1, -3, 2**30
-"""Settings of glibc's mallopt: how much free memory it keeps, and from which size on it asks the system each time."""
+"""Keys and value of glibc's mallopt: how much free memory it keeps, and above which size it maps memory each time."""
 
 
 def keep_memory() -> bool:
-    """Have the C library keep what it has, where it can (glibc), and say whether it does; elsewhere nothing changes.
+    """Let the C library keep freed memory (glibc only).
 
-    Usually it gives memory back once a pass has ended, and the next pass has it mapped anew, page by page. On the
-    processor that costs a training step a few percent, and orthogonal entropy unlearning, with two gradients a step,
-    ten (benchmarks/results/step_cost.md). The process is never larger for it than it has been once.
+    By default glibc returns memory to the system after each pass, and the next pass maps it again, page by page. On the
+    processor this costs a few percent of a training step, and ten percent of a step of orthogonal entropy unlearning,
+    which computes two gradients (benchmarks/results/step_cost.md). The peak size of the process stays the same.
+
+    Returns:
+        Whether the setting took effect.
     """
     try:
         allocator = ctypes.CDLL(None)
         kept = allocator.mallopt(TRIM_THRESHOLD, LARGEST), allocator.mallopt(MAP_THRESHOLD, LARGEST)
         return all(kept)
-    except (AttributeError, OSError, TypeError):  # another C library; on Windows there is none by this name
+    except (AttributeError, OSError, TypeError):  # another C library; Windows has none of this name
         return False
 
 
@@ -50,19 +53,19 @@ def utc_now() -> datetime:
 
 @runtime_checkable
 class Listener(Protocol):
-    """Someone who is told how a computation goes on, for a progress bar or a record."""
+    """A function that receives the progress of a computation, for a progress bar or a record."""
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
-        """Hear that `step` of `of` steps of `stage` are done, with the values measured there."""
+        """Receive that `step` of `of` steps of `stage` are done, with the values measured there."""
 
 
 def silent(stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
-    """Listen to nothing."""
+    """Ignore all progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The circumstances of one computation.
+    """Seed, device and listener of one computation.
 
     `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
     give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
@@ -101,7 +104,7 @@ class Trace:
 
 
 def together(*listeners: Listener) -> Listener:
-    """One listener that tells several."""
+    """One listener that passes everything on to several."""
 
     def listen(stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         for listener in listeners:

@@ -136,7 +136,7 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
     from obliq.data import load_dataset, partition
     from obliq.methods import Retrain
     from obliq.run import Run
-    from obliq.workflow.compare_networks import compare_runs
+    from obliq.workflow.compare_runs import compare_runs
     from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 
     finished = by_name(run_suite(suite(data), options(tmp_path)).rows)

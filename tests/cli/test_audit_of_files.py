@@ -10,7 +10,7 @@ import pytest
 
 from obliq.cli import main
 from obliq.exporting import read_onnx, sha256_of
-from obliq.workflow.compare_networks import DEVICE_SUMS
+from obliq.workflow.compare_runs import DEVICE_SUMS
 from tests.cli.conftest import Said, Way
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -140,7 +140,8 @@ def test_a_file_of_another_network_is_refused(way: Way, files: Files, tmp_path: 
     assert said.status == 1
     assert "original.onnx (content " in said.err
     assert (
-        "does not belong to the networks beside it; expected a file that `obliq export` makes of" in said.err
+        "was not exported from any of the given networks; expected a file that `obliq export` makes of"
+        in said.err
     )
 
     altered = tmp_path / "altered.onnx"  # one weight, one step away

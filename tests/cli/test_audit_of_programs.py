@@ -197,4 +197,4 @@ def test_a_program_of_another_network_is_refused(way: Way, tmp_path: Path, obliq
     said = obliq("audit", way.original, way.unlearned, other, "--out", tmp_path / "b")
     assert said.status == 1
     assert "other.pte (content " in said.err
-    assert "does not belong to the networks beside it" in said.err
+    assert "was not exported from any of the given networks" in said.err

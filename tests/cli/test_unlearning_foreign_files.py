@@ -109,7 +109,7 @@ def test_a_network_that_answers_otherwise_than_its_file_does_not_forget(
     monkeypatch.setattr(ForeignFile, "network", wrong)
     said = obliq(*words(way, foreign, tmp_path / "after"))
     assert said.status == 1
-    assert "the network rebuilt from quantized.onnx answers as it does on" in said.err
+    assert "the network rebuilt from quantized.onnx predicts the same class on" in said.err
     assert "expected 97 % or more" in said.err
     assert not (tmp_path / "after").exists()
 

@@ -19,7 +19,7 @@ from obliq.quantization import weights_digest
 from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.audit_networks import precision_of
-from obliq.workflow.compare_networks import compare_runs
+from obliq.workflow.compare_runs import compare_runs
 from obliq.workflow.pipeline import create_request, train_original, unlearn_original
 from tests.workflow.networks_and_sets import FORMS, ROLES, Elsewhere, sets, trained_elsewhere
 

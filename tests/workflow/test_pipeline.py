@@ -12,7 +12,7 @@ from obliq.errors import AuditError, DataError, ObliqError
 from obliq.methods import FineTune, Retrain
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.compare_networks import compare_runs
+from obliq.workflow.compare_runs import compare_runs
 from obliq.workflow.pipeline import (
     create_request,
     kind_of_request,

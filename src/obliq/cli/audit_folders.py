@@ -15,7 +15,7 @@ from obliq.errors import AuditError
 from obliq.exporting import Shipped
 from obliq.report import ReportContext
 from obliq.run import Run
-from obliq.workflow.compare_networks import compare_runs, require_comparable
+from obliq.workflow.compare_runs import compare_runs, require_comparable
 from obliq.workflow.pipeline import recipe_of, report_context, same_partition
 
 

@@ -13,7 +13,7 @@ from obliq.exporting import CodeAgreement, ParityRecord
 from obliq.io.strict_json import encode
 from obliq.quantization import weights_digest
 from obliq.report.content import format_percent
-from obliq.workflow.compare_networks import DEVICE_SUMS
+from obliq.workflow.compare_runs import DEVICE_SUMS
 from obliq.workflow.pipeline import AUDIT, REPORT
 from obliq.workflow.release import PATCH, Release
 

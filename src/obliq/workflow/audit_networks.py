@@ -1,4 +1,4 @@
-"""Audit networks that a caller holds, whoever trained them: only their answers and integers are looked at."""
+"""Audit any networks that a caller has: only their logits and integers are read, not how they were trained."""
 
 import copy
 import dataclasses
@@ -36,8 +36,8 @@ def audit(
 ) -> Audit:
     """Measure how well networks have forgotten, and what they can still do.
 
-    Any networks from inputs to logits can be audited. How they were trained is not asked; what only that record
-    could answer, such as the time that unlearning took, is left out.
+    Any networks from inputs to logits can be audited. No record of their training is needed; numbers that need one,
+    such as the time that unlearning took, are left out.
 
     Args:
         original: the network before the request.
@@ -106,11 +106,11 @@ def precision_of(model: nn.Module) -> str:
 def _audited(
     kind: Kind, name: str, model: nn.Module, original: nn.Module, splits: Splits, device: torch.device
 ) -> AuditedModel:
-    """A network's answers in every role: those of a device, bit for bit, where its biases are those of its file."""
+    """Measure a network in every role: with the arithmetic of a device, where its biases are those of its file."""
     shape = splits.forget.collection.sample_shape
-    asked = (exact_if_deployed(model, shape) if weighted_layers(model) else None) or copy.deepcopy(model)
+    computed = (exact_if_deployed(model, shape) if weighted_layers(model) else None) or copy.deepcopy(model)
     try:
-        answers = role_signals(TorchPredictor(asked.to(device), device), splits)
+        answers = role_signals(TorchPredictor(computed.to(device), device), splits)
     except AuditError as error:
         raise AuditError(f"{name}: {error}") from error
     return AuditedModel(

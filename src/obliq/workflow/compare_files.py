@@ -1,7 +1,7 @@
-"""From files alone to an audit: an original, files that unlearned, and a retrained one, on the same samples.
+"""Audit exported files alone: an original, unlearned files and a retrained one, on the same samples.
 
-Nothing says how a file was trained, so the caller says which data and which division, as for unlearning. A record
-beside a file, as `obliq unlearn` leaves it, must speak of this original and this request.
+A file does not record its training data, so the caller states the data set and how it was divided. A record
+next to a file, as `obliq unlearn` leaves it, must name this original and this request.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, compute_predictor_signals
 from obliq.auditing.measure import ROLES
-from obliq.auditing.measurement import Kind
 from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints.file_record import FileRecord
 from obliq.data import MissingExamples, Partition, Splits, parse_selector
@@ -37,17 +36,17 @@ def compare_files(
     splits: Splits,
     request: Request,
 ) -> Audit:
-    """Audit files alone.
+    """Audit files without the networks that they were exported from.
 
     Args:
         original: the file before the request.
-        unlearned: those that answer it, by name; of the original's form.
-        retrained: of a network trained without the forget set; only its samples and classes must be the same.
-        splits: the request's.
-        request: the request.
+        unlearned: files after the request, by name; of the original's form.
+        retrained: file of a network trained without the forget set; only samples and classes must be the same.
+        splits: the roles of the samples under the request.
+        request: decides whether a verdict is possible without a retrained network.
 
     Raises:
-        AuditError: when a file is of another form, or its record speaks of another original or request.
+        AuditError: when a file is of another form, or its record names another original or request.
         DataError: when the samples do not fit a file.
     """
     for name, given in unlearned.items():
@@ -58,18 +57,21 @@ def compare_files(
         *([retrained] if retrained else []),
     ):
         require_fitting(file, splits.partition)
-    models = [_answering("original", original.predictor, splits)]
+    models = [AuditedModel(kind="original", answers=role_signals(original.predictor, splits))]
     for name, given in unlearned.items():
         share = changed_share(original.contents, given.shipped.contents)
         models.append(
-            dataclasses.replace(
-                _answering("unlearned", given.shipped.predictor, splits), name=name,
+            AuditedModel(
+                kind="unlearned",
+                name=name,
+                answers=role_signals(given.shipped.predictor, splits),
                 seconds=None if given.record is None else given.record.provenance.seconds,
-                changed_codes_percent=None if share is None else 100 * share, artifact=_artifact(given.shipped),
+                changed_codes_percent=None if share is None else 100 * share,
+                artifact=_artifact(given.shipped),
             )
-        )  # fmt: skip
+        )
     if retrained is not None:
-        models.append(_answering("retrained", retrained.predictor, splits))
+        models.append(AuditedModel(kind="retrained", answers=role_signals(retrained.predictor, splits)))
     measured = audit_models(
         models,
         precision=original.precision,
@@ -88,10 +90,10 @@ def compare_files(
 
 
 def require_fitting(shipped: Shipped, parts: Partition) -> None:
-    """Raise unless a file takes the samples of a data set and tells as many classes apart.
+    """Raise unless a file reads the samples of a data set and distinguishes as many classes.
 
     Raises:
-        DataError: saying which of the two does not fit.
+        DataError: with the shapes or the numbers of classes that differ.
     """
     wanted, given = shipped.contents.input_shape, parts.collection.sample_shape
     if given != wanted:
@@ -102,7 +104,7 @@ def require_fitting(shipped: Shipped, parts: Partition) -> None:
     classes = shipped.predictor.predict(sample).shape[1]
     if classes != parts.collection.classes:
         raise DataError(
-            f"{parts.collection.name} has {parts.collection.classes} classes; {shipped.name} tells {classes} apart"
+            f"{parts.collection.name} has {parts.collection.classes} classes; {shipped.name} distinguishes {classes}"
         )
 
 
@@ -119,10 +121,6 @@ def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
     return RoleSignals(**{role: compute_predictor_signals(predictor, part) for role, part in given.items()})
 
 
-def _answering(kind: Kind, predictor: Predictor, splits: Splits) -> AuditedModel:
-    return AuditedModel(kind=kind, answers=role_signals(predictor, splits))
-
-
 def _require_related(name: str, given: GivenFile, original: Shipped, splits: Splits) -> None:
     if given.shipped.outline() != original.outline():
         raise AuditError(
@@ -132,22 +130,33 @@ def _require_related(name: str, given: GivenFile, original: Shipped, splits: Spl
     if record is None:
         return
     if record.file_digest != given.shipped.file_digest:
-        raise AuditError(f"{name} is not the file that the record beside it describes; expected it to be")
-    if record.provenance.base_digest != original.content_digest:
         raise AuditError(
-            f"{name} was not made from {original.name}, says the record beside it; expected it to be"
+            f"{name} has sha256 {given.shipped.file_digest[:12]}..., the record next to it describes "
+            f"{record.file_digest[:12]}...; expected the file that the record was written for"
+        )
+    if record.provenance.base_digest != original.content_digest:
+        base = record.provenance.base_digest
+        raise AuditError(
+            f"{name} was unlearned from a file of content {base and base[:12]}..., according to the record next to "
+            f"it; expected {original.name} ({original.content_digest[:12]}...)"
         )
     if record.provenance.splits_digest != splits.digest:
-        raise AuditError(f"{name} answers another request, says the record beside it; expected the same")
+        raise AuditError(
+            f"{name} was unlearned for another request, according to the record next to it; expected this request"
+        )
 
 
 def _artifact(file: Shipped) -> Artifact:
     return Artifact(
-        file_digest=file.file_digest, content_digest=file.content_digest, runtime=file.predictor.runtime,
-        form=file.form, precision=file.precision, network=None,
-    )  # fmt: skip
+        file_digest=file.file_digest,
+        content_digest=file.content_digest,
+        runtime=file.predictor.runtime,
+        form=file.form,
+        precision=file.precision,
+        network=None,
+    )
 
 
 def file_digests(kind: str, file: Shipped) -> dict[str, str]:
-    """The two digests of a file, under names that say whose they are."""
+    """The digests of a file's bytes and of its content, each under a name with the file's kind."""
     return {f"file, {kind}": file.file_digest, f"content, {kind}": file.content_digest}

@@ -1,4 +1,4 @@
-"""Files for devices, from networks that a caller holds: an exported network, and the patch from one to another."""
+"""Files for devices, from networks that a caller has: an exported network, and the patch from one to another."""
 
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def make_patch(
 ) -> PatchHead:
     """Write the integers in which two networks of one form differ as a small file for devices.
 
-    Whoever holds the old network and the patch can tell what was forgotten: encrypt it.
+    Anyone with the old network and the patch can find out what was forgotten, so encrypt the patch.
 
     Args:
         before: what devices hold: a quantized network, or the path of an exported file or of a saved network.

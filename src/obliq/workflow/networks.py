@@ -1,7 +1,7 @@
 """What a caller does with a network: create it, train it, make it forget, and retrain it for comparison.
 
 Networks are ordinary modules from a batch of inputs to logits. They come in and go out on the device that they are on,
-and the given one is left as it was, except by `calibrate`, which says so.
+and the given one is left as it was, except by `calibrate`, which works in place.
 """
 
 import copy

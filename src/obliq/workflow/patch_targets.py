@@ -1,6 +1,6 @@
-"""Networks as files, before and after a patch: a model folder or an exported file.
+"""What a patch is made from and applied to: a saved network or an exported file.
 
-A patched folder holds no latent weights, record or request: what the old network knew must not travel on.
+A patched folder has no latent weights, trace or request, since these hold what the old network was trained on.
 """
 
 from dataclasses import dataclass, field, replace
@@ -42,10 +42,11 @@ class Folder:
         integers, floats = network_state(content, integer_state(model), float_state(model))
         patched = Folder(
             Checkpoint(
-                load_integer_state(model, integers, floats), self.checkpoint.blueprint,
+                load_integer_state(model, integers, floats),
+                self.checkpoint.blueprint,
                 patched_provenance(self.checkpoint.provenance, content_digest(self.content)),
             )
-        )  # fmt: skip
+        )
         if content_digest(patched.content) != content_digest(content):
             raise ModelError(
                 "the patched network does not hold the integers that it was given; nothing is written"
@@ -71,7 +72,7 @@ class File:
 
 
 Artifact = Folder | File
-"""A network that a patch can be made from or applied to."""
+"""Both kinds of networks that have patches."""
 
 
 def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
@@ -98,8 +99,16 @@ def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
 
 
 def patched_provenance(base: Provenance, base_digest: str) -> Provenance:
-    """What is known of a network that came about by a patch: from what, and not how it was unlearned."""
+    """The provenance of a patched network: its base is known, but not how the new one was unlearned."""
     return replace(
-        base, role="unlearned", base_digest=base_digest, splits_digest=None, counts={}, recipe=None,
-        method=None, method_fields=None, seconds=0.0, versions=present_versions(),
-    )  # fmt: skip
+        base,
+        role="unlearned",
+        base_digest=base_digest,
+        splits_digest=None,
+        counts={},
+        recipe=None,
+        method=None,
+        method_fields=None,
+        seconds=0.0,
+        versions=present_versions(),
+    )

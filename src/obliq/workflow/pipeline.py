@@ -1,6 +1,7 @@
-"""The whole way: data -> original -> request -> unlearned and retrained -> audit -> report.
+"""Every step with a record, in order: data, original, request, unlearned and retrained network, report.
 
-Each step is one function from values to a value; the command line does nothing but call them.
+Each step is a function from values to a value; the command line only calls them. For networks without a record, see
+`obliq.workflow.networks`.
 """
 
 import dataclasses
@@ -45,10 +46,16 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
     initialise(model, run.seed)
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
     provenance = Provenance(
-        role="original", data=parts.collection.name, rule=parts.drawn_by, partition_digest=parts.digest,
+        role="original",
+        data=parts.collection.name,
+        rule=parts.drawn_by,
+        partition_digest=parts.digest,
         counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},
-        recipe=encode(recipe), seconds=time.perf_counter() - started, seed=run.seed, threads=torch.get_num_threads(),
-    )  # fmt: skip
+        recipe=encode(recipe),
+        seconds=time.perf_counter() - started,
+        seed=run.seed,
+        threads=torch.get_num_threads(),
+    )
     return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
 
 
@@ -57,8 +64,8 @@ def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, 
 
     Args:
         parts: who was trained on.
-        selector: a selector's text, or `request=FILE` for a request that was made before: networks that
-            answer it carry the same digest.
+        selector: a selector's text, or `request=FILE` for a request of an earlier run, so that networks answer
+            one request and record one digest.
         seed: decides a random request.
 
     Raises:
@@ -97,10 +104,15 @@ def unlearn_original(
         role="retrained" if isinstance(method, Retrain) else "unlearned",
         splits_digest=splits.digest,
         counts=role_counts(splits),
-        recipe=fields.pop("recipe", None), method=method_name(method), method_fields=fields,
-        base_digest=weights_digest(original.model), seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
+        recipe=fields.pop("recipe", None),
+        method=method_name(method),
+        method_fields=fields,
+        base_digest=weights_digest(original.model),
+        seconds=seconds,
+        seed=run.seed,
+        threads=torch.get_num_threads(),
         versions=present_versions(),
-    )  # fmt: skip
+    )
     return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
 
 
@@ -118,11 +130,11 @@ def recipe_of(original: Checkpoint) -> Recipe:
     """The recipe that an original was trained by, which a retrained reference must follow.
 
     Raises:
-        ObliqError: when the network does not say how it was trained.
+        ObliqError: when the network has no record of its training.
     """
     if original.provenance.recipe is None:
         raise ObliqError(
-            "the network does not record how it was trained; expected an original made by `obliq train`"
+            "the network does not record how it was trained; expected an original that `obliq train` wrote"
         )
     return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
 
@@ -131,7 +143,7 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
     """Load the data that a network was trained on and divide it as then.
 
     Args:
-        original: says which data.
+        original: records which data.
         folder: where the files of a built-in set are.
         trusted: needed when the data come from code of the user's (`module:function`), which is never
             imported on a file's word alone: that text again.
@@ -142,8 +154,8 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
     provenance = original.provenance
     if runs_code(provenance.data) and trusted != provenance.data:
         raise DataError(
-            f"the network's data {provenance.data!r} are made by code outside obliq, not run on a file's word; "
-            f"expected that name again (--data {provenance.data}) if you trust it"
+            f"the network's data {provenance.data!r} come from a function outside Obliq, which is never imported "
+            f"because a file names it; expected that name from you (--data {provenance.data}) if you trust it"
         )
     parts = partition(load_dataset(provenance.data, folder), provenance.rule)
     if parts.digest != provenance.partition_digest:
@@ -157,19 +169,15 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
 def report_context(
     original: SavedRun, others: Mapping[str, SavedRun], selector: str, *, images: Sequence[bytes] = ()
 ) -> ReportContext:
-    """What a report says around the numbers: kinds and counts, never who was forgotten."""
-    unlearned = {
-        name: made for name, made in others.items() if made.checkpoint.provenance.role == "unlearned"
-    }
+    """What a report states around the numbers: kinds and counts, never who was forgotten."""
+    unlearned = {name: run for name, run in others.items() if run.checkpoint.provenance.role == "unlearned"}
     provenance, blueprint = original.checkpoint.provenance, original.checkpoint.blueprint
     training = {"original": original.trace}
     training |= {
-        name: made.trace for name, made in others.items() if made.checkpoint.provenance.role == "retrained"
+        name: run.trace for name, run in others.items() if run.checkpoint.provenance.role == "retrained"
     }
     first = next(iter(unlearned.values()), None)
-    method, settings = methods_in_words(
-        {name: made.checkpoint.provenance for name, made in unlearned.items()}
-    )
+    method, settings = methods_in_words({name: run.checkpoint.provenance for name, run in unlearned.items()})
     return ReportContext(
         request=kind_of_request(selector),
         data=provenance.data,
@@ -185,7 +193,7 @@ def report_context(
 
 
 def methods_in_words(provenances: Mapping[str, Provenance]) -> tuple[str, dict[str, Any]]:
-    """The methods behind networks or files in words, and their settings; with names where there are several."""
+    """Names and settings of the methods behind networks or files; settings are prefixed where there are several."""
     settings = {
         f"{name}: {field}" if len(provenances) > 1 else field: value
         for name, provenance in provenances.items()

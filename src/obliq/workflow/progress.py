@@ -35,7 +35,7 @@ class PrintedProgress:
 
 
 def listener_for(title: str, progress: bool | Listener) -> Listener:
-    """The listener that a caller asked for: printed lines, none, or their own."""
+    """The listener for an argument `progress`: printed lines, nothing, or the caller's own function."""
     if not isinstance(progress, bool):
         return progress
     return PrintedProgress(title) if progress else silent

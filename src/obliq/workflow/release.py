@@ -1,4 +1,4 @@
-"""What devices get after a request: the exported file with its proof, and the patch that leads to it."""
+"""What devices get after a request: the exported file, its measured parity, and the patch from the old file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ FORM = "integer"
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What was written.
+    """The files for devices that were written.
 
     Attributes:
         shipment: the file and the patch to it, as a report shows them.
@@ -49,9 +49,9 @@ def write_release(
 
     Args:
         folder: exists.
-        original: what devices hold.
-        unlearned: what they shall hold.
-        data: the name of what `inputs` are from.
+        original: the network on devices.
+        unlearned: the network that replaces it.
+        data: name of the data set of `inputs`.
         inputs: standardised samples to compare the file's answers on.
 
     Raises:
@@ -72,36 +72,47 @@ def _as_onnx(
     before, after = (export_onnx(saved.model, shape, FORM) for saved in (original, unlearned))
     parity = check(unlearned.model, after, inputs)
     record = ParityRecord(
-        form=FORM, file_digest=sha256_of(after), file_bytes=len(after),
+        form=FORM,
+        file_digest=sha256_of(after),
+        file_bytes=len(after),
         network_digest=weights_digest(unlearned.model),
-        deployed_digest=weights_digest(deployed(unlearned.model, shape)), checks={data: parity},
-    )  # fmt: skip
+        deployed_digest=weights_digest(deployed(unlearned.model, shape)),
+        checks={data: parity},
+    )
     (folder / "original.onnx").write_bytes(before)
     (folder / "unlearned.onnx").write_bytes(after)
     (folder / "unlearned.onnx.parity.json").write_text(write_parity_record(record), encoding="utf-8")
     content = file_content(after)
     return Shipment(
-        file="unlearned.onnx", form=f"{FORM} ONNX file", precision=str(unlearned.blueprint.precision),
-        bytes=len(after), content_digest=content_digest_of(content), parity=parity,
+        file="unlearned.onnx",
+        form=f"{FORM} ONNX file",
+        precision=str(unlearned.blueprint.precision),
+        bytes=len(after),
+        content_digest=content_digest_of(content),
+        parity=parity,
         patch=_patch(folder, file_content(before), content),
-    )  # fmt: skip
+    )
 
 
 def _as_folder(folder: Path, original: Checkpoint, unlearned: Checkpoint) -> Shipment:
     save_checkpoint(folder / "shipped", unlearned, latent=False)
     content = Folder(unlearned).content
     return Shipment(
-        file="shipped", form="folder of packed codes (safetensors)",
+        file="shipped",
+        form="folder of packed codes (safetensors)",
         precision=str(unlearned.blueprint.precision),
         bytes=sum(file.stat().st_size for file in (folder / "shipped").iterdir()),
-        content_digest=content_digest_of(content), patch=_patch(folder, Folder(original).content, content),
-    )  # fmt: skip
+        content_digest=content_digest_of(content),
+        patch=_patch(folder, Folder(original).content, content),
+    )
 
 
 def _patch(folder: Path, old: Content, new: Content) -> PatchSize:
     patch, changed = encode_patch(old, new), patch_bound(old, new)
     (folder / PATCH).write_bytes(patch)
     return PatchSize(
-        bytes=len(patch), codes=changed.codes, changed_codes=changed.changed_codes,
+        bytes=len(patch),
+        codes=changed.codes,
+        changed_codes=changed.changed_codes,
         changed_words=changed.changed_words,
-    )  # fmt: skip
+    )

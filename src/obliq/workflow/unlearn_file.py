@@ -1,12 +1,11 @@
-"""Integers in, integers out: unlearning where only the exported file of a network is left.
+"""Unlearning where only the exported file of a network is left: integers in, integers out.
 
-The file says nothing about data, so the caller says which samples it was trained on; whether that is true
-cannot be checked. The result is a folder:
+A file does not record its training data, so the caller states which samples the network was trained on. That cannot be
+checked. The result is a folder:
 
-    network.onnx    the file's graph, byte for byte but for codes and biases of its layers; network.pte where that
-                    was a program
-    shipped.json    how it was made, with the digests of both files
-    trace.json      what was measured while it was made
+    network.onnx    the file's graph; only codes and biases of its layers differ. network.pte for a program
+    shipped.json    provenance, with the digests of both files
+    trace.json      what was measured during unlearning
     request.json    what was to be forgotten; personal data
 """
 
@@ -41,25 +40,27 @@ NETWORK = "network"
 """The name of the new file, before the suffix of its kind."""
 
 COMPARED = 512
-"""Samples of the test part on which a file and the network rebuilt from it must answer alike."""
+"""Test samples on which the predictions of a file and of the network rebuilt from it are compared."""
 
 LEAST_AGREEMENT = 0.97
-"""Rounding at the very half lets a few answers differ: at most 0.2 % were seen with untrained networks on noise, and
-none with trained ones on their data."""
+"""Share of equal predictions below which unlearning is refused. Values that lie exactly between two integers may round
+differently in PyTorch: at most 0.2 % of predictions differed for untrained networks on noise, and none for trained
+networks on their own data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnlearnedFile:
-    """What came out.
+    """The result of unlearning in a file.
 
     Attributes:
         content: bytes of the new file.
         content_digest: SHA-256 of everything that it computes with.
-        provenance: how it was made; `base_digest` is the content digest of the file that it came from.
-        base_file_digest: SHA-256 of that file.
-        changed_codes_percent: weight codes that differ from it.
-        agreement: share of samples, 0 to 1, on which the network that was rebuilt from it answered as it does.
-        agreement_after: the same for what was unlearned and the new file.
+        provenance: data, method and seed; `base_digest` is the content digest of the original file.
+        base_file_digest: SHA-256 of the original file.
+        changed_codes_percent: weight codes that differ from the original file.
+        agreement: share of samples, 0 to 1, for which the network rebuilt from the original file predicts the same
+            class as that file.
+        agreement_after: the same for the unlearned network and the new file.
         trace: rows of the run.
         request: what was to be forgotten.
     """
@@ -76,25 +77,25 @@ class UnlearnedFile:
 
     @property
     def name(self) -> str:
-        """Of the file in its folder."""
+        """The name of the file in its folder."""
         return NETWORK + (PROGRAM_SUFFIX if is_program(self.content) else SUFFIX)
 
 
 def unlearn_file(
     shipped: Shipped, splits: Splits, request: Request, method: Method, run: Run
 ) -> UnlearnedFile:
-    """Make the network in a file forget, on the grid that the file has.
+    """Make the network in a file forget; scales stay as they are, only codes and biases move.
 
     Args:
         shipped: a file of the `integer` or `compact` form, or of another quantizer; see `obliq.exporting.qdq`.
-        splits: the request's.
+        splits: the roles of the samples under the request.
         request: what is to be forgotten.
         method: orthogonal entropy unlearning with `steps="frozen"`; other methods move scales, which
             devices would have to take over too.
         run: seed, device, listener.
 
     Raises:
-        ModelError: for other forms, other methods, a rebuilt network that does not answer as the file, and a
+        ModelError: for other forms, other methods, a rebuilt network that does not predict as the file does, and a
             result that no device could run.
         DataError: when the samples do not fit the file.
     """
@@ -116,25 +117,40 @@ def unlearn_file(
     agreement_after = _agreement(network, running(content, found), compared)
     rule = splits.partition.drawn_by
     provenance = Provenance(
-        role="unlearned", data=splits.partition.collection.name, rule=rule,
-        partition_digest=splits.partition.digest, splits_digest=splits.digest,
+        role="unlearned",
+        data=splits.partition.collection.name,
+        rule=rule,
+        partition_digest=splits.partition.digest,
+        splits_digest=splits.digest,
         counts=role_counts(splits),
-        method=method_name(method), method_fields=encode(method), base_digest=shipped.content_digest,
-        seconds=seconds, seed=run.seed, threads=torch.get_num_threads(),
-    )  # fmt: skip
+        method=method_name(method),
+        method_fields=encode(method),
+        base_digest=shipped.content_digest,
+        seconds=seconds,
+        seed=run.seed,
+        threads=torch.get_num_threads(),
+    )
     return UnlearnedFile(
-        content=content, content_digest=file_content_digest(found), provenance=provenance,
+        content=content,
+        content_digest=file_content_digest(found),
+        provenance=provenance,
         base_file_digest=shipped.file_digest,
-        changed_codes_percent=100 * changed, agreement=agreement, agreement_after=agreement_after,
-        trace=trace.rows, request=request,
-    )  # fmt: skip
+        changed_codes_percent=100 * changed,
+        agreement=agreement,
+        agreement_after=agreement_after,
+        trace=trace.rows,
+        request=request,
+    )
 
 
 def _rebuilt(shipped: Shipped, examples: Examples) -> tuple[Editable, nn.Module, float]:
-    """A file, a network rebuilt from it, and the share of samples on which the two answer alike.
+    """Rebuild a trainable network from a file and measure how far the two agree.
+
+    Returns:
+        The file, the network, and the share of samples, 0 to 1, with equal predictions.
 
     Raises:
-        ModelError: when that is too few, or the file cannot be rebuilt.
+        ModelError: when the share is below `LEAST_AGREEMENT`, or the file cannot be rebuilt.
     """
     try:
         file = editable(shipped.data, shipped.contents)
@@ -144,9 +160,9 @@ def _rebuilt(shipped: Shipped, examples: Examples) -> tuple[Editable, nn.Module,
     agreement = _agreement(network, shipped.predictor, examples)
     if agreement < LEAST_AGREEMENT:
         raise ModelError(
-            f"the network rebuilt from {shipped.name} answers as it does on {100 * agreement:.1f} % of "
-            f"{len(examples)} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since it would not be the "
-            "file's network that forgets"
+            f"the network rebuilt from {shipped.name} predicts the same class on {100 * agreement:.1f} % of "
+            f"{len(examples)} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since otherwise another network "
+            "than the file's would be unlearned"
         )
     return file, network, agreement
 
@@ -158,7 +174,7 @@ def _some_of(examples: Examples) -> Examples:
 
 
 def _agreement(network: nn.Module, file: Predictor, examples: Examples) -> float:
-    """The share of samples, 0 to 1, that a network and a file give one class."""
+    """The share of samples, 0 to 1, for which a network and a file predict the same class."""
     found = collect_logits(TorchPredictor(network, torch.device("cpu")), examples)
     return float((found.argmax(dim=1) == collect_logits(file, examples).argmax(dim=1)).double().mean())
 

@@ -1,4 +1,4 @@
-"""From networks and shipped files to an audit: who belongs to whom, and what each answers."""
+"""Audit networks with a record, and files exported from them: check that they belong together, then measure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,49 +31,51 @@ def compare_runs(
     request: Request | None = None,
     retrained: Shipped | None = None,
 ) -> Audit:
-    """Audit an original, networks that unlearned by name, and a retrained one, on the same samples.
+    """Audit an original, unlearned networks and a retrained one, on the same samples.
 
-    A network with the biases of its file, as `obliq export --to network` writes it, answers in the sums and
-    roundings of a device (`obliq.exporting.torch_interpreter`), as its file does to the last bit; `settings` names
-    it then.
+    A network with the biases of its file, as `obliq export --to network` writes it, is computed with the sums and
+    roundings of a device (`obliq.exporting.torch_interpreter`), so that it equals its file in every bit; the audit's
+    `settings` then name it.
 
     Args:
         original: the network before the request.
-        others: those that answer it, by name.
-        splits: the request's.
+        others: unlearned networks and a retrained one, by name.
+        splits: the roles of the samples under the request.
         device: where to compute; files run on the processor.
-        references: what reference networks say, see `obliq.auditing.reference_models`; without them there is no RMIA.
-        shipped: exported files by name, each of one of the networks that unlearned; where there is no such
+        references: answers of reference networks, see `obliq.auditing.reference_models`; no RMIA without them.
+        shipped: exported files by name, each of one of the unlearned networks; where there is no such
             network, files of the original's form.
-        request: the request, where no network brings it along.
+        request: the request, where no network has it in its folder.
         retrained: a file of the original's form, of a network trained without the forget set, where that
-            network itself is not there; nothing tells how it was trained.
+            network itself is not there; how it was trained is not recorded.
 
     Raises:
-        AuditError: when a network does not come from this original or answers another request, or a file does
-            not belong to any network that unlearned.
+        AuditError: when a network was not derived from this original or answers another request, or a file does
+            not belong to any unlearned network.
     """
     kinds = require_comparable(original, others, splits)
-    networks = {"original": original, **{name: made.checkpoint for name, made in others.items()}}
+    networks = {"original": original, **{name: run.checkpoint for name, run in others.items()}}
     found = {
         name: exact_if_deployed(saved.model, saved.blueprint.input_shape) for name, saved in networks.items()
     }
     shipping = {name: network for name, network in found.items() if network is not None}
-    unlearned = {name: made for name, made in others.items() if kinds[name] == "unlearned"}
-    belonging = {name: _belonging(file, name, original, unlearned) for name, file in (shipped or {}).items()}
-    requests = [made.request for made in others.values() if made.request] + ([request] if request else [])
+    unlearned = {name: run for name, run in others.items() if kinds[name] == "unlearned"}
+    artifacts = {
+        name: _artifact_of(file, name, original, unlearned) for name, file in (shipped or {}).items()
+    }
+    requests = [run.request for run in others.values() if run.request] + ([request] if request else [])
     models = [_network("original", "original", original, original, shipping, splits, device)]
-    for name, made in others.items():
-        models.append(_network(kinds[name], name, made.checkpoint, original, shipping, splits, device))
+    for name, run in others.items():
+        models.append(_network(kinds[name], name, run.checkpoint, original, shipping, splits, device))
         models += [
-            _file(title, file, belonging[title], original, models[-1], splits)
+            _file(title, file, artifacts[title], original, models[-1], splits)
             for title, file in (shipped or {}).items()
-            if belonging[title].network == name
+            if artifacts[title].network == name
         ]
     models += [
-        _file(name, file, belonging[name], original, None, splits)
+        _file(name, file, artifacts[name], original, None, splits)
         for name, file in (shipped or {}).items()
-        if belonging[name].network is None
+        if artifacts[name].network is None
     ]
     digests = {"partition": splits.partition.digest, "splits": splits.digest}
     if retrained is not None:
@@ -89,32 +91,35 @@ def compare_runs(
         exchangeable=all(map(is_exchangeable, requests)),
         references=references,
     )
-    told = {DEVICE_SUMS: ", ".join(shipping)} if shipping else {}
-    return replace(measured, settings={**measured.settings, **told})
+    noted = {DEVICE_SUMS: ", ".join(shipping)} if shipping else {}
+    return replace(measured, settings={**measured.settings, **noted})
 
 
 def require_comparable(
     original: Checkpoint, others: Mapping[str, SavedRun], splits: Splits
 ) -> dict[str, Kind]:
-    """Check that networks belong together; the kind of each by name.
+    """Check that networks come from one original and answer one request.
+
+    Returns:
+        The kind of each network, by name.
 
     Raises:
-        AuditError: when a network does not come from this original or answers another request.
+        AuditError: when a network was not derived from this original or answers another request.
     """
     base, kinds = weights_digest(original.model), dict[str, Kind]()
-    for name, made in others.items():
-        provenance = made.checkpoint.provenance
+    for name, run in others.items():
+        provenance = run.checkpoint.provenance
         if provenance.base_digest != base:
             raise AuditError(
                 f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
             )
-        if made.request is None:
+        if run.request is None:
             raise AuditError(f"{name} comes without a request; expected the request that all of them answer")
-        if made.request.ids != tuple(splits.forget.indices.tolist()):
+        if run.request.ids != tuple(splits.forget.indices.tolist()):
             raise AuditError(
                 f"{name} answers another request; expected networks that forgot the same samples"
             )
-        made.request.splits(splits.partition)  # the digest, too, is that of these ids
+        run.request.splits(splits.partition)  # raises unless the digest is that of these ids
         kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
         if kind == "retrained" and provenance.recipe != original.provenance.recipe:
             raise AuditError(
@@ -125,18 +130,20 @@ def require_comparable(
     return kinds
 
 
-def _belonging(file: Shipped, name: str, original: Checkpoint, unlearned: Mapping[str, SavedRun]) -> Artifact:
-    """What is known of a file before it is run.
+def _artifact_of(
+    file: Shipped, name: str, original: Checkpoint, unlearned: Mapping[str, SavedRun]
+) -> Artifact:
+    """Find the network that a file was exported from by comparing contents, before the file is run.
 
     Raises:
-        AuditError: when it is no export of any network that unlearned, or, where there is none, not of the
-            original's form.
+        AuditError: when it was exported from none of the unlearned networks, or, where there is none, when it is not
+            of the original's form.
     """
     shape = original.blueprint.input_shape
     network = None
     form = file.form_beside(original.model, shape) if not unlearned else None
-    for candidate, made in unlearned.items():
-        form = file.exported_from(made.checkpoint.model, shape)
+    for candidate, run in unlearned.items():
+        form = file.exported_from(run.checkpoint.model, shape)
         if form is not None:
             network = candidate
             break
@@ -147,15 +154,19 @@ def _belonging(file: Shipped, name: str, original: Checkpoint, unlearned: Mappin
             else "a file of the original's form"
         )
         raise AuditError(
-            f"{name} (content {file.content_digest[:12]}...) does not belong to the networks beside it; "
+            f"{name} (content {file.content_digest[:12]}...) was not exported from any of the given networks; "
             f"expected {expected}"
         )
     stored = file.stored_weights
     precision = "FP32" if stored == "float32" else f"{original.blueprint.precision}, weights in {stored}"
     return Artifact(
-        file_digest=file.file_digest, content_digest=file.content_digest, runtime=file.predictor.runtime,
-        form=form, precision=precision, network=network,
-    )  # fmt: skip
+        file_digest=file.file_digest,
+        content_digest=file.content_digest,
+        runtime=file.predictor.runtime,
+        form=form,
+        precision=precision,
+        network=network,
+    )
 
 
 def _network(
@@ -167,17 +178,21 @@ def _network(
     splits: Splits,
     device: torch.device,
 ) -> AuditedModel:
-    """A network's answers: those of a device, bit for bit, where its biases are those of its file."""
+    """Measure a network: with the arithmetic of a device, bit for bit, where its biases are those of its file."""
     moved = None
     if weighted_layers(original.model) and kind == "unlearned":
         moved = 100 * changed_codes(original.model, saved.model)
-    asked = shipping.get(name, saved.model)
-    answers = role_signals(TorchPredictor(asked.to(device), device), splits)
-    asked.cpu()
+    model = shipping.get(name, saved.model)
+    answers = role_signals(TorchPredictor(model.to(device), device), splits)
+    model.cpu()
     return AuditedModel(
-        kind=kind, name=name, weights_digest=weights_digest(saved.model), seconds=saved.provenance.seconds,
-        answers=answers, changed_codes_percent=moved,
-    )  # fmt: skip
+        kind=kind,
+        name=name,
+        weights_digest=weights_digest(saved.model),
+        seconds=saved.provenance.seconds,
+        answers=answers,
+        changed_codes_percent=moved,
+    )
 
 
 def _file(
@@ -188,13 +203,17 @@ def _file(
     network: AuditedModel | None,
     splits: Splits,
 ) -> AuditedModel:
-    """The file's answers; its cost and its changed codes are those of its network, where that is known."""
+    """Measure a file; time and changed codes are those of its network, where that is known."""
     if network is not None:
         moved, seconds = network.changed_codes_percent, network.seconds
     else:
         share = file.changed_codes(graph_of(original.model, original.blueprint.input_shape))
         moved, seconds = None if share is None else 100 * share, None
     return AuditedModel(
-        kind="unlearned", name=name, answers=role_signals(file.predictor, splits), seconds=seconds,
-        changed_codes_percent=moved, artifact=artifact,
-    )  # fmt: skip
+        kind="unlearned",
+        name=name,
+        answers=role_signals(file.predictor, splits),
+        seconds=seconds,
+        changed_codes_percent=moved,
+        artifact=artifact,
+    )
