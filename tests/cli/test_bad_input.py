@@ -28,9 +28,9 @@ Obliq = Callable[..., Said]
         ("random=100%", ("less than 100%",)),
         ("random=0", ("nothing to forget",)),
         ("random=100000", ("to be retained",)),
-        ("everyone", ("does not say what to forget",)),
+        ("everyone", ("does not name anything to forget",)),
         ("class=-1", ("whole numbers from 0",)),
-        ("", ("does not say what to forget",)),
+        ("", ("does not name anything to forget",)),
     ],
 )
 @pytest.mark.parametrize("verb", ["unlearn", "retrain"])

@@ -60,7 +60,7 @@ def test_ids_are_listed_in_any_form() -> None:
     ("request_", "words"),
     [
         ("class=9", "there is no class 9"), ("subject=99", "there is no subject 99"),
-        ("random=500", "expected some to be retained"), ("everything", "does not say what to forget"),
+        ("random=500", "expected some to be retained"), ("everything", "does not name anything to forget"),
         ([], "the forget set is empty"), ([0, 0], "names 1 samples twice"), ([0.5], "ids to forget are torch.float32"),
         ([10_000], "were never trained on"), (range(240), "all 240 training samples"),
     ],

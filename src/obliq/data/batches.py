@@ -1,6 +1,6 @@
-"""Reproducible batches: by indexing for what is in memory, through a DataLoader for the rest.
+"""Reproducible batches: by indexing for collections in memory, through a DataLoader for the others.
 
-Only the given generator decides the order and the augmentation; the global one is not touched.
+Only the given generator decides the order and the augmentation; torch's global generator is not used.
 """
 
 from __future__ import annotations
@@ -17,59 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from obliq.data.collection import Collection, Examples, MapDataset
 from obliq.errors import DataError
 
-
-@dataclass(frozen=True, kw_only=True)
-class RawValues:
-    """The way from standardised inputs to raw ones and back.
-
-    Attributes:
-        mean: shaped to broadcast along the channels of a batch.
-        deviation: of the same shape.
-        eight_bit: whether raw inputs are bytes, scaled to 0..1; the range of floats is not known.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-    eight_bit: bool
-
-    @classmethod
-    def of(cls, collection: Collection, inputs: Float[Tensor, "batch ..."], eight_bit: bool) -> RawValues:
-        """For a collection, on the device of a batch of its standardised inputs."""
-        mean, deviation = _statistics(collection, inputs)
-        return cls(mean=mean, deviation=deviation, eight_bit=eight_bit)
-
-    def raw(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """From standardised inputs to raw ones."""
-        return inputs * self.deviation + self.mean
-
-    def standardised(self, raw: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """From raw inputs to standardised ones."""
-        return (raw - self.mean) / self.deviation
-
-    def possible(self, raw: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Raw inputs clamped to 0..1 where they are bytes, as they are where they are floats."""
-        return raw.clamp(0, 1) if self.eight_bit else raw
-
-
-def eight_bit(examples: Examples) -> bool:
-    """Whether the raw inputs are bytes, whose values are known to lie in 0..255."""
-    inputs = examples.collection.inputs
-    first = inputs if isinstance(inputs, Tensor) else inputs[int(examples.indices[0])][0]
-    return first.dtype == torch.uint8
-
-
-def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    if not collection.mean:
-        return inputs.new_zeros(()), inputs.new_ones(())
-    along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
-    return (
-        inputs.new_tensor(collection.mean).view(along_channels),
-        inputs.new_tensor(collection.deviation).view(along_channels),
-    )
-
-
 Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
-PADDING = 4  # pixels on each side, the field's habit for 28 and 32 pixel images
+PADDING = 4  # pixels on each side, as is usual for images of 28 and 32 pixels
 
 
 def batches(
@@ -80,15 +29,15 @@ def batches(
     augment: bool = False,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Go once over the examples; every sample comes exactly once.
+    """Go over the examples once; every sample occurs exactly once.
 
     Args:
         examples: what to read.
-        batch_size: samples a batch. The last batch may be shorter; were it a single sample, which batch
-            normalisation cannot learn from, it joins the batch before.
+        batch_size: samples per batch. The last batch may be shorter. A single last sample joins the batch before it,
+            since batch normalisation cannot learn from one sample.
         generator: shuffles (and augments); None keeps the order of the examples.
-        device: where the batches go; inputs of four dimensions arrive there as channels_last.
-        augment: crop at random after padding by 4 black pixels, and mirror every second image.
+        device: of the batches; inputs of four dimensions are channels_last there.
+        augment: crop at random after padding by 4 black pixels, and mirror with probability 1/2.
         workers: processes that read a data set that is not in memory.
 
     Yields:
@@ -109,7 +58,7 @@ def numbered_cycle(
     device: torch.device,
     augment: bool = False,
 ) -> Iterator[tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
-    """As `cycle`, each batch with the positions of its samples within `examples`, on the processor."""
+    """As `cycle`; each batch comes with the positions of its samples within `examples`, on the processor."""
     _require_usable(examples, batch_size, generator, augment)
     _require_some(examples)
     return _endless(examples, batch_size, generator, device, augment, 0)
@@ -123,7 +72,7 @@ def cycle(
     augment: bool = False,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Endless batches: pass after pass, each shuffled anew from the generator. Arguments as for `batches`."""
+    """Endless batches: pass after pass, each shuffled again by the generator. Arguments as for `batches`."""
     _require_usable(examples, batch_size, generator, augment)
     _require_some(examples)
     numbered = _endless(examples, batch_size, generator, device, augment, workers)
@@ -145,7 +94,7 @@ def _require_usable(
 
 
 def _require_some(examples: Examples) -> None:
-    """Raise for no samples, over which an endless loop would never yield."""
+    """Raise for no samples: an endless loop over none would never yield."""
     if len(examples) == 0:
         raise DataError("no samples to draw batches from; expected at least one")
 
@@ -203,7 +152,7 @@ def _read(
         batch_sampler=[batch.tolist() for batch in chosen],
         collate_fn=_stack,
         num_workers=workers,
-        # the loader draws a seed for its workers, from the global generator unless it is given another
+        # Without a generator of its own the loader would draw the seed of its workers from the global one.
         generator=generator if generator is not None else torch.Generator(),
     )
     return iter(loader)
@@ -229,7 +178,7 @@ def _stack(inputs: Sequence[Tensor]) -> Tensor:
 def crop_and_mirror(
     images: Shaped[Tensor, "batch channels height width"], generator: torch.Generator
 ) -> Shaped[Tensor, "batch channels height width"]:
-    """Shift every image by up to 4 pixels each way and mirror it with probability 1/2, all at once."""
+    """Shift every image by up to 4 pixels in each direction and mirror it with probability 1/2."""
     count, _, height, width = images.shape
     top = torch.randint(0, 2 * PADDING + 1, (count, 1), generator=generator)
     left = torch.randint(0, 2 * PADDING + 1, (count, 1), generator=generator)
@@ -238,5 +187,56 @@ def crop_and_mirror(
     columns = torch.arange(width)
     columns = left + torch.where(mirrored, columns.flip(0), columns)
     padded = F.pad(images, (PADDING, PADDING, PADDING, PADDING)).permute(0, 2, 3, 1)
-    taken = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return taken.permute(0, 3, 1, 2)
+    # One indexing operation for the whole batch: [image, row, column] broadcast to (batch, height, width).
+    cropped = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return cropped.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawValues:
+    """Conversion of standardised inputs to raw ones and back, for methods that change inputs.
+
+    Attributes:
+        mean: shaped to broadcast along the channels of a batch.
+        deviation: of the same shape.
+        eight_bit: whether raw inputs are bytes, scaled to 0..1; floats have no known range.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    eight_bit: bool
+
+    @classmethod
+    def of(cls, collection: Collection, inputs: Float[Tensor, "batch ..."], eight_bit: bool) -> RawValues:
+        """The conversion for a collection, on the device of a batch of its standardised inputs."""
+        mean, deviation = _statistics(collection, inputs)
+        return cls(mean=mean, deviation=deviation, eight_bit=eight_bit)
+
+    def raw(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Convert standardised inputs to raw ones."""
+        return inputs * self.deviation + self.mean
+
+    def standardised(self, raw: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Convert raw inputs to standardised ones."""
+        return (raw - self.mean) / self.deviation
+
+    def possible(self, raw: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Clamp raw inputs to 0..1 where they are bytes; floats stay as they are."""
+        return raw.clamp(0, 1) if self.eight_bit else raw
+
+
+def eight_bit(examples: Examples) -> bool:
+    """Whether the raw inputs are bytes, so that their values lie in 0..255."""
+    inputs = examples.collection.inputs
+    first = inputs if isinstance(inputs, Tensor) else inputs[int(examples.indices[0])][0]
+    return first.dtype == torch.uint8
+
+
+def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    if not collection.mean:
+        return inputs.new_zeros(()), inputs.new_ones(())
+    along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
+    return (
+        inputs.new_tensor(collection.mean).view(along_channels),
+        inputs.new_tensor(collection.deviation).view(along_channels),
+    )

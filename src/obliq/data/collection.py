@@ -1,4 +1,4 @@
-"""What holds for every data set of the user's own, however it was stored."""
+"""The values that everything else reads: a collection of samples, and some samples of a collection."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ class Collection:
     """All samples of a data set, in one order that never changes.
 
     Attributes:
-        name: the words that load it again, for instance `digits` or `npz:watch.npz`.
+        name: what loads it again, for instance `digits` or `npz:watch.npz`.
         inputs: samples of any shape, uint8 or float32, in memory; or a map-style data set
             that is read sample by sample.
         labels: classes 0..C-1.
-        subjects: whose sample it is, -1 where unknown; None when nobody recorded it.
-        official_test: the part that its authors set aside for testing; all False when they did not.
+        subjects: the number of the person whose sample it is, -1 where unknown; None where not recorded.
+        official_test: True for samples that the authors set aside for testing; all False where they did not.
         mean: per channel, subtracted from inputs after uint8 has been divided by 255; empty for none.
         deviation: per channel, divides what remains.
         class_names: one name a class.
@@ -44,7 +44,7 @@ class Collection:
 
     name: str
     inputs: Shaped[Tensor, "samples ..."] | MapDataset = field(repr=False)
-    # different lengths are a user's mistake, told below in one line: so the shapes do not share a name
+    # These shapes have names of their own, so that different lengths reach the check below and its clear message.
     labels: Int[Tensor, " labels"] = field(repr=False)
     subjects: Int[Tensor, " subjects"] | None = field(repr=False, default=None)
     official_test: Bool[Tensor, " marks"] | None = field(repr=False, default=None)
@@ -124,7 +124,7 @@ class Collection:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Some samples of a collection, by index; what every loop, signal and method is given."""
+    """Some samples of a collection, by their positions in it."""
 
     collection: Collection = field(repr=False)
     indices: Int[Tensor, " samples"] = field(repr=False)
@@ -150,7 +150,9 @@ class Examples:
         return Examples(self.collection, self.indices[:count])
 
 
-LARGEST = 8 * 2**30  # bytes of one array; beyond that, data are read sample by sample (module:function)
+LARGEST = (
+    8 * 2**30
+)  # bytes of one array in memory; larger data sets are read sample by sample (module:function)
 
 
 def user_collection(
@@ -164,11 +166,11 @@ def user_collection(
 ) -> Collection:
     """A collection of the user's own samples, scaled by fixed numbers.
 
-    Bytes become -1 to 1; floats stay as they are. No mean or deviation is measured: it would be
-    computed from the very samples that somebody may ask to forget, and survive the forgetting.
+    Bytes become -1 to 1; floats stay as they are. Mean and deviation are not measured, because they would
+    depend on the samples of a later request and would still depend on them after unlearning.
 
     Args:
-        name: the words that load it again.
+        name: what loads it again.
         inputs: uint8 or float32.
         labels: classes 0 to C-1.
         subjects: whose sample it is, -1 where unknown.

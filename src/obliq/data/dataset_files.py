@@ -1,7 +1,7 @@
-"""Where the files of a built-in data set may lie, and what to tell who does not have them."""
+"""Where the files of a built-in data set are looked for, and the error when they are missing."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from obliq.errors import DataError
@@ -9,11 +9,13 @@ from obliq.errors import DataError
 ENVIRONMENT = "OBLIQ_DATA"
 
 
-def candidates(folder: Path | None, below: Sequence[str], system: Sequence[Path] = ()) -> Iterator[Path]:
-    """Every folder to look in: the given one, then $OBLIQ_DATA, then ./data, then the system's.
+def candidate_folders(
+    folder: Path | None, below: Sequence[str], system: Sequence[Path] = ()
+) -> Iterator[Path]:
+    """Every folder to look in: the given one, then $OBLIQ_DATA, then ./data, then those of the system.
 
     Args:
-        folder: what the user named, if anything.
+        folder: the folder that the user named, if any.
         below: sub-folders to try in each, in this order; "" for the folder itself.
         system: folders that packages install to.
     """
@@ -25,13 +27,8 @@ def candidates(folder: Path | None, below: Sequence[str], system: Sequence[Path]
     yield from system
 
 
-def first_with(places: Sequence[Path], has_files: Callable[[Path], bool]) -> Path | None:
-    """The first of `places` that has the files."""
-    return next((place for place in places if has_files(place)), None)
-
-
-def missing(name: str, files: Sequence[str], folder: Path | None, how: str) -> DataError:
-    """One line on what was looked for, where, and how to get it."""
+def missing_files(name: str, files: Sequence[str], folder: Path | None, how: str) -> DataError:
+    """An error of one line: which files were looked for, where, and how to get them."""
     given = f"{folder}, " if folder is not None else ""
     return DataError(
         f"the files of {name} are missing: looked for {', '.join(files)} in {given}${ENVIRONMENT} "

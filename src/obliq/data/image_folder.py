@@ -1,4 +1,4 @@
-"""Own images from a folder that has one folder a class."""
+"""The user's own images, in a folder with one sub-folder per class."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ def from_folder(name: str, folder: Path) -> Collection:
     """Read PNG and JPEG images; classes and images in alphabetical order of their names.
 
     Args:
-        name: what the collection is called, `folder:` and the path as the user wrote it.
-        folder: one folder a class; hidden files and files with other suffixes are passed over.
+        name: of the collection: `folder:` and the path as the user wrote it.
+        folder: has one sub-folder per class; hidden files and files with other suffixes are ignored.
 
     Raises:
         DataError: for a missing folder, a class without images, or an image that cannot be read or
@@ -35,7 +35,7 @@ def from_folder(name: str, folder: Path) -> Collection:
         pixels = _pixels(name, file)
         if pixels.shape != first.shape:
             raise DataError(
-                f"{name}: {file} is {_said(pixels)} but {files[0]} is {_said(first)}; expected all alike"
+                f"{name}: {file} is {_size_of(pixels)} but {files[0]} is {_size_of(first)}; expected all alike"
             )
         images[position] = pixels
     return user_collection(
@@ -45,13 +45,15 @@ def from_folder(name: str, folder: Path) -> Collection:
 
 def _listing(name: str, folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
     if not folder.is_dir():
-        raise DataError(f"{name}: {folder} is not a folder; expected a folder with one folder a class")
+        raise DataError(f"{name}: {folder} is not a folder; expected a folder with one sub-folder per class")
     try:
         classes = sorted(
             entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
         )
         if len(classes) < 2:
-            raise DataError(f"{name}: {len(classes)} folders in {folder}; expected at least two, one a class")
+            raise DataError(
+                f"{name}: {len(classes)} folders in {folder}; expected at least two, one per class"
+            )
         found = [sorted(filter(_is_image, entry.iterdir())) for entry in classes]
     except OSError as error:
         raise DataError(f"{name}: cannot list {folder}: {error.strerror or error}") from error
@@ -86,6 +88,6 @@ def _pixels(name: str, file: Path) -> Tensor:
     return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
 
 
-def _said(pixels: Tensor) -> str:
+def _size_of(pixels: Tensor) -> str:
     channels, height, width = pixels.shape
     return f"{width}x{height} {'RGB' if channels == 3 else 'grey'}"

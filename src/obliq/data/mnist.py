@@ -17,7 +17,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection
-from obliq.data.dataset_files import candidates, first_with, missing
+from obliq.data.dataset_files import candidate_folders, missing_files
 from obliq.errors import DataError
 
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(">u1"), 0x0C: np.dtype(">i4")}
@@ -37,7 +37,7 @@ def read_idx(file: Path, dimensions: int) -> Shaped[Tensor, "samples ..."]:
         dimensions: how many it must have.
 
     Returns:
-        uint8 or int32, shaped as the header says.
+        uint8 or int32, of the shape in the header.
 
     Raises:
         DataError: for another format, another number of dimensions, or a file that is cut off or too long.
@@ -124,8 +124,8 @@ def fashion_mnist(folder: Path | None = None) -> Collection:
 def mnist(folder: Path | None = None) -> Collection:
     """60,000 training and 10,000 test images of digits, 28x28 grey pixels, 10 classes.
 
-    When QMNIST's training label file lies beside them (or in torchvision's QMNIST/raw), the writers
-    are the subjects of the training images; the test images' subjects stay unknown.
+    Where QMNIST's training label file is in the same folder (or in torchvision's QMNIST/raw), the writers
+    are the subjects of the training images; the subjects of the test images stay unknown.
 
     Raises:
         DataError: when the files are missing or damaged, are Fashion-MNIST's, or disagree with QMNIST's.
@@ -156,10 +156,10 @@ def mnist(folder: Path | None = None) -> Collection:
 def _place(
     name: str, folder: Path | None, *, below: tuple[str, ...], system: tuple[Path, ...], how: str
 ) -> Path:
-    places = list(candidates(folder, below, system))
-    place = first_with(places, lambda place: all(find_idx(place, file) for file in FILES))
+    places = candidate_folders(folder, below, system)
+    place = next((place for place in places if all(find_idx(place, file) for file in FILES)), None)
     if place is None:
-        raise missing(name, FILES, folder, how)
+        raise missing_files(name, FILES, folder, how)
     balanced = _is_balanced(place)
     if balanced is not None and balanced != (name == "fashion-mnist"):
         other = "fashion-mnist" if balanced else "mnist"
@@ -168,7 +168,7 @@ def _place(
 
 
 def _is_balanced(place: Path) -> bool | None:
-    """Whether the classes are equally frequent, which tells the two full sets apart; None for other sizes."""
+    """Whether classes are equally frequent, which distinguishes the two full sets; None for other sizes."""
     counts = _file(place, FILES[1], 1).long().bincount(minlength=10)
     return bool((counts == 6000).all()) if int(counts.sum()) == 60_000 else None
 

@@ -1,4 +1,4 @@
-"""Own data from one .npz file: arrays `x`, `y` and, where people are known, `subject`."""
+"""The user's own data in one .npz file: arrays `x`, `y` and, where people are known, `subject`."""
 
 import math
 import zipfile
@@ -22,8 +22,8 @@ def from_npz(name: str, file: Path) -> Collection:
     """Read samples, labels and subjects.
 
     Args:
-        name: what the collection is called, `npz:` and the path as the user wrote it.
-        file: holds `x` (samples first, then channels; uint8 or float), `y` (classes from 0) and perhaps
+        name: of the collection: `npz:` and the path as the user wrote it.
+        file: holds `x` (samples first, then channels; uint8 or float), `y` (classes from 0) and optionally
             `subject` (numbers, -1 for unknown).
 
     Raises:
@@ -93,7 +93,7 @@ def _inputs(name: str, array: npt.NDArray[Any]) -> Tensor:
         )
     if array.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(array))
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, which Collection names
+    with np.errstate(over="ignore"):  # too large values become infinite, which Collection refuses
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
@@ -101,5 +101,5 @@ def _integers(name: str, key: str, array: npt.NDArray[Any], count: int) -> Tenso
     if array.dtype.kind not in "iu":
         raise DataError(f"{name}: {key} has type {array.dtype}; expected integers")
     if array.shape != (count,):
-        raise DataError(f"{name}: {key} has shape {array.shape}; expected ({count},), one number a sample")
+        raise DataError(f"{name}: {key} has shape {array.shape}; expected ({count},), one number per sample")
     return torch.from_numpy(array.astype(np.int64))

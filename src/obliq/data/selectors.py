@@ -1,4 +1,4 @@
-"""What a request asks to forget: a class, a person, a random share, or listed samples."""
+"""What a request names: a class, a person, a random share, or listed samples."""
 
 import re
 from collections.abc import Mapping
@@ -132,7 +132,7 @@ def parse_selector(text: str) -> Selector:
         return RandomCount(int(given))
     if kind == "ids" and given:
         return Listed(Path(given))
-    raise DataError(f"{text!r} does not say what to forget; expected {ACCEPTED}")
+    raise DataError(f"{text!r} does not name anything to forget; expected {ACCEPTED}")
 
 
 def select(selector: Selector, partition: Partition, seed: int) -> Int[Tensor, " forget"]:

@@ -1,4 +1,4 @@
-"""Who plays which role: forget, retain, holdout and test, disjoint by construction.
+"""The role of every sample: forget, retain, holdout or test, disjoint by construction.
 
 A `Partition` is drawn once, when the original network is trained, from one seed that is stored with
 it; a request later divides the training part alone into `Splits`. Original, unlearned and retrained
@@ -136,10 +136,10 @@ class Partition:
         Raises:
             DataError: for no ids, unknown or repeated ids, ids outside the training part, or all of it.
         """
-        asked, retain = divide(self.train, forget)
+        forgotten, retain = divide(self.train, forget)
         return Splits(
             partition=self,
-            forget=asked,
+            forget=forgotten,
             retain=retain,
             holdout=self.holdout,
             test=self.test,
@@ -165,8 +165,8 @@ class Splits:
     def digest(self) -> str:
         """HMAC-SHA-256 over all roles, keyed by the request's salt.
 
-        A plain hash of a small forget set could be guessed by trying every person; who does not
-        hold the salt learns nothing from this one.
+        A plain hash of a small forget set could be guessed by trying every person. Without the salt, this one
+        reveals nothing.
         """
         message = self.partition.digest.encode() + _packed(self.forget.indices)
         return hmac.new(self.salt, message, hashlib.sha256).hexdigest()
@@ -231,7 +231,7 @@ def draw_share(
     subjects = None if collection.subjects is None else collection.subjects[pool]
     wanted = max(1, round(share * len(pool)))
     if subjects is not None and bool((subjects != UNKNOWN_SUBJECT).any()):
-        # a sample of nobody known counts as a person of its own, so that no known person is in two parts
+        # A sample of an unknown person counts as a person of its own, so that no known person is in two parts.
         subjects = torch.where(subjects == UNKNOWN_SUBJECT, UNKNOWN_SUBJECT - 1 - pool, subjects)
     if subjects is not None and len(torch.unique(subjects)) > 1:
         people, sizes = torch.unique(subjects, return_counts=True)
@@ -245,7 +245,7 @@ def draw_share(
         for label in torch.unique(labels):
             members = (labels == label).nonzero().flatten()
             order = torch.randperm(len(members), generator=generator)
-            least = 1 if len(members) > 2 else 0  # a class of one or two samples should rather be learned
+            least = 1 if len(members) > 2 else 0  # a class of one or two samples stays in training
             chosen[members[order[: max(least, round(share * len(members)))]]] = True
     return pool[chosen], pool[~chosen]
 

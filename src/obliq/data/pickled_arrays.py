@@ -1,0 +1,113 @@
+"""Pickles that hold arrays of bytes, read without running any code that they name.
+
+A pickle is a program that may call any function. Here every name in it is looked up in a table of five inert stand-ins,
+and any other name is an error.
+"""
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from obliq.errors import DataError
+
+_LARGEST_FILE = 64 * 2**20  # bytes; CIFAR-10's files have 31 MB
+
+
+def read_pickled_arrays(file: Path) -> object:
+    """Read numbers, text, bytes, lists, tuples, dictionaries and uint8 arrays from a pickle.
+
+    An array may be the whole content or a value of the dictionary that is the content.
+
+    Raises:
+        DataError: for any other content, damage, or more than 64 MiB.
+    """
+    try:
+        if file.stat().st_size > _LARGEST_FILE:
+            raise DataError(f"{file} has {file.stat().st_size} bytes; expected at most {_LARGEST_FILE}")
+        with file.open("rb") as opened:
+            # "bytes": Python 2 wrote the originals, and its text is read as bytes
+            content = _OnlyArrays(opened, encoding="bytes").load()
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged pickle may raise almost anything
+        raise DataError(f"{file} is damaged ({type(error).__name__}); expected the original") from error
+    if isinstance(content, dict):
+        return {key: _to_array(file, value) for key, value in content.items()}
+    return _to_array(file, content)
+
+
+class _Kind:
+    """Stands for numpy.dtype; records the code."""
+
+    def __init__(self, code: object = None, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, state: object) -> None:
+        """Ignore the rest: one byte has no order."""
+
+
+class _Array:
+    """Stands for an array under reconstruction; records its state."""
+
+    state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+class _ArrayType:
+    """Stands for numpy.ndarray where it is named as an argument."""
+
+
+def _reconstruct(*_: object) -> _Array:
+    return _Array()
+
+
+def _encode(text: object, encoding: object = None) -> bytes:
+    """Python 3 writes bytes in old pickles as Latin-1 text; no other codec is called."""
+    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+        raise DataError("it names an unexpected codec; expected arrays, lists and text only")
+    return text.encode("latin1")
+
+
+_STAND_INS: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _ArrayType,
+    ("numpy", "dtype"): _Kind,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _OnlyArrays(pickle.Unpickler):
+    """Gives out the inert stand-ins above and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _STAND_INS[module, name]
+        except KeyError:
+            raise DataError(
+                f"it names {module}.{name}, which is never run; expected arrays, lists and text only"
+            ) from None
+
+    def persistent_load(self, _: Any) -> Any:
+        raise DataError("it refers to other files; expected arrays, lists and text only")
+
+
+def _to_array(file: Path, value: object) -> object:
+    if not isinstance(value, _Array):
+        return value
+    match value.state:
+        case (_, tuple(shape), _Kind(code="u1" | b"u1" | "uint8"), bool() | int() as by_column, bytes(raw)):
+            if by_column or not all(type(size) is int and size >= 0 for size in shape):
+                raise DataError(f"{file}: an array by column or of shape {shape}; expected rows of bytes")
+            if math.prod(shape) != len(raw):
+                raise DataError(f"{file}: an array of shape {shape} with {len(raw)} bytes; expected one each")
+            return np.frombuffer(raw, np.uint8).reshape(shape).copy()
+        case _:
+            raise DataError(f"{file}: an array that is not of bytes; expected uint8")
