@@ -48,6 +48,7 @@ default_role = "py:obj"  # a name in backticks links to its entry where it has o
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"DataLike": "DataLike"}  # the name instead of the five types that it stands for
 napoleon_use_ivar = True  # fields as one list instead of one entry each
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88

@@ -77,10 +77,11 @@ def readable_signature(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str, str | None] | None:
-    """Replace defaults that are no Python, which Sphinx could not lay out: factories and addresses."""
+    """Replace what is no Python, which Sphinx could not lay out: factories, addresses, placeholders of type aliases."""
     if not signature:
         return None
     signature = signature.replace("<factory>", "...")
+    signature = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature)
     return re.sub(r"<function (\w+) at 0x\w+>", r"\1", signature), returns
 
 

@@ -12,6 +12,7 @@ _PUBLIC = {
     "obliq.checkpoints.run_folder": ("SavedRun", "load_run", "save_run"),
     "obliq.data": (
         "Collection",
+        "DataLike",
         "Examples",
         "PartitionRule",
         "Splits",

@@ -15,6 +15,7 @@ from obliq.checkpoints.run_folder import (
 )
 from obliq.data import (
     Collection as Collection,
+    DataLike as DataLike,
     Examples as Examples,
     PartitionRule as PartitionRule,
     Splits as Splits,

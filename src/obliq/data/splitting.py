@@ -1,5 +1,7 @@
 """Split samples for training and for a request, in the habit of scikit-learn's `train_test_split`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from obliq.data.collection import Examples
 from obliq.data.roles import DataLike, as_examples
-from obliq.data.selectors import Selector, parse_selector, select_from
+from obliq.data.selectors import parse_selector, select_from
 from obliq.data.splits import PartitionRule, divide, partition
 from obliq.errors import DataError
 
@@ -22,7 +24,7 @@ def train_holdout_test_split(
     classes are kept in proportion. A test set that the data's authors set aside stays the test set.
 
     Args:
-        data: a data set, a pair (inputs, labels), or a `Collection`; see `as_examples`.
+        data: a map-style data set of (input, label), a pair of tensors (inputs, labels), or a `Collection`.
         holdout: share of the samples for the holdout set, which some methods compare with.
         test: share of the samples for the test set, which audits read.
         seed: decides the draw.
@@ -44,12 +46,12 @@ def train_holdout_test_split(
 
 
 def forget_retain_split(
-    train: DataLike, forget: str | Selector | Sequence[int] | Int[Tensor, " forget"], *, seed: int = 0
+    train: DataLike, forget: str | Sequence[int] | Int[Tensor, " forget"], *, seed: int = 0
 ) -> tuple[Examples, Examples]:
     """Split the training set into the samples to forget and those to retain.
 
     Args:
-        train: what the network was trained on; see `as_examples`.
+        train: what the network was trained on, in any form that `train_holdout_test_split` takes.
         forget: `class=3`, `subject=7` (where the data know whose a sample is), `random=10%`, `random=600` or
             `ids=FILE`; or the ids themselves. The id of a sample is its position in its collection, or in `train`
             where that is a data set or a pair of tensors.
@@ -70,9 +72,7 @@ def forget_retain_split(
     """
     examples = as_examples(train, "train")
     if isinstance(forget, str):
-        forget = parse_selector(forget)
-    if isinstance(forget, Selector):
-        return divide(examples, select_from(forget, examples, seed))
+        return divide(examples, select_from(parse_selector(forget), examples, seed))
     ids = torch.as_tensor(forget if len(forget) else torch.empty(0, dtype=torch.int64))
     if ids.dim() != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
         raise DataError(

@@ -1,5 +1,7 @@
 """Train a network by a recipe, and evaluate it; and the small parts that every training loop uses."""
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable, Iterator

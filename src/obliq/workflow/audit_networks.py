@@ -1,5 +1,7 @@
 """Audit any networks that a caller has: only their logits and integers are read, not how they were trained."""
 
+from __future__ import annotations
+
 import copy
 import dataclasses
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """Files for devices, from networks that a caller has: an exported network, and the patch from one to another."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from torch import Tensor, nn

@@ -4,6 +4,8 @@ Networks are ordinary modules from a batch of inputs to logits. They come in and
 and the given one is left as it was, except by `calibrate`, which works in place.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
 
@@ -15,7 +17,7 @@ from obliq.data import DataLike, Examples, Splits, as_examples, join_roles
 from obliq.errors import DataError, ModelError
 from obliq.io.user_code import first_line
 from obliq.methods import Method, Retrain, available_methods
-from obliq.models import initialise
+from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import Precision, activations, calibrate_steps, weighted_layers
 from obliq.run import Listener, Run, device_named, device_of
 from obliq.training.loop import Recipe, fit
@@ -44,16 +46,20 @@ def create_network(
         A network from a batch of inputs of that shape to logits (batch, classes).
 
     Raises:
-        ModelError: for an unknown architecture, an input that it cannot read, and bits outside 2 to 8.
+        ModelError: for an unknown architecture, an input that it cannot read, bits outside 2 to 8, and a function of
+            yours that returns trained weights, which this function would draw again.
 
     Example:
         >>> import obliq
         >>> network = obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4")
     """
     wanted = Precision.parse(precision) if isinstance(precision, str) else precision
-    model = Blueprint(
+    blueprint = Blueprint(
         architecture=architecture, input_shape=tuple(input_shape), classes=classes, precision=wanted
-    ).build()
+    )
+    if blueprint.is_user_code:
+        require_drawn_weights(blueprint.build, architecture)
+    model = blueprint.build()
     initialise(model, seed)
     return model
 
@@ -110,7 +116,9 @@ def train(
     Args:
         model: any module from inputs (batch, ...) to logits (batch, classes); one of `quantize` is trained on its
             integer grid, its steps with it (quantization-aware training).
-        data: training samples: a map-style data set of (input, label), a pair of tensors, or samples of ours.
+        data: training samples: a map-style data set of (input, label), a pair of tensors (inputs, labels), or samples of
+            a `Collection`. Float inputs are used as they are. Raw uint8 inputs are refused outside a `Collection`,
+            which states how they are scaled.
         recipe: stochastic gradient descent by default settings when left out.
         seed: decides the order of samples and every other draw. On a processor, equal seeds and thread counts give
             equal integers.
