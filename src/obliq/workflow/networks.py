@@ -116,8 +116,8 @@ def train(
     Args:
         model: any module from inputs (batch, ...) to logits (batch, classes); one of `quantize` is trained on its
             integer grid, its steps with it (quantization-aware training).
-        data: training samples: a map-style data set of (input, label), a pair of tensors (inputs, labels), or samples of
-            a `Collection`. Float inputs are used as they are. Raw uint8 inputs are refused outside a `Collection`,
+        data: training samples: a map-style data set of (input, label), a pair of tensors (inputs, labels), or samples
+            of a `Collection`. Float inputs are used as they are. Raw uint8 inputs are refused outside a `Collection`,
             which states how they are scaled.
         recipe: stochastic gradient descent by default settings when left out.
         seed: decides the order of samples and every other draw. On a processor, equal seeds and thread counts give
