@@ -177,7 +177,7 @@ def test_a_forged_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_pickles_are_limited_in_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obliq.data.cifar10._LARGEST", 10)
+    monkeypatch.setattr("obliq.data.pickled_arrays._LARGEST_FILE", 10)
     file = tmp_path / "batch"
     file.write_bytes(pickle.dumps(list(range(100))))
     with pytest.raises(DataError, match="expected at most 10"):
