@@ -19,7 +19,7 @@ from obliq.quantization.precision import FLOAT_BITS
 from obliq.run import device_named
 from obliq.training.prediction import TorchPredictor
 from obliq.workflow.compare_files import role_signals
-from obliq.workflow.networks import join_for, outputs_of
+from obliq.workflow.network_checks import join_for, outputs_of
 
 RESERVED = ("original", "retrained")
 

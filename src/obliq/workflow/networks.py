@@ -10,17 +10,23 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from obliq.checkpoints import Blueprint
-from obliq.data import DataLike, Examples, Splits, as_examples, join_roles
-from obliq.errors import DataError, ModelError
-from obliq.io.user_code import first_line
+from obliq.data import DataLike, as_examples
+from obliq.errors import ModelError
 from obliq.methods import Method, Retrain, available_methods
 from obliq.models import initialise, require_drawn_weights
-from obliq.quantization import Precision, activations, calibrate_steps, weighted_layers
+from obliq.quantization import Precision, calibrate_steps
 from obliq.run import Listener, Run, device_named, device_of
 from obliq.training.loop import Recipe, fit
+from obliq.workflow.network_checks import (
+    join_for,
+    outputs_of,
+    require_labels_below,
+    require_network,
+    require_ready,
+)
 from obliq.workflow.progress import listener_for
 
 
@@ -90,7 +96,7 @@ def calibrate(model: nn.Module, data: DataLike | Tensor, *, samples: int = 512, 
         >>> data = obliq.load_dataset("digits")
         >>> quantized = obliq.calibrate(obliq.quantize(network.eval(), "W8A8"), data)
     """
-    _require_module(model)
+    require_network(model)
     generator = torch.Generator().manual_seed(seed)
     if isinstance(data, Tensor):
         inputs = data[torch.randperm(len(data), generator=generator)[:samples]]
@@ -139,7 +145,7 @@ def train(
         >>> trained = obliq.train(network, data, obliq.Recipe(epochs=1), progress=False)
     """
     examples = as_examples(data)
-    _require_labels_below(outputs_of(model, examples), examples)
+    require_labels_below(outputs_of(model, examples), examples)
     run = _run("training", seed, device, progress)
     return fit(model, examples, recipe or Recipe(), run).to(device_of(model))
 
@@ -178,7 +184,7 @@ def retrain(
         >>> retrained = obliq.retrain(network, retain, obliq.Recipe(epochs=1), progress=False)
     """
     examples = as_examples(retain, "retain")
-    _require_labels_below(outputs_of(model, examples), examples)
+    require_labels_below(outputs_of(model, examples), examples)
     run = _run("retraining", seed, device, progress)
     fresh = copy.deepcopy(model)
     initialise(fresh, seed)
@@ -229,56 +235,10 @@ def unlearn(
         >>> unlearned = obliq.unlearn(original, forget=forget, retain=retain, method="sfron", progress=False)
     """
     chosen = _method(method)
-    _require_ready(model)
+    require_ready(model)
     splits = join_for(model, forget=forget, retain=retain, holdout=holdout)
     run = _run("unlearning", seed, device, progress)
     return chosen.unlearn(model, splits, run).to(device_of(model)).eval()
-
-
-def join_for(
-    model: nn.Module,
-    *,
-    forget: DataLike,
-    retain: DataLike,
-    holdout: DataLike | None = None,
-    test: DataLike | None = None,
-) -> Splits:
-    """The given sets as disjoint roles, after a check that the network reads their samples and knows their labels.
-
-    Raises:
-        DataError: as `join_roles`.
-        ModelError: as `outputs_of`.
-    """
-    first = as_examples(forget, "forget")
-    return join_roles(first, retain, holdout, test, classes=outputs_of(model, first))
-
-
-def outputs_of(model: nn.Module, examples: Examples) -> int:
-    """How many classes a network distinguishes, from its logits for one sample in evaluation mode.
-
-    Raises:
-        ModelError: when it is no module, cannot read the sample, or does not answer with one row of logits.
-    """
-    _require_module(model)
-    shape = examples.collection.sample_shape
-    sample = examples.collection.fetch(examples.indices[:1]).to(device_of(model))
-    probe = copy.deepcopy(model).eval()
-    try:
-        if any(not bool(quantizer.calibrated) for quantizer in activations(probe).values()):
-            calibrate_steps(probe, sample)
-        with torch.no_grad():
-            logits = probe(sample)
-    except Exception as error:  # the user's own code may raise anything
-        raise ModelError(
-            f"the network cannot read samples of shape {shape}: {first_line(error)}; expected samples and a network "
-            "that fit together"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(
-            f"the network answers one sample with {found}; expected logits of shape (1, classes), two classes or more"
-        )
-    return int(logits.shape[1])
 
 
 def _run(title: str, seed: int, device: str, progress: bool | Listener) -> Run:
@@ -300,37 +260,3 @@ def _method(method: str | Method) -> Method:
             "'retrain' needs the original's recipe; expected obliq.retrain(model, retain, recipe)"
         )
     return methods[method]()
-
-
-def _require_module(model: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"the network is a {type(model).__name__}; expected a torch.nn.Module")
-
-
-def _require_ready(model: nn.Module) -> None:
-    """Raise unless a network is quantized and calibrated, or was left in floating point on purpose.
-
-    Raises:
-        ModelError: with the calls that are missing.
-    """
-    _require_module(model)
-    waiting = [name for name, quantizer in activations(model).items() if not bool(quantizer.calibrated)]
-    if waiting:
-        raise ModelError(
-            f"{len(waiting)} quantizers of the network have no steps yet; expected obliq.calibrate(model, data) "
-            "after obliq.quantize"
-        )
-    if not weighted_layers(model) and not isinstance(model, fx.GraphModule):
-        raise ModelError(
-            f"{type(model).__name__} has no quantized layers; expected obliq.quantize(model, 'W8A8') and "
-            "obliq.calibrate(model, data), or obliq.quantize(model, 'FP32') to unlearn in floating point"
-        )
-
-
-def _require_labels_below(classes: int, examples: Examples) -> None:
-    largest = int(examples.labels.max())
-    if largest >= classes:
-        raise DataError(
-            f"the data have label {largest}, but the network distinguishes {classes} classes; expected labels from "
-            f"0 to {classes - 1}"
-        )
