@@ -152,9 +152,9 @@ def test_data_that_run_code_are_not_loaded_on_a_files_word(
     monkeypatch.syspath_prepend(str(tmp_path))
     provenance = dataclasses.replace(made.checkpoint.provenance, data="planted_data:samples")
     received = dataclasses.replace(made.checkpoint, provenance=provenance)
-    with pytest.raises(DataError, match="expected that name again"):
+    with pytest.raises(DataError, match="expected that name from you"):
         same_partition(received, None)
-    with pytest.raises(DataError, match="expected that name again"):
+    with pytest.raises(DataError, match="expected that name from you"):
         same_partition(received, None, "another:name")
 
 
