@@ -22,8 +22,10 @@ import torch
 from export_speed import processor
 from obliq.checkpoints import Blueprint, Checkpoint
 from obliq.checkpoints.run_folder import load_run
-from obliq.exporting import check, export_executorch, export_onnx
-from obliq.exporting.optional import import_executorch, import_onnxruntime, loaded, session, version
+from obliq.exporting import check, export_file
+from obliq.exporting.executorch.runtime import executorch_version, load_program
+from obliq.exporting.onnx.runtime import session
+from obliq.exporting.optional import import_executorch, import_onnxruntime
 from obliq.models import initialise
 from obliq.quantization import Precision
 from obliq.workflow.parity_samples import parity_samples
@@ -89,9 +91,9 @@ def named(saved: Checkpoint) -> str:
 def speed_row(saved: Checkpoint, program: bytes, seconds: float) -> str:
     shape = saved.blueprint.input_shape
     floats = in_fp32(saved.blueprint)
-    files = {form: export_onnx(saved.model, shape, form) for form in ("integer", "float")}
+    files = {form: export_file(saved.model, shape, form) for form in ("integer", "float")}
     sample = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
-    programs = {"program": loaded(program), "FP32 program": loaded(floats)}
+    programs = {"program": load_program(program), "FP32 program": load_program(floats)}
     sessions = {form: session(file) for form, file in files.items()}
     running: dict[str, Callable[[], object]] = {
         **{name: lambda run=run: run(sample) for name, run in programs.items()},
@@ -138,13 +140,13 @@ def main() -> None:
     speeds, parities, samples = [], [], 0
     for folder in arguments.folders:
         saved = load_run(folder).checkpoint
-        program = export_executorch(saved.model, saved.blueprint.input_shape)
+        program = export_file(saved.model, saved.blueprint.input_shape, to="executorch")
         speeds.append(speed_row(saved, program, arguments.seconds))
         parity, samples = parity_row(saved, program, arguments.most)
         parities.append(parity)
         print(speeds[-1], parity, sep="\n", flush=True)
     head = HEAD.format(
-        executorch=version(), torch=torch.__version__, onnx=import_onnxruntime().__version__,
+        executorch=executorch_version(), torch=torch.__version__, onnx=import_onnxruntime().__version__,
         machine=processor(), load=arguments.load,
     )  # fmt: skip
     rows = "\n".join(speeds) + "\n" + PARITY.format(samples=f"{samples:,}") + "\n".join(parities) + "\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from obliq.checkpoints.run_folder import load_run
-from obliq.exporting import CodeAgreement, Parity, check, export_onnx
+from obliq.exporting import CodeAgreement, Parity, check, export_file
 from obliq.workflow.parity_samples import parity_samples
 
 TABLE = Path(__file__).parent / "results" / "export_parity.md"
@@ -38,7 +38,7 @@ equal in the file | equal in deployed, float sums | steps off | a device's sums 
 def row(folder: Path, most: int) -> tuple[str, Parity]:
     saved = load_run(folder).checkpoint
     inputs = parity_samples(saved, "fashion-mnist", None, most)
-    found = check(saved.model, export_onnx(saved.model, saved.blueprint.input_shape), inputs)
+    found = check(saved.model, export_file(saved.model, saved.blueprint.input_shape), inputs)
     recipe = saved.provenance.recipe or {}
     cells = [
         f"{saved.blueprint.architecture} {saved.blueprint.precision}",

@@ -34,7 +34,7 @@ def make(folder: Path) -> None:
 
 
 def run(folder: Path) -> None:
-    """Run every file; the settings are those of `obliq.exporting.optional`."""
+    """Run every file; the settings are those of `obliq.exporting.onnx.runtime`."""
     import onnxruntime
 
     inputs = np.load(folder / "inputs.npy")

@@ -16,7 +16,8 @@ import torch
 
 from export_size import SHAPE, graph
 from obliq.exporting import to_onnx
-from obliq.exporting.optional import import_onnxruntime, session
+from obliq.exporting.onnx.runtime import session
+from obliq.exporting.optional import import_onnxruntime
 
 TABLE = Path(__file__).parent / "results" / "export_speed.md"
 CASES = (("resnet20", "W8A8", 64), ("resnet20", "W4A4", 64), ("resnet18", "W8A8", 8), ("resnet18", "W4A4", 8))

@@ -38,7 +38,7 @@ from obliq.checkpoints import Blueprint, Checkpoint
 from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
 from obliq.data.batches import batches
 from obliq.data.request_file import Request
-from obliq.exporting import export_onnx, open_shipped
+from obliq.exporting import export_file, open_exported
 from obliq.methods import OEU, Method, Retrain
 from obliq.quantization import Precision
 from obliq.run import Run
@@ -61,7 +61,7 @@ def opened(content: bytes, folder: Path, name: str) -> Predictor:
     """A file's bytes in ONNX Runtime."""
     file = folder / f"{name}.onnx"
     file.write_bytes(content)
-    return open_shipped(file).predictor
+    return open_exported(file).predictor
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,19 @@ class World:
         """What is made of the file alone."""
         start = place / "start.onnx"
         start.write_bytes(content)
-        return unlearn_file(open_shipped(start), self.splits, self.request, FROZEN, self.run).content
+        return unlearn_file(open_exported(start), self.splits, self.request, FROZEN, self.run).content
 
 
 def ours(world: World, place: Path) -> dict[str, bytes]:
     """Files of a W4A4 network by how they came about."""
     original = world.original(Precision(4, 4))
-    made = {"no unlearning": export_onnx(original.model, SHAPE)}
+    made = {"no unlearning": export_file(original.model, SHAPE)}
     for name, method in {
         "latent weights, learned steps": METHOD,
         "latent weights, frozen steps": FROZEN,
         "retrained": Retrain(recipe=world.recipe),
     }.items():
-        made[name] = export_onnx(world.forgotten(original, method), SHAPE)
+        made[name] = export_file(world.forgotten(original, method), SHAPE)
     return made | {"the file alone": world.from_file(made["no unlearning"], place)}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.exporting import read_onnx, sha256_of
+from obliq.exporting import read_exported, sha256_of
 from obliq.workflow.compare_runs import DEVICE_SUMS
 from tests.cli.conftest import Said, Way
 
@@ -151,7 +151,7 @@ def test_a_file_of_another_network_is_refused(way: Way, files: Files, tmp_path: 
     codes[0] = (codes[0] - 1) % 256 if codes[0] < 128 else codes[0] + 1
     weight.raw_data = bytes(codes)
     altered.write_bytes(model.SerializeToString(deterministic=True))
-    assert read_onnx(altered).nodes == read_onnx(files.integer).nodes
+    assert read_exported(altered).contents.nodes == read_exported(files.integer).contents.nodes
     said = obliq("audit", way.original, way.unlearned, altered, "--out", tmp_path / "a")
     assert said.status == 1
     assert "altered.onnx (content " in said.err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from obliq.checkpoints.run_folder import load_run
-from obliq.exporting import export_onnx, read_parity_record, sha256_of
+from obliq.exporting import export_file, read_parity_record, sha256_of
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, Way
 
@@ -25,7 +25,7 @@ def test_a_file_and_its_parity(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     )
     assert said.status == 0
     saved = load_run(way.unlearned).checkpoint
-    assert out.read_bytes() == export_onnx(saved.model, (1, 6, 6))
+    assert out.read_bytes() == export_file(saved.model, (1, 6, 6))
     record = read_parity_record(out.with_name("network.onnx.parity.json"))
     assert record.file_digest == sha256_of(out.read_bytes())
     assert record.network_digest == weights_digest(saved.model) != record.deployed_digest

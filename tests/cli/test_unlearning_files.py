@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from obliq.data.request_file import load_request
-from obliq.exporting import file_content_digest, read_onnx
+from obliq.exporting import read_exported
 from tests.cli.conftest import Said, Way
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -37,15 +37,16 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
         "trace.json",
         "request.json",
     }
-    old, new = read_onnx(before), read_onnx(out / "network.onnx")
+    before_file, after_file = read_exported(before), read_exported(out / "network.onnx")
+    old, new = before_file.contents, after_file.contents
     assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
     changed = {name for name in old.constants if (old.constants[name] != new.constants[name]).any()}
     assert {"int4", "int32"} <= {old.kinds[name] for name in changed}
     assert {old.kinds[name] for name in changed} <= {"int4", "int8", "int32"}  # codes and biases, no scale
     assert load_request(out / "request.json").digest == load_request(way.unlearned / "request.json").digest
     record = json.loads((out / "shipped.json").read_text())
-    assert record["provenance"]["base_digest"] == file_content_digest(old)
-    assert record["content_digest"] == file_content_digest(new)
+    assert record["provenance"]["base_digest"] == before_file.content_digest
+    assert record["content_digest"] == after_file.content_digest
     assert record["changed_codes_percent"] > 0
     assert record["provenance"]["method_fields"]["steps"] == "frozen"
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from obliq.auditing.document import parse_audit
 from obliq.checkpoints.run_folder import load_run
-from obliq.exporting import file_content_digest, read_onnx
-from obliq.exporting.exported_file import ForeignFile
+from obliq.exporting import read_exported
 from obliq.exporting.onnx.reader import weight_constants
+from obliq.exporting.qdq.file import QdqFile
 from obliq.quantization import Precision, weighted_layers
 from tests.cli.conftest import Said, Way
 from tests.exporting.qdq_files import SETTINGS, pt2e_file, quantized_file
@@ -52,7 +52,8 @@ def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
 ) -> None:
     said = obliq(*words(way, foreign, tmp_path / "after"))
     assert said.status == 0, said.err
-    old, new = read_onnx(foreign), read_onnx(tmp_path / "after" / "network.onnx")
+    before_file, after_file = read_exported(foreign), read_exported(tmp_path / "after" / "network.onnx")
+    old, new = before_file.contents, after_file.contents
     assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
     changed = {name for name in old.constants if (old.constants[name] != new.constants[name]).any()}
     biases = {node.inputs[2] for node in old.nodes if node.operator in ("Conv", "Gemm")}
@@ -60,8 +61,8 @@ def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
     assert changed & set(weight_constants(old))
     assert changed <= set(weight_constants(old)) | codes
     record = json.loads((tmp_path / "after" / "shipped.json").read_text())
-    assert record["provenance"]["base_digest"] == file_content_digest(old)
-    assert record["content_digest"] == file_content_digest(new)
+    assert record["provenance"]["base_digest"] == before_file.content_digest
+    assert record["content_digest"] == after_file.content_digest
     assert record["agreement_percent"] >= 99
     assert record["agreement_after_percent"] >= 97
     assert record["changed_codes_percent"] > 0
@@ -85,28 +86,32 @@ def test_a_file_of_pt2e_forgets(way: Way, tmp_path: Path, obliq: Obliq) -> None:
         (tmp_path / "pt2e.onnx").write_bytes(pt2e_file(in_floats(way), inputs))
     said = obliq(*words(way, tmp_path / "pt2e.onnx", tmp_path / "after"))
     assert said.status == 0, said.err
-    old, new = read_onnx(tmp_path / "pt2e.onnx"), read_onnx(tmp_path / "after" / "network.onnx")
+    before_file, after_file = (
+        read_exported(tmp_path / "pt2e.onnx"),
+        read_exported(tmp_path / "after" / "network.onnx"),
+    )
+    old, new = before_file.contents, after_file.contents
     assert not old.own
     assert (old.opset, old.nodes, old.kinds) == (new.opset, new.nodes, new.kinds)
     assert any((old.constants[name] != new.constants[name]).any() for name in weight_constants(old))
     record = json.loads((tmp_path / "after" / "shipped.json").read_text())
-    assert record["content_digest"] == file_content_digest(new)
+    assert record["content_digest"] == after_file.content_digest
     assert min(record["agreement_percent"], record["agreement_after_percent"]) >= 97
 
 
 def test_a_network_that_answers_otherwise_than_its_file_does_not_forget(
     way: Way, foreign: Path, tmp_path: Path, obliq: Obliq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = ForeignFile.network
+    right = QdqFile.rebuild
 
-    def wrong(file: ForeignFile) -> nn.Module:
+    def wrong(file: QdqFile) -> nn.Module:
         network = right(file)
         with torch.no_grad():
             for layer in weighted_layers(network).values():
                 layer.weight.neg_()
         return network
 
-    monkeypatch.setattr(ForeignFile, "network", wrong)
+    monkeypatch.setattr(QdqFile, "rebuild", wrong)
     said = obliq(*words(way, foreign, tmp_path / "after"))
     assert said.status == 1
     assert "the network rebuilt from quantized.onnx predicts the same class on" in said.err

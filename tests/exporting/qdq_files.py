@@ -17,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
-from obliq.exporting import export_onnx
+from obliq.exporting import export_file
 from obliq.models import build_model
 from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
@@ -82,7 +82,7 @@ def float_file(network: str, exporter: str) -> bytes:
     if exporter == "obliq":
         made = quantize(model, "W8A8")
         calibrate_steps(made, images(64))
-        return export_onnx(made.eval(), SHAPE, "float")
+        return export_file(made.eval(), SHAPE, "float")
     return torch_file(model, shape_of(network))
 
 

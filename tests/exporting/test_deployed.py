@@ -15,7 +15,7 @@ from obliq.exporting import (
     ParityRecord,
     check,
     deployed,
-    export_onnx,
+    export_file,
     graph_of,
     read_parity_record,
     sha256_of,
@@ -40,7 +40,7 @@ def test_a_deployed_network_keeps_its_integers_and_its_file_and_stays_as_it_is(
     for key, tensor in before.items():
         assert torch.equal(tensor.scale, after[key].scale)
         assert tensor.codes is None or torch.equal(tensor.codes, after[key].codes)
-    assert export_onnx(model, inputs.shape[1:]) == export_onnx(once, inputs.shape[1:])
+    assert export_file(model, inputs.shape[1:]) == export_file(once, inputs.shape[1:])
     assert largest_bias_rounding(graph_of(model, inputs.shape[1:])) > 1e-3
     assert largest_bias_rounding(graph_of(once, inputs.shape[1:])) < 1e-4
     assert weights_digest(deployed(once, inputs.shape[1:])) == weights_digest(once) != weights_digest(model)
@@ -71,13 +71,13 @@ def test_batch_norm_without_parameters_is_shifted_by_its_mean() -> None:
 def test_parity_of_a_deployed_network_is_all_but_perfect() -> None:
     model, inputs = made("resnet20", "W4A4")
     once = deployed(model, inputs.shape[1:])
-    found = check(once, export_onnx(model, inputs.shape[1:]), inputs)
+    found = check(once, export_file(model, inputs.shape[1:]), inputs)
     assert found.network == found.deployed_network
     assert found.network.same_top1 == 1
     assert found.activations == CodeAgreement(compared=found.activations.compared, equal=1.0, largest_step=0)
     assert found.deployed_activations.equal > 0.999
     assert found.exact_activations == found.activations
-    assert check(model, export_onnx(model, inputs.shape[1:]), inputs).network.mean_difference > 0
+    assert check(model, export_file(model, inputs.shape[1:]), inputs).network.mean_difference > 0
 
 
 def test_activations_of_another_network_are_noticed() -> None:
@@ -85,7 +85,7 @@ def test_activations_of_another_network_are_noticed() -> None:
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.get_submodule("features.1").bias += 0.5
-    found = check(other, export_onnx(model, (1, 8, 8)), inputs)
+    found = check(other, export_file(model, (1, 8, 8)), inputs)
     assert found.activations.equal < 0.9
     assert found.activations.largest_step > 1
     assert found.exact_activations.equal == 1
@@ -94,7 +94,7 @@ def test_activations_of_another_network_are_noticed() -> None:
 
 def record() -> ParityRecord:
     model, inputs = made("convnet", "W8A8")
-    content = export_onnx(model, (1, 8, 8))
+    content = export_file(model, (1, 8, 8))
     return ParityRecord(
         form="integer", file_digest=sha256_of(content), file_bytes=len(content),
         network_digest=weights_digest(model), deployed_digest=weights_digest(deployed(model, (1, 8, 8))),

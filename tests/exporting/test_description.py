@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError
-from obliq.exporting import contents_of, graph_in, graph_of, to_onnx
+from obliq.exporting import graph_in, graph_of, parse_exported, to_onnx
 from obliq.exporting.description import LONGEST, MOST_STEPS, describe_graph, graph_of_description
 from obliq.exporting.operations import Convolution, Linear
 from tests.exporting.networks import CASES, made
@@ -23,7 +23,8 @@ def test_every_file_of_a_network_has_its_description(name: str) -> None:
     graph = graph_of(model, inputs.shape[1:])
     text = describe_graph(graph)
     assert {
-        describe_graph(graph_in(contents_of(to_onnx(graph, form)))) for form in ("integer", "compact")
+        describe_graph(graph_in(parse_exported(to_onnx(graph, form)).contents))
+        for form in ("integer", "compact")
     } == {text}
     again = graph_of_description(text.encode())
     assert describe_graph(again) == text

@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.exporting import check, export_executorch, graph_of, interpreter, to_executorch
+from obliq.exporting import check, export_file, graph_of, interpreter, to_executorch
+from obliq.exporting.executorch.runtime import load_program
 from obliq.exporting.operations import Flatten
-from obliq.exporting.optional import loaded
 from obliq.quantization import calibrate_steps, quantize
 from tests.exporting.networks import made
 
@@ -30,7 +30,7 @@ def test_every_code_is_the_interpreters(name: str, precision: str) -> None:
     model, inputs = made(name, precision)
     graph = graph_of(model, inputs.shape[1:])
     names = [step.name for step in graph.steps if not isinstance(step, Flatten)]
-    logits, *found = loaded(to_executorch(graph, names))(inputs.numpy())
+    logits, *found = load_program(to_executorch(graph, names))(inputs.numpy())
     expected = interpreter.run(graph, inputs.numpy())
     for step, codes in zip(names, found, strict=True):
         shift = graph[step].grid.zero_point - 128
@@ -42,8 +42,8 @@ def test_every_code_is_the_interpreters(name: str, precision: str) -> None:
 def test_equal_networks_give_equal_bytes_that_agree() -> None:
     model, inputs = made("convnet", "W8A8")
     again, _ = made.__wrapped__("convnet", "W8A8")
-    program = export_executorch(model, inputs.shape[1:])
-    assert export_executorch(again, inputs.shape[1:]) == program
+    program = export_file(model, inputs.shape[1:], to="executorch")
+    assert export_file(again, inputs.shape[1:], to="executorch") == program
     parity = check(model, program, inputs)
     assert parity.runtime.startswith("executorch ")
     assert parity.activations.compared == len(inputs) * 10
@@ -56,11 +56,11 @@ def test_a_program_is_checked_only_when_it_is_what_the_exporter_makes_of_its_int
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, inputs = made("convnet", "W8A8")
-    program = export_executorch(model, inputs.shape[1:])
+    program = export_file(model, inputs.shape[1:], to="executorch")
     place = program.index(b"XnnpackBackend")
     altered = program[:place] + b"OtherBackend\0\0" + program[place + 14 :]
     other, others_inputs = made("own residual", "W8A8")
-    monkeypatch.setattr("obliq.exporting.optional.loaded", _never)
+    monkeypatch.setattr("obliq.exporting.executorch.file.load_program", _never)
     with pytest.raises(ModelError, match=r"not what ExecuTorch .* makes of the integers in it"):
         check(model, altered, inputs)
     with pytest.raises(ModelError, match="expected them inside"):
@@ -76,7 +76,7 @@ def _never(program: bytes, *, threads: int = 1) -> None:
 @needs_executorch
 def test_what_is_no_program_is_refused() -> None:
     with pytest.raises(ModelError, match="does not load the program"):
-        loaded(b"\0\0\0\0ET12" + bytes(100))
+        load_program(b"\0\0\0\0ET12" + bytes(100))
 
 
 @needs_executorch
@@ -104,4 +104,4 @@ def test_what_xnnpack_does_not_compute_is_refused(layers: Sequence[nn.Module], e
 def test_a_missing_library_is_named() -> None:
     model, inputs = made("convnet", "W8A8")
     with pytest.raises(ModelError, match=r"executorch is not installed .*pip install '\.\[executorch\]'"):
-        export_executorch(model, inputs.shape[1:])
+        export_file(model, inputs.shape[1:], to="executorch")

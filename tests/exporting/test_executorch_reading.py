@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError, PatchError
-from obliq.exporting import Graph, contents_of, file_content_digest, graph_of, to_executorch, to_onnx
+from obliq.exporting import Graph, graph_of, parse_exported, patch_file, to_executorch, to_onnx
+from obliq.exporting.content import first_difference
 from obliq.exporting.description import describe_graph
 from obliq.exporting.executorch import reader as reading
-from obliq.exporting.executorch.reader import contents_of_program, first_difference, graph_in_program
+from obliq.exporting.executorch.reader import contents_of_program, graph_in_program
 from obliq.exporting.executorch.writer import held
-from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.operations import Convolution, Linear, MaxPool
 from obliq.patch import TensorRecord
 from tests.exporting.networks import made
@@ -68,9 +68,9 @@ def test_only_large_biases_are_held_otherwise(name: str, precision: str) -> None
 
 
 def test_a_program_has_the_contents_of_the_onnx_file_of_the_same_network() -> None:
-    contents = contents_of_program(program("convnet", "W4A4"))
-    expected = contents_of(to_onnx(held(graph("convnet", "W4A4"))))
-    assert file_content_digest(contents) == file_content_digest(expected)
+    found = parse_exported(program("convnet", "W4A4"))
+    expected = parse_exported(to_onnx(held(graph("convnet", "W4A4"))))
+    assert found.content_digest == expected.content_digest
 
 
 @pytest.fixture
@@ -187,17 +187,17 @@ def test_what_torch_refuses_is_a_typed_error() -> None:
 
 def test_a_patch_leads_to_no_program_of_other_numbers_than_a_network_has() -> None:
     good = program("convnet", "W4A4")
-    content = file_content(good)
+    content = parse_exported(good).content
     at = next(place for place, record in enumerate(content) if b'"scales"' in record.label)
     for harmful in (np.nan, -1.0, 0.0, np.inf):
         values = np.full(len(content[at].values), harmful, np.float32).view(np.uint32)
         wrong = (*content[:at], TensorRecord(content[at].label, None, values), *content[at + 1 :])
         with pytest.raises(PatchError, match="it leads to a file that would be refused"):
-            with_content(good, wrong)
+            patch_file(parse_exported(good), wrong)
     for label, bad in ((b'"refinements"', 0), (b'"refinements"', 3), (b'"activation ranges"', 255)):
         at = next(place for place, record in enumerate(content) if label in record.label)
         values = np.full(len(content[at].values), bad, np.uint8)
         values[-1] = 1
         wrong = (*content[:at], TensorRecord(content[at].label, None, values), *content[at + 1 :])
         with pytest.raises(PatchError):
-            with_content(good, wrong)
+            patch_file(parse_exported(good), wrong)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError, PatchError
-from obliq.exporting import contents_of, export_onnx, file_content_digest, graph_in, graph_of, to_onnx
+from obliq.exporting import export_file, graph_in, graph_of, parse_exported, patch_file, to_onnx
 from obliq.exporting.content import content_of_graph
-from obliq.exporting.file_content import file_content, with_content
 from obliq.exporting.operations import Convolution, Linear
 from obliq.patch import Content, TensorRecord, content_digest, decode_patch, encode_patch
 from obliq.patch.content import to_device_image
@@ -20,17 +19,22 @@ from tests.patch.networks import SHAPE, saved_pair
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 
+
+def content_of(data: bytes) -> Content:
+    return parse_exported(data).content
+
+
 FORMS = ("integer", "compact", "float")
 
 
 @pytest.fixture(scope="module", params=FORMS)
 def exported(request: pytest.FixtureRequest) -> bytes:
-    return export_onnx(saved_pair()[0].model, SHAPE, request.param)
+    return export_file(saved_pair()[0].model, SHAPE, request.param)
 
 
 @pytest.fixture(scope="module")
 def compact() -> bytes:
-    return export_onnx(saved_pair()[0].model, SHAPE, "compact")
+    return export_file(saved_pair()[0].model, SHAPE, "compact")
 
 
 def edited(data: bytes, edit: Callable[[Any], object]) -> bytes:
@@ -41,18 +45,18 @@ def edited(data: bytes, edit: Callable[[Any], object]) -> bytes:
 
 
 def test_values_come_back(exported: bytes) -> None:
-    assert with_content(exported, file_content(exported)) == exported
+    assert patch_file(parse_exported(exported), content_of(exported)) == exported
 
 
 def test_codes_are_codes_and_the_rest_is_words(compact: bytes) -> None:
-    assert {record.bits for record in file_content(compact)} == {None, 4, 8}
+    assert {record.bits for record in content_of(compact)} == {None, 4, 8}
 
 
 def test_audit_patch_and_device_give_one_digest(exported: bytes) -> None:
-    content = file_content(exported)
+    content = content_of(exported)
     image = to_device_image(content)
     assert (
-        file_content_digest(contents_of(exported))
+        parse_exported(exported).content_digest
         == content_digest(content)
         == digest_on_device(image, read_records(image)).hex()
     )
@@ -67,31 +71,29 @@ def test_the_digest_is_of_the_content_and_not_of_the_container(exported: bytes) 
 
     other = edited(exported, elsewhere)
     assert other != exported
-    assert content_digest(file_content(other)) == content_digest(file_content(exported))
+    assert content_digest(content_of(other)) == content_digest(content_of(exported))
 
 
 def test_integer_and_compact_file_are_one_network() -> None:
-    old, new = ({form: export_onnx(saved.model, SHAPE, form) for form in FORMS} for saved in saved_pair())
+    old, new = ({form: export_file(saved.model, SHAPE, form) for form in FORMS} for saved in saved_pair())
     for files in (old, new):
-        assert content_digest(file_content(files["integer"])) == content_digest(
-            file_content(files["compact"])
-        )
-        assert content_digest(file_content(files["integer"])) != content_digest(file_content(files["float"]))
+        assert content_digest(content_of(files["integer"])) == content_digest(content_of(files["compact"]))
+        assert content_digest(content_of(files["integer"])) != content_digest(content_of(files["float"]))
     patches = {
-        encode_patch(file_content(old[before]), file_content(new[after]))
+        encode_patch(content_of(old[before]), content_of(new[after]))
         for before in ("integer", "compact")
         for after in ("integer", "compact")
     }
     (patch,) = patches
     for form in ("integer", "compact"):
-        assert with_content(old[form], decode_patch(patch, file_content(old[form]))) == new[form]
+        assert patch_file(parse_exported(old[form]), decode_patch(patch, content_of(old[form]))) == new[form]
     with pytest.raises(PatchError, match="the new network has"):
-        encode_patch(file_content(old["integer"]), file_content(old["float"]))
+        encode_patch(content_of(old["integer"]), content_of(old["float"]))
 
 
 def test_a_device_may_pack_codes_as_its_file_does(compact: bytes) -> None:
-    integer = export_onnx(saved_pair()[0].model, SHAPE, "integer")
-    images = [to_device_image(file_content(data)) for data in (integer, compact)]
+    integer = export_file(saved_pair()[0].model, SHAPE, "integer")
+    images = [to_device_image(content_of(data)) for data in (integer, compact)]
     assert len(images[1]) < 0.7 * len(images[0])
     assert len({digest_on_device(image, read_records(image)) for image in images}) == 1
     assert len({image_form_digest(read_records(image)) for image in images}) == 1
@@ -110,20 +112,20 @@ def test_codes_that_fewer_bits_explain_are_still_one_network() -> None:
     )
     even = replace(graph, steps=steps)
     files = [to_onnx(even, form) for form in ("integer", "compact")]
-    read = graph_in(contents_of(files[0]))
+    read = graph_in(parse_exported(files[0]).contents)
     widths = [
         {step.weights.bits for step in one.steps if isinstance(step, Convolution)} for one in (even, read)
     ]
     assert widths == [{4, 8}, {3, 6}]
     assert (
-        len({content_digest(file_content(data)) for data in files} | {content_digest(content_of_graph(even))})
+        len({content_digest(content_of(data)) for data in files} | {content_digest(content_of_graph(even))})
         == 1
     )
     patch = encode_patch(content_of_graph(graph), content_of_graph(even))
     for form, written in zip(("integer", "compact"), files, strict=True):
         old = to_onnx(graph, form)
-        patched = with_content(old, decode_patch(patch, file_content(old)))
-        assert content_digest(file_content(patched)) == content_digest(file_content(written))
+        patched = patch_file(parse_exported(old), decode_patch(patch, content_of(old)))
+        assert content_digest(content_of(patched)) == content_digest(content_of(written))
 
 
 def _weight(model: Any) -> Any:
@@ -150,28 +152,28 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_counts(change: Callable[[Any], object], compact: bytes) -> None:
-    assert content_digest(file_content(edited(compact, change))) != content_digest(file_content(compact))
+    assert content_digest(content_of(edited(compact, change))) != content_digest(content_of(compact))
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 100, b"no model"])
 def test_bytes_that_are_no_model(data: bytes) -> None:
     with pytest.raises(ModelError, match="expected"):
-        file_content(data)
+        content_of(data)
 
 
 def test_content_of_another_form_is_refused(compact: bytes) -> None:
-    content = file_content(compact)
+    content = content_of(compact)
     wrong: Content = (*content[:-1], TensorRecord(b"other", content[-1].bits, content[-1].values))
     with pytest.raises(PatchError, match="another form"):
-        with_content(compact, wrong)
+        patch_file(parse_exported(compact), wrong)
 
 
 def test_values_that_no_file_may_hold_are_not_written(compact: bytes) -> None:
     """A patch can be whole and still lead to a file that would harm a runtime."""
-    content = file_content(compact)
+    content = content_of(compact)
     at = next(place for place, record in enumerate(content) if b'"scales"' in record.label)
     for harmful in (np.nan, -1.0, 0.0, np.inf):
         values = np.full(len(content[at].values), harmful, np.float32).view(np.uint32)
         wrong = (*content[:at], TensorRecord(content[at].label, None, values), *content[at + 1 :])
         with pytest.raises(PatchError, match="it leads to a file that would be refused"):
-            with_content(compact, wrong)
+            patch_file(parse_exported(compact), wrong)

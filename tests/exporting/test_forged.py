@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from obliq.errors import ModelError
-from obliq.exporting import contents_of, export_onnx, file_content_digest, graph_of, to_onnx
-from obliq.exporting.file_content import file_content, with_content
+from obliq.exporting import export_file, graph_of, parse_exported, patch_file, to_onnx
 from obliq.exporting.operations import Flatten
 from tests.exporting.networks import made
 
@@ -92,8 +91,8 @@ def _another_name(graph: Any) -> None:
 FORGERIES: dict[str, tuple[Callable[[Any], object], str]] = {
     "other steps": (_other_steps, "is read in steps and around a zero of"),
     "clamped twice": (_clamped_twice, "right behind a rounding, and once"),
-    "a layer behind the last": (_permuted, "is not what the last rounding made"),
-    "a sum behind the last": (_doubled, "is not what the last rounding made"),
+    "a layer behind the last": (_permuted, "is not what the last rounding gave"),
+    "a sum behind the last": (_doubled, "is not what the last rounding gave"),
     "two layers of one name": (_two_of_one_name, "expected a layer's name, once"),
     "a bias of 4 bits": (_narrow_bias, "a bias in int4 times 1"),
     "another name": (_another_name, "would not be written again as it is"),
@@ -105,9 +104,9 @@ def test_a_file_that_holds_more_than_its_graph_has_no_digest(
     change: Callable[[Any], object], message: str
 ) -> None:
     model, inputs = made("convnet", "W4A4")
-    contents = contents_of(rewritten(export_onnx(model, inputs.shape[1:], "compact"), change))
+    file = parse_exported(rewritten(export_file(model, inputs.shape[1:], "compact"), change))
     with pytest.raises(ModelError, match=message):
-        file_content_digest(contents)
+        assert file.content_digest
 
 
 def test_a_long_chain_of_steps_is_no_matter() -> None:
@@ -120,4 +119,4 @@ def test_a_long_chain_of_steps_is_no_matter() -> None:
     rest = [dataclasses.replace(step, sources=(chain[-1].name,)) for step in graph.steps[at + 1 :]]
     long = dataclasses.replace(graph, steps=(*graph.steps[:at], *chain, *rest))
     data = to_onnx(long, "compact")
-    assert with_content(data, file_content(data)) == data
+    assert patch_file(parse_exported(data), parse_exported(data).content) == data

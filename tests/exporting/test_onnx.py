@@ -12,10 +12,10 @@ from torch import nn
 from obliq.data import Partition
 from obliq.data.batches import batches
 from obliq.errors import ModelError
-from obliq.exporting import FORMS, check, export_onnx, graph_of, interpreter, to_onnx
+from obliq.exporting import FORMS, check, export_file, graph_of, interpreter, to_onnx
 from obliq.exporting.graph import Graph
+from obliq.exporting.onnx.runtime import session
 from obliq.exporting.operations import Add, Convolution, Linear
-from obliq.exporting.optional import operators, session
 from obliq.quantization import packed_size
 from tests.exporting.networks import CASES, made
 
@@ -39,7 +39,7 @@ def content_bytes(graph: Graph, narrowest: int) -> int:
 def test_files_compute_what_the_interpreter_does(name: str, precision: str, form: str) -> None:
     model, inputs = made(name, precision)
     inputs = inputs[:4]
-    parity = check(model, export_onnx(model, inputs.shape[1:], form), inputs)
+    parity = check(model, export_file(model, inputs.shape[1:], form), inputs)
     assert parity.activations.compared > 0
     assert parity.activations.equal == 1
     assert parity.reference.largest_difference == 0
@@ -48,7 +48,7 @@ def test_files_compute_what_the_interpreter_does(name: str, precision: str, form
 @pytest.mark.parametrize("form", FORMS)
 def test_a_trained_network_keeps_its_answers(original: nn.Module, parts: Partition, form: str) -> None:
     inputs = torch.cat([batch for batch, _ in batches(parts.test, 64, None, torch.device("cpu"))])
-    parity = check(original, export_onnx(original, (1, 6, 6), form), inputs)
+    parity = check(original, export_file(original, (1, 6, 6), form), inputs)
     assert parity.samples == len(inputs)
     if form == "float":
         assert parity.network.same_top1 > 0.8
@@ -80,7 +80,7 @@ def test_every_layer_and_addition_is_fused(name: str, precision: str, form: str,
 
 def test_without_the_integer_clip_low_bit_activations_would_overflow() -> None:
     model, inputs = made("convnet", "W4A4")
-    exported = onnx.load_model_from_string(export_onnx(model, (1, 8, 8)))
+    exported = onnx.load_model_from_string(export_file(model, (1, 8, 8)))
     for node in [node for node in exported.graph.node if node.op_type == "Clip"]:
         exported.graph.node.remove(node)
         for reader in exported.graph.node:
@@ -98,7 +98,7 @@ def test_equal_networks_give_equal_bytes(form: str) -> None:
     first, inputs = made("own inverted", "W4A4")
     second, _ = made.__wrapped__("own inverted", "W4A4")
     assert first is not second
-    assert export_onnx(first, inputs.shape[1:], form) == export_onnx(second, inputs.shape[1:], form)
+    assert export_file(first, inputs.shape[1:], form) == export_file(second, inputs.shape[1:], form)
 
 
 @pytest.mark.parametrize(("precision", "narrowest"), [("W8A8", 8), ("W4A4", 4), ("W2A2", 2)])
@@ -119,14 +119,14 @@ def test_files_are_hardly_larger_than_their_content(precision: str, narrowest: i
 )  # fmt: skip
 def test_operator_sets_are_as_old_as_can_be(precision: str, form: str, opset: int) -> None:
     model, _ = made("convnet", precision)
-    exported = onnx.load_model_from_string(export_onnx(model, (1, 8, 8), form))
+    exported = onnx.load_model_from_string(export_file(model, (1, 8, 8), form))
     assert [(entry.domain, entry.version) for entry in exported.opset_import] == [("", opset)]
     assert exported.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
 def test_answers_do_not_depend_on_how_the_runtime_optimises() -> None:
     model, inputs = made("resnet20", "W8A8")
-    exported = export_onnx(model, (3, 8, 8))
+    exported = export_file(model, (3, 8, 8))
     plain, fused = (
         session(exported, optimised=on).run(None, {"input": inputs.numpy()})[0] for on in (False, True)
     )
@@ -136,19 +136,24 @@ def test_answers_do_not_depend_on_how_the_runtime_optimises() -> None:
 def test_a_file_of_another_network_is_noticed() -> None:
     model, inputs = made("convnet", "W8A8")
     other, _ = made("own residual", "W8A8")
-    parity = check(model, export_onnx(made("convnet", "W4A4")[0], (1, 8, 8)), inputs)
+    parity = check(model, export_file(made("convnet", "W4A4")[0], (1, 8, 8)), inputs)
     assert parity.activations.equal < 0.9
     with pytest.raises(ModelError, match="expected"):
-        check(model, export_onnx(other, (3, 8, 8)), inputs)
+        check(model, export_file(other, (3, 8, 8)), inputs)
     with pytest.raises(ModelError, match="no inputs to compare on"):
-        check(model, export_onnx(model, (1, 8, 8)), torch.empty(0, 1, 8, 8))
+        check(model, export_file(model, (1, 8, 8)), torch.empty(0, 1, 8, 8))
+
+
+def operators(model: bytes) -> list[str]:
+    """The operator of every node of a file, in its order."""
+    return [node.op_type for node in onnx.load_model_from_string(model).graph.node]
 
 
 def test_a_runtime_sees_no_file_that_the_strict_reader_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = made("convnet", "W8A8")
-    altered = onnx.load_model_from_string(export_onnx(model, (1, 8, 8)))
+    altered = onnx.load_model_from_string(export_file(model, (1, 8, 8)))
     altered.graph.node[0].domain = "com.microsoft"
-    monkeypatch.setattr("obliq.exporting.parity.session", _missing)
+    monkeypatch.setattr("obliq.exporting.onnx.file.session", _missing)
     with pytest.raises(ModelError, match="has a field 7, which is not read"):
         check(model, altered.SerializeToString(), inputs)
 
@@ -156,10 +161,10 @@ def test_a_runtime_sees_no_file_that_the_strict_reader_refuses(monkeypatch: pyte
 def test_unknown_forms_and_missing_libraries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = made("convnet", "W8A8")
     with pytest.raises(ModelError, match="form is 'tiny'; expected integer, compact, float"):
-        export_onnx(model, (1, 8, 8), "tiny")
+        export_file(model, (1, 8, 8), "tiny")
     monkeypatch.setattr("obliq.exporting.optional.importlib.import_module", _missing)
     with pytest.raises(ModelError, match=r"onnx is not installed .*pip install '\.\[onnx\]'"):
-        export_onnx(model, (1, 8, 8))
+        export_file(model, (1, 8, 8))
 
 
 def _missing(name: str) -> None:

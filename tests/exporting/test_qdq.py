@@ -12,11 +12,9 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.exporting import contents_of
-from obliq.exporting.exported_file import Editable, changed_share, editable
+from obliq.exporting import ExportedFile, parse_exported, share_of_changed_codes
 from obliq.exporting.onnx.reader import weight_constants
 from obliq.exporting.parity import agreement
-from obliq.exporting.runtimes import running
 from obliq.quantization import QuantizedWeight, weighted_layers
 from tests.exporting import qdq_files
 from tests.exporting.qdq_files import SETTINGS, altered, constant, images, quantized
@@ -37,22 +35,22 @@ FILES = {
 }
 
 
-def opened(data: bytes) -> Editable:
+def opened(data: bytes) -> ExportedFile:
     """A file to be edited."""
-    return editable(data, contents_of(data))
+    return parse_exported(data)
 
 
 def check_answers(data: bytes) -> None:
     """The rebuilt network and ONNX Runtime agree, and the network unchanged gives the file byte for byte."""
     file = opened(data)
-    network = file.network()
-    inputs = images(256, seed=1, shape=contents_of(data).input_shape)
+    network = file.rebuild()
+    inputs = images(256, seed=1, shape=parse_exported(data).contents.input_shape)
     with torch.no_grad():
         found = network(inputs).numpy()
-    measured = agreement(found, running(data, contents_of(data)).predict(inputs).numpy())
+    measured = agreement(found, parse_exported(data).predictor.predict(inputs).numpy())
     assert measured.same_top1 >= 0.99  # sums in float32 may round a code apart
     assert measured.mean_difference < 0.005
-    assert file.written(copy.deepcopy(network)) == data
+    assert file.with_weights(copy.deepcopy(network)) == data
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -61,14 +59,14 @@ def test_it_answers_as_the_file_and_gives_it_back(name: str) -> None:
 
 
 def test_zero_points_are_not_all_zero() -> None:
-    contents = contents_of(quantized())
+    contents = parse_exported(quantized()).contents
     zeros = {int(contents.constants[n.inputs[2]]) for n in contents.nodes if n.operator == "QuantizeLinear"}
     assert zeros - {0, 128}
 
 
 def test_files_like_those_of_pt2e() -> None:
     data = qdq_files.like_pt2e()
-    operators = {node.operator for node in contents_of(data).nodes}
+    operators = {node.operator for node in parse_exported(data).contents.nodes}
     assert {"ReduceMean", "Reshape"} <= operators
     check_answers(data)
 
@@ -99,15 +97,15 @@ def moved(network: nn.Module) -> nn.Module:
 def test_nothing_but_weights_and_biases_is_written(name: str) -> None:
     data = quantized(*FILES[name])
     file = opened(data)
-    network = moved(file.network())
-    after = file.written(network)
+    network = moved(file.rebuild())
+    after = file.with_weights(network)
     assert len(after) == len(data)
-    before, found = contents_of(data), contents_of(after)
+    before, found = parse_exported(data).contents, parse_exported(after).contents
     changed = {name for name in found.constants if (found.constants[name] != before.constants[name]).any()}
     weights = weight_constants(before)
     assert set(weights) < changed
     assert len(changed) == 2 * len(weights)
-    share = changed_share(before, found)
+    share = share_of_changed_codes(before, found)
     assert share is not None
     assert 0.9 < share <= 1
 
@@ -119,22 +117,22 @@ def test_nothing_but_weights_and_biases_is_written(name: str) -> None:
     inputs = images(128, seed=2)
     with torch.no_grad():
         expected = network(inputs).numpy()
-    assert agreement(running(after, found).predict(inputs).numpy(), expected).same_top1 > 0.97
+    assert agreement(parse_exported(after).predictor.predict(inputs).numpy(), expected).same_top1 > 0.97
 
 
 def test_a_moved_grid_and_another_network_are_refused() -> None:
     file, other = opened(quantized()), opened(quantized(*FILES["residual, our float form"]))
-    network = file.network()
+    network = file.rebuild()
     with pytest.raises(ModelError, match="was not rebuilt from this file"):
-        file.written(other.network())
+        file.with_weights(other.rebuild())
     with torch.no_grad():
         next(iter(weighted_layers(network).values())).weight_step.mul_(1.01)
     with pytest.raises(ModelError, match="was moved; expected a method that keeps it"):
-        file.written(network)
+        file.with_weights(network)
 
 
 def test_only_weights_and_biases_can_be_trained() -> None:
-    network = opened(quantized()).network()
+    network = opened(quantized()).rebuild()
     names = {name for name, _ in network.named_parameters()}
     assert names == {
         f"layers.{number}.{part}"
@@ -204,14 +202,14 @@ def fixed_batch(model: Any) -> None:
 )
 def test_what_is_not_supported_is_named(alter: Callable[[Any], object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        contents_of(altered(quantized(), alter))
+        parse_exported(altered(quantized(), alter))
 
 
 def test_a_float_network_of_torch_is_refused() -> None:
     with pytest.raises(
         ModelError, match=r"Conv that makes .*: expected an input and a weight that lie on grids"
     ):
-        contents_of(qdq_files.float_file("convnet", "torch"))
+        parse_exported(qdq_files.float_file("convnet", "torch"))
 
 
 def test_layers_that_share_weights_are_refused() -> None:
@@ -221,4 +219,4 @@ def test_layers_that_share_weights_are_refused() -> None:
     )
     data = qdq_files.quantized_file(qdq_files.torch_file(net.eval()), images(16))
     with pytest.raises(ModelError, match=r"Conv that makes .* shares .* with another node; expected weights"):
-        opened(data).network()
+        opened(data).rebuild()

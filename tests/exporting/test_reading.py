@@ -8,14 +8,13 @@ import torch
 
 from obliq.errors import ModelError
 from obliq.exporting import (
-    InInterpreter,
-    Shipped,
-    contents_of,
-    export_onnx,
+    ExportedFile,
+    export_file,
     graph_in,
     graph_of,
     interpreter,
-    open_shipped,
+    open_exported,
+    parse_exported,
     to_onnx,
 )
 from obliq.exporting.operations import Convolution, Linear, Step
@@ -38,7 +37,7 @@ def test_a_graph_that_was_read_gives_the_same_bytes(name: str, precision: str, f
     model, inputs = made(name, precision)
     written = graph_of(model, inputs.shape[1:])
     data = to_onnx(written, form)
-    read = graph_in(contents_of(data))
+    read = graph_in(parse_exported(data).contents)
     assert to_onnx(read, form) == data
     for old, new in zip(weighted(written.steps), weighted(read.steps), strict=True):
         assert (old.path, old.weights.bits) == (new.path, new.weights.bits)
@@ -50,7 +49,7 @@ def test_a_graph_that_was_read_gives_the_same_bytes(name: str, precision: str, f
 def test_what_was_read_computes_the_same() -> None:
     model, inputs = made("own residual", "W4A4")
     written = graph_of(model, inputs.shape[1:])
-    read = graph_in(contents_of(to_onnx(written, "compact")))
+    read = graph_in(parse_exported(to_onnx(written, "compact")).contents)
     first, second = (interpreter.run(graph, inputs.numpy()) for graph in (written, read))
     assert list(first) == list(second)
     assert all(np.array_equal(first[name], second[name]) for name in first)
@@ -59,21 +58,21 @@ def test_what_was_read_computes_the_same() -> None:
 def test_a_file_of_floats_holds_no_integers() -> None:
     model, inputs = made("convnet", "W4A4")
     with pytest.raises(ModelError, match="expected a file of the integer or compact form"):
-        graph_in(contents_of(export_onnx(model, inputs.shape[1:], "float")))
+        graph_in(parse_exported(export_file(model, inputs.shape[1:], "float")).contents)
 
 
 def test_everything_that_answers_is_asked_in_the_same_way(tmp_path_factory: pytest.TempPathFactory) -> None:
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     model, inputs = made("convnet", "W8A8")
     file = tmp_path_factory.mktemp("shipped") / "a.onnx"
-    file.write_bytes(export_onnx(model, inputs.shape[1:]))
-    ours = open_shipped(file, "interpreter").predictor
-    theirs = open_shipped(file).predictor
+    file.write_bytes(export_file(model, inputs.shape[1:]))
+    ours = open_exported(file, "interpreter").predictor
+    theirs = open_exported(file).predictor
     asked: list[Predictor] = [TorchPredictor(model, torch.device("cpu")), theirs, ours]
     said = [predictor.predict(inputs) for predictor in asked]
     assert torch.equal(said[1], said[2])
     assert (said[0] - said[1]).abs().mean() < 0.1 * said[0].std()
-    assert isinstance(ours, InInterpreter)
+    assert ours.runtime.startswith("integer interpreter")
     assert len({predictor.runtime for predictor in asked}) == 3
 
 
@@ -84,10 +83,10 @@ def test_a_file_belongs_to_what_exports_to_it_and_to_nothing_else(
     model, inputs = made("convnet", "W4A4")
     shape = inputs.shape[1:]
     folder = tmp_path_factory.mktemp("shipped")
-    opened: dict[str, Shipped] = {}
+    opened: dict[str, ExportedFile] = {}
     for form in ("integer", "compact", "float"):
-        (folder / f"{form}.onnx").write_bytes(export_onnx(model, shape, form))
-        opened[form] = open_shipped(folder / f"{form}.onnx")
+        (folder / f"{form}.onnx").write_bytes(export_file(model, shape, form))
+        opened[form] = open_exported(folder / f"{form}.onnx")
         assert opened[form].exported_from(model, shape) == form
     assert opened["integer"].content_digest == opened["compact"].content_digest
     assert opened["integer"].content_digest != opened["float"].content_digest
@@ -98,7 +97,7 @@ def test_a_file_belongs_to_what_exports_to_it_and_to_nothing_else(
     )
     steps = [dataclasses.replace(step, weights=moved) if step is first else step for step in graph.steps]
     (folder / "moved.onnx").write_bytes(to_onnx(dataclasses.replace(graph, steps=tuple(steps))))
-    other = open_shipped(folder / "moved.onnx")
+    other = open_exported(folder / "moved.onnx")
     assert other.exported_from(model, shape) is None
     assert other.form_beside(model, shape) == "integer"
     assert other.changed_codes(graph) == 0

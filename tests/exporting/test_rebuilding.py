@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from obliq.errors import ModelError
-from obliq.exporting import contents_of, export_onnx, graph_in, interpreter, to_onnx
+from obliq.exporting import export_file, graph_in, interpreter, parse_exported, to_onnx
 from obliq.exporting.operations import Convolution, Linear
 from obliq.exporting.rebuild import graph_with_weights, rebuild_network
 from obliq.quantization import weighted_layers
@@ -19,8 +19,8 @@ pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 @pytest.mark.parametrize("name", CASES)
 def test_it_answers_as_the_file_and_gives_it_back(name: str) -> None:
     model, inputs = made(name, "W4A4")
-    data = export_onnx(model, inputs.shape[1:], "compact")
-    graph = graph_in(contents_of(data))
+    data = export_file(model, inputs.shape[1:], "compact")
+    graph = graph_in(parse_exported(data).contents)
     network = rebuild_network(graph)
     with torch.no_grad():
         found = network(inputs).numpy()
@@ -31,7 +31,7 @@ def test_it_answers_as_the_file_and_gives_it_back(name: str) -> None:
 
 def test_only_codes_and_biases_are_taken_over() -> None:
     model, inputs = made("own inverted", "W4A4")
-    graph = graph_in(contents_of(export_onnx(model, inputs.shape[1:])))
+    graph = graph_in(parse_exported(export_file(model, inputs.shape[1:])).contents)
     network = rebuild_network(graph)
     with torch.no_grad():
         for layer in weighted_layers(network).values():
@@ -46,12 +46,12 @@ def test_only_codes_and_biases_are_taken_over() -> None:
             assert np.array_equal(new.weights.codes[live], -old.weights.codes[live])
             assert np.array_equal(new.weights.codes[~live], old.weights.codes[~live])
             assert np.array_equal(new.weights.scale, old.weights.scale)
-    assert contents_of(to_onnx(after)).nodes == contents_of(to_onnx(graph)).nodes
+    assert parse_exported(to_onnx(after)).contents.nodes == parse_exported(to_onnx(graph)).contents.nodes
 
 
 def test_a_moved_grid_and_another_network_are_refused() -> None:
     model, inputs = made("convnet", "W4A4")
-    graph = graph_in(contents_of(export_onnx(model, inputs.shape[1:])))
+    graph = graph_in(parse_exported(export_file(model, inputs.shape[1:])).contents)
     network = rebuild_network(graph)
     with torch.no_grad():
         next(iter(weighted_layers(network).values())).weight_step.mul_(1.01)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from obliq.exporting import Graph, export_executorch, graph_of
+from obliq.exporting import Graph, export_file, graph_of
 from obliq.exporting.description import describe_graph
 from tests.hostile import sample
 
@@ -20,7 +20,7 @@ def harmless() -> bytes:
     """A program with every kind of operator that a small image network has."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own imports warn
-        return export_executorch(sample.network(), sample.SHAPE)
+        return export_file(sample.network(), sample.SHAPE, to="executorch")
 
 
 def _number(place: int, value: int) -> Callable[[bytes], bytes]:

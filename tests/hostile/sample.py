@@ -8,7 +8,7 @@ from torch import nn
 
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, save_checkpoint
 from obliq.data import PartitionRule
-from obliq.exporting import export_onnx
+from obliq.exporting import export_file
 from obliq.models import initialise
 from obliq.quantization import Precision, calibrate_steps, quantize
 
@@ -49,7 +49,7 @@ def network() -> nn.Module:
 @functools.cache
 def onnx_file(form: str) -> bytes:
     """The network, exported."""
-    return export_onnx(network(), SHAPE, form)
+    return export_file(network(), SHAPE, form)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import pytest
 
 from obliq.checkpoints import Blueprint, load_checkpoint
 from obliq.errors import ObliqError
-from obliq.exporting import open_shipped, read_onnx
+from obliq.exporting import open_exported, read_exported
 from obliq.workflow.patch_targets import find_artifact
 from tests.exporting import qdq_files
 from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
@@ -59,7 +59,7 @@ def read(file: Path) -> tuple[ObliqError | None, set[str]]:
     _seen, error = [], None
     try:
         if file.name.endswith(".onnx"):
-            read_onnx(file)
+            read_exported(file)
         else:
             load_checkpoint(file)
     except ObliqError as raised:
@@ -126,7 +126,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(data)
         raise RuntimeReachedError
 
-    monkeypatch.setattr("obliq.exporting.exported_file.running", reach)
+    monkeypatch.setattr("obliq.exporting.executorch.file.load_program", reach)
     return seen
 
 
@@ -136,7 +136,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 def test_a_program_is_refused_before_a_runtime_sees_it(name: str, corpus: Path, reached: list[bytes]) -> None:
     file = corpus / name
     with pytest.raises(ObliqError) as refused:
-        open_shipped(file)
+        open_exported(file)
     assert str(refused.value).startswith(f"{file}: ")
     assert str(refused.value).isprintable()
     assert not reached
@@ -149,7 +149,7 @@ def test_a_program_is_refused_before_a_runtime_sees_it(name: str, corpus: Path, 
 def test_the_harmless_program_reaches_it(tmp_path: Path, reached: list[bytes]) -> None:
     (tmp_path / "a.pte").write_bytes(executorch_files.harmless())
     with pytest.raises(RuntimeReachedError):
-        open_shipped(tmp_path / "a.pte")
+        open_exported(tmp_path / "a.pte")
     assert reached == [executorch_files.harmless()]
 
 

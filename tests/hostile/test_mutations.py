@@ -21,10 +21,7 @@ from obliq.checkpoints.tensors import (
     tensors_to_bytes,
 )
 from obliq.errors import ObliqError
-from obliq.exporting import contents_of
-from obliq.exporting.exported_file import editable
-from obliq.exporting.file_content import content_in
-from obliq.exporting.onnx.contents import Contents
+from obliq.exporting import ExportedFile, OwnFile, parse_exported
 from obliq.quantization import float_state, integer_state
 from tests.exporting.networks import made
 from tests.hostile.mutations import altered, altered_header, altered_message
@@ -72,11 +69,11 @@ def message_of(read: Callable[[], object]) -> str:
     return message
 
 
-def use(content: bytes, found: Contents) -> None:
+def use(file: ExportedFile) -> None:
     """What patches and `obliq unlearn` do with a file that was read."""
-    if found.own:
-        content_in(found)
-    assert all(torch.isfinite(one).all() for one in editable(content, found).network().state_dict().values())
+    if isinstance(file, OwnFile):
+        assert file.content
+    assert all(torch.isfinite(one).all() for one in file.rebuild().state_dict().values())
 
 
 def test_altered_onnx() -> None:
@@ -88,12 +85,13 @@ def test_altered_onnx() -> None:
     def refused_or_equal(choices: list[bytes]) -> None:
         for data in choices:
             content = altered(good, data, altered_message)
-            if message_of(lambda: contents_of(content)):  # noqa: B023 - called at once
+            if message_of(lambda: parse_exported(content)):  # noqa: B023 - called at once
                 outcomes["refused"] += 1
                 continue
             outcomes["read"] += content != good
-            found, usual = contents_of(content), onnx.load_model_from_string(content)
-            outcomes["rebuilt"] += not message_of(lambda: use(content, found))  # noqa: B023
+            file, usual = parse_exported(content), onnx.load_model_from_string(content)
+            outcomes["rebuilt"] += not message_of(lambda: use(file))  # noqa: B023
+            found = file.contents
             constants = {tensor.name: tensor for tensor in usual.graph.initializer}
             assert constants.keys() == found.constants.keys()
             for name, values in found.constants.items():
@@ -119,12 +117,13 @@ def test_altered_files_of_another_quantizer() -> None:
     def refused_or_equal(choices: list[bytes]) -> None:
         for data in choices:
             content = altered(good, data, altered_message)
-            if message_of(lambda: contents_of(content)):  # noqa: B023 - called at once
+            if message_of(lambda: parse_exported(content)):  # noqa: B023 - called at once
                 outcomes["refused"] += 1
                 continue
             outcomes["read"] += content != good
-            found, usual = contents_of(content), onnx.load_model_from_string(content)
-            outcomes["rebuilt"] += not message_of(lambda: use(content, found))  # noqa: B023
+            file, usual = parse_exported(content), onnx.load_model_from_string(content)
+            outcomes["rebuilt"] += not message_of(lambda: use(file))  # noqa: B023
+            found = file.contents
             for tensor in usual.graph.initializer:
                 assert np.array_equal(onnx.numpy_helper.to_array(tensor), found.constants[tensor.name])
             computing = [node for node in usual.graph.node if node.op_type != "Constant"]

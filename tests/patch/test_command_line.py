@@ -9,7 +9,7 @@ import pytest
 from obliq.checkpoints import load_checkpoint, save_checkpoint
 from obliq.cli import main
 from obliq.errors import ModelError
-from obliq.exporting import export_onnx, read_onnx
+from obliq.exporting import export_file, read_exported
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.cli.test_help import unexplained
@@ -112,7 +112,7 @@ def test_exported_files(form: str, folders: Path, tmp_path: Path, obliq: Obliq) 
     pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
     old, new, patched, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "patched.onnx", "patch"))
     for file, saved in zip((old, new), saved_pair(), strict=True):
-        file.write_bytes(export_onnx(saved.model, SHAPE, form))
+        file.write_bytes(export_file(saved.model, SHAPE, form))
     assert obliq("patch", "make", old, new, "--out", patch).status == 0
     assert obliq("patch", "apply", old, patch, "--out", patched).status == 0
     assert patched.read_bytes() == new.read_bytes()
@@ -136,13 +136,13 @@ def test_files_that_a_runtime_must_not_see(place: str, tmp_path: Path, obliq: Ob
     onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
     old, new, hostile, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "bad.onnx", "patch"))
     for file, saved in zip((old, new), saved_pair(), strict=True):
-        file.write_bytes(export_onnx(saved.model, SHAPE, "integer"))
+        file.write_bytes(export_file(saved.model, SHAPE, "integer"))
     assert obliq("patch", "make", old, new, "--out", patch).status == 0
     model = onnx.load_model_from_string(old.read_bytes())
     model.metadata_props.add(key="a", value="b")
     hostile.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError) as refused:
-        read_onnx(hostile)
+        read_exported(hostile)
     words = {
         "old": ("make", hostile, new),
         "new": ("make", old, hostile),

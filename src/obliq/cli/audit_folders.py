@@ -12,7 +12,7 @@ from obliq.cli.file_inputs import is_exported_file, open_exported_file, refuse_d
 from obliq.cli.verbs import StageListener
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError
-from obliq.exporting import Shipped
+from obliq.exporting import ExportedFile
 from obliq.report import ReportContext
 from obliq.run import Run
 from obliq.workflow.compare_runs import compare_runs, require_comparable
@@ -32,8 +32,8 @@ class AuditedRuns:
 
     original: SavedRun
     others: dict[str, SavedRun]
-    files: dict[str, Shipped]
-    retrained_file: Shipped | None
+    files: dict[str, ExportedFile]
+    retrained_file: ExportedFile | None
 
 
 def audit_folders(

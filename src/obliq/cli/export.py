@@ -65,8 +65,8 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         ParityRecord,
         check,
         deployed,
-        export_executorch,
-        export_onnx,
+        export_file,
+        format_named,
         sha256_of,
         write_parity_record,
     )
@@ -75,17 +75,17 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     from obliq.quantization import weights_digest
     from obliq.workflow.parity_samples import parity_samples
 
-    out, in_executorch = arguments.out, arguments.to == "executorch"
-    if in_executorch and arguments.form != "integer":
+    out, kind = arguments.out, format_named(arguments.to)
+    if arguments.form not in kind.forms:
         raise DataError(
-            f"--form {arguments.form} with --to executorch; expected integer: codes are bytes there"
+            f"--form {arguments.form} with --to {kind.format}; expected {', '.join(kind.forms)}: codes are bytes there"
         )
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = load_run(arguments.folder, arguments.arch).checkpoint
     model, shape = saved.model, saved.blueprint.input_shape
-    content = export_executorch(model, shape) if in_executorch else export_onnx(model, shape, arguments.form)
+    content = export_file(model, shape, arguments.form, to=arguments.to)
     checks = {}
     for data in arguments.check:
         inputs = parity_samples(saved, data, arguments.data_folder, arguments.check_samples)
@@ -103,8 +103,10 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
     write_file(out, content, overwrite=arguments.overwrite)
     values: dict[str, Any] = {"file": str(out), **parse_json(write_parity_record(record).encode())}
-    kind = "ExecuTorch" if in_executorch else "ONNX"
-    lines = [f"{arguments.form} {kind} file {out}, {len(content):,} bytes", f"sha256 {record.file_digest}"]
+    lines = [
+        f"{arguments.form} {kind.title} file {out}, {len(content):,} bytes",
+        f"sha256 {record.file_digest}",
+    ]
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)

@@ -7,8 +7,7 @@ import torch
 from obliq.cli.options import DataOptions, DivisionOptions
 from obliq.data import Partition, PartitionRule, load_dataset, partition
 from obliq.errors import DataError
-from obliq.exporting import Shipped, open_shipped
-from obliq.exporting.exported_file import SUFFIXES
+from obliq.exporting import SUFFIXES, ExportedFile, open_exported
 
 
 def is_exported_file(path: Path) -> bool:
@@ -16,13 +15,13 @@ def is_exported_file(path: Path) -> bool:
     return path.suffix in SUFFIXES and not path.is_dir()
 
 
-def open_exported_file(file: Path, runtime: str) -> Shipped:
+def open_exported_file(file: Path, runtime: str) -> ExportedFile:
     """Open an exported file in a runtime, with as many threads as torch uses.
 
     Raises:
         ModelError: naming the file and what is wrong with it.
     """
-    return open_shipped(file, runtime, threads=torch.get_num_threads())
+    return open_exported(file, runtime, threads=torch.get_num_threads())
 
 
 def stated_data(file: Path, options: DataOptions) -> str:

@@ -68,7 +68,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import division_words, load_partition, stated_data
     from obliq.cli.next_command import free_name, repeated_options
-    from obliq.exporting import open_shipped, sha256_of
+    from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.workflow.pipeline import create_request
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
@@ -77,7 +77,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     refuse_existing_folder(out, overwrite=arguments.overwrite)
     data = stated_data(arguments.original, arguments.data)
     run = start_run(arguments.compute, progress)
-    shipped = open_shipped(arguments.original)
+    shipped = open_exported(arguments.original)
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits, request = create_request(parts, arguments.forget, run.seed)
     method = arguments.method

@@ -2,50 +2,55 @@
 
 from obliq.exporting.device_biases import deployed, with_integer_biases
 from obliq.exporting.executorch.writer import to_executorch
-from obliq.exporting.exported_file import Shipped, export_executorch, export_onnx, open_shipped
-from obliq.exporting.file_content import file_content_digest
+from obliq.exporting.exported_file import ExportedFile, OwnFile, sha256_of
+from obliq.exporting.files import (
+    FORMATS,
+    SUFFIXES,
+    export_file,
+    format_named,
+    open_exported,
+    own_file,
+    parse_exported,
+    patch_file,
+    read_exported,
+)
 from obliq.exporting.from_network import SUPPORTED, graph_of
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import Contents, OnnxNode
-from obliq.exporting.onnx.reader import contents_of, graph_in, read_onnx
-from obliq.exporting.onnx.storage import RULES
+from obliq.exporting.onnx.reader import graph_in, share_of_changed_codes
 from obliq.exporting.onnx.writer import FORMS, to_onnx
 from obliq.exporting.parity import Agreement, CodeAgreement, Parity, check
-from obliq.exporting.parity_record import ParityRecord, read_parity_record, sha256_of, write_parity_record
-from obliq.exporting.runtimes import RUNTIMES, InInterpreter, InOnnxRuntime, running
+from obliq.exporting.parity_record import ParityRecord, read_parity_record, write_parity_record
 from obliq.exporting.torch_interpreter import Exact, exact, exact_if_deployed
 
 __all__ = [
+    "FORMATS",
     "FORMS",
-    "RULES",
-    "RUNTIMES",
+    "SUFFIXES",
     "SUPPORTED",
     "Agreement",
     "CodeAgreement",
-    "Contents",
     "Exact",
+    "ExportedFile",
     "Graph",
-    "InInterpreter",
-    "InOnnxRuntime",
-    "OnnxNode",
+    "OwnFile",
     "Parity",
     "ParityRecord",
-    "Shipped",
     "check",
-    "contents_of",
     "deployed",
     "exact",
     "exact_if_deployed",
-    "export_executorch",
-    "export_onnx",
-    "file_content_digest",
+    "export_file",
+    "format_named",
     "graph_in",
     "graph_of",
-    "open_shipped",
-    "read_onnx",
+    "open_exported",
+    "own_file",
+    "parse_exported",
+    "patch_file",
+    "read_exported",
     "read_parity_record",
-    "running",
     "sha256_of",
+    "share_of_changed_codes",
     "to_executorch",
     "to_onnx",
     "with_integer_biases",

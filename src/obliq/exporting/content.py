@@ -8,7 +8,6 @@ patch from one network to another fits each of them. docs/patch-format.md descri
 
 import hashlib
 import json
-from dataclasses import replace
 
 import numpy as np
 from numpy import ndarray
@@ -32,8 +31,8 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
     """The records of a network.
 
     Args:
-        graph: read from a file or made from a network: the content is the same.
-        widths: the bits that a device may pack the codes of a layer in, by its path; 8 where nothing is said. They
+        graph: read from a file or built from a network: the content is the same.
+        widths: the bits that a device may pack the codes of a layer in, by its path; 8 by default. They
             belong to a container and change no digest.
     """
     layers = [_canonical(graph, step) for step in graph.layers]
@@ -67,19 +66,21 @@ def graph_with(graph: Graph, content: Content) -> Graph:
     _, scales, ranges, refinements, *rest = (record.values for record in content)
     rounding = iter(zip(scales.view(np.float32), ranges.reshape(-1, 2), strict=True))
     stored = iter(zip(refinements, rest[::3], rest[1::3], rest[2::3], strict=True))
-    steps: dict[str, Step] = {}
-    for step in graph.steps:
-        if step.moves:
-            steps[step.name] = replace(step, grid=steps[step.sources[0]].grid)
-            continue
+
+    def grid_of(step: Step) -> Grid:
         scale, (low, high) = next(rounding)
-        grid = grid_from(float(scale), step.grid.zero_point, int(low), int(high))
-        if isinstance(step, Layer):
-            numbers = _numbers(step, steps[step.sources[0]].grid, *next(stored))
-            steps[step.name] = replace(step, grid=grid, weights=numbers)
-        else:
-            steps[step.name] = replace(step, grid=grid)
-    return replace(graph, steps=tuple(steps.values()))
+        return grid_from(float(scale), step.grid.zero_point, int(low), int(high))
+
+    return graph.with_values(grid_of, lambda layer, source: _numbers(layer, source, *next(stored)))
+
+
+def first_difference(found: Graph, expected: Graph) -> str | None:
+    """Of two graphs of one form, the first layer whose numbers differ, or what else differs; None if nothing does."""
+    for one, other in zip(content_of_graph(found), content_of_graph(expected), strict=True):
+        if one.label != other.label or not np.array_equal(one.values, other.values):
+            kind, name, *_ = json.loads(other.label)
+            return name if isinstance(name, str) else str(kind)
+    return None
 
 
 def _numbers(
@@ -96,16 +97,13 @@ def _numbers(
         raise PatchError(
             f"codes of {layer.path} times {refinement}; expected a power of two that leaves bytes"
         )
-    old = layer.weights
+    old, wide = layer.weights, wide.reshape(layer.weights.codes.shape)
     with np.errstate(all="ignore"):
-        given = (
-            wide.reshape(old.codes.shape), scales.view(np.float32) / np.float32(refinement), biases.view(np.int32),
-            source,
-        )  # fmt: skip
+        scale, bias = scales.view(np.float32) / np.float32(refinement), biases.view(np.int32)
         try:
-            return weights_from(*given, widths=(old.bits,))
+            return weights_from(wide, scale, bias, source, widths=(old.bits,))
         except ModelError:
-            return weights_from(*given)
+            return weights_from(wide, scale, bias, source)
 
 
 def _canonical(graph: Graph, step: Layer) -> Weights:

@@ -2,7 +2,7 @@
 
 Two graphs of one description differ in values only: codes, scales, biases, and the range of activations. A digest
 of it is part of a network's content (`obliq.exporting.content`), and an ExecuTorch program carries the text
-itself, so that it says what network it is.
+itself, to state what network it is.
 """
 
 import json
@@ -18,7 +18,6 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Weights
 from obliq.exporting.onnx.check_graph import LARGEST_SAMPLE
 from obliq.exporting.operations import OPERATIONS, Layer, Step
-from obliq.exporting.operations.step import Layout
 from obliq.exporting.weights import grid_from
 from obliq.io.strict_json import decode, encode, parse_json
 
@@ -94,7 +93,7 @@ _KINDS = {kind.__name__: kind for kind in OPERATIONS}
 
 def _entry(step: Step) -> _Entry:
     layer = step if isinstance(step, Layer) else None
-    sizes = {name: _written(getattr(step, name), layout) for name, layout in step.sizes.items()}
+    sizes = {name: _numbers(getattr(step, name), each) for name, each in step.sizes.items()}
     return _Entry(
         kind=type(step).__name__,
         name=step.name,
@@ -106,30 +105,18 @@ def _entry(step: Step) -> _Entry:
     )
 
 
-def _written(value: Any, layout: Layout) -> tuple[int, ...]:
-    """A field of a step as numbers in a row."""
-    match layout:
-        case Layout.ONE:
-            return (value,)
-        case Layout.EACH:
-            return tuple(value)
-        case Layout.AROUND:
-            return tuple(size for pair in value for size in pair)
-        case Layout.SAME_AROUND:
-            return tuple(before for before, _ in value)
+def _numbers(value: Any, each: int) -> tuple[int, ...]:
+    """A field of a step as numbers in a row; see `Step.sizes`."""
+    row: list[int] = np.ravel(value).astype(int).tolist()
+    return tuple(row[::2] if each < 0 else row)
 
 
-def _read(numbers: tuple[int, ...], layout: Layout) -> Any:
-    """The inverse of `_written`."""
-    match layout:
-        case Layout.ONE:
-            return numbers[0]
-        case Layout.EACH:
-            return numbers
-        case Layout.AROUND:
-            return tuple(zip(numbers[::2], numbers[1::2], strict=True))
-        case Layout.SAME_AROUND:
-            return tuple((size, size) for size in numbers)
+def _field(numbers: tuple[int, ...], each: int) -> Any:
+    """The inverse of `_numbers`."""
+    if each in (0, 1):
+        return numbers if each else numbers[0]
+    pairs = zip(numbers[::2], numbers[1::2], strict=True) if each == 2 else zip(numbers, numbers, strict=True)
+    return tuple(pairs)
 
 
 def _step(entry: _Entry) -> Step:
@@ -146,13 +133,9 @@ def _step(entry: _Entry) -> Step:
         _require(axes + 2 in kind.weight_axes, entry, f"weights of {allowed} axes")
         fields["weights"] = _zeros(entry)
     if entry.sizes or not kind.sizes_may_miss:
-        _require_counts(entry, {name: _count(layout, axes) for name, layout in kind.sizes.items()})
-        fields |= {name: _read(entry.sizes[name], layout) for name, layout in kind.sizes.items()}
+        _require_counts(entry, {name: abs(each) * axes or 1 for name, each in kind.sizes.items()})
+        fields |= {name: _field(entry.sizes[name], each) for name, each in kind.sizes.items()}
     return kind(**fields)
-
-
-def _count(layout: Layout, axes: int) -> int:
-    return {Layout.ONE: 1, Layout.AROUND: 2 * axes}.get(layout, axes)
 
 
 def _require_counts(entry: _Entry, counts: dict[str, int]) -> None:
@@ -168,11 +151,8 @@ def _require_counts(entry: _Entry, counts: dict[str, int]) -> None:
 def _zeros(entry: _Entry) -> Weights:
     shape = entry.weights
     _require(all(1 <= size <= _LARGEST_SIZE for size in shape), entry, "weights of sizes from 1")
-    codes, one, none = np.int8(0), np.float32(1), np.int32(0)
-    return Weights(
-        codes=np.broadcast_to(codes, shape), scale=np.broadcast_to(one, shape[:1]), bits=8, refinement=1,
-        bias=np.broadcast_to(none, shape[:1]), real_bias=np.broadcast_to(np.float64(0), shape[:1]),
-    )  # fmt: skip
+    codes, scale = np.broadcast_to(np.int8(0), shape), np.broadcast_to(np.float32(1), shape[:1])
+    return Weights(codes=codes, scale=scale, bits=8, refinement=1)
 
 
 def _require(condition: bool, entry: _Entry, expected: str) -> None:

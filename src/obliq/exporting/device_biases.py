@@ -47,26 +47,26 @@ def deployed(model: nn.Module, input_shape: Sequence[int]) -> nn.Module:
 
 
 def with_integer_biases(model: nn.Module, graph: Graph) -> nn.Module:
-    """A copy of a network that shifts by exactly what the integer graph made from it adds.
+    """A copy of a network that shifts by exactly what the integer graph of it adds.
 
     Codes and steps stay, so the copy has the same integer graph.
 
     Args:
-        model: what `graph` was made from.
+        model: what `graph` was built from.
         graph: as `graph_of` makes it.
     """
-    made = copy.deepcopy(model)
-    assert isinstance(made, fx.GraphModule)
+    shifted = copy.deepcopy(model)
+    assert isinstance(shifted, fx.GraphModule)
     norms = {
         str(node.all_input_nodes[0].target): module_of(node)
-        for node in made.graph.nodes
+        for node in shifted.graph.nodes
         if operation(node) in NORMALISATIONS
     }
-    layers = weighted_layers(made)
+    layers = weighted_layers(shifted)
     with torch.no_grad():
         for step in graph.layers:
             _shift(layers[step.path], norms.get(step.path), torch.from_numpy(bias_rounding(graph, step)))
-    return made
+    return shifted
 
 
 def bias_rounding(graph: Graph, step: Layer) -> ndarray:

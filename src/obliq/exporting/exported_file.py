@@ -1,57 +1,120 @@
-"""The whole way from a trained network to the bytes that are shipped."""
+"""The contract of a format: what each folder of this room answers about its kind of file.
 
-from collections.abc import Sequence
+A format is a class; a file that was read is one of its objects. Everything else in the package handles these objects
+and names no format. A new format is a folder with such a class, and its line in `FORMATS` (`obliq.exporting.files`).
+
+Which network a file holds is found by what it computes with and not by what it claims. Exporting is deterministic, so
+a file belongs to a network exactly when exporting that network gives the same content. A name or a digest in the
+file would be a claim that anyone could write, and that a patch of the integers would leave behind unchanged.
+"""
+
+import abc
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
-from torch import nn
+import torch
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.exporting import interpreter, rebuild
-from obliq.exporting.executorch.reader import first_difference, graph_in_program
-from obliq.exporting.executorch.writer import held, to_executorch
-from obliq.exporting.file_content import admitted, content_exported, file_content_digest, graph_as_written
+from obliq.exporting import interpreter
+from obliq.exporting.content import content_of_graph, graph_with
 from obliq.exporting.from_network import graph_of
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import Contents, file_bytes
-from obliq.exporting.onnx.reader import contents_of, graph_in, onnx_form, stored_weights, weight_constants
+from obliq.exporting.onnx.contents import Contents
+from obliq.exporting.onnx.reader import onnx_form, outline, read_onnx, share_of_changed_codes, stored_weights
 from obliq.exporting.onnx.writer import to_onnx
-from obliq.exporting.optional import is_program
-from obliq.exporting.parity import probe
-from obliq.exporting.parity_record import sha256_of
-from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
-from obliq.exporting.runtimes import running
-from obliq.patch import content_digest as content_digest_of
-from obliq.training.prediction import Predictor
+from obliq.exporting.rebuild import RebuiltNetwork, graph_with_weights, rebuild_network
+from obliq.patch import Content, content_digest
 
-SUFFIX, PROGRAM_SUFFIX = ".onnx", ".pte"
-SUFFIXES = (SUFFIX, PROGRAM_SUFFIX)
-"""Of files in ONNX and of ExecuTorch programs."""
+Answer = Callable[[Float32[ndarray, "samples ..."]], Float32[ndarray, "samples classes"]]
+"""From standardised inputs to logits."""
+
+Probe = Callable[
+    [Float32[ndarray, "samples ..."]], tuple[Float32[ndarray, "samples classes"], dict[str, ndarray]]
+]
+"""From standardised inputs to logits, and to int32 codes by the name of their step, as far as the file shows them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shipped:
-    """One file.
+class FilePredictor:
+    """A file that answers images, on the processor.
 
     Attributes:
-        name: of the file, without its folder.
-        data: its bytes.
-        file_digest: SHA-256 of its bytes.
-        content_digest: SHA-256 of everything that it computes with; see `obliq.exporting.file_content`.
-        contents: what was read from them; a program's are those of the `integer` ONNX file that computes the same.
-        predictor: answers images by running them.
-        is_program: whether it is for ExecuTorch, and not ONNX.
+        runtime: what runs it, with its version.
+        answer: from inputs to logits.
     """
 
-    name: str
+    runtime: str
+    answer: Answer = field(repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        """The processor."""
+        return torch.device("cpu")
+
+    def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
+        """The logits for a batch of standardised inputs."""
+        return torch.from_numpy(self.answer(np.ascontiguousarray(images.numpy(), dtype=np.float32)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExportedFile(abc.ABC):
+    """One file, read and checked. Whatever is refused raises `ModelError`: what was found and what was expected.
+
+    Attributes:
+        data: its bytes.
+        contents: what it computes with, as an ONNX graph: its own, or that of the ONNX file that computes the same.
+        name: of the file, without its folder.
+        runtime: `own`, the runtime that the format is for, or `interpreter`.
+        threads: how many the runtime may use.
+    """
+
     data: bytes = field(repr=False)
-    file_digest: str
-    content_digest: str
     contents: Contents = field(repr=False)
-    predictor: Predictor = field(repr=False)
-    is_program: bool = False
+    name: str = ""
+    runtime: str = "own"
+    threads: int = 1
+
+    format: ClassVar[str]
+    """Its name on the command line."""
+    title: ClassVar[str]
+    """The same in text."""
+    suffix: ClassVar[str]
+    """Of the names of its files."""
+    own_runtime: ClassVar[str]
+    """The runtime that the files are for."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """In which a network can be written; none where files are only read."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def recognises(data: bytes) -> bool:
+        """Whether bytes look like this format; `read` then decides."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def read(data: bytes) -> Contents:
+        """What bytes compute with, once nothing in them is left that a runtime must not see."""
+
+    @cached_property
+    @abc.abstractmethod
+    def graph(self) -> Graph:
+        """The integer graph that is all of the file; files of floats and of other quantizers have none."""
+
+    @abc.abstractmethod
+    def start(self) -> tuple[str, Answer]:
+        """The runtime with its version, and the file in it."""
+
+    @property
+    def form(self) -> str:
+        """In which form of its format the file is."""
+        return onnx_form(self.contents)
 
     @property
     def stored_weights(self) -> str:
@@ -59,208 +122,124 @@ class Shipped:
         return stored_weights(self.contents)
 
     @property
-    def form(self) -> str:
-        """`integer`, `compact` or `float`; `qdq` for a file of another quantizer."""
-        return onnx_form(self.contents) if self.contents.own else "qdq"
-
-    @property
     def precision(self) -> str:
-        """Bits of weights and activations as far as the file tells them."""
-        if not self.contents.own:
-            return "W8A8"
-        return "FP32" if self.form == "float" else f"weights in {self.stored_weights}"
+        """Bits of weights and activations, as far as the file shows them."""
+        return "FP32" if self.stored_weights == "float32" else f"weights in {self.stored_weights}"
+
+    @cached_property
+    def content(self) -> Content:
+        """Everything that it computes with, as records."""
+        return content_of_graph(self.graph)
+
+    @cached_property
+    def content_digest(self) -> str:
+        """SHA-256 of everything that it computes with, whatever it is stored in.
+
+        That is: operations, names, settings, shapes, codes, scales and biases, not the container: the `integer` and
+        the `compact` ONNX file of a network and its ExecuTorch program have one digest. (Where the program must hold a
+        rounded bias, it computes otherwise and has another.) It is the digest that a patch to the file promises
+        (`obliq.patch.content_digest`), so that an audit of a file, a patch to it and the device that holds it speak
+        of one network by one number. A file of floats has a digest of its own, and so has the folder that files were
+        exported from: it holds batch norm and unrounded biases.
+        """
+        return content_digest(self.content)
+
+    @cached_property
+    def file_digest(self) -> str:
+        """SHA-256 of its bytes."""
+        return sha256_of(self.data)
+
+    @cached_property
+    def predictor(self) -> FilePredictor:
+        """The file in its runtime."""
+        if self.runtime == "interpreter":
+            graph, runtime = self.graph, f"integer interpreter (NumPy {np.__version__})"
+            return FilePredictor(
+                runtime=runtime, answer=lambda batch: interpreter.logits(graph, interpreter.run(graph, batch))
+            )
+        if self.runtime not in ("own", self.own_runtime):
+            raise ModelError(
+                f"a file for {self.own_runtime} in {self.runtime}; expected {self.own_runtime} or interpreter"
+            )
+        runtime, answer = self.start()
+        return FilePredictor(runtime=runtime, answer=answer)
+
+    def rebuild(self) -> RebuiltNetwork:
+        """A network that can be trained, with the codes, scales and biases of the file."""
+        return rebuild_network(self.graph)
+
+    @abc.abstractmethod
+    def with_weights(self, network: nn.Module) -> bytes:
+        """The same file with the codes and biases of a network that was rebuilt from it and then trained."""
+
+    def exported_from(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
+        """The form in which a network was exported to this file; None when it was not."""
+        exported = self.content_exported(graph_of(model, input_shape))
+        return self.form if content_digest(exported) == self.content_digest else None
+
+    def content_exported(self, graph: Graph) -> Content:
+        """The content of a file of this kind and form that a graph is written to."""
+        return content_of_graph(graph)
+
+    def form_beside(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
+        """The form in which a network with other values would be exported to a file like this one."""
+        other = self._like(graph_of(model, input_shape))
+        return self.form if outline(other) == self.outline() else None
 
     def outline(self) -> object:
         """Everything but the values of constants, for comparison."""
-        return _outline(self.contents)
-
-    def exported_from(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
-        """The form in which a network was exported to this file; None when it was not.
-
-        Raises:
-            ModelError: when the network cannot be exported.
-        """
-        form = onnx_form(self.contents)
-        exported = content_exported(model, input_shape, form, program=self.is_program)
-        return form if content_digest_of(exported) == self.content_digest else None
-
-    def form_beside(self, model: nn.Module, input_shape: Sequence[int]) -> str | None:
-        """The form in which a network with other values would be exported to a file like this one.
-
-        Raises:
-            ModelError: when the network cannot be exported.
-        """
-        form = onnx_form(self.contents)
-        other = contents_of(to_onnx(graph_of(model, input_shape), form))
-        return form if _outline(other) == _outline(self.contents) else None
+        return outline(self.contents)
 
     def changed_codes(self, before: Graph) -> float | None:
         """The share of weight codes, 0 to 1, that differ from those of a graph of the same form.
 
         None for the `float` form, which has none.
         """
-        if self.stored_weights == "float32":
-            return None
-        graph = graph_in(self.contents)
-        changed = total = 0
-        for old, new in zip(before.layers, graph.layers, strict=True):
-            changed += int((old.weights.wide_codes() != new.weights.wide_codes()).sum())
-            total += new.weights.codes.size
-        return changed / total
+        return share_of_changed_codes(self._like(before), self.contents)
+
+    def _like(self, graph: Graph) -> Contents:
+        return read_onnx(to_onnx(graph, onnx_form(self.contents)))
 
 
-def open_shipped(file: Path, runtime: str = "own", *, threads: int = 1) -> Shipped:
-    """Read and check a file that our exporter or another quantizer made, and start a runtime on its very bytes.
+class OwnFile(ExportedFile):
+    """A file that holds an integer graph of ours and nothing else, so that it is written again from the graph."""
 
-    Args:
-        file: one regular file.
-        runtime: see `running`.
-        threads: how many the runtime may use.
+    forms: ClassVar[tuple[str, ...]] = ("integer",)
 
-    Raises:
-        ModelError: in one line that names the file, what was found and what was expected.
-    """
-    data = file_bytes(file)
-    try:
-        program = file.suffix == PROGRAM_SUFFIX
-        contents = admitted(data, program=program)
-        digest = file_content_digest(contents)
-        predictor = running(data, contents, runtime, threads=threads)
-    except ModelError as error:
-        raise ModelError(f"{file}: {error}") from error
-    return Shipped(
-        name=file.name, data=data, file_digest=sha256_of(data), content_digest=digest, contents=contents,
-        predictor=predictor, is_program=program,
-    )  # fmt: skip
+    @staticmethod
+    @abc.abstractmethod
+    def write(graph: Graph, form: str = "integer") -> bytes:
+        """The bytes of a file; equal graphs give equal bytes."""
 
+    @classmethod
+    @abc.abstractmethod
+    def verify(cls, data: bytes, graph: Graph) -> None:
+        """Raise `ModelError` unless bytes that were just written hold a graph, as far as a short check can find."""
 
-def _outline(contents: Contents) -> object:
-    """Everything but the values of constants."""
-    constants = {name: (contents.kinds[name], values.shape) for name, values in contents.constants.items()}
-    return contents.opset, contents.input_shape, contents.nodes, constants
+    @staticmethod
+    @abc.abstractmethod
+    def probe(data: bytes, graph: Graph) -> tuple[str, Probe]:
+        """The runtime with its version, and a file of a graph in it that shows what it computes on the way.
 
-
-@runtime_checkable
-class Editable(Protocol):
-    """One file."""
-
-    def network(self) -> nn.Module:
-        """A network that can be trained, with the codes, scales and biases of the file.
-
-        Raises:
-            ModelError: when it cannot be rebuilt.
+        Args:
+            data: bytes that were just written, or that `read` has let pass.
+            graph: what they were written from.
         """
 
-    def written(self, network: nn.Module) -> bytes:
-        """The same file with the codes and biases of a network that came from it.
+    def with_content(self, content: Content) -> bytes:
+        """A file of the same kind and form with other numbers; they are checked when it is read.
 
         Raises:
-            ModelError: when the network has another grid, or no device could run it.
+            PatchError: when the content is of another form, or has codes that are no bytes.
+            ModelError: as `write`.
         """
+        return self.write(graph_with(self.graph, content), self.form)
+
+    def with_weights(self, network: nn.Module) -> bytes:
+        """See `ExportedFile.with_weights`."""
+        return self.write(graph_with_weights(self.graph, network), self.form)
 
 
-@dataclass(frozen=True)
-class OwnFile:
-    """A file of `obliq export`, written again from its integer graph; `form` is an ONNX file's, None a program's."""
-
-    graph: Graph = field(repr=False)
-    form: str | None
-
-    def network(self) -> nn.Module:
-        """See `obliq.exporting.rebuild`."""
-        return rebuild.rebuild_network(self.graph)
-
-    def written(self, network: nn.Module) -> bytes:
-        """See `obliq.exporting.rebuild`."""
-        graph = rebuild.graph_with_weights(self.graph, network)
-        return to_executorch(graph) if self.form is None else to_onnx(graph, self.form)
-
-
-@dataclass(frozen=True)
-class ForeignFile:
-    """A file of another quantizer, of which only the bytes of weights and biases are replaced."""
-
-    data: bytes = field(repr=False)
-    contents: Contents = field(repr=False)
-
-    def network(self) -> nn.Module:
-        """See `obliq.exporting.qdq`."""
-        return rebuild_foreign(self.contents)
-
-    def written(self, network: nn.Module) -> bytes:
-        """See `obliq.exporting.qdq`."""
-        return file_with_weights(self.data, self.contents, network)
-
-
-def editable(data: bytes, contents: Contents) -> Editable:
-    """What a file can be edited as.
-
-    Args:
-        data: its bytes.
-        contents: what `admitted` read from them.
-
-    Raises:
-        ModelError: for a file of floats, and for one of ours that would not be written again as it is.
-    """
-    if not contents.own:
-        return ForeignFile(data, contents)
-    return OwnFile(graph_as_written(contents), None if is_program(data) else onnx_form(contents))
-
-
-def changed_share(before: Contents, after: Contents) -> float | None:
-    """The share of weight codes, 0 to 1, that differ between two files; None for files of floats.
-
-    Raises:
-        ModelError: when the files are not of one form.
-    """
-    names = weight_constants(before)
-    shapes = [[one.constants[name].shape for name in weight_constants(one)] for one in (before, after)]
-    if names != weight_constants(after) or shapes[0] != shapes[1]:
-        raise ModelError("the files have other layers; expected two of one form")
-    if not names:
-        return None
-    changed = sum(int((before.constants[name] != after.constants[name]).sum()) for name in names)
-    return changed / int(np.sum([before.constants[name].size for name in names]))
-
-
-def export_onnx(model: nn.Module, input_shape: Sequence[int], form: str = "integer") -> bytes:
-    """The bytes of an ONNX file; the same network gives the same bytes.
-
-    Args:
-        model: quantized with the `deploy` preset and calibrated.
-        input_shape: of one sample, channels first.
-        form: `integer`, `compact` or `float`; see `to_onnx`.
-
-    Raises:
-        ModelError: naming the layer that cannot be exported, or when the extra `onnx` is missing.
-    """
-    written = to_onnx(graph_of(model, input_shape), form)
-    contents_of(written)  # what our own reader would refuse is not shipped
-    return written
-
-
-def export_executorch(model: nn.Module, input_shape: Sequence[int]) -> bytes:
-    """The bytes of an ExecuTorch program that runs in XNNPACK; it was read back and has answered like the interpreter.
-
-    Args:
-        model: quantized with the `deploy` preset and calibrated.
-        input_shape: of one sample, channels first.
-
-    Raises:
-        ModelError: naming what cannot be exported, when the extra `executorch` is missing, or when the
-            program holds other integers than the network or its answers for two random samples are off by
-            more than a step on average.
-    """
-    graph = graph_of(model, input_shape)
-    written = to_executorch(graph)
-    if (path := first_difference(graph_in_program(written), held(graph))) is not None:
-        raise ModelError(
-            f"ExecuTorch has stored other numbers for {path}; expected those of the integer graph"
-        )
-    samples = np.random.default_rng(0).standard_normal((2, *input_shape)).astype(np.float32)
-    _, found = probe(written, graph)(samples)
-    last = graph.result.name
-    apart = np.abs(found[last].reshape(2, -1) - interpreter.run(graph, samples)[last].reshape(2, -1)).mean()
-    if apart > 1:
-        raise ModelError(f"XNNPACK's answers are {apart:.3g} steps off; expected those of the integer graph")
-    return written
+def sha256_of(file: bytes) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(file).hexdigest()

@@ -35,7 +35,7 @@ def graph_of(model: nn.Module, input_shape: Sequence[int]) -> Graph:
     """The integer steps of a network that was quantized with the `deploy` preset.
 
     Args:
-        model: made by `quantize`, calibrated; read as in evaluation mode and left untouched.
+        model: of `quantize`, calibrated; read as in evaluation mode and left untouched.
         input_shape: of one sample, channels first.
 
     Raises:
@@ -92,7 +92,7 @@ class _Walk:
         found = _operation_of(node)
         if norm is not None and (found is None or not issubclass(found, Layer)):
             raise ModelError(f"{path_of(node)} has a batch norm behind it; expected that behind a layer only")
-        if found is None:
+        if found is None or found.moves:  # what moves codes stays on the grid that they are on
             raise _unsupported(node)
         grid = Grid(scale=scale, bits=tensor.bits, signed=tensor.signed, low=low, high=high)
         self._add(quantizer, found, node, name, grid, norm)
@@ -108,15 +108,20 @@ class _Walk:
     ) -> None:
         """Add the steps of a call, whose result a node carries; one that moves codes keeps its source's grid."""
         sources = tuple(self._carried(node, argument) for argument in found.arguments(node))
-        common: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "name": name or node.name,
             "path": path_of(node),
             "sources": tuple(source.name for source in sources),
             "grid": grid or sources[0].grid,
         }
-        rank = 2 if self.flat.intersection(common["sources"]) else self.rank
+        rank = 2 if self.flat.intersection(fields["sources"]) else self.rank
         call = TracedCall(
-            node=node, common=common, sources=sources, rank=rank, norm=norm, integers=self.integers
+            node=node,
+            fields=fields,
+            source=sources[0].grid if sources else None,
+            rank=rank,
+            norm=norm,
+            integers=self.integers,
         )
         for step in found.from_call(call):
             if step.flat or self.flat.intersection(step.sources):

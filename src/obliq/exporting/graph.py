@@ -1,12 +1,14 @@
 """A deployed network as a value: what every step computes with, in integers, and nothing else.
 
-Each step reads codes by the name of the step that made them. Formats and interpreters read only this.
+Each step reads codes by the name of the step that computed them. Formats and interpreters read only this.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from obliq.errors import ModelError
+from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.operations import Layer, Step
 
 
@@ -45,6 +47,24 @@ class Graph:
 
     def __getitem__(self, name: str) -> Step:
         return self._by_name[name]
+
+    def with_values(
+        self, grid_of: Callable[[Step], Grid], weights_of: Callable[[Layer, Grid], Weights]
+    ) -> "Graph":
+        """The same steps on other grids and with other weights; steps that move codes keep the grid of their source.
+
+        Args:
+            grid_of: the grid of a step that rounds.
+            weights_of: the weights of a layer that reads from a grid.
+        """
+        steps: dict[str, Step] = {}
+        for step in self.steps:
+            source = steps[step.sources[0]].grid if step.sources else None
+            grid = source if step.moves and source else grid_of(step)
+            if isinstance(step, Layer) and source:
+                step = replace(step, weights=weights_of(step, source))
+            steps[step.name] = replace(step, grid=grid)
+        return replace(self, steps=tuple(steps.values()))
 
     def owner(self, name: str) -> Step:
         """The step that rounded to the grid of a result: itself, or for steps that move codes, the one before."""

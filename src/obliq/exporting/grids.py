@@ -3,10 +3,10 @@
 An activation is `scale * code` with one scale; a weight is `scale[output] * code`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32, Float64, Int32
 from numpy import ndarray
 from torch import Tensor
 
@@ -71,8 +71,8 @@ class Weights:
     scale: ndarray = field(repr=False)
     bits: int
     refinement: int
-    bias: ndarray = field(repr=False)
-    real_bias: ndarray = field(repr=False)
+    bias: ndarray = field(repr=False, default_factory=lambda: np.zeros(0, np.int32))
+    real_bias: ndarray = field(repr=False, default_factory=lambda: np.zeros(0))
 
     def wide_codes(self) -> ndarray:
         """The int8 codes on the finer grid."""
@@ -85,3 +85,17 @@ class Weights:
     def bias_scale(self, source: Grid) -> ndarray:
         """The float32 scales of the bias, and of the accumulators that it is added to."""
         return np.float32(source.scale) * self.wide_scale()
+
+    def with_bias(self, bias: Int32[ndarray, "outputs"], source: Grid) -> "Weights":
+        """The same with this bias, in units of `bias_scale`."""
+        return replace(self, bias=bias, real_bias=bias * self.bias_scale(source).astype(np.float64))
+
+    def with_real_bias(self, bias: Float64[ndarray, "outputs"], source: Grid) -> "Weights":
+        """The same with this bias in real numbers, rounded to units of `bias_scale`."""
+        return replace(self, bias=in_units(bias, self.bias_scale(source)), real_bias=bias)
+
+
+def in_units(bias: Float64[ndarray, "outputs"], unit: Float32[ndarray, "*outputs"]) -> ndarray:
+    """A bias as int32 multiples of a unit; halves go to the even number."""
+    largest = 2**31 - 1
+    return np.clip(np.rint(bias / unit.astype(np.float64)), -largest, largest).astype(np.int32)

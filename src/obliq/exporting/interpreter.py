@@ -1,6 +1,6 @@
 """What an exported network computes, in NumPy: slow, obvious, and what every runtime is held against.
 
-Sums of products are exact integers, and each operation says how it rounds (`obliq.exporting.operations`).
+Sums of products are exact integers, and each operation of `obliq.exporting.operations` states how it rounds.
 """
 
 import numpy as np

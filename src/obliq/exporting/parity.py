@@ -7,8 +7,7 @@ once in PyTorch's own float sums and once in the device's arithmetic (`obliq.exp
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,101 +16,11 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from obliq.errors import ModelError
-from obliq.exporting import interpreter, optional
-from obliq.exporting.description import describe_graph
+from obliq.exporting import interpreter
 from obliq.exporting.device_biases import largest_bias_rounding, with_integer_biases
-from obliq.exporting.file_content import admitted
+from obliq.exporting.files import own_file, parse_exported
 from obliq.exporting.from_network import graph_of
-from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import INPUT, LOGITS
-from obliq.exporting.onnx.reader import graph_in
-from obliq.exporting.optional import import_onnx, import_onnxruntime, is_program, session
-from obliq.exporting.torch_interpreter import exact, logits_in_torch, observed
-
-
-@runtime_checkable
-class Probe(Protocol):
-    """A file that runs."""
-
-    @property
-    def runtime(self) -> str:
-        """Name and version of what runs it."""
-
-    def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
-        """The logits, and int32 codes by the name of the step that makes them, as far as the file tells."""
-
-
-def probe(file: bytes, graph: Graph) -> Probe:
-    """A file that was made from a graph, in the runtime that it is for, which trusts it.
-
-    Args:
-        file: bytes that were just written, or that `admitted` has let pass.
-        graph: what they were made from.
-
-    Raises:
-        ModelError: when that runtime is not installed, or the file is for another network.
-    """
-    if optional.is_program(file):
-        return _InExecuTorch(graph, optional.loaded(file))
-    names = activations_in(file, graph)
-    running = session(exposing(file, names))
-    if (shape := tuple(running.get_inputs()[0].shape[1:])) != graph.input_shape:
-        raise ModelError(f"the file is for inputs of shape {shape}; expected {graph.input_shape}")
-    return _InOnnxRuntime(graph, running, names)
-
-
-@dataclass(frozen=True, eq=False)
-class _InOnnxRuntime:
-    """The bytes between operations are outputs as well."""
-
-    graph: Graph = field(repr=False)
-    running: Any
-    names: list[str]
-
-    @property
-    def runtime(self) -> str:
-        return f"onnxruntime {import_onnxruntime().__version__}"
-
-    def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
-        logits, *found = self.running.run([LOGITS, *self.names], {INPUT: batch})
-        codes = zip(self.names, found, strict=True)
-        return logits, {name: c.astype(np.int32) - self.graph[name].grid.zero_point for name, c in codes}
-
-
-@dataclass(frozen=True, eq=False)
-class _InExecuTorch:
-    """Nothing between operations leaves XNNPACK; the last codes are what the logits are multiples of."""
-
-    graph: Graph = field(repr=False)
-    run: optional.Run
-
-    @property
-    def runtime(self) -> str:
-        return f"executorch {optional.version()}"
-
-    def __call__(self, batch: Float32[ndarray, "samples ..."]) -> tuple[ndarray, dict[str, ndarray]]:
-        (logits,) = self.run(batch)
-        last = self.graph.result
-        return logits, {last.name: np.rint(logits / np.float32(last.grid.scale)).astype(np.int32)}
-
-
-def activations_in(onnx_model: bytes, graph: Graph) -> list[str]:
-    """The steps of a graph whose codes a file computes as bytes."""
-    made = {
-        name for node in import_onnx().load_model_from_string(onnx_model).graph.node for name in node.output
-    }
-    return [step.name for step in graph.steps if step.name in made]
-
-
-def exposing(onnx_model: bytes, names: list[str]) -> bytes:
-    """The same file with the bytes of these activations as further outputs."""
-    onnx = import_onnx()
-    model = onnx.load_model_from_string(onnx_model)
-    for name in names:
-        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
-    written: bytes = model.SerializeToString(deterministic=True)
-    return written
-
+from obliq.exporting.torch_interpreter import exact, observed
 
 _BATCH = 256
 
@@ -176,11 +85,11 @@ class Parity:
 
 
 def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -> Parity:
-    """Run a file, the network that it was made from and the interpreter on the same inputs.
+    """Run a file, the network that it was exported from and the interpreter on the same inputs.
 
     Args:
         model: a quantized network; read in evaluation mode and left as it was.
-        file: what `to_onnx` or `to_executorch` made of it. No runtime sees it before it was read as strictly as for
+        file: what it was exported to. No runtime sees it before it was read as strictly as for
             an audit, which for a program takes as long as exporting it.
         inputs: standardised as for the network; at least one.
 
@@ -191,18 +100,13 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
     if len(inputs) == 0:
         raise ModelError("no inputs to compare on; expected at least one")
     graph = graph_of(model, tuple(inputs.shape[1:]))
-    contents = admitted(file)
-    if not contents.own:
-        raise ModelError("a file of another quantizer; expected one that our exporter wrote")
-    if is_program(file) and describe_graph(graph_in(contents)) != describe_graph(graph):
-        raise ModelError("the program describes another network; expected the one that it is compared with")
+    runtime, probe = own_file(parse_exported(file)).probe(file, graph)
     deployed = with_integer_biases(model, graph)
     whole = exact(deployed, graph.input_shape)
-    running = probe(file, graph)
     logits: dict[str, list[ndarray]] = {"file": [], "network": [], "deployed": [], "reference": []}
     of_file, of_network, of_whole = Counter[int](), Counter[int](), Counter[int]()
     for batch in torch.split(inputs.cpu().float(), _BATCH):
-        answer, found = running(batch.numpy())
+        answer, found = probe(batch.numpy())
         expected = interpreter.run(graph, batch.numpy())
         for name, codes in found.items():
             _count(of_file, codes, expected[name])
@@ -212,13 +116,13 @@ def check(model: nn.Module, file: bytes, inputs: Float[Tensor, "samples ..."]) -
         for name, codes in seen.items():
             _count(of_network, codes, expected[name])
         logits["file"].append(answer)
-        logits["network"].append(logits_in_torch(model, batch))
+        logits["network"].append(observed(model, batch)[0])
         logits["deployed"].append(in_torch)
         logits["reference"].append(interpreter.logits(graph, expected))
     joined = {name: np.concatenate(parts) for name, parts in logits.items()}
     return Parity(
         samples=len(inputs),
-        runtime=running.runtime,
+        runtime=runtime,
         network=agreement(joined["file"], joined["network"]),
         deployed_network=agreement(joined["file"], joined["deployed"]),
         reference=agreement(joined["file"], joined["reference"]),

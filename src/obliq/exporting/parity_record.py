@@ -1,6 +1,5 @@
 """The agreement of a file with its network, as a JSON document that names both by digest."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +38,6 @@ class ParityRecord:
     def audited(self) -> str:
         """Which network an audit of the exported folder speaks of."""
         return "deployed" if self.network_digest == self.deployed_digest else "as trained"
-
-
-def sha256_of(file: bytes) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(file).hexdigest()
 
 
 PARITY_DOCUMENT = DocumentType(

@@ -7,7 +7,7 @@ step of a code. What else the original's latent weights held, how far each lay f
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, no_type_check, runtime_checkable
+from typing import Any, no_type_check
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
-from obliq.exporting.operations import Layer
+from obliq.exporting.grids import Grid, Weights
+from obliq.exporting.operations import Layer, Step
 from obliq.quantization import (
     IntegerTensor,
     QuantizedActivation,
@@ -26,24 +27,6 @@ from obliq.quantization import (
     weight_codes,
 )
 from obliq.quantization.learned_step import SMALLEST_STEP
-
-_LARGEST = 2**31 - 1
-
-
-@runtime_checkable
-class RealStep(Protocol):
-    """A step of a network that computes in real numbers."""
-
-    @property
-    def name(self) -> str:
-        """Of its result."""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the results that it reads."""
-
-    def in_reals(self, read: list[Tensor], layer: nn.Module | None) -> Tensor:
-        """See `Step.in_reals`."""
 
 
 class RebuiltNetwork(nn.Module):
@@ -59,7 +42,7 @@ class RebuiltNetwork(nn.Module):
 
     def __init__(
         self,
-        steps: Sequence[RealStep],
+        steps: Sequence[Step],
         quantizers: Mapping[int, nn.Module],
         ranges: Mapping[int, tuple[float, float]],
         input_name: str = "",
@@ -136,15 +119,16 @@ def graph_with_weights(graph: Graph, network: nn.Module) -> Graph:
         assert isinstance(quantizer, QuantizedActivation)
         step = graph.steps[int(number)]
         _require_same_grid(step.name, quantizer.step, np.float32(step.grid.scale))
-    steps = {step.name: step for step in graph.steps}
-    for _, layer, codes, bias in trained_weights(rebuilt):
-        units = in_units(bias, layer.weights.bias_scale(graph[layer.sources[0]].grid))
-        weights = dataclasses.replace(layer.weights, codes=codes, real_bias=bias, bias=units)
-        steps[layer.name] = dataclasses.replace(layer, weights=weights)
-    return dataclasses.replace(graph, steps=tuple(steps.values()))
+    trained = {layer.name: (codes, bias) for _, layer, codes, bias in trained_weights(rebuilt)}
+
+    def weights_of(layer: Layer, source: Grid) -> Weights:
+        codes, bias = trained[layer.name]
+        return dataclasses.replace(layer.weights, codes=codes).with_real_bias(bias, source)
+
+    return graph.with_values(lambda step: step.grid, weights_of)
 
 
-def require_rebuilt(steps: Sequence[RealStep], network: nn.Module) -> RebuiltNetwork:
+def require_rebuilt(steps: Sequence[Step], network: nn.Module) -> RebuiltNetwork:
     """A network that was rebuilt from such steps.
 
     Raises:
@@ -176,12 +160,7 @@ def trained_weights(network: RebuiltNetwork) -> Iterator[tuple[int, Layer, ndarr
         yield number, step, np.where(usable, codes, before.codes), bias
 
 
-def in_units(bias: Float[ndarray, "outputs"], unit: ndarray) -> ndarray:
-    """A bias as int32 multiples of a unit."""
-    return np.clip(np.rint(bias / unit.astype(np.float64)), -_LARGEST, _LARGEST).astype(np.int32)
-
-
-def _layers(steps: Sequence[RealStep]) -> Iterator[tuple[int, Layer]]:
+def _layers(steps: Sequence[Step]) -> Iterator[tuple[int, Layer]]:
     return ((number, step) for number, step in enumerate(steps) if isinstance(step, Layer))
 
 

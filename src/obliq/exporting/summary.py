@@ -5,14 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.errors import ModelError
-from obliq.exporting.exported_file import PROGRAM_SUFFIX
-from obliq.exporting.file_content import admitted, file_content_digest
-from obliq.exporting.onnx.contents import file_bytes
-from obliq.exporting.onnx.reader import onnx_form, stored_weights
-from obliq.exporting.parity_record import sha256_of
+from obliq.exporting.files import read_exported
+from obliq.exporting.onnx.contents import STORED_BITS
 from obliq.quantization import packed_size
-
-_BITS = {"float32": 32, "int32": 32, "int64": 64, "int8": 8, "uint8": 8, "int4": 4, "int2": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +62,30 @@ def summarise_file(file: Path) -> FileSummary:
     Raises:
         ModelError: in one line that names the file, what was found and what was expected.
     """
-    data = file_bytes(file)
-    program = file.suffix == PROGRAM_SUFFIX
+    read = read_exported(file)
     try:
-        contents = admitted(data, program=program)
-        digest = file_content_digest(contents)
+        digest = read.content_digest
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
+    kinds, constants = read.contents.kinds, read.contents.constants
     rows = tuple(
         ConstantSummary(
-            name=name, kind=contents.kinds[name], shape=values.shape,
-            bytes=packed_size(values.size, _BITS[contents.kinds[name]]),
+            name=name,
+            kind=kinds[name],
+            shape=values.shape,
+            bytes=packed_size(values.size, STORED_BITS[kinds[name]]),
         )
-        for name, values in contents.constants.items()
-    )  # fmt: skip
+        for name, values in constants.items()
+    )
     return FileSummary(
         file=str(file),
-        format="ExecuTorch" if program else "ONNX",
-        form=onnx_form(contents) if contents.own else "qdq",
-        input_shape=contents.input_shape,
-        bytes=len(data),
-        file_digest=sha256_of(data),
+        format=read.title,
+        form=read.form,
+        input_shape=read.contents.input_shape,
+        bytes=len(read.data),
+        file_digest=read.file_digest,
         content_digest=digest,
-        stored_weights=stored_weights(contents),
-        operators=dict(Counter(node.operator for node in contents.nodes).most_common()),
+        stored_weights=read.stored_weights,
+        operators=dict(Counter(node.operator for node in read.contents.nodes).most_common()),
         rows=rows,
     )

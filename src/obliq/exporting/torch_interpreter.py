@@ -10,9 +10,8 @@ in float64 left a third of the differences. What closes it is the device's arith
 float64, where every one that fits in int32 is exact, and each rounding is that of `obliq.exporting.interpreter`.
 """
 
-import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from obliq.exporting.from_network import graph_of
 from obliq.exporting.graph import Graph
 from obliq.exporting.operations import Step
 from obliq.quantization import QuantizedActivation, activations, weights_digest
+from obliq.training.prediction import TorchPredictor
 
 
 def observed(
@@ -33,43 +33,24 @@ def observed(
 ) -> tuple[Float[ndarray, "samples classes"], dict[str, ndarray]]:
     """Logits in evaluation mode, and int32 codes by the name of the quantizer; the network stays as it is."""
     codes: dict[str, ndarray] = {}
-    with _noting(model, codes):
-        return logits_in_torch(model, batch), codes
 
-
-def logits_in_torch(
-    model: nn.Module, batch: Float[Tensor, "samples ..."]
-) -> Float[ndarray, "samples classes"]:
-    """Logits in evaluation mode, on the processor; the network stays as it is."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            device = next(model.parameters()).device
-            logits: ndarray = model(batch.to(device)).float().cpu().numpy()
-            return logits
-    finally:
-        model.train(was_training)
-
-
-@contextlib.contextmanager
-def _noting(model: nn.Module, codes: dict[str, ndarray]) -> Iterator[None]:
     def note(name: str, quantizer: QuantizedActivation, _: object, output: Tensor) -> None:
         codes[name] = torch.div(output, quantizer.step).round().cpu().numpy().astype(np.int32)
 
-    hooks = [
+    noting = [
         quantizer.register_forward_hook(functools.partial(note, name))
         for name, quantizer in activations(model).items()
     ]
+    device = next(model.parameters()).device
     try:
-        yield
+        return TorchPredictor(model, device).predict(batch.to(device)).numpy(), codes
     finally:
-        for hook in hooks:
+        for hook in noting:
             hook.remove()
 
 
 def exact(model: nn.Module, input_shape: Sequence[int]) -> "Exact":
-    """The network that a device runs once `model` is exported, to be asked in PyTorch on any device.
+    """The network that a device runs once `model` is exported, to be run in PyTorch on any device.
 
     Args:
         model: quantized with the `deploy` preset and calibrated; left untouched.
@@ -119,7 +100,7 @@ class Exact(nn.Module):
         """Every activation's codes, as whole float32 numbers, by the name of its step.
 
         Raises:
-            ModelError: when the inputs do not have the shape that the graph was made for.
+            ModelError: when the inputs do not have the shape that the graph is for.
         """
         return self._computed(inputs, {})
 

@@ -1,12 +1,11 @@
-"""How many bits are in use, told from bytes alone: what files do not say and nothing computed depends on.
+"""Integer weights of a layer: folded from a network, or recovered from the bytes of a file.
 
-Few enough are taken to agree with the powers of two that codes were multiplied with (see
-`obliq.exporting.weights`), so that what a network was exported from is found again. Equal integers give equal
-widths, whatever they were stored in.
+A file does not state how many bits of its bytes are in use, and no result depends on it. The smallest width that agrees
+with the powers of two that codes were multiplied with (`refinement_of`) is inferred, so that what a network was
+exported from is found again. Equal integers give equal widths, whatever they were stored in.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -41,6 +40,7 @@ def fold(
     assert weight.codes is not None
     codes = weight.codes.numpy().astype(np.float64)
     outputs = len(codes)
+    # gain * (s * sum + bias) + offset = (s * abs(gain)) * (sign(gain) * sum) + (gain * bias + offset)
     gain, offset = _gain_and_offset(norm, outputs)
     bias = _numbers(layer.bias) if isinstance(layer.bias, nn.Parameter) else np.zeros(outputs)
     real_bias = bias * gain + offset
@@ -48,6 +48,8 @@ def fold(
     if not (np.isfinite(real_bias).all() and np.isfinite(scale).all()):
         raise ModelError(f"layer {path} or its batch norm holds NaN or infinity; expected finite numbers")
     refinement = refinement_of(weight.bits, source)
+    # what the largest sum of products leaves of int32 is for the bias, in units of scale * source.scale / refinement;
+    # the share of 2^-20 covers the roundings to float32
     wide = np.abs(codes).reshape(outputs, -1).sum(axis=1) * refinement
     room = _LARGEST_SUM - wide * max(abs(source.low), source.high)
     if (room < _LARGEST_SUM // 2).any():
@@ -56,13 +58,12 @@ def fold(
     kept = np.maximum(scale, np.maximum(smallest, _SMALLEST_SCALE))
     shape = (outputs,) + (1,) * (codes.ndim - 1)
     ratio = np.where(kept == scale, 1.0, scale / kept) * np.where(gain < 0, -1.0, 1.0)
-    folded_codes = np.rint(codes * ratio.reshape(shape)).astype(np.int8)
-    folded = Weights(
-        codes=folded_codes, scale=kept.astype(np.float32), bits=weight.bits, refinement=refinement,
-        bias=np.zeros(outputs, np.int32), real_bias=real_bias,
-    )  # fmt: skip
-    integer_bias = np.rint(real_bias / folded.bias_scale(source).astype(np.float64)).astype(np.int32)
-    return Weights(**{**vars(folded), "bias": integer_bias})
+    return Weights(
+        codes=np.rint(codes * ratio.reshape(shape)).astype(np.int8),
+        scale=kept.astype(np.float32),
+        bits=weight.bits,
+        refinement=refinement,
+    ).with_real_bias(real_bias, source)
 
 
 def _gain_and_offset(norm: nn.Module | None, outputs: int) -> tuple[ndarray, ndarray]:
@@ -80,7 +81,10 @@ def _gain_and_offset(norm: nn.Module | None, outputs: int) -> tuple[ndarray, nda
 
 
 def refinement_of(bits: int, source: Grid) -> int:
-    """The largest power of two that codes can be multiplied with and still be bytes that add up safely."""
+    """The largest power of two r that codes can be multiplied with and still be bytes that add up safely.
+
+    For codes up to c and bytes up to b that is c r <= 127 and 2 b c r < 2^15: see `_LARGEST_PAIR`.
+    """
     _, largest = weight_range(bits)
     byte = source.high + source.zero_point
     factor = 1
@@ -130,12 +134,12 @@ def weights_from(
             "few bits times what the exporter multiplies them by"
         )
     refinement = refinement_of(explaining[0], source)
-    made = Weights(
-        codes=(wide // refinement).astype(np.int8), scale=wide_scale * np.float32(refinement),
+    return Weights(
+        codes=(wide // refinement).astype(np.int8),
+        scale=wide_scale * np.float32(refinement),
         bits=max(bits for bits in explaining if refinement_of(bits, source) == refinement),
-        refinement=refinement, bias=bias, real_bias=np.zeros(len(bias)),
-    )  # fmt: skip
-    return replace(made, real_bias=bias * made.bias_scale(source).astype(np.float64))
+        refinement=refinement,
+    ).with_bias(bias, source)
 
 
 def _explains(bits: int, wide: ndarray, source: Grid) -> bool:

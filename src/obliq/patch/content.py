@@ -177,7 +177,7 @@ def content_digest(content: Content) -> str:
     """SHA-256 of the content in hexadecimal: the one content digest of a network, whatever file it is stored in.
 
     A patch is bound to it, `weights_digest` is that of a model folder's content, and
-    `obliq.exporting.file_content_digest` that of an exported file's. Folder and file are two networks,
+    `obliq.exporting.ExportedFile.content_digest` that of an exported file's. Folder and file are two networks,
     since batch norm is folded into the file, and so have two digests.
     """
     digest = hashlib.sha256()

@@ -16,8 +16,7 @@ from obliq.data import MissingExamples, Partition, Splits, parse_selector
 from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
-from obliq.exporting import Shipped
-from obliq.exporting.exported_file import changed_share
+from obliq.exporting import ExportedFile, share_of_changed_codes
 from obliq.training.prediction import Predictor
 
 
@@ -25,14 +24,14 @@ from obliq.training.prediction import Predictor
 class GivenFile:
     """A file to audit, and its record where there is one."""
 
-    shipped: Shipped
+    shipped: ExportedFile
     record: FileRecord | None = None
 
 
 def compare_files(
-    original: Shipped,
+    original: ExportedFile,
     unlearned: Mapping[str, GivenFile],
-    retrained: Shipped | None,
+    retrained: ExportedFile | None,
     splits: Splits,
     request: Request,
 ) -> Audit:
@@ -59,7 +58,7 @@ def compare_files(
         require_fitting(file, splits.partition)
     models = [AuditedModel(kind="original", answers=role_signals(original.predictor, splits))]
     for name, given in unlearned.items():
-        share = changed_share(original.contents, given.shipped.contents)
+        share = share_of_changed_codes(original.contents, given.shipped.contents)
         models.append(
             AuditedModel(
                 kind="unlearned",
@@ -89,7 +88,7 @@ def compare_files(
     return dataclasses.replace(measured, settings=settings)
 
 
-def require_fitting(shipped: Shipped, parts: Partition) -> None:
+def require_fitting(shipped: ExportedFile, parts: Partition) -> None:
     """Raise unless a file reads the samples of a data set and distinguishes as many classes.
 
     Raises:
@@ -121,7 +120,7 @@ def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
     return RoleSignals(**{role: compute_predictor_signals(predictor, part) for role, part in given.items()})
 
 
-def _require_related(name: str, given: GivenFile, original: Shipped, splits: Splits) -> None:
+def _require_related(name: str, given: GivenFile, original: ExportedFile, splits: Splits) -> None:
     if given.shipped.outline() != original.outline():
         raise AuditError(
             f"{name} has other layers than {original.name}; expected a file of the original's form"
@@ -146,7 +145,7 @@ def _require_related(name: str, given: GivenFile, original: Shipped, splits: Spl
         )
 
 
-def _artifact(file: Shipped) -> Artifact:
+def _artifact(file: ExportedFile) -> Artifact:
     return Artifact(
         file_digest=file.file_digest,
         content_digest=file.content_digest,
@@ -157,6 +156,6 @@ def _artifact(file: Shipped) -> Artifact:
     )
 
 
-def file_digests(kind: str, file: Shipped) -> dict[str, str]:
+def file_digests(kind: str, file: ExportedFile) -> dict[str, str]:
     """The digests of a file's bytes and of its content, each under a name with the file's kind."""
     return {f"file, {kind}": file.file_digest, f"content, {kind}": file.content_digest}

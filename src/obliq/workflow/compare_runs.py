@@ -12,7 +12,7 @@ from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Splits
 from obliq.data.request_file import Request
 from obliq.errors import AuditError
-from obliq.exporting import Exact, Shipped, exact_if_deployed, graph_of
+from obliq.exporting import Exact, ExportedFile, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.training.prediction import TorchPredictor
 from obliq.workflow.compare_files import file_digests, is_exchangeable, role_signals
@@ -27,9 +27,9 @@ def compare_runs(
     splits: Splits,
     device: torch.device,
     references: ReferenceSignals | None = None,
-    shipped: Mapping[str, Shipped] | None = None,
+    shipped: Mapping[str, ExportedFile] | None = None,
     request: Request | None = None,
-    retrained: Shipped | None = None,
+    retrained: ExportedFile | None = None,
 ) -> Audit:
     """Audit an original, unlearned networks and a retrained one, on the same samples.
 
@@ -131,7 +131,7 @@ def require_comparable(
 
 
 def _artifact_of(
-    file: Shipped, name: str, original: Checkpoint, unlearned: Mapping[str, SavedRun]
+    file: ExportedFile, name: str, original: Checkpoint, unlearned: Mapping[str, SavedRun]
 ) -> Artifact:
     """Find the network that a file was exported from by comparing contents, before the file is run.
 
@@ -197,7 +197,7 @@ def _network(
 
 def _file(
     name: str,
-    file: Shipped,
+    file: ExportedFile,
     artifact: Artifact,
     original: Checkpoint,
     network: AuditedModel | None,

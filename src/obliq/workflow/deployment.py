@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from obliq.data import DataLike, as_examples
 from obliq.errors import ModelError, PatchError
 from obliq.exporting import (
+    SUFFIXES,
     ParityRecord,
     check,
     deployed,
-    export_executorch,
-    export_onnx,
+    export_file,
+    format_named,
     sha256_of,
     write_parity_record,
 )
-from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX
 from obliq.io.atomic import refuse_existing_file, write_file
 from obliq.io.regular_file import read_regular_file
 from obliq.patch import (
@@ -74,15 +74,15 @@ def export(
     """
     path = Path(file)
     proof = path.with_name(f"{path.name}.parity.json")
-    if path.suffix not in (SUFFIX, PROGRAM_SUFFIX):
-        raise ModelError(f"{path} ends in {path.suffix!r}; expected {SUFFIX} or {PROGRAM_SUFFIX}")
-    if path.suffix == PROGRAM_SUFFIX and form != "integer":
-        raise ModelError(f"form {form!r} for ExecuTorch; expected 'integer', since its codes are bytes")
+    if path.suffix not in SUFFIXES:
+        raise ModelError(f"{path} ends in {path.suffix!r}; expected {' or '.join(SUFFIXES)}")
+    kind = format_named(path.suffix)
+    if form not in kind.forms:
+        raise ModelError(f"form {form!r} for {kind.title}; expected {', '.join(kind.forms)}")
     for written in (path, proof) if check_on is not None else (path,):
         refuse_existing_file(written, overwrite=overwrite)
     shape = _shape_of(example)
-    as_program = path.suffix == PROGRAM_SUFFIX
-    content = export_executorch(model, shape) if as_program else export_onnx(model, shape, form)
+    content = export_file(model, shape, form, to=kind.format)
     checks = {}
     if check_on is not None:
         examples = as_examples(check_on, "check_on")

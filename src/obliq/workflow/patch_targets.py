@@ -3,16 +3,16 @@
 A patched folder has no latent weights, trace or request, since these hold what the old network was trained on.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 from obliq.checkpoints import Checkpoint, Provenance, load_checkpoint, present_versions, save_checkpoint
-from obliq.errors import ModelError
-from obliq.exporting.exported_file import SUFFIXES
-from obliq.exporting.file_content import file_content, with_content
-from obliq.exporting.onnx.contents import file_bytes
+from obliq.errors import ModelError, ObliqError
+from obliq.exporting import SUFFIXES, ExportedFile, own_file, parse_exported, patch_file
+from obliq.exporting.onnx.contents import LARGEST_FILE
 from obliq.io.atomic import refuse_existing_file, refuse_existing_folder, write_file
+from obliq.io.regular_file import read_regular_file
 from obliq.patch import Content, content_digest, network_content, network_state
 from obliq.quantization import float_state, integer_state, load_integer_state
 
@@ -57,10 +57,14 @@ class Folder:
 @final
 @dataclass(frozen=True)
 class File:
-    """An exported network."""
+    """An exported network that our exporter wrote."""
 
-    data: bytes = field(repr=False)
-    content: Content
+    exported: ExportedFile
+
+    @property
+    def content(self) -> Content:
+        """Everything that the file computes with."""
+        return self.exported.content
 
     def refuse_existing(self, out: Path, *, overwrite: bool) -> None:
         """Raise unless a network of this kind may be written to `out`."""
@@ -68,7 +72,7 @@ class File:
 
     def write(self, content: Content, out: Path, *, overwrite: bool) -> None:
         """Write a file of the same form with other integers, whole or not at all, if it can be read again."""
-        write_file(out, with_content(self.data, content), overwrite=overwrite)
+        write_file(out, patch_file(self.exported, content), overwrite=overwrite)
 
 
 Artifact = Folder | File
@@ -91,10 +95,11 @@ def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
         raise ModelError(
             f"{path} is no folder and no file in {' or '.join(SUFFIXES)}; expected a saved network or an exported one"
         )
-    data = file_bytes(path)
     try:
-        return File(data, file_content(data))
-    except ModelError as error:
+        exported = parse_exported(read_regular_file(path, LARGEST_FILE))
+        _ = own_file(exported).content
+        return File(exported)
+    except ObliqError as error:
         raise ModelError(f"{path}: {error}") from error
 
 

@@ -8,8 +8,15 @@ from torch import Tensor
 
 from obliq.checkpoints import Checkpoint, save_checkpoint
 from obliq.errors import ModelError
-from obliq.exporting import ParityRecord, check, deployed, export_onnx, sha256_of, write_parity_record
-from obliq.exporting.file_content import file_content
+from obliq.exporting import (
+    ParityRecord,
+    check,
+    deployed,
+    export_file,
+    parse_exported,
+    sha256_of,
+    write_parity_record,
+)
 from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.patch import Content, encode_patch, patch_bound
 from obliq.patch import content_digest as content_digest_of
@@ -69,7 +76,7 @@ def _as_onnx(
     folder: Path, original: Checkpoint, unlearned: Checkpoint, data: str, inputs: Tensor
 ) -> Shipment:
     shape = unlearned.blueprint.input_shape
-    before, after = (export_onnx(saved.model, shape, FORM) for saved in (original, unlearned))
+    before, after = (export_file(saved.model, shape, FORM) for saved in (original, unlearned))
     parity = check(unlearned.model, after, inputs)
     record = ParityRecord(
         form=FORM,
@@ -82,7 +89,7 @@ def _as_onnx(
     (folder / "original.onnx").write_bytes(before)
     (folder / "unlearned.onnx").write_bytes(after)
     (folder / "unlearned.onnx.parity.json").write_text(write_parity_record(record), encoding="utf-8")
-    content = file_content(after)
+    content = parse_exported(after).content
     return Shipment(
         file="unlearned.onnx",
         form=f"{FORM} ONNX file",
@@ -90,7 +97,7 @@ def _as_onnx(
         bytes=len(after),
         content_digest=content_digest_of(content),
         parity=parity,
-        patch=_patch(folder, file_content(before), content),
+        patch=_patch(folder, parse_exported(before).content, content),
     )
 
 

@@ -24,10 +24,7 @@ from obliq.checkpoints.run_folder import write_trace
 from obliq.data import Examples, Splits
 from obliq.data.request_file import REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError
-from obliq.exporting import Shipped, file_content_digest, running, sha256_of
-from obliq.exporting.exported_file import PROGRAM_SUFFIX, SUFFIX, Editable, changed_share, editable
-from obliq.exporting.file_content import admitted
-from obliq.exporting.optional import is_program
+from obliq.exporting import ExportedFile, parse_exported, sha256_of, share_of_changed_codes
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import encode
 from obliq.methods import OEU, Method
@@ -54,6 +51,7 @@ class UnlearnedFile:
 
     Attributes:
         content: bytes of the new file.
+        suffix: of files of its format.
         content_digest: SHA-256 of everything that it computes with.
         provenance: data, method and seed; `base_digest` is the content digest of the original file.
         base_file_digest: SHA-256 of the original file.
@@ -66,6 +64,7 @@ class UnlearnedFile:
     """
 
     content: bytes = field(repr=False)
+    suffix: str
     content_digest: str
     provenance: Provenance
     base_file_digest: str
@@ -78,11 +77,11 @@ class UnlearnedFile:
     @property
     def name(self) -> str:
         """The name of the file in its folder."""
-        return NETWORK + (PROGRAM_SUFFIX if is_program(self.content) else SUFFIX)
+        return NETWORK + self.suffix
 
 
 def unlearn_file(
-    shipped: Shipped, splits: Splits, request: Request, method: Method, run: Run
+    shipped: ExportedFile, splits: Splits, request: Request, method: Method, run: Run
 ) -> UnlearnedFile:
     """Make the network in a file forget; scales stay as they are, only codes and biases move.
 
@@ -105,16 +104,16 @@ def unlearn_file(
         )
     require_fitting(shipped, splits.partition)
     compared = _some_of(splits.partition.test)
-    file, network, agreement = _rebuilt(shipped, compared)
+    network, agreement = _rebuilt(shipped, compared)
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
     network = method.unlearn(network, splits, listening).cpu()
-    content = file.written(network)
+    content = shipped.with_weights(network)
     seconds = time.perf_counter() - started
-    found = admitted(content)  # what no device could run is not written
-    changed = changed_share(shipped.contents, found)
+    found = parse_exported(content)  # what no device could run is not written
+    changed = share_of_changed_codes(shipped.contents, found.contents)
     assert changed is not None
-    agreement_after = _agreement(network, running(content, found), compared)
+    agreement_after = _agreement(network, found.predictor, compared)
     rule = splits.partition.drawn_by
     provenance = Provenance(
         role="unlearned",
@@ -132,7 +131,8 @@ def unlearn_file(
     )
     return UnlearnedFile(
         content=content,
-        content_digest=file_content_digest(found),
+        suffix=shipped.suffix,
+        content_digest=found.content_digest,
         provenance=provenance,
         base_file_digest=shipped.file_digest,
         changed_codes_percent=100 * changed,
@@ -143,18 +143,17 @@ def unlearn_file(
     )
 
 
-def _rebuilt(shipped: Shipped, examples: Examples) -> tuple[Editable, nn.Module, float]:
+def _rebuilt(shipped: ExportedFile, examples: Examples) -> tuple[nn.Module, float]:
     """Rebuild a trainable network from a file and measure how far the two agree.
 
     Returns:
-        The file, the network, and the share of samples, 0 to 1, with equal predictions.
+        The network and the share of samples, 0 to 1, with equal predictions.
 
     Raises:
         ModelError: when the share is below `LEAST_AGREEMENT`, or the file cannot be rebuilt.
     """
     try:
-        file = editable(shipped.data, shipped.contents)
-        network = file.network()
+        network = shipped.rebuild()
     except ModelError as error:
         raise ModelError(f"{shipped.name}: {error}") from error
     agreement = _agreement(network, shipped.predictor, examples)
@@ -164,7 +163,7 @@ def _rebuilt(shipped: Shipped, examples: Examples) -> tuple[Editable, nn.Module,
             f"{len(examples)} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since otherwise another network "
             "than the file's would be unlearned"
         )
-    return file, network, agreement
+    return network, agreement
 
 
 def _some_of(examples: Examples) -> Examples:

@@ -9,25 +9,29 @@ that another release wrote are refused alike, and no byte that our exporter did 
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from obliq.errors import ModelError
 from obliq.exporting.description import graph_of_description
+from obliq.exporting.executorch.runtime import executorch_version
 from obliq.exporting.executorch.tables import Operations, Stored
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.contents import LARGEST_FILE, Contents
-from obliq.exporting.onnx.reader import contents_of
+from obliq.exporting.onnx.reader import read_onnx
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.operations import Layer, Step
-from obliq.exporting.optional import is_program, version
 from obliq.exporting.weights import grid_from, weights_from
 
 _LARGEST_STEP = 2.0**60
 """Of an activation or a weight; the product of two, times a power of two, is still a float32 number."""
+
+
+def begins_as_program(data: bytes) -> bool:
+    """Whether a file's bytes say that they are an ExecuTorch program."""
+    return data[4:6] == b"ET"
 
 
 def contents_of_program(data: bytes) -> Contents:
@@ -38,11 +42,11 @@ def contents_of_program(data: bytes) -> Contents:
             of the extras `executorch` and `onnx` is missing.
     """
     graph = graph_in_program(data)
-    contents = contents_of(to_onnx(graph))  # its rules on scales, codes and sums are those for every file
+    contents = read_onnx(to_onnx(graph))  # its rules on scales, codes and sums are those for every file
     if to_executorch(graph) != data:
         raise ModelError(
-            f"not what ExecuTorch {version()} makes of the integers in it; expected a file of `obliq export --to "
-            "executorch` under the same releases of ExecuTorch and PyTorch, unaltered"
+            f"not what ExecuTorch {executorch_version()} makes of the integers in it; expected a file of `obliq "
+            "export --to executorch` under the same releases of ExecuTorch and PyTorch, unaltered"
         )
     return contents
 
@@ -55,51 +59,29 @@ def graph_in_program(data: bytes) -> Graph:
     """
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
-    if not is_program(data):
+    if not begins_as_program(data):
         raise ModelError("no ExecuTorch program; expected what `obliq export --to executorch` writes")
     operations = Operations(memoryview(data))
     like = graph_of_description(operations.description)
-    computing = [step for step in like.steps if step.xnnpack]
+    computing = [step for step in like.steps if step.xnnpack != frozenset()]
     if len(operations.computing) != len(computing):
         raise ModelError(
             f"{len(operations.computing)} operations that compute; expected {len(computing)}, as described"
         )
     found = dict(zip((step.name for step in computing), operations.computing, strict=True))
-    steps: dict[str, Step] = {}
-    for step in like.steps:
-        if step.moves:
-            grid = steps[step.sources[0]].grid
-        else:
-            grid = _grid(found[step.name].scale, found[step.name].bounds, step.grid.zero_point)
-        read: Step = replace(step, grid=grid)
-        if step.name in found and found[step.name].operation.name not in step.xnnpack:
+    for step in computing:
+        if found[step.name].operation.name not in (step.xnnpack or ()):
             raise ModelError(
                 f"{found[step.name].operation.name} for {step.path}; expected a {type(step).__name__}"
             )
-        if isinstance(read, Layer):
-            stored, shape = operations.stored(found[step.name]), read.weights.codes.shape
-            read = replace(read, weights=_weights(stored, shape, steps[read.sources[0]].grid))
-        steps[step.name] = read
-    return held(Graph(input_shape=like.input_shape, steps=tuple(steps.values())))
 
+    def grid_of(step: Step) -> Grid:
+        return _grid(found[step.name].scale, found[step.name].bounds, step.grid.zero_point)
 
-def first_difference(found: Graph, expected: Graph) -> str | None:
-    """Where the first step stands whose integers or scales are not those of another graph of the same form."""
-    for one, other in zip(found.steps, expected.steps, strict=True):
-        grids = [(grid.scale, grid.zero_point, grid.low, grid.high) for grid in (one.grid, other.grid)]
-        same = grids[0] == grids[1]
-        if isinstance(one, Layer):
-            assert isinstance(other, Layer)
-            first, second = one.weights, other.weights
-            same = (
-                same
-                and np.array_equal(first.wide_codes(), second.wide_codes())
-                and np.array_equal(first.wide_scale(), second.wide_scale())
-                and np.array_equal(first.bias, second.bias)
-            )
-        if not same:
-            return other.path
-    return None
+    def weights_of(layer: Layer, source: Grid) -> Weights:
+        return _weights(operations.stored(found[layer.name]), layer.weights.codes.shape, source)
+
+    return held(like.with_values(grid_of, weights_of))
 
 
 def _grid(scale: float, bounds: tuple[float, float] | None, zero_point: int) -> Grid:

@@ -3,7 +3,7 @@
 XNNPACK takes an operation for an integer one when what it reads was just dequantized and what it makes is
 quantized at once, so each step is written in that way; what would be left to float kernels outside is refused.
 All values have two axes of space: a matrix is a convolution whose kernel covers all of space, flattening
-is nothing, and an average is a convolution with ones (`obliq.exporting.operations` says how each step is written).
+is nothing, and an average is a convolution with ones (`obliq.exporting.operations` states how each step is written).
 """
 
 import functools
@@ -11,7 +11,6 @@ import importlib
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from obliq.errors import ModelError
 from obliq.exporting.description import describe_graph
 from obliq.exporting.executorch.tables import DESCRIPTION
 from obliq.exporting.graph import Graph
-from obliq.exporting.grids import Grid
+from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
 from obliq.exporting.onnx.contents import parsed
 from obliq.exporting.onnx.storage import RULES
@@ -80,24 +79,21 @@ def held(graph: Graph) -> Graph:
     """The graph that a program of this one computes: large biases are rounded to 20 bits.
 
     A bias goes through float32 arithmetic into the program. That gives the same integer below 2^21; above,
-    it would depend on the last bit of three roundings, so that a program could not be told from its integers.
+    it would depend on the last bit of three roundings, so that equal integers could give different programs.
     Channels of that kind have a scale that batch norm made next to nothing (see `obliq.exporting.weights`),
-    or a bias beside which half a millionth of it is lost in any case.
+    or a bias of which half a millionth is lost in any case.
     """
-    return replace(graph, steps=tuple(_with_held_bias(graph, step) for step in graph.steps))
+    return graph.with_values(lambda step: step.grid, _held)
 
 
-def _with_held_bias(graph: Graph, step: Step) -> Step:
-    if not isinstance(step, Layer):
-        return step
-    weights = step.weights
+def _held(layer: Layer, source: Grid) -> Weights:
+    weights = layer.weights
     _, bits = np.frexp(weights.bias.astype(np.float64))
     unit = 2.0 ** np.where(bits > _EXACT_BITS, bits - _EXACT_BITS + 1, 0)
     bias = np.minimum(np.rint(weights.bias / unit) * unit, 2**31 - unit).astype(np.int32)
     if np.array_equal(bias, weights.bias):
-        return step
-    real_bias = bias * weights.bias_scale(graph[step.sources[0]].grid).astype(np.float64)
-    return replace(step, weights=replace(weights, bias=bias, real_bias=real_bias))
+        return weights  # and keep the real numbers that it was rounded from
+    return weights.with_bias(bias, source)
 
 
 def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -135,15 +131,15 @@ class _Program(nn.Module):
 
     def forward(self, sample: Tensor) -> tuple[Tensor, ...]:
         """The logits, then what is exposed."""
-        made: dict[str, Tensor] = {}
+        codes: dict[str, Tensor] = {}
         for number, step in enumerate(self.graph.steps):
-            read = [_real(made[name], self.graph[name].grid) for name in step.sources]
-            if not step.xnnpack:
-                made[step.name] = made[step.sources[0]]
+            read = [_real(codes[name], self.graph[name].grid) for name in step.sources]
+            if step.xnnpack == frozenset():
+                codes[step.name] = codes[step.sources[0]]
             else:
-                made[step.name] = self._rounded(number, step, read or [_in_the_plane(sample)])
+                codes[step.name] = self._rounded(number, step, read or [_in_the_plane(sample)])
         last = self.graph.result
-        return _real(made[last.name], last.grid).flatten(1), *(made[name] for name in self.exposing)
+        return _real(codes[last.name], last.grid).flatten(1), *(codes[name] for name in self.exposing)
 
     def _keep(self, number: int, codes: ndarray, scale: ndarray, bias: ndarray) -> None:
         self.register_buffer(f"codes_{number}", _in_the_plane(torch.from_numpy(codes)).contiguous())
@@ -174,23 +170,23 @@ class _Program(nn.Module):
 
 def _unflattened(graph: Graph, step: Step) -> Step:
     """The step whose values these are: in ExecuTorch they keep their axes of space."""
-    while not step.xnnpack:
+    while step.xnnpack == frozenset():
         step = graph[step.sources[0]]
     return step
 
 
 def _codes(real: Tensor, grid: Grid) -> Tensor:
-    made: Tensor = torch.ops.quantized_decomposed.quantize_per_tensor(
+    codes: Tensor = torch.ops.quantized_decomposed.quantize_per_tensor(
         real, grid.scale, grid.zero_point + _LOW, _LOW, _HIGH, torch.int8
     )
-    return made
+    return codes
 
 
 def _real(codes: Tensor, grid: Grid) -> Tensor:
-    made: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(
+    real: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(
         codes, grid.scale, grid.zero_point + _LOW, _LOW, _HIGH, torch.int8
     )
-    return made
+    return real
 
 
 def _in_the_plane(values: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""From node to node through a file's graph: what is known of each value, and whether the whole makes sense."""
+"""From node to node through a file's graph: what is known of each value, and whether the whole makes sense.
+
+Whatever does not fit raises `ModelError`, with the node, what was found and what was expected.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,9 +28,9 @@ class Value:
         kind: element type; codes of 4 and 2 bits are `int4` and `int2`.
         shape: of a constant, or of one sample of an activation.
         constant: its values, None for an activation.
-        scale: for reals made from codes, what one code stands for; a single one or one an output.
-        codes: for constant reals made from codes, those codes.
-        span: smallest and largest byte of an activation; of reals made from one, the codes that those stand for.
+        scale: for reals that stand for codes, what one code stands for; a single one or one an output.
+        codes: for constant reals that stand for codes, those codes.
+        span: smallest and largest byte of an activation; of reals that stand for one, their codes.
     """
 
     kind: str
@@ -46,11 +49,7 @@ class Value:
 def activation(
     kind: str, shape: tuple[int, ...], scale: ndarray | None = None, span: tuple[int, int] = (0, 255)
 ) -> Value:
-    """A value that depends on the input.
-
-    Raises:
-        ModelError: when one sample of it would be empty or enormous.
-    """
+    """A value that depends on the input."""
     elements = 1
     for size in shape:
         elements *= size
@@ -62,21 +61,13 @@ def activation(
 
 
 def require(condition: bool, node: OnnxNode, expected: str) -> None:
-    """Raise unless a node is as it must be.
-
-    Raises:
-        ModelError: naming the node and what was expected.
-    """
+    """Raise unless a node is as it must be."""
     if not condition:
         raise ModelError(f"{node.operator} that makes {node.output!r}: expected {expected}")
 
 
 def scales(value: Value, node: OnnxNode, shape: tuple[int, ...]) -> ndarray:
-    """Constant float32 scales of this shape.
-
-    Raises:
-        ModelError: for another number of scales, or one that is not finite, positive and normal.
-    """
+    """Constant float32 scales of this shape."""
     found = value.constant
     fits = found is not None and value.kind == "float32" and value.shape == shape
     require(fits, node, f"constant float32 scales of shape {shape}")
@@ -87,11 +78,7 @@ def scales(value: Value, node: OnnxNode, shape: tuple[int, ...]) -> ndarray:
 
 
 def scalar(value: Value, node: OnnxNode, kind: str) -> int:
-    """A single constant whole number of this type.
-
-    Raises:
-        ModelError: for anything else.
-    """
+    """A single constant whole number of this type."""
     require(
         value.constant is not None and value.kind == kind and value.shape == (), node, f"one constant {kind}"
     )
@@ -100,11 +87,7 @@ def scalar(value: Value, node: OnnxNode, kind: str) -> int:
 
 
 def setting(node: OnnxNode, name: str, otherwise: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
-    """Several whole numbers from a node's settings.
-
-    Raises:
-        ModelError: when there are more or fewer than in `otherwise`, or they are out of range.
-    """
+    """Several whole numbers from a node's settings."""
     found = node.settings.get(name, otherwise)
     fits = isinstance(found, tuple) and len(found) == len(otherwise)
     require(fits, node, f"{len(otherwise)} numbers of {name}")
@@ -114,11 +97,7 @@ def setting(node: OnnxNode, name: str, otherwise: tuple[int, ...], low: int, hig
 
 
 def whole(node: OnnxNode, name: str, otherwise: int, low: int, high: int) -> int:
-    """One whole number from a node's settings.
-
-    Raises:
-        ModelError: when it is out of range.
-    """
+    """One whole number from a node's settings."""
     found = node.settings.get(name, otherwise)
     require(isinstance(found, int) and low <= found <= high, node, f"{name} from {low} to {high}")
     assert isinstance(found, int)
@@ -140,7 +119,7 @@ class Operator:
         rule: how its nodes are checked.
         inputs: the fewest and the most.
         settings: names of the settings that it may have.
-        step: `(node, contents, **fields of every step)`, the step that a node is; None where it is not one.
+        step: `(node, contents, **fields)`, the step that a node is; by default `from_onnx` of the operation.
         weighted: whether its second input is the weight of a layer; only such a node has a layer's name.
     """
 
@@ -160,9 +139,6 @@ def followed(
         contents: as they were parsed.
         operators: the allow-list.
         idle: constants that may stand there unread.
-
-    Raises:
-        ModelError: naming the node, what was found and what was expected.
     """
     first, last = contents.ends
     values = {
@@ -188,7 +164,7 @@ def followed(
         )
         require(not node.layer or operator.weighted, node, f"no name, but {node.layer!r} is one of a layer")
         require(node.output not in values, node, "a name of its own for each value")
-        require(values.keys() >= set(node.inputs), node, "inputs that were made before")
+        require(values.keys() >= set(node.inputs), node, "inputs that were computed before")
         values[node.output] = result = operator.rule(node, [values[name] for name in node.inputs])
         unread = (unread - set(node.inputs)) | {node.output}
         if operator.weighted:  # each result is a sum over all of the weight but its outputs

@@ -6,23 +6,21 @@ information, sparse tensors, sub-graphs or custom operator domains, has no numbe
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy import ndarray
 
-from obliq.errors import ModelError, ObliqError
-from obliq.exporting.onnx.protobuf import Field, Table, read_message
-from obliq.io.regular_file import read_regular_file
+from obliq.errors import ModelError
+from obliq.exporting.onnx.protobuf import read_message, schema
 from obliq.quantization import packed_size, unpack
 
 LARGEST_FILE = 2**29
 """Bytes; twelve times a ResNet-18 in FP32."""
 
-_MOST_NODES, _MOST_CONSTANTS, _MOST_AXES = 20_000, 20_000, 8
+_MOST_AXES = 8
 _MOST_ELEMENTS = 2**31
 INPUT, LOGITS = "input", "logits"
 """What goes into a file of ours, and what comes out."""
@@ -30,33 +28,23 @@ INPUT, LOGITS = "input", "logits"
 OPSETS = {13: 7, 17: 8, 21: 10, 25: 13}
 """The operator sets that are written, each with the version of the file format that goes with it."""
 
-_DIMENSION: Table = {1: Field("size", "int"), 2: Field("symbol", "text")}
-_SHAPE: Table = {1: Field("dimensions", _DIMENSION, _MOST_AXES)}
-_TYPE: Table = {1: Field("tensor", {1: Field("kind", "int"), 2: Field("shape", _SHAPE)})}
-END: Table = {1: Field("name", "text"), 2: Field("type", _TYPE)}
-_ATTRIBUTE: Table = {
-    1: Field("name", "text"), 3: Field("i", "int"), 8: Field("ints", "int", 16), 20: Field("type", "int"),
-}  # fmt: skip
-_NODE: Table = {
-    1: Field("inputs", "text", 3), 2: Field("outputs", "text", 2), 3: Field("name", "text"),
-    4: Field("operator", "text"), 5: Field("attributes", _ATTRIBUTE, 8),
-}  # fmt: skip
-_TENSOR: Table = {
-    1: Field("dims", "int", _MOST_AXES), 2: Field("kind", "int"), 8: Field("name", "text"), 9: Field("raw", "bytes"),
-}  # fmt: skip
-_GRAPH: Table = {
-    1: Field("nodes", _NODE, _MOST_NODES), 2: Field("name", "text"), 5: Field("constants", _TENSOR, _MOST_CONSTANTS),
-    11: Field("inputs", END, 2), 12: Field("outputs", END, 2),
-}  # fmt: skip
-_OPERATOR_SET: Table = {1: Field("domain", "text"), 2: Field("version", "int")}
-_MODEL: Table = {
-    1: Field("ir_version", "int"), 2: Field("producer", "text"), 7: Field("graph", _GRAPH),
-    8: Field("operator_sets", _OPERATOR_SET, 2),
-}  # fmt: skip
+SCHEMA = schema(f"""
+    Dimension: 1 size int, 2 symbol text
+    Shape: 1 dimensions Dimension*{_MOST_AXES}
+    TensorType: 1 kind int, 2 shape Shape
+    Type: 1 tensor TensorType
+    End: 1 name text, 2 type Type
+    Attribute: 1 name text, 3 i int, 8 ints int*16, 20 type int
+    Node: 1 inputs text*3, 2 outputs text*2, 3 name text, 4 operator text, 5 attributes Attribute*8
+    Tensor: 1 dims int*{_MOST_AXES}, 2 kind int, 8 name text, 9 raw bytes
+    Graph: 1 nodes Node*20000, 2 name text, 5 constants Tensor*20000, 11 inputs End*2, 12 outputs End*2
+    OperatorSet: 1 domain text, 2 version int
+    Model: 1 ir_version int, 2 producer text, 7 graph Graph, 8 operator_sets OperatorSet*2
+""")
+"""The fields that a file of ours may have, by ONNX's own numbers."""
 
-_FLOAT, _INT, _INTS = 1, 2, 7
 _KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 22: "int4", 26: "int2"}
-_WIDTHS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
+STORED_BITS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +56,7 @@ class OnnxNode:
         inputs: names of what it reads.
         output: name of what it makes.
         settings: attributes, each a whole number or several.
-        layer: where in the network it stands; only in packed files, whose weights do not say it.
+        layer: where in the network it stands; only in packed files, whose weights do not have that name.
     """
 
     operator: str
@@ -102,12 +90,12 @@ class Contents:
 
 
 def parsed(data: bytes) -> Contents:
-    """The graph in a file's bytes; whether it makes sense is for `obliq.exporting.onnx.check_operators` to say.
+    """The graph in a file's bytes; whether it makes sense is checked by `obliq.exporting.onnx.storage`.
 
     Raises:
         ModelError: for anything that our exporter does not write.
     """
-    model = read_message(memoryview(data), _MODEL, "the model")
+    model = read_message(memoryview(data), SCHEMA["Model"], "the model")
     sets, graph = model["operator_sets"], model["graph"]
     if graph is None or len(sets) != 1 or sets[0]["domain"] or sets[0]["version"] not in OPSETS:
         raise ModelError(
@@ -118,7 +106,9 @@ def parsed(data: bytes) -> Contents:
     if model["ir_version"] != OPSETS[opset]:
         raise ModelError(f"format version {model['ir_version']}; expected {OPSETS[opset]}")
     kinds, constants = constants_in(graph["constants"], _KINDS)
-    _require_our_ends(graph["inputs"], graph["outputs"])
+    named = [[end["name"] for end in graph[ends]] for ends in ("inputs", "outputs")]
+    if named != [[INPUT], [LOGITS]]:
+        raise ModelError(f"from {named[0]} to {named[1]}; expected one {INPUT!r} and one {LOGITS!r}")
     return Contents(
         opset=opset,
         input_shape=sample_shape(graph["inputs"][0], graph["outputs"][0]),
@@ -126,18 +116,6 @@ def parsed(data: bytes) -> Contents:
         constants=constants,
         kinds=kinds,
     )
-
-
-def file_bytes(file: Path) -> bytes:
-    """A regular file that is no link and not too large.
-
-    Raises:
-        ModelError: naming it.
-    """
-    try:
-        return read_regular_file(file, LARGEST_FILE)
-    except ObliqError as error:
-        raise ModelError(f"{file}: {error}") from error
 
 
 def constants_in(
@@ -174,44 +152,66 @@ def _values(name: str, kind: str, tensor: dict[str, Any]) -> ndarray:
         raise ModelError(
             f"constant {name!r} has shape {shape}; expected sizes from 1 to {_MOST_ELEMENTS} in all"
         )
-    size = packed_size(math.prod(shape), _WIDTHS[kind])
+    size = packed_size(math.prod(shape), STORED_BITS[kind])
     if raw is None or len(raw) != size:
         raise ModelError(f"constant {name!r} has {0 if raw is None else len(raw)} bytes; expected {size}")
-    if _WIDTHS[kind] < 8:
+    if STORED_BITS[kind] < 8:
         packed = torch.from_numpy(np.frombuffer(raw, np.uint8).copy())
-        unpacked: ndarray = unpack(packed, _WIDTHS[kind], shape).numpy()
+        unpacked: ndarray = unpack(packed, STORED_BITS[kind], shape).numpy()
         return unpacked
     return np.frombuffer(raw, np.dtype(kind).newbyteorder("<")).reshape(shape)
 
 
 def _node(entry: dict[str, Any]) -> OnnxNode:
-    settings: dict[str, int | tuple[int, ...]] = {}
-    operator = entry["operator"] or ""
-    for attribute in entry["attributes"]:
-        name, kind, one, several = (attribute[key] for key in ("name", "type", "i", "ints"))
-        fits = {_INT: one is not None and not several, _INTS: one is None and bool(several)}.get(kind, False)
-        if not name or name in settings or not fits:
-            raise ModelError(
-                f"{operator} has a setting {name!r} in another form; expected whole numbers, once"
-            )
-        settings[name] = one if kind == _INT else tuple(several)
-    if len(entry["outputs"]) != 1 or "" in entry["outputs"] + entry["inputs"]:
-        raise ModelError(
-            f"{operator} makes {len(entry['outputs'])} values; expected one, and no name left empty"
-        )
     layer = entry["name"]
     if layer == "":
-        raise ModelError(f"{operator} has a name without a letter; expected the name of a layer, or none")
-    return OnnxNode(
-        operator=operator, inputs=tuple(entry["inputs"]), output=entry["outputs"][0], settings=settings,
-        layer=layer or "",
-    )  # fmt: skip
+        raise ModelError("a node has a name without a letter; expected the name of a layer, or none")
+    return replace(node_of(entry, entry["attributes"]), layer=layer or "")
 
 
-def _require_our_ends(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
-    named = [[end["name"] for end in ends] for ends in (inputs, outputs)]
-    if named != [[INPUT], [LOGITS]]:
-        raise ModelError(f"from {named[0]} to {named[1]}; expected one {INPUT!r} and one {LOGITS!r}")
+_IN_FIELDS = {1: "f", 2: "i", 3: "s", 7: "ints"}
+"""The field that has the value of an attribute, by its type."""
+
+
+def node_of(
+    entry: dict[str, Any], attributes: list[dict[str, Any]], usual: Mapping[str, object] | None = None
+) -> OnnxNode:
+    """A node whose settings are whole numbers.
+
+    Args:
+        entry: as `read_message` gives it.
+        attributes: its settings, in the same form.
+        usual: settings that may have their default value, which are left out.
+
+    Raises:
+        ModelError: naming the node, what was found and what was expected.
+    """
+    operator, outputs, usual = entry["operator"] or "", entry["outputs"], usual or {}
+    if len(outputs) != 1 or "" in outputs + entry["inputs"]:
+        raise ModelError(
+            f"{operator} makes {outputs[:3]} of {entry['inputs'][:3]}; expected one value, and no name left empty"
+        )
+    settings: dict[str, int | tuple[int, ...]] = {}
+    names: set[str] = set()
+    for attribute in attributes:
+        name, kind = attribute["name"], _IN_FIELDS.get(attribute["type"], "")
+        given = {key: attribute.get(key) for key in ("f", "i", "s", "t") if attribute.get(key) is not None}
+        given |= {"ints": tuple(attribute["ints"])} if attribute["ints"] else {}
+        if not name or name in names or list(given) != [kind]:
+            raise ModelError(
+                f"{operator} that makes {outputs[0]!r} has a setting {name!r} in another form; expected one value, once"
+            )
+        names.add(name)
+        value: Any = given[kind]
+        if name not in usual and kind in ("i", "ints"):
+            settings[name] = value
+        elif name not in usual or value != usual[name]:
+            shown = bytes(value[:40]) if isinstance(value, memoryview) else value
+            raise ModelError(
+                f"{operator} that makes {outputs[0]!r} has {name} {str(shown)[:80]!r}; expected "
+                f"{usual.get(name, 'none of this form')}"
+            )
+    return OnnxNode(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
 
 
 def sample_shape(first: dict[str, Any], last: dict[str, Any]) -> tuple[int, ...]:
@@ -224,7 +224,7 @@ def sample_shape(first: dict[str, Any], last: dict[str, Any]) -> tuple[int, ...]
     for end in (first, last):
         tensor = (end["type"] or {}).get("tensor") or {}
         dimensions = (tensor.get("shape") or {}).get("dimensions") or []
-        if tensor.get("kind") != _FLOAT or not dimensions or dimensions[0]["symbol"] is None:
+        if tensor.get("kind") != 1 or not dimensions or dimensions[0]["symbol"] is None:
             raise ModelError(f"{end['name']} is no float32 tensor with a free batch; expected one")
         sizes.append([dimension["size"] for dimension in dimensions[1:]])
     shape = tuple(size or 0 for size in sizes[0])

@@ -6,6 +6,7 @@ longer than need be or a message that ends too early is an error, so that no two
 different things in a file. Nothing is copied: bytes stay views of the file.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,24 @@ class Field:
 
 
 Table = Mapping[int, Field]
+
+
+def schema(text: str, **known: Table) -> dict[str, Table]:
+    """Tables of messages by name, from one line each: `Name: number field kind, number field kind*most, ...`.
+
+    A kind is `int`, `float`, `text`, `bytes`, or the name of a message of a line above or of `known`. The fields of
+    a message that is known already are added to it.
+    """
+    tables = dict(known)
+    for line in text.strip().splitlines():
+        name, _, fields = line.strip().partition(":")
+        read = re.findall(r"(\d+) (\w+) (\w+)(?:\*(\d+))?", fields)
+        added = {
+            int(number): Field(key, tables.get(kind, kind), int(most or 1))
+            for number, key, kind, most in read
+        }
+        tables[name] = {**tables.get(name, {}), **added}
+    return tables
 
 
 def read_message(data: memoryview, table: Table, what: str) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """An exported file back as the integer graph that it was written from.
 
-What the exporter writes says everything but two widths: how many bits of a stored byte are in use,
+What the exporter writes determines all but two widths: how many bits of a stored byte are in use,
 for weights and for activations. They are inferred (see `obliq.exporting.weights`). That changes nothing that the
 graph computes, and writing the graph gives the same bytes again. Whatever else a file computes is in the
 graph, or the file is refused: two files of one graph give the same answers.
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,40 +16,23 @@ from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
-from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNode, file_bytes, parsed
+from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNode, parsed
 from obliq.exporting.onnx.storage import RULES
-from obliq.exporting.operations import OPERATIONS, Quantize, Step
-from obliq.exporting.qdq.check import QDQ_RULES, foreign_contents
-from obliq.exporting.qdq.parse import is_foreign
+from obliq.exporting.operations import IN_FILES, Layer, Quantize, Step, step_of
 from obliq.exporting.weights import EVERY, grid_from, weights_from
 
 
-def read_onnx(file: Path) -> Contents:
-    """An ONNX file that our exporter or a quantizer of `foreign.PRODUCERS` made, read and checked in full.
+def read_onnx(data: bytes) -> Contents:
+    """What is in the bytes of an ONNX file that our exporter wrote, checked in full.
 
-    One regular file, no link, no external data, only the operators of an allow-list in the standard domain;
-    names, types, shapes, scales, zero points, packed sizes and sums are checked before a runtime sees it.
-
-    Raises:
-        ModelError: in one line that names the file, what was found and what was expected.
-    """
-    try:
-        return contents_of(file_bytes(file))
-    except ModelError as error:
-        text = str(error)
-        raise ModelError(text if text.startswith(f"{file}: ") else f"{file}: {text}") from error
-
-
-def contents_of(data: bytes) -> Contents:
-    """The same for a file's bytes.
+    There is no external data, and only the operators of an allow-list in the standard domain; names, types, shapes,
+    scales, zero points, packed sizes and sums are checked before a runtime sees the file.
 
     Raises:
-        ModelError: as `read_onnx`, without a file's name.
+        ModelError: in one line: what was found and what was expected.
     """
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
-    if is_foreign(data):
-        return foreign_contents(data)
     contents = parsed(data)
     followed(contents, RULES)
     return contents
@@ -60,7 +42,7 @@ def graph_in(contents: Contents) -> Graph:
     """The integer steps in a file of the `integer` or `compact` form.
 
     Args:
-        contents: as `contents_of` checked them.
+        contents: as `read_onnx` checked them.
 
     Raises:
         ModelError: for the `float` form, which holds no integers, and for graphs that are put together
@@ -72,7 +54,7 @@ def graph_in(contents: Contents) -> Graph:
     last = next(reversed(reader.steps), "")
     if reader.sums or reader.reals.get(contents.ends[1]) != last:
         raise ModelError(
-            f"{contents.ends[1]!r} is not what the last rounding made, or a sum is not rounded; expected a file of "
+            f"{contents.ends[1]!r} is not what the last rounding gave, or a sum is not rounded; expected a file of "
             "the integer or compact form"
         )
     return Graph(input_shape=contents.input_shape, steps=tuple(reader.steps.values()))
@@ -121,9 +103,9 @@ class _Reader:
             self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
         elif node.operator == "DequantizeLinear" and first in self.steps:
             self._real(node)
-        elif node.operator in _STEPS and first in self.steps and _STEPS[node.operator].moves:
+        elif node.operator in IN_FILES and first in self.steps and IN_FILES[node.operator].moves:
             self.steps[node.output] = self._step(node, node.output, (first,), self.steps[first].grid)
-        elif node.operator in _STEPS and all(
+        elif node.operator in IN_FILES and all(
             name in self.reals or name in self.parts for name in node.inputs
         ):
             self.sums[node.output] = node
@@ -187,15 +169,11 @@ class _Reader:
         return self._step(node, name, sources, grid, path=path, weights=weights)
 
     def _step(self, node: OnnxNode, name: str, sources: tuple[str, ...], grid: Grid, **fields: Any) -> Step:
-        build = RULES[node.operator].step
-        assert build is not None
-        step: Step = build(
-            node, self.contents, **{"path": name} | fields, name=name, sources=sources, grid=grid
-        )
-        return step
+        common = {"path": name, "name": name, "sources": sources, "grid": grid}
+        return step_of(node, self.contents, RULES[node.operator], **common | fields)
 
     def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
-        """A constant of this type may stand for some widths only, and a narrow one says what it is multiplied by."""
+        """A constant of this type may stand for some widths only, and a narrow one shows what it is multiplied by."""
         packed = {"int4", "int2"} & set(self.contents.kinds.values())
         widths = {"int2": range(2, 3), "int4": range(3, 5)}.get(
             self.contents.kinds[stored.name], range(5, 9) if packed else EVERY
@@ -205,9 +183,6 @@ class _Reader:
             return weights_from(wide, scale, bias, source, widths=widths, times=times)
         except ModelError as error:
             raise ModelError(f"{stored.name}: {error}") from error
-
-
-_STEPS = {name: step for step in OPERATIONS for name in step.onnx_operators()}
 
 
 _BITS = {"int8": 8, "int4": 4, "int2": 2}
@@ -227,8 +202,7 @@ def weight_constants(contents: Contents) -> tuple[str, ...]:
 
 
 def _weighted(contents: Contents) -> list[OnnxNode]:
-    rules = RULES if contents.own else QDQ_RULES
-    return [node for node in contents.nodes if rules[node.operator].weighted]
+    return [node for node in contents.nodes if issubclass(IN_FILES.get(node.operator, Step), Layer)]
 
 
 def widths(contents: Contents) -> dict[str, int]:
@@ -249,3 +223,25 @@ def onnx_form(contents: Contents) -> str:
     Bytes alone are `integer`: a network of which no layer has fewer bits has the same file in the `compact` form.
     """
     return {"int8": "integer", "float32": "float"}.get(stored_weights(contents), "compact")
+
+
+def share_of_changed_codes(before: Contents, after: Contents) -> float | None:
+    """The share of weight codes, 0 to 1, that differ between two files; None for files of floats.
+
+    Raises:
+        ModelError: when the files are not of one form.
+    """
+    names = weight_constants(before)
+    shapes = [[one.constants[name].shape for name in weight_constants(one)] for one in (before, after)]
+    if names != weight_constants(after) or shapes[0] != shapes[1]:
+        raise ModelError("the files have other layers; expected two of one form")
+    if not names:
+        return None
+    changed = sum(int((before.constants[name] != after.constants[name]).sum()) for name in names)
+    return changed / sum(before.constants[name].size for name in names)
+
+
+def outline(contents: Contents) -> object:
+    """Everything but the values of constants."""
+    constants = {name: (contents.kinds[name], values.shape) for name, values in contents.constants.items()}
+    return contents.opset, contents.input_shape, contents.nodes, constants

@@ -1,7 +1,7 @@
 """The operators between bytes and real numbers: how integers are stored in our files, and what must hold of them.
 
 A runtime trusts all of this. Files with scales, zero points, axes or packed sizes that do not fit their
-tensors have made kernels of well-known runtimes read beyond their buffers.
+tensors have made kernels of well-known runtimes read beyond their buffers. What does not fit raises `ModelError`.
 """
 
 import numpy as np
@@ -35,11 +35,7 @@ def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
 
 
 def dequantized(node: OnnxNode, codes: Value, step: np.ndarray, zero: Value | None = None) -> Value:
-    """Constant codes around zero as real numbers.
-
-    Raises:
-        ModelError: for codes of another type, the code -128, or a zero point that is not 0.
-    """
+    """Constant codes around zero as real numbers."""
     require(codes.kind in ("int8", "int32") and len(codes.shape) >= 1, node, "int8 weights or an int32 bias")
     assert codes.constant is not None
     if codes.kind == "int8":
@@ -51,11 +47,7 @@ def dequantized(node: OnnxNode, codes: Value, step: np.ndarray, zero: Value | No
 
 
 def clip(node: OnnxNode, read: list[Value]) -> Value:
-    """Clamping between two constants; the result is on no grid.
-
-    Raises:
-        ModelError: when the bounds are of another type, not finite, or the wrong way round.
-    """
+    """Clamping between two constants; the result is on no grid."""
     source = read[0]
     require(source.flows and source.kind in ("uint8", "float32"), node, "an activation")
     bounds = []
@@ -70,11 +62,7 @@ def clip(node: OnnxNode, read: list[Value]) -> Value:
 
 
 def identity(node: OnnxNode, read: list[Value]) -> Value:
-    """The same activation under another name.
-
-    Raises:
-        ModelError: for a constant.
-    """
+    """The same activation under another name."""
     require(read[0].flows, node, "an activation")
     return read[0]
 
@@ -113,6 +101,6 @@ RULES: dict[str, Operator] = {
     "Identity": Operator(rule=identity, inputs=(1, 1)),
     "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"})),
     "Mul": Operator(rule=_multiply, inputs=(2, 2)),
-    **{name: one for step in OPERATIONS for name, one in step.onnx_operators().items()},
+    **{name: one for step in OPERATIONS for name, one in step.onnx.items()},
 }
 """Every operator that our exporter writes, in the standard domain."""

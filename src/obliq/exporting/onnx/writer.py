@@ -48,22 +48,15 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
     return writer.finished()
 
 
-_LETTERS = {
-    "sum": "y", "byte": "q", "real": "r", "scale": "s", "low": "l", "high": "h",
-    "weight": "w", "weight scale": "k", "zeros": "z", "bias": "b", "bias codes": "a", "unit": "u",
-    "packed": "p", "codes": "c", "finer": "f", "bytes": "i",
-}  # fmt: skip
-"""What belongs to a step: what it adds up, its result before a clamp, its codes as real numbers, their scale, the
-bounds of a clamp; of a layer the real weight and bias, and their parts; stored codes of packed files, on the way to
-bytes."""
-
-
 class _Writer:
     """Gathers nodes and constants.
 
-    Codes carry the names of steps, weights those of layers. All else is called by its step's number and a
-    letter of `_LETTERS`, since a file of a small network consists of names to a good part; a number comes first,
-    as it does in no name of a step. Bytes that many steps share are called `=128`, factors `*16`.
+    Codes carry the names of steps, weights those of layers. All else is called by its step's number and a letter,
+    since a file of a small network consists of names to a good part; a number comes first, as it does in no name of a
+    step. `y` is what a step adds up, `q` its result before a clamp, `r` its codes as real numbers, `s` their scale, `l`
+    and `h` the bounds of a clamp; `w` and `b` are the real weight and bias of a layer, `k` and `z` scales and zero
+    points of its codes, `a` and `u` codes and unit of its bias; `p` are stored codes of packed files, `c`, `f` and `i`
+    those on the way to bytes. Bytes that many steps share are called `=128`, factors `*16`.
 
     A packed file, one with codes of fewer than 8 bits, has less in it still: the layer's name stands once, at the
     node that adds up, and not at its weights; the unit of a bias is multiplied from the two scales and not stored.
@@ -86,7 +79,7 @@ class _Writer:
             return
         computed = INPUT
         if step.sources:
-            computed = self._short("sum", step.name)
+            computed = self._short("y", step.name)
             inputs = [self._real(name) for name in step.sources]
             named = ""
             if isinstance(step, Layer):
@@ -121,7 +114,7 @@ class _Writer:
     def _rounded(self, step: Step, computed: str) -> None:
         """Round to bytes, and clamp those that have fewer codes."""
         grid = step.grid
-        byte = step.name if grid.fills_container else self._short("byte", step.name)
+        byte = step.name if grid.fills_container else self._short("q", step.name)
         self._node("QuantizeLinear", {}, [computed, *self._scale(step.name)], byte)
         if not grid.fills_container:
             bounds = [self._byte(code + grid.zero_point) for code in (grid.low, grid.high)]
@@ -129,20 +122,20 @@ class _Writer:
 
     def _clamped(self, step: Step, computed: str) -> None:
         """What is left of rounding without the rounding: the learned range, which trained networks rely on."""
-        real = self._short("real", step.name)
+        real = self._short("r", step.name)
         self.read.add(real)
         if step.moves:
             self._node("Identity", {}, [computed], real)
             return
         bounds = [
             self._constant(self._short(end, step.name), np.array(code * step.grid.scale, np.float32))
-            for end, code in (("low", step.grid.low), ("high", step.grid.high))
+            for end, code in (("l", step.grid.low), ("h", step.grid.high))
         ]
         self._node("Clip", {}, [computed, *bounds], real)
 
     def _real(self, name: str) -> str:
-        """The real values of a step's codes, made once."""
-        real = self._short("real", name)
+        """The real values of a step's codes, computed once."""
+        real = self._short("r", name)
         if real not in self.read:
             self.read.add(real)
             self._node("DequantizeLinear", {}, [name, *self._scale(name)], real)
@@ -150,12 +143,8 @@ class _Writer:
 
     def _scale(self, name: str) -> list[str]:
         grid = self.graph[name].grid
-        return [
-            self._constant(
-                self._short("scale", self.graph.owner(name).name), np.array(grid.scale, np.float32)
-            ),
-            self._byte(grid.zero_point),
-        ]
+        stored = self._short("s", self.graph.owner(name).name)
+        return [self._constant(stored, np.array(grid.scale, np.float32)), self._byte(grid.zero_point)]
 
     def _byte(self, value: int) -> str:
         return self._constant(f"={value}", np.array(value, np.uint8))
@@ -170,22 +159,21 @@ class _Writer:
                 self._constant(f"{path}.bias", weights.real_bias.astype(np.float32)),
             ]
         codes = self._codes(step)
-        scale_of_weights = self._constant(self._short("weight scale", step.name), weights.wide_scale())
+        scale_of_weights = self._constant(self._short("k", step.name), weights.wide_scale())
         read = [codes, scale_of_weights]
         if step.zeros_in_onnx:
-            read.append(
-                self._constant(self._short("zeros", step.name), np.zeros(len(weights.codes), np.int8))
-            )
-        bias_codes = self._constant(self._short("bias codes", step.name), weights.bias)
+            zeros = np.zeros(len(weights.codes), np.int8)
+            read.append(self._constant(self._short("z", step.name), zeros))
+        bias_codes = self._constant(self._short("a", step.name), weights.bias)
         bias = [bias_codes, self._unit(step, scale_of_weights)]
-        real = [self._short("weight", step.name), self._short("bias", step.name)]
-        for made, inputs in zip(real, (read, bias), strict=True):
-            self._node("DequantizeLinear", {"axis": 0}, inputs, made)
+        real = [self._short("w", step.name), self._short("b", step.name)]
+        for name, inputs in zip(real, (read, bias), strict=True):
+            self._node("DequantizeLinear", {"axis": 0}, inputs, name)
         return real
 
     def _unit(self, step: Layer, scale_of_weights: str) -> str:
         """The unit of a bias, the product of what it is added to; one that runtimes multiply once, if packed."""
-        unit = self._short("unit", step.name)
+        unit = self._short("u", step.name)
         if not self.packed:
             return self._constant(unit, step.weights.bias_scale(self.graph[step.sources[0]].grid))
         self._node("Mul", {}, [scale_of_weights, self._scale(step.sources[0])[0]], unit)
@@ -197,10 +185,10 @@ class _Writer:
         Narrow ones pass through nodes that read constants alone, so that runtimes compute them once.
         """
         types, weights, width = self.onnx.TensorProto, step.weights, self._width(step)
-        stored = self._short("packed", step.name) if self.packed else f"{step.path}.weight"
+        stored = self._short("p", step.name) if self.packed else f"{step.path}.weight"
         if width == 8:
             return self._constant(stored, weights.wide_codes())
-        wide, finer, bytes_ = (self._short(kind, step.name) for kind in ("codes", "finer", "bytes"))
+        wide, finer, bytes_ = (self._short(kind, step.name) for kind in "cfi")
         codes = self._constant(stored, weights.codes, width)
         if weights.refinement > 1:  # ONNX Runtime multiplies int32 but not int8
             factor = self._constant(f"*{weights.refinement}", np.array(weights.refinement, np.int32))
@@ -216,8 +204,8 @@ class _Writer:
             return 8
         return next(width for width in (2, 4, 8) if width >= step.weights.bits)
 
-    def _short(self, kind: str, step: str) -> str:
-        return f"{self.number[step]}{_LETTERS[kind]}"
+    def _short(self, letter: str, step: str) -> str:
+        return f"{self.number[step]}{letter}"
 
     def _node(
         self, operator: str, settings: dict[str, Any], inputs: list[str], output: str, name: str = ""
@@ -228,8 +216,8 @@ class _Writer:
         if width < 8 and values.dtype == np.int8:
             kind = {4: self.onnx.TensorProto.INT4, 2: self.onnx.TensorProto.INT2}[width]
             packed = pack(torch.from_numpy(values), width).numpy().tobytes()
-            made = self.onnx.helper.make_tensor(name, kind, values.shape, packed, raw=True)
+            tensor = self.onnx.helper.make_tensor(name, kind, values.shape, packed, raw=True)
         else:
-            made = self.onnx.numpy_helper.from_array(values, name)
-        self.constants.setdefault(name, made)
+            tensor = self.onnx.numpy_helper.from_array(values, name)
+        self.constants.setdefault(name, tensor)
         return name

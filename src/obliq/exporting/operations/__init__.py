@@ -1,10 +1,14 @@
 """What a deployed network may compute: one module an operation, each a subclass of `Step`.
 
-A module says everything about its operation: how it is found in the traced network, computed in NumPy and in
+A module holds everything about its operation: how it is found in the traced network, computed in NumPy and in
 PyTorch, written to a file, and checked in a file. A new one is a module with such a class, and its line in
 `OPERATIONS`.
 """
 
+from typing import Any
+
+from obliq.exporting.onnx.check_graph import Operator
+from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.add import Add
 from obliq.exporting.operations.average_pool import AveragePool
 from obliq.exporting.operations.convolution import Convolution
@@ -18,7 +22,25 @@ from obliq.exporting.operations.step import Step, TracedCall
 OPERATIONS: tuple[type[Step], ...] = (Quantize, Convolution, Linear, Add, AveragePool, MaxPool, Flatten)
 """Everything that is exported; messages list it in this order."""
 
+IN_FILES = {name: step for step in OPERATIONS for name in (*step.onnx, *step.qdq)}
+"""What the ONNX operators are that files have for them."""
+
+
+def step_of(node: OnnxNode, contents: Contents, operator: Operator, **fields: Any) -> Step:
+    """The step of a node that was checked.
+
+    Args:
+        node: of one of `IN_FILES`.
+        contents: the file's.
+        operator: by which the node was checked.
+        fields: those that all steps have, and the weights of a layer.
+    """
+    step: Step = (operator.step or IN_FILES[node.operator].from_onnx)(node, contents, **fields)
+    return step
+
+
 __all__ = [
+    "IN_FILES",
     "OPERATIONS",
     "Add",
     "AveragePool",
@@ -30,4 +52,5 @@ __all__ = [
     "Quantize",
     "Step",
     "TracedCall",
+    "step_of",
 ]

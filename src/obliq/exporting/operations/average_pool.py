@@ -15,180 +15,29 @@ from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.flatten import Flatten
-from obliq.exporting.operations.step import (
-    Codes,
-    CodesInTorch,
-    Convolve,
-    Kernel,
-    Layout,
-    Reals,
-    Step,
-    TracedCall,
-)
-from obliq.exporting.operations.windows import (
-    WINDOW,
-    Window,
-    an_axis,
-    arguments_of,
-    in_the_plane,
-    kernel_of,
-)
+from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
+from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane
 from obliq.quantization.operations import AVERAGES, operation
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d}
-_OF_ALL: set[Any] = {
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d,
-    F.adaptive_avg_pool1d,
-    F.adaptive_avg_pool2d,
-}
 _OF_WINDOWS: dict[Any, int] = {nn.AvgPool1d: 1, F.avg_pool1d: 1, nn.AvgPool2d: 2, F.avg_pool2d: 2}
+_OF_ALL: set[Any] = {
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d),
+    *(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d),
+}
 _MEANS: set[Any] = {torch.mean, "mean"}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AveragePool(Step):
-    """Codes c on a grid of scale s become round(sum(c) * s / (u n)) on one of scale u, for windows of n values.
-
-    The sum is a whole number. The factor s / (u n) is rounded to float32, as are its denominator and the product.
-
-    Attributes:
-        kernel: how many values of each axis a window covers; empty for all of space.
-        stride: how far windows are apart.
-    """
-
-    kernel: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-
-    sizes: ClassVar[Mapping[str, Layout]] = {"kernel": Layout.EACH, "stride": Layout.EACH}
-    sizes_may_miss: ClassVar[bool] = True
-    calls: ClassVar[frozenset[Any]] = frozenset(AVERAGES)
-    offers: ClassVar[str] = "average pools and means over space"
-    xnnpack: ClassVar[frozenset[str]] = frozenset({"CONVOLUTION", "DEPTHWISE"})
-
-    @property
-    def window(self) -> Window:
-        """What slides, where there is a kernel."""
-        axes = len(self.kernel)
-        return Window(self.kernel, self.stride, ((0, 0),) * axes, (1,) * axes)
-
-    @classmethod
-    def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
-        """See `Step.from_call`; a mean without its axes is also a flattening."""
-        kind, node = operation(call.node), call.node
-        if kind in _OF_ALL:
-            size = arguments_of(node, ("output_size",))["output_size"]
-            if size == 1 or (isinstance(size, tuple | list) and set(size) == {1}):
-                return (cls(**call.common),)
-        elif kind in _MEANS:
-            given = arguments_of(node, ("dim", "keepdim"), keepdim=False)
-            axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
-            if None not in axes and sorted(axis % call.rank for axis in axes) == list(range(2, call.rank)):
-                mean, name = cls(**call.common), f"{call.common['name']}_flat"
-                row = Flatten(name=name, path=mean.path, sources=(mean.name,), grid=mean.grid)
-                return (mean,) if given["keepdim"] else (mean, row)
-        elif kind in _OF_WINDOWS:
-            names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
-            given, count = arguments_of(node, names), _OF_WINDOWS[kind]
-            kernel, stride, padding = (an_axis(given[name], count) for name in names[:3])
-            if not any(padding) and not given["ceil_mode"] and given["divisor_override"] is None:
-                return (cls(**call.common, kernel=kernel, stride=stride or kernel),)
-        raise ModelError(
-            f"{call.common['path']} averages in a way without an integer form here; expected one value for all of "
-            "space, or windows without padding"
-        )
-
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        """See the class."""
-        codes = read[0]
-        if self.kernel:
-            patches = self.window.patches(codes)
-            count, summed = math.prod(self.kernel), patches.sum(axis=tuple(range(codes.ndim, patches.ndim)))
-        else:
-            count = math.prod(codes.shape[2:])
-            summed = codes.sum(axis=tuple(range(2, codes.ndim)), keepdims=True)
-        factor = np.float32(grids[0].scale) / (np.float32(self.grid.scale) * np.float32(count))
-        return self.grid.codes(summed.astype(np.float32) * factor)
-
-    def in_torch(self, read: list[CodesInTorch], held: Mapping[str, Tensor]) -> CodesInTorch:
-        """See the class; a window's mean in float64, times its size, is its sum once it is rounded."""
-        codes = read[0].double()
-        if self.kernel:
-            count = math.prod(self.kernel)
-            summed = (_AVERAGE[len(self.kernel)](codes, self.kernel, self.stride) * count).round()
-        else:
-            count, summed = math.prod(codes.shape[2:]), codes.sum(tuple(range(2, codes.dim())), keepdim=True)
-        factor = held["sources"][0] / (held["scale"] * count)
-        return self.grid.codes_in_torch(summed.float() * factor)
-
-    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        """The mean."""
-        if self.kernel:
-            return _AVERAGE[len(self.kernel)](read[0], self.kernel, self.stride)
-        return read[0].mean(dim=tuple(range(2, read[0].dim())), keepdim=True)
-
-    def onnx_node(self) -> tuple[str, dict[str, Any]]:
-        """One operator for windows and another one for all of space."""
-        if self.kernel:
-            return "AveragePool", {"kernel_shape": self.kernel, "strides": self.stride}
-        return "GlobalAveragePool", {}
-
-    @classmethod
-    def onnx_operators(cls) -> Mapping[str, Operator]:
-        """Windows without padding, or all of space."""
-        settings = frozenset({"kernel_shape", "strides"})
-        windows = Operator(rule=_check_windows, inputs=(1, 1), settings=settings, step=cls._of_windows)
-        return {
-            "AveragePool": windows,
-            "GlobalAveragePool": Operator(rule=_check_all, inputs=(1, 1), step=cls.from_onnx),
-        }
-
-    @classmethod
-    def qdq_operators(cls) -> Mapping[str, Operator]:
-        """Others say more about windows that have neither padding nor gaps, and write means in another way."""
-        settings = WINDOW | {"count_include_pad"}
-        windows = Operator(rule=_check_foreign, inputs=(1, 1), settings=settings, step=cls._of_windows)
-        settings = frozenset({"axes", "keepdims"})
-        mean = Operator(rule=_check_mean, inputs=(1, 2), settings=settings, step=_mean)
-        return {**cls.onnx_operators(), "AveragePool": windows, "ReduceMean": mean}
-
-    @classmethod
-    def _of_windows(cls, node: OnnxNode, contents: Contents, **common: Any) -> "AveragePool":
-        window = Window.of_node(node, kernel_of(node))
-        return cls(**common, kernel=window.kernel, stride=window.stride)
-
-    def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
-        """Ones, of scale 1 / n: XNNPACK's own mean of bytes was one step off for about one value in fifty."""
-        channels, *space = shape
-        kernel = self.kernel or space
-        codes = np.ones((channels, 1, *kernel), np.int8)
-        return codes, np.full(channels, 1 / math.prod(kernel)), np.zeros(channels)
-
-    def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
-        """A convolution of each channel."""
-        return convolve(read[0], read[0].shape[1], in_the_plane(self.stride) if self.kernel else [1, 1])
-
-
-class _Mean(AveragePool):
-    """Over all of space, without its axes."""
-
-    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        return super().in_reals(read, layer).flatten(1)
-
-
-def _mean(node: OnnxNode, contents: Contents, **common: Any) -> AveragePool:
-    return (AveragePool if node.settings.get("keepdims", 1) else _Mean)(**common)
 
 
 def _check_windows(node: OnnxNode, read: list[Value]) -> Value:
     source = read[0]
     spatial = source.flows and source.kind == "float32" and len(source.shape) in (2, 3)
     require(spatial, node, "a real activation")
-    window = Window.of_node(node, kernel_of(node, len(source.shape) - 1))
+    window = Window.of_pool(node, len(source.shape) - 1)
     return activation("float32", (source.shape[0], *window.places(node, source.shape[1:])))
 
 
 def _check_foreign(node: OnnxNode, read: list[Value]) -> Value:
+    """Other quantizers state more settings, of windows that have neither padding nor gaps."""
     pads, axes = node.settings.get("pads", ()), len(read[0].shape) - 1
     require(isinstance(pads, tuple) and not any(pads), node, "windows without padding")
     require(node.settings.get("dilations", (1,) * axes) == (1,) * axes, node, "windows without gaps")
@@ -213,3 +62,122 @@ def _check_mean(node: OnnxNode, read: list[Value]) -> Value:
     require(not (given and "axes" in node.settings), node, "axes in one place")
     pooled = _check_all(node, read[:1])
     return pooled if whole(node, "keepdims", 1, 0, 1) else activation("float32", source.shape[:1])
+
+
+def _of_windows(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
+    window = Window.of_pool(node)
+    return AveragePool(**fields, kernel=window.kernel, stride=window.stride)
+
+
+def _mean(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
+    return (AveragePool if node.settings.get("keepdims", 1) else _Mean)(**fields)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AveragePool(Step):
+    """Codes c on a grid of scale s become round(sum(c) * (s / (u n))) on one of scale u, for windows of n values.
+
+    The sum is a whole number. The denominator, the factor and the product are rounded to float32 each.
+
+    Attributes:
+        kernel: how many values of each axis a window covers; empty for all of space.
+        stride: how far windows are apart.
+    """
+
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+
+    sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1}
+    sizes_may_miss: ClassVar[bool] = True
+    calls: ClassVar[frozenset[Any]] = frozenset(AVERAGES)
+    offers: ClassVar[str] = "average pools and means over space"
+    onnx: ClassVar[Mapping[str, Operator]] = {
+        "AveragePool": Operator(
+            rule=_check_windows,
+            inputs=(1, 1),
+            settings=frozenset({"kernel_shape", "strides"}),
+            step=_of_windows,
+        ),
+        "GlobalAveragePool": Operator(rule=_check_all, inputs=(1, 1)),
+    }
+    qdq: ClassVar[Mapping[str, Operator]] = {
+        "AveragePool": Operator(
+            rule=_check_foreign, inputs=(1, 1), settings=WINDOW | {"count_include_pad"}, step=_of_windows
+        ),
+        "ReduceMean": Operator(
+            rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"}), step=_mean
+        ),
+    }
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"CONVOLUTION", "DEPTHWISE"})
+
+    @classmethod
+    def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
+        kind, node, path = operation(call.node), call.node, call.fields["path"]
+        if kind in _OF_ALL:
+            size = arguments_of(node, ("output_size",))["output_size"]
+            if size == 1 or (isinstance(size, tuple | list) and set(size) == {1}):
+                return (cls(**call.fields),)
+        elif kind in _MEANS:
+            given = arguments_of(node, ("dim", "keepdim"), keepdim=False)
+            axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
+            if None not in axes and sorted(axis % call.rank for axis in axes) == list(range(2, call.rank)):
+                mean = cls(**call.fields)
+                row = Flatten(name=f"{mean.name}_flat", path=path, sources=(mean.name,), grid=mean.grid)
+                return (mean,) if given["keepdim"] else (mean, row)
+        elif kind in _OF_WINDOWS:
+            names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+            given, count = arguments_of(node, names), _OF_WINDOWS[kind]
+            kernel, stride, padding = (an_axis(given[name], count) for name in names[:3])
+            if not any(padding) and not given["ceil_mode"] and given["divisor_override"] is None:
+                return (cls(**call.fields, kernel=kernel, stride=stride or kernel),)
+        raise ModelError(
+            f"{path} averages in a way without an integer form here; expected one value for all of space, or windows "
+            "without padding"
+        )
+
+    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
+        codes = read[0]
+        if self.kernel:
+            axes = len(self.kernel)
+            patches = Window(self.kernel, self.stride, ((0, 0),) * axes, (1,) * axes).patches(codes)
+            count, summed = math.prod(self.kernel), patches.sum(axis=tuple(range(codes.ndim, patches.ndim)))
+        else:
+            count = math.prod(codes.shape[2:])
+            summed = codes.sum(axis=tuple(range(2, codes.ndim)), keepdims=True)
+        factor = np.float32(grids[0].scale) / (np.float32(self.grid.scale) * np.float32(count))
+        return self.grid.codes(summed.astype(np.float32) * factor)
+
+    def in_torch(self, read: list[Reals], held: Mapping[str, Tensor]) -> Reals:
+        codes = read[0].double()
+        count = math.prod(self.kernel or codes.shape[2:])
+        # a mean in float64, times the count, is the sum once it is rounded
+        summed = (self.in_reals([codes], None) * count).round()
+        factor = held["sources"][0] / (held["scale"] * count)
+        return self.grid.codes_in_torch(summed.float() * factor)
+
+    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
+        if self.kernel:
+            return _AVERAGE[len(self.kernel)](read[0], self.kernel, self.stride)
+        return read[0].mean(dim=tuple(range(2, read[0].dim())), keepdim=True)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        if self.kernel:
+            return "AveragePool", {"kernel_shape": self.kernel, "strides": self.stride}
+        return "GlobalAveragePool", {}
+
+    def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
+        # ones, of scale 1 / n: XNNPACK's own mean of bytes was one step off for about one value in fifty
+        channels, *space = shape
+        kernel = self.kernel or space
+        codes = np.ones((channels, 1, *kernel), np.int8)
+        return codes, np.full(channels, 1 / math.prod(kernel)), np.zeros(channels)
+
+    def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
+        return convolve(read[0], read[0].shape[1], in_the_plane(self.stride) if self.kernel else [1, 1])
+
+
+class _Mean(AveragePool):
+    """Over all of space, without its axes."""
+
+    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
+        return super().in_reals(read, layer).flatten(1)

@@ -14,12 +14,32 @@ from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.layer import CheckSums, Layer, check_foreign_sums, check_sums
-from obliq.exporting.operations.step import Codes, Convolve, Layout, Reals, Step, TracedCall
+from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import FURTHEST, SLIDING, WINDOW, Window, in_the_plane, padded
 from obliq.quantization import QuantizedConv1d, QuantizedConv2d, QuantizedWeight
 from obliq.quantization.operations import module_of, operation
 
 _CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
+
+
+def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
+    source, weight, bias = read
+    axes = len(source.shape) - 1
+    spatial = source.flows and axes in (1, 2) and len(weight.shape) == axes + 2
+    require(spatial, node, "one or two axes of space")
+    kernel = weight.shape[2:]
+    require(setting(node, "kernel_shape", kernel, 1, FURTHEST) == kernel, node, "the weight's kernel")
+    groups = whole(node, "group", 1, 1, FURTHEST)
+    fits = weight.shape[1] * groups == source.shape[0] and weight.shape[0] % groups == 0
+    require(fits, node, f"weights for {source.shape[0]} channels in {groups} groups")
+    check(node, source, weight, bias)
+    space = Window.of_node(node, kernel).places(node, source.shape[1:])
+    return activation("float32", (weight.shape[0], *space))
+
+
+def _operator(settings: frozenset[str], check: CheckSums) -> Operator:
+    rule = functools.partial(_check, check=check)
+    return Operator(rule=rule, inputs=(3, 3), settings=settings | {"group"}, weighted=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,13 +59,10 @@ class Convolution(Layer):
     groups: int
 
     weight_axes: ClassVar[tuple[int, ...]] = (3, 4)
-    sizes: ClassVar[Mapping[str, Layout]] = {
-        "stride": Layout.EACH,
-        "padding": Layout.AROUND,
-        "dilation": Layout.EACH,
-        "groups": Layout.ONE,
-    }
+    sizes: ClassVar[Mapping[str, int]] = {"stride": 1, "padding": 2, "dilation": 1, "groups": 0}
     offers: ClassVar[str] = "Conv1d, Conv2d"
+    onnx: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(SLIDING, check_sums)}
+    qdq: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(WINDOW, check_foreign_sums)}
 
     @property
     def window(self) -> Window:
@@ -54,13 +71,11 @@ class Convolution(Layer):
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
-        """Whether the node calls a convolution."""
         kind = operation(node)
         return isinstance(kind, type) and issubclass(kind, QuantizedConv1d | QuantizedConv2d)
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
-        """See `Step.from_call`."""
         weights, layer = cls.folded(call), module_of(call.node)
         assert isinstance(layer, QuantizedConv1d | QuantizedConv2d)
         if layer.padding_mode != "zeros":
@@ -72,7 +87,7 @@ class Convolution(Layer):
             sizes = [0] * len(layer.stride) if isinstance(layer.padding, str) else layer.padding
             padding = tuple((size, size) for size in sizes)
         step = cls(
-            **call.common,
+            **call.fields,
             weights=weights,
             stride=tuple(layer.stride),
             padding=padding,
@@ -82,7 +97,7 @@ class Convolution(Layer):
         return (step,)
 
     def sums(self, codes: Codes) -> ndarray:
-        """See `Layer.sums`; one group after the other, each as a product of patches and weights."""
+        # each group is a product of patches (batch, channels, *places, *kernel) and weights
         weights = self.weights.wide_codes().astype(np.float64)
         patches = self.window.patches(codes.astype(np.float64))
         space = weights.ndim - 2
@@ -92,18 +107,15 @@ class Convolution(Layer):
         return np.concatenate(summed, axis=1)
 
     def sums_in_torch(self, codes: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """See `Layer.sums_in_torch`."""
         values, axes = padded(codes, self.padding), len(self.stride)
         return _CONVOLVE[axes](values, weights, bias, self.stride, 0, self.dilation, self.groups)
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        """The layer's own, of padded values."""
         assert layer is not None
         result: Tensor = layer(padded(read[0], self.padding))
         return result
 
     def trainable(self) -> QuantizedWeight:
-        """See `Layer.trainable`."""
         outputs, inputs, *kernel = self.weights.codes.shape
         kind = QuantizedConv1d if len(kernel) == 1 else QuantizedConv2d
         return kind(
@@ -118,31 +130,13 @@ class Convolution(Layer):
         )
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
-        """The kernel's sizes are those of the weights."""
         return "Conv", self.window.settings() | ({"group": self.groups} if self.groups > 1 else {})
 
     @classmethod
-    def onnx_operators(cls) -> Mapping[str, Operator]:
-        """A convolution whose kernel has the sizes of the weights, which nothing else says."""
-        return cls._operators(SLIDING | {"group"}, check_sums)
-
-    @classmethod
-    def qdq_operators(cls) -> Mapping[str, Operator]:
-        """With float32 biases too, and the kernel's sizes said again."""
-        return cls._operators(WINDOW | {"group"}, check_foreign_sums)
-
-    @classmethod
-    def _operators(cls, settings: frozenset[str], check: CheckSums) -> Mapping[str, Operator]:
-        rule = functools.partial(_check, check=check)
-        conv = Operator(rule=rule, inputs=(3, 3), settings=settings, step=cls.from_onnx, weighted=True)
-        return {"Conv": conv}
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode, contents: Contents, **common: Any) -> "Convolution":
-        """See `Step.from_onnx`."""
-        window = Window.of_node(node, common["weights"].codes.shape[2:])
+    def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
+        window = Window.of_node(node, fields["weights"].codes.shape[2:])
         return cls(
-            **common,
+            **fields,
             stride=window.stride,
             padding=window.padding,
             dilation=window.dilation,
@@ -150,24 +144,8 @@ class Convolution(Layer):
         )
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
-        """On a picture; XNNPACK pads by the same on both sides."""
         before, after = zip(*self.padding, strict=True)
-        if before != after:
+        if before != after:  # XNNPACK pads by the same on both sides
             raise ModelError(f"{self.path} pads by {self.padding}; expected as much after as before")
         sizes = in_the_plane(self.stride), in_the_plane(before, 0), in_the_plane(self.dilation)
         return convolve(read[0], self.groups, *sizes)
-
-
-def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
-    source, weight, bias = read
-    axes = len(source.shape) - 1
-    spatial = source.flows and axes in (1, 2) and len(weight.shape) == axes + 2
-    require(spatial, node, "one or two axes of space")
-    kernel = weight.shape[2:]
-    require(setting(node, "kernel_shape", kernel, 1, FURTHEST) == kernel, node, "the weight's kernel")
-    groups = whole(node, "group", 1, 1, FURTHEST)
-    fits = weight.shape[1] * groups == source.shape[0] and weight.shape[0] % groups == 0
-    require(fits, node, f"weights for {source.shape[0]} channels in {groups} groups")
-    check(node, source, weight, bias)
-    space = Window.of_node(node, kernel).places(node, source.shape[1:])
-    return activation("float32", (weight.shape[0], *space))

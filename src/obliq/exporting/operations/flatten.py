@@ -6,78 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import LARGEST_SAMPLE, Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.operations.step import Codes, CodesInTorch, Reals, Step, TracedCall
+from obliq.exporting.operations.step import Codes, Reals, Step, TracedCall
 from obliq.quantization.operations import is_number, module_of, operation
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Flatten(Step):
-    """Codes in one row a sample; ExecuTorch has nothing to compute, since values keep two axes of space there."""
-
-    moves: ClassVar[bool] = True
-    flat: ClassVar[bool] = True
-    calls: ClassVar[frozenset[Any]] = frozenset(
-        {nn.Flatten, torch.flatten, "flatten", "view", "reshape", torch.reshape}
-    )
-    offers: ClassVar[str] = "flattening"
-
-    @classmethod
-    def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
-        """See `Step.from_call`."""
-        if not _flattens(call.node):
-            raise ModelError(
-                f"{call.common['path']} reshapes freely; expected it to flatten all axes but the batch"
-            )
-        return (cls(**call.common),)
-
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        """The codes in another shape."""
-        return read[0].reshape(len(read[0]), -1)
-
-    def in_torch(self, read: list[CodesInTorch], held: Mapping[str, Tensor]) -> CodesInTorch:
-        """The codes in another shape."""
-        return read[0].flatten(1)
-
-    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        """The values in another shape."""
-        return read[0].flatten(1)
-
-    def onnx_node(self) -> tuple[str, dict[str, Any]]:
-        """Bytes are flattened as reals are."""
-        return "Flatten", {"axis": 1}
-
-    @classmethod
-    def onnx_operators(cls) -> Mapping[str, Operator]:
-        """Flatten, of bytes or reals."""
-        settings = frozenset({"axis"})
-        return {"Flatten": Operator(rule=_check, inputs=(1, 1), settings=settings, step=cls.from_onnx)}
-
-    @classmethod
-    def qdq_operators(cls) -> Mapping[str, Operator]:
-        """Others also write Reshape."""
-        settings = frozenset({"allowzero"})
-        reshape = Operator(rule=_check_reshape, inputs=(2, 2), settings=settings, step=cls.from_onnx)
-        return {**cls.onnx_operators(), "Reshape": reshape}
-
-
-def _flattens(node: fx.Node) -> bool:
-    """Whether a reshape keeps the batch and puts all else in one axis."""
-    if node.op == "call_module":
-        module: Any = module_of(node)
-        return (module.start_dim, module.end_dim) == (1, -1)
-    if operation(node) in (torch.flatten, "flatten"):
-        start = node.args[1] if len(node.args) > 1 else node.kwargs.get("start_dim", 0)
-        end = node.args[2] if len(node.args) > 2 else node.kwargs.get("end_dim", -1)
-        return (start, end) == (1, -1)
-    sizes = node.args[1] if isinstance(node.args[1], tuple | list) else node.args[1:]
-    keeps_batch = len(sizes) == 2 and isinstance(sizes[0], fx.Node) and is_number(sizes[0])
-    return bool(keeps_batch and sizes[1] == -1)
 
 
 def _check(node: OnnxNode, read: list[Value]) -> Value:
@@ -99,3 +35,53 @@ def _check_reshape(node: OnnxNode, read: list[Value]) -> Value:
     require(fits and spelled, node, f"the shape (batch, {row})")
     require(source.flows and source.kind == "float32", node, "a real activation")
     return activation("float32", (row,), source.scale, source.span)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Step):
+    """Codes in one row a sample; ExecuTorch has nothing to compute, since values keep two axes of space there."""
+
+    moves: ClassVar[bool] = True
+    flat: ClassVar[bool] = True
+    calls: ClassVar[frozenset[Any]] = frozenset(
+        {nn.Flatten, torch.flatten, "flatten", "view", "reshape", torch.reshape}
+    )
+    offers: ClassVar[str] = "flattening"
+    onnx: ClassVar[Mapping[str, Operator]] = {
+        "Flatten": Operator(rule=_check, inputs=(1, 1), settings=frozenset({"axis"}))
+    }
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset()
+    qdq: ClassVar[Mapping[str, Operator]] = {
+        "Reshape": Operator(rule=_check_reshape, inputs=(2, 2), settings=frozenset({"allowzero"}))
+    }
+
+    @classmethod
+    def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
+        if not _flattens(call.node):
+            raise ModelError(
+                f"{call.fields['path']} reshapes freely; expected it to flatten all axes but the batch"
+            )
+        return super().from_call(call)
+
+    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
+        return read[0].reshape(len(read[0]), -1)
+
+    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
+        return read[0].flatten(1)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        return "Flatten", {"axis": 1}
+
+
+def _flattens(node: fx.Node) -> bool:
+    """Whether a reshape keeps the batch and puts all else in one axis."""
+    if node.op == "call_module":
+        module: Any = module_of(node)
+        return (module.start_dim, module.end_dim) == (1, -1)
+    if operation(node) in (torch.flatten, "flatten"):
+        start = node.args[1] if len(node.args) > 1 else node.kwargs.get("start_dim", 0)
+        end = node.args[2] if len(node.args) > 2 else node.kwargs.get("end_dim", -1)
+        return (start, end) == (1, -1)
+    sizes = node.args[1] if isinstance(node.args[1], tuple | list) else node.args[1:]
+    keeps_batch = len(sizes) == 2 and isinstance(sizes[0], fx.Node) and is_number(sizes[0])
+    return bool(keeps_batch and sizes[1] == -1)

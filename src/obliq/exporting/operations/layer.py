@@ -23,7 +23,7 @@ from torch import Tensor
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import Value, require
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.operations.step import Codes, CodesInTorch, Kernel, Step, TracedCall
+from obliq.exporting.operations.step import Codes, Kernel, Reals, Step, TracedCall
 from obliq.exporting.weights import fold
 from obliq.quantization import QuantizedWeight
 from obliq.quantization.operations import module_of
@@ -48,7 +48,7 @@ class Layer(Step):
     """How many axes the codes may have."""
     zeros_in_onnx: ClassVar[bool] = False
     """Whether the zero points of the weights are written, which ONNX allows to leave out."""
-    xnnpack: ClassVar[frozenset[str]] = frozenset({"CONVOLUTION", "DEPTHWISE"})
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"CONVOLUTION", "DEPTHWISE"})
 
     @abc.abstractmethod
     def sums(self, codes: Codes) -> ndarray:
@@ -68,10 +68,10 @@ class Layer(Step):
         layer = module_of(call.node)
         assert isinstance(layer, QuantizedWeight)
         weight = call.integers[f"{call.node.target}.weight"]
-        return fold(call.common["path"], layer, weight, call.norm, call.sources[0].grid)
+        assert call.source is not None
+        return fold(call.fields["path"], layer, weight, call.norm, call.source)
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        """See the module."""
         summed, weights = self.sums(read[0]), self.weights
         along_channels = (-1,) + (1,) * (summed.ndim - 2)
         total = (summed + weights.bias.reshape(along_channels)).astype(np.float32)
@@ -79,7 +79,6 @@ class Layer(Step):
         return self.grid.codes(total * factor.reshape(along_channels))
 
     def constants(self, grids: list[Grid]) -> dict[str, Tensor]:
-        """Whole float64 numbers, and the float32 factors that make steps of the result out of sums."""
         units = torch.from_numpy(self.weights.bias_scale(grids[0]))
         return {
             "factors": units / torch.tensor(self.grid.scale, dtype=torch.float32),
@@ -87,14 +86,13 @@ class Layer(Step):
             "bias": torch.from_numpy(self.weights.bias).double(),
         }
 
-    def in_torch(self, read: list[CodesInTorch], held: Mapping[str, Tensor]) -> CodesInTorch:
-        """Sums are whole already, unless a library convolves in another way than by adding products."""
+    def in_torch(self, read: list[Reals], held: Mapping[str, Tensor]) -> Reals:
+        # sums are whole already, unless a library convolves in another way than by adding products
         summed = self.sums_in_torch(read[0].double(), held["weights"], held["bias"]).round()
         along_channels = (-1,) + (1,) * (summed.dim() - 2)
         return self.grid.codes_in_torch(summed.float() * held["factors"].reshape(along_channels))
 
     def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
-        """The codes and scales of the finer grid."""
         bias = self.weights.bias * self.weights.bias_scale(source).astype(np.float64)
         return self.weights.wide_codes(), self.weights.wide_scale(), bias
 
@@ -105,33 +103,31 @@ class Layer(Step):
 
 
 def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> None:
-    """Reals made from codes, or plain finite reals, whose parts fit together.
-
-    Raises:
-        ModelError: when the bias lies on another grid than the products, or a sum could overflow.
-    """
+    """Reals that stand for codes, or plain finite reals, whose parts fit together."""
     outputs = weight.shape[0]
     real = source.kind == weight.kind == bias.kind == "float32"
     require(real and not weight.flows and not bias.flows, node, "a real activation, constant weight and bias")
     require(bias.shape == (outputs,), node, f"one bias for each of {outputs} outputs")
-    in_codes = source.scale is not None, weight.codes is not None, bias.codes is not None
-    require(len(set(in_codes)) == 1, node, "input, weight and bias all on grids, or none")
-    if not in_codes[0]:
+    in_codes = {source.scale is not None, weight.codes is not None, bias.codes is not None}
+    require(len(in_codes) == 1, node, "input, weight and bias all on grids, or none")
+    if source.scale is None:
         finite = all(
             part.constant is not None and np.isfinite(part.constant).all() for part in (weight, bias)
         )
         require(finite, node, "finite weights and biases")
         return
-    assert source.scale is not None
     assert weight.scale is not None
-    assert bias.scale is not None
     assert weight.codes is not None
     assert bias.codes is not None
     integers = weight.codes.dtype == np.int8 and bias.codes.dtype == np.int32
     require(integers, node, "int8 weights, an int32 bias")
     with np.errstate(over="ignore", under="ignore"):
         unit = source.scale.astype(np.float32) * weight.scale.astype(np.float32)
-    require(bool(np.array_equal(unit, bias.scale)), node, "a bias in units of input scale times weight scale")
+    require(
+        bias.scale is not None and np.array_equal(unit, bias.scale),
+        node,
+        "a bias in units of input scale times weight scale",
+    )
     # abs(sum) <= max abs(input code) * sum of abs(weight codes) + abs(bias), for each output
     wide = np.abs(weight.codes.reshape(outputs, -1).astype(np.int64)).sum(axis=1) * max(map(abs, source.span))
     largest = int((wide + np.abs(bias.codes.astype(np.int64))).max())
@@ -139,11 +135,7 @@ def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> Non
 
 
 def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> None:
-    """The same for files of other quantizers: everything on grids, but the bias may be float32.
-
-    Raises:
-        ModelError: as `check_sums`.
-    """
+    """The same for files of other quantizers: everything on grids, but the bias may be float32."""
     on_grids = source.scale is not None and weight.codes is not None
     require(on_grids, node, "an input and a weight that lie on grids")
     if bias.codes is None:

@@ -20,6 +20,20 @@ from obliq.quantization import QuantizedLinear, QuantizedWeight
 from obliq.quantization.operations import operation
 
 
+def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
+    source, weight, bias = read
+    require(whole(node, "transB", 0, 1, 1) == 1, node, "transB of 1")
+    fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
+    require(fits and weight.shape[1] == source.shape[0], node, f"weights for inputs of shape {source.shape}")
+    check(node, source, weight, bias)
+    return activation("float32", (weight.shape[0],))
+
+
+def _operator(check: CheckSums) -> Operator:
+    rule, settings = functools.partial(_check, check=check), frozenset({"transB"})
+    return Operator(rule=rule, inputs=(3, 3), settings=settings, weighted=True)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Layer):
     """Weights of shape (outputs, inputs)."""
@@ -28,73 +42,42 @@ class Linear(Layer):
     weight_axes: ClassVar[tuple[int, ...]] = (2,)
     zeros_in_onnx: ClassVar[bool] = True  # ONNX Runtime 1.32 stops at Gemm without them
     offers: ClassVar[str] = "Linear"
+    onnx: ClassVar[Mapping[str, Operator]] = {"Gemm": _operator(check_sums)}
+    qdq: ClassVar[Mapping[str, Operator]] = {"Gemm": _operator(check_foreign_sums)}
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
-        """Whether the node calls a linear layer."""
         kind = operation(node)
         return isinstance(kind, type) and issubclass(kind, QuantizedLinear)
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
-        """See `Step.from_call`."""
         if call.rank != 2:
             raise ModelError(f"layer {call.node.target} reads a tensor of many axes; expected it flattened")
-        return (cls(**call.common, weights=cls.folded(call)),)
+        return (cls(**call.fields, weights=cls.folded(call)),)
 
     def sums(self, codes: Codes) -> ndarray:
-        """See `Layer.sums`."""
         return codes.astype(np.float64) @ self.weights.wide_codes().astype(np.float64).T
 
     def sums_in_torch(self, codes: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """See `Layer.sums_in_torch`."""
         return F.linear(codes, weights, bias)
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        """The layer's own."""
         assert layer is not None
         result: Tensor = layer(read[0])
         return result
 
     def trainable(self) -> QuantizedWeight:
-        """See `Layer.trainable`."""
         outputs, inputs = self.weights.codes.shape
         return QuantizedLinear(inputs, outputs, bits=self.weights.bits, weight_grid=self.weight_grid)
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
-        """Weights have outputs first."""
-        return "Gemm", {"transB": 1}
-
-    @classmethod
-    def onnx_operators(cls) -> Mapping[str, Operator]:
-        """A matrix whose weights have outputs first."""
-        return cls._operators(check_sums)
-
-    @classmethod
-    def qdq_operators(cls) -> Mapping[str, Operator]:
-        """With float32 biases too."""
-        return cls._operators(check_foreign_sums)
-
-    @classmethod
-    def _operators(cls, check: CheckSums) -> Mapping[str, Operator]:
-        rule, settings = functools.partial(_check, check=check), frozenset({"transB"})
-        gemm = Operator(rule=rule, inputs=(3, 3), settings=settings, step=cls.from_onnx, weighted=True)
-        return {"Gemm": gemm}
+        return "Gemm", {"transB": 1}  # weights have outputs first
 
     def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
-        """A kernel that covers all of space: values are flat for us and keep their axes of space there."""
+        # a kernel that covers all of space: values are flat for us and keep their axes of space there
         codes, scale, bias = super().kernel_in_xnnpack(source, shape)
         return codes.reshape(len(codes), *shape), scale, bias
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
-        """A convolution with one place."""
         return convolve(read[0], 1)
-
-
-def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
-    source, weight, bias = read
-    require(whole(node, "transB", 0, 1, 1) == 1, node, "transB of 1")
-    fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
-    require(fits and weight.shape[1] == source.shape[0], node, f"weights for inputs of shape {source.shape}")
-    check(node, source, weight, bias)
-    return activation("float32", (weight.shape[0],))

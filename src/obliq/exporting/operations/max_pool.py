@@ -14,27 +14,25 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import Contents, OnnxNode
-from obliq.exporting.operations.step import (
-    Codes,
-    CodesInTorch,
-    Convolve,
-    Layout,
-    Reals,
-    Step,
-    TracedCall,
-)
-from obliq.exporting.operations.windows import (
-    WINDOW,
-    Window,
-    an_axis,
-    arguments_of,
-    in_the_plane,
-    kernel_of,
-    padded,
-)
+from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
+from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane, padded
 from obliq.quantization.operations import operation
 
 _LARGEST: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d}
+
+
+def _check(node: OnnxNode, read: list[Value]) -> Value:
+    source = read[0]
+    require(source.flows and len(source.shape) in (2, 3), node, "an activation with space")
+    window = Window.of_pool(node, len(source.shape) - 1)
+    inside = all(max(pads) < size for pads, size in zip(window.padding, window.kernel, strict=True))
+    require(inside, node, "less padding than kernel")
+    space = window.places(node, source.shape[1:])
+    return activation(source.kind, (source.shape[0], *space), source.scale, source.span)
+
+
+def _padded_in_any_way(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
+    return MaxPool(**fields, **vars(Window.of_pool(node)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +42,7 @@ class MaxPool(Step):
     Attributes:
         kernel: how many values of each axis a window covers.
         stride: how far windows are apart.
-        padding: how many places before and after the values windows may cover; they are never the largest.
+        padding: how many places before and after each axis windows may cover; they are never the largest.
         dilation: how far the values of a window are apart.
     """
 
@@ -54,15 +52,16 @@ class MaxPool(Step):
     dilation: tuple[int, ...]
 
     moves: ClassVar[bool] = True
-    sizes: ClassVar[Mapping[str, Layout]] = {
-        "kernel": Layout.EACH,
-        "stride": Layout.EACH,
-        "padding": Layout.SAME_AROUND,
-        "dilation": Layout.EACH,
-    }
+    sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1, "padding": -1, "dilation": 1}
     calls: ClassVar[frozenset[Any]] = frozenset({nn.MaxPool1d, nn.MaxPool2d, F.max_pool1d, F.max_pool2d})
     offers: ClassVar[str] = "max pools"
-    xnnpack: ClassVar[frozenset[str]] = frozenset({"MAX_POOL"})
+    onnx: ClassVar[Mapping[str, Operator]] = {
+        "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW)
+    }
+    qdq: ClassVar[Mapping[str, Operator]] = {
+        "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW, step=_padded_in_any_way)
+    }
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"MAX_POOL"})
 
     @property
     def window(self) -> Window:
@@ -71,73 +70,38 @@ class MaxPool(Step):
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
-        """See `Step.from_call`."""
         names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
         given = arguments_of(call.node, names, padding=0, dilation=1)
         if given["ceil_mode"] or given["return_indices"]:
-            raise ModelError(f"{call.common['path']} uses ceil_mode or return_indices; expected neither")
+            raise ModelError(f"{call.fields['path']} uses ceil_mode or return_indices; expected neither")
         axes = 1 if operation(call.node) in (nn.MaxPool1d, F.max_pool1d) else 2
         kernel, stride, padding, dilation = (an_axis(given[name], axes) for name in names[:4])
         around = tuple((size, size) for size in padding)
         return (
-            cls(**call.common, kernel=kernel, stride=stride or kernel, padding=around, dilation=dilation),
+            cls(**call.fields, kernel=kernel, stride=stride or kernel, padding=around, dilation=dilation),
         )
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        """Outside stands what is smaller than any code."""
         patches = self.window.patches(read[0], outside=np.iinfo(np.int32).min)
         largest: ndarray = patches.max(axis=tuple(range(read[0].ndim, patches.ndim)))
         return largest
 
-    def in_torch(self, read: list[CodesInTorch], held: Mapping[str, Tensor]) -> CodesInTorch:
-        """The same on codes as on real numbers."""
-        return self.in_reals(read, None)
-
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        """Padded by hand: PyTorch's own padding is limited to half the kernel, and the same on both sides."""
+        # PyTorch's own padding is limited to half the kernel, and the same on both sides
         values = padded(read[0], self.padding, -torch.inf)
         return _LARGEST[len(self.kernel)](values, self.kernel, self.stride, 0, self.dilation)
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
-        """Bytes are compared as reals are."""
         return "MaxPool", {"kernel_shape": self.kernel, **self.window.settings()}
 
     @classmethod
-    def onnx_operators(cls) -> Mapping[str, Operator]:
-        """MaxPool, of bytes or reals; in our files with the same padding on both sides."""
-        return {"MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW, step=cls._symmetric)}
-
-    @classmethod
-    def qdq_operators(cls) -> Mapping[str, Operator]:
-        """With any padding."""
-        return {"MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW, step=cls.from_onnx)}
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode, contents: Contents, **common: Any) -> "MaxPool":
-        """See `Step.from_onnx`."""
-        window = Window.of_node(node, kernel_of(node))
-        return cls(**common, **vars(window))
-
-    @classmethod
-    def _symmetric(cls, node: OnnxNode, contents: Contents, **common: Any) -> "MaxPool":
-        pool = cls.from_onnx(node, contents, **common)
-        same = all(before == after for before, after in pool.padding)
+    def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
+        window = Window.of_pool(node)
+        same = all(before == after for before, after in window.padding)
         require(same, node, "the same padding on both sides")
-        return pool
+        return cls(**fields, **vars(window))
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
-        """On a picture; XNNPACK pads by the same on both sides."""
         before, _ = zip(*self.padding, strict=True)
         kernel, stride, dilation = map(in_the_plane, (self.kernel, self.stride, self.dilation))
         return F.max_pool2d(read[0], kernel, stride, in_the_plane(before, 0), dilation)
-
-
-def _check(node: OnnxNode, read: list[Value]) -> Value:
-    """No window may lie in the padding alone."""
-    source = read[0]
-    require(source.flows and len(source.shape) in (2, 3), node, "an activation with space")
-    window = Window.of_node(node, kernel_of(node, len(source.shape) - 1))
-    inside = all(max(pads) < size for pads, size in zip(window.padding, window.kernel, strict=True))
-    require(inside, node, "less padding than kernel")
-    space = window.places(node, source.shape[1:])
-    return activation(source.kind, (source.shape[0], *space), source.scale, source.span)

@@ -1,11 +1,11 @@
 """The contract of an operation: the questions that each module of this folder answers about its own.
 
 Every walk over a network, an integer graph or a file asks these questions and names no operation itself. So a layer
-type that is added answers them in one module. Questions that have a usual answer have it here.
+type that is added answers them in one module. Questions that have a usual answer have it here. The methods are
+documented here alone.
 """
 
 import abc
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,30 +24,14 @@ from obliq.quantization.operations import operation
 Codes = Int32[ndarray, "samples ..."]
 """Codes of an activation in NumPy."""
 
-CodesInTorch = Float[Tensor, "samples ..."]
-"""The same in PyTorch, as whole floating point numbers, which float kernels can add up exactly."""
-
 Reals = Float[Tensor, "samples ..."]
-"""An activation in real numbers."""
+"""An activation in real numbers; or its codes in PyTorch, as whole numbers that float kernels add up exactly."""
 
 Convolve = Callable[..., Reals]
-"""`(values, groups, stride, padding, dilation)`: a convolution with the kernel of a step"""
+"""`(values, groups, stride, padding, dilation)`: a convolution with the kernel of a step; the last three may miss."""
 
 Kernel = tuple[ndarray, ndarray, ndarray]
 """What a convolution of XNNPACK multiplies with and adds: int8 codes, their scales, biases in real numbers."""
-
-
-class Layout(enum.Enum):
-    """How a field of a step stands in a description, which holds whole numbers in lists alone."""
-
-    ONE = enum.auto()
-    """One number, whatever the axes of space."""
-    EACH = enum.auto()
-    """One for each axis."""
-    AROUND = enum.auto()
-    """Two for each axis, before and after it."""
-    SAME_AROUND = enum.auto()
-    """Two for each axis, of which one is written, since both must be the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +40,16 @@ class TracedCall:
 
     Attributes:
         node: the call.
-        common: name, path, sources and grid of the step that it becomes.
-        sources: the steps that it reads.
+        fields: name, path, sources and grid of the step that it becomes.
+        source: the grid of what it reads first; None for the input.
         rank: axes of what it reads, the batch included.
         norm: the batch norm after it; only a `Layer` gets one.
         integers: of the whole network, by name.
     """
 
     node: fx.Node
-    common: dict[str, Any]
-    sources: tuple["Step", ...]
+    fields: dict[str, Any]
+    source: Grid | None
     rank: int
     norm: nn.Module | None
     integers: Mapping[str, IntegerTensor]
@@ -93,16 +77,22 @@ class Step(abc.ABC):
     """Whether it selects or moves codes without computing new ones, so that nothing is rounded and the grid stays."""
     flat: ClassVar[bool] = False
     """Whether its result has one axis after the batch, whatever it reads."""
-    sizes: ClassVar[Mapping[str, Layout]] = {}
-    """The fields that say what is computed, and how they stand in a description."""
+    sizes: ClassVar[Mapping[str, int]] = {}
+    """The fields that a description states, and how: 1 number for each axis of space, 2 (before and after it), -1 (the
+    same before and after it, written once), or 0 for one number in all."""
     sizes_may_miss: ClassVar[bool] = False
     """Whether a description may leave all of them out; the fields then have their default values."""
     calls: ClassVar[frozenset[Any]] = frozenset()
     """What it is in PyTorch: classes of modules, functions, names of tensor methods."""
     offers: ClassVar[str] = ""
     """The same in words, for messages."""
-    xnnpack: ClassVar[frozenset[str]] = frozenset()
-    """The operations of XNNPACK that it may be; none where ExecuTorch has nothing to compute."""
+    onnx: ClassVar[Mapping[str, Operator]] = {}
+    """The ONNX operators that it is in our files, and how they are checked."""
+    qdq: ClassVar[Mapping[str, Operator]] = {}
+    """Those that differ, or come in addition, in files of other quantizers."""
+    xnnpack: ClassVar[frozenset[str] | None] = None
+    """The operations of XNNPACK that it may be, by their names in its schema; empty where ExecuTorch has nothing to
+    compute, and None where there is no form for it."""
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
@@ -121,42 +111,33 @@ class Step(abc.ABC):
         Raises:
             ModelError: when it computes in a way that has no integer form here.
         """
-        return (cls(**call.common),)
+        return (cls(**call.fields),)
 
     @abc.abstractmethod
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         """The codes of the result, from the codes and grids of what it reads: slow, obvious, the reference."""
 
     def constants(self, grids: list[Grid]) -> dict[str, Tensor]:
-        """What `in_torch` computes with beside `scale` and `sources`, the float32 scales of result and sources."""
+        """What `in_torch` computes with besides `scale` and `sources`, the float32 scales of result and sources."""
         return {}
 
-    @abc.abstractmethod
-    def in_torch(self, read: list[CodesInTorch], held: Mapping[str, Tensor]) -> CodesInTorch:
+    def in_torch(self, read: list[Reals], held: Mapping[str, Tensor]) -> Reals:
         """The same codes in PyTorch, to the last one, from codes and the constants that are held on the device."""
+        assert self.moves, "what computes new codes rounds them as a device does"
+        return self.in_reals(read, None)
 
     @abc.abstractmethod
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         """The result before it is rounded, in real numbers and with gradients; `layer` is what a `Layer` trains."""
 
-    @abc.abstractmethod
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
-        """The ONNX operator that computes it, and its settings."""
+        """The ONNX operator that computes it, and its settings; the first one of `onnx` without any, by default."""
+        return next(iter(self.onnx)), {}
 
     @classmethod
-    @abc.abstractmethod
-    def onnx_operators(cls) -> Mapping[str, Operator]:
-        """The ONNX operators that it is in our files, how they are checked, and how they are read as steps."""
-
-    @classmethod
-    def qdq_operators(cls) -> Mapping[str, Operator]:
-        """The same for files of other quantizers."""
-        return cls.onnx_operators()
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode, contents: Contents, **common: Any) -> "Step":
-        """The step of a node that was checked, given the fields that all steps have."""
-        return cls(**common)
+    def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> "Step":
+        """The step of a node that was checked, given the fields that all steps have, and those of a `Layer`."""
+        return cls(**fields)
 
     def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel | None:
         """What XNNPACK convolves with; None for an operation that it computes without constants.
@@ -177,4 +158,6 @@ class Step(abc.ABC):
         Raises:
             ModelError: when XNNPACK has no such operation.
         """
-        raise ModelError(f"{self.path} is a {type(self).__name__}, which has no ExecuTorch form here")
+        if self.xnnpack is None:
+            raise ModelError(f"{self.path} is a {type(self).__name__}, which has no ExecuTorch form here")
+        return self.in_reals(read, None)

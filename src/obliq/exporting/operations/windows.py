@@ -1,4 +1,7 @@
-"""What slides over space: the windows of convolutions and pools, wherever their sizes are written."""
+"""What slides over space: the windows of convolutions and pools, wherever their sizes are written.
+
+A node whose window does not fit raises `ModelError`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,30 +44,35 @@ class Window:
 
     @classmethod
     def of_node(cls, node: OnnxNode, kernel: tuple[int, ...]) -> "Window":
-        """The window of a node.
-
-        Raises:
-            ModelError: when a setting is out of range, or has another number of axes than the kernel.
-        """
+        """The window of a node."""
         axes = len(kernel)
         stride = setting(node, "strides", (1,) * axes, 1, FURTHEST)
         dilation = setting(node, "dilations", (1,) * axes, 1, FURTHEST)
         pads = setting(node, "pads", (0,) * 2 * axes, 0, FURTHEST)
         return cls(kernel, stride, tuple(zip(pads[:axes], pads[axes:], strict=True)), dilation)
 
+    @classmethod
+    def of_pool(cls, node: OnnxNode, axes: int | None = None) -> "Window":
+        """The same of a node that states its kernel.
+
+        Args:
+            node: the pool.
+            axes: how many there must be; of a node that was checked before, as many as there are.
+        """
+        kernel = node.settings.get("kernel_shape")
+        require(isinstance(kernel, tuple), node, "a kernel")
+        assert isinstance(kernel, tuple)
+        return cls.of_node(node, setting(node, "kernel_shape", (1,) * (axes or len(kernel)), 1, FURTHEST))
+
     def settings(self) -> dict[str, tuple[int, ...]]:
-        """The settings of a node, without those that say what ONNX takes for granted."""
+        """The settings of a node, without those that have ONNX's default value."""
         before, after = zip(*self.padding, strict=True)
         every = {"strides": self.stride, "pads": (*before, *after), "dilations": self.dilation}
         usual = {"strides": 1, "pads": 0, "dilations": 1}
         return {name: sizes for name, sizes in every.items() if set(sizes) != {usual[name]}}
 
     def places(self, node: OnnxNode, space: tuple[int, ...]) -> tuple[int, ...]:
-        """How many places the window takes along each axis: (size + padding - extent) // stride + 1.
-
-        Raises:
-            ModelError: when it does not fit once.
-        """
+        """How many places the window takes along each axis: (size + padding - extent) // stride + 1."""
         # numbers of a file: Python's, which cannot overflow
         kernel, dilation, stride = (
             np.array(one, object) for one in (self.kernel, self.dilation, self.stride)
@@ -85,22 +93,6 @@ class Window:
         every = [slice(None, None, step) for step in (*self.stride, *self.dilation)]
         seen: ndarray = views[(slice(None), slice(None), *every)]
         return seen
-
-
-def kernel_of(node: OnnxNode, axes: int | None = None) -> tuple[int, ...]:
-    """The kernel of a pool.
-
-    Args:
-        node: the pool.
-        axes: how many there must be; of a node that was checked, as many as there are.
-
-    Raises:
-        ModelError: when there is none, or it has another number of axes.
-    """
-    found = node.settings.get("kernel_shape")
-    require(isinstance(found, tuple), node, "a kernel")
-    assert isinstance(found, tuple)
-    return setting(node, "kernel_shape", (1,) * (len(found) if axes is None else axes), 1, FURTHEST)
 
 
 def padded(values: Tensor, padding: Sequence[tuple[int, int]], outside: float = 0.0) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, followed, require, scales, whole
-from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode
 from obliq.exporting.onnx.storage import clip, dequantized, identity
 from obliq.exporting.operations import OPERATIONS
 from obliq.exporting.qdq.parse import foreign_parsed
@@ -18,13 +18,15 @@ _BYTES = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
 def foreign_contents(data: bytes) -> Contents:
-    """What is in the bytes of a file that another quantizer made, checked in full.
+    """What is in the bytes of a file of another quantizer, checked in full.
 
     Raises:
         ModelError: in one line; unsupported operators and layouts by the name of what the node makes.
     """
+    if len(data) > LARGEST_FILE:
+        raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
     parsed = foreign_parsed(data, QDQ_RULES)
-    values = followed(parsed.contents, QDQ_RULES, parsed.made)
+    values = followed(parsed.contents, QDQ_RULES, parsed.node_constants)
     for name, kind, sizes in parsed.declared:
         if name in values:
             _require_as_declared(name, values[name], kind, sizes)
@@ -32,7 +34,7 @@ def foreign_contents(data: bytes) -> Contents:
 
 
 def _require_as_declared(name: str, value: Value, kind: str, sizes: tuple[int | None, ...]) -> None:
-    """Runtimes plan memory by declared shapes; of values that are gone they may say anything."""
+    """Runtimes plan memory by declared shapes. Declarations of values that do not exist are ignored."""
     found = (None, *value.shape) if value.flows else value.shape
     free = (None, None) if value.flows and len(sizes) == 2 else found  # an output of unnamed size
     if kind != value.kind or sizes not in (found, free):
@@ -98,6 +100,6 @@ QDQ_RULES: dict[str, Operator] = {
     "Clip": Operator(rule=_clip, inputs=(3, 3)),
     "Relu": Operator(rule=_rectifier, inputs=(1, 1)),
     "Identity": Operator(rule=identity, inputs=(1, 1)),
-    **{name: one for step in OPERATIONS for name, one in step.qdq_operators().items()},
+    **{name: one for step in OPERATIONS for name, one in {**step.onnx, **step.qdq}.items()},
 }
 """Every operator that is read in these files, in the standard domain."""

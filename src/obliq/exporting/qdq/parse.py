@@ -8,14 +8,28 @@ from typing import Any
 import numpy as np
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.contents import END, Contents, OnnxNode, constants_in, sample_shape
-from obliq.exporting.onnx.protobuf import Field, Table, first_text, packed_numbers, read_message
+from obliq.exporting.onnx.contents import SCHEMA, Contents, OnnxNode, constants_in, node_of, sample_shape
+from obliq.exporting.onnx.protobuf import first_text, packed_numbers, read_message, schema
 
 KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64"}
-TENSOR: Table = {
-    1: Field("dims", "int", 8), 2: Field("kind", "int"), 4: Field("floats", "bytes"), 5: Field("numbers", "bytes"),
-    8: Field("name", "text"), 9: Field("raw", "bytes"),
-}  # fmt: skip
+_ATTRIBUTES = schema("""
+    Tensor: 1 dims int*8, 2 kind int, 4 floats bytes, 5 numbers bytes, 8 name text, 9 raw bytes
+    Attribute: 1 name text, 2 f float, 3 i int, 4 s bytes, 5 t Tensor, 8 ints int*16, 20 type int
+""")
+_SCHEMA = schema(
+    """
+    Note: 1 key text, 2 value bytes
+    End: 4 notes Note*16
+    Node: 1 inputs text*16, 2 outputs text*16, 5 attributes bytes*16, 7 domain text, 9 notes Note*16
+    Graph: 1 nodes Node*20000, 2 name text, 5 constants Tensor*20000, 10 documentation bytes, 11 inputs End*2
+    Graph: 12 outputs End*2, 13 declared End*20000, 16 notes Note*16
+    Model: 3 producer_version text, 7 graph Graph, 8 operator_sets OperatorSet*16, 14 notes Note*16
+    """,
+    **{**SCHEMA, **_ATTRIBUTES},
+)
+"""What these files may have beyond ours: notes, documentation, declared values, other spellings of constants. The
+settings of a node are left as bytes, since nothing is looked at in a node of an operator that is not read."""
+
 MOST_TYPED = 2**20
 """Bytes of whole numbers in typed fields of one file; each takes a step of Python, and weights lie in raw bytes."""
 
@@ -51,44 +65,43 @@ def _into_bytes(tensor: dict[str, Any]) -> None:
         tensor["raw"] = memoryview(numbers.astype(np.dtype(str(kind)).newbyteorder("<")).tobytes())
 
 
-MOST_MADE = 16
-"""Values of a constant that a node makes: bounds of a clamp, sizes of a shape."""
+MOST_IN_NODE = 16
+"""Values of a constant that a node holds: bounds of a clamp, sizes of a shape."""
 
-_ATTRIBUTE: Table = {
-    1: Field("name", "text"), 2: Field("f", "float"), 3: Field("i", "int"), 4: Field("s", "bytes"),
-    5: Field("t", TENSOR), 8: Field("ints", "int", 16), 20: Field("type", "int"),
-}  # fmt: skip
-_FLOAT, _INT, _TEXT, _TENSOR, _INTS = 1, 2, 3, 4, 7
 _USUAL: dict[str, object] = {
-    "auto_pad": b"NOTSET", "alpha": 1.0, "beta": 1.0, "ceil_mode": 0, "storage_order": 0, "transA": 0,
-    "noop_with_empty_axes": 0,
-}  # fmt: skip
-"""Settings that may say what holds without them, and nothing else; they are left out of what is read."""
+    **{"auto_pad": b"NOTSET", "alpha": 1.0, "beta": 1.0},
+    **dict.fromkeys(("ceil_mode", "storage_order", "transA", "noop_with_empty_axes"), 0),
+}
+"""Settings that may stand there with the value that they have by default. They are left out of what is read."""
 
 
-def made_constant(entry: dict[str, Any]) -> dict[str, Any]:
-    """The constant that a node makes, under the node's own name for it.
+def node_constant(entry: dict[str, Any]) -> dict[str, Any]:
+    """The constant that a node holds, under the node's own name for it.
 
     Raises:
-        ModelError: when it is made of anything but a few values.
+        ModelError: when it is anything but a few values.
     """
     given = _attributes(entry)
-    fits = len(given) == 1 and (given[0]["name"], given[0]["type"]) == ("value", _TENSOR)
+    fits = len(given) == 1 and (given[0]["name"], given[0]["type"]) == ("value", 4)
     fits = fits and not entry["inputs"] and len(entry["outputs"]) == 1 and not entry["domain"]
-    if not fits or given[0]["t"] is None or math.prod(given[0]["t"]["dims"]) not in range(1, MOST_MADE + 1):
+    if (
+        not fits
+        or given[0]["t"] is None
+        or math.prod(given[0]["t"]["dims"]) not in range(1, MOST_IN_NODE + 1)
+    ):
         raise ModelError(
-            f"Constant that makes {entry['outputs'][:1]}: expected one value of 1 to {MOST_MADE} elements"
+            f"Constant that makes {entry['outputs'][:1]}: expected one value of 1 to {MOST_IN_NODE} elements"
         )
     return {**given[0]["t"], "name": entry["outputs"][0]}
 
 
 def _attributes(entry: dict[str, Any]) -> list[dict[str, Any]]:
     what = f"a setting of {(entry['operator'] or '')[:40]} that makes {entry['outputs'][:1]}"
-    return [read_message(attribute, _ATTRIBUTE, what) for attribute in entry["attributes"]]
+    return [read_message(attribute, _ATTRIBUTES["Attribute"], what) for attribute in entry["attributes"]]
 
 
 def computing_node(entry: dict[str, Any], operators: Collection[str]) -> OnnxNode:
-    """A node of one of `operators`, whose settings are whole numbers once those that say the usual are left out.
+    """A node of one of `operators`, whose settings are whole numbers once those of `_USUAL` are left out.
 
     Raises:
         ModelError: naming the node, what was found and what was expected.
@@ -98,31 +111,11 @@ def computing_node(entry: dict[str, Any], operators: Collection[str]) -> OnnxNod
         raise ModelError(
             f"operator {operator[:80]!r} that makes {outputs[:1]} is not read; expected {', '.join(operators)}"
         )
-    if len(outputs) != 1 or "" in outputs + entry["inputs"] or entry["domain"] not in (None, "", "ai.onnx"):
+    if entry["domain"] not in (None, "", "ai.onnx"):
         raise ModelError(
-            f"{operator} of domain {entry['domain'] or ''!r} makes {outputs[:3]} of {entry['inputs'][:3]}; "
-            "expected one value, no name left empty, and the standard domain"
+            f"{operator} of domain {entry['domain']!r} makes {outputs[:3]}; expected the standard domain"
         )
-    settings: dict[str, int | tuple[int, ...]] = {}
-    names: set[str] = set()
-    for attribute in _attributes(entry):
-        name, kind = attribute["name"], attribute["type"]
-        given = {key: attribute[key] for key in ("f", "i", "s", "t") if attribute[key] is not None}
-        given |= {"ints": tuple(attribute["ints"])} if attribute["ints"] else {}
-        wanted = {_FLOAT: "f", _INT: "i", _TEXT: "s", _INTS: "ints"}.get(kind)
-        if not name or name in names or list(given) != [wanted]:
-            raise ModelError(f"{operator} that makes {outputs[0]!r} has a setting {name!r} in another form")
-        names.add(name)
-        value = given[str(wanted)]
-        if name not in _USUAL and kind in (_INT, _INTS):
-            settings[name] = value
-        elif name not in _USUAL or value != _USUAL[name]:
-            shown = bytes(value[:40]) if isinstance(value, memoryview) else value
-            raise ModelError(
-                f"{operator} that makes {outputs[0]!r} has {name} {str(shown)[:80]!r}; expected "
-                f"{_USUAL.get(name, 'none of this form')}"
-            )
-    return OnnxNode(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
+    return node_of(entry, _attributes(entry), _USUAL)
 
 
 PRODUCERS = {
@@ -134,8 +127,6 @@ PRODUCERS = {
 OPSETS, FORMATS = range(13, 22), range(7, 11)
 """Operator sets, and versions of the file format."""
 
-_MOST_NODES = _MOST_CONSTANTS = 20_000
-_NOTES = 16
 _KEYS = ("namespace", "onnx.infer", "onnx.quant.pre_process")
 _PREFIXES = ("pkg.torch.", "pkg.onnxscript.")
 _UNUSED_DOMAINS = (
@@ -144,42 +135,24 @@ _UNUSED_DOMAINS = (
 )
 """Listed by ONNX Runtime's preprocessing, whatever the graph uses; no node may be of them."""
 
-_NOTE: Table = {1: Field("key", "text"), 2: Field("value", "bytes")}
-_NOTED_END: Table = {**END, 4: Field("notes", _NOTE, _NOTES)}
-_NODE: Table = {
-    1: Field("inputs", "text", 16), 2: Field("outputs", "text", 16), 3: Field("name", "text"),
-    4: Field("operator", "text"), 5: Field("attributes", "bytes", 16), 7: Field("domain", "text"),
-    9: Field("notes", _NOTE, _NOTES),
-}  # fmt: skip
-_GRAPH: Table = {
-    1: Field("nodes", _NODE, _MOST_NODES), 2: Field("name", "text"), 5: Field("constants", TENSOR, _MOST_CONSTANTS),
-    10: Field("documentation", "bytes"), 11: Field("inputs", _NOTED_END, 2), 12: Field("outputs", _NOTED_END, 2),
-    13: Field("declared", _NOTED_END, _MOST_NODES), 16: Field("notes", _NOTE, _NOTES),
-}  # fmt: skip
-_MODEL: Table = {
-    1: Field("ir_version", "int"), 2: Field("producer", "text"), 3: Field("producer_version", "text"),
-    7: Field("graph", _GRAPH), 8: Field("operator_sets", {1: Field("domain", "text"), 2: Field("version", "int")}, 16),
-    14: Field("notes", _NOTE, _NOTES),
-}  # fmt: skip
-
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
     """What was found in a file.
 
     Attributes:
-        contents: its graph; nodes that make constants are constants here.
+        contents: its graph; nodes that hold constants are constants here.
         declared: names, types and sizes that it states of its values; None for a free size.
-        made: constants that nodes make; the quantizer leaves some behind that nothing reads any more.
+        node_constants: those that nodes hold; the quantizer leaves some behind that nothing reads any more.
     """
 
     contents: Contents
     declared: list[tuple[str, str, tuple[int | None, ...]]]
-    made: frozenset[str]
+    node_constants: frozenset[str]
 
 
 def is_foreign(data: bytes) -> bool:
-    """Whether a file says that another quantizer made it; the file's own word decides by which list it is read."""
+    """Whether a file names another quantizer as its producer; that decides by which list it is read."""
     try:
         return first_text(memoryview(data), 2, "the model") in PRODUCERS
     except ModelError:
@@ -187,7 +160,7 @@ def is_foreign(data: bytes) -> bool:
 
 
 def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
-    """The graph in a file's bytes; whether it makes sense is for `obliq.exporting.qdq.check` to say.
+    """The graph in a file's bytes; `obliq.exporting.qdq.check` checks whether it makes sense.
 
     Args:
         data: the file.
@@ -205,8 +178,8 @@ def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
         )
     ends = [*graph["inputs"], *graph["outputs"]]
     _require_known_notes([model, graph, *graph["nodes"], *ends, *graph["declared"]])
-    made = [made_constant(entry) for entry in graph["nodes"] if entry["operator"] == "Constant"]
-    tensors = [*graph["constants"], *made]
+    held = [node_constant(entry) for entry in graph["nodes"] if entry["operator"] == "Constant"]
+    tensors = [*graph["constants"], *held]
     into_bytes(tensors)
     kinds, constants = constants_in(tensors, KINDS)
     names = [end["name"] for end in ends]
@@ -214,13 +187,19 @@ def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
         raise ModelError(f"ends called {names}; expected one input and one output")
     computing = [entry for entry in graph["nodes"] if entry["operator"] != "Constant"]
     contents = Contents(
-        opset=opset, input_shape=sample_shape(*ends), constants=constants, kinds=kinds, ends=(names[0], names[1]),
-        nodes=tuple(computing_node(entry, operators) for entry in computing), own=False,
-    )  # fmt: skip
+        opset=opset,
+        input_shape=sample_shape(*ends),
+        constants=constants,
+        kinds=kinds,
+        ends=(names[0], names[1]),
+        nodes=tuple(computing_node(entry, operators) for entry in computing),
+        own=False,
+    )
     return Parsed(
-        contents=contents, declared=[_declared(entry) for entry in (*ends, *graph["declared"])],
-        made=frozenset(tensor["name"] for tensor in made),
-    )  # fmt: skip
+        contents=contents,
+        declared=[_declared(entry) for entry in (*ends, *graph["declared"])],
+        node_constants=frozenset(tensor["name"] for tensor in held),
+    )
 
 
 def tree(data: memoryview) -> dict[str, Any]:
@@ -229,7 +208,7 @@ def tree(data: memoryview) -> dict[str, Any]:
     Raises:
         ModelError: for anything that these quantizers do not write.
     """
-    return read_message(data, _MODEL, "the model")
+    return read_message(data, _SCHEMA["Model"], "the model")
 
 
 def _opset(sets: list[dict[str, Any]]) -> int:

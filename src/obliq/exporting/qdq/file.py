@@ -1,0 +1,66 @@
+"""Files of other quantizers: read, audited and unlearned in place, but never written from a graph."""
+
+from functools import cached_property
+from typing import ClassVar
+
+from torch import nn
+
+from obliq.errors import ModelError
+from obliq.exporting.exported_file import Answer, ExportedFile
+from obliq.exporting.graph import Graph
+from obliq.exporting.onnx.file import stored_content
+from obliq.exporting.onnx.runtime import onnx_runtime, session
+from obliq.exporting.qdq.check import foreign_contents
+from obliq.exporting.qdq.parse import is_foreign
+from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
+from obliq.exporting.rebuild import RebuiltNetwork
+from obliq.patch import Content
+
+
+class QdqFile(ExportedFile):
+    """A W8A8 file in ONNX's QDQ form; only the bytes of weights and biases are ever replaced."""
+
+    format: ClassVar[str] = "qdq"
+    title: ClassVar[str] = "ONNX"
+    suffix: ClassVar[str] = ".onnx"
+    own_runtime: ClassVar[str] = "onnxruntime"
+    recognises = staticmethod(is_foreign)
+    read = staticmethod(foreign_contents)
+
+    @property
+    def form(self) -> str:
+        return "qdq"
+
+    @property
+    def precision(self) -> str:
+        return "W8A8"
+
+    @cached_property
+    def graph(self) -> Graph:
+        raise ModelError("a file of another quantizer is run by onnxruntime alone; expected that runtime")
+
+    @cached_property
+    def content(self) -> Content:
+        return stored_content(self.contents)
+
+    def rebuild(self) -> RebuiltNetwork:
+        return rebuild_foreign(self.contents)
+
+    def with_weights(self, network: nn.Module) -> bytes:
+        return file_with_weights(self.data, self.contents, network)
+
+    def start(self) -> tuple[str, Answer]:
+        (first, last), runtime = self.contents.ends, onnx_runtime()
+        try:
+            opened = session(self.data, threads=self.threads, silent=True)
+        except Exception:  # ONNX Runtime has no error of its own that all of these are
+            # Release 1.32 stops at graphs whose layers share one constant of zero points, as torch.onnx writes
+            # them, when it is to turn int8 weights into bytes for processors without VNNI. They run unfused.
+            try:
+                opened = session(self.data, optimised=False, threads=self.threads, silent=True)
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200]
+                raise ModelError(
+                    f"ONNX Runtime does not open the file: {reason}; expected one that runs"
+                ) from error
+        return runtime, lambda batch: opened.run([last], {first: batch})[0]
