@@ -4,6 +4,9 @@ from pathlib import Path
 
 from tests.cli.conftest import Said
 
+NOTES = ("  ", "data: ", "to forget: ", "audited request: ", "warning: ")
+"""How lines begin that may precede an error: progress, and what was understood so far."""
+
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
@@ -16,7 +19,7 @@ def refused(said: Said, *words: str) -> None:
     assert lines
     assert lines[-1].startswith("obliq: error: ")
     assert sum(line.startswith("obliq:") for line in lines) == 1
-    assert all(line.endswith(" ...") or line.startswith("  ") for line in lines[:-1])
+    assert all(line.endswith(" ...") or line.startswith(NOTES) for line in lines[:-1])
     assert said.status == 1
     assert said.out == ""
     assert not [word for word in words if word not in lines[-1]], lines[-1]

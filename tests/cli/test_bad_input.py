@@ -21,15 +21,15 @@ Obliq = Callable[..., Said]
     [
         ("class=3", ("no class 3", "0 to 2")),
         ("subject=4", ("no subject 4", "12 subjects")),
-        ("ids=ids.txt", ("no sample 9999", "line 2")),
+        ("ids=ids.txt", ("1 of 2 ids were never trained on", "line 2: 9999")),
         ("ids=empty.txt", ("no ids",)),
         ("ids=missing.txt", ("cannot read", "missing.txt")),
         ("class=0,1,2", ("all ", "to be retained")),
         ("random=100%", ("less than 100%",)),
         ("random=0", ("nothing to forget",)),
         ("random=100000", ("to be retained",)),
-        ("everyone", ("does not name anything to forget",)),
-        ("class=-1", ("whole numbers from 0",)),
+        ("everyone", ("does not name anything to forget", "request=FILE")),
+        ("class=-1", ("no class -1",)),
         ("", ("does not name anything to forget",)),
     ],
 )

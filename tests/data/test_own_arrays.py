@@ -64,7 +64,7 @@ def test_npz_in_column_order(tmp_path: Path) -> None:
         ({"x": np.zeros((4, 28, 28, 3), dtype=np.uint8)}, "colours last"),
         ({"x": np.array([[0.0], [np.nan], [1.0], [np.inf]])}, "2 of 4 inputs hold NaN or infinity"),
         ({"x": np.array([[0.0], [1e300], [1.0], [2.0]])}, "1 of 4 inputs hold NaN or infinity"),
-        ({"y": np.array([0.0, 1.0, 0.0, 1.0])}, "y has type float64; expected integers"),
+        ({"y": np.array([0.0, 1.0, 0.0, 1.0])}, "y has type float64; expected integers, or names as text"),
         ({"y": np.array([0, 1, 0])}, "y has shape (3,); expected (4,)"),
         ({"y": np.array([[0, 1, 0, 1]])}, "y has shape (1, 4)"),
         ({"y": np.array([0, 1, 0, -1])}, "labels run from -1"),
@@ -72,7 +72,12 @@ def test_npz_in_column_order(tmp_path: Path) -> None:
         ({"y": np.full(4, 2**64 - 1, dtype=np.uint64)}, "labels run from -1"),
         ({"subject": np.array([1, 2])}, "subject has shape (2,)"),
         ({"subject": np.array([1, 2, 3, -7])}, "subject -7"),
-        ({"subject": np.array(["a", "b", "c", "d"])}, "subject has type <U1"),
+        ({"subject": np.array([1.0, 2.0, 3.0, 4.0])}, "subject has type float64"),
+        ({"id": np.array([3, 4, 4, 5])}, "3 different ids for 4 samples"),
+        (
+            {"id": np.array(["a" * 300] * 4)},
+            "id has type <U300; expected numbers of at most 64 bits, or names",
+        ),
     ],
 )
 def test_wrong_npz(arrays: dict[str, np.ndarray], said: str, tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from obliq.data import load_dataset
+from obliq.data import Examples, load_dataset, parse_selector
+from obliq.data.selection import select_from
+from obliq.errors import DataError
 from tests.data.refusals import one_line
 
 
@@ -75,3 +78,52 @@ def test_too_large_images_are_refused_by_their_header(
     assert "120 bytes of pixels; expected at most 100" in one_line(f"folder:{tmp_path}")
     monkeypatch.setattr("obliq.data.image_folder._LARGEST_IMAGE", 10)
     assert "has 5x4 pixels; expected smaller images" in one_line(f"folder:{tmp_path}")
+
+
+def test_folders_called_by_numbers_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    for number in range(12):
+        picture(tmp_path / str(number) / "1.png", seed=number)
+    own = load_dataset(f"folder:{tmp_path}")
+    assert own.class_names == tuple(map(str, range(12)))
+    assert own.sample_names[2] == "2/1.png"
+    train = Examples(own, torch.arange(12))
+    for word in ("2", "02"):
+        assert select_from(parse_selector(f"class={word}"), train, seed=0).tolist() == [2]
+    listed = tmp_path / "ids.txt"
+    listed.write_text("11/1.png\n3  # a number is a position\n", encoding="utf-8")
+    assert select_from(parse_selector(f"ids={listed}"), train, seed=0).tolist() == [3, 11]
+
+
+def test_a_number_that_is_a_name_and_a_position_is_refused(tmp_path: Path) -> None:
+    for name in ("0", "1", "10", "2", "other"):
+        picture(tmp_path / name / "1.png")
+    own = Examples(load_dataset(f"folder:{tmp_path}"), torch.arange(5))
+    assert select_from(parse_selector("class=other"), own, seed=0).tolist() == [4]
+    with pytest.raises(
+        DataError, match="class=2: '2' is the name of number 3 here, and number 2 has another name"
+    ):
+        select_from(parse_selector("class=2"), own, seed=0)
+    with pytest.raises(DataError, match="there is no class cat; expected 0, 1, 10, 2, other"):
+        select_from(parse_selector("class=cat"), own, seed=0)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (8, 6)])
+def test_pictures_are_turned_as_they_were_held(size: tuple[int, int], tmp_path: Path) -> None:
+    pixels = picture(tmp_path / "a" / "1.png", size=size)
+    (tmp_path / "b").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
+    Image.fromarray(np.rot90(pixels)).save(tmp_path / "b" / "1.png", exif=exif)
+    own = load_dataset(f"folder:{tmp_path}")
+    assert torch.equal(own.inputs[0], own.inputs[1])
+
+
+def test_pictures_of_several_sizes_are_scaled_on_demand(tmp_path: Path) -> None:
+    name = f"folder:{tmp_path}"
+    picture(tmp_path / "a" / "1.png", size=(30, 20))
+    picture(tmp_path / "b" / "1.png", size=(8, 8))
+    assert f"expected all alike, or {name},image-size=64 to scale all of them" in one_line(name)
+    assert load_dataset(f"{name},image-size=16").sample_shape == (3, 16, 16)
+    assert load_dataset(f"{name},image-size=16x12").sample_shape == (3, 12, 16)
+    for wrong in ("0", "x", "9999", "16x"):
+        assert "expected 64 or 64x48" in one_line(f"{name},image-size={wrong}")

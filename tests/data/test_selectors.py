@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obliq.data import Collection, Partition, PartitionRule, load_dataset, parse_selector, partition, select
+from obliq.data.selection import in_words
 from obliq.data.selectors import Classes, Listed, RandomCount, RandomShare, Subjects
 from obliq.errors import DataError
 
@@ -26,10 +27,11 @@ def anonymous() -> Partition:
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("class=3", Classes((3,))),
-        ("class=3,5", Classes((3, 5))),
-        ("subject=7", Subjects((7,))),
-        ("subject=7,12", Subjects((7, 12))),
+        ("class=3", Classes(("3",))),
+        ("class=3,5", Classes(("3", "5"))),
+        ("class=cat", Classes(("cat",))),
+        ("subject=7", Subjects(("7",))),
+        ("subject=Ann,12", Subjects(("Ann", "12"))),
         ("random=10%", RandomShare(10.0)),
         ("random=0.5%", RandomShare(0.5)),
         ("random=600", RandomCount(600)),
@@ -43,7 +45,7 @@ def test_texts_round_trip(text: str, meant: object) -> None:
 
 
 def test_spaces_and_repetition_do_not_matter() -> None:
-    assert parse_selector(" class = 3, 5,3 ") == Classes((3, 5))
+    assert parse_selector(" class = 3, 5,3 ") == Classes(("3", "5"))
 
 
 @given(st.floats(0, 100, exclude_min=True, exclude_max=True))
@@ -54,10 +56,8 @@ def test_every_share_round_trips(percent: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "class", "class=", "class=x", "class=-1", "class=1.5", "class=3,", "class=1_0", "subject=Ann",
-        "subject=", "random=", "random=ten%", "random=-5", "random=1.5", "random=nan%", "random=0",
-        "random=0%", "random=100%", "random=250%", "random=-1%", "ids=", "id=4",
-        "class=99999999999999999999999",
+        "", "class", "class=", "class=3,", "subject=", "random=", "random=ten%", "random=-5", "random=1.5",
+        "random=nan%", "random=0", "random=0%", "random=100%", "random=250%", "random=-1%", "ids=", "id=4",
     ],
 )  # fmt: skip
 def test_unreadable_texts_are_refused(text: str) -> None:
@@ -105,7 +105,9 @@ def test_unknown_classes_and_people(digits: Partition, anonymous: Partition) -> 
             select(parse_selector(text), where, seed=0)
         return str(caught.value)
 
-    assert "no class 10; expected 0 to 9 (digits has 10 classes)" in said("class=10", digits)
+    for name in ("10", "x", "-1", "1_0", "99999999999999999999999"):
+        text = f"no class {name}; expected 0 to 9 (digits has 10 classes)"
+        assert text in said(f"class={name}", digits)
     assert "no subject 14; expected one of the 14 subjects of digits (0 to 13)" in said("subject=14", digits)
     assert "anonymous records no subjects" in said("subject=1", anonymous)
     for name, part in (("holdout", digits.holdout), ("test", digits.test)):
@@ -131,13 +133,21 @@ def test_a_class_without_training_samples_is_told_so() -> None:
 
 def test_mistakes_in_a_file_of_ids_name_their_line(digits: Partition, tmp_path: Path) -> None:
     file = tmp_path / "ids.txt"
-    good, outside = int(digits.train.indices[0]), int(digits.test.indices[0])
+    good, outside, held = (int(part.indices[0]) for part in (digits.train, digits.test, digits.holdout))
     for content, expected in (
         (f"{good}\nseven\n", "line 2: 'seven' is not an id"),
         ("-3\n", "line 1: '-3' is not an id"),
         (f"{good}\n\n{good}\n", f"line 3: id {good} is in line 1 already"),
-        (f"{outside}\n", f"line 1: sample {outside} was never trained on"),
-        ("999999\n", "line 1: there is no sample 999999; expected 0 to 1796"),
+        (
+            f"{good}\n{outside}\n",
+            f"1 of 2 ids were never trained on: 1 in the test part (line 2: {outside});",
+        ),
+        (
+            f"{held}\n999999\n{outside}\n",
+            f"3 of 3 ids were never trained on: 1 in the holdout part (line 1: {held});"
+            f" 1 not in the data (line 2: 999999); 1 in the test part (line 3: {outside}); expected ids of the "
+            "training part (ids are 0 to 1796)",
+        ),
         ("# nobody\n", "no ids in it"),
     ):
         file.write_text(content, encoding="utf-8")
@@ -158,6 +168,33 @@ def test_files_that_cannot_be_read(
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not a text file"):
         select(Listed(file), digits, seed=0)
-    monkeypatch.setattr("obliq.data.selectors._LARGEST_FILE", 2)
+    monkeypatch.setattr("obliq.data.selection._LARGEST_FILE", 2)
     with pytest.raises(DataError, match="3 bytes; expected at most 2"):
         select(Listed(file), digits, seed=0)
+
+
+def test_a_request_in_words() -> None:
+    collection = Collection(
+        "named",
+        torch.rand(60, 2),
+        torch.arange(60) % 3,
+        subjects=torch.arange(60) // 20 - 1,
+        class_names=("cat", "dog", "eel"),
+        subject_names=("ann", "bob"),
+    )
+    parts = partition(collection, PartitionRule())
+
+    def words(text: str) -> str:
+        selector = parse_selector(text)
+        return in_words(
+            selector, parts.train.where(torch.isin(parts.train.indices, select(selector, parts, 0)))
+        )
+
+    cats = int((parts.train.labels == 0).sum())
+    eels = int((parts.train.labels == 2).sum())
+    assert words("class=cat") == words("class=0") == f"class 'cat' ({cats} samples)"
+    assert words("class=2,cat") == f"classes 'cat' ({cats} samples), 'eel' ({eels})"
+    assert words("random=1") == "1 sample drawn at random"
+    person = parts.train.collection.subject_name(int(collection.subjects[parts.train.indices].max()))
+    count = int((collection.subjects[parts.train.indices] == int(person == "bob")).sum())
+    assert words(f"subject={person}") == f"subject '{person}' ({count} samples)"

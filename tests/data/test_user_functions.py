@@ -83,7 +83,13 @@ def test_labels_may_be_any_integer_type(monkeypatch: pytest.MonkeyPatch) -> None
         (Listed([*items(), (torch.zeros(2, 3), -1)]), "labels run from -1"),
         (Listed([*items(), (torch.zeros(2, 3), 2**70)]), "has label"),
         (Listed(items(), subjects=[1, 2]), "2 subjects for 6 samples"),
-        (Listed(items(), subjects=["Ann"] * 6), "expected a map-style"),
+        (Listed(items(), ids=["a"] * 6), "1 different ids for 6 samples"),
+        (Listed([(torch.zeros(32, 32, 3), 0)] * 3), ":provided,layout=HWC for colours last"),
+        (Listed([(torch.zeros(100, 6), 0)] * 3), ":provided,layout=LC for 6 channels of length 100"),
+        (
+            Listed([(torch.zeros(4), 1 + index % 2) for index in range(6)]),
+            ":provided,labels=names to call the 2",
+        ),
         (Listed(items(), subjects=[0.5] * 6), "subjects of type torch.float32"),
         (Listed(items(), class_names=["one"]), "labels run from 0 to 1; expected 0 to 0"),
     ],
@@ -111,3 +117,33 @@ def test_a_module_beside_the_user_is_found(tmp_path: Path, monkeypatch: pytest.M
         sys.modules.pop("obliq_test_own_watch", None)
     assert sys.path == path
     assert "ModuleNotFoundError: No module named 'obliq_test_nowhere'" in one_line("obliq_test_nowhere:train")
+
+
+def test_names_of_subjects_and_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    owners, ids = ["eve", "ann", "ann", "eve", "", "bob"], [f"record {index}" for index in range(6)]
+    own = load_dataset(provide(monkeypatch, Listed(items(), subjects=owners, ids=ids)))
+    assert own.subject_names == ("ann", "bob", "eve")
+    assert own.subjects.tolist() == [2, 0, 0, 2, -1, 1]
+    assert own.sample_names == tuple(ids)
+
+
+@pytest.mark.parametrize("in_memory", [2**30, 0])
+def test_an_option_states_the_axes(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obliq.data.user_dataset.IN_MEMORY", in_memory)
+    picture = torch.arange(90.0).reshape(6, 5, 3)
+    name = provide(monkeypatch, Listed([(picture, 0), (picture, 1)]))
+    assert torch.equal(
+        load_dataset(f"{name},layout=HWC").fetch(torch.tensor([1]))[0], picture.permute(2, 0, 1)
+    )
+
+
+class Augmented(Listed):
+    def __getitem__(self, index: int) -> tuple[object, object]:
+        picture, label = self.items[index]
+        return picture + torch.rand(()), label
+
+
+@pytest.mark.parametrize("in_memory", [2**30, 0])
+def test_items_that_change_are_refused(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obliq.data.user_dataset.IN_MEMORY", in_memory)
+    assert "item 0 differs when it is read again" in one_line(provide(monkeypatch, Augmented(items())))

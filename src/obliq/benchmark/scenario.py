@@ -70,7 +70,8 @@ class Scenario:
                 )
             return memorised(parts.train, memorisation, given)
         if kind == "subjects":
-            return select(Subjects(draw_subjects(parts, int(given), seed)), parts, seed)
+            drawn = draw_subjects(parts, int(given), seed)
+            return select(Subjects(tuple(map(parts.collection.subject_name, drawn))), parts, seed)
         return select(parse_selector(self.text), parts, seed)
 
 

@@ -15,7 +15,7 @@ from obliq.errors import DataError
 from obliq.io.atomic import refuse_existing_folder
 from obliq.methods import Method, Retrain
 from obliq.run import Run
-from obliq.workflow.pipeline import create_request, same_partition, unlearn_original
+from obliq.workflow.pipeline import create_request, request_in_words, same_partition, unlearn_original
 
 
 def answer_request(
@@ -45,6 +45,7 @@ def answer_request(
         )
     parts = same_partition(original, data.data_folder, data.data)
     splits, request = create_request(parts, arguments.forget, run.seed)
+    progress.print_line(f"to forget: {request_in_words(request, splits)}")
     method = method_for(original)
     forget, retain = len(splits.forget), len(splits.retain)
     if isinstance(method, Retrain):

@@ -34,6 +34,10 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Aud
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits = request.splits(parts)
     images = forgotten_images(splits, arguments.show_forgotten)
+    # Never who: what an audit prints may be kept longer than the request.
+    progress.print_line(
+        f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
+    )
     progress.stage("auditing")
     measured = compare_files(original, unlearned, retrained, splits, request)
     return measured, _context(parts, unlearned, request, images)

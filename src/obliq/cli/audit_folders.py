@@ -16,7 +16,7 @@ from obliq.exporting import ExportedFile
 from obliq.report import ReportContext
 from obliq.run import Run
 from obliq.workflow.compare_runs import compare_runs, require_comparable
-from obliq.workflow.pipeline import recipe_of, report_context, same_partition
+from obliq.workflow.pipeline import kind_of_request, recipe_of, report_context, same_partition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,10 @@ def audit_folders(
     request = _request(arguments, given.others)
     parts = same_partition(original, data.data_folder, data.data)
     splits = request.splits(parts)
+    # Never who: what an audit prints may be kept longer than the request.
+    progress.print_line(
+        f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
+    )
     images = forgotten_images(splits, arguments.show_forgotten)
     references = None
     if arguments.references:

@@ -111,8 +111,8 @@ class RequestOptions:
 
     Attributes:
         original: Folder of the original network.
-        forget: What to forget: class=3, subject=7, random=10%, random=600, ids=FILE (one id per line), or an earlier
-            request.json as request=FILE.
+        forget: What to forget: class=3 or class=cat, subject=7, random=10%, random=600, ids=FILE (one id per line), or
+            an earlier request.json as request=FILE. `obliq data SOURCE` lists the names.
     """
 
     original: tyro.conf.Positional[Path]

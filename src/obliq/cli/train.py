@@ -25,7 +25,8 @@ class TrainArguments:
     Example: obliq train fashion-mnist --arch resnet20 --bits W4A4 --out runs/original
 
     Attributes:
-        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function.
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function, the
+            last three with options such as npz:FILE,layout=LC; `obliq data --help` explains them.
         arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function. By default
             one that fits the data.
         bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
@@ -61,6 +62,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.cli.output import saved_run_values
     from obliq.data import PartitionRule, load_dataset, partition
+    from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.models import choose_architecture
     from obliq.quantization import Precision
@@ -73,6 +75,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     rule = PartitionRule(seed=run.seed, holdout=arguments.holdout, test=arguments.test, limit=arguments.limit)
     parts = partition(load_dataset(arguments.data, arguments.data_folder), rule)
     data = parts.collection
+    progress.print_line(f"data: {contents_in_words(data)}")
     blueprint = Blueprint(
         architecture=arguments.arch or choose_architecture(data.sample_shape),
         input_shape=data.sample_shape,

@@ -70,7 +70,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
-    from obliq.workflow.pipeline import create_request
+    from obliq.workflow.pipeline import create_request, request_in_words
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
     out = arguments.out
@@ -80,6 +80,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     shipped = open_exported(arguments.original)
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits, request = create_request(parts, arguments.forget, run.seed)
+    progress.print_line(f"to forget: {request_in_words(request, splits)}")
     method = arguments.method
     if isinstance(method, OEU):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's

@@ -11,6 +11,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "demo": "Forget one writer of handwritten digits, in about two minutes.",
     },
     "Forget and measure": {
+        "data": "Print what a data set holds, and how to name a request.",
         "train": "Train a quantized network and record its training samples.",
         "unlearn": "Make a saved network forget the samples that you name.",
         "retrain": "Train again without those samples, as the reference.",
@@ -41,6 +42,9 @@ class StageListener(Protocol):
 
     def stage(self, label: str) -> None:
         """Hear that a stage begins, and that the one before is complete."""
+
+    def print_line(self, line: str) -> None:
+        """Print a line that stays, such as a warning or what a request forgets."""
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Hear that `step` of `of` steps are done, with the values measured there; see `obliq.run.Listener`."""

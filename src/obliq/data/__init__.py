@@ -7,7 +7,8 @@ module.
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples, MapDataset
 from obliq.data.datasets import DATASETS, load_dataset
 from obliq.data.roles import DataLike, as_examples, join_roles
-from obliq.data.selectors import Selector, memorised, parse_selector, select
+from obliq.data.selection import memorised, select
+from obliq.data.selectors import Selector, parse_selector
 from obliq.data.splits import MissingExamples, Partition, PartitionRule, Splits, partition
 from obliq.data.splitting import forget_retain_split, train_holdout_test_split
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
+from obliq.data.source_options import SourceOptions
 from obliq.errors import DataError
 
 UNKNOWN_SUBJECT = -1
@@ -40,6 +41,8 @@ class Collection:
         mean: per channel, subtracted from inputs after uint8 has been divided by 255; empty for none.
         deviation: per channel, divides what remains.
         class_names: one name a class.
+        subject_names: what the user calls each subject, by its number; empty where numbers are the names.
+        sample_names: what the user calls each sample, such as the name of its file; empty where positions are the ids.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Collection:
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
     class_names: Sequence[str] = ()
+    subject_names: Sequence[str] = field(repr=False, default=())
+    sample_names: Sequence[str] = field(repr=False, default=())
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -63,6 +68,10 @@ class Collection:
         for what, values in (("subjects", self.subjects), ("test marks", self.official_test)):
             if values is not None and len(values) != count:
                 raise DataError(f"{self.name}: {len(values)} {what} for {count} samples; expected one each")
+        if self.sample_names and (len(self.sample_names) != count or len(set(self.sample_names)) != count):
+            raise DataError(
+                f"{self.name}: {len(set(self.sample_names))} different ids for {count} samples; expected one each"
+            )
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= self.classes:
             raise DataError(f"{self.name}: labels run from {low} to {high}; expected 0 to {self.classes - 1}")
@@ -80,6 +89,10 @@ class Collection:
     def classes(self) -> int:
         """The number of classes."""
         return len(self.class_names) if self.class_names else int(self.labels.max()) + 1
+
+    def subject_name(self, subject: int) -> str:
+        """What the user calls a subject."""
+        return self.subject_names[subject] if self.subject_names else str(subject)
 
     @cached_property
     def sample_shape(self) -> tuple[int, ...]:
@@ -163,11 +176,15 @@ def user_collection(
     subjects: Int[Tensor, " subjects"] | None = None,
     class_names: Sequence[str] = (),
     channels: int | None = None,
+    subject_names: Sequence[str] = (),
+    sample_names: Sequence[str] = (),
+    options: SourceOptions | None = None,
 ) -> Collection:
     """A collection of the user's own samples, scaled by fixed numbers.
 
-    Bytes become -1 to 1; floats stay as they are. Mean and deviation are not measured, because they would
-    depend on the samples of a later request and would still depend on them after unlearning.
+    Bytes become -1 to 1 unless an option states another range; floats stay as they are. Mean and deviation are not
+    measured, because they would depend on the samples of a later request and would still depend on them after
+    unlearning.
 
     Args:
         name: what loads it again.
@@ -176,10 +193,18 @@ def user_collection(
         subjects: whose sample it is, -1 where unknown.
         class_names: one name a class, if they have any.
         channels: of uint8 inputs; None for floats.
+        subject_names: see `Collection`.
+        sample_names: see `Collection`.
+        options: what the name states about labels and scale.
 
     Raises:
-        DataError: for labels that cannot be class numbers, and all that `Collection` refuses.
+        DataError: for labels that cannot be class numbers, classes without samples that have no name either, a scale
+            for floats, and all that `Collection` refuses.
     """
+    options = options or SourceOptions()
+    if options.names_in_labels and not class_names:
+        values, labels = torch.unique(labels, return_inverse=True)
+        class_names = tuple(map(str, values.tolist()))
     if len(labels) and int(labels.max()) >= max(2, len(labels)):
         raise DataError(
             f"{name}: label {int(labels.max())} among {len(labels)} samples; expected classes numbered "
@@ -187,16 +212,40 @@ def user_collection(
         )
     if subjects is not None and len(subjects) and int(subjects.min()) < -1:
         raise DataError(f"{name}: subject {int(subjects.min())}; expected numbers from 0, or -1 for unknown")
-    middle = () if channels is None else (0.5,) * channels
+    if not class_names:
+        _require_samples_of_every_class(name, labels)
+    if options.scale is not None and channels is None:
+        raise DataError(
+            f"{name}: inputs are floats, which are used as they are; expected no scale, which is for bytes"
+        )
+    mean, deviation = _SCALES[options.scale or "-1..1"]
     return Collection(
         name=name,
         inputs=inputs,
         labels=labels,
         subjects=subjects,
-        mean=middle,
-        deviation=middle,
+        mean=(mean,) * (channels or 0),
+        deviation=(deviation,) * (channels or 0),
         class_names=tuple(class_names),
+        subject_names=subject_names,
+        sample_names=sample_names,
     )
+
+
+_SCALES = {"-1..1": (0.5, 0.5), "0..1": (0.0, 1.0), "0..255": (0.0, 1 / 255)}
+"""Mean and deviation that bring bytes, once they are divided by 255, to each range."""
+
+
+def _require_samples_of_every_class(name: str, labels: Tensor) -> None:
+    """Raise for numbers below the largest that no sample has: a network would learn a class that does not exist."""
+    counts = torch.bincount(labels.clamp(min=0)) if len(labels) else labels
+    empty = (counts == 0).nonzero().flatten().tolist()
+    if empty and int(labels.min()) >= 0:
+        found = torch.unique(labels).tolist()
+        raise DataError(
+            f"{name}: labels run from {found[0]} to {found[-1]}, but class {empty[0]} has no samples; expected classes "
+            f"numbered from 0 without gaps, or {name},labels=names to call the {len(found)} classes by these numbers"
+        )
 
 
 def channels_of(inputs: Shaped[Tensor, "samples ..."]) -> int | None:

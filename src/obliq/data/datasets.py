@@ -13,6 +13,7 @@ from obliq.data.collection import Collection
 from obliq.data.image_folder import from_folder
 from obliq.data.mnist import fashion_mnist, mnist
 from obliq.data.npz_file import from_npz
+from obliq.data.source_options import split_options
 from obliq.data.user_dataset import from_function
 from obliq.errors import DataError
 
@@ -57,7 +58,8 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
     """Load a data set; the result's `name` loads it again.
 
     Args:
-        name: a key of `DATASETS`, `npz:FILE`, `folder:DIR`, or `package.module:function` (runs that code).
+        name: a key of `DATASETS`, `npz:FILE`, `folder:DIR`, or `package.module:function` (runs that code); the last
+            three with options such as `npz:FILE,layout=LC` (see `obliq.data.source_options`).
         folder: where to look for the files of a built-in set first; no meaning for own data.
 
     Raises:
@@ -73,11 +75,13 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
         return DATASETS[name](folder)
     kind, colon, rest = name.partition(":")
     if colon and kind and rest:
+        source, options = split_options(name)
+        path = source.partition(":")[2]
         if kind == "npz":
-            return from_npz(name, Path(rest))
+            return from_npz(name, Path(path), options)
         if kind == "folder":
-            return from_folder(name, Path(rest))
-        return from_function(name)
+            return from_folder(name, Path(path), options)
+        return from_function(name, source, options)
     raise DataError(
         f"there is no data set {name!r}; expected {', '.join(DATASETS)}, npz:FILE, folder:DIR or "
         "package.module:function"

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from obliq.data.collection import LARGEST, Collection, user_collection
+from obliq.data.names import in_order
+from obliq.data.source_options import SourceOptions
 from obliq.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -14,32 +16,44 @@ _CHANNELS = {"L": 1, "RGB": 3}
 _LARGEST_IMAGE = 2**24  # pixels
 
 
-def from_folder(name: str, folder: Path) -> Collection:
-    """Read PNG and JPEG images; classes and images in alphabetical order of their names.
+def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -> Collection:
+    """Read PNG and JPEG images, turned as their EXIF orientation states.
+
+    Classes are in the order of their numbers where all folders are called by numbers, otherwise in alphabetical
+    order, as the images of each are. The id of an image is its path in the folder, such as `cats/a.png`.
 
     Args:
         name: of the collection: `folder:` and the path as the user wrote it.
         folder: has one sub-folder per class; hidden files and files with other suffixes are ignored.
+        options: what the name states about the size and the scale.
 
     Raises:
         DataError: for a missing folder, a class without images, or an image that cannot be read or
             whose size or colours differ from the first one's.
     """
+    options = options or SourceOptions()
     files, labels, class_names = _listing(name, folder)
-    first = _pixels(name, files[0])
+    first = _pixels(name, files[0], options.image_size)
     size = len(files) * first.numel()
     if size > LARGEST:
         raise DataError(f"{name}: {size} bytes of pixels; expected at most {LARGEST}")
     images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
     for position, file in enumerate(files):
-        pixels = _pixels(name, file)
+        pixels = _pixels(name, file, options.image_size)
         if pixels.shape != first.shape:
             raise DataError(
                 f"{name}: {file} is {_size_of(pixels)} but {files[0]} is {_size_of(first)}; expected all alike"
+                + _scaled_instead(name, pixels, first)
             )
         images[position] = pixels
     return user_collection(
-        name, images, torch.tensor(labels), class_names=class_names, channels=images.shape[1]
+        name,
+        images,
+        torch.tensor(labels),
+        class_names=class_names,
+        channels=images.shape[1],
+        sample_names=tuple(file.relative_to(folder).as_posix() for file in files),
+        options=options,
     )
 
 
@@ -47,9 +61,8 @@ def _listing(name: str, folder: Path) -> tuple[list[Path], list[int], tuple[str,
     if not folder.is_dir():
         raise DataError(f"{name}: {folder} is not a folder; expected a folder with one sub-folder per class")
     try:
-        classes = sorted(
-            entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-        )
+        entries = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        classes = [folder / class_name for class_name in in_order(entry.name for entry in entries)]
         if len(classes) < 2:
             raise DataError(
                 f"{name}: {len(classes)} folders in {folder}; expected at least two, one per class"
@@ -69,9 +82,9 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
-def _pixels(name: str, file: Path) -> Tensor:
-    """One image as (channels, height, width)."""
-    from PIL import Image
+def _pixels(name: str, file: Path, size: tuple[int, int] | None) -> Tensor:
+    """One image as (channels, height, width), upright and scaled to a size where one is given."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(file, formats=("PNG", "JPEG")) as image:
@@ -82,10 +95,18 @@ def _pixels(name: str, file: Path) -> Tensor:
                     f"{name}: {file} has {image.width}x{image.height} pixels; expected smaller images"
                 )
             channels = _CHANNELS[image.mode]
-            pixels = np.array(image)
+            upright = ImageOps.exif_transpose(image)  # a camera stores how it was held, and not turned pixels
+            if size is not None:
+                upright = upright.resize(size, Image.Resampling.BILINEAR)
+            pixels = np.array(upright)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name}: cannot read {file} as an image ({error}); expected PNG or JPEG") from error
     return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
+
+
+def _scaled_instead(name: str, pixels: Tensor, first: Tensor) -> str:
+    """The option for pictures of several sizes; it does not help where colours differ."""
+    return f", or {name},image-size=64 to scale all of them" if len(pixels) == len(first) else ""
 
 
 def _size_of(pixels: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""The user's own data in one .npz file: arrays `x`, `y` and, where people are known, `subject`."""
+"""The user's own data in one .npz file: arrays `x` and `y`, and optionally `subject` (people) and `id`."""
 
 import math
 import zipfile
@@ -13,23 +13,28 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from obliq.data.collection import LARGEST, Collection, channels_of, user_collection
+from obliq.data.names import numbered
+from obliq.data.source_options import SourceOptions, channels_first, require_clear_layout
 from obliq.errors import DataError
 
 _HEADER = 4096  # bytes allowed for the description of an array
+_LONGEST_NAME = 256  # letters of a label, a subject or an id
 
 
-def from_npz(name: str, file: Path) -> Collection:
-    """Read samples, labels and subjects.
+def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Collection:
+    """Read samples, labels, subjects and ids.
 
     Args:
         name: of the collection: `npz:` and the path as the user wrote it.
-        file: holds `x` (samples first, then channels; uint8 or float), `y` (classes from 0) and optionally
-            `subject` (numbers, -1 for unknown).
+        file: holds `x` (samples first, then channels; uint8 or float), `y` (classes from 0, or names) and optionally
+            `subject` (numbers, -1 for unknown; or names, empty for unknown) and `id` (numbers or names).
+        options: what the name states about the axes, the labels and the scale.
 
     Raises:
         DataError: for a missing or damaged file, missing arrays, object arrays, wrong types or shapes, NaN,
             or more than 8 GiB.
     """
+    options = options or SourceOptions()
     try:
         with zipfile.ZipFile(file) as archive:
             held = [entry.removesuffix(".npy") for entry in archive.namelist()]
@@ -37,16 +42,33 @@ def from_npz(name: str, file: Path) -> Collection:
             if lacking:
                 raise DataError(
                     f"{name}: no array {' and '.join(lacking)} (it holds {', '.join(held[:8])}); "
-                    "expected x, y and optionally subject"
+                    "expected x, y and optionally subject and id"
                 )
             inputs = _inputs(name, _array(name, archive, "x"))
-            labels = _integers(name, "y", _array(name, archive, "y"), len(inputs))
-            subjects = None
+            labels, class_names = _named(name, "y", _array(name, archive, "y"), len(inputs))
+            subjects: Tensor | None = None
+            subject_names: tuple[str, ...] = ()
+            ids: tuple[str, ...] = ()
             if "subject" in held:
-                subjects = _integers(name, "subject", _array(name, archive, "subject"), len(inputs))
+                owners = _array(name, archive, "subject")
+                subjects, subject_names = _named(name, "subject", owners, len(inputs))
+            if "id" in held:
+                ids = _words(name, "id", _array(name, archive, "id"), len(inputs))
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: cannot be read as .npz ({error}); expected numpy.savez's") from error
-    return user_collection(name, inputs, labels, subjects=subjects, channels=channels_of(inputs))
+    require_clear_layout(name, inputs.shape[1:], inputs.dtype, options.layout)
+    inputs = channels_first(inputs, options.layout)
+    return user_collection(
+        name,
+        inputs,
+        labels,
+        subjects=subjects,
+        class_names=class_names,
+        channels=channels_of(inputs),
+        subject_names=subject_names,
+        sample_names=ids,
+        options=options,
+    )
 
 
 def _array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
@@ -57,8 +79,12 @@ def _array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
     shape, kind, described = _described(name, key, archive)
     if kind.hasobject:
         raise DataError(f"{name}: {key} is an array of Python objects; expected plain numbers")
-    if kind.kind not in "fiu" or kind.itemsize > 8:
-        raise DataError(f"{name}: {key} has type {kind}; expected numbers of at most 64 bits")
+    names = kind.kind == "U" and key != "x" and kind.itemsize <= 4 * _LONGEST_NAME
+    if not names and (kind.kind not in "fiu" or kind.itemsize > 8):
+        raise DataError(
+            f"{name}: {key} has type {kind}; expected numbers of at most 64 bits"
+            + (f", or names of at most {_LONGEST_NAME} letters" if key != "x" else "")
+        )
     if math.prod(shape) * kind.itemsize != entry.file_size - described:
         raise DataError(
             f"{name}: {key} claims shape {shape} but holds {entry.file_size - described} bytes; "
@@ -87,19 +113,28 @@ def _inputs(name: str, array: npt.NDArray[Any]) -> Tensor:
         raise DataError(f"{name}: x has shape {array.shape}; expected samples first, then their dimensions")
     if 0 in array.shape:
         raise DataError(f"{name}: x has shape {array.shape}, which is empty; expected at least one sample")
-    if array.ndim == 4 and array.shape[3] in (1, 3, 4) and array.shape[1] > 4:
-        raise DataError(
-            f"{name}: x has shape {array.shape}, colours last; expected (samples, channels, height, width)"
-        )
     if array.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(array))
     with np.errstate(over="ignore"):  # too large values become infinite, which Collection refuses
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
-def _integers(name: str, key: str, array: npt.NDArray[Any], count: int) -> Tensor:
-    if array.dtype.kind not in "iu":
-        raise DataError(f"{name}: {key} has type {array.dtype}; expected integers")
+def _named(name: str, key: str, array: npt.NDArray[Any], count: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Numbers as they are; or names as numbers from 0, and the names."""
+    if array.dtype.kind == "U":
+        numbers, names = numbered(_words(name, key, array, count))
+        return torch.tensor(numbers), names
+    _require_one_each(name, key, array, count)
+    return torch.from_numpy(array.astype(np.int64)), ()
+
+
+def _words(name: str, key: str, array: npt.NDArray[Any], count: int) -> tuple[str, ...]:
+    _require_one_each(name, key, array, count)
+    return tuple(map(str, array.tolist()))
+
+
+def _require_one_each(name: str, key: str, array: npt.NDArray[Any], count: int) -> None:
+    if array.dtype.kind not in "iuU":
+        raise DataError(f"{name}: {key} has type {array.dtype}; expected integers, or names as text")
     if array.shape != (count,):
-        raise DataError(f"{name}: {key} has shape {array.shape}; expected ({count},), one number per sample")
-    return torch.from_numpy(array.astype(np.int64))
+        raise DataError(f"{name}: {key} has shape {array.shape}; expected ({count},), one for each sample")

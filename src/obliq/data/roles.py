@@ -158,7 +158,15 @@ def _from_arrays(name: str, inputs: Any, labels: Any) -> Collection:
 
 def _from_dataset(name: str, dataset: Any) -> Collection:
     read = read_dataset(name, dataset, raw=False)
-    return Collection(name, read.inputs, read.labels, read.subjects, class_names=read.class_names)
+    return Collection(
+        name,
+        read.inputs,
+        read.labels,
+        read.subjects,
+        class_names=read.class_names,
+        subject_names=read.subject_names,
+        sample_names=read.sample_names,
+    )
 
 
 def _require_alike(given: Mapping[str, Examples]) -> None:

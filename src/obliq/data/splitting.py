@@ -10,7 +10,8 @@ from torch import Tensor
 
 from obliq.data.collection import Examples
 from obliq.data.roles import DataLike, as_examples
-from obliq.data.selectors import parse_selector, select_from
+from obliq.data.selection import select_from
+from obliq.data.selectors import parse_selector
 from obliq.data.splits import PartitionRule, divide, partition
 from obliq.errors import DataError
 

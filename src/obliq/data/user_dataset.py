@@ -11,31 +11,41 @@ from jaxtyping import Int
 from torch import Tensor
 
 from obliq.data.collection import Collection, MapDataset, channels_of, user_collection
+from obliq.data.names import numbered
+from obliq.data.source_options import SourceOptions, channels_first, require_clear_layout
 from obliq.errors import DataError
 from obliq.io.user_code import first_line, import_function
 
 IN_MEMORY = 2**30  # bytes; up to here a data set is read once and kept
+READ_TWICE = 8  # items, spread evenly
 
 
-def from_function(name: str) -> Collection:
+def from_function(name: str, function: str | None = None, options: SourceOptions | None = None) -> Collection:
     """Call a function without arguments that returns a map-style data set of (input tensor, label).
 
     Importing the module runs the user's own code; naming it on the command line permits that. Inputs are
-    uint8 or float tensors of one shape. The data set may have `subjects` (one number per sample) and
-    `class_names`. Data sets of up to 1 GiB are read once and kept, so that random transforms do not vary; larger
-    ones are read again in every pass.
+    uint8 or float tensors of one shape. The data set may have `subjects` and `ids` (a number or a name per
+    sample) and `class_names`. Data sets of up to 1 GiB are read once and kept; larger ones are read again in every
+    pass.
+
+    Args:
+        name: of the collection: the function and the options.
+        function: the same without the options.
+        options: what the name states about the axes, the labels and the scale.
 
     Raises:
-        DataError: when the code cannot be imported or fails, or its items are not as described.
+        DataError: when the code cannot be imported or fails, or its items are not as described, or differ from one
+            reading to the next.
     """
+    options = options or SourceOptions()
     try:
-        dataset = import_function(name)()
+        dataset = import_function(function or name)()
     except Exception as error:  # the user's own code may raise anything
         raise DataError(
             f"{name}: {first_line(error)}; expected package.module:function, a function without "
             "arguments that returns a map-style data set"
         ) from error
-    read = read_dataset(name, dataset)
+    read = read_dataset(name, dataset, layout=options.layout, infer_layout=True)
     return user_collection(
         name,
         read.inputs,
@@ -43,6 +53,9 @@ def from_function(name: str) -> Collection:
         subjects=read.subjects,
         class_names=read.class_names,
         channels=channels_of(read.first.unsqueeze(0)),
+        subject_names=read.subject_names,
+        sample_names=read.sample_names,
+        options=options,
     )
 
 
@@ -56,6 +69,8 @@ class DatasetContent:
         first: the first input; all others have its shape and type.
         subjects: the data set's `subjects`; None where it has none.
         class_names: the data set's `class_names`; empty where it has none.
+        subject_names: of the subjects by their numbers, where the data set calls them by names.
+        sample_names: the data set's `ids`; empty where it has none.
     """
 
     inputs: Tensor | MapDataset
@@ -63,24 +78,31 @@ class DatasetContent:
     first: Tensor
     subjects: Int[Tensor, " subjects"] | None = None
     class_names: Sequence[str] = ()
+    subject_names: Sequence[str] = ()
+    sample_names: Sequence[str] = ()
 
 
-def read_dataset(name: str, dataset: Any, *, raw: bool = True) -> DatasetContent:
+def read_dataset(
+    name: str, dataset: Any, *, raw: bool = True, layout: str | None = None, infer_layout: bool = False
+) -> DatasetContent:
     """Read a map-style data set of (input tensor, label) and check every item.
 
     Args:
         name: what error messages call it.
         dataset: has `__len__` and `__getitem__`, and perhaps `subjects` and `class_names`.
         raw: whether uint8 inputs, whose scale the caller must know, are accepted.
+        layout: of the axes of an item, see `obliq.data.source_options`; None for channels first.
+        infer_layout: whether items whose axes may mean two things are refused.
 
     Raises:
-        DataError: naming the first item that is not a uint8 or float tensor with an integer label, or that
-            differs from the first one in shape or type.
+        DataError: naming the first item that is not a uint8 or float tensor with an integer label, that differs
+            from the first one in shape or type, or that changes when it is read again.
     """
     try:
         count = len(dataset)
         subjects, class_names = getattr(dataset, "subjects", None), getattr(dataset, "class_names", ())
-        owners = None if subjects is None else torch.as_tensor(subjects)
+        ids = tuple(map(str, getattr(dataset, "ids", None) or ()))
+        owners, subject_names = _owners(subjects)
         names = tuple(str(one) for one in class_names or ())
     except Exception as error:  # the user's own code may raise anything
         raise DataError(
@@ -92,13 +114,46 @@ def read_dataset(name: str, dataset: Any, *, raw: bool = True) -> DatasetContent
         raise DataError(
             f"{name}: subjects of type {owners.dtype} and {owners.dim()} dimensions; expected integers"
         )
-    items = CheckedItems(name, dataset)
+    items = CheckedItems(name, dataset, layout)
+    if infer_layout:
+        require_clear_layout(name, items.shape_as_given, items.first.dtype, layout)
     if not raw:
         require_scaled(name, items.first.dtype)
+    _require_constant(items, count)
     inputs, labels = _read_items(items, count)
     return DatasetContent(
-        inputs, labels, items.first, None if owners is None else owners.long(), class_names=names
+        inputs,
+        labels,
+        items.first,
+        None if owners is None else owners.long(),
+        class_names=names,
+        subject_names=subject_names,
+        sample_names=ids,
     )
+
+
+def _owners(subjects: Any) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Subjects as numbers, and their names where they are texts."""
+    if subjects is None:
+        return None, ()
+    if not isinstance(subjects, Tensor) and any(isinstance(one, str) for one in subjects):
+        numbers, names = numbered(map(str, subjects))
+        return torch.tensor(numbers), names
+    return torch.as_tensor(subjects), ()
+
+
+def _require_constant(items: "CheckedItems", count: int) -> None:
+    """Raise for items that change from one reading to the next, such as by random augmentation.
+
+    A saved network names its data by a digest, which such data would not have again.
+    """
+    for index in sorted({round(place * (count - 1) / (READ_TWICE - 1)) for place in range(READ_TWICE)}):
+        (once, label), (again, label_again) = items[index], items[index]
+        if label != label_again or not torch.equal(once, again):
+            raise DataError(
+                f"{items.name}: item {index} differs when it is read again; expected the same values each time, so no "
+                "random transforms in the data set (augment in the recipe does that during training)"
+            )
 
 
 def require_scaled(name: str, kind: torch.dtype) -> None:
@@ -117,10 +172,15 @@ def require_scaled(name: str, kind: torch.dtype) -> None:
 class CheckedItems:
     """A data set whose items are all (uint8 or float32 tensor, int), of the first one's shape and type."""
 
-    def __init__(self, name: str, items: Any) -> None:
+    def __init__(self, name: str, items: Any, layout: str | None = None) -> None:
         self.name = name
         self.items = items
-        self.first = self._item(0)[0]
+        self.layout = None
+        first = self._item(0)[0]
+        self.shape_as_given = tuple(first.shape)
+        if layout is not None and first.dim() == len(layout):
+            self.layout = layout
+        self.first = channels_first(first, self.layout)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -152,7 +212,7 @@ class CheckedItems:
         if inputs.dim() == 0:
             raise DataError(f"{self.name}: item {index} is a single number; expected at least one dimension")
         plain = inputs.detach().cpu()
-        return plain if plain.dtype == torch.uint8 else plain.float(), number
+        return channels_first(plain if plain.dtype == torch.uint8 else plain.float(), self.layout), number
 
 
 def _read_items(items: CheckedItems, count: int) -> tuple[Tensor | MapDataset, Tensor]:

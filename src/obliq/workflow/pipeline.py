@@ -19,7 +19,8 @@ from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
 from obliq.data.datasets import runs_code
 from obliq.data.request_file import Request, load_request
-from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
+from obliq.data.selection import in_words
+from obliq.data.selectors import ACCEPTED, Classes, RandomCount, RandomShare, Subjects
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
@@ -71,13 +72,19 @@ def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, 
     Raises:
         DataError: when the request does not fit the data.
     """
+    accepted = f"{ACCEPTED}, or request=FILE for the request.json of an earlier run"
     kind, _, file = selector.partition("=")
     if kind.strip() == "request" and file.strip():
         request = load_request(Path(file.strip()))
         return request.splits(parts), request
-    parsed = parse_selector(selector)
+    parsed = parse_selector(selector, accepted=accepted)
     splits = parts.forgetting(select(parsed, parts, seed))
     return splits, Request.of(splits, str(parsed))
+
+
+def request_in_words(request: Request, splits: Splits) -> str:
+    """What a request forgets, for instance `class 'cat' (97 samples) of the training part`."""
+    return f"{in_words(parse_selector(request.selector), splits.forget)} of the training part"
 
 
 def unlearn_original(
@@ -206,10 +213,10 @@ def methods_in_words(provenances: Mapping[str, Provenance]) -> tuple[str, dict[s
 def kind_of_request(selector: str) -> str:
     """The kind of a request in words, for instance `one subject`."""
     match parse_selector(selector):
-        case Classes(labels):
-            return _counted(len(labels), "class", "classes")
-        case Subjects(subjects):
-            return _counted(len(subjects), "subject", "subjects")
+        case Classes(names):
+            return _counted(len(names), "class", "classes")
+        case Subjects(names):
+            return _counted(len(names), "subject", "subjects")
         case RandomShare() | RandomCount():
             return "a random share of the samples"
         case _:

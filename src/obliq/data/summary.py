@@ -1,0 +1,120 @@
+"""What a data set holds, in words and numbers, before anything is trained on it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from obliq.data.collection import UNKNOWN_SUBJECT, Collection
+from obliq.data.names import listed
+
+AXES = {1: "values", 2: "channels x length", 3: "channels x height x width"}
+"""What the axes of one sample are, by their number."""
+
+_KINDS = {1: "rows of {} values", 2: "signals of {}", 3: "images of {}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionSummary:
+    """A data set on one page.
+
+    Attributes:
+        name: what loads it.
+        samples: how many there are.
+        sample_shape: of one sample, channels first.
+        axes: the meaning of each axis.
+        values: the type of stored values.
+        value_range: the smallest and the largest stored value; None for data that are read sample by sample.
+        scaling: how a stored value becomes an input of the network.
+        classes: samples of each class, by name, in the order of the network's outputs.
+        subjects: samples of each known subject, by name; empty where none are recorded.
+        unknown_subjects: samples of nobody known.
+        ids: the first and the last id.
+        own_ids: whether these are names that the data give; otherwise they are positions.
+        official_test: samples that the authors set aside for testing.
+        requests: examples of `--forget` for these data.
+    """
+
+    name: str
+    samples: int
+    sample_shape: tuple[int, ...]
+    axes: str
+    values: str
+    value_range: tuple[float, float] | None
+    scaling: str
+    classes: dict[str, int]
+    subjects: dict[str, int]
+    unknown_subjects: int
+    ids: tuple[str, str]
+    own_ids: bool
+    official_test: int
+    requests: tuple[str, ...]
+
+
+def summarise_collection(collection: Collection) -> CollectionSummary:
+    """Count what a data set holds."""
+    names = class_names(collection)
+    counts = torch.bincount(collection.labels, minlength=collection.classes).tolist()
+    owners = collection.subjects
+    known = torch.empty(0, dtype=torch.int64) if owners is None else owners[owners != UNKNOWN_SUBJECT]
+    people, sizes = torch.unique(known, return_counts=True)
+    subjects = {
+        collection.subject_name(person): size
+        for person, size in zip(people.tolist(), sizes.tolist(), strict=True)
+    }
+    inputs = collection.inputs
+    first = inputs[:1] if isinstance(inputs, Tensor) else inputs[0][0]
+    ids = collection.sample_names or ("0", str(len(collection) - 1))
+    shape = collection.sample_shape
+    requests = [
+        f"class={names[-1]}",
+        *(f"subject={name}" for name in list(subjects)[:1]),
+        "random=10%",
+        "ids=FILE",
+    ]
+    return CollectionSummary(
+        name=collection.name,
+        samples=len(collection),
+        sample_shape=shape,
+        axes=AXES.get(len(shape), "unknown"),
+        values=str(first.dtype).removeprefix("torch."),
+        value_range=(float(inputs.min()), float(inputs.max())) if isinstance(inputs, Tensor) else None,
+        scaling=scaling_in_words(collection, first.dtype == torch.uint8),
+        classes=dict(zip(names, counts, strict=True)),
+        subjects=subjects,
+        unknown_subjects=0 if owners is None else len(owners) - len(known),
+        ids=(ids[0], ids[-1]),
+        own_ids=bool(collection.sample_names),
+        official_test=0 if collection.official_test is None else int(collection.official_test.sum()),
+        requests=tuple(requests),
+    )
+
+
+def class_names(collection: Collection) -> tuple[str, ...]:
+    """What classes are called, in the order of the network's outputs: by their numbers where they have no names."""
+    return tuple(collection.class_names) or tuple(map(str, range(collection.classes)))
+
+
+def contents_in_words(collection: Collection) -> str:
+    """For instance `1,797 images of 1 x 8 x 8, 10 classes 0 to 9`."""
+    shape = collection.sample_shape
+    kind = _KINDS.get(len(shape), "samples of {}").format(" x ".join(map(str, shape)))
+    classes = f"{collection.classes} classes {listed(class_names(collection))}"
+    owners = collection.subjects
+    people = 0 if owners is None else len(torch.unique(owners[owners != UNKNOWN_SUBJECT]))
+    return f"{len(collection):,} {kind}, {classes}{f', {people} subjects' if people else ''}"
+
+
+def scaling_in_words(collection: Collection, stored_as_bytes: bool) -> str:
+    """How a stored value x becomes an input of the network, for instance `x / 127.5 - 1`."""
+    mean, deviation = collection.mean, collection.deviation
+    value = "x / 255" if stored_as_bytes else "x"
+    if not mean:
+        return value if stored_as_bytes else "as it is"
+    if len(set(mean)) == len(set(deviation)) == 1:
+        known = {(0.5, 0.5): "x / 127.5 - 1", (0.0, 1.0): "x / 255", (0.0, 1 / 255): "x"}
+        if stored_as_bytes and (mean[0], deviation[0]) in known:
+            return known[mean[0], deviation[0]]
+        return f"({value} - {mean[0]:g}) / {deviation[0]:g}"
+    each = ["; ".join(f"{number:g}" for number in numbers) for numbers in (mean, deviation)]
+    return f"({value} - mean) / deviation, mean {each[0]}, deviation {each[1]} by channel"
