@@ -4,6 +4,7 @@ A word means what the user calls a thing. Where all names are whole numbers (fol
 called 2, and never the one that stands at position 2 of a list.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from obliq.data.selectors import NUMBER
@@ -36,15 +37,18 @@ class Lookup:
     def __init__(self, names: Sequence[str], count: int, *, positions: bool = True) -> None:
         self._count, self._positions = count, positions or not names
         self._by_number = are_numbers(names)
-        self._named: dict[str, int] = {str(int(name)) if self._by_number else name: place
-                                       for place, name in enumerate(names)}  # fmt: skip
+        keys = [str(int(name)) for name in names] if self._by_number else list(names)
+        self._named = {key: place for place, key in enumerate(keys)}
+        self._repeated = {key for key, times in Counter(keys).items() if times > 1}
 
     def position(self, word: str) -> int | None:
         """The position of what a word means; None where it means nothing.
 
         Raises:
-            DataError: when it is the name of one thing and the position of another.
+            DataError: when it is the name of two things, or of one and the position of another.
         """
+        if word in self._repeated:
+            raise DataError(f"{word!r} is the name of more than one; expected names that differ, or ids=FILE")
         number = int(word) if NUMBER.fullmatch(word) else None
         if self._by_number:
             return None if number is None else self._named.get(str(number))
