@@ -88,11 +88,10 @@ def test_what_is_no_program_is_refused() -> None:
     ],
 )
 def test_what_xnnpack_does_not_compute_is_refused(layers: Sequence[nn.Module], expected: str) -> None:
-    model = quantize(
-        nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 if isinstance(layers[0], nn.Conv2d) else 1, 3)),
-        "W8A8",
-    )
     inputs = made("convnet", "W8A8")[1]
+    channels = 4 if isinstance(layers[0], nn.Conv2d) else 1
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, 3))
+    model = quantize(network, "W8A8", input_shape=inputs.shape[1:])
     calibrate_steps(model, inputs)
     with pytest.raises(ModelError, match=expected):
         to_executorch(graph_of(model.eval(), inputs.shape[1:]))

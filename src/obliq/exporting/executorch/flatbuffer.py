@@ -1,9 +1,9 @@
 """Flatbuffer tables, read without trusting an offset: what lies outside the bytes is an error.
 
 ExecuTorch's files are flatbuffers. Their own readers follow offsets on trust unless a verifier was compiled
-in, which default builds of the runtime leave out, and unlike in ONNX a table says nothing of the kind of its
-fields. So this reader only finds the values that we ask for by their place in the schema; that nothing else
-hides in a file is for `obliq.exporting.executorch.reader` to say. Nothing is copied: bytes stay views.
+in, which default builds of the runtime leave out, and a table does not hold the types of its fields. So this
+reader only finds values by the names that ExecuTorch's schema gives them. That nothing else hides in a file is
+checked by `obliq.exporting.executorch.reader`. Nothing is copied: bytes stay views.
 """
 
 import struct
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from obliq.errors import ModelError
+from obliq.exporting.executorch.schema import Schema
 
 Entry = TypeVar("Entry")
 
@@ -23,86 +24,115 @@ class Table:
     Attributes:
         data: the whole buffer.
         position: of the table in it, in bytes.
+        kind: the table's name in the schema.
+        schema: that the buffer was written by.
     """
 
     data: memoryview
     position: int
+    kind: str
+    schema: Schema
 
-    def number(self, slot: int, form: str) -> int | float:
-        """The number in a slot, 0 where it was left out; `form` is its letter in `struct`.
+    def number(self, field: str) -> int | float:
+        """Read a number, 0 where it was left out.
 
         Raises:
             ModelError: when it lies outside.
         """
-        place = self._place(slot)
-        return 0 if place is None else number_at(self.data, place, form)
+        found = self.schema.field(self.kind, field)
+        place = self._place(found.slot)
+        return 0 if place is None else number_at(self.data, place, self.schema.letter(found.kind))
 
-    def whole(self, slot: int, form: str = "I") -> int:
-        """The same for a number that is whole by its form."""
-        return int(self.number(slot, form))
+    def whole(self, field: str) -> int:
+        """Read a whole number, 0 where it was left out.
 
-    def table(self, slot: int) -> "Table":
-        """The table that a slot points to.
+        Raises:
+            ModelError: when it lies outside.
+        """
+        return int(self.number(field))
+
+    def table(self, field: str) -> "Table":
+        """Read the table that a field points to.
 
         Raises:
             ModelError: when there is none, or it lies outside.
         """
-        return Table(self.data, self._target(slot))
+        return Table(self.data, self._target(field), self.schema.field(self.kind, field).kind, self.schema)
 
-    def tables(self, slot: int, most: int) -> list["Table"]:
-        """The tables in a vector, of which there may be `most`.
+    def member(self, field: str) -> "tuple[str, Table]":
+        """Read the table in a union, with the name of the member that it is.
+
+        Raises:
+            ModelError: when there is none, the union has no such member, or it lies outside.
+        """
+        found = self.schema.field(self.kind, field)
+        place = self._place(found.slot - 1)
+        number = 0 if place is None else int(number_at(self.data, place, "B"))
+        members = self.schema.unions[found.kind]
+        if not 1 <= number <= len(members):
+            raise ModelError(f"member {number} of {found.kind}; expected 1 to {len(members)}")
+        name, kind = members[number - 1]
+        return name, Table(self.data, self._target(field), kind, self.schema)
+
+    def tables(self, field: str, most: int) -> list["Table"]:
+        """Read the tables in a vector, of which there may be `most`.
 
         Raises:
             ModelError: when there are more, or they lie outside.
         """
-        start, count = self._vector(slot)
-        if count > most:
-            raise ModelError(f"a list of {count} entries; expected at most {most}")
+        start, count = self._vector(field, most)
+        kind = self.schema.field(self.kind, field).kind.strip("[]")
         places = (start + 4 * index for index in range(count))
-        return [Table(self.data, place + int(number_at(self.data, place, "I"))) for place in places]
+        return [
+            Table(self.data, place + int(number_at(self.data, place, "I")), kind, self.schema)
+            for place in places
+        ]
 
-    def wholes(self, slot: int, most: int) -> tuple[int, ...]:
-        """The numbers in a vector of 32 bits, of which there may be `most`.
+    def wholes(self, field: str, most: int) -> tuple[int, ...]:
+        """Read the whole numbers in a vector, of which there may be `most`.
 
         Raises:
             ModelError: when there are more, or they lie outside.
         """
-        start, count = self._vector(slot)
-        if count > most:
-            raise ModelError(f"a list of {count} entries; expected at most {most}")
-        return tuple(int(number_at(self.data, start + 4 * index, "I")) for index in range(count))
+        start, count = self._vector(field, most)
+        letter = self.schema.letter(self.schema.field(self.kind, field).kind.strip("[]"))
+        width = struct.calcsize("<" + letter)
+        return tuple(int(number_at(self.data, start + width * index, letter)) for index in range(count))
 
-    def text(self, slot: int) -> bytes:
-        """The bytes of a text.
+    def text(self, field: str) -> bytes:
+        """Read the bytes of a text.
 
         Raises:
             ModelError: when there is none, or it lies outside.
         """
-        start, count = self._vector(slot)
+        start, count = self._vector(field, len(self.data))
         return bytes(stretch(self.data, start, count))
 
-    def _vector(self, slot: int) -> tuple[int, int]:
+    def _vector(self, field: str, most: int) -> tuple[int, int]:
         """Where its first entry is, and how many there are."""
-        start = self._target(slot)
-        return start + 4, int(number_at(self.data, start, "I"))
+        start = self._target(field)
+        count = int(number_at(self.data, start, "I"))
+        if count > most:
+            raise ModelError(f"a list of {count} entries; expected at most {most}")
+        return start + 4, count
 
-    def _target(self, slot: int) -> int:
-        place = self._place(slot)
+    def _target(self, field: str) -> int:
+        place = self._place(self.schema.field(self.kind, field).slot)
         if place is None:
-            raise ModelError(f"a table without its field {slot}; expected one")
+            raise ModelError(f"{self.kind} without its field {field}; expected one")
         return place + int(number_at(self.data, place, "I"))
 
     def _place(self, slot: int) -> int | None:
         """Where the value of a slot is; None where it was left out."""
-        kinds = self.position - int(number_at(self.data, self.position, "i"))
-        if 4 + 2 * slot + 2 > number_at(self.data, kinds, "H"):
+        slots = self.position - int(number_at(self.data, self.position, "i"))
+        if 4 + 2 * slot + 2 > number_at(self.data, slots, "H"):
             return None
-        offset = int(number_at(self.data, kinds + 4 + 2 * slot, "H"))
+        offset = int(number_at(self.data, slots + 4 + 2 * slot, "H"))
         return self.position + offset if offset else None
 
 
 def one_of(entries: Sequence[Entry], index: int) -> Entry:
-    """One of a list.
+    """Return one entry of a list.
 
     Raises:
         ModelError: when it has no such entry.
@@ -112,17 +142,17 @@ def one_of(entries: Sequence[Entry], index: int) -> Entry:
     return entries[index]
 
 
-def root(data: memoryview) -> Table:
-    """The outermost table of a buffer.
+def root(data: memoryview, kind: str, schema: Schema) -> Table:
+    """Return the outermost table of a buffer, which is of a known kind.
 
     Raises:
-        ModelError: when it is too short to hold one.
+        ModelError: when the buffer is too short to hold one.
     """
-    return Table(data, int(number_at(data, 0, "I")))
+    return Table(data, int(number_at(data, 0, "I")), kind, schema)
 
 
 def number_at(data: memoryview, place: int, form: str) -> int | float:
-    """One little-endian number.
+    """Read one little-endian number; `form` is its letter in `struct`.
 
     Raises:
         ModelError: when it lies outside.
@@ -132,7 +162,7 @@ def number_at(data: memoryview, place: int, form: str) -> int | float:
 
 
 def stretch(data: memoryview, start: int, size: int) -> memoryview:
-    """A part of a buffer.
+    """Return a part of a buffer.
 
     Raises:
         ModelError: when it lies outside.

@@ -70,9 +70,9 @@ def graph_in_program(data: bytes) -> Graph:
         )
     found = dict(zip((step.name for step in computing), operations.computing, strict=True))
     for step in computing:
-        if found[step.name].operation.name not in (step.xnnpack or ()):
+        if found[step.name].operation not in (step.xnnpack or ()):
             raise ModelError(
-                f"{found[step.name].operation.name} for {step.path}; expected a {type(step).__name__}"
+                f"{found[step.name].operation} for {step.path}; expected a {type(step).__name__}"
             )
 
     def grid_of(step: Step) -> Grid:

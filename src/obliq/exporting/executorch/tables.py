@@ -1,10 +1,9 @@
-"""Where XNNPACK's operations and their constants lie in an ExecuTorch program.
+"""XNNPACK's operations and their constants in an ExecuTorch program.
 
-The places are those of `program.fbs` and of XNNPACK's `schema.fbs` in ExecuTorch 1.5. Only what
-`obliq.exporting.executorch.reader` asks for is found; that nothing else is in a file, it says itself.
+Fields go by their names in `program.fbs` and in XNNPACK's `schema.fbs`, both read from the installed package.
+Only what `obliq.exporting.executorch.reader` needs is found here; that nothing else is in a file, it checks itself.
 """
 
-import enum
 import math
 from dataclasses import dataclass, field, replace
 
@@ -13,54 +12,22 @@ from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.exporting.executorch.flatbuffer import Table, number_at, one_of, root, stretch
+from obliq.exporting.executorch.schema import PROGRAM, XNNPACK, installed_schema
 
 _MOST = 100_000
 """Entries of any list; more than a network of a thousand layers has."""
 
-# Bytes into the header of a program, and of what it hands to XNNPACK.
+# Bytes into the header of a program (`_ExtendedHeader` in exir/_serialize/_program.py) and into that of what it hands
+# to XNNPACK (`XNNHeader` in xnnpack_graph_serialize.py): headers are in no schema.
 _SEGMENTS_START, _GRAPH_START, _GRAPH_SIZE = 24, 10, 14
-# Fields of a program, a method, a delegate, a reference to its data, a segment and named data.
-_METHODS, _SEGMENTS, _NAMED, _DELEGATES, _DATA, _INDEX, _START, _SIZE, _KEY, _SEGMENT = (
-    1,
-    4,
-    7,
-    7,
-    1,
-    1,
-    0,
-    1,
-    0,
-    1,
-)
-# Fields of a method, of a value that it holds, and of a text.
-_METHOD_NAME, _METHOD_VALUES, _VALUE, _TEXT = 0, 2, 1, 0
-# Fields of XNNPACK's graph, of an operation or a value in it, and of a pair of bounds.
-_OPERATIONS, _VALUES, _CONSTANTS, _KIND, _INNER, _BOUNDS, _LOW, _HIGH = 1, 2, 8, 0, 1, 3, 0, 1
-# Fields of a quantized value, its tensor, its steps (one, or a constant with one an output) and a constant.
-_TENSOR, _STEPS, _SHAPE, _CONSTANT, _ID, _STEP, _STEPS_CONSTANT, _BYTES, _NAME = 0, 2, 2, 3, 6, 0, 2, 1, 2
-# Fields of a convolution.
-_FILTER, _BIAS = 16, 17
-_QUANTIZED = 2
+
 DESCRIPTION = "network"
 """The method that answers with the description of the network (`obliq.exporting.description`)."""
 
+CONVOLUTIONS = ("XNNConv2d", "XNNDepthwiseConv2d")
 
-class Operation(enum.IntEnum):
-    """What computes, by its number in the schema; other operations move codes."""
-
-    ADD = 1
-    CLAMP = 6
-    CONVOLUTION = 7
-    DEPTHWISE = 13
-    MAX_POOL = 14
-    CONVERT = 18
-
-
-_RESULT = {
-    Operation.ADD: 2, Operation.CLAMP: 1, Operation.CONVOLUTION: 18, Operation.DEPTHWISE: 18, Operation.MAX_POOL: 11,
-    Operation.CONVERT: 1,
-}  # fmt: skip
-"""The field that names an operation's result."""
+COMPUTING = ("XNNAdd", "XNNClamp", *CONVOLUTIONS, "XNNMaxPooling2d", "XNNConvert")
+"""What computes, by its name in the schema; other operations move codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +35,13 @@ class Computing:
     """An operation whose result is quantized.
 
     Attributes:
-        operation: which.
+        operation: its name in XNNPACK's schema.
         scale: one step of its result, as it stands in the file.
         bounds: between which real numbers the result is clamped after it was rounded; None where it is not.
+        table: its fields.
     """
 
-    operation: Operation
+    operation: str
     scale: float
     bounds: tuple[float, float] | None = None
     table: Table = field(repr=False)
@@ -102,76 +70,89 @@ class Operations:
         computing: what computes.
 
     Raises:
-        ModelError: when the file is cut off, or says that something lies outside it.
+        ModelError: when the file is cut off, or points outside itself.
     """
 
     def __init__(self, data: memoryview) -> None:
-        program, start = root(data), int(number_at(data, _SEGMENTS_START, "Q"))
+        program = root(data, "Program", installed_schema(PROGRAM))
+        start = int(number_at(data, _SEGMENTS_START, "Q"))
         segments = [
-            stretch(data, start + one.whole(_START, "Q"), one.whole(_SIZE, "Q"))
-            for one in program.tables(_SEGMENTS, _MOST)
+            stretch(data, start + one.whole("offset"), one.whole("size"))
+            for one in program.tables("segments", _MOST)
         ]
         self._named = {
-            one.text(_KEY): one_of(segments, one.whole(_SEGMENT)) for one in program.tables(_NAMED, _MOST)
+            one.text("key"): one_of(segments, one.whole("segment_index"))
+            for one in program.tables("named_data", _MOST)
         }
-        methods = {one.text(_METHOD_NAME): one for one in program.tables(_METHODS, 2)}
+        methods = {one.text("name"): one for one in program.tables("execution_plan", 2)}
         if set(methods) != {b"forward", DESCRIPTION.encode()}:
             raise ModelError(
                 f"methods {sorted(name[:40] for name in methods)}; expected forward and {DESCRIPTION}"
             )
-        self.description = (
-            one_of(methods[DESCRIPTION.encode()].tables(_METHOD_VALUES, 1), 0).table(_VALUE).text(_TEXT)
-        )
-        delegate = one_of(methods[b"forward"].tables(_DELEGATES, 1), 0)
-        blob = one_of(segments, delegate.table(_DATA).whole(_INDEX))
+        kind, described = one_of(methods[DESCRIPTION.encode()].tables("values", 1), 0).member("val")
+        if kind != "String":
+            raise ModelError(f"a {kind} as description of the network; expected a String")
+        self.description = described.text("string_val")
+        delegate = one_of(methods[b"forward"].tables("delegates", 1), 0)
+        blob = one_of(segments, delegate.table("processed").whole("index"))
         graph_start, graph_size = (int(number_at(blob, place, "I")) for place in (_GRAPH_START, _GRAPH_SIZE))
-        graph = root(stretch(blob, graph_start, graph_size))
-        self._constants = graph.tables(_CONSTANTS, _MOST)
+        graph = root(stretch(blob, graph_start, graph_size), "XNNGraph", installed_schema(XNNPACK))
+        self._constants = graph.tables("constant_data", _MOST)
+        values = (value.member("xvalue_union") for value in graph.tables("xvalues", _MOST))
         self._values = {
-            value.table(_INNER).table(_TENSOR).whole(_ID): value.table(_INNER)
-            for value in graph.tables(_VALUES, _MOST)
-            if value.whole(_KIND, "B") == _QUANTIZED
+            value.table("tensor_value").whole("id_out"): value
+            for kind, value in values
+            if kind == "XNNQuantizedTensorValue"
         }
-        self.computing = self._computing(graph.tables(_OPERATIONS, _MOST))
+        self.computing = self._computing(graph.tables("xnodes", _MOST))
 
-    def _computing(self, entries: list[Table]) -> list[Computing]:
+    def _computing(self, nodes: list[Table]) -> list[Computing]:
         """A clamp belongs to the operation before it."""
         found: list[Computing] = []
-        for entry in entries:
-            kind = entry.whole(_KIND, "B")
-            if kind not in _RESULT:
+        for node in nodes:
+            operation, table = node.member("xnode_union")
+            if operation not in COMPUTING:
                 continue
-            table, operation = entry.table(_INNER), Operation(kind)
-            result = self._values.get(table.whole(_RESULT[operation]))
+            result = self._values.get(table.whole("output_id"))
             if result is None:  # the last codes as real numbers
                 continue
-            scale = float(result.table(_STEPS).number(_STEP, "f"))
-            if operation is Operation.CLAMP and found:
-                bounds = entry.table(_BOUNDS)
-                pair = float(bounds.number(_LOW, "f")), float(bounds.number(_HIGH, "f"))
+            scale = self._scale(result)
+            if operation == "XNNClamp" and found:
+                bounds = node.table("output_min_max")
+                pair = float(bounds.number("output_min")), float(bounds.number("output_max"))
                 found[-1] = replace(found[-1], scale=scale, bounds=pair)
             else:
                 found.append(Computing(operation=operation, scale=scale, table=table))
         return found
 
+    def _scale(self, value: Table) -> float:
+        kind, steps = value.member("quant_params")
+        if kind != "PerTensorQuant":
+            raise ModelError(f"a result with {kind}; expected PerTensorQuant")
+        return float(steps.number("scale"))
+
     def stored(self, computing: Computing) -> Stored:
-        """What a convolution holds.
+        """Return what a convolution holds.
 
         Raises:
             ModelError: when it is another operation, or its constants do not fit together.
         """
-        if computing.operation not in (Operation.CONVOLUTION, Operation.DEPTHWISE):
-            raise ModelError(f"{computing.operation.name} for a layer with weights; expected a convolution")
-        weight, bias = (self._value(computing.table.whole(place)) for place in (_FILTER, _BIAS))
-        shape = weight.table(_TENSOR).wholes(_SHAPE, 4)
-        codes = np.frombuffer(self._constant(weight.table(_TENSOR).whole(_CONSTANT)), np.int8)
+        if computing.operation not in CONVOLUTIONS:
+            raise ModelError(f"{computing.operation} for a layer with weights; expected a convolution")
+        weight, bias = (self._value(computing.table.whole(name)) for name in ("filter_id", "bias_id"))
+        tensor = weight.table("tensor_value")
+        shape = tensor.wholes("dims", 4)
+        codes = np.frombuffer(self._constant(tensor.whole("constant_buffer_idx")), np.int8)
         if len(shape) != 4 or math.prod(shape) != codes.size:
             raise ModelError(f"{codes.size} codes for a filter of shape {shape}; expected as many as it has")
-        axes = (0, 3, 1, 2) if computing.operation is Operation.CONVOLUTION else (3, 0, 1, 2)
+        kind, steps = weight.member("quant_params")
+        if kind != "PerChannelQuant":
+            raise ModelError(f"a filter with {kind}; expected PerChannelQuant")
+        axes = (3, 0, 1, 2) if computing.operation == "XNNDepthwiseConv2d" else (0, 3, 1, 2)
         return Stored(
             codes=codes.reshape(shape).transpose(axes),
-            scale=self._numbers(weight.table(_STEPS).whole(_STEPS_CONSTANT), "<f4"),
-            bias=self._numbers(bias.table(_TENSOR).whole(_CONSTANT), "<i4"),
+            scale=self._numbers(steps.whole("scale_buffer_idx"), "<f4"),
+            bias=self._numbers(bias.table("tensor_value").whole("constant_buffer_idx"), "<i4"),
         )
 
     def _value(self, number: int) -> Table:
@@ -187,7 +168,7 @@ class Operations:
 
     def _constant(self, index: int) -> memoryview:
         constant = one_of(self._constants, index)
-        name = constant.text(_NAME)
+        name = constant.text("named_key")
         if name not in self._named:
             raise ModelError(f"no constant {name[:80]!r}; expected it among the named data")
-        return stretch(self._named[name], 0, constant.whole(_BYTES, "Q"))
+        return stretch(self._named[name], 0, constant.whole("size"))

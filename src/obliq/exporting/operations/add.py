@@ -32,7 +32,7 @@ class Add(Step):
     calls: ClassVar[frozenset[Any]] = frozenset(ADDITIONS)
     offers: ClassVar[str] = "additions"
     onnx: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=_check, inputs=(2, 2))}
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"ADD"})
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNAdd"})
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:

@@ -108,7 +108,7 @@ class AveragePool(Step):
             rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"}), step=_mean
         ),
     }
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"CONVOLUTION", "DEPTHWISE"})
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:

@@ -48,7 +48,7 @@ class Layer(Step):
     """How many axes the codes may have."""
     zeros_in_onnx: ClassVar[bool] = False
     """Whether the zero points of the weights are written, which ONNX allows to leave out."""
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"CONVOLUTION", "DEPTHWISE"})
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
 
     @abc.abstractmethod
     def sums(self, codes: Codes) -> ndarray:

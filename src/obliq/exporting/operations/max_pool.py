@@ -61,7 +61,7 @@ class MaxPool(Step):
     qdq: ClassVar[Mapping[str, Operator]] = {
         "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW, step=_padded_in_any_way)
     }
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"MAX_POOL"})
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNMaxPooling2d"})
 
     @property
     def window(self) -> Window:

@@ -19,7 +19,7 @@ class Quantize(Step):
     """
 
     arity: ClassVar[int] = 0
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"CONVERT"})
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConvert"})
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
