@@ -141,7 +141,7 @@ def test_what_is_no_program_of_this_form_is_refused(monkeypatch: pytest.MonkeyPa
     for data in (b"", b"no program", to_onnx(graph("convnet", "W4A4"))):
         with pytest.raises(ModelError, match="no ExecuTorch program; expected"):
             graph_in_program(data)
-    with pytest.raises(ModelError, match="a table without its field 4; expected one"):
+    with pytest.raises(ModelError, match="Program without its field segments; expected one"):
         graph_in_program(b"\0\0\0\0ET12" + bytes(100))
     with pytest.raises(ModelError, match=r"methods .* expected forward and network"):
         graph_in_program(good.replace(b"forward", b"FORWARD", 1))
