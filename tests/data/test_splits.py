@@ -148,7 +148,7 @@ def test_refused_requests() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [{"holdout": 0.0}, {"test": 1.0}, {"holdout": 0.5, "test": 0.5}, {"limit": -1}]
+    "rule", [{"holdout": -0.1}, {"test": 1.0}, {"holdout": 0.5, "test": 0.5}, {"limit": -1}]
 )
 def test_refused_rules(rule: dict[str, float]) -> None:
     with pytest.raises(DataError, match="expected"):

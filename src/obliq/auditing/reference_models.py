@@ -13,7 +13,7 @@ from torch import nn
 
 from obliq.auditing import ReferenceAnswers, ReferenceSignals, Signals, compute_signals
 from obliq.data import Examples, Splits
-from obliq.data.splits import draw_share
+from obliq.data.draw_parts import draw_share
 from obliq.errors import DataError
 from obliq.models import initialise
 from obliq.run import Run

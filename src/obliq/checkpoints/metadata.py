@@ -11,12 +11,32 @@ from torch import nn
 
 from obliq.data import PartitionRule
 from obliq.errors import ModelError
-from obliq.io.strict_json import SettingValue
+from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.models import build_model
 from obliq.models.architectures import is_import_path, require_module
 from obliq.quantization import Precision, quantize
 
 ROLES = ("original", "retrained", "unlearned")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedWeights:
+    """Where the weights of a network come from that Obliq did not draw, and what became of its accuracy.
+
+    Attributes:
+        source: name of the file without its folder, or the function that returned or trained the network.
+        digest: SHA-256 of the file, or of the weights.
+        fine_tuning: fields of the recipe of quantization-aware fine-tuning; None without it.
+        accuracy: in percent, by stage (`FP32`, then the precision, then `fine-tuned`) and part.
+    """
+
+    source: str
+    digest: str
+    fine_tuning: dict[str, SettingValue] | None = None
+    accuracy: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_digest("digest of the weights", self.digest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +51,7 @@ class Provenance:
         splits_digest: the commitment to a request, keyed by a salt that is not here; None where
             nothing was forgotten.
         counts: the number of samples in each part, as far as there is one.
-        recipe: the fields of the training recipe, None when the network was not trained by one.
+        recipe: the fields of the training recipe, None when the network was not trained by one of ours.
         method: the registered name of the unlearning method, None for ordinary training.
         method_fields: its hyper-parameters.
         base_digest: the weights digest of the network that the method started from.
@@ -39,6 +59,8 @@ class Provenance:
         seed: of every random draw.
         threads: how many the computation used; results with another number differ by rounding.
         versions: of the packages that were used.
+        loaded: the weights that were loaded; None where they were drawn. Without a recipe, the network was trained
+            elsewhere.
     """
 
     role: str
@@ -55,6 +77,7 @@ class Provenance:
     seed: int = 0
     threads: int = 1
     versions: dict[str, str] = field(default_factory=lambda: present_versions())
+    loaded: LoadedWeights | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from obliq.cli.options import DataOptions, DivisionOptions
-from obliq.data import Partition, PartitionRule, load_dataset, partition
+from obliq.data import Partition, load_dataset, partition
+from obliq.data.named_parts import PartWords, partition_rule
 from obliq.errors import DataError
 from obliq.exporting import SUFFIXES, ExportedFile, open_exported
 
@@ -33,7 +34,7 @@ def stated_data(file: Path, options: DataOptions) -> str:
     if options.data is None:
         raise DataError(
             f"{file} does not record its training data; expected --data and, where they differ from the defaults, "
-            "--division-seed, --holdout, --test and --limit as at training"
+            "--division-seed, --trained-on, --holdout, --test and --limit as at training"
         )
     return options.data
 
@@ -44,10 +45,15 @@ def load_partition(data: str, folder: Path | None, division: DivisionOptions) ->
     Raises:
         DataError: when there is no such data set, or it cannot be divided so.
     """
-    rule = PartitionRule(
-        seed=division.division_seed, holdout=division.holdout, test=division.test, limit=division.limit
+    collection = load_dataset(data, folder)
+    words = PartWords(
+        trained_on=division.trained_on,
+        holdout=division.holdout,
+        test=division.test,
+        seed=division.division_seed,
+        limit=division.limit,
     )
-    return partition(load_dataset(data, folder), rule)
+    return partition(collection, partition_rule(words, collection))
 
 
 def refuse_division(folder: Path, division: DivisionOptions) -> None:
@@ -58,8 +64,8 @@ def refuse_division(folder: Path, division: DivisionOptions) -> None:
     """
     if division != DivisionOptions():
         raise DataError(
-            f"{folder} is a folder, which records how its data were divided; expected no --division-seed, --holdout, "
-            "--test or --limit"
+            f"{folder} is a folder, which records how its data were divided; expected no --division-seed, "
+            "--trained-on, --holdout, --test or --limit"
         )
 
 

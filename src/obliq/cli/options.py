@@ -28,6 +28,7 @@ Architecture = Annotated[
         help_behavior_hint="",
     ),
 ]
+PartOption = Annotated[str | None, tyro.conf.arg(metavar="SHARE|ids=FILE", help_behavior_hint="")]
 DataName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 
 
@@ -50,15 +51,17 @@ class DivisionOptions:
     """For exported files only: how their data were divided at training.
 
     Attributes:
-        division_seed: The seed of `obliq train`.
-        holdout: Share of samples (or people) that were kept out of training.
-        test: Share of the test part, where the data set has none of its own.
+        division_seed: The seed of `obliq train` or `obliq adopt`.
+        trained_on: For a network from `obliq adopt`: the same --trained-on.
+        holdout: Share of samples (or people) that were kept out of training, by default 0.15; or ids=FILE.
+        test: The same for the test part, where the data set has none of its own.
         limit: The limit of training samples; 0 for all.
     """
 
     division_seed: int = 0
-    holdout: float = 0.15
-    test: float = 0.15
+    trained_on: Annotated[str | None, tyro.conf.arg(metavar="WHO", help_behavior_hint="")] = None
+    holdout: PartOption = None
+    test: PartOption = None
     limit: int = 0
 
 

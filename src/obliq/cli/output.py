@@ -1,6 +1,6 @@
 """What verbs print of the values that the library returns: lines for people, and plain values for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,49 @@ def saved_run_values(saved: SavedRun, folder: Path) -> dict[str, Any]:
         "seconds": round(provenance.seconds, 3),
         "weights_digest": weights_digest(saved.checkpoint.model),
     }
+
+
+NEAR_CHANCE = 1.0
+"""Points of accuracy above the most frequent class's share up to which a network has learned nothing of its data."""
+LARGE_LOSS = 5.0
+"""Points of accuracy that quantization may cost before a remedy is named."""
+_STAGES = {"train": "training", "holdout": "holdout", "test": "test"}
+
+
+def accuracy_lines(
+    accuracy: Mapping[str, Mapping[str, float]], counts: Mapping[str, int], baselines: Mapping[str, float]
+) -> list[str]:
+    """Accuracy at each stage on each part, and that of always answering the most frequent class."""
+    parts = list(baselines)
+    lines = table(
+        ["accuracy, %", *(_STAGES[part] for part in parts)],
+        [
+            ["samples", *(f"{counts[part]:,}" for part in parts)],
+            ["most frequent class", *(number(baselines[part]) for part in parts)],
+            *([stage, *(number(found[part]) for part in parts)] for stage, found in accuracy.items()),
+        ],
+    )
+    missing = [_STAGES[part] for part in counts if part not in baselines]
+    return lines + [f"no {name} part" for name in missing]
+
+
+def doubts(accuracy: Mapping[str, Mapping[str, float]], baselines: Mapping[str, float]) -> list[str]:
+    """What looks wrong about a network that was trained elsewhere, with what to do."""
+    stages = list(accuracy.values())
+    first, last = stages[0]["train"], stages[-1]["train"]
+    if first <= baselines["train"] + NEAR_CHANCE:
+        return [
+            f"WARNING: the network as it came answers {first:.1f} % of its training samples correctly, and always "
+            f"answering the most frequent class {baselines['train']:.1f} %. Inputs may be scaled otherwise than in "
+            "training (`obliq data SOURCE` prints how), classes may be in another order, or the weights may belong to "
+            "other data."
+        ]
+    if first - last > LARGE_LOSS:
+        return [
+            f"WARNING: quantization costs {first - last:.1f} points of accuracy on training samples; more --bits or "
+            "--fine-tune EPOCHS keep more."
+        ]
+    return []
 
 
 def audit_output(measured: Audit, folder: Path, next_command: Sequence[str | Path]) -> VerbOutput:

@@ -81,6 +81,16 @@ def _history(provenance: dict[str, Any]) -> dict[str, str]:
     history = {"data": f"{provenance['data']}: {counts}"}
     if provenance["method"]:
         history["method"] = f"{provenance['method']}: {settings(provenance['method_fields'])}"
+    if loaded := provenance.get("loaded"):
+        history["weights"] = (
+            f"{loaded['source']}, {'fine-tuned' if provenance['recipe'] else 'trained elsewhere'}"
+        )
+        if loaded["fine_tuning"]:
+            history["fine-tuning"] = settings(loaded["fine_tuning"])
+        parts = {"train": "training"}
+        for stage, accuracy in loaded["accuracy"].items():
+            found = (f"{value:.1f} % {parts.get(name, name)}" for name, value in accuracy.items())
+            history[f"accuracy, {stage}"] = ", ".join(found)
     if provenance["recipe"]:
         history["recipe"] = settings(provenance["recipe"])
     history["created"] = f"in {provenance['seconds']:.1f} s with seed {provenance['seed']}"

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -11,6 +12,7 @@ from obliq.cli.options import (
     DataFolder,
     OutputOptions,
     Overwrite,
+    PartOption,
     ResultFolder,
     TrainingComputeOptions,
 )
@@ -33,8 +35,9 @@ class TrainArguments:
         preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps stem, 1x1 shortcuts and
             classifier in floating point, as the Q-MUL networks do.
         weight_grid: One learned weight step per channel, or one per tensor.
-        holdout: Share of samples (or people) kept out of training, for calibration and audits.
-        test: Share of the test part, where the data set has none of its own.
+        holdout: Share of samples (or people) kept out of training, for calibration and audits, by default 0.15; or
+            ids=FILE (one id per line) or subject=7. 0 for none.
+        test: The same for the test part; a share has no effect where the data set has one of its own.
         limit: Train on about this many samples at most; 0 for all.
     """
 
@@ -46,8 +49,8 @@ class TrainArguments:
     bits: str = "W4A4"
     preset: Literal["deploy", "paper"] = "deploy"
     weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
-    holdout: float = 0.15
-    test: float = 0.15
+    holdout: PartOption = None
+    test: PartOption = None
     limit: int = 0
     recipe: Recipe = field(default_factory=Recipe)
     compute: TrainingComputeOptions = field(default_factory=TrainingComputeOptions)
@@ -59,9 +62,9 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints import Blueprint
     from obliq.checkpoints.run_folder import save_run
     from obliq.cli.computation import start_run
-    from obliq.cli.next_command import free_name, repeated_options
     from obliq.cli.output import saved_run_values
-    from obliq.data import PartitionRule, load_dataset, partition
+    from obliq.data import MissingExamples, load_dataset, partition
+    from obliq.data.named_parts import PartWords, partition_rule
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.models import choose_architecture
@@ -72,9 +75,9 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
     precision = Precision.parse(arguments.bits)
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
-    rule = PartitionRule(seed=run.seed, holdout=arguments.holdout, test=arguments.test, limit=arguments.limit)
-    parts = partition(load_dataset(arguments.data, arguments.data_folder), rule)
-    data = parts.collection
+    data = load_dataset(arguments.data, arguments.data_folder)
+    words = PartWords(holdout=arguments.holdout, test=arguments.test, seed=run.seed, limit=arguments.limit)
+    parts = partition(data, partition_rule(words, data))
     progress.print_line(f"data: {contents_in_words(data)}")
     blueprint = Blueprint(
         architecture=arguments.arch or choose_architecture(data.sample_shape),
@@ -88,25 +91,33 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
     )
     trained = train_original(parts, blueprint, arguments.recipe, run)
-    progress.stage(f"testing on {len(parts.test)} samples")
-    model = copy.deepcopy(trained.checkpoint.model).to(run.device)
-    on_test, in_training = accuracy(model, parts.test, run.device), trained.trace[-1]["accuracy"]
+    in_training = trained.trace[-1]["accuracy"]
+    accuracies = [f"{in_training:.1f} % on training samples in the last epoch"]
+    tested: dict[str, float] = {}
+    if not isinstance(parts.test, MissingExamples):
+        progress.stage(f"testing on {len(parts.test)} samples")
+        model = copy.deepcopy(trained.checkpoint.model).to(run.device)
+        on_test = accuracy(model, parts.test, run.device)
+        accuracies.insert(0, f"{on_test:.1f} % on test samples")
+        tested["test_accuracy"] = round(on_test, 2)
     save_run(arguments.out, trained, overwrite=arguments.overwrite)
     return VerbOutput(
         lines=[
             f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:.1f} s",
-            f"accuracy: {on_test:.1f} % on test samples, {in_training:.1f} % on training samples in the last epoch",
+            f"accuracy: {', '.join(accuracies)}",
         ],
-        values={
-            **saved_run_values(trained, arguments.out),
-            "test_accuracy": round(on_test, 2),
-        },
-        next_command=(
-            "unlearn", arguments.out, "--forget", "class=0", "--out", free_name(arguments.out, "unlearned"),
-            *repeated_options(arguments.data_folder, arguments.data, arguments.arch),
-            "oeu", "--objective", "calibrated",
-        ),
-    )  # fmt: skip
+        values={**saved_run_values(trained, arguments.out), **tested},
+        next_command=_next_command(arguments, has_holdout=not isinstance(parts.holdout, MissingExamples)),
+    )
+
+
+def _next_command(arguments: TrainArguments, *, has_holdout: bool) -> list[str | Path]:
+    from obliq.cli.next_command import free_name, repeated_options
+
+    out = free_name(arguments.out, "unlearned")
+    repeated = repeated_options(arguments.data_folder, arguments.data, arguments.arch)
+    objective = ["--objective", "calibrated"] if has_holdout else []
+    return ["unlearn", arguments.out, "--forget", "class=0", "--out", out, *repeated, "oeu", *objective]
 
 
 VERB = Verb(TrainArguments, run_train)

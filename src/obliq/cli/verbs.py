@@ -13,6 +13,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Forget and measure": {
         "data": "Print what a data set holds, and how to name a request.",
         "train": "Train a quantized network and record its training samples.",
+        "adopt": "Bring a network that was trained elsewhere, and quantize it.",
         "unlearn": "Make a saved network forget the samples that you name.",
         "retrain": "Train again without those samples, as the reference.",
         "audit": "Measure what networks still reveal about forgotten samples.",

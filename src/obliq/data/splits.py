@@ -16,37 +16,53 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
+from obliq.data.collection import Collection, Examples
+from obliq.data.sample_ids import SampleIds
 from obliq.errors import DataError
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionRule:
     """How a collection is divided before training; stored with the network that was trained on it.
 
+    A part is drawn by its share, or consists of the samples that the user named. Only the training part must have
+    samples.
+
     Attributes:
         seed: decides every draw.
         holdout: share of the samples (of the subjects, where they are known) kept out of training,
-            for calibration and as non-members.
-        test: the same for the test part; unused where the collection has an official one.
+            for calibration and as non-members; or their ids. 0 for no such part.
+        test: the same for the test part; a share is unused where the collection has an official one.
         limit: at most about this many training samples, whole subjects where they are known; 0 for all.
+        train: ids of the samples that a network was trained on, where the user named them. All others are then unseen:
+            `holdout` and `test` are the proportion in which they are divided, or ids.
         version: of the division, from 1. Raise it when the same rule divides the same data otherwise.
     """
 
     version: ClassVar[int] = 1
 
     seed: int = 0
-    holdout: float = 0.15
-    test: float = 0.15
+    holdout: float | SampleIds = 0.15
+    test: float | SampleIds = 0.15
     limit: int = 0
+    train: SampleIds | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
-        if not (0 < self.holdout < 1 and 0 < self.test < 1 and self.holdout + self.test < 1):
+        shares = [share_of(part) for part in (self.holdout, self.test)]
+        if not (all(0 <= share < 1 for share in shares) and sum(shares) < 1):
             raise DataError(
-                f"holdout={self.holdout}, test={self.test}; expected shares above 0 that leave some data"
+                f"holdout={shares[0]}, test={shares[1]}; expected shares of at least 0 that leave some data"
             )
-        if self.limit < 0:
-            raise DataError(f"limit={self.limit}; expected 0 (all) or a number of samples")
+        if self.limit < 0 or (self.limit and self.train):
+            raise DataError(
+                f"limit={self.limit}; expected 0 (all) or a number of samples, and 0 with a training part of ids"
+            )
+
+
+def share_of(part: float | SampleIds) -> float:
+    """The share by which a part is drawn; 0 for one whose samples were named."""
+    return 0.0 if isinstance(part, SampleIds) else part
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +93,8 @@ class MissingExamples(Examples):
 
     def _error(self) -> DataError:
         return DataError(
-            f"no {self.role} samples were given, and this needs them; expected {self.role}=..., samples of the same "
-            "kind that the network was not trained on"
+            f"there is no {self.role} part, and this needs one; expected {self.role} samples ({self.role}=... or "
+            f"--{self.role} ...): of the same kind, and not trained on"
         )
 
 
@@ -99,7 +115,7 @@ class Partition:
     test: Examples
 
     def __post_init__(self) -> None:
-        _require_disjoint(train=self.train, holdout=self.holdout, test=self.test)
+        require_disjoint(train=self.train, holdout=self.holdout, test=self.test)
         for name, part in (("training", self.train), ("holdout", self.holdout), ("test", self.test)):
             if not isinstance(part, MissingExamples) and len(part) == 0:
                 raise DataError(f"the {name} part is empty; expected samples in every part ({self.rule})")
@@ -159,7 +175,7 @@ class Splits:
     salt: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        _require_disjoint(forget=self.forget, retain=self.retain, holdout=self.holdout, test=self.test)
+        require_disjoint(forget=self.forget, retain=self.retain, holdout=self.holdout, test=self.test)
 
     @cached_property
     def digest(self) -> str:
@@ -207,55 +223,16 @@ def divide(train: Examples, forget: Int[Tensor, " forget"]) -> tuple[Examples, E
     return Examples(train.collection, forget), train.where(~torch.isin(train.indices, forget))
 
 
-def partition(data: Collection | Examples, rule: PartitionRule) -> Partition:
-    """Divide samples, by subject where subjects are known, so that holdout and test are unseen people."""
-    generator = torch.Generator().manual_seed(rule.seed)
-    collection = data.collection if isinstance(data, Examples) else data
-    everything = data.indices if isinstance(data, Examples) else torch.arange(len(collection))
-    official = collection.official_test
-    if official is None or not bool(official[everything].any()):
-        test, rest = draw_share(collection, everything, rule.test, generator)
-    else:
-        test, rest = everything[official[everything]], everything[~official[everything]]
-    share = min(0.9, rule.holdout * len(everything) / len(rest))
-    holdout, train = draw_share(collection, rest, share, generator)
-    if rule.limit and rule.limit < len(train):
-        train, _ = draw_share(collection, train, rule.limit / len(train), generator)
-    return Partition(rule, *(Examples(collection, part.sort().values) for part in (train, holdout, test)))
-
-
-def draw_share(
-    collection: Collection, pool: Tensor, share: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw about `share` of `pool`, whole subjects where known, classes in proportion where not."""
-    subjects = None if collection.subjects is None else collection.subjects[pool]
-    wanted = max(1, round(share * len(pool)))
-    if subjects is not None and bool((subjects != UNKNOWN_SUBJECT).any()):
-        # A sample of an unknown person counts as a person of its own, so that no known person is in two parts.
-        subjects = torch.where(subjects == UNKNOWN_SUBJECT, UNKNOWN_SUBJECT - 1 - pool, subjects)
-    if subjects is not None and len(torch.unique(subjects)) > 1:
-        people, sizes = torch.unique(subjects, return_counts=True)
-        order = torch.randperm(len(people), generator=generator)
-        people, sizes = people[order], sizes[order].cumsum(0)
-        count = int((sizes - wanted).abs().argmin()) + 1
-        chosen = torch.isin(subjects, people[: min(count, len(people) - 1)])
-    else:
-        chosen = torch.zeros(len(pool), dtype=torch.bool)
-        labels = collection.labels[pool]
-        for label in torch.unique(labels):
-            members = (labels == label).nonzero().flatten()
-            order = torch.randperm(len(members), generator=generator)
-            least = 1 if len(members) > 2 else 0  # a class of one or two samples stays in training
-            chosen[members[order[: max(least, round(share * len(members)))]]] = True
-    return pool[chosen], pool[~chosen]
-
-
 def _packed(indices: Tensor) -> bytes:
     return len(indices).to_bytes(8, "little") + indices.to(torch.int64).contiguous().numpy().tobytes()
 
 
-def _require_disjoint(**parts: Examples) -> None:
-    """Raise unless no sample has two roles."""
+def require_disjoint(**parts: Examples) -> None:
+    """Raise unless no sample has two roles.
+
+    Raises:
+        DataError: naming a sample and its roles.
+    """
     owner: dict[int, str] = {}
     for name, part in parts.items():
         for index in part.indices.tolist():

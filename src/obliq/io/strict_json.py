@@ -22,6 +22,13 @@ SettingValue = bool | int | float | str | None | tuple[bool | int | float | str 
 
 Value = TypeVar("Value")
 
+OMITTED_BY_DEFAULT: Mapping[str, bool] = {"omitted by default": True}
+"""Metadata of a dataclass field that a file leaves out while it has its default value.
+
+A field that is added later gets it, so that older files can be read, equal values keep their text, and digests of that
+text do not change.
+"""
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """An escape that may stand for half a character, which UTF-8 cannot carry."""
 
@@ -31,7 +38,11 @@ def encode(value: object) -> Any:
     if hasattr(type(value), "parse"):
         return str(value)
     if dataclasses.is_dataclass(value):
-        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: encode(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if not (_is_omissible(field) and getattr(value, field.name) == _default(field))
+        }
     if isinstance(value, Mapping):
         return {name: encode(inner) for name, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -80,8 +91,8 @@ def parse_json(text: bytes) -> dict[str, Any]:
 def decode(kind: type[Value], value: object, where: str = "the document") -> Value:
     """A value of `kind` from parsed JSON; the inverse of `encode`.
 
-    Every field must be there, and no other. Nothing is converted, except that a whole number below 2^53 may stand
-    for a float.
+    Every field must be there (but for `OMITTED_BY_DEFAULT`), and no other. Nothing is converted, except that a whole
+    number below 2^53 may stand for a float.
 
     Args:
         kind: a dataclass, `dict`, `tuple`, `Literal`, union, class with a `parse` function or plain type.
@@ -142,11 +153,22 @@ def _decode_one_of(union: Any, kinds: Sequence[Any], value: object, where: str) 
 
 def _decode_fields(kind: Any, values: dict[str, Any], where: str) -> Any:
     kinds = _field_kinds(kind)
-    if missing := [name for name in kinds if name not in values]:
+    omissible = {field.name for field in dataclasses.fields(kind) if _is_omissible(field)}
+    if missing := [name for name in kinds if name not in values and name not in omissible]:
         raise ObliqError(f"{where} has no field {missing[0]!r}; expected {', '.join(kinds)}")
     if unknown := sorted(set(values) - set(kinds)):
         raise ObliqError(f"{where} has an unknown field {unknown[0][:80]!r}; expected {', '.join(kinds)}")
-    return kind(**{name: _decode(kinds[name], values[name], f"{where}.{name}") for name in kinds})
+    return kind(
+        **{name: _decode(kinds[name], values[name], f"{where}.{name}") for name in kinds if name in values}
+    )
+
+
+def _is_omissible(field: dataclasses.Field[Any]) -> bool:
+    return OMITTED_BY_DEFAULT.items() <= field.metadata.items()
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 @functools.cache

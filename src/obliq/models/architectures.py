@@ -1,5 +1,6 @@
 """Which networks exist, by name, and which one suits an input."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ def build_model(name: str, input_shape: Sequence[int], classes: int) -> nn.Modul
 
     Args:
         name: a key of `ARCHITECTURES`, or `module:function` for your own. That module is imported and the function
-            called with (input_shape, classes).
+            called with (input_shape, classes), or without arguments if it needs none.
         input_shape: the shape of one input, channels first.
         classes: the number of logits.
 
@@ -99,13 +100,27 @@ def _imported(path: str, input_shape: tuple[int, ...], classes: int) -> nn.Modul
     except Exception as error:  # the user's own code can raise anything
         raise ModelError(
             f"cannot import {path!r}: {first_line(error)}; expected module:function, a function of "
-            "(input_shape, classes)"
+            "(input_shape, classes) or without arguments"
         ) from error
     try:
-        network = function(input_shape, classes)
+        network = function(input_shape, classes) if _takes_two(function) else function()
     except Exception as error:
         raise ModelError(f"{path!r} failed for {input_shape}, {classes}: {first_line(error)}") from error
     return require_module(network, path)
+
+
+def _takes_two(function: Callable[..., object]) -> bool:
+    """Whether a function takes (input_shape, classes); one that needs no arguments is called without them."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return True
+    needed = [
+        one
+        for one in parameters
+        if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(needed) > 0 or any(one.kind is one.VAR_POSITIONAL for one in parameters)
 
 
 def require_module(value: object, what: str) -> nn.Module:

@@ -14,7 +14,9 @@ from obliq.quantization.layers import (
     check_weight_grid,
     from_float,
     quantizable_layers,
+    weighted_layers,
 )
+from obliq.quantization.least_error import least_error_step
 from obliq.quantization.operations import DROPOUTS, RECTIFIERS, operation
 from obliq.quantization.placement import (
     Placement,
@@ -23,7 +25,7 @@ from obliq.quantization.placement import (
     shortcut_convolutions,
     weighted_nodes,
 )
-from obliq.quantization.precision import Precision, check_bits
+from obliq.quantization.precision import Precision, check_bits, weight_range
 from obliq.quantization.same_function import require_same_function
 from obliq.quantization.tracing import check_quantizable, trace
 
@@ -114,7 +116,9 @@ def quantize(
     return traced.train(model.training)
 
 
-def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> None:
+def calibrate_steps(
+    model: nn.Module, inputs: Float[Tensor, "samples ..."], *, least_error: bool = False
+) -> None:
     """Set the activation steps of a quantized network from one batch, in place and in graph order.
 
     Every quantizer sees its input after the quantizers before it. Batch norm normalises as in the present mode of
@@ -124,6 +128,8 @@ def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> N
     Args:
         model: a network that `quantize` returned.
         inputs: standardised inputs on the device of the network.
+        least_error: set the steps of weights too, and all steps for the least squared error. That suits a network that
+            was trained in floating point and stays as it is; otherwise steps are those that training starts from.
 
     Raises:
         ModelError: when the batch is empty or not finite, or the network is not a traced one.
@@ -140,7 +146,11 @@ def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> N
         for module in resting:
             module.train(False)
         with torch.no_grad():
-            calibration = _Calibration(model)
+            if least_error:
+                for layer in weighted_layers(model).values():
+                    low, high = weight_range(layer.bits)
+                    layer.weight_step.copy_(least_error_step(layer.weight, low, high, layer.channel_axis))
+            calibration = _Calibration(model, least_error)
             calibration.extra_traceback = False  # an error stays one line
             calibration.run(inputs)
     finally:
@@ -154,9 +164,15 @@ def calibrate_steps(model: nn.Module, inputs: Float[Tensor, "samples ..."]) -> N
 class _Calibration(fx.Interpreter):
     """Runs a network; each quantizer sets its step from its input before it rounds."""
 
+    def __init__(self, model: fx.GraphModule, least_error: bool) -> None:
+        super().__init__(model)
+        self._least_error = least_error
+
     def call_module(self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         module = self.fetch_attr(str(target))
-        if isinstance(module, QuantizedActivation):
+        if isinstance(module, QuantizedActivation) and self._least_error:
+            module.set_step(least_error_step(args[0], module.low, module.high))
+        elif isinstance(module, QuantizedActivation):
             module.calibrate(args[0])
         return super().call_module(target, args, kwargs)
 

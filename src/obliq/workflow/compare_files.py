@@ -99,7 +99,7 @@ def require_fitting(shipped: ExportedFile, parts: Partition) -> None:
         raise DataError(
             f"{parts.collection.name} has samples of shape {given}; {shipped.name} expects {wanted}"
         )
-    sample = parts.collection.fetch(parts.test.indices[:1])
+    sample = parts.collection.fetch(parts.train.indices[:1])
     classes = shipped.predictor.predict(sample).shape[1]
     if classes != parts.collection.classes:
         raise DataError(

@@ -70,7 +70,14 @@ def create_network(
     return model
 
 
-def calibrate(model: nn.Module, data: DataLike | Tensor, *, samples: int = 512, seed: int = 0) -> nn.Module:
+def calibrate(
+    model: nn.Module,
+    data: DataLike | Tensor,
+    *,
+    samples: int = 512,
+    seed: int = 0,
+    least_error: bool = False,
+) -> nn.Module:
     """Set the activation steps of a quantized network from samples, in place.
 
     `quantize` inserts quantizers whose steps must be set from data before the network is used. `train` and `retrain`
@@ -82,6 +89,8 @@ def calibrate(model: nn.Module, data: DataLike | Tensor, *, samples: int = 512, 
         data: samples of any accepted kind (see `train_holdout_test_split`), or a tensor of inputs (samples, ...).
         samples: how many of them are used at most.
         seed: decides which.
+        least_error: choose all steps, those of the weights too, for the least squared error. Use it for a network that
+            was trained in floating point and stays as it is. Without it, steps are those that training starts from.
 
     Returns:
         The same network.
@@ -104,7 +113,7 @@ def calibrate(model: nn.Module, data: DataLike | Tensor, *, samples: int = 512, 
         examples = as_examples(data)
         chosen = examples.indices[torch.randperm(len(examples), generator=generator)[:samples]]
         inputs = examples.collection.fetch(chosen)
-    calibrate_steps(model, inputs.to(device_of(model)))
+    calibrate_steps(model, inputs.to(device_of(model)), least_error=least_error)
     return model
 
 

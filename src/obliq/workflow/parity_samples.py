@@ -17,6 +17,8 @@ def parity_samples(
 ) -> Float[Tensor, "samples ..."]:
     """Standardised inputs: the test part of the network's own data, of other data their test part or everything.
 
+    Where its own data have no test part, the samples are those of the holdout part, or of the training part.
+
     Args:
         checkpoint: the network.
         data: the name of a data set.
@@ -30,7 +32,8 @@ def parity_samples(
         raise DataError(f"check_samples {most}; expected 0 (all) or more")
     if data == checkpoint.provenance.data:
         parts = same_partition(checkpoint, folder, data)
-        collection, indices = parts.collection, parts.test.indices
+        collection = parts.collection
+        indices = next(part.indices for part in (parts.test, parts.holdout, parts.train) if len(part.indices))
     else:
         collection = load_dataset(data, folder)
         marked = collection.official_test

@@ -51,7 +51,7 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
         data=parts.collection.name,
         rule=parts.drawn_by,
         partition_digest=parts.digest,
-        counts={"train": len(parts.train), "holdout": len(parts.holdout), "test": len(parts.test)},
+        counts=part_counts(parts),
         recipe=encode(recipe),
         seconds=time.perf_counter() - started,
         seed=run.seed,
@@ -123,9 +123,14 @@ def unlearn_original(
     return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
 
 
+def part_counts(parts: Partition) -> dict[str, int]:
+    """How many samples each part has; 0 for one that is missing."""
+    return {name: len(getattr(parts, name).indices) for name in ("train", "holdout", "test")}
+
+
 def role_counts(splits: Splits) -> dict[str, int]:
-    """How many samples have each role."""
-    return {role: len(getattr(splits, role)) for role in ROLES}
+    """How many samples have each role; 0 for one that is missing."""
+    return {role: len(getattr(splits, role).indices) for role in ROLES}
 
 
 def method_name(method: Method) -> str:

@@ -103,7 +103,8 @@ def unlearn_file(
             f"{method_name(method)} moves the scales of a file; expected oeu with steps frozen, which keeps them"
         )
     require_fitting(shipped, splits.partition)
-    compared = _some_of(splits.partition.test)
+    parts = splits.partition
+    compared = _some_of(next(part for part in (parts.test, parts.holdout, parts.train) if len(part.indices)))
     network, agreement = _rebuilt(shipped, compared)
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))

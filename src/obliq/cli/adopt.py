@@ -1,0 +1,139 @@
+"""`obliq adopt`: a network that was trained elsewhere becomes an original."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from obliq.cli.options import (
+    DataFolder,
+    OutputOptions,
+    Overwrite,
+    PartOption,
+    ResultFolder,
+    TrainingComputeOptions,
+)
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptArguments:
+    """Bring a network that was trained elsewhere, and quantize it.
+
+    Example: obliq adopt digits --arch mynet:network --weights mynet.pt --trained-on ids=train.txt --out runs/original
+
+    The result is an original like one of `obliq train`. Accuracy before and after is printed for each part.
+
+    Attributes:
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function. Inputs
+            must be scaled as in training; module:function can return them as floats.
+        arch: The network: module:function, which is called with (input_shape, classes) or without arguments; or a
+            built-in name.
+        weights: Its state dict as .safetensors or .pt, or `included` if the function returns trained weights.
+        trained_on: Which samples it was trained on: all, ids=FILE (one id per line) or subject=1,2. `all` leaves out
+            an official test part.
+        holdout: Unseen samples for calibration and audits: ids=FILE or subject=7. With --trained-on ids=FILE, a share
+            divides the remaining samples. 0 for none.
+        test: The same for the test part.
+        bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
+        preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps stem, 1x1 shortcuts and
+            classifier in floating point.
+        weight_grid: One weight step per channel, or one per tensor.
+        fine_tune: Train so many epochs further with quantization; 0 to calibrate only.
+        rate: Peak learning rate of fine-tuning.
+        batch_size: Samples in a step of fine-tuning.
+    """
+
+    data: tyro.conf.Positional[str]
+    arch: Annotated[str, tyro.conf.arg(aliases=["--network"], metavar="NAME")]
+    weights: Annotated[str, tyro.conf.arg(metavar="FILE")]
+    trained_on: Annotated[str, tyro.conf.arg(metavar="WHO")]
+    holdout: PartOption = None
+    test: PartOption = None
+    out: ResultFolder
+    overwrite: Overwrite = False
+    data_folder: DataFolder = None
+    bits: str = "W8A8"
+    preset: Literal["deploy", "paper"] = "deploy"
+    weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
+    fine_tune: Annotated[int, tyro.conf.arg(metavar="EPOCHS")] = 0
+    rate: float = 0.005
+    batch_size: int = 128
+    compute: TrainingComputeOptions = field(default_factory=TrainingComputeOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
+    """Load, quantize and measure a network."""
+    from obliq.checkpoints import Blueprint
+    from obliq.checkpoints.run_folder import save_run
+    from obliq.cli.computation import start_run
+    from obliq.cli.output import accuracy_lines, doubts, saved_run_values
+    from obliq.data import load_dataset, partition
+    from obliq.data.named_parts import PartWords, partition_rule
+    from obliq.data.summary import contents_in_words
+    from obliq.io.atomic import refuse_existing_folder
+    from obliq.quantization import Precision
+    from obliq.training.loop import Recipe, require_at_least
+    from obliq.workflow.adoption import adopt_original, load_network, most_frequent_share
+    from obliq.workflow.network_checks import outputs_of
+
+    refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
+    precision = Precision.parse(arguments.bits)
+    require_at_least(0, fine_tune=arguments.fine_tune)
+    recipe = None
+    if arguments.fine_tune:
+        recipe = Recipe(
+            epochs=arguments.fine_tune, learning_rate=arguments.rate, batch_size=arguments.batch_size
+        )
+    run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
+    data = load_dataset(arguments.data, arguments.data_folder)
+    words = PartWords(
+        trained_on=arguments.trained_on, holdout=arguments.holdout, test=arguments.test, seed=run.seed
+    )
+    parts = partition(data, partition_rule(words, data))
+    progress.print_line(f"data: {contents_in_words(data)}")
+    loaded = load_network(arguments.arch, arguments.weights, parts.train)
+    blueprint = Blueprint(
+        architecture=arguments.arch,
+        input_shape=data.sample_shape,
+        classes=outputs_of(loaded.network, parts.train),
+        precision=precision,
+        preset=arguments.preset,
+        weight_grid=arguments.weight_grid,
+    )
+    progress.stage(f"quantizing {arguments.arch} to {precision} on {len(parts.train)} samples of {data.name}")
+    adopted = adopt_original(loaded, parts, blueprint, recipe, run)
+    save_run(arguments.out, adopted, overwrite=arguments.overwrite)
+    record = adopted.checkpoint.provenance.loaded
+    assert record is not None
+    counts = adopted.checkpoint.provenance.counts
+    baselines = {name: most_frequent_share(getattr(parts, name)) for name, count in counts.items() if count}
+    return VerbOutput(
+        lines=[
+            *loaded.notes,
+            *accuracy_lines(record.accuracy, counts, baselines),
+            *doubts(record.accuracy, baselines),
+            f"original network in {arguments.out}, trained elsewhere ({record.source})",
+        ],
+        values={
+            **saved_run_values(adopted, arguments.out),
+            "accuracy": record.accuracy,
+            "most_frequent_class": {name: round(share, 2) for name, share in baselines.items()},
+            "notes": list(loaded.notes),
+        },
+        next_command=_next_command(arguments, has_holdout=counts["holdout"] > 0),
+    )
+
+
+def _next_command(arguments: AdoptArguments, *, has_holdout: bool) -> list[str | Path]:
+    from obliq.cli.next_command import free_name, repeated_options
+
+    out = free_name(arguments.out, "unlearned")
+    repeated = repeated_options(arguments.data_folder, arguments.data, arguments.arch)
+    objective = ["--objective", "calibrated"] if has_holdout else []
+    return ["unlearn", arguments.out, "--forget", "class=0", "--out", out, *repeated, "oeu", *objective]
+
+
+VERB = Verb(AdoptArguments, run_adopt)

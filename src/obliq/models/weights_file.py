@@ -1,0 +1,183 @@
+"""Weights that were trained elsewhere: read from a file without running code of it, and loaded into a network.
+
+A file is safetensors, or a state dict that `torch.save` wrote, which is read by torch's restricted reader.
+"""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from obliq.errors import ModelError, ObliqError
+from obliq.io.regular_file import read_regular_file
+from obliq.io.user_code import first_line
+
+LARGEST = 8 * 2**30
+"""Bytes of a file of weights."""
+SAFETENSORS, TORCH = (".safetensors",), (".pt", ".pth", ".bin", ".ckpt")
+WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+"""What DataParallel, torch.compile and classes around a network put before the names of its tensors."""
+UNUSED = "num_batches_tracked"
+"""A counter of batch norm that older files lack; it has no effect with a fixed momentum."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a file of weights holds.
+
+    Attributes:
+        tensors: by name.
+        digest: SHA-256 of the file.
+        notes: what was chosen while it was read, in words.
+    """
+
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    digest: str
+    notes: tuple[str, ...] = ()
+
+
+def read_weights(file: Path) -> WeightsFile:
+    """Read a file of weights.
+
+    Args:
+        file: `.safetensors`, or a state dict as `.pt`, `.pth`, `.bin` or `.ckpt`. A state dict may be one entry of a
+            dictionary, as in checkpoints that hold an optimizer as well.
+
+    Raises:
+        ModelError: for another kind of file, a damaged one, one that holds more than tensors and plain values, and
+            one with several state dicts.
+    """
+    if file.suffix not in SAFETENSORS + TORCH:
+        raise ModelError(
+            f"{file} ends in {file.suffix!r}; expected weights as {', '.join(SAFETENSORS + TORCH)}"
+        )
+    try:
+        data = read_regular_file(file.resolve(), LARGEST)  # caches of downloads hold links
+    except ObliqError as error:
+        raise ModelError(f"{file}: {error}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if file.suffix in SAFETENSORS:
+        try:
+            return WeightsFile(safetensors.torch.load(data), digest)
+        except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelError(f"{file}: {first_line(error)}; expected a whole safetensors file") from error
+    try:
+        held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{file} is damaged or holds more than tensors, and reading that would run code; expected a state dict "
+            "(torch.save(network.state_dict(), FILE)), or a .safetensors file"
+        ) from error
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise ModelError(f"{file}: {first_line(error)}; expected a file that torch.save wrote") from error
+    tensors, notes = _state_dict(file, held)
+    return WeightsFile(tensors, digest, notes)
+
+
+def _state_dict(file: Path, held: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """The state dict in what torch read: the whole of it, or its only entry that is one."""
+    if _is_state_dict(held):
+        return held, ()
+    entries = (
+        [name for name, value in held.items() if _is_state_dict(value)] if isinstance(held, dict) else []
+    )
+    if len(entries) == 1:
+        return held[entries[0]], (f"weights are the entry {entries[0]!r} of {file}",)
+    found = f"the state dicts {', '.join(map(repr, entries))}" if entries else f"a {type(held).__name__}"
+    raise ModelError(
+        f"{file} holds {found}; expected one state dict (torch.save(network.state_dict(), FILE))"
+    )
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(name, str) and isinstance(one, Tensor) for name, one in value.items())
+    )
+
+
+def load_weights(network: nn.Module, weights: WeightsFile, names: tuple[str, str]) -> tuple[str, ...]:
+    """Load weights into a network, in place; every tensor of it gets a value.
+
+    Args:
+        network: of the form that the weights were trained in.
+        weights: what the file holds. A prefix that every name has, and the network has not, is left out.
+        names: what errors call the file and the network.
+
+    Returns:
+        What was changed on the way (a prefix, a narrower type), in words.
+
+    Raises:
+        ModelError: naming missing and unexpected tensors, and those of another shape or type.
+    """
+    own = network.state_dict()
+    tensors, notes = dict(weights.tensors), list(weights.notes)
+    for prefix in WRAPPERS:
+        if all(name.startswith(prefix) for name in tensors) and not any(
+            name.startswith(prefix) for name in own
+        ):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+            notes.append(f"names in {names[0]} were read without their prefix {prefix!r}")
+    problems = _problems(own, tensors)
+    if problems:
+        raise ModelError(
+            f"{names[0]} does not fit {names[1]}: {'; '.join(problems)}; expected the state dict of this network"
+        )
+    narrow = sorted(
+        {str(value.dtype).removeprefix("torch.") for value in tensors.values() if _is_narrow(value)}
+    )
+    if narrow:
+        notes.append(f"weights were read from {', '.join(narrow)} as float32")
+    with torch.no_grad():
+        for name, value in tensors.items():
+            own[name].copy_(value)
+    return tuple(notes)
+
+
+def _is_narrow(value: Tensor) -> bool:
+    return value.is_floating_point() and value.dtype != torch.float32
+
+
+def _problems(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """What keeps a file from fitting a network, in words."""
+    missing = [name for name in own if name not in tensors and not name.endswith(UNUSED)]
+    unexpected = [name for name in tensors if name not in own]
+    shared = [name for name in own if name in tensors]
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(own[name].shape)}"
+        for name in shared
+        if tensors[name].shape != own[name].shape
+    ]
+    kinds = [
+        f"{name} {str(tensors[name].dtype).removeprefix('torch.')}"
+        for name in shared
+        if tensors[name].is_floating_point() != own[name].is_floating_point()
+    ]
+    infinite = [
+        name
+        for name in shared
+        if tensors[name].is_floating_point() and not bool(torch.isfinite(tensors[name]).all())
+    ]
+    return [
+        *_listed("missing", missing),
+        *_listed("unexpected", unexpected),
+        *_listed("of another shape", shapes),
+        *_listed("of another type", kinds),
+        *_listed("NaN or infinite", infinite),
+    ]
+
+
+def _listed(what: str, names: Sequence[str], most: int = 3) -> Iterable[str]:
+    """A kind of problem with the first few tensors that have it."""
+    if names:
+        more = f", and {len(names) - most} more" if len(names) > most else ""
+        yield f"{len(names)} {what} ({', '.join(names[:most])}{more})"

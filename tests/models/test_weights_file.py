@@ -1,0 +1,94 @@
+"""Weights that were trained elsewhere."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from obliq.errors import ModelError
+from obliq.models.weights_file import load_weights, read_weights
+
+
+def network(outputs: int = 2) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv1d(1, 3, 2), nn.BatchNorm1d(3), nn.ReLU(), nn.Flatten(), nn.Linear(6, outputs)
+    )
+
+
+def loaded(file: Path) -> tuple[nn.Module, tuple[str, ...]]:
+    model = network()
+    return model, load_weights(model, read_weights(file), (file.name, "mynet:network"))
+
+
+def test_every_kind_of_file_gives_the_same_weights(tmp_path: Path) -> None:
+    given = network().state_dict()
+    without_counter = {name: value for name, value in given.items() if "num_batches" not in name}
+    save_file(given, tmp_path / "a.safetensors", metadata={"format": "pt"})
+    torch.save(given, tmp_path / "b.pt")
+    torch.save({"epoch": 3, "state_dict": without_counter, "best": 0.5}, tmp_path / "c.pth")
+    torch.save({f"module.{name}": value for name, value in given.items()}, tmp_path / "d.pt")
+    wide = {name: value.double() if value.is_floating_point() else value for name, value in given.items()}
+    torch.save(wide, tmp_path / "e.ckpt")
+    (tmp_path / "f.pt").symlink_to(tmp_path / "b.pt")
+    notes = {}
+    for name in ("a.safetensors", "b.pt", "c.pth", "d.pt", "e.ckpt", "f.pt"):
+        model, notes[name] = loaded(tmp_path / name)
+        assert all(torch.equal(value, given[key]) for key, value in model.state_dict().items())
+    assert [name for name, found in notes.items() if found] == ["c.pth", "d.pt", "e.ckpt"]
+    assert "entry 'state_dict'" in notes["c.pth"][0]
+    assert "prefix 'module.'" in notes["d.pt"][0]
+    assert "float64 as float32" in notes["e.ckpt"][0]
+
+
+def test_what_does_not_fit_is_one_error_with_every_name(tmp_path: Path) -> None:
+    given = network(outputs=3).state_dict()
+    del given["0.bias"]
+    given["head.weight"] = torch.ones(1)
+    given["1.running_mean"][0] = torch.nan
+    save_file(given, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError) as caught:
+        loaded(tmp_path / "w.safetensors")
+    for words in (
+        "w.safetensors does not fit mynet:network",
+        "1 missing (0.bias)",
+        "1 unexpected (head.weight)",
+        "2 of another shape (4.weight (3, 6) for (2, 6), 4.bias (3,) for (2,))",
+        "1 NaN or infinite (1.running_mean)",
+    ):
+        assert words in str(caught.value)
+
+
+class RunsCode:
+    def __reduce__(self) -> tuple[object, ...]:
+        return print, ("this must never be printed",)
+
+
+def test_no_file_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(RunsCode(), tmp_path / "evil.pt")
+    torch.save(network(), tmp_path / "whole.pt")
+    for name in ("evil.pt", "whole.pt"):
+        with pytest.raises(ModelError, match="expected a state dict"):
+            read_weights(tmp_path / name)
+    assert capsys.readouterr().out == ""
+
+
+def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    state = network().state_dict()
+    (tmp_path / "noise.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "noise.safetensors").write_bytes(b"not a checkpoint")
+    torch.save({"model": state, "ema": state}, tmp_path / "two.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name, words in (
+        ("noise.pt", "is damaged or holds more than tensors"),
+        ("noise.safetensors", "expected a whole safetensors file"),
+        ("two.pt", "the state dicts 'model', 'ema'"),
+        ("list.pt", "holds a list"),
+        ("missing.pt", "No such file"),
+        ("weights.h5", "ends in '.h5'"),
+    ):
+        with pytest.raises(ModelError, match=words) as caught:
+            read_weights(tmp_path / name)
+        assert "\n" not in str(caught.value)
+        assert name in str(caught.value)
