@@ -172,8 +172,7 @@ def test_refusals_come_before_anything_is_written(obliq: Obliq, elsewhere: Elsew
     ):
         said = obliq(*elsewhere.words, *words, "--out", tmp_path / "o")
         assert said.status == 1, words
-        assert message in said.err
-        assert len(said.err.strip().splitlines()) == 1
+        assert message in said.err.splitlines()[-1]
         assert not (tmp_path / "o").exists()
 
 

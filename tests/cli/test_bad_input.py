@@ -107,7 +107,7 @@ def test_data(arrays: dict[str, np.ndarray], words: tuple[str, ...], obliq: Obli
         ("--arch signal-convnet", ("signal-convnet", "(channels, length)")),
         ("--arch no_such_module:build", ("no_such_module",)),
         ("--holdout 1.5", ("holdout=1.5",)),
-        ("--test 0", ("test=0",)),
+        ("--test 1", ("test=1",)),
         ("--limit -1", ("limit=-1",)),
         ("--epochs 0", ("epochs=0",)),
         ("--batch-size 0", ("batch_size=0",)),

@@ -74,6 +74,7 @@ COMPUTING = {"--seed", "--threads", "--device", "--autocast", "--compile"}
 COMPUTING_OF = {
     "demo": COMPUTING - {"--compile"},
     "train": COMPUTING,
+    "adopt": COMPUTING,
     "unlearn": COMPUTING - {"--compile"},
     "retrain": COMPUTING,
     "audit": COMPUTING,

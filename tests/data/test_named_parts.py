@@ -90,7 +90,7 @@ def test_training_needs_no_other_part(tmp_path: Path) -> None:
 def test_parts_that_cannot_be(tmp_path: Path) -> None:
     for words, message in (
         ({"holdout": [1], "test": [1]}, "sample 1 is in both holdout and test"),
-        ({"trained_on": [1], "holdout": [100]}, "there is no sample 100"),
+        ({"trained_on": [1], "holdout": [100]}, "1 not in the data .line 1: 100"),
         ({"trained_on": "0.5"}, "expected all, ids=FILE"),
         ({"trained_on": [1], "holdout": "class=1"}, "expected a share from 0 to 1, ids=FILE"),
         ({"holdout": "15%"}, "expected a share from 0 to 1, ids=FILE"),

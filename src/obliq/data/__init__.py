@@ -8,14 +8,9 @@ from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples, MapData
 from obliq.data.datasets import DATASETS, load_dataset
 from obliq.data.draw_parts import partition
 from obliq.data.roles import DataLike, as_examples, join_roles
-<<<<<<< HEAD
 from obliq.data.selection import memorised, select
 from obliq.data.selectors import Selector, parse_selector
-from obliq.data.splits import MissingExamples, Partition, PartitionRule, Splits, partition
-=======
-from obliq.data.selectors import Selector, memorised, parse_selector, select
 from obliq.data.splits import MissingExamples, Partition, PartitionRule, Splits
->>>>>>> 2b7322d (Bring networks that were trained elsewhere by obliq adopt, with their own split; choose steps of untrained quantization for the least error)
 from obliq.data.splitting import forget_retain_split, train_holdout_test_split
 
 __all__ = [

@@ -93,8 +93,8 @@ class MissingExamples(Examples):
 
     def _error(self) -> DataError:
         return DataError(
-            f"there is no {self.role} part, and this needs one; expected {self.role} samples ({self.role}=... or "
-            f"--{self.role} ...): of the same kind, and not trained on"
+            f"no {self.role} samples were given, and this needs them; expected {self.role}=... (--{self.role} on the "
+            "command line), samples of the same kind that the network was not trained on"
         )
 
 

@@ -11,14 +11,9 @@ from torch import Tensor
 from obliq.data.collection import Examples
 from obliq.data.draw_parts import partition
 from obliq.data.roles import DataLike, as_examples
-<<<<<<< HEAD
 from obliq.data.selection import select_from
 from obliq.data.selectors import parse_selector
-from obliq.data.splits import PartitionRule, divide, partition
-=======
-from obliq.data.selectors import parse_selector, select_from
 from obliq.data.splits import PartitionRule, divide
->>>>>>> 2b7322d (Bring networks that were trained elsewhere by obliq adopt, with their own split; choose steps of untrained quantization for the least error)
 from obliq.errors import DataError
 
 
