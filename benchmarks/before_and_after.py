@@ -23,7 +23,7 @@ COMMANDS = (
     "train fashion-mnist --data-folder DIR --arch strided-convnet --bits W4A4 --epochs 20 --learning-rate 0.1 "
     "--batch-size 64 --limit 4000 --holdout 0.03 --seed SEED --threads 1 --out original",
     "unlearn original --data-folder DIR --forget random=10% --seed SEED --threads 1 --out unlearned "
-    "oeu --objective calibrated --movable 0.05 --steps frozen",
+    "calibrated --projection always --movable 0.05 --steps frozen",
     "retrain original --data-folder DIR --forget request=unlearned/request.json --seed SEED --threads 1 "
     "--out retrained",
     "export original --form compact --out original.onnx",

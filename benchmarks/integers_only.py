@@ -1,7 +1,7 @@
 """What does it cost in Avg. Gap when only the deployed integers are left to unlearn from?
 
-The same original and request, unlearned by OEU in three ways: from latent weights with learned steps, from latent
-weights with frozen steps, and from the exported file. All three are measured as exported files in ONNX
+The same original and request, unlearned by `calibrated` in three ways: from latent weights with learned steps, from
+latent weights with frozen steps, and from the exported file. All three are measured as exported files in ONNX
 Runtime, against the retrained network's file.
 
 Then the same for a float network that others make W8A8, ONNX Runtime's quantizer and PyTorch's PT2E with the
@@ -39,7 +39,7 @@ from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
 from obliq.data.batches import batches
 from obliq.data.request_file import Request
 from obliq.exporting import export_file, open_exported
-from obliq.methods import OEU, Method, Retrain
+from obliq.methods import Calibrated, Method, Retrain
 from obliq.quantization import Precision
 from obliq.run import Run
 from obliq.training.loop import Recipe
@@ -50,7 +50,7 @@ from obliq.workflow.unlearn_file import unlearn_file
 
 TABLE = Path(__file__).parent / "results" / "integers_only.md"
 SHAPE = (1, 28, 28)
-METHOD = OEU(objective="calibrated", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0)
+METHOD = Calibrated(projection="always", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0)
 FROZEN = dataclasses.replace(METHOD, steps="frozen")
 NUMBERS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test",
            "average_gap")  # fmt: skip
@@ -238,7 +238,7 @@ def main() -> None:
         "# Unlearning from the deployed integers alone\n\n"
         f"Made by `benchmarks/integers_only.py` with torch {torch.__version__} on {platform.machine()}; Fashion-MNIST, "
         f"about {arguments.limit:,} training images\nand {arguments.epochs} epochs, 10 % random forgotten, "
-        "strided-convnet, OEU calibrated at one setting that was not tuned,\n"
+        "strided-convnet, calibrated at one setting that was not tuned,\n"
         f"{len(worlds)} seed(s), mean ± deviation. All rows are files in ONNX Runtime. Percent, gaps in points.\n"
         "Under quantizers of others: a float network, unlearned in floats and quantized again, or unlearned from the\n"
         "quantized file; beside the retrained network as the same quantizer makes it.\n\n" + "\n".join(tables)

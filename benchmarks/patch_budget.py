@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from obliq.checkpoints import Blueprint
 from obliq.data import PartitionRule, load_dataset, partition
-from obliq.methods import OEU, Retrain
+from obliq.methods import Calibrated, Retrain
 from obliq.patch import Content, encode_patch, network_content
 from obliq.quantization import Precision, float_state, integer_state
 from obliq.run import Run
@@ -33,13 +33,14 @@ RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)
 SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
-def methods() -> dict[str, OEU]:
+def methods() -> dict[str, Calibrated]:
     """By the text of the first two columns."""
-    settings = {"objective": "calibrated", "projection": "on_conflict", "record_every": 0}
+    settings = {"record_every": 0}
     frozen = {
-        f"{100 * share:g} % | frozen": OEU(movable=share, steps="frozen", **settings) for share in SHARES
+        f"{100 * share:g} % | frozen": Calibrated(movable=share, steps="frozen", **settings)
+        for share in SHARES
     }
-    learned = {f"{100 * share:g} % | learned": OEU(movable=share, **settings) for share in (1.0, 0.1)}
+    learned = {f"{100 * share:g} % | learned": Calibrated(movable=share, **settings) for share in (1.0, 0.1)}
     return frozen | learned
 
 
@@ -102,7 +103,7 @@ def measure(folder: Path | None) -> None:
     lines = [
         "# How few integers must change to forget",
         "",
-        "Fashion-MNIST, 10 % random, strided ConvNet W4A4, OEU calibrated at its defaults; mean of "
+        "Fashion-MNIST, 10 % random, strided ConvNet W4A4, calibrated at its defaults; mean of "
         f"{len(SEEDS)} originals. Differences and Avg. Gap in points to the retrained network (target 0); the patch "
         "is a whole file. Only the share of entries that may move differs between rows, none is tuned by itself. "
         "Made by `benchmarks/patch_budget.py`.",

@@ -21,7 +21,7 @@ import zstandard
 
 from obliq.checkpoints import Blueprint
 from obliq.data import PartitionRule, load_dataset, partition
-from obliq.methods import OEU, FineTune, Method, Retrain
+from obliq.methods import Calibrated, FineTune, Method, Retrain
 from obliq.patch import Content, decode_patch, encode_patch, network_content, patch_bound, to_device_image
 from obliq.quantization import Precision, float_state, integer_state
 from obliq.run import Run
@@ -33,11 +33,11 @@ NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (600, 3, 64)}
 """Images, epochs and batch size of each."""
 PRECISIONS = ("W8A8", "W4A4", "W2A2")
 COMPRESSIONS = ("none", "zlib", "bzip2", "lzma", "zstd")
-OEU_FIELDS = {"objective": "calibrated", "epochs": 2, "forget_batch": 64, "record_every": 0}
+CALIBRATED_FIELDS = {"projection": "always", "epochs": 2, "forget_batch": 64, "record_every": 0}
 METHODS: dict[str, Method] = {
-    "oeu, rate 0.001": OEU(learning_rate=0.001, **OEU_FIELDS),
-    "oeu": OEU(learning_rate=0.01, **OEU_FIELDS),
-    "oeu, steps frozen": OEU(learning_rate=0.01, steps="frozen", **OEU_FIELDS),
+    "calibrated, rate 0.001": Calibrated(learning_rate=0.001, **CALIBRATED_FIELDS),
+    "calibrated": Calibrated(learning_rate=0.01, **CALIBRATED_FIELDS),
+    "calibrated, steps frozen": Calibrated(learning_rate=0.01, steps="frozen", **CALIBRATED_FIELDS),
     "fine-tune": FineTune(epochs=2, learning_rate=0.03),
 }
 HEADER = (

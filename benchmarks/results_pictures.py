@@ -18,8 +18,8 @@ WANTED = {
         "Time and Avg. Gap, all": "cost",
     },
     "writers": {"Distance to Retrain on both sides, all": "trade-off"},
-    "fashion-small-ablations": {"oeu calibrated: what each change does": "changes"},
-    "writers-ablations": {"oeu calibrated: what each change does": "changes"},
+    "fashion-small-ablations": {"calibrated: what each change does": "changes"},
+    "writers-ablations": {"calibrated: what each change does": "changes"},
 }
 """From suite and beginning of a drawing's title to the end of its file name."""
 

@@ -38,7 +38,7 @@ from obliq.auditing import AuditedModel, RoleSignals, audit_models, compute_sign
 from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint
 from obliq.data import Partition, PartitionRule, Splits, load_dataset, partition
-from obliq.methods import OEU, FineTune, Method, Retrain
+from obliq.methods import Calibrated, FineTune, Method, Retrain
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.quantization import Precision, changed_codes, weighted_layers
@@ -56,14 +56,14 @@ TESTED = 10000
 METHODS: dict[str, Method] = {
     "fine-tune": FineTune(epochs=4, learning_rate=0.03),
     "gradient ascent": GradientAscent(),
-    "OEU calibrated": OEU(
-        objective="calibrated", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0
+    "calibrated": Calibrated(
+        projection="always", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0
     ),
 }
 SMALL_STEPS: dict[str, Method] = {
     "gradient ascent": GradientAscent(learning_rate=2e-4),
     "NegGrad+": GradientDifference(learning_rate=3e-4, retain_weight=0.8, batch_norm="frozen"),
-    "OEU calibrated": METHODS["OEU calibrated"],
+    "calibrated": METHODS["calibrated"],
 }
 WIDTHS = (8, 4, 3, 2)
 ROUTES = {"learned grid": "W8A8", "float first": "FP32"}
@@ -219,7 +219,7 @@ def _draw(found: Found) -> None:
     axes = figure.subplots(2, len(ROUTES), sharex=True, sharey="row")
     styles = {
         "original": ("#8a8f98", "--", "no unlearning"), "fine-tune": ("#5b8db8", "-", "fine-tune"),
-        "gradient ascent": ("#3f7d58", "-", "gradient ascent"), "OEU calibrated": ("#c2410c", "-", "OEU calibrated"),
+        "gradient ascent": ("#3f7d58", "-", "gradient ascent"), "calibrated": ("#c2410c", "-", "calibrated"),
         "retrained": ("#1c2024", ":", "retrained"),
     }  # fmt: skip
     for column, (route, precision) in enumerate(ROUTES.items()):

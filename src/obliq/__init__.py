@@ -21,7 +21,7 @@ _PUBLIC = {
         "train_holdout_test_split",
     ),
     "obliq.errors": ("AuditError", "DataError", "ModelError", "ObliqError", "PatchError"),
-    "obliq.methods": ("FineTune", "Method", "OEU", "SFRon", "available_methods"),
+    "obliq.methods": ("Calibrated", "FineTune", "Method", "OEU", "SFRon", "available_methods"),
     "obliq.patch": ("PatchHead",),
     "obliq.quantization": ("IntegerTensor", "Precision", "integer_state", "quantize", "weights_digest"),
     "obliq.run": ("Listener", "Run", "Trace"),

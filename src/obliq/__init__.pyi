@@ -31,6 +31,7 @@ from obliq.errors import (
     PatchError as PatchError,
 )
 from obliq.methods import (
+    Calibrated as Calibrated,
     FineTune as FineTune,
     Method as Method,
     OEU as OEU,

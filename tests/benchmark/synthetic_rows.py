@@ -7,7 +7,7 @@ from typing import Any
 from obliq.benchmark.rows import ResultRow
 
 METHODS = (
-    "oeu calibrated",
+    "calibrated",
     "oeu entropy",
     "oeu uniform",
     "q-mul",
@@ -31,7 +31,7 @@ METHODS = (
     "entropy objective",
     "steps frozen",
 )
-FOLLOWS = dict.fromkeys(METHODS[-3:], "oeu calibrated")
+FOLLOWS = dict.fromkeys(METHODS[-3:], "calibrated")
 CELLS = (
     ("fashion", "W2A2", "random=10%"),
     ("fashion", "W4A4", "random=10%"),

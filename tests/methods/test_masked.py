@@ -11,7 +11,7 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import (
     BUILT_IN,
-    OEU,
+    Calibrated,
     FineTune,
     Influence,
     Masked,
@@ -78,7 +78,7 @@ def test_a_method_that_does_not_hold_its_mask_is_found_out(original: nn.Module, 
 def test_orthogonal_entropy_holds_a_mask_and_counts_only_what_moved(
     original: nn.Module, splits: Splits
 ) -> None:
-    method = OEU(objective="calibrated", epochs=2)
+    method = Calibrated(epochs=2)
     result = Masked(method=method, share=0.2).unlearn(original, splits, Run(seed=1))
     free = saliency_mask(original, splits.forget, share=0.2, batch_size=128, run=Run(seed=1))
     before, after = dict(original.named_parameters()), dict(result.named_parameters())

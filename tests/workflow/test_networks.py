@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import obliq
 from obliq.data import Examples, Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
-from obliq.methods import BUILT_IN, OEU, FineTune, Retrain
+from obliq.methods import BUILT_IN, OEU, Calibrated, FineTune, Retrain
 from obliq.quantization import quantize, weights_digest
 from obliq.run import Run, Trace
 from obliq.training.loop import Recipe
@@ -19,7 +19,7 @@ from tests.conftest import SmallNet
 from tests.workflow.networks_and_sets import FORMS, SHAPE, Elsewhere, sets, trained_elsewhere
 
 SHORT = Recipe(epochs=2, batch_size=32)
-METHOD = OEU(objective="calibrated", epochs=1, rounds=1)
+METHOD = Calibrated(epochs=1, rounds=1)
 in_every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 Form = Callable[[Examples], Any]
 

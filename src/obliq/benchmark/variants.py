@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from obliq.errors import ModelError
-from obliq.methods import OEU, Method, available_methods
+from obliq.methods import OEU, Calibrated, Method, available_methods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +83,15 @@ def search_space(method_class: type[Method]) -> Mapping[str, tuple[Any, ...]]:
 
 
 # record_every=0: recording the first-order guarantee would count as the method's own time
-_CALIBRATED = {"objective": "calibrated", "projection": "on_conflict", "record_every": 0}
 VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "calibrated": {
+        "calibrated": {"rounds": 1, "record_every": 0},
+        "calibrated, one epoch": {"epochs": 1, "rounds": 1, "record_every": 0},
+        "calibrated, in rounds": {"record_every": 0},
+    },
     "oeu": {
         "oeu entropy": {"objective": "entropy", "record_every": 0},
         "oeu uniform": {"objective": "uniform", "record_every": 0},
-        "oeu calibrated": {**_CALIBRATED, "rounds": 1},
-        "oeu calibrated, one epoch": {**_CALIBRATED, "epochs": 1, "rounds": 1},
-        "oeu calibrated, in rounds": _CALIBRATED,
     },
     "q-mul": {
         "q-mul": {},
@@ -128,11 +129,15 @@ def variants_named(*names: str) -> tuple[MethodVariant, ...]:
     return tuple(by_name[name] for name in names)
 
 
-FOLLOWED = "oeu calibrated"
+FOLLOWED = "calibrated"
+
+OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
+    "entropy objective": {"objective": "entropy", "projection": "on_conflict"},
+    "uniform objective": {"objective": "uniform", "projection": "on_conflict"},
+}
+"""Other objectives in place of the calibrated one, with the same descent."""
 
 FACTORS: Mapping[str, Mapping[str, Any]] = {
-    "entropy objective": {"objective": "entropy"},
-    "uniform objective": {"objective": "uniform"},
     "as hard as the average": {"difficulty": "average"},
     "forget set drawn evenly": {"draw": "even"},
     "projection never": {"projection": "never"},
@@ -160,7 +165,11 @@ def ablations() -> tuple[MethodVariant, ...]:
     return (
         followed,
         *(
-            MethodVariant(name=name, method_class=OEU, fixed={**followed.fixed, **changed}, follows=FOLLOWED)
-            for name, changed in FACTORS.items()
+            MethodVariant(name=name, method_class=kind, fixed={**kept, **changed}, follows=FOLLOWED)
+            for factors, kind, kept in (
+                (OBJECTIVES, OEU, {"record_every": 0}),
+                (FACTORS, Calibrated, followed.fixed),
+            )
+            for name, changed in factors.items()
         ),
     )

@@ -74,4 +74,4 @@ def _next_command(arguments: RequestOptions, role: str) -> list[str | Path]:
     if kind == "request" and (unlearned / DOCUMENT_FILE).exists():
         return ["audit", original, unlearned, "--retrained", out, "--out", free_name(out, "audit"), *repeated]
     unlearned = free_name(out, "unlearned")
-    return ["unlearn", original, *same_request, unlearned, *repeated, "oeu", "--objective", "calibrated"]
+    return ["unlearn", original, *same_request, unlearned, *repeated, "calibrated"]

@@ -116,8 +116,8 @@ def _next_command(arguments: TrainArguments, *, has_holdout: bool) -> list[str |
 
     out = free_name(arguments.out, "unlearned")
     repeated = repeated_options(arguments.data_folder, arguments.data, arguments.arch)
-    objective = ["--objective", "calibrated"] if has_holdout else []
-    return ["unlearn", arguments.out, "--forget", "class=0", "--out", out, *repeated, "oeu", *objective]
+    method = "calibrated" if has_holdout else "oeu"
+    return ["unlearn", arguments.out, "--forget", "class=0", "--out", out, *repeated, method]
 
 
 VERB = Verb(TrainArguments, run_train)

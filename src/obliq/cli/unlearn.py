@@ -9,7 +9,7 @@ import tyro
 from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, RequestOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ModelError
-from obliq.methods import OEU, Method, available_methods
+from obliq.methods import Calibrated, Method, available_methods
 
 
 def _methods() -> Any:
@@ -31,11 +31,12 @@ def _methods() -> Any:
 class UnlearnArguments(RequestOptions):
     """Make a saved network forget the samples that you name.
 
-    Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned oeu --epochs 5
+    Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned calibrated --epochs 5
 
-    The method is the last word, followed by its own options; `obliq unlearn METHOD --help` lists them.
+    The method is the last word, followed by its own options; `obliq unlearn METHOD --help` lists them. Without one,
+    `calibrated` runs: it is nearest to retraining in the measured comparison (docs/results.md).
 
-    ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ... oeu`. The
+    ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
     result is a folder with the same graph, in which only codes and biases have changed. A file does not record its
     data, so pass the data and their division as they were at training.
 
@@ -44,7 +45,7 @@ class UnlearnArguments(RequestOptions):
         method: One of these, with options of its own.
     """
 
-    method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)]
+    method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)] = field(default_factory=Calibrated)
     division: DivisionOptions = field(default_factory=DivisionOptions)
     compute: tyro.conf.CascadeSubcommandArgs[ComputeOptions] = field(default_factory=ComputeOptions)
     output: tyro.conf.CascadeSubcommandArgs[OutputOptions] = field(default_factory=OutputOptions)
@@ -70,6 +71,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
+    from obliq.training.orthogonal_descent import OrthogonalDescent
     from obliq.workflow.pipeline import create_request, request_in_words
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
@@ -82,7 +84,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     splits, request = create_request(parts, arguments.forget, run.seed)
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
     method = arguments.method
-    if isinstance(method, OEU):
+    if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
     found = unlearn_file(shipped, splits, request, method, run)

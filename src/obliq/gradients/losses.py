@@ -63,7 +63,7 @@ def calibrated_loss(
     Args:
         logits: of the network that is trained.
         labels: the true classes.
-        targets: the probability of the true class to reach, 0 to 1; see `obliq.calibration`.
+        targets: the probability of the true class to reach, 0 to 1; see `obliq.methods.calibrated`.
 
     Source: ours, not part of the OEU paper.
     """

@@ -7,6 +7,7 @@ from obliq.methods.amun import AMUN
 from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
 from obliq.methods.boundary_shrink import BoundaryShrink
+from obliq.methods.calibrated import Calibrated
 from obliq.methods.fine_tune import FineTune
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
@@ -29,6 +30,7 @@ ENTRY_POINTS = "obliq.methods"
 """The group of entry points in which installed packages register their methods."""
 
 BUILT_IN: dict[str, type[Method]] = {
+    "calibrated": Calibrated,
     "oeu": OEU,
     "amun": AMUN,
     "bad-teacher": BadTeacher,
@@ -91,6 +93,7 @@ __all__ = [
     "BadTeacher",
     "BoundaryExpand",
     "BoundaryShrink",
+    "Calibrated",
     "FineTune",
     "GradientAscent",
     "GradientDifference",

@@ -206,7 +206,7 @@ def unlearn(
     forget: DataLike,
     retain: DataLike,
     holdout: DataLike | None = None,
-    method: str | Method = "oeu",
+    method: str | Method = "calibrated",
     seed: int = 0,
     device: str = "auto",
     progress: bool | Listener = True,
@@ -258,7 +258,7 @@ def _method(method: str | Method) -> Method:
     if not isinstance(method, str):
         if not isinstance(method, Method) or isinstance(method, type):
             name = method.__name__ if isinstance(method, type) else type(method).__name__
-            hint = f"{name}()" if isinstance(method, type) else "a method such as obliq.OEU()"
+            hint = f"{name}()" if isinstance(method, type) else "a method such as obliq.Calibrated()"
             raise ModelError(f"the method is {name}; expected {hint} or a name")
         return method
     methods = available_methods()

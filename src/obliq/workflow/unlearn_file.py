@@ -27,8 +27,9 @@ from obliq.errors import ModelError
 from obliq.exporting import ExportedFile, parse_exported, sha256_of, share_of_changed_codes
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import encode
-from obliq.methods import OEU, Method
+from obliq.methods import Method
 from obliq.run import Run, Trace, TraceRow, together
+from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
 from obliq.workflow.compare_files import require_fitting
 from obliq.workflow.pipeline import method_name, role_counts
@@ -89,8 +90,8 @@ def unlearn_file(
         shipped: a file of the `integer` or `compact` form, or of another quantizer; see `obliq.exporting.qdq`.
         splits: the roles of the samples under the request.
         request: what is to be forgotten.
-        method: orthogonal entropy unlearning with `steps="frozen"`; other methods move scales, which
-            devices would have to take over too.
+        method: one that descends orthogonally (`calibrated`, `oeu`) with `steps="frozen"`; other methods move scales,
+            which devices would have to take over too.
         run: seed, device, listener.
 
     Raises:
@@ -98,9 +99,10 @@ def unlearn_file(
             result that no device could run.
         DataError: when the samples do not fit the file.
     """
-    if not isinstance(method, OEU) or method.steps != "frozen":
+    if not isinstance(method, OrthogonalDescent) or method.steps != "frozen":
         raise ModelError(
-            f"{method_name(method)} moves the scales of a file; expected oeu with steps frozen, which keeps them"
+            f"{method_name(method)} moves the scales of a file; expected calibrated or oeu with "
+            "steps frozen, which keeps them"
         )
     require_fitting(shipped, splits.partition)
     parts = splits.partition

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from obliq.calibration import RidgeSums, reference_features, ridge_margins
-from obliq.calibration.difficulty import PatchFeatures
 from obliq.data import Collection, Examples
+from obliq.methods.calibrated.difficulty import PatchFeatures, RidgeSums, reference_features, ridge_margins
 from obliq.run import Run
 
 

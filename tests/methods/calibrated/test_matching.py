@@ -3,8 +3,13 @@
 import pytest
 import torch
 
-from obliq.calibration import SampleScores, matched_confidence, shifted_confidence
-from obliq.calibration.matching import combined_normal_scores, retrained_shift
+from obliq.methods.calibrated.matching import (
+    SampleScores,
+    combined_normal_scores,
+    matched_confidence,
+    retrained_shift,
+    shifted_confidence,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from obliq.calibration.difficulty import Features, RidgeSums, reference_features, ridge_margins
-from obliq.calibration.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
+from obliq.methods.calibrated.difficulty import Features, RidgeSums, reference_features, ridge_margins
+from obliq.methods.calibrated.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.run import Run
 from obliq.training.loop import predict
 
@@ -52,7 +52,7 @@ def batches_by_distance(
         yield inputs, labels, positions[order]
 
 
-Difficulty = Literal["average", "witness"]
+Difficulty = Literal["average", "estimated"]
 """How hard the forget set is assumed to be among unseen data; see `calibrated_targets`."""
 
 
@@ -77,7 +77,7 @@ def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficul
 
     - `average`: the one at its own rank, so that the forget set becomes as hard as holdout data on average. This is
       right for a random share of the data; the samples of one person may be much harder.
-    - `witness`: the forget set becomes as hard as two small reference models estimate, which are trained on the
+    - `estimated`: the forget set becomes as hard as two small reference models estimate, which are trained on the
       retain set alone. For holdout samples, the reference models are trained on retain and forget set together: the
       original, too, had more data to learn from than the retrained network.
 

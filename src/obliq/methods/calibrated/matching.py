@@ -3,7 +3,7 @@
 The network to imitate is the one retrained without the forget set. It treats those samples like any others that it
 never saw. How the original treats unseen samples is known without retraining, from the holdout set.
 
-Source: ours; see `obliq.calibration` for precedents.
+Source: ours; see `obliq.methods.calibrated` for precedents.
 """
 
 from collections.abc import Collection as Container
@@ -84,7 +84,7 @@ def shifted_confidence(
     Args:
         original: scores of the network to unlearn, any increasing function of its true-class confidence. On forget
             samples only their order matters.
-        references: scores of each reference model, at least one; see `obliq.calibration.difficulty`.
+        references: scores of each reference model, at least one; see `obliq.methods.calibrated.difficulty`.
         forget_labels: the true classes of forget samples.
         confidence: the original's confidence (probability of the true class) on holdout samples.
         holdout_labels: the true classes of holdout samples.

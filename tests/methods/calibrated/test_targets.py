@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.calibration import Targets, calibrated_targets, distance_left, true_class_confidence
 from obliq.data import Splits
+from obliq.methods.calibrated.targets import Targets, calibrated_targets, distance_left, true_class_confidence
 from obliq.run import Run
 
 RUN = Run(seed=1)
 
 
-@pytest.mark.parametrize("difficulty", ["average", "witness"])
+@pytest.mark.parametrize("difficulty", ["average", "estimated"])
 def test_the_original_has_all_of_its_distance_left(
     original: nn.Module, splits: Splits, difficulty: str
 ) -> None:

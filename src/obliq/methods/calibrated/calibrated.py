@@ -1,0 +1,99 @@
+"""Calibrated unlearning: treat every forgotten sample as the original treats unseen samples that are as hard.
+
+The network to imitate is the retrained one, and it is not maximally uncertain on forgotten samples: it treats them as
+unseen. So each sample is brought to the confidence that the original has on unseen samples that are as hard, along
+the directions of `obliq.training.orthogonal_descent`. Targets are computed in `obliq.methods.calibrated.targets`.
+
+Source: ours, and no part of the OEU paper. The idea of bringing the forget set to what the original does on unseen
+data has public precedents. ReGUn (arXiv 2603.11210, March 2026) distils one prediction, averaged over a batch of
+unseen samples, into all forget samples. A-AMU (arXiv 2507.09786, July 2025) matches the loss distributions of
+forgotten and unseen samples by maximum mean discrepancy. Ours are the target for each sample by quantiles, the
+reference models that estimate difficulty, and the projection.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+from torch import Tensor, nn
+
+from obliq.data import Splits
+from obliq.gradients import ProjectionWhen, calibrated_loss
+from obliq.methods.calibrated.targets import (
+    Difficulty,
+    batches_by_distance,
+    calibrated_targets,
+    distance_left,
+)
+from obliq.methods.method import Search
+from obliq.run import Run
+from obliq.training.loop import move_to_device, require_at_least, seeded
+from obliq.training.masks import Mask
+from obliq.training.orthogonal_descent import OrthogonalDescent
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Calibrated(OrthogonalDescent):
+    """Bring each forgotten sample to the confidence that the original has on unseen samples that are as hard.
+
+    Attributes:
+        difficulty: how hard the forget set is assumed to be among unseen data: as hard as their `average`, or as hard
+            as two reference models that are trained on the retain set alone estimate (`estimated`).
+        draw: how forget samples are drawn into batches: pass after pass (`even`), or more often the further they are
+            from their target (`by_distance`).
+        rounds: at most this many, until `tolerance` is met. Momentum continues, and the learning rate starts again.
+            Small retain sets and large forget sets need more than one round.
+        tolerance: the share of the forget set's mean distance to its targets at which no further round begins.
+        projection: `always`, `on_conflict` only where <g_f, g_r> < 0, or `never`.
+    """
+
+    difficulty: Difficulty = "estimated"
+    draw: Literal["even", "by_distance"] = "by_distance"
+    rounds: int = 3
+    tolerance: float = 0.2
+    projection: ProjectionWhen = "on_conflict"
+
+    version: ClassVar[int] = 1
+    search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.2, 1.0, 2.0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, rounds=self.rounds)
+        require_at_least(0, tolerance=self.tolerance)
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
+        """The network after descending on both losses, with the forget gradient projected.
+
+        Outside `mask` it stays as it was; with a mask, `movable` has no effect.
+        """
+        mask = mask or self.mask(model, splits.forget, run)
+        with seeded(run):
+            network = move_to_device(copy.deepcopy(model), run)
+            targets = calibrated_targets(network, splits, self.difficulty, run)
+            confidence = targets.confidence.to(run.device)
+
+            def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
+                return calibrated_loss(logits, labels, confidence[positions.to(run.device)])
+
+            rounds = self.start(network, splits, mask, run)
+            forget = (
+                rounds.passes(splits.forget)
+                if self.draw == "even"
+                else batches_by_distance(
+                    splits.forget,
+                    targets.distance,
+                    rounds.forget_batch,
+                    rounds.descent.generator,
+                    run.device,
+                    self.augment,
+                )
+            )
+            for _ in range(self.rounds):
+                rounds.run_round(forget, loss)
+                left = distance_left(network, splits.forget, targets, run)
+                step = rounds.descent.step
+                run.listen("unlearn", step, step, {"distance_left": left})
+                if left <= self.tolerance:
+                    break
+            return network.eval()
