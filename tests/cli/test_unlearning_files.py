@@ -84,7 +84,7 @@ def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(
         assert obliq("export", way.original, "--form", form, "--out", tmp_path / f"{form}.onnx").status == 0
     words = ("--data", f"npz:{way.data}", "--forget", f"subject={way.person}", "--out", tmp_path / "out")
     said = obliq("unlearn", tmp_path / "integer.onnx", *words, "fine-tune")
-    assert "fine-tune moves the scales of a file; expected oeu with steps frozen" in said.err
+    assert "fine-tune moves the scales of a file; expected calibrated or oeu with" in said.err
     said = obliq("unlearn", tmp_path / "float.onnx", *words, "oeu")
     assert "expected a file of the integer or compact form" in said.err
     said = obliq("unlearn", way.original, *words, "--division-seed", 3, "oeu")

@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 NAMES = {
     "no unlearning": "original",
     "retrained again (chance alone)": "retrained again",
-    "`oeu --objective calibrated` (ours)": "calibrated, in rounds",
+    "`calibrated` (ours)": "calibrated, in rounds",
     "`amun`": "amun",
     "`l1-sparse`": "l1-sparse",
 }
