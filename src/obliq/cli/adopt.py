@@ -1,7 +1,6 @@
 """`obliq adopt`: a network that was trained elsewhere becomes an original."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -69,6 +68,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints import Blueprint
     from obliq.checkpoints.run_folder import save_run
     from obliq.cli.computation import start_run
+    from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import accuracy_lines, doubts, saved_run_values
     from obliq.data import load_dataset, partition
     from obliq.data.named_parts import PartWords, partition_rule
@@ -123,17 +123,12 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
             "most_frequent_class": {name: round(share, 2) for name, share in baselines.items()},
             "notes": list(loaded.notes),
         },
-        next_command=_next_command(arguments, has_holdout=counts["holdout"] > 0),
+        next_command=unlearn_command(
+            arguments.out,
+            repeated_options(arguments.data_folder, arguments.data, arguments.arch),
+            has_holdout=counts["holdout"] > 0,
+        ),
     )
-
-
-def _next_command(arguments: AdoptArguments, *, has_holdout: bool) -> list[str | Path]:
-    from obliq.cli.next_command import free_name, repeated_options
-
-    out = free_name(arguments.out, "unlearned")
-    repeated = repeated_options(arguments.data_folder, arguments.data, arguments.arch)
-    objective = ["--objective", "calibrated"] if has_holdout else []
-    return ["unlearn", arguments.out, "--forget", "class=0", "--out", out, *repeated, "oeu", *objective]
 
 
 VERB = Verb(AdoptArguments, run_adopt)

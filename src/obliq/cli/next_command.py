@@ -22,3 +22,18 @@ def repeated_options(
     if architecture and ":" in architecture:
         words += ["--arch", architecture]
     return words
+
+
+def unlearn_command(original: Path, repeated: list[str | Path], *, has_holdout: bool) -> list[str | Path]:
+    """Forget a class of a new original, by the default method or, without holdout samples, by one that needs none."""
+    out = free_name(original, "unlearned")
+    return [
+        "unlearn",
+        original,
+        "--forget",
+        "class=0",
+        "--out",
+        out,
+        *repeated,
+        "calibrated" if has_holdout else "oeu",
+    ]

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -62,6 +61,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints import Blueprint
     from obliq.checkpoints.run_folder import save_run
     from obliq.cli.computation import start_run
+    from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import saved_run_values
     from obliq.data import MissingExamples, load_dataset, partition
     from obliq.data.named_parts import PartWords, partition_rule
@@ -107,17 +107,12 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
             f"accuracy: {', '.join(accuracies)}",
         ],
         values={**saved_run_values(trained, arguments.out), **tested},
-        next_command=_next_command(arguments, has_holdout=not isinstance(parts.holdout, MissingExamples)),
+        next_command=unlearn_command(
+            arguments.out,
+            repeated_options(arguments.data_folder, arguments.data, arguments.arch),
+            has_holdout=not isinstance(parts.holdout, MissingExamples),
+        ),
     )
-
-
-def _next_command(arguments: TrainArguments, *, has_holdout: bool) -> list[str | Path]:
-    from obliq.cli.next_command import free_name, repeated_options
-
-    out = free_name(arguments.out, "unlearned")
-    repeated = repeated_options(arguments.data_folder, arguments.data, arguments.arch)
-    method = "calibrated" if has_holdout else "oeu"
-    return ["unlearn", arguments.out, "--forget", "class=0", "--out", out, *repeated, method]
 
 
 VERB = Verb(TrainArguments, run_train)
