@@ -25,7 +25,9 @@ def test_a_file_and_its_parity(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     )
     assert said.status == 0
     saved = load_run(way.unlearned).checkpoint
-    assert out.read_bytes() == export_file(saved.model, (1, 6, 6))
+    contract = saved.provenance.inputs
+    assert contract is not None
+    assert out.read_bytes() == export_file(saved.model, (1, 6, 6), inputs=contract)
     record = read_parity_record(out.with_name("network.onnx.parity.json"))
     assert record.file_digest == sha256_of(out.read_bytes())
     assert record.network_digest == weights_digest(saved.model) != record.deployed_digest

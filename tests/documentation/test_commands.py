@@ -120,12 +120,12 @@ def needs_extras() -> None:
 def follow(page: str, folder: Path) -> str:
     """Do what a page shows, in a folder; all that was printed.
 
-    A block of Python that imports obliq is run; another one is a file that later commands name.
+    A block of Python that imports obliq or onnxruntime is run; another one is a file that later commands name.
     """
     printed = ""
     with chdir(folder):
         for language, block in blocks(shortened((DOCS / f"{page}.md").read_text())):
-            if language == "python" and "import obliq" in block:
+            if language == "python" and ("import obliq" in block or "import onnxruntime" in block):
                 with redirect_stdout(io.StringIO()):
                     exec(compile(block, f"{page}.md", "exec"), {})
             elif language == "python":

@@ -203,9 +203,11 @@ def _compared(one: Measurement, everything: Sequence[Measurement]) -> Artifact |
 
 def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
     scored = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
+    _, sizes = np.unique(answers.test.labels.numpy()[scored], return_counts=True)
     return Counts(
         **{role: len(_labels(answers, role)) for role in ROLES},
         test_scored=int(scored.sum()),
+        test_most_frequent=int(sizes.max(initial=0)),
         unseen=len(answers.unseen),
         attack_members=min(len(answers.test), len(answers.retain)),
         attack_non_members=min(len(answers.test), len(answers.retain)),

@@ -16,6 +16,7 @@ from obliq.auditing.metrics import COST, HasMetrics, metrics_in
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
 from obliq.errors import AuditError
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 
 Kind = Literal["original", "unlearned", "retrained"]
 
@@ -40,6 +41,7 @@ class Counts:
     Attributes:
         forget, retain, holdout, test: samples of each role.
         test_scored: test samples that count for test accuracy (forgotten classes left out).
+        test_most_frequent: how many of these are of one class, the most frequent; 0 where this was not counted.
         unseen: test samples of the forget set's classes, the non-members of the AUC.
         attack_members, attack_non_members: samples that the SVC attack learned from.
     """
@@ -52,6 +54,12 @@ class Counts:
     unseen: int
     attack_members: int
     attack_non_members: int
+    test_most_frequent: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
+
+    @property
+    def baseline(self) -> float:
+        """Test accuracy, in percent, of answering always with the most frequent class."""
+        return 100 * self.test_most_frequent / max(1, self.test_scored)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,11 +177,23 @@ class Audit:
         return tuple(entry for entry in self.entries if entry.artifact is not None)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """A line for each network that is not above the trivial baseline, of which nothing can be concluded."""
+        baseline = self.counts.baseline
+        return tuple(
+            f"{entry.name}: test accuracy {entry.values['test_accuracy']:.1f} % is not above the {baseline:.1f} % of "
+            "answering always with the most frequent class; nothing follows from its other numbers"
+            for entry in self.entries
+            if baseline and (entry.values["test_accuracy"] or 0) <= baseline + _ROUNDING
+        )
+
+    @property
     def retrained(self) -> Measurement | None:
         """The network trained without the forget set, if there is one."""
         return self.entries[-1] if self.entries[-1].kind == "retrained" else None
 
 
+_ROUNDING = 0.005  # points
 WIDTH = 80
 """Columns of a terminal."""
 
@@ -200,6 +220,7 @@ def _lines(audit: Audit) -> list[str]:
     notes = [
         f"In percent, {audit.precision}. Target: {aim}" + ("; of Avg. Gap: 0." if audit.retrained else "."),
         f"Samples: {counts.forget:,} forget, {counts.retain:,} retain, {counts.test:,} test.",
+        *(f"WARNING: {warning}." for warning in audit.warnings),
         *(f"{entry.name}: {entry.verdict.reason}" for entry in audit.unlearned if entry.verdict),
     ]
     return [*lines, *(line for note in notes for line in textwrap.wrap(note, WIDTH))]

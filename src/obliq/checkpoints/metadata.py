@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from obliq.data import PartitionRule
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.models import build_model
@@ -61,6 +62,10 @@ class Provenance:
         versions: of the packages that were used.
         loaded: the weights that were loaded; None where they were drawn. Without a recipe, the network was trained
             elsewhere.
+        inputs: how samples are scaled and what classes are called; None for networks from before this was recorded.
+        accuracy: in percent. Of an original: on `training` samples in the last epoch and on `test` samples. Of an
+            original file that was unlearned: on `retain` and `holdout` samples. Of always answering with the
+            `most frequent class` of the last of these.
     """
 
     role: str
@@ -78,6 +83,8 @@ class Provenance:
     threads: int = 1
     versions: dict[str, str] = field(default_factory=lambda: present_versions())
     loaded: LoadedWeights | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    inputs: InputContract | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    accuracy: dict[str, float] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

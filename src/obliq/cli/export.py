@@ -85,7 +85,8 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = load_run(arguments.folder, arguments.arch).checkpoint
     model, shape = saved.model, saved.blueprint.input_shape
-    content = export_file(model, shape, arguments.form, to=arguments.to)
+    contract = saved.provenance.inputs
+    content = export_file(model, shape, arguments.form, to=arguments.to, inputs=contract)
     checks = {}
     for data in arguments.check:
         inputs = parity_samples(saved, data, arguments.data_folder, arguments.check_samples)
@@ -98,6 +99,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         network_digest=weights_digest(model),
         deployed_digest=weights_digest(deployed(model, shape)),
         checks=checks,
+        inputs=contract,
     )
     if checks:
         write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
@@ -107,6 +109,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         f"{arguments.form} {kind.title} file {out}, {len(content):,} bytes",
         f"sha256 {record.file_digest}",
     ]
+    lines += [f"inputs: {contract.values}, scaled by {contract.scaling}"] if contract else []
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)

@@ -107,6 +107,8 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
         ],
     )
     lines.append("Percent. The target is the retrained network's value; for Avg. Gap it is 0.")
+    lines.append(f"Answering always with the most frequent class: TA {audit.counts.baseline:.1f}")
+    lines += [f"WARNING: {warning}" for warning in audit.warnings]
     if DEVICE_SUMS in audit.settings:
         lines.append(f"{audit.settings[DEVICE_SUMS]}: in PyTorch with the sums and roundings of a device")
     lines += [_artifact(entry) for entry in audit.artifacts]

@@ -39,9 +39,11 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
     from obliq.checkpoints.run_folder import load_run
     from obliq.checkpoints.summary import summarise_checkpoint
     from obliq.cli.next_command import free_name, repeated_options
+    from obliq.workflow.baseline import accuracy_in_words
 
     folder = arguments.path
-    found = summarise_checkpoint(load_run(folder, arguments.arch).checkpoint)
+    saved = load_run(folder, arguments.arch).checkpoint
+    found, measured = summarise_checkpoint(saved), saved.provenance.accuracy
     blueprint, provenance = found.blueprint, found.provenance
     shape = "x".join(map(str, blueprint["input_shape"]))
     smaller = found.unquantized_bytes / max(1, found.total_bytes)
@@ -53,9 +55,11 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
                 "size": f"{found.parameters:,} parameters in {found.total_bytes:,} bytes, "
                 f"{smaller:.1f} times smaller than float32",
                 "weights digest": found.weights_digest,
+                **_inputs(saved.provenance.inputs),
                 **_history(provenance),
             }
         ),
+        *(accuracy_in_words(measured) if measured else ()),
         "",
         *table(
             ["tensor", "kind", "bits", "shape", "bytes"],
@@ -72,6 +76,19 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
         unlearned = free_name(folder, "unlearned")
         next_command = ["unlearn", folder, "--forget", "class=0", "--out", unlearned, *repeated, "calibrated"]
     return VerbOutput(lines=lines, values=found.as_json(), next_command=next_command)
+
+
+def _inputs(contract: Any) -> dict[str, str]:
+    """How stored values become inputs, and what the outputs are; nothing where this is not recorded."""
+    from obliq.data.names import listed
+
+    if contract is None:
+        return {}
+    found = {
+        "inputs": f"{contract.axes}: {contract.values}",
+        "scaling": f"{contract.scaling} for a stored value x",
+    }
+    return found | ({"classes": listed(contract.class_names)} if contract.class_names else {})
 
 
 def _history(provenance: dict[str, Any]) -> dict[str, str]:
@@ -111,6 +128,7 @@ def _show_file(file: Path) -> VerbOutput:
                 "size": f"{found.bytes:,} bytes, weights in {found.stored_weights}",
                 "sha256": found.file_digest,
                 "content digest": found.content_digest,
+                **_inputs(found.inputs),
                 "operators": ", ".join(f"{count} {name}" for name, count in found.operators.items()),
             }
         ),

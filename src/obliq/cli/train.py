@@ -1,6 +1,5 @@
 """`obliq train`: a quantized network, trained on the training part of a data set."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,7 +68,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.io.atomic import refuse_existing_folder
     from obliq.models import choose_architecture
     from obliq.quantization import Precision
-    from obliq.training.loop import accuracy
+    from obliq.workflow.baseline import accuracy_in_words, accuracy_values, with_accuracy
     from obliq.workflow.pipeline import train_original
 
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
@@ -91,22 +90,17 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
     )
     trained = train_original(parts, blueprint, arguments.recipe, run)
-    in_training = trained.trace[-1]["accuracy"]
-    accuracies = [f"{in_training:.1f} % on training samples in the last epoch"]
-    tested: dict[str, float] = {}
     if not isinstance(parts.test, MissingExamples):
         progress.stage(f"testing on {len(parts.test)} samples")
-        model = copy.deepcopy(trained.checkpoint.model).to(run.device)
-        on_test = accuracy(model, parts.test, run.device)
-        accuracies.insert(0, f"{on_test:.1f} % on test samples")
-        tested["test_accuracy"] = round(on_test, 2)
+    trained = with_accuracy(trained, parts.test, run)
+    measured = trained.checkpoint.provenance.accuracy
     save_run(arguments.out, trained, overwrite=arguments.overwrite)
     return VerbOutput(
         lines=[
             f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:.1f} s",
-            f"accuracy: {', '.join(accuracies)}",
+            *accuracy_in_words(measured),
         ],
-        values={**saved_run_values(trained, arguments.out), **tested},
+        values={**saved_run_values(trained, arguments.out), **accuracy_values(measured)},
         next_command=unlearn_command(
             arguments.out,
             repeated_options(arguments.data_folder, arguments.data, arguments.arch),

@@ -8,7 +8,7 @@ import tyro
 
 from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, RequestOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
-from obliq.errors import ModelError
+from obliq.errors import DataError, ModelError
 from obliq.methods import Calibrated, Method, available_methods
 
 
@@ -43,8 +43,11 @@ class UnlearnArguments(RequestOptions):
     Attributes:
         original: Folder of the original network, or a file that was exported from it.
         method: One of these, with options of its own.
+        expect_accuracy: For an exported file: how many percent of its samples it is known to classify correctly. A
+            warning is printed where it does not.
     """
 
+    expect_accuracy: Annotated[float | None, tyro.conf.arg(metavar="PERCENT", help_behavior_hint="")] = None
     method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)] = field(default_factory=Calibrated)
     division: DivisionOptions = field(default_factory=DivisionOptions)
     compute: tyro.conf.CascadeSubcommandArgs[ComputeOptions] = field(default_factory=ComputeOptions)
@@ -60,6 +63,10 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
     if is_exported_file(arguments.original):
         return _unlearn_in_file(arguments, progress)
     refuse_division(arguments.original, arguments.division)
+    if arguments.expect_accuracy is not None:
+        raise DataError(
+            f"{arguments.original} is a folder; expected --expect-accuracy with an exported file only"
+        )
     run = start_run(arguments.compute, progress)
     return answer_request(arguments, run, progress, lambda original: arguments.method)
 
@@ -72,6 +79,8 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.training.orthogonal_descent import OrthogonalDescent
+    from obliq.workflow.compare_files import require_fitting
+    from obliq.workflow.file_claims import check_claims
     from obliq.workflow.pipeline import create_request, request_in_words
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
@@ -86,14 +95,22 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     method = arguments.method
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
+    require_fitting(shipped, parts)
+    progress.stage("measuring how right the file is on its data")
+    claims = check_claims(shipped, splits, arguments.expect_accuracy)
+    warnings = [f"WARNING: {warning}" for warning in claims.warnings]
+    for warning in warnings:
+        progress.print_line(warning)
     progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
-    found = unlearn_file(shipped, splits, request, method, run)
+    found = unlearn_file(shipped, splits, request, method, run, claims)
     save_unlearned_file(out, found, overwrite=arguments.overwrite)
     file = out / found.name
     return VerbOutput(
         lines=[
             f"unlearned file {file}, {found.changed_codes_percent:.2f} % of the codes changed, "
-            f"in {found.provenance.seconds:.1f} s"
+            f"in {found.provenance.seconds:.1f} s",
+            "before: " + ", ".join(f"{percent:.1f} % of {name}" for name, percent in claims.accuracy.items()),
+            *warnings,
         ],
         values={
             "file": str(file),
@@ -102,6 +119,8 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             "seconds": round(found.provenance.seconds, 3),
             "file_digest": sha256_of(found.content),
             "changed_codes_percent": round(found.changed_codes_percent, 4),
+            "accuracy_before": claims.accuracy,
+            "warnings": list(claims.warnings),
             "agreement_percent": round(100 * found.agreement, 2),
             "agreement_after_percent": round(100 * found.agreement_after, 2),
         },

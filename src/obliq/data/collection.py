@@ -218,7 +218,7 @@ def user_collection(
         raise DataError(
             f"{name}: inputs are floats, which are used as they are; expected no scale, which is for bytes"
         )
-    mean, deviation = _SCALES[options.scale or "-1..1"]
+    mean, deviation = SCALES[options.scale or "-1..1"]
     return Collection(
         name=name,
         inputs=inputs,
@@ -232,7 +232,7 @@ def user_collection(
     )
 
 
-_SCALES = {"-1..1": (0.5, 0.5), "0..1": (0.0, 1.0), "0..255": (0.0, 1 / 255)}
+SCALES = {"-1..1": (0.5, 0.5), "0..1": (0.0, 1.0), "0..255": (0.0, 1 / 255)}
 """Mean and deviation that bring bytes, once they are divided by 255, to each range."""
 
 

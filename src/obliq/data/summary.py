@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection
+from obliq.data.input_contract import InputContract
 from obliq.data.names import listed
-
-AXES = {1: "values", 2: "channels x length", 3: "channels x height x width"}
-"""What the axes of one sample are, by their number."""
 
 _KINDS = {1: "rows of {} values", 2: "signals of {}", 3: "images of {}"}
 
@@ -63,9 +61,8 @@ def summarise_collection(collection: Collection) -> CollectionSummary:
         for person, size in zip(people.tolist(), sizes.tolist(), strict=True)
     }
     inputs = collection.inputs
-    first = inputs[:1] if isinstance(inputs, Tensor) else inputs[0][0]
     ids = collection.sample_names or ("0", str(len(collection) - 1))
-    shape = collection.sample_shape
+    contract = InputContract.of(collection)
     requests = [
         f"class={names[-1]}",
         *(f"subject={name}" for name in list(subjects)[:1]),
@@ -75,11 +72,11 @@ def summarise_collection(collection: Collection) -> CollectionSummary:
     return CollectionSummary(
         name=collection.name,
         samples=len(collection),
-        sample_shape=shape,
-        axes=AXES.get(len(shape), "unknown"),
-        values=str(first.dtype).removeprefix("torch."),
+        sample_shape=contract.shape,
+        axes=contract.axes,
+        values=contract.stored,
         value_range=(float(inputs.min()), float(inputs.max())) if isinstance(inputs, Tensor) else None,
-        scaling=scaling_in_words(collection, first.dtype == torch.uint8),
+        scaling=contract.scaling,
         classes=dict(zip(names, counts, strict=True)),
         subjects=subjects,
         unknown_subjects=0 if owners is None else len(owners) - len(known),
@@ -103,18 +100,3 @@ def contents_in_words(collection: Collection) -> str:
     owners = collection.subjects
     people = 0 if owners is None else len(torch.unique(owners[owners != UNKNOWN_SUBJECT]))
     return f"{len(collection):,} {kind}, {classes}{f', {people} subjects' if people else ''}"
-
-
-def scaling_in_words(collection: Collection, stored_as_bytes: bool) -> str:
-    """How a stored value x becomes an input of the network, for instance `x / 127.5 - 1`."""
-    mean, deviation = collection.mean, collection.deviation
-    value = "x / 255" if stored_as_bytes else "x"
-    if not mean:
-        return value if stored_as_bytes else "as it is"
-    if len(set(mean)) == len(set(deviation)) == 1:
-        known = {(0.5, 0.5): "x / 127.5 - 1", (0.0, 1.0): "x / 255", (0.0, 1 / 255): "x"}
-        if stored_as_bytes and (mean[0], deviation[0]) in known:
-            return known[mean[0], deviation[0]]
-        return f"({value} - {mean[0]:g}) / {deviation[0]:g}"
-    each = ["; ".join(f"{number:g}" for number in numbers) for numbers in (mean, deviation)]
-    return f"({value} - mean) / deviation, mean {each[0]}, deviation {each[1]} by channel"

@@ -21,6 +21,7 @@ from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor, nn
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting import interpreter
 from obliq.exporting.content import content_of_graph, graph_with
@@ -208,8 +209,8 @@ class OwnFile(ExportedFile):
 
     @staticmethod
     @abc.abstractmethod
-    def write(graph: Graph, form: str = "integer") -> bytes:
-        """The bytes of a file; equal graphs give equal bytes."""
+    def write(graph: Graph, form: str = "integer", inputs: InputContract | None = None) -> bytes:
+        """The bytes of a file; equal graphs give equal bytes. A format with metadata states the inputs there."""
 
     @classmethod
     @abc.abstractmethod
@@ -233,11 +234,11 @@ class OwnFile(ExportedFile):
             PatchError: when the content is of another form, or has codes that are no bytes.
             ModelError: as `write`.
         """
-        return self.write(graph_with(self.graph, content), self.form)
+        return self.write(graph_with(self.graph, content), self.form, self.contents.inputs)
 
     def with_weights(self, network: nn.Module) -> bytes:
         """See `ExportedFile.with_weights`."""
-        return self.write(graph_with_weights(self.graph, network), self.form)
+        return self.write(graph_with_weights(self.graph, network), self.form, self.contents.inputs)
 
 
 def sha256_of(file: bytes) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError, ObliqError, PatchError
 from obliq.exporting.executorch.file import ExecuTorchFile
 from obliq.exporting.exported_file import ExportedFile, OwnFile
@@ -73,7 +74,12 @@ def open_exported(file: Path, runtime: str = "own", *, threads: int = 1) -> Expo
 
 
 def export_file(
-    model: nn.Module, input_shape: Sequence[int], form: str = "integer", *, to: str = "onnx"
+    model: nn.Module,
+    input_shape: Sequence[int],
+    form: str = "integer",
+    *,
+    to: str = "onnx",
+    inputs: InputContract | None = None,
 ) -> bytes:
     """The bytes of a file; the same network gives the same bytes.
 
@@ -82,6 +88,7 @@ def export_file(
         input_shape: of one sample, channels first.
         form: `integer`, or for ONNX also `compact` or `float`; see `to_onnx`.
         to: the name of a format, `onnx` or `executorch`, or the suffix of its files.
+        inputs: how stored values become inputs; an ONNX file states it in its metadata.
 
     Raises:
         ModelError: naming the layer that cannot be exported, when an extra is missing, or when the file does not
@@ -90,7 +97,7 @@ def export_file(
     kind, graph = format_named(to), graph_of(model, input_shape)
     if form not in kind.forms:
         raise ModelError(f"form is {form!r}; expected {', '.join(kind.forms)}")
-    written = kind.write(graph, form)
+    written = kind.write(graph, form, inputs)
     kind.verify(written, graph)
     return written
 

@@ -1,12 +1,14 @@
 """The agreement of a file with its network, as a JSON document that names both by digest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.onnx.writer import FORMS
 from obliq.exporting.parity import Parity
 from obliq.io.documents import DocumentType
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class ParityRecord:
         deployed_digest: of the network that computes in PyTorch what the file does; the same as
             `network_digest` when that one was exported.
         checks: what was found, by the name of the data.
+        inputs: how stored values become inputs of the file, and what its outputs are; None where this is not recorded.
     """
 
     form: str
@@ -29,6 +32,7 @@ class ParityRecord:
     network_digest: str
     deployed_digest: str
     checks: dict[str, Parity]
+    inputs: InputContract | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.files import read_exported
 from obliq.exporting.onnx.contents import STORED_BITS
@@ -42,6 +43,7 @@ class FileSummary:
         stored_weights: the narrowest type that weights are stored in.
         operators: how often each occurs. Those of a program are those of the ONNX file that computes the same.
         rows: the constants in the order of the file.
+        inputs: how stored values become inputs, where the file states it.
     """
 
     file: str
@@ -54,6 +56,7 @@ class FileSummary:
     stored_weights: str
     operators: dict[str, int]
     rows: tuple[ConstantSummary, ...]
+    inputs: InputContract | None
 
 
 def summarise_file(file: Path) -> FileSummary:
@@ -88,4 +91,5 @@ def summarise_file(file: Path) -> FileSummary:
         stored_weights=read.stored_weights,
         operators=dict(Counter(node.operator for node in read.contents.nodes).most_common()),
         rows=rows,
+        inputs=read.contents.inputs,
     )

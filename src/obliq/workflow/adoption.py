@@ -17,6 +17,7 @@ from obliq.checkpoints import Blueprint, Checkpoint, Provenance
 from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Examples, Partition
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.io.strict_json import encode
 from obliq.models import build_model
@@ -112,6 +113,7 @@ def adopt_original(
         seconds=time.perf_counter() - started,
         seed=run.seed,
         threads=torch.get_num_threads(),
+        inputs=_inputs(parts, blueprint.classes),
         loaded=LoadedWeights(
             source=loaded.source,
             digest=loaded.digest,
@@ -161,9 +163,10 @@ def quantize_loaded(
     return model, accuracies
 
 
-def most_frequent_share(examples: Examples) -> float:
-    """The accuracy, in percent, of always answering the most frequent class."""
-    return 100 * float(examples.labels.bincount().max()) / len(examples)
+def _inputs(parts: Partition, outputs: int) -> InputContract:
+    """How samples are scaled; outputs have names only where there are as many classes."""
+    found = InputContract.of(parts.collection)
+    return found if len(found.class_names) == outputs else dataclasses.replace(found, class_names=())
 
 
 def _parts(parts: Partition) -> dict[str, Examples]:

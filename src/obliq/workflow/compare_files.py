@@ -13,6 +13,7 @@ from obliq.auditing.measure import ROLES
 from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints.file_record import FileRecord
 from obliq.data import MissingExamples, Partition, Splits, parse_selector
+from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
@@ -89,16 +90,19 @@ def compare_files(
 
 
 def require_fitting(shipped: ExportedFile, parts: Partition) -> None:
-    """Raise unless a file reads the samples of a data set and distinguishes as many classes.
+    """Raise unless a file reads the samples of a data set, scaled as they are, and distinguishes the same classes.
 
     Raises:
-        DataError: with the shapes or the numbers of classes that differ.
+        DataError: with the shapes, the scales or the classes that differ.
     """
     wanted, given = shipped.contents.input_shape, parts.collection.sample_shape
     if given != wanted:
         raise DataError(
             f"{parts.collection.name} has samples of shape {given}; {shipped.name} expects {wanted}"
         )
+    if shipped.contents.inputs is not None:
+        given_inputs = InputContract.of(parts.collection)
+        shipped.contents.inputs.require_same(given_inputs, shipped.name, parts.collection.name)
     sample = parts.collection.fetch(parts.train.indices[:1])
     classes = shipped.predictor.predict(sample).shape[1]
     if classes != parts.collection.classes:

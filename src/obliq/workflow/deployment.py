@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from obliq.data import DataLike, as_examples
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError, PatchError
 from obliq.exporting import (
     SUFFIXES,
@@ -50,7 +52,8 @@ def export(
     Args:
         model: a network of `quantize` or `create_network` with the `deploy` preset, calibrated or trained.
         file: where to write; its suffix decides the format.
-        example: inputs (samples, ...) or samples of any accepted kind. Only their shape matters: the file expects it.
+        example: inputs (samples, ...) or samples of any accepted kind. Only their shape matters, which the file
+            expects, and how they are scaled and what their classes are called, which its metadata state.
         form: `integer` for 8-bit codes; for ONNX also `compact`, weights packed in 4 or 2 bits, and `float`.
         check_on: samples to run file and network on. The agreement is returned, and written next to the file
             as FILE.parity.json.
@@ -81,8 +84,8 @@ def export(
         raise ModelError(f"form {form!r} for {kind.title}; expected {', '.join(kind.forms)}")
     for written in (path, proof) if check_on is not None else (path,):
         refuse_existing_file(written, overwrite=overwrite)
-    shape = _shape_of(example)
-    content = export_file(model, shape, form, to=kind.format)
+    shape, contract = _shape_of(example)
+    content = export_file(model, shape, form, to=kind.format, inputs=contract)
     checks = {}
     if check_on is not None:
         examples = as_examples(check_on, "check_on")
@@ -94,6 +97,7 @@ def export(
         network_digest=weights_digest(model),
         deployed_digest=weights_digest(deployed(model, shape)),
         checks=checks,
+        inputs=contract,
     )
     if checks:
         write_file(proof, write_parity_record(record).encode(), overwrite=overwrite)
@@ -187,10 +191,15 @@ def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: byte
     return patched
 
 
-def _shape_of(example: Tensor | DataLike) -> tuple[int, ...]:
+def _shape_of(example: Tensor | DataLike) -> tuple[tuple[int, ...], InputContract | None]:
+    """The shape of one input; and how stored values become inputs, where the samples state it."""
     if isinstance(example, Tensor):
-        return tuple(example.shape[1:])
-    return as_examples(example, "example").collection.sample_shape
+        return tuple(example.shape[1:]), None
+    collection = as_examples(example, "example").collection
+    contract = InputContract.of(collection)
+    if not collection.class_names:  # the network may distinguish more classes than occur in these samples
+        contract = replace(contract, class_names=())
+    return contract.shape, contract
 
 
 def _content_of(network: nn.Module | str | Path) -> Content:

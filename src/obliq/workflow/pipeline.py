@@ -18,6 +18,7 @@ from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_version
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
 from obliq.data.datasets import runs_code
+from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
 from obliq.data.selectors import ACCEPTED, Classes, RandomCount, RandomShare, Subjects
@@ -56,6 +57,7 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
         seconds=time.perf_counter() - started,
         seed=run.seed,
         threads=torch.get_num_threads(),
+        inputs=InputContract.of(parts.collection),
     )
     return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
 
@@ -119,6 +121,7 @@ def unlearn_original(
         seed=run.seed,
         threads=torch.get_num_threads(),
         versions=present_versions(),
+        accuracy={},
     )
     return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
 

@@ -76,7 +76,10 @@ def _as_onnx(
     folder: Path, original: Checkpoint, unlearned: Checkpoint, data: str, inputs: Tensor
 ) -> Shipment:
     shape = unlearned.blueprint.input_shape
-    before, after = (export_file(saved.model, shape, FORM) for saved in (original, unlearned))
+    before, after = (
+        export_file(saved.model, shape, FORM, inputs=saved.provenance.inputs)
+        for saved in (original, unlearned)
+    )
     parity = check(unlearned.model, after, inputs)
     record = ParityRecord(
         form=FORM,
@@ -85,6 +88,7 @@ def _as_onnx(
         network_digest=weights_digest(unlearned.model),
         deployed_digest=weights_digest(deployed(unlearned.model, shape)),
         checks={data: parity},
+        inputs=unlearned.provenance.inputs,
     )
     (folder / "original.onnx").write_bytes(before)
     (folder / "unlearned.onnx").write_bytes(after)

@@ -22,6 +22,7 @@ from obliq.checkpoints import Provenance
 from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, FileRecord
 from obliq.checkpoints.run_folder import write_trace
 from obliq.data import Examples, Splits
+from obliq.data.input_contract import InputContract
 from obliq.data.request_file import REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError
 from obliq.exporting import ExportedFile, parse_exported, sha256_of, share_of_changed_codes
@@ -32,6 +33,7 @@ from obliq.run import Run, Trace, TraceRow, together
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
 from obliq.workflow.compare_files import require_fitting
+from obliq.workflow.file_claims import FileClaims
 from obliq.workflow.pipeline import method_name, role_counts
 
 NETWORK = "network"
@@ -82,7 +84,12 @@ class UnlearnedFile:
 
 
 def unlearn_file(
-    shipped: ExportedFile, splits: Splits, request: Request, method: Method, run: Run
+    shipped: ExportedFile,
+    splits: Splits,
+    request: Request,
+    method: Method,
+    run: Run,
+    claims: FileClaims | None = None,
 ) -> UnlearnedFile:
     """Make the network in a file forget; scales stay as they are, only codes and biases move.
 
@@ -93,6 +100,7 @@ def unlearn_file(
         method: one that descends orthogonally (`calibrated`, `oeu`) with `steps="frozen"`; other methods move scales,
             which devices would have to take over too.
         run: seed, device, listener.
+        claims: how right the file is on its data, for the record.
 
     Raises:
         ModelError: for other forms, other methods, a rebuilt network that does not predict as the file does, and a
@@ -131,6 +139,8 @@ def unlearn_file(
         seconds=seconds,
         seed=run.seed,
         threads=torch.get_num_threads(),
+        inputs=InputContract.of(splits.partition.collection),
+        accuracy={} if claims is None else claims.accuracy,
     )
     return UnlearnedFile(
         content=content,

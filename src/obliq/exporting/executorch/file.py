@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy import ndarray
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting import interpreter
 from obliq.exporting.content import content_of_graph, first_difference
@@ -35,7 +36,7 @@ class ExecuTorchFile(OwnFile):
     read = staticmethod(contents_of_program)
 
     @staticmethod
-    def write(graph: Graph, form: str = "integer") -> bytes:
+    def write(graph: Graph, form: str = "integer", inputs: InputContract | None = None) -> bytes:
         read_onnx(to_onnx(graph))  # ExecuTorch has no error of its own for numbers that no network has
         return to_executorch(graph)
 

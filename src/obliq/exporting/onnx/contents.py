@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from obliq.errors import ModelError
+from obliq.data.input_contract import LONGEST, InputContract
+from obliq.errors import ModelError, ObliqError
 from obliq.exporting.onnx.protobuf import read_message, schema
 from obliq.quantization import packed_size, unpack
 
@@ -24,6 +25,9 @@ _MOST_AXES = 8
 _MOST_ELEMENTS = 2**31
 INPUT, LOGITS = "input", "logits"
 """What goes into a file of ours, and what comes out."""
+
+METADATA = "inputs"
+"""The key in the model's metadata that an `InputContract` has."""
 
 OPSETS = {13: 7, 17: 8, 21: 10, 25: 13}
 """The operator sets that are written, each with the version of the file format that goes with it."""
@@ -39,7 +43,8 @@ SCHEMA = schema(f"""
     Tensor: 1 dims int*{_MOST_AXES}, 2 kind int, 8 name text, 9 raw bytes
     Graph: 1 nodes Node*20000, 2 name text, 5 constants Tensor*20000, 11 inputs End*2, 12 outputs End*2
     OperatorSet: 1 domain text, 2 version int
-    Model: 1 ir_version int, 2 producer text, 7 graph Graph, 8 operator_sets OperatorSet*2
+    Entry: 1 key text, 2 value bytes
+    Model: 1 ir_version int, 2 producer text, 7 graph Graph, 8 operator_sets OperatorSet*2, 14 metadata Entry*2
 """)
 """The fields that a file of ours may have, by ONNX's own numbers."""
 
@@ -78,6 +83,7 @@ class Contents:
         kinds: the stored type of each constant, for instance `int4`.
         ends: names of what goes in and what comes out.
         own: whether our exporter wrote it; otherwise see `obliq.exporting.qdq`.
+        inputs: how stored values become inputs, where the file states it; no part of what the file computes.
     """
 
     opset: int
@@ -87,6 +93,7 @@ class Contents:
     kinds: dict[str, str] = field(repr=False)
     ends: tuple[str, str] = (INPUT, LOGITS)
     own: bool = True
+    inputs: InputContract | None = None
 
 
 def parsed(data: bytes) -> Contents:
@@ -115,7 +122,29 @@ def parsed(data: bytes) -> Contents:
         nodes=tuple(_node(entry) for entry in graph["nodes"]),
         constants=constants,
         kinds=kinds,
+        inputs=_inputs(model["metadata"]),
     )
+
+
+def _inputs(entries: list[dict[str, Any]]) -> InputContract | None:
+    """The only metadata of our files."""
+    if not entries:
+        return None
+    if len(entries) > 1 or entries[0]["key"] != METADATA:
+        raise ModelError(f"metadata {[entry['key'] for entry in entries]}; expected {METADATA!r} alone")
+    return contract_in(entries[0]["value"])
+
+
+def contract_in(value: memoryview | None) -> InputContract:
+    """How stored values become inputs, from the value of the metadata under `METADATA`.
+
+    Raises:
+        ModelError: for a text that our exporter does not write.
+    """
+    try:
+        return InputContract.from_text(b"" if value is None else bytes(value[: LONGEST + 1]))
+    except ObliqError as error:
+        raise ModelError(f"metadata {METADATA!r}: {error}") from error
 
 
 def constants_in(

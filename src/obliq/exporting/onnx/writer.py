@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy import ndarray
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import INPUT, LOGITS
+from obliq.exporting.onnx.contents import INPUT, LOGITS, METADATA
 from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import import_onnx
 from obliq.quantization import pack
@@ -26,7 +27,7 @@ _OPSETS = {8: 13, 4: 21, 2: 25}
 four-bit and 25 two-bit tensors. The oldest possible one opens in most runtimes."""
 
 
-def to_onnx(graph: Graph, form: str = "integer") -> bytes:
+def to_onnx(graph: Graph, form: str = "integer", inputs: InputContract | None = None) -> bytes:
     """The bytes of a single-file ONNX model with a free batch size; equal graphs give equal bytes.
 
     Args:
@@ -35,6 +36,7 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
             same computation with weights stored in 4 or 2 bits, which ONNX Runtime widens to bytes when it
             opens the file and then fuses as well, the same file where no layer has so few; `float`: float32
             weights and biases, activations clamped to their learned ranges but not rounded.
+        inputs: how stored values become inputs; it goes into the metadata, which no runtime computes with.
 
     Raises:
         ModelError: for another form, or when the extra `onnx` is not installed.
@@ -45,7 +47,7 @@ def to_onnx(graph: Graph, form: str = "integer") -> bytes:
     writer = _Writer(onnx, graph, form)
     for step in graph.steps:
         writer.write(step)
-    return writer.finished()
+    return writer.finished(inputs)
 
 
 class _Writer:
@@ -91,7 +93,7 @@ class _Writer:
         else:
             self._rounded(step, computed)
 
-    def finished(self) -> bytes:
+    def finished(self, inputs: InputContract | None) -> bytes:
         """The whole file."""
         helper, types = self.onnx.helper, self.onnx.TensorProto
         self._real(self.graph.result.name)
@@ -104,6 +106,8 @@ class _Writer:
         body = helper.make_graph(self.nodes, "network", [ends[0]], [ends[1]], [*self.constants.values()])
         version = helper.find_min_ir_version_for([opset])
         model = helper.make_model(body, producer_name="obliq", opset_imports=[opset], ir_version=version)
+        if inputs is not None:
+            helper.set_model_props(model, {METADATA: inputs.to_text()})
         try:
             self.onnx.checker.check_model(model)
         except self.onnx.checker.ValidationError as error:  # of a graph whose sizes do not fit together

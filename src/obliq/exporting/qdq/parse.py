@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.contents import SCHEMA, Contents, OnnxNode, constants_in, node_of, sample_shape
+from obliq.exporting.onnx.contents import (
+    METADATA,
+    SCHEMA,
+    Contents,
+    OnnxNode,
+    constants_in,
+    contract_in,
+    node_of,
+    sample_shape,
+)
 from obliq.exporting.onnx.protobuf import first_text, packed_numbers, read_message, schema
 
 KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64"}
@@ -177,7 +186,11 @@ def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
             f"format version {model['ir_version']}; expected a graph, and {FORMATS[0]} to {FORMATS[-1]}"
         )
     ends = [*graph["inputs"], *graph["outputs"]]
-    _require_known_notes([model, graph, *graph["nodes"], *ends, *graph["declared"]])
+    stated = [note for note in model["notes"] if note["key"] == METADATA]
+    others = {"notes": [note for note in model["notes"] if note["key"] != METADATA]}
+    if len(stated) > 1:
+        raise ModelError(f"{len(stated)} notes called {METADATA!r}; expected one")
+    _require_known_notes([others, graph, *graph["nodes"], *ends, *graph["declared"]])
     held = [node_constant(entry) for entry in graph["nodes"] if entry["operator"] == "Constant"]
     tensors = [*graph["constants"], *held]
     into_bytes(tensors)
@@ -194,6 +207,7 @@ def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
         ends=(names[0], names[1]),
         nodes=tuple(computing_node(entry, operators) for entry in computing),
         own=False,
+        inputs=contract_in(stated[0]["value"]) if stated else None,  # of our file that was quantized
     )
     return Parsed(
         contents=contents,

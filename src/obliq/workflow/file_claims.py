@@ -1,0 +1,108 @@
+"""Whether an exported file is right on the data that it is said to be trained on, before anything is done with it.
+
+A file of another quantizer does not state how inputs were scaled. With another scale than at its training it still
+answers, only worse, and agrees perfectly with the network that is rebuilt from it.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from obliq.data import Examples, MissingExamples, Splits
+from obliq.data.batches import eight_bit
+from obliq.data.collection import SCALES
+from obliq.errors import DataError
+from obliq.exporting import ExportedFile
+from obliq.training.prediction import collect_logits
+from obliq.workflow.baseline import BASELINE, most_frequent_share
+
+MEASURED = 512
+"""Samples of each part that are measured at most, spread evenly."""
+
+CLEARLY = 5.0
+"""Points of accuracy; smaller differences are no reason for a warning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileClaims:
+    """How right a file is on its data.
+
+    Attributes:
+        accuracy: in percent, on `retain` and `holdout` samples, and of always answering their `most frequent class`.
+        by_scale: accuracy on the same samples when bytes are scaled to other ranges; empty for floats, and for files
+            that state their scale.
+        expected: accuracy that the user expects, in percent.
+        data: name of the data set.
+    """
+
+    accuracy: dict[str, float]
+    by_scale: dict[str, float]
+    expected: float | None
+    data: str
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """A line for each reason to doubt that the file was trained on these data, scaled as they are."""
+        found = []
+        measured = {name: percent for name, percent in self.accuracy.items() if name != BASELINE}
+        shown = ", ".join(f"{percent:.1f} % of {name} samples" for name, percent in measured.items())
+        lowest, baseline = min(measured.values()), self.accuracy[BASELINE]
+        if max(measured.values()) <= baseline + CLEARLY:
+            found.append(
+                f"the file answers {shown} correctly, which is near the {baseline:.1f} % of always giving one answer; "
+                "expected the data, the order of classes and the scale of its training"
+            )
+        if self.expected is not None and lowest < self.expected - CLEARLY:
+            found.append(
+                f"the file answers {shown} correctly; expected {self.expected:g} % (--expect-accuracy), so check the "
+                "data, their division and their scale"
+            )
+        best = max(self.by_scale, key=lambda scale: self.by_scale[scale], default=None)
+        if best is not None and self.by_scale[best] > lowest + CLEARLY:
+            found.append(
+                f"the file answers {self.by_scale[best]:.1f} % correctly when bytes are scaled to {best}, and "
+                f"{lowest:.1f} % as they are now; expected --data {self.data},scale={best}"
+            )
+        return found
+
+
+def check_claims(file: ExportedFile, splits: Splits, expected: float | None = None) -> FileClaims:
+    """Run a file on retained and on holdout samples.
+
+    Raises:
+        DataError: for an expected accuracy that is no percentage.
+    """
+    if expected is not None and not 0 < expected <= 100:
+        raise DataError(f"expect-accuracy {expected:g}; expected percent, above 0 and at most 100")
+    parts = {"retain": splits.retain}
+    if not isinstance(splits.holdout, MissingExamples):
+        parts["holdout"] = splits.holdout
+    some = {name: _some_of(part) for name, part in parts.items()}
+    accuracy = {name: _accuracy(file, part) for name, part in some.items()}
+    last = some[list(some)[-1]]
+    by_scale = {}
+    if file.contents.inputs is None and eight_bit(last):
+        channels = len(last.collection.mean) or 1
+        for scale, (mean, deviation) in SCALES.items():
+            scaled = dataclasses.replace(
+                last.collection, mean=(mean,) * channels, deviation=(deviation,) * channels
+            )
+            by_scale[scale] = _accuracy(file, Examples(scaled, last.indices))
+    return FileClaims(
+        accuracy={**accuracy, BASELINE: round(most_frequent_share(last), 2)},
+        by_scale=by_scale,
+        expected=expected,
+        data=splits.partition.collection.name,
+    )
+
+
+def _some_of(examples: Examples) -> Examples:
+    places = torch.linspace(0, len(examples) - 1, min(MEASURED, len(examples))).round().long()
+    return Examples(examples.collection, examples.indices[places])
+
+
+def _accuracy(file: ExportedFile, examples: Examples) -> float:
+    right = collect_logits(file.predictor, examples).argmax(dim=1) == examples.labels
+    return round(100 * float(right.double().mean()), 2)
