@@ -61,7 +61,7 @@ Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
         (("provenance", "role"), "thief", "role 'thief'; expected original, retrained, unlearned"),
         (("provenance", "seconds"), "long", "expected a number"),
         (("provenance", "seconds"), 10**400, "expected a number"),
-        (("provenance", "rule", "holdout"), 2.0, "expected shares above 0"),
+        (("provenance", "rule", "holdout"), 2.0, "expected shares of at least 0"),
         (("provenance", "rule", "seed"), None, "expected a whole number"),
         (("provenance", "ids"), [1, 2], "unknown field 'ids'"),
         (("provenance", "counts"), {"subject=7": 1}, "a count of 'subject=7'"),
