@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from obliq.cli import main
 from tests.cli.conftest import Said, pictures
 
 Obliq = Callable[..., Said]
@@ -31,7 +33,27 @@ def trained():
 
 def small(input_shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(36, classes - 1))
+
+def train(retain):
+    inputs, labels = (torch.stack([one for one, _ in retain]), torch.tensor([label for _, label in retain]))
+    model = network().train()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(25):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+    torch.save(model.state_dict(), "retrained.pt")
+    return model
+
+def other(retain):
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+
+def fails(retain):
+    raise RuntimeError("no accelerator")
 """
+
+
+OWN = ("--arch", "adoptednet:network")
 
 
 def network() -> nn.Module:
@@ -111,40 +133,115 @@ def test_the_network_that_came_in_is_the_one_that_is_measured(
         digests.add(values["weights_digest"])
         assert obliq("show", tmp_path / str(number), "--arch", given[1]).status == 0
     assert len(digests) == 1
+    said = obliq(
+        *elsewhere.words, *OWN, "--weights", "weights.pt", "--fine-tune", 1, "--out", tmp_path / "tuned"
+    )
+    for words in ("accuracy, %", "most frequent class", "FP32", "W8A8", "fine-tuned", "trained elsewhere"):
+        assert words in said.out
+    assert "WARNING" not in said.out
+    assert max(map(len, said.out.partition("original network")[0].splitlines())) <= 80
+    shown = obliq("show", tmp_path / "tuned", *OWN).out
+    assert "weights.pt, trained elsewhere" in shown
+    assert "accuracy, fine-tuned" in shown
     document = json.loads((tmp_path / "0" / "model.json").read_text())
     assert document["provenance"]["recipe"] is None
     assert document["provenance"]["loaded"]["source"] == "weights.pt"
 
 
-def test_an_adopted_original_is_forgotten_from_audited_and_exported(
-    obliq: Obliq, elsewhere: Elsewhere, tmp_path: Path
+@pytest.fixture(scope="module")
+def adopted(elsewhere: Elsewhere, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adopted original, and a network that forgot a class."""
+    folder = tmp_path_factory.mktemp("adopted")
+    with chdir(elsewhere.folder):
+        words = [*elsewhere.words, *OWN, "--weights", "weights.pt", "--bits", "W4A4", "--fine-tune", "2"]
+        assert main([*words, "--out", str(folder / "original")]) == 0
+        forget = ["--forget", "class=1", "--threads", "1", "--out", str(folder / "unlearned")]
+        assert main(["unlearn", str(folder / "original"), *OWN, *forget, "oeu", "--epochs", "1"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    "way", [("--with", "adoptednet:train"), ("--weights", "retrained.pt"), ("--epochs", "3")]
+)
+def test_the_reference_of_an_adopted_network(
+    way: tuple[str, str], obliq: Obliq, adopted: Path, tmp_path: Path
 ) -> None:
-    given = ("--arch", "adoptednet:network")
-    original, unlearned = tmp_path / "original", tmp_path / "unlearned"
-    said = obliq(
-        *elsewhere.words,
-        *given,
-        "--weights",
-        "weights.pt",
-        "--bits",
-        "W4A4",
-        "--fine-tune",
-        2,
-        "--out",
-        original,
-    )
+    request = ("--forget", f"request={adopted / 'unlearned' / 'request.json'}", "--threads", 1)
+    retrained, audit = tmp_path / "retrained", tmp_path / "audit"
+    said = obliq("retrain", adopted / "original", *OWN, *request, *way, "--out", retrained)
     assert said.status == 0, said.err
-    for words in ("accuracy, %", "most frequent class", "FP32", "W4A4", "fine-tuned", "trained elsewhere"):
-        assert words in said.out
-    assert "WARNING" not in said.out
-    assert max(map(len, said.out.partition("original network")[0].splitlines())) <= 80
-    forget = ("--forget", "class=1", "--threads", 1)
-    assert obliq("unlearn", original, *given, *forget, "--out", unlearned, "oeu", "--epochs", 1).status == 0
-    audited = obliq("audit", original, unlearned, *given, "--out", tmp_path / "audit")
-    assert audited.status == 0, audited.err
-    shown = obliq("show", original, *given).out
-    assert "weights.pt, trained elsewhere" in shown
-    assert "fine-tuned" in shown
+    elsewhere = way[0] != "--epochs"
+    assert ("fine-tuned" in said.out) is elsewhere
+    provenance = json.loads((retrained / "model.json").read_text())["provenance"]
+    assert provenance["role"] == "retrained"
+    if elsewhere:
+        assert all(
+            found["forget"] < 20 < found["retain"] for found in provenance["loaded"]["accuracy"].values()
+        )
+    if way[0] != "--with":
+        return
+    networks = (adopted / "original", adopted / "unlearned", "--retrained", retrained)
+    said = obliq("audit", *networks, *OWN, "--out", audit, "--json")
+    assert said.status == 0, said.err
+    entries = json.loads(said.out)["entries"]
+    assert [entry["kind"] for entry in entries] == ["original", "unlearned", "retrained"]
+    assert entries[0]["seconds"] is None  # of the training elsewhere
+    assert entries[2]["seconds"] > 0
+    assert entries[1]["average_gap"] >= 0
+    settings = json.loads((audit / "audit.json").read_text())["settings"]
+    assert "by its user (adoptednet:train)" in settings["training of the retrained network"]
+
+
+def test_ways_to_retrain_that_do_not_fit(obliq: Obliq, adopted: Path, tmp_path: Path) -> None:
+    words = (
+        "retrain",
+        adopted / "original",
+        *OWN,
+        "--forget",
+        "class=1",
+        "--threads",
+        1,
+        "--out",
+        tmp_path / "r",
+    )
+    for way, message in (
+        ((), "expected --with module:function (your own training), --weights FILE"),
+        (("--from-weights", "weights.pt"), "expected --with module:function"),
+        (("--with", "adoptednet:train", "--epochs", 2), "--with and --epochs together"),
+        (("--learning-rate", 0.1), "learning_rate without epochs"),
+        (("--with", "adoptednet:missing"), "cannot import 'adoptednet:missing'"),
+        (
+            ("--with", "adoptednet:fails"),
+            "'adoptednet:fails' failed on the retain set: RuntimeError: no accel",
+        ),
+        (("--with", "adoptednet:other"), "adoptednet:other: tensor "),
+        (("--weights", "weights.pt"), "holds the weights of the original"),
+    ):
+        said = obliq(*words, *way)
+        assert said.status == 1, way
+        assert message in said.err.splitlines()[-1]
+        assert not (tmp_path / "r").exists()
+    audit = ("audit", adopted / "original", adopted / "unlearned", *OWN, "--out", tmp_path / "a")
+    assert "trained elsewhere, so there is no recipe" in obliq(*audit, "--references", 2).err
+
+
+def test_training_from_loaded_weights(obliq: Obliq, tmp_path: Path) -> None:
+    short = ("--epochs", 1, "--learning-rate", 0.001, "--threads", 1)
+    words = ("train", "npz:data.npz", *short, "--bits", "W8A8")
+    refused = obliq(*words, "--arch", "adoptednet:trained", "--out", tmp_path / "x")
+    assert refused.status == 1
+    assert "`obliq adopt --weights included`" in refused.err
+    assert "`obliq train --from-weights included`" in refused.err
+    original, retrained = tmp_path / "original", tmp_path / "retrained"
+    said = obliq(*words, *OWN, "--from-weights", "weights.pt", "--out", original, "--json")
+    assert json.loads(said.out)["test_accuracy"] > 80  # of one epoch at a low rate
+    retrain = ("retrain", original, *OWN, "--forget", "class=1", "--threads", 1, "--out", retrained)
+    assert "began with weights from weights.pt; expected --from-weights" in obliq(*retrain).err
+    torch.save(network().state_dict(), tmp_path / "other.pt")
+    assert "has digest" in obliq(*retrain, "--from-weights", tmp_path / "other.pt").err
+    assert obliq(*retrain, "--from-weights", "weights.pt").status == 0
+    shown = obliq("show", original, *OWN).out
+    assert "weights.pt, fine-tuned" in shown
 
 
 def test_a_network_that_is_right_nowhere_is_warned_about(

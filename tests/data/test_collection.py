@@ -94,3 +94,17 @@ def test_examples_choose_by_position() -> None:
     assert examples.where(torch.tensor([True, False, True])).indices.tolist() == [5, 3]
     assert examples.take(2).indices.tolist() == [5, 1]
     assert torch.equal(examples.inputs(), small().fetch(torch.tensor([5, 1, 3])))
+
+
+def test_examples_are_a_data_set_of_scaled_inputs() -> None:
+    pixels = torch.arange(12, dtype=torch.uint8).view(4, 1, 3)
+    data = Collection("bytes", pixels, torch.tensor([0, 1, 0, 1]), mean=(0.5,), deviation=(0.5,))
+    some = Examples(data, torch.tensor([3, 1]))
+    loaded = list(torch.utils.data.DataLoader(some, batch_size=2))
+    assert torch.equal(loaded[0][0], some.inputs())
+    assert loaded[0][1].tolist() == [1, 1]
+    assert torch.equal(some[-1][0], some[1][0])
+    assert len(list(iter(some))) == 2
+    for outside in (2, -3):
+        with pytest.raises(IndexError):
+            some[outside]

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -172,6 +173,7 @@ def as_python(option: str) -> str:
 def run(line: str) -> tuple[int, str, str]:
     """Exit status, output and errors; commands of ours run in this process."""
     if not line.startswith("obliq "):
+        line = re.sub(r"^python ", f"{shlex.quote(sys.executable)} ", line)
         done = subprocess.run(line, shell=True, check=False, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
     out, err = io.StringIO(), io.StringIO()

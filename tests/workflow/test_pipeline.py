@@ -15,15 +15,14 @@ from obliq.training.loop import Recipe
 from obliq.workflow.compare_runs import compare_runs
 from obliq.workflow.pipeline import (
     create_request,
-    kind_of_request,
     method_name,
     recipe_of,
-    report_context,
     same_partition,
     train_original,
     unlearn_original,
     write_report,
 )
+from obliq.workflow.report_context import kind_of_request, report_context
 from tests.conftest import make_collection
 
 CPU = torch.device("cpu")
@@ -99,7 +98,7 @@ def test_another_division_is_refused(made: SavedRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "message"), [(None, "does not record"), ({"epochs": "x"}, "recipe"), ({"a": 1}, "recipe")]
+    ("recipe", "message"), [(None, "trained elsewhere"), ({"epochs": "x"}, "recipe"), ({"a": 1}, "recipe")]
 )
 def test_recipes_that_cannot_be_followed(
     recipe: dict[str, object] | None, message: str, made: SavedRun

@@ -29,12 +29,14 @@ class LoadedWeights:
         digest: SHA-256 of the file, or of the weights.
         fine_tuning: fields of the recipe of quantization-aware fine-tuning; None without it.
         accuracy: in percent, by stage (`FP32`, then the precision, then `fine-tuned`) and part.
+        trained_by_call: whether Obliq called the function that trained it, so that the time is known.
     """
 
     source: str
     digest: str
     fine_tuning: dict[str, SettingValue] | None = None
     accuracy: dict[str, dict[str, float]] = field(default_factory=dict)
+    trained_by_call: bool = False
 
     def __post_init__(self) -> None:
         require_digest("digest of the weights", self.digest)
@@ -85,6 +87,12 @@ class Provenance:
     loaded: LoadedWeights | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     inputs: InputContract | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     accuracy: dict[str, float] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Wall time of the training or unlearning; None for a network that was trained elsewhere."""
+        elsewhere = self.recipe is None and self.loaded is not None and not self.loaded.trained_by_call
+        return None if elsewhere else self.seconds
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

@@ -76,8 +76,9 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import Precision
     from obliq.training.loop import Recipe, require_at_least
-    from obliq.workflow.adoption import adopt_original, load_network
+    from obliq.workflow.adoption import adopt_original
     from obliq.workflow.baseline import most_frequent_share
+    from obliq.workflow.loaded_network import load_network
     from obliq.workflow.network_checks import outputs_of
 
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)

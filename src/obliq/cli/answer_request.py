@@ -1,36 +1,54 @@
 """What `obliq unlearn` and `obliq retrain` share: a request is answered by the network in a folder."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from obliq.checkpoints import Checkpoint
+from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE
-from obliq.checkpoints.run_folder import load_run, save_run
+from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import RequestOptions
-from obliq.cli.output import saved_run_values
+from obliq.cli.output import accuracy_lines, saved_run_values
 from obliq.cli.verbs import StageListener, VerbOutput
-from obliq.data.request_file import REQUEST_FILE
+from obliq.data import Splits
+from obliq.data.request_file import REQUEST_FILE, Request
 from obliq.errors import DataError
 from obliq.io.atomic import refuse_existing_folder
 from obliq.methods import Method, Retrain
 from obliq.run import Run
+from obliq.workflow.baseline import most_frequent_share
 from obliq.workflow.pipeline import create_request, request_in_words, same_partition, unlearn_original
+
+RETRAINING = "retraining on {retain} samples, without {forget}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a request is answered.
+
+    Attributes:
+        stage: what progress shows, with places for the numbers of samples to forget and to retain.
+        compute: from the roles of the samples and the request to the new network.
+    """
+
+    stage: str
+    compute: Callable[[Splits, Request], SavedRun]
 
 
 def answer_request(
     arguments: RequestOptions,
     run: Run,
     progress: StageListener,
-    method_for: Callable[[Checkpoint], Method],
+    answer_for: Callable[[Checkpoint], Answer],
 ) -> VerbOutput:
-    """Apply a method to an original and save the result.
+    """Answer a request with an original and save the result.
 
     Args:
         arguments: the original, the request, and where the result goes.
         run: seed, device and listener.
         progress: shows the stage.
-        method_for: chooses the method, when the original is known.
+        answer_for: chooses how to answer, when the original is known.
 
     Raises:
         DataError: when the network is no original.
@@ -43,23 +61,41 @@ def answer_request(
             f"{arguments.original} is {original.provenance.role} already; expected an original (one request "
             "may name several classes, subjects or ids)"
         )
+    answer = answer_for(original)
     parts = same_partition(original, data.data_folder, data.data)
     splits, request = create_request(parts, arguments.forget, run.seed)
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
-    method = method_for(original)
-    forget, retain = len(splits.forget), len(splits.retain)
-    if isinstance(method, Retrain):
-        progress.stage(f"retraining on {retain} samples, without {forget}")
-    else:
-        progress.stage(f"forgetting {forget} samples, keeping {retain}")
-    answered = unlearn_original(original, splits, request, method, run)
+    progress.stage(answer.stage.format(forget=len(splits.forget), retain=len(splits.retain)))
+    answered = answer.compute(splits, request)
     save_run(out, answered, overwrite=arguments.overwrite)
     provenance = answered.checkpoint.provenance
     return VerbOutput(
-        lines=[f"{provenance.role} network in {out}, in {provenance.seconds:.1f} s"],
+        lines=[
+            *_accuracies(provenance, splits),
+            f"{provenance.role} network in {out}, in {provenance.seconds:.1f} s",
+        ],
         values=saved_run_values(answered, out),
         next_command=_next_command(arguments, provenance.role),
     )
+
+
+def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
+    """Answer a request by a method."""
+    retrains = isinstance(method, Retrain)
+    return Answer(
+        stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}",
+        compute=lambda splits, request: unlearn_original(original, splits, request, method, run),
+    )
+
+
+def _accuracies(provenance: Provenance, splits: Splits) -> list[str]:
+    """The accuracy of a network that was retrained elsewhere, at each stage."""
+    if provenance.loaded is None:
+        return []
+    baselines = {
+        role: most_frequent_share(getattr(splits, role)) for role, count in provenance.counts.items() if count
+    }
+    return accuracy_lines(provenance.loaded.accuracy, provenance.counts, baselines)
 
 
 def _next_command(arguments: RequestOptions, role: str) -> list[str | Path]:

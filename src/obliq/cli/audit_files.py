@@ -13,7 +13,7 @@ from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
 from obliq.report import ReportContext, encode_images
 from obliq.workflow.compare_files import GivenFile, compare_files
-from obliq.workflow.pipeline import kind_of_request, methods_in_words
+from obliq.workflow.report_context import kind_of_request, methods_in_words
 
 
 def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Audit, ReportContext]:

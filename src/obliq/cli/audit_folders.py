@@ -16,7 +16,8 @@ from obliq.exporting import ExportedFile
 from obliq.report import ReportContext
 from obliq.run import Run
 from obliq.workflow.compare_runs import compare_runs, require_comparable
-from obliq.workflow.pipeline import kind_of_request, recipe_of, report_context, same_partition
+from obliq.workflow.pipeline import recipe_of, same_partition
+from obliq.workflow.report_context import kind_of_request, report_context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def _run(parsed: ParsedWords) -> str:
 
     keep_memory()
     options = parsed.arguments.output
-    console = Console(stderr=True, quiet=options.quiet)
+    console = Console(stderr=True, quiet=options.quiet, emoji=False)  # module:function: has colons
     with ProgressReporter(console, verbose=options.verbose) as progress:
         output = parsed.verb.action(parsed.arguments, progress)
     return json.dumps(output.values, allow_nan=False) if options.json else _for_people(output)

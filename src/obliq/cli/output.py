@@ -13,7 +13,7 @@ from obliq.exporting import CodeAgreement, ParityRecord
 from obliq.io.strict_json import encode
 from obliq.quantization import weights_digest
 from obliq.report.content import format_percent
-from obliq.workflow.compare_runs import DEVICE_SUMS
+from obliq.workflow.compare_runs import DEVICE_SUMS, REFERENCE
 from obliq.workflow.pipeline import AUDIT, REPORT
 from obliq.workflow.release import PATCH, Release
 
@@ -34,7 +34,7 @@ NEAR_CHANCE = 1.0
 """Points of accuracy above the most frequent class's share up to which a network has learned nothing of its data."""
 LARGE_LOSS = 5.0
 """Points of accuracy that quantization may cost before a remedy is named."""
-_STAGES = {"train": "training", "holdout": "holdout", "test": "test"}
+_PARTS = {"train": "training"}
 
 
 def accuracy_lines(
@@ -43,14 +43,14 @@ def accuracy_lines(
     """Accuracy at each stage on each part, and that of always answering the most frequent class."""
     parts = list(baselines)
     lines = table(
-        ["accuracy, %", *(_STAGES[part] for part in parts)],
+        ["accuracy, %", *(_PARTS.get(part, part) for part in parts)],
         [
             ["samples", *(f"{counts[part]:,}" for part in parts)],
             ["most frequent class", *(number(baselines[part]) for part in parts)],
             *([stage, *(number(found[part]) for part in parts)] for stage, found in accuracy.items()),
         ],
     )
-    missing = [_STAGES[part] for part in counts if part not in baselines]
+    missing = [_PARTS.get(part, part) for part in counts if part not in baselines]
     return lines + [f"no {name} part" for name in missing]
 
 
@@ -109,6 +109,8 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
     lines.append("Percent. The target is the retrained network's value; for Avg. Gap it is 0.")
     lines.append(f"Answering always with the most frequent class: TA {audit.counts.baseline:.1f}")
     lines += [f"WARNING: {warning}" for warning in audit.warnings]
+    if REFERENCE in audit.settings:
+        lines.append(f"{REFERENCE}: {audit.settings[REFERENCE]}")
     if DEVICE_SUMS in audit.settings:
         lines.append(f"{audit.settings[DEVICE_SUMS]}: in PyTorch with the sums and roundings of a device")
     lines += [_artifact(entry) for entry in audit.artifacts]

@@ -1,9 +1,46 @@
 """`obliq retrain`: the reference of an audit, a network that never saw the forget set."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from obliq.cli.options import OutputOptions, RequestOptions, TrainingComputeOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
+from obliq.errors import ModelError
+
+if TYPE_CHECKING:
+    from obliq.checkpoints import Checkpoint
+    from obliq.cli.answer_request import Answer
+    from obliq.run import Run
+
+Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+Real = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+Given = Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """A recipe of Obliq, only for a network that was trained elsewhere.
+
+    Attributes:
+        epochs: Passes over the retain set.
+        learning_rate: Its peak; 0.05 by default.
+        weight_decay: 0.0005 by default.
+        batch_size: Samples a step; 128 by default.
+        augment: Random crops and flips; for natural images.
+    """
+
+    epochs: Number = None
+    learning_rate: Real = None
+    weight_decay: Real = None
+    batch_size: Number = None
+    augment: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given."""
+        return {name: value for name, value in vars(self).items() if value is not None and value is not False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,21 +50,101 @@ class RetrainArguments(RequestOptions):
     Example: obliq retrain runs/original --forget subject=7 --out runs/retrained
 
     The recipe is the original's, so the folder of the original is needed. An audit measures every gap to this network.
+
+    A network that was trained elsewhere needs one of these: --with, your own training; --weights, a network that you
+    retrained; or --epochs, a recipe of Obliq from drawn weights.
+
+    Attributes:
+        with_: Your own training, module:function. It is called with the retain set, a data set of (input, label), and
+            returns a network.
+        weights: Weights that you retrained without these samples, as .safetensors or .pt.
+        from_weights: The weights that `obliq train --from-weights` began with; they must not have seen the samples.
     """
 
+    with_: Annotated[
+        str | None, tyro.conf.arg(name="with", metavar="MODULE:FUNCTION", help_behavior_hint="")
+    ] = None
+    weights: Given = None
+    from_weights: Given = None
+    recipe: RecipeOptions = field(default_factory=RecipeOptions)
     compute: TrainingComputeOptions = field(default_factory=TrainingComputeOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
 def run_retrain(arguments: RetrainArguments, progress: StageListener) -> VerbOutput:
-    """Retrain by the original's recipe."""
+    """Retrain by the original's recipe, or in the way that the user named."""
     from obliq.cli.answer_request import answer_request
     from obliq.cli.computation import start_run
-    from obliq.methods import Retrain
-    from obliq.workflow.pipeline import recipe_of
 
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
-    return answer_request(arguments, run, progress, lambda original: Retrain(recipe=recipe_of(original)))
+    return answer_request(arguments, run, progress, lambda original: _answer(arguments, original, run))
+
+
+def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> "Answer":
+    """How to retrain this original.
+
+    Raises:
+        ModelError: when the way does not fit the original, or none was named and it needs one.
+    """
+    from obliq.cli.answer_request import RETRAINING, Answer, by_method
+    from obliq.methods import Retrain
+    from obliq.training.loop import Recipe
+    from obliq.workflow.pipeline import recipe_of
+    from obliq.workflow.reference import retrained_by_function, retrained_from_file, retrained_from_start
+
+    function, weights, start = arguments.with_, arguments.weights, arguments.from_weights
+    own = arguments.recipe.given
+    named = {"--with": function, "--weights": weights, "--from-weights": start, "--epochs": own or None}
+    ways = [option for option, value in named.items() if value is not None]
+    _require_one_way(ways, original)
+    if function is not None:
+        return Answer(
+            stage=f"{RETRAINING}, by {function}",
+            compute=lambda splits, request: retrained_by_function(original, splits, request, function, run),
+        )
+    if weights is not None:
+        return Answer(
+            stage=f"loading {weights}, retrained on {{retain}} samples, without {{forget}}",
+            compute=lambda splits, request: retrained_from_file(original, splits, request, weights, run),
+        )
+    if start is not None:
+        return Answer(
+            stage=f"{RETRAINING}, from {start}",
+            compute=lambda splits, request: retrained_from_start(original, splits, request, start, run),
+        )
+    if own:
+        if "epochs" not in own:
+            raise ModelError(f"{', '.join(own)} without epochs; expected --epochs")
+        return by_method(original, Retrain(recipe=Recipe(**own)), run)
+    return by_method(original, Retrain(recipe=recipe_of(original)), run)
+
+
+def _require_one_way(ways: list[str], original: "Checkpoint") -> None:
+    """Raise unless the named ways to retrain are one that fits the original.
+
+    Raises:
+        ModelError: with the ways that fit.
+    """
+    provenance = original.provenance
+    if len(ways) > 1:
+        raise ModelError(f"{' and '.join(ways)} together; expected one way to retrain")
+    if provenance.recipe is None:
+        if not ways or ways == ["--from-weights"]:
+            given = ways[0] if ways else "no way to retrain it"
+            raise ModelError(
+                f"the original was trained elsewhere, and {given} was given; expected --with module:function (your own "
+                "training), --weights FILE (a network that you retrained), or --epochs and other settings of a recipe"
+            )
+    elif provenance.loaded is not None and ways != ["--from-weights"]:
+        raise ModelError(
+            f"the training of the original began with weights from {provenance.loaded.source}; expected --from-weights "
+            "with the same weights, which must not have seen the samples to forget"
+        )
+    elif provenance.loaded is None and ways and ways != ["--with"]:
+        raise ModelError(
+            f"{ways[0]} for an original with a recipe of its own; expected no such option, since the reference follows "
+            "that recipe"
+        )
 
 
 VERB = Verb(RetrainArguments, run_retrain)

@@ -1,7 +1,8 @@
 """`obliq train`: a quantized network, trained on the training part of a data set."""
 
+import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -37,6 +38,8 @@ class TrainArguments:
             ids=FILE (one id per line) or subject=7. 0 for none.
         test: The same for the test part; a share has no effect where the data set has one of its own.
         limit: Train on about this many samples at most; 0 for all.
+        from_weights: Begin with these weights, as .safetensors or .pt, and not with drawn ones; `included` for those
+            that the function of --arch returns.
     """
 
     data: tyro.conf.Positional[str]
@@ -50,6 +53,7 @@ class TrainArguments:
     holdout: PartOption = None
     test: PartOption = None
     limit: int = 0
+    from_weights: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     recipe: Recipe = field(default_factory=Recipe)
     compute: TrainingComputeOptions = field(default_factory=TrainingComputeOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -69,6 +73,8 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.models import choose_architecture
     from obliq.quantization import Precision
     from obliq.workflow.baseline import accuracy_in_words, accuracy_values, with_accuracy
+    from obliq.workflow.loaded_network import load_network
+    from obliq.workflow.network_checks import outputs_of
     from obliq.workflow.pipeline import train_original
 
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
@@ -86,10 +92,14 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         preset=arguments.preset,
         weight_grid=arguments.weight_grid,
     )
+    start = None
+    if arguments.from_weights is not None:
+        start = load_network(blueprint.architecture, arguments.from_weights, parts.train)
+        blueprint = dataclasses.replace(blueprint, classes=outputs_of(start.network, parts.train))
     progress.stage(
         f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
     )
-    trained = train_original(parts, blueprint, arguments.recipe, run)
+    trained = train_original(parts, blueprint, arguments.recipe, run, start)
     if not isinstance(parts.test, MissingExamples):
         progress.stage(f"testing on {len(parts.test)} samples")
     trained = with_accuracy(trained, parts.test, run)
@@ -97,6 +107,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     save_run(arguments.out, trained, overwrite=arguments.overwrite)
     return VerbOutput(
         lines=[
+            *(start.notes if start else ()),
             f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:.1f} s",
             *accuracy_in_words(measured),
         ],

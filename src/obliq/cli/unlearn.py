@@ -56,7 +56,7 @@ class UnlearnArguments(RequestOptions):
 
 def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Apply a method to the network in a folder, or in a file."""
-    from obliq.cli.answer_request import answer_request
+    from obliq.cli.answer_request import answer_request, by_method
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import is_exported_file, refuse_division
 
@@ -68,7 +68,9 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
             f"{arguments.original} is a folder; expected --expect-accuracy with an exported file only"
         )
     run = start_run(arguments.compute, progress)
-    return answer_request(arguments, run, progress, lambda original: arguments.method)
+    return answer_request(
+        arguments, run, progress, lambda original: by_method(original, arguments.method, run)
+    )
 
 
 def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:

@@ -137,13 +137,17 @@ class Collection:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Some samples of a collection, by their positions in it."""
+    """Some samples of a collection, by their positions in it; a map-style data set of (standardised input, label)."""
 
     collection: Collection = field(repr=False)
     indices: Int[Tensor, " samples"] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> tuple[Shaped[Tensor, "..."], int]:
+        place = self.indices[index].reshape(1)  # raises IndexError at the end, which ends a loop over samples
+        return self.collection.fetch(place)[0], int(self.collection.labels[place])
 
     @property
     def labels(self) -> Int[Tensor, " samples"]:

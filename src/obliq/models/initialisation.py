@@ -74,8 +74,9 @@ def require_drawn_weights(build_network: Callable[[], nn.Module], name: str) -> 
     if given:
         raise ModelError(
             f"{name} returns a network with weights of its own ({given[0]} and {len(given) - 1} more have the same "
-            "values each time), which training would draw again; expected a function that draws its weights from "
-            "torch's random state (freeze weights that should stay by requires_grad_(False))"
+            "values each time), which training would draw again; expected `obliq adopt --weights included`, which "
+            "keeps them, `obliq train --from-weights included`, which trains them further, or a function that draws "
+            "its weights from torch's random state (freeze weights that should stay by requires_grad_(False))"
         )
 
 

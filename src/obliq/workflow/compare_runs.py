@@ -7,7 +7,7 @@ import torch
 
 from obliq.auditing import Artifact, Audit, AuditedModel, ReferenceSignals, audit_models
 from obliq.auditing.measurement import Kind
-from obliq.checkpoints import Checkpoint
+from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Splits
 from obliq.data.request_file import Request
@@ -19,6 +19,10 @@ from obliq.workflow.compare_files import file_digests, is_exchangeable, role_sig
 
 DEVICE_SUMS = "computed in a device's sums"
 """The setting of an audit that names its networks in PyTorch which answered as their files do."""
+
+REFERENCE = "training of the retrained network"
+"""The setting of an audit that states how the reference was trained, where Obliq cannot know that it follows the
+original's training."""
 
 
 def compare_runs(
@@ -92,6 +96,9 @@ def compare_runs(
         references=references,
     )
     noted = {DEVICE_SUMS: ", ".join(shipping)} if shipping else {}
+    for run in others.values():
+        if run.checkpoint.provenance.role == "retrained":
+            noted |= _other_training(original.provenance, run.checkpoint.provenance)
     return replace(measured, settings={**measured.settings, **noted})
 
 
@@ -121,13 +128,26 @@ def require_comparable(
             )
         run.request.splits(splits.partition)  # raises unless the digest is that of these ids
         kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
-        if kind == "retrained" and provenance.recipe != original.provenance.recipe:
+        recipes = (provenance.recipe, original.provenance.recipe)
+        if kind == "retrained" and None not in recipes and recipes[0] != recipes[1]:
             raise AuditError(
                 f"{name} was trained by another recipe than the original; expected the same, as `obliq retrain` "
                 "uses it, since every gap is measured from this network"
             )
         kinds[name] = kind
     return kinds
+
+
+def _other_training(original: Provenance, retrained: Provenance) -> dict[str, str]:
+    """How a retrained network was trained, where that is not as the original was, or is not known."""
+    if retrained.recipe == original.recipe and retrained.recipe is not None:
+        return {}
+    before = "elsewhere" if original.recipe is None else "by a recipe of Obliq"
+    if retrained.recipe is None:
+        source = retrained.loaded.source if retrained.loaded else "not recorded"
+        return {REFERENCE: f"by its user ({source}); the original: {before}"}
+    settings = ", ".join(f"{name}={value}" for name, value in retrained.recipe.items())
+    return {REFERENCE: f"by a recipe of Obliq ({settings}); the original: {before}"}
 
 
 def _artifact_of(
@@ -189,7 +209,7 @@ def _network(
         kind=kind,
         name=name,
         weights_digest=weights_digest(saved.model),
-        seconds=saved.provenance.seconds,
+        seconds=saved.provenance.training_seconds,
         answers=answers,
         changed_codes_percent=moved,
     )

@@ -22,12 +22,12 @@ from obliq.workflow.pipeline import (
     REPORT,
     create_request,
     recipe_of,
-    report_context,
     train_original,
     unlearn_original,
     write_report,
 )
 from obliq.workflow.release import Release, write_release
+from obliq.workflow.report_context import report_context
 
 PERSON = 7
 RECIPE = Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64)

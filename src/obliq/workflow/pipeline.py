@@ -6,22 +6,21 @@ Each step is a function from values to a value; the command line only calls them
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from obliq.auditing import Audit, render_audit
 from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_versions
+from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
 from obliq.data.datasets import runs_code
 from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
-from obliq.data.selectors import ACCEPTED, Classes, RandomCount, RandomShare, Subjects
+from obliq.data.selectors import ACCEPTED
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
@@ -31,21 +30,35 @@ from obliq.quantization import weights_digest
 from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit
+from obliq.workflow.loaded_network import LoadedNetwork
 
 AUDIT, REPORT = "audit.json", "report.html"
 
 
-def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run) -> SavedRun:
-    """Train a network on the whole training part, from weights that the run's seed draws.
+def train_original(
+    parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run, start: LoadedNetwork | None = None
+) -> SavedRun:
+    """Train a network on the whole training part.
+
+    Args:
+        parts: what to train on.
+        blueprint: form of the network.
+        recipe: how to train.
+        run: its seed draws the weights, unless they were loaded.
+        start: weights to begin with.
 
     Raises:
-        ModelError: when the network is built by code of the user's and comes with trained weights.
+        ModelError: when the network is built by code of the user's and comes with trained weights, although none were
+            to be loaded.
     """
     trace, started = Trace(), time.perf_counter()
-    if blueprint.is_user_code:
-        require_drawn_weights(blueprint.build, blueprint.architecture)
-    model = blueprint.build()
-    initialise(model, run.seed)
+    if start is not None:
+        model = blueprint.build(lambda shape, classes: start.network)
+    else:
+        if blueprint.is_user_code:
+            require_drawn_weights(blueprint.build, blueprint.architecture)
+        model = blueprint.build()
+        initialise(model, run.seed)
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
     provenance = Provenance(
         role="original",
@@ -57,7 +70,8 @@ def train_original(parts: Partition, blueprint: Blueprint, recipe: Recipe, run: 
         seconds=time.perf_counter() - started,
         seed=run.seed,
         threads=torch.get_num_threads(),
-        inputs=InputContract.of(parts.collection),
+        inputs=input_contract(parts, blueprint.classes),
+        loaded=None if start is None else LoadedWeights(source=start.source, digest=start.digest),
     )
     return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
 
@@ -122,8 +136,15 @@ def unlearn_original(
         threads=torch.get_num_threads(),
         versions=present_versions(),
         accuracy={},
+        loaded=None,  # the weights are no longer those
     )
     return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
+
+
+def input_contract(parts: Partition, outputs: int) -> InputContract:
+    """How samples are scaled; outputs have names only where there are as many classes."""
+    found = InputContract.of(parts.collection)
+    return found if len(found.class_names) == outputs else dataclasses.replace(found, class_names=())
 
 
 def part_counts(parts: Partition) -> dict[str, int]:
@@ -142,16 +163,23 @@ def method_name(method: Method) -> str:
 
 
 def recipe_of(original: Checkpoint) -> Recipe:
-    """The recipe that an original was trained by, which a retrained reference must follow.
+    """The recipe that an original was trained by from drawn weights, which a retrained reference must follow.
 
     Raises:
-        ObliqError: when the network has no record of its training.
+        ObliqError: when the network was trained elsewhere, or from loaded weights.
     """
-    if original.provenance.recipe is None:
+    provenance = original.provenance
+    if provenance.recipe is None:
         raise ObliqError(
-            "the network does not record how it was trained; expected an original that `obliq train` wrote"
+            "the network was trained elsewhere, so there is no recipe of it to follow; expected an original that "
+            "`obliq train` wrote"
         )
-    return decode(Recipe, original.provenance.recipe, "the recipe that the network records")
+    if provenance.loaded is not None:
+        raise ObliqError(
+            f"the training of the network began with weights from {provenance.loaded.source}; expected one that began "
+            "with drawn weights"
+        )
+    return decode(Recipe, provenance.recipe, "the recipe that the network records")
 
 
 def same_partition(original: Checkpoint, folder: Path | None, trusted: str | None = None) -> Partition:
@@ -179,60 +207,6 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
             f"{provenance.partition_digest[:12]}..."
         )
     return parts
-
-
-def report_context(
-    original: SavedRun, others: Mapping[str, SavedRun], selector: str, *, images: Sequence[bytes] = ()
-) -> ReportContext:
-    """What a report states around the numbers: kinds and counts, never who was forgotten."""
-    unlearned = {name: run for name, run in others.items() if run.checkpoint.provenance.role == "unlearned"}
-    provenance, blueprint = original.checkpoint.provenance, original.checkpoint.blueprint
-    training = {"original": original.trace}
-    training |= {
-        name: run.trace for name, run in others.items() if run.checkpoint.provenance.role == "retrained"
-    }
-    first = next(iter(unlearned.values()), None)
-    method, settings = methods_in_words({name: run.checkpoint.provenance for name, run in unlearned.items()})
-    return ReportContext(
-        request=kind_of_request(selector),
-        data=provenance.data,
-        architecture=blueprint.architecture,
-        method=method,
-        method_settings=settings,
-        training_settings=provenance.recipe or {},
-        trace=first.trace if first else (),
-        training=training,
-        versions=present_versions(),
-        images=images,
-    )
-
-
-def methods_in_words(provenances: Mapping[str, Provenance]) -> tuple[str, dict[str, Any]]:
-    """Names and settings of the methods behind networks or files; settings are prefixed where there are several."""
-    settings = {
-        f"{name}: {field}" if len(provenances) > 1 else field: value
-        for name, provenance in provenances.items()
-        for field, value in (provenance.method_fields or {}).items()
-    }
-    methods = dict.fromkeys(str(provenance.method) for provenance in provenances.values())
-    return ", ".join(methods) or "not recorded", settings
-
-
-def kind_of_request(selector: str) -> str:
-    """The kind of a request in words, for instance `one subject`."""
-    match parse_selector(selector):
-        case Classes(names):
-            return _counted(len(names), "class", "classes")
-        case Subjects(names):
-            return _counted(len(names), "subject", "subjects")
-        case RandomShare() | RandomCount():
-            return "a random share of the samples"
-        case _:
-            return "listed samples"
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"one {one}" if count == 1 else f"{count} {many}"
 
 
 def write_report(
