@@ -24,7 +24,7 @@ demo: setup
 	@$(BIN)/obliq demo --out demo --overwrite
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@echo "==> all tests passed"
 
 docs: $(VENV)/.installed-docs  # a warning is an error: broken links, public names without a docstring
