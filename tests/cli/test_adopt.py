@@ -233,6 +233,7 @@ def test_training_from_loaded_weights(obliq: Obliq, tmp_path: Path) -> None:
     assert "`obliq adopt --weights included`" in refused.err
     assert "`obliq train --from-weights included`" in refused.err
     original, retrained = tmp_path / "original", tmp_path / "retrained"
+    words = (*words, "--layer-bits", "0=W6A6")
     said = obliq(*words, *OWN, "--from-weights", "weights.pt", "--out", original, "--json")
     assert json.loads(said.out)["test_accuracy"] > 80  # of one epoch at a low rate
     retrain = ("retrain", original, *OWN, "--forget", "class=1", "--threads", 1, "--out", retrained)
@@ -242,6 +243,10 @@ def test_training_from_loaded_weights(obliq: Obliq, tmp_path: Path) -> None:
     assert obliq(*retrain, "--from-weights", "weights.pt").status == 0
     shown = obliq("show", original, *OWN).out
     assert "weights.pt, fine-tuned" in shown
+    assert "network W8A8, 0=W6A6, input 1x6x6" in shown
+    assert "network W8A8, 0=W6A6" in obliq("show", retrained, *OWN).out
+    misspelt = obliq(*words[:-1], "1.conv=W6A6", *OWN, "--out", tmp_path / "x")
+    assert "there is no layer with weights at '1.conv'" in misspelt.err
 
 
 def test_a_network_that_is_right_nowhere_is_warned_about(

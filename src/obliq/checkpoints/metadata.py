@@ -15,7 +15,7 @@ from obliq.errors import ModelError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.models import build_model
 from obliq.models.architectures import is_import_path, require_module
-from obliq.quantization import Precision, quantize
+from obliq.quantization import LayerBits, Precision, quantize
 
 ROLES = ("original", "retrained", "unlearned")
 
@@ -142,6 +142,7 @@ class Blueprint:
         preset: `deploy` or `paper`, see `quantize`.
         edge_bits: bit width of the first and last layer.
         weight_grid: `per_channel` or `per_tensor`.
+        layer_bits: precision of single layers, by module path.
     """
 
     architecture: str
@@ -151,12 +152,18 @@ class Blueprint:
     preset: str = "deploy"
     edge_bits: int = 8
     weight_grid: str = "per_channel"
+    layer_bits: LayerBits = field(default=LayerBits(), metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.input_shape) <= 8 or not all(1 <= size <= 2**24 for size in self.input_shape):
             raise ModelError(f"input shape {self.input_shape}; expected 1 to 8 sizes from 1 to {2**24}")
         if not 2 <= self.classes <= 2**24:
             raise ModelError(f"{self.classes} classes; expected 2 to {2**24}")
+
+    @property
+    def bits(self) -> str:
+        """The precision in words, with that of single layers."""
+        return f"{self.precision}, {self.layer_bits}" if self.layer_bits.entries else str(self.precision)
 
     @property
     def is_user_code(self) -> bool:
@@ -188,6 +195,7 @@ class Blueprint:
             edge_bits=self.edge_bits,
             weight_grid=self.weight_grid,
             preset=self.preset,
+            layer_bits=self.layer_bits,
             input_shape=self.input_shape,
             # the tests verify the built-in networks; a file that names one must not start a computation
             verify=function is not None or self.is_user_code,

@@ -7,6 +7,7 @@ import tyro
 
 from obliq.cli.options import (
     DataFolder,
+    LayerOption,
     OutputOptions,
     Overwrite,
     PartOption,
@@ -54,6 +55,7 @@ class AdoptArguments:
     overwrite: Overwrite = False
     data_folder: DataFolder = None
     bits: str = "W8A8"
+    layer_bits: LayerOption = ""
     preset: Literal["deploy", "paper"] = "deploy"
     weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
     fine_tune: Annotated[int, tyro.conf.arg(metavar="EPOCHS")] = 0
@@ -74,7 +76,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.data.named_parts import PartWords, partition_rule
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
-    from obliq.quantization import Precision
+    from obliq.quantization import LayerBits, Precision
     from obliq.training.loop import Recipe, require_at_least
     from obliq.workflow.adoption import adopt_original
     from obliq.workflow.baseline import most_frequent_share
@@ -104,6 +106,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
         precision=precision,
         preset=arguments.preset,
         weight_grid=arguments.weight_grid,
+        layer_bits=LayerBits.parse(arguments.layer_bits),
     )
     progress.stage(f"quantizing {arguments.arch} to {precision} on {len(parts.train)} samples of {data.name}")
     adopted = adopt_original(loaded, parts, blueprint, recipe, run)

@@ -29,6 +29,15 @@ Architecture = Annotated[
     ),
 ]
 PartOption = Annotated[str | None, tyro.conf.arg(metavar="SHARE|ids=FILE", help_behavior_hint="")]
+LayerOption = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="PATH=BITS,...",
+        help="Other bits for single layers, by module path: 'stem=W8A8,classifier=W8A8'. A module stands for all "
+        "layers in it.",
+        help_behavior_hint="",
+    ),
+]
 DataName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 
 

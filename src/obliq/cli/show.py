@@ -48,7 +48,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
     shape = "x".join(map(str, blueprint["input_shape"]))
     smaller = found.unquantized_bytes / max(1, found.total_bytes)
     lines = [
-        f"{provenance['role']} {blueprint['architecture']} {blueprint['precision']}, input {shape}, "
+        f"{provenance['role']} {blueprint['architecture']} {saved.blueprint.bits}, input {shape}, "
         f"{blueprint['classes']} classes",
         *fields(
             {

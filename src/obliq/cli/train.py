@@ -9,6 +9,7 @@ import tyro
 from obliq.cli.options import (
     Architecture,
     DataFolder,
+    LayerOption,
     OutputOptions,
     Overwrite,
     PartOption,
@@ -48,6 +49,7 @@ class TrainArguments:
     data_folder: DataFolder = None
     arch: Architecture = None
     bits: str = "W4A4"
+    layer_bits: LayerOption = ""
     preset: Literal["deploy", "paper"] = "deploy"
     weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
     holdout: PartOption = None
@@ -71,7 +73,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.models import choose_architecture
-    from obliq.quantization import Precision
+    from obliq.quantization import LayerBits, Precision
     from obliq.workflow.baseline import accuracy_in_words, accuracy_values, with_accuracy
     from obliq.workflow.loaded_network import load_network
     from obliq.workflow.network_checks import outputs_of
@@ -91,6 +93,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         precision=precision,
         preset=arguments.preset,
         weight_grid=arguments.weight_grid,
+        layer_bits=LayerBits.parse(arguments.layer_bits),
     )
     start = None
     if arguments.from_weights is not None:

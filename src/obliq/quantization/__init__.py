@@ -14,6 +14,7 @@ from obliq.quantization.integer_state import (
     weights_digest,
 )
 from obliq.quantization.integer_tensor import IntegerTensor, pack, packed_size, unpack
+from obliq.quantization.layer_bits import LayerBits
 from obliq.quantization.layers import (
     QuantizedActivation,
     QuantizedConv1d,
@@ -31,6 +32,7 @@ from obliq.quantization.precision import Precision
 __all__ = [
     "PRESETS",
     "IntegerTensor",
+    "LayerBits",
     "Precision",
     "QuantizedActivation",
     "QuantizedConv1d",

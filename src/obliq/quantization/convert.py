@@ -1,6 +1,6 @@
 """From an ordinary network to one that trains with quantized weights and activations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from obliq.errors import ModelError
+from obliq.quantization.layer_bits import LayerBits
 from obliq.quantization.layers import (
     QuantizedActivation,
     activations,
@@ -41,6 +42,7 @@ def quantize(
     edge_bits: int = 8,
     weight_grid: str = "per_channel",
     preset: str = "deploy",
+    layer_bits: LayerBits | Mapping[str, Precision | str] | str | None = None,
     input_shape: Sequence[int] | None = None,
     verify: bool = True,
 ) -> fx.GraphModule:
@@ -60,6 +62,9 @@ def quantize(
         preset: `deploy` quantizes everything that an integer graph needs. `paper` quantizes what the published Q-MUL
             networks do: first and last layer and 1x1 convolutions on shortcuts stay in floating point, and
             activations are quantized only where a quantized layer reads them.
+        layer_bits: precision of single layers, by module path: `{"stem": "W8A8"}` or `stem=W8A8`. A module stands for
+            all layers in it. The bits of activations are those of what the layer reads; where several layers read one
+            value, the largest decide.
         input_shape: the shape of one input, channels first; several common shapes are tried when it is left out.
         verify: run both networks on random inputs and refuse a copy that computes something else. Only turn it off
             for networks whose conversion is tested elsewhere.
@@ -77,6 +82,7 @@ def quantize(
         >>> quantized = obliq.quantize(network, "W4A8", input_shape=(1, 8, 8))
     """
     wanted = _precision(precision, weight_bits, activation_bits)
+    special = LayerBits.of(layer_bits)
     check_bits("edge bits", edge_bits)
     check_weight_grid(weight_grid)
     if preset not in PRESETS:
@@ -90,20 +96,27 @@ def quantize(
                 f"{type(model).__name__} has no layer to quantize; expected at least one of "
                 f"{quantizable_layers()}"
             )
+    if wanted.is_float and special.entries:
+        raise ModelError(
+            f"layer bits {special} in an FP32 network; expected them with bits for the whole network"
+        )
+    own = special.of_layers([str(node.target) for node in weighted])
     if verify:
         require_same_function(model, traced, input_shape)
     if wanted.is_float:
         return traced
+    read_bits = {node: own[str(node.target)].activations for node in weighted if str(node.target) in own}
     edges = {weighted[0], weighted[-1]}
     if preset == "deploy":
         bits = {node: edge_bits if node in edges else wanted.weights for node in weighted}
-        placements = deploy_placements(traced, wanted.activations, edge_bits)
+        placements = deploy_placements(traced, wanted.activations, edge_bits, read_bits)
     else:
-        kept = edges | shortcut_convolutions(traced)
+        kept = (edges | shortcut_convolutions(traced)) - read_bits.keys()
         bits = {node: wanted.weights for node in weighted if node not in kept}
         if not bits:
             raise ModelError("the paper preset keeps first and last layer float; expected more layers")
-        placements = paper_placements(traced, set(bits), wanted.activations)
+        placements = paper_placements(traced, set(bits), wanted.activations, read_bits)
+    bits |= {node: own[str(node.target)].weights for node in read_bits}
     _insert(traced, placements)
     for node, width in bits.items():
         name = str(node.target)

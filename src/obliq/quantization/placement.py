@@ -5,7 +5,7 @@ rectifier is one unit with one quantizer at its end, because it becomes one inte
 move values (flatten, max pool, ...) need no quantizer: their values are on a grid already.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import fx
@@ -50,11 +50,14 @@ def weighted_nodes(traced: fx.GraphModule) -> list[fx.Node]:
     return [node for node in traced.graph.nodes if is_weighted(node)]
 
 
-def deploy_placements(traced: fx.GraphModule, activation_bits: int, edge_bits: int) -> list[Placement]:
+def deploy_placements(
+    traced: fx.GraphModule, activation_bits: int, edge_bits: int, read_bits: Mapping[fx.Node, int]
+) -> list[Placement]:
     """Quantizers for an integer graph: after the input, layers, additions, averages, other functions, and the logits.
 
     A quantizer whose values a layer reads has `activation_bits`. Others (a residual sum, a shortcut), the input, the
-    inputs of the first and last layer, and the logits have `edge_bits`.
+    inputs of the first and last layer, and the logits have `edge_bits`. `read_bits` are those of layers that read
+    other bits.
     """
     weighted = weighted_nodes(traced)
     ends = {weighted[0], weighted[-1], *(node for node in traced.graph.nodes if node.op == "output")}
@@ -67,12 +70,13 @@ def deploy_placements(traced: fx.GraphModule, activation_bits: int, edge_bits: i
         inner = any(map(is_weighted, readers)) and not ends & readers and root.op != "placeholder"
         name = "network_input" if root.op == "placeholder" else f"{_label(root)}_output"
         bits = activation_bits if inner else edge_bits
+        bits = _bits_for(readers, bits, read_bits)
         placements.append(Placement(_unique(name, names, traced), after, None, bits, not positive[after]))
     return placements
 
 
 def paper_placements(
-    traced: fx.GraphModule, quantized: set[fx.Node], activation_bits: int
+    traced: fx.GraphModule, quantized: set[fx.Node], activation_bits: int, read_bits: Mapping[fx.Node, int]
 ) -> list[Placement]:
     """Quantizers only where a quantized layer reads, as in the published Q-MUL networks."""
     positive = _never_negative_nodes(traced)
@@ -84,8 +88,14 @@ def paper_placements(
     names: dict[str, int] = {}
     for value, readers in read.items():
         name = _unique(f"{_label(readers[0])}_input", names, traced)
-        placements.append(Placement(name, value, tuple(readers), activation_bits, not positive[value]))
+        bits = _bits_for(set(readers), activation_bits, read_bits)
+        placements.append(Placement(name, value, tuple(readers), bits, not positive[value]))
     return placements
+
+
+def _bits_for(readers: set[fx.Node], bits: int, read_bits: Mapping[fx.Node, int]) -> int:
+    """The bits of a value: the most that one of its readers wants, `bits` for those without a wish."""
+    return max((read_bits.get(reader, bits) for reader in readers), default=bits)
 
 
 def shortcut_convolutions(traced: fx.GraphModule) -> set[fx.Node]:

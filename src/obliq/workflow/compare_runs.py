@@ -89,7 +89,7 @@ def compare_runs(
         digests |= file_digests("retrained", retrained)
     measured = audit_models(
         models,
-        precision=str(original.blueprint.precision),
+        precision=original.blueprint.bits,
         forgotten_classes=splits.forgotten_classes,
         digests=digests,
         exchangeable=all(map(is_exchangeable, requests)),
@@ -178,7 +178,7 @@ def _artifact_of(
             f"expected {expected}"
         )
     stored = file.stored_weights
-    precision = "FP32" if stored == "float32" else f"{original.blueprint.precision}, weights in {stored}"
+    precision = "FP32" if stored == "float32" else f"{original.blueprint.bits}, weights in {stored}"
     return Artifact(
         file_digest=file.file_digest,
         content_digest=file.content_digest,

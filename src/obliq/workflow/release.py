@@ -97,7 +97,7 @@ def _as_onnx(
     return Shipment(
         file="unlearned.onnx",
         form=f"{FORM} ONNX file",
-        precision=str(unlearned.blueprint.precision),
+        precision=unlearned.blueprint.bits,
         bytes=len(after),
         content_digest=content_digest_of(content),
         parity=parity,
@@ -111,7 +111,7 @@ def _as_folder(folder: Path, original: Checkpoint, unlearned: Checkpoint) -> Shi
     return Shipment(
         file="shipped",
         form="folder of packed codes (safetensors)",
-        precision=str(unlearned.blueprint.precision),
+        precision=unlearned.blueprint.bits,
         bytes=sum(file.stat().st_size for file in (folder / "shipped").iterdir()),
         content_digest=content_digest_of(content),
         patch=_patch(folder, Folder(original).content, content),
