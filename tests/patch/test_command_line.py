@@ -70,6 +70,13 @@ def test_information_says_what_leaks(folders: Path, obliq: Obliq) -> None:  # no
     assert "Anyone who holds the old network and this patch" in result.out
 
 
+def test_an_empty_patch_is_said_to_be_empty(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    made = obliq("patch", "make", folders / "old", folders / "old", "--out", tmp_path / "empty")
+    for said in (made, obliq("patch", "info", tmp_path / "empty")):
+        assert "The patch is empty: both networks hold the same integers" in said.out
+        assert "reveals" not in said.out
+
+
 @pytest.mark.parametrize(
     ("base", "options", "damage", "message"),
     [

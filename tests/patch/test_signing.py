@@ -106,7 +106,16 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
     assert (result.status, result.err) == (0, "")
     assert sign(patch.read_bytes(), PRIVATE) == (tmp_path / "patch.sig").read_bytes()
     apply = ("patch", "apply", folder / "old", patch, "--out", out, *key, "--verify")
-    assert "this key did not sign" in obliq(*apply, folder / "other.pem").err
+    info = ("patch", "info", patch, *key, "--verify")
+    for words in (info, apply):
+        assert "this key did not sign" in obliq(*words, folder / "other.pem").err
+        assert "this is a private key, which stays with the signer" in obliq(*words, folder / "key.pem").err
+    known = obliq(*info, folder / "public.pem")
+    assert f"signed by the holder of {folder / 'public.pem'}" in known.out
+    for said in (result, known):
+        assert f"{patch.stat().st_size:,} bytes" in said.out
+        assert ("Send the patch encrypted" in said.out) == (not sealed)
+        assert ("anyone who holds the key and the old network" in said.out) == sealed
     assert obliq(*apply, folder / "public.pem").status == 0
     assert out.is_dir()
 
@@ -142,7 +151,7 @@ def test_refusals_leave_nothing(
 def test_a_key_that_is_none_leaves_nothing(folder: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     words = ("patch", "make", folder / "old", folder / "new", "--out", tmp_path / "patch")
     result = obliq(*words, "--sign", folder / "public.pem")
-    assert (result.status, f"{folder / 'public.pem'}: not readable as a private key" in result.err) == (
+    assert (result.status, f"{folder / 'public.pem'}: this is a public key" in result.err) == (
         1,
         True,
     )

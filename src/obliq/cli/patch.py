@@ -1,5 +1,6 @@
 """`obliq patch make`, `apply` and `info`: the changed integers of a network as a small file for devices."""
 
+import dataclasses
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -78,10 +79,12 @@ class PatchInfoArguments:
     Attributes:
         file: The patch.
         key_file: The 32 bytes that the patch was encrypted with.
+        verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
     """
 
     file: tyro.conf.Positional[Path]
     key_file: File = None
+    verify: File = None
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
@@ -107,17 +110,21 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     write_file(out, data, overwrite=arguments.overwrite)
     if signature is not None:  # last: a device that demands a signature refuses a patch without one
         write_file(signing.signature_file(out), signature, overwrite=arguments.overwrite)
-    head = read_patch_head(patch)
+    head = dataclasses.replace(read_patch_head(patch), bytes=len(data))
     result = free_name(out, f"patched{arguments.old.suffix}")
     with_key = () if arguments.key_file is None else ("--key-file", arguments.key_file)
     return VerbOutput(
-        lines=[f"patch of {head.bytes:,} bytes in {out}", f"to network {head.result}", LEAK_WARNING],
+        lines=[
+            f"{'patch' if key is None else 'encrypted patch'} of {head.bytes:,} bytes in {out}",
+            f"to network {head.result}",
+            *_what_it_reveals(head.changed_records, encrypted=key is not None),
+        ],
         values={
             "file": str(out),
             "encrypted": key is not None,
             "signed": signature is not None,
             **asdict(head),
-            "leak": LEAK_WARNING,
+            "leak": LEAK_WARNING if head.changed_records else None,
         },
         next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key),
     )
@@ -148,18 +155,40 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
     """Read a patch's head."""
     from obliq.patch import LEAK_WARNING, read_patch_head
 
-    head = read_patch_head(_read(arguments.file, arguments.key_file))
+    head = read_patch_head(_read(arguments.file, arguments.key_file, arguments.verify))
+    head = dataclasses.replace(head, bytes=arguments.file.stat().st_size)  # encryption adds some
+    signed = [] if arguments.verify is None else [f"signed by the holder of {arguments.verify}"]
     return VerbOutput(
         lines=[
             f"patch number {head.sequence}, {head.bytes:,} bytes, changes {head.changed_records} tensors",
             f"from network {head.base}",
             f"to network   {head.result}",
             f"of the form  {head.form}",
-            LEAK_WARNING,
+            *signed,
+            *_what_it_reveals(head.changed_records, encrypted=arguments.key_file is not None),
         ],
-        values={**asdict(head), "leak": LEAK_WARNING},
+        values={
+            **asdict(head),
+            "verified": arguments.verify is not None,
+            "leak": LEAK_WARNING if head.changed_records else None,
+        },
         next_command=("patch", "apply", "--help"),
     )
+
+
+def _what_it_reveals(changed_records: int, *, encrypted: bool) -> list[str]:
+    from obliq.patch import LEAK_WARNING
+
+    if not changed_records:
+        return [
+            "The patch is empty: both networks hold the same integers, so nothing was forgotten between them."
+        ]
+    if encrypted:
+        return [
+            "It reveals what was forgotten to anyone who holds the key and the old network. Send it only to devices "
+            "that will drop the old network."
+        ]
+    return [LEAK_WARNING]
 
 
 def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:

@@ -37,6 +37,8 @@ def sign(data: bytes, private_key: bytes) -> bytes:
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
     except (ValueError, TypeError, unsupported) as error:
+        if b"PUBLIC KEY-----" in private_key:
+            raise PatchError("this is a public key; expected the private key that signs") from error
         raise PatchError(
             "not readable as a private key; expected PEM (PKCS #8) without a passphrase"
         ) from error
@@ -62,6 +64,11 @@ def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
     try:
         key = serialization.load_pem_public_key(public_key)
     except (ValueError, unsupported) as error:
+        if b"PRIVATE KEY-----" in public_key:
+            raise PatchError(
+                "this is a private key, which stays with the signer; expected its public key "
+                "(openssl pkey -in PRIVATE.pem -pubout -out PUBLIC.pem)"
+            ) from error
         raise PatchError("not readable as a public key; expected PEM") from error
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise PatchError("the public key is of another kind; expected Ed25519")

@@ -149,8 +149,9 @@ def make_patch(
     if isinstance(before, nn.Module) != isinstance(after, nn.Module):
         raise PatchError("one network is a module and the other one a path; expected two of one kind")
     patch = encode_patch(_content_of(before), _content_of(after), sequence)
-    write_file(path, patch if key is None else encryption.seal(patch, key), overwrite=overwrite)
-    return read_patch_head(patch)
+    data = patch if key is None else encryption.seal(patch, key)
+    write_file(path, data, overwrite=overwrite)
+    return replace(read_patch_head(patch), bytes=len(data))
 
 
 def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: bytes | None = None) -> nn.Module:
