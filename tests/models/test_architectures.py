@@ -138,6 +138,8 @@ def test_width_scales_the_mobile_network() -> None:
         ((1, 28, 28), "convnet"),
         ((1, 64, 64), "resnet20"),
         ((3, 32, 32), "resnet20"),
+        ((3, 128, 128), "resnet20"),
+        ((3, 300, 200), "strided-convnet"),
     ],
 )
 def test_a_network_is_chosen_to_suit_the_input(shape: tuple[int, ...], name: str) -> None:

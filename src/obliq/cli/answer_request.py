@@ -14,7 +14,7 @@ from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data import Splits
 from obliq.data.request_file import REQUEST_FILE, Request
 from obliq.errors import DataError
-from obliq.io.atomic import refuse_existing_folder
+from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
 from obliq.methods import Method, Retrain
 from obliq.run import Run
 from obliq.workflow.baseline import most_frequent_share
@@ -56,6 +56,8 @@ def answer_request(
     out, data = arguments.out, arguments.data
     refuse_existing_folder(out, overwrite=arguments.overwrite)
     original = load_run(arguments.original, data.arch).checkpoint
+    stored = sum(file.stat().st_size for file in arguments.original.iterdir() if file.is_file())
+    require_room(out, stored + LEAST_ROOM)
     if original.provenance.role != "original":
         raise DataError(
             f"{arguments.original} is {original.provenance.role} already; expected an original (one request "

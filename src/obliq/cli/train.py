@@ -102,7 +102,13 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     progress.stage(
         f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
     )
-    trained = train_original(parts, blueprint, arguments.recipe, run, start)
+    warnings: list[str] = []
+
+    def warn(line: str) -> None:
+        warnings.append(f"WARNING: {line}")
+        progress.print_line(warnings[-1])
+
+    trained = train_original(parts, blueprint, arguments.recipe, run, start, warn)
     if not isinstance(parts.test, MissingExamples):
         progress.stage(f"testing on {len(parts.test)} samples")
     trained = with_accuracy(trained, parts.test, run)
@@ -113,6 +119,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
             *(start.notes if start else ()),
             f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:.1f} s",
             *accuracy_in_words(measured),
+            *warnings,
         ],
         values={**saved_run_values(trained, arguments.out), **accuracy_values(measured)},
         next_command=unlearn_command(

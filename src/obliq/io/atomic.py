@@ -1,6 +1,7 @@
 """Writing files and folders so that they appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -11,6 +12,9 @@ from obliq.errors import ObliqError
 
 MARKS = ("model.json", "audit.json", "shipped.json")
 """A folder that holds one of these files is a result of this package."""
+
+LEAST_ROOM = 4 * 2**20
+"""Bytes that are free where anything is written."""
 
 
 @contextlib.contextmanager
@@ -88,6 +92,7 @@ def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
     """
     if not destination.name or destination.name == "..":
         raise ObliqError(f"cannot write {destination}; expected a path that ends in the name of a file")
+    require_room(destination)
     if not (destination.exists() or destination.is_symlink()):
         return
     if not overwrite:
@@ -107,6 +112,7 @@ def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
     """
     if not destination.name or destination.name == "..":
         raise ObliqError(f"cannot write {destination}; expected a path that ends in the name of a folder")
+    require_room(destination)
     if not (destination.exists() or destination.is_symlink()):
         return
     if not overwrite:
@@ -115,6 +121,32 @@ def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
         raise ObliqError(
             f"{destination} was not written by obliq, so it is not replaced; expected a folder that holds "
             f"{' or '.join(MARKS)}, or another --out"
+        )
+
+
+def require_room(destination: Path, size: int = LEAST_ROOM) -> None:
+    """Raise unless something new can be written at `destination`, so that nobody computes for hours in vain.
+
+    Args:
+        destination: a file or a folder; folders above it may be missing.
+        size: bytes that must be free.
+
+    Raises:
+        ObliqError: when the place is no folder, may not be written to, or has too little room.
+    """
+    above = destination.absolute().parent
+    while not (above.exists() or above.is_symlink()) and above != above.parent:
+        above = above.parent
+    with _one_line_for_disk_errors(destination):
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{os.strerror(errno.ENOTDIR)} ({above})")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"{os.strerror(errno.EACCES)} ({above})")
+        free = shutil.disk_usage(above).free
+    if free < size:
+        raise ObliqError(
+            f"cannot write {destination}: {free / 2**20:.0f} MiB are free in {above}; expected at least "
+            f"{size / 2**20:.0f} MiB"
         )
 
 

@@ -20,6 +20,7 @@ from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps
 from obliq.run import Listener, Run, device_named, device_of
 from obliq.training.loop import Recipe, fit
+from obliq.training.memory import rehearse, require_memory
 from obliq.workflow.network_checks import (
     join_for,
     outputs_of,
@@ -145,7 +146,7 @@ def train(
 
     Raises:
         DataError: for data that cannot be read, or that do not fit the network.
-        ModelError: when the loss stops being finite.
+        ModelError: when the loss stops being finite, and before training for a batch that does not fit into memory.
 
     Example:
         >>> import obliq
@@ -156,7 +157,10 @@ def train(
     examples = as_examples(data)
     require_labels_below(outputs_of(model, examples), examples)
     run = _run("training", seed, device, progress)
-    return fit(model, examples, recipe or Recipe(), run).to(device_of(model))
+    wanted = recipe or Recipe()
+    if (found := rehearse(model, examples)) is not None:
+        require_memory(found[1], examples, wanted.batch_size, run.device)
+    return fit(model, examples, wanted, run).to(device_of(model))
 
 
 def retrain(

@@ -6,6 +6,7 @@ Each step is a function from values to a value; the command line only calls them
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -31,12 +32,22 @@ from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit
 from obliq.workflow.loaded_network import LoadedNetwork
+from obliq.workflow.rehearsal import rehearse_training
 
 AUDIT, REPORT = "audit.json", "report.html"
 
 
+def silent_warning(line: str) -> None:
+    """Drop a warning."""
+
+
 def train_original(
-    parts: Partition, blueprint: Blueprint, recipe: Recipe, run: Run, start: LoadedNetwork | None = None
+    parts: Partition,
+    blueprint: Blueprint,
+    recipe: Recipe,
+    run: Run,
+    start: LoadedNetwork | None = None,
+    warn: Callable[[str], object] = silent_warning,
 ) -> SavedRun:
     """Train a network on the whole training part.
 
@@ -46,10 +57,11 @@ def train_original(
         recipe: how to train.
         run: its seed draws the weights, unless they were loaded.
         start: weights to begin with.
+        warn: receives what to know before training begins, such as a layer that cannot be exported.
 
     Raises:
         ModelError: when the network is built by code of the user's and comes with trained weights, although none were
-            to be loaded.
+            to be loaded; and when a batch does not fit into memory.
     """
     trace, started = Trace(), time.perf_counter()
     if start is not None:
@@ -59,6 +71,8 @@ def train_original(
             require_drawn_weights(blueprint.build, blueprint.architecture)
         model = blueprint.build()
         initialise(model, run.seed)
+    for warning in rehearse_training(model, parts.train, recipe.batch_size, blueprint, run):
+        warn(warning)
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
     provenance = Provenance(
         role="original",
