@@ -5,18 +5,19 @@ from typing import Any
 
 import pytest
 
-from obliq.auditing import Audit, audit_models, parse_audit, render_audit
+from obliq.auditing import Audit, AuditedModel, audit_models, parse_audit, render_audit
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.metrics import METRICS
 from obliq.errors import AuditError
-from tests.auditing.synthetic import shipped, three
+from tests.auditing.synthetic import network, shipped, three
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit-format.md"
 
 
 @pytest.fixture(scope="module")
 def measured() -> Audit:
-    return audit_models([*three(), shipped()], precision="W4A4", digests={"partition": "b" * 64})
+    again = AuditedModel(kind="retrained", name="again", answers=network(2.0, 9))
+    return audit_models([*three(), shipped(), again], precision="W4A4", digests={"partition": "b" * 64})
 
 
 def test_round_trip(measured: Audit) -> None:
@@ -62,7 +63,7 @@ def changed(text: str, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"version": 2}, f"version is 2, which an older Obliq wrote; expected {AUDIT_DOCUMENT.version}"),
+        ({"version": 3}, f"version is 3, which an older Obliq wrote; expected {AUDIT_DOCUMENT.version}"),
         ({"version": True}, "version is true; expected a whole number"),
         ({"version": "1"}, 'version is "1"; expected a whole number'),
         ({"schema": "else"}, 'schema is "else"; expected "obliq.audit"'),
@@ -72,6 +73,7 @@ def changed(text: str, **changes: Any) -> str:
         ({"extra": 1}, "unknown field 'extra'"),
         ({"entries": []}, "expected the original first"),
         ({"entries": {}}, "expected a list"),
+        ({"aim": "best"}, 'audit.aim is "best"; expected one of retrained, chance, unknown'),
         ({"counts": []}, "expected an object"),
         ({"digests": {"a": None}}, "audit.digests['a'] is null"),
     ],
@@ -99,6 +101,10 @@ def test_missing_fields_and_strange_numbers_are_refused(measured: Audit) -> None
         parse_audit(render_audit(measured).replace('"seconds": 40.0', '"seconds": 1e999'))
     with pytest.raises(AuditError, match="expected one of original"):
         parse_audit(render_audit(measured).replace('"kind": "original"', '"kind": "first"'))
+    content = json.loads(render_audit(measured))
+    content["entries"][1]["verdict"]["comparisons"][0]["deviation"] = 0
+    with pytest.raises(AuditError, match="expected two or more, and a deviation above 0"):
+        parse_audit(json.dumps(content))
     content = json.loads(render_audit(measured))
     content["entries"][0]["entropy"]["forget"]["shares"].pop()
     with pytest.raises(AuditError, match="one more edge"):

@@ -5,15 +5,13 @@ import pytest
 import torch
 from scipy.special import expit
 
-from obliq.auditing import ReferenceSignals, compute_signals, memorisation_scores, rmia_separation
+from obliq.auditing import compute_signals, memorisation_scores
 from obliq.auditing.reference_models import (
     reference_halves,
     select_answers,
     stack_answers,
     train_reference_network,
-    train_reference_signals,
 )
-from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, partition
 from obliq.errors import DataError
@@ -107,22 +105,6 @@ def test_networks_of_one_run_differ_and_can_be_made_again(everyone: Partition) -
 @pytest.fixture(scope="module")
 def forgetting(everyone: Partition) -> Splits:
     return everyone.forgetting(everyone.train.indices[::5].clone(), salt=b"0" * 32)
-
-
-def test_what_an_audit_needs(forgetting: Splits) -> None:
-    known = train_reference_signals(FORM, SHORT, forgetting, 4, Run(seed=2))
-    assert isinstance(known, ReferenceSignals)
-    assert (known.forget.outsiders, known.test.outsiders) == (2, 2)
-    halves = reference_halves(forgetting.partition.train, 4, 2)
-    saw = np.stack([np.isin(forgetting.forget.indices, half.indices) for half in halves])
-    assert (known.forget.out == ~saw).all()
-    network = train_reference_network(FORM, halves[1], SHORT, Run(seed=2), 1)
-    roles = {
-        role: compute_signals(network, getattr(forgetting, role), CPU)
-        for role in ("forget", "retain", "holdout", "test")
-    }
-    assert np.allclose(roles["test"].margin, known.test.margin[1])
-    assert len(rmia_separation(RoleSignals(**roles), known).forget) == len(forgetting.forget)
 
 
 def test_answers_about_a_forget_set_come_from_those_about_the_training_part(forgetting: Splits) -> None:

@@ -44,7 +44,7 @@ def test_the_python_example_shows_a_network_that_forgets(
     assert wrong["original"] < 10
     assert wrong["unlearned"] > 90
     assert wrong["retrained"] > 90
-    assert rows[1][-1] == "INDISTINGUISHABLE"
+    assert rows[1][-1] == "INCONCLUSIVE"  # one retrained network does not show how much retraining varies
     assert list(tmp_path.iterdir()) == []
 
 

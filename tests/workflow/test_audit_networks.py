@@ -131,13 +131,26 @@ def test_float_networks_of_others_are_audited(parts: Partition, splits: Splits) 
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_a_request_of_chance_is_judged_without_retraining(
+def test_a_request_of_chance_has_an_aim_without_retraining(
     original: nn.Module, unlearned: nn.Module, splits: Splits
 ) -> None:
     given = sets(splits, PAIRS, *ROLES)
-    unknown = obliq.audit(original, unlearned, **given).unlearned[0].verdict
-    assert "AUC to aim at is therefore unknown" in unknown.reason
-    assert obliq.audit(original, unlearned, **given, chosen_at_random=True).unlearned[0].verdict != unknown
+    unknown = obliq.audit(original, unlearned, **given)
+    assert unknown.aim == "unknown"
+    assert "There is no target" in " ".join(str(unknown).split())
+    assert obliq.audit(original, unlearned, **given, chosen_at_random=True).aim == "chance"
+
+
+def test_several_retrained_networks_may_be_given(
+    original: nn.Module, unlearned: nn.Module, splits: Splits
+) -> None:
+    given = sets(splits, PAIRS, *ROLES)
+    several = [Elsewhere(), Elsewhere()]
+    found = obliq.audit(original, unlearned, **given, retrained=several)
+    assert (found.counts.retrained, found.aim) == (2, "retrained")
+    assert [entry.name for entry in found.entries] == ["original", "unlearned", "retrained"]
+    with pytest.raises(AuditError, match="'retrained' and 'retrained 2' give the same answers"):
+        obliq.audit(original, unlearned, **given, retrained=several[:1] * 2)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from obliq.auditing.measurement import (
 )
 from obliq.auditing.metric import Evidence
 from obliq.auditing.metrics import DIGITS, compare_with_retrained, measure_alone, metrics_in
-from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals
+from obliq.auditing.reference_attacks import OFFLINE, ReferenceAnswers, ReferenceSignals
 from obliq.auditing.signals import RoleSignals, Signals
-from obliq.auditing.verdict import MARGIN, Verdict, judge
+from obliq.auditing.verdict import Verdict, judge
 from obliq.errors import AuditError
 
 ROLES = ("forget", "retain", "holdout", "test")
@@ -64,34 +64,41 @@ def audit_models(
     precision: str,
     forgotten_classes: Collection[int] = (),
     digests: Mapping[str, str] | None = None,
-    margin: float = MARGIN,
     exchangeable: bool = True,
     references: ReferenceSignals | None = None,
 ) -> Audit:
     """Measure every network on the same samples and compare them.
 
     Args:
-        models: one original, any number of unlearned ones, at most one retrained; in any order.
+        models: one original, any number of unlearned ones and of retrained ones; in any order. The first retrained
+            network is the one that gaps are measured from. All of them decide where retraining puts each statistic of
+            the verdict.
         precision: bits of weights and activations, for instance W4A4.
         forgotten_classes: see `measure_utility`.
         digests: of the partition and the splits.
-        margin: points of AUC that count as no difference; see `judge`.
         exchangeable: whether the forget set is a random share of the data; see `judge`.
-        references: answers of reference networks about the same samples; without them there is no RMIA.
+        references: answers of other reference networks to the same samples, for RMIA. When left out, the retrained
+            networks are these where there are two or more, and otherwise there is no RMIA.
 
     Raises:
-        AuditError: without exactly one original, with two retrained ones or two of one name, or when the
-            networks did not answer the same samples.
+        AuditError: without exactly one original, with two of one name, when the networks did not answer the same
+            samples, or when two retrained networks are the same.
     """
     ordered = _in_order(models)
-    evidence = [_evidence(model, frozenset(forgotten_classes), references) for model in ordered]
+    retrained = [model for model in ordered if model.kind == "retrained"]
+    shown = [model for model in ordered if model.kind != "retrained"] + retrained[:1]
+    classes = frozenset(forgotten_classes)
+    evidence = [
+        _evidence(model, classes, references or _retrained_signals(model, retrained)) for model in shown
+    ]
     alone = [measure_alone(network) for network in evidence]
-    has_retrained = ordered[-1].kind == "retrained"
-    aim, ideal = (alone[-1], evidence[-1].separation) if has_retrained else (None, None)
+    aim = alone[-1] if retrained else None
 
-    def verdict(network: Evidence) -> Verdict:
-        before = evidence[0].separation
-        return judge(network.separation, before, ideal, margin, exchangeable=exchangeable).rounded(DIGITS)
+    def verdict(model: AuditedModel) -> Verdict:
+        others = [one.answers for one in retrained]
+        return judge(
+            model.answers, shown[0].answers, others, forgotten_classes=classes, exchangeable=exchangeable
+        ).rounded(DIGITS)
 
     entries = [
         Measurement(
@@ -101,45 +108,73 @@ def audit_models(
             weights_digest=model.weights_digest,
             values=_values(found, aim),
             intervals={name: one.interval for name, one in found.items() if one.interval is not None},
-            verdict=verdict(network) if model.kind == "unlearned" else None,
+            verdict=verdict(model) if model.kind == "unlearned" else None,
             confidence=confidence_histograms(model.answers),
             entropy=entropy_histograms(model.answers),
         )
-        for model, network, found in zip(ordered, evidence, alone, strict=True)
+        for model, found in zip(shown, alone, strict=True)
     ]
     return Audit(
         entries=tuple(dataclasses.replace(entry, artifact=_compared(entry, entries)) for entry in entries),
-        counts=_counts(ordered[0].answers, forgotten_classes),
+        counts=_counts(ordered[0].answers, forgotten_classes, len(retrained)),
         classes=ordered[0].answers.test.classes,
         precision=precision,
+        aim="retrained" if retrained else "chance" if exchangeable else "unknown",
         digests=dict(digests or {}),
         settings={
-            "margin": f"{margin:g} points of AUC, and at most half of the original's difference",
-            "intervals": "95 %; accuracies and shares: Wilson; AUC: DeLong",
+            "verdict": _rule(len(retrained)),
+            "intervals": "95 %; accuracies and shares: Wilson; AUC: DeLong in log-odds; shares at 1 %: bootstrap",
             "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence, equal numbers of members and "
             "non-members; AUC of true-class confidence",
             "forgotten classes left out of test accuracy": str(len(forgotten_classes)),
-            **_described(references),
+            **_described(references, len(retrained)),
         },
     )
 
 
-def _described(references: ReferenceSignals | None) -> dict[str, str]:
-    if references is None:
+def _rule(references: int) -> str:
+    if references < 2:
+        return f"{references} retrained networks: see docs/audit-format.md for what this can decide"
+    return (
+        f"prediction intervals of {references} retrained networks (Student's t), with an error of 5 % over all "
+        "statistics together"
+    )
+
+
+def _described(references: ReferenceSignals | None, retrained: int) -> dict[str, str]:
+    if references is not None:
+        networks = (
+            f"{references.forget.networks}, of which {references.forget.outsiders} did not see the sample"
+        )
+    elif retrained > 1:
+        networks = f"the {retrained} retrained ones"
+    else:
         return {}
-    return {
-        "reference networks": f"{references.forget.networks}, of which {references.forget.outsiders} did not see "
-        f"the sample; RMIA in its offline form, a = {OFFLINE:g}"
-    }
+    return {"reference networks": f"{networks}; RMIA in its offline form, a = {OFFLINE:g}"}
+
+
+def _retrained_signals(model: AuditedModel, retrained: Sequence[AuditedModel]) -> ReferenceSignals | None:
+    """The retrained networks as reference networks for RMIA, without the network itself; None for fewer than two.
+
+    No retrained network saw any forget sample or any unseen one, so all of them count as OUT networks for both.
+    """
+    others = [one.answers for one in retrained if one is not model]
+    if len(retrained) < 2:
+        return None
+    return ReferenceSignals(
+        forget=_outsiders([one.forget for one in others]), test=_outsiders([one.test for one in others])
+    )
+
+
+def _outsiders(signals: Sequence[Signals]) -> ReferenceAnswers:
+    margin = np.stack([one.margin for one in signals])
+    return ReferenceAnswers(margin=margin, out=np.ones_like(margin, dtype=bool))
 
 
 def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
     kinds = [model.kind for model in models]
-    if kinds.count("original") != 1 or kinds.count("retrained") > 1:
-        raise AuditError(
-            f"{kinds.count('original')} original and {kinds.count('retrained')} retrained networks; "
-            "expected exactly one original and at most one retrained"
-        )
+    if kinds.count("original") != 1:
+        raise AuditError(f"{kinds.count('original')} original networks; expected exactly one")
     titles = [model.title for model in models]
     twice = sorted({title for title in titles if titles.count(title) > 1})
     if twice:
@@ -153,7 +188,19 @@ def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
                 raise AuditError(
                     f"{model.title!r} and the original answered different {role} samples; expected the same"
                 )
+    _refuse_equal([model for model in ordered if model.kind == "retrained"])
     return ordered
+
+
+def _refuse_equal(retrained: Sequence[AuditedModel]) -> None:
+    """Raise where two retrained networks are one: its copy does not show how much retraining varies."""
+    for place, one in enumerate(retrained):
+        for other in retrained[:place]:
+            if torch.equal(one.answers.test.logits, other.answers.test.logits):
+                raise AuditError(
+                    f"{other.title!r} and {one.title!r} give the same answers; expected networks that were retrained "
+                    "with different seeds"
+                )
 
 
 def _labels(answers: RoleSignals, role: str) -> Tensor:
@@ -201,7 +248,7 @@ def _compared(one: Measurement, everything: Sequence[Measurement]) -> Artifact |
     return dataclasses.replace(one.artifact, moved=moved)
 
 
-def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
+def _counts(answers: RoleSignals, forgotten_classes: Collection[int], retrained: int) -> Counts:
     scored = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
     _, sizes = np.unique(answers.test.labels.numpy()[scored], return_counts=True)
     return Counts(
@@ -211,4 +258,5 @@ def _counts(answers: RoleSignals, forgotten_classes: Collection[int]) -> Counts:
         unseen=len(answers.unseen),
         attack_members=min(len(answers.test), len(answers.retain)),
         attack_non_members=min(len(answers.test), len(answers.retain)),
+        retrained=retrained,
     )

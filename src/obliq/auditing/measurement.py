@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from obliq.auditing.intervals import Interval
-from obliq.auditing.metric import Values
+from obliq.auditing.metric import Aim, Values
 from obliq.auditing.metrics import COST, HasMetrics, metrics_in
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
@@ -44,6 +44,7 @@ class Counts:
         test_most_frequent: how many of these are of one class, the most frequent; 0 where this was not counted.
         unseen: test samples of the forget set's classes, the non-members of the AUC.
         attack_members, attack_non_members: samples that the SVC attack learned from.
+        retrained: retrained networks that the verdict compares with.
     """
 
     forget: int
@@ -54,6 +55,7 @@ class Counts:
     unseen: int
     attack_members: int
     attack_non_members: int
+    retrained: int
     test_most_frequent: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
 
     @property
@@ -124,6 +126,7 @@ class Audit:
         counts: samples behind the numbers.
         classes: how many classes the networks distinguish.
         precision: bits of weights and activations, for instance W4A4.
+        aim: what the numbers are compared with.
         digests: of the partition, of the request's splits (keyed with the request's salt), and of files.
         settings: the audit's own choices, as text.
     """
@@ -132,6 +135,7 @@ class Audit:
     counts: Counts
     classes: int
     precision: str
+    aim: Aim
     digests: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -196,6 +200,13 @@ class Audit:
 _ROUNDING = 0.005  # points
 WIDTH = 80
 """Columns of a terminal."""
+AIMS: dict[Aim, str] = {
+    "retrained": "Target: the retrained network's values; of Avg. Gap: 0.",
+    "chance": "Target of the AUC: 50, the value for unseen data, since the forget set is a random share. Other targets "
+    "need a retrained network.",
+    "unknown": "There is no target: what a network without these samples does is not known without retraining.",
+}
+"""What an audit aims at, in a sentence."""
 
 
 def _lines(audit: Audit) -> list[str]:
@@ -215,13 +226,17 @@ def _lines(audit: Audit) -> list[str]:
     for name, *numbers, verdict in rows:
         cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:-1], strict=True)]
         lines.append("  ".join([f"{name[:name_width]:<{name_width}}", *cells, verdict]).rstrip())
-    aim = "the retrained network's values" if audit.retrained else "not known without a retrained network"
     counts = audit.counts
     notes = [
-        f"In percent, {audit.precision}. Target: {aim}" + ("; of Avg. Gap: 0." if audit.retrained else "."),
-        f"Samples: {counts.forget:,} forget, {counts.retain:,} retain, {counts.test:,} test.",
+        f"In percent, {audit.precision}. {AIMS[audit.aim]}",
+        f"Samples: {counts.forget:,} forget, {counts.retain:,} retain, {counts.test:,} test. Retrained networks: "
+        f"{counts.retrained}.",
         *(f"WARNING: {warning}." for warning in audit.warnings),
-        *(f"{entry.name}: {entry.verdict.reason}" for entry in audit.unlearned if entry.verdict),
+        *(
+            f"{entry.name}: {entry.verdict.reason} {entry.verdict.advice}"
+            for entry in audit.unlearned
+            if entry.verdict
+        ),
     ]
     return [*lines, *(line for note in notes for line in textwrap.wrap(note, WIDTH))]
 

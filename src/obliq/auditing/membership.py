@@ -94,12 +94,12 @@ class Separation:
     @cached_property
     def auc(self) -> float:
         """The area, in percent."""
-        return 100 * float(self._placements[0].mean())
+        return 100 * float(self.placements[0].mean())
 
     @cached_property
     def interval(self) -> Interval:
         """DeLong's 95 % interval; Wilson's at the smaller number of samples where DeLong's has no width."""
-        deviation = _deviation(*self._placements)
+        deviation = _deviation(*self.placements)
         if deviation == 0:
             return wilson(self.auc, min(len(self.forget), len(self.unseen)))
         return Interval(max(0.0, self.auc - Z * deviation), min(100.0, self.auc + Z * deviation))
@@ -116,7 +116,7 @@ class Separation:
         Their variance contains the covariance of the two networks, which makes the interval narrow where
         both networks find the same samples easy.
         """
-        deviation = _deviation(*(a - b for a, b in zip(self._placements, other._placements, strict=True)))
+        deviation = _deviation(*(a - b for a, b in zip(self.placements, other.placements, strict=True)))
         difference = self.auc - other.auc
         return difference, Interval(difference - Z * deviation, difference + Z * deviation)
 
@@ -133,7 +133,7 @@ class Separation:
         return share_estimate(int((self.forget > threshold).sum()), len(self.forget))
 
     @cached_property
-    def _placements(self) -> tuple[Float64[ndarray, " forget"], Float64[ndarray, " unseen"]]:
+    def placements(self) -> tuple[Float64[ndarray, " forget"], Float64[ndarray, " unseen"]]:
         """DeLong's structural components V10 and V01, whose means are the AUC.
 
         V10 has, for each forget sample, the share of unseen samples with a lower score. V01 has, for each unseen

@@ -13,6 +13,9 @@ from obliq.auditing.signals import RoleSignals
 
 Unit = Literal["%", "points", "share", "nats", "s", "MB", "codes", ""]
 Place = Literal["audit", "report", "terminal", "benchmark"]
+Aim = Literal["retrained", "chance", "unknown"]
+"""What the numbers of an audit are compared with: retrained networks, the values that chance gives for a random share
+of the data, or nothing."""
 Role = Literal["forget", "retain", "holdout", "test", "test_scored", "unseen"]
 Values = Mapping[str, float | None]
 """Numbers of one network by the name of their metric; None where a number does not exist."""
@@ -112,6 +115,8 @@ class Metric:
     required: bool = False
     places: frozenset[Place] = field(default=frozenset({"audit", "report", "terminal", "benchmark"}))
 
-    def wanted(self, *, retrained: bool) -> str:
-        """The target in words, with or without a retrained network to compare with."""
-        return self.target.text if retrained or not self.target.alone else self.target.alone
+    def wanted(self, aim: Aim) -> str:
+        """The target in words, for what an audit has to compare with."""
+        if aim == "unknown" and self.target.retrained:
+            return "not known without retraining"
+        return self.target.text if aim == "retrained" or not self.target.alone else self.target.alone

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from obliq.auditing import ReferenceAnswers, ReferenceSignals, Signals, compute_signals
-from obliq.data import Examples, Splits
+from obliq.auditing import ReferenceAnswers, Signals
+from obliq.data import Examples
 from obliq.data.draw_parts import draw_share
 from obliq.errors import DataError
 from obliq.models import initialise
@@ -112,24 +112,3 @@ def select_answers(answers: ReferenceAnswers, part: Examples, chosen: Examples) 
     if missing:
         raise DataError(f"{len(missing)} samples are not among those answered; expected all of them")
     return answers.take(np.array([place[int(index)] for index in chosen.indices]))
-
-
-def train_reference_signals(
-    form: nn.Module, recipe: Recipe, splits: Splits, count: int, run: Run
-) -> ReferenceSignals:
-    """Train `count` reference networks and evaluate them on the samples that one audit needs.
-
-    Raises:
-        DataError: for an odd number, or data that cannot be halved.
-    """
-    halves = reference_halves(splits.partition.train, count, run.seed)
-    unseen = reference_halves(splits.test, count, run.seed)
-    found: dict[str, list[Signals]] = {"forget": [], "test": []}
-    for number, half in enumerate(halves):
-        model = train_reference_network(form, half, recipe, run, number).to(run.device)
-        for role, signals in found.items():
-            signals.append(compute_signals(model, getattr(splits, role), run.device))
-    return ReferenceSignals(
-        forget=stack_answers(found["forget"], splits.forget, halves),
-        test=stack_answers(found["test"], splits.test, unseen),
-    )

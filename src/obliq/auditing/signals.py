@@ -127,13 +127,15 @@ class Signals:
 class RoleSignals:
     """The answers of one network in the four roles, each in the order of the data set (an attack uses it).
 
-    A holdout set is optional: no attack and no accuracy reads it.
+    A holdout set is optional: no attack and no accuracy reads it. `probe` has what a linear probe answers to unseen
+    samples of forgotten classes (`obliq.auditing.probe`), where it could be fitted.
     """
 
     forget: Signals
     retain: Signals
     test: Signals
     holdout: Signals | None = None
+    probe: Signals | None = None
 
     @cached_property
     def same_classes(self) -> Bool[ndarray, " test"]:

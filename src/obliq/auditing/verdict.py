@@ -1,20 +1,26 @@
 """The verdict: what the measurements allow to conclude about forgetting, and when they allow nothing."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from obliq.auditing.intervals import Interval
-from obliq.auditing.membership import Separation
+from obliq.auditing.membership import Separation, confidence_separation
+from obliq.auditing.signals import RoleSignals, Signals
+from obliq.auditing.statistics import EVERY_STATISTIC, Comparison, compare_with_references
+from obliq.auditing.variation import MOST_REFERENCES, references_to_exceed
+from obliq.errors import AuditError
 
-Word = Literal["INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "INCONCLUSIVE"]
-MARGIN = 5.0  # points of AUC
+Word = Literal[
+    "INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE", "INCONCLUSIVE"
+]
+Step = Literal["ship", "more references", "more samples", "other settings"]
+MARGIN = 5.0  # points of AUC; without several retrained networks
+DAMAGE = 5.0  # points of test accuracy; without several retrained networks
 MINIMUM_SAMPLES = 20
-UNKNOWN_AIM: tuple[Word, str] = (
-    "INCONCLUSIVE",
-    "The samples of a person, of a class or of a list may differ from unseen data by themselves. Without a retrained "
-    "network, the AUC to aim at is therefore unknown.",
-)
+ENOUGH_REFERENCES = 4
+"""How many retrained networks are recommended to begin with."""
 
 
 @dataclass(frozen=True)
@@ -23,125 +29,262 @@ class Verdict:
 
     Attributes:
         word: see `judge`.
-        reason: one or two sentences with the numbers that led to the word.
-        reference: the AUC to aim at, in percent: the retrained network's, or 50.
-        difference: AUC minus `reference`, in points.
-        interval: 95 % interval of `difference`, in points.
-        margin: the largest difference, in points, that counts as none.
+        reason: one to three sentences with the numbers that led to the word.
+        next_step: what to do now, in one word or two; `advice` has it in a sentence.
+        references: how many retrained networks the network was compared with.
+        references_wanted: how many would probably decide; None where the number is not known or not the matter.
+        comparisons: each statistic with the interval of the retrained networks; empty for fewer than two of these.
     """
 
     word: Word
     reason: str
-    reference: float
-    difference: float
-    interval: Interval
-    margin: float
+    next_step: Step
+    references: int
+    references_wanted: int | None = None
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        """What to do now, in a sentence."""
+        if self.next_step == "more references" and self.references_wanted is not None:
+            return f"Repeat the audit with {self.references_wanted} retrained networks."
+        return _ADVICE[self.next_step]
 
     def rounded(self, digits: int) -> "Verdict":
         """With that many decimals."""
-        return dataclasses.replace(
-            self,
-            reference=round(self.reference, digits),
-            difference=round(self.difference, digits),
-            interval=self.interval.rounded(digits),
-            margin=round(self.margin, digits),
-        )
+        return dataclasses.replace(self, comparisons=tuple(_rounded(one, digits) for one in self.comparisons))
+
+
+_ADVICE: dict[Step, str] = {
+    "ship": "Nothing in this audit speaks against using this network.",
+    "more references": f"Repeat the audit with {ENOUGH_REFERENCES} or more retrained networks.",
+    "more samples": "Audit several requests together, or use the retrained network itself.",
+    "other settings": "Unlearn again with other settings or another method, or use a retrained network itself.",
+}
 
 
 def judge(
-    candidate: Separation,
-    original: Separation,
-    retrained: Separation | None,
-    margin: float = MARGIN,
+    candidate: RoleSignals,
+    original: RoleSignals,
+    references: Sequence[RoleSignals] = (),
     *,
+    forgotten_classes: frozenset[int] = frozenset(),
     exchangeable: bool = True,
 ) -> Verdict:
-    """Decide whether an attack still separates forget samples from unseen ones, in either direction.
+    """Decide whether a network can be told apart from retrained ones.
 
-    The rule, in this order:
+    With two or more retrained networks, in this order:
 
-    1. With a retrained network, its AUC is the aim, because a person or a class may differ from the test
-       population by itself. The difference then has DeLong's paired interval. Without one, the aim is 50 and
-       the interval is the AUC's own. That is only right when the forget set is `exchangeable` with unseen
-       data, as a random share is. For a person, a class or listed samples the verdict is INCONCLUSIVE.
-    2. Fewer than 20 samples on either side: INCONCLUSIVE.
-    3. The attack has power when the whole interval of the original's difference is above 0. If the attack
-       could not separate the samples before unlearning, failing afterwards is no evidence of forgetting.
-    4. The margin is `margin`, and with power at most half of the original's difference. The original
-       itself therefore never passes.
-    5. The whole interval above +margin: REMEMBERED. The whole interval below -margin: OVER-FORGOTTEN.
-    6. Without power: INCONCLUSIVE.
-    7. The whole interval inside +-margin: INDISTINGUISHABLE, by this attack. Otherwise INCONCLUSIVE.
+    1. Fewer than 20 forget or unseen samples: INCONCLUSIVE.
+    2. An accuracy below the interval of the retrained networks (see `compare_with_references`): DAMAGED. Where the
+       original lies below it, too, the accuracy must also have fallen from the original's by half the interval.
+    3. A statistic of memory outside: above, as for samples that a network was trained on, REMEMBERED; below,
+       OVER-FORGOTTEN. The statistic that is furthest outside decides.
+    4. Other properties of the answers to unseen samples outside, as noise or a temperature cause: DAMAGED.
+    5. The original lies within the intervals of every statistic of memory. If its distance would be outside with more
+       retrained networks, INCONCLUSIVE; otherwise NOTHING TO MEASURE: these attacks never saw a trace.
+    6. To pass, each statistic must lie within the narrower interval that leaves out `DOUBT` of the retrainings for
+       this statistic alone. Where the original lies outside, the candidate must also be nearer to the retrained
+       networks' mean than to the original. Then INDISTINGUISHABLE, by these attacks; otherwise INCONCLUSIVE.
 
-    One retrained network stands for all of them: the spread of retrained networks over seeds is not in the
-    interval.
+    With fewer, see `_judge_by_few`. INDISTINGUISHABLE and NOTHING TO MEASURE are then never reached.
 
     Args:
         candidate: the network to judge.
         original: the network before unlearning, on the same samples.
-        retrained: the network trained without the forget set, on the same samples, if there is one.
-        margin: the largest difference, in points of AUC, that counts as none.
+        references: networks retrained without the forget set, on the same samples.
+        forgotten_classes: classes of which nothing is retained.
         exchangeable: whether the forget set is a random share of the data.
 
     Returns:
         The verdict, whose numbers are not rounded.
     """
-    reference = retrained.auc if retrained else 50.0
-    difference, interval = _against(candidate, retrained)
-    before, interval_before = _against(original, retrained)
-    powerful = interval_before.low > 0
-    if powerful:
-        margin = min(margin, before / 2)
-    aim = "the retrained network's" if retrained else "50, the value for unseen data"
-    if retrained is None and not exchangeable:
-        word, reason = UNKNOWN_AIM
-    else:
-        word, reason = _decide(candidate, aim, difference, interval, interval_before, margin, powerful)
-    return Verdict(word, reason, reference, difference, interval, margin)
-
-
-def _decide(
-    candidate: Separation,
-    aim: str,
-    difference: float,
-    interval: Interval,
-    before: Interval,
-    margin: float,
-    powerful: bool,
-) -> tuple[Word, str]:
+    count = len(references)
     forget, unseen = len(candidate.forget), len(candidate.unseen)
-    side = "above" if difference >= 0 else "below"
-    measured = (
-        f"The AUC is {abs(difference):.1f} points {side} {aim} (95 % interval of the difference: "
-        f"{_range(interval)})"
-    )
     if min(forget, unseen) < MINIMUM_SAMPLES:
-        return "INCONCLUSIVE", (
-            f"{forget} forgotten and {unseen} unseen samples are too few to decide; at least {MINIMUM_SAMPLES} of "
-            "each are needed."
+        reason = (
+            f"{forget} forgotten and {unseen} unseen samples of the same classes are too few to decide; at least "
+            f"{MINIMUM_SAMPLES} of each are needed."
         )
-    if interval.low > margin:
-        return "REMEMBERED", f"{measured}, so the forgotten samples are still recognised."
-    if interval.high < -margin:
-        return "OVER-FORGOTTEN", (
-            f"{measured}, so the network treats the forgotten samples worse than unseen ones, and that sets them apart."
-        )
+        return Verdict("INCONCLUSIVE", reason, "more samples", count)
+    if count < 2:
+        return _judge_by_few(candidate, original, references, exchangeable)
+    comparisons = compare_with_references(candidate, original, references, forgotten_classes)
+    word, reason, step, wanted = _decide(comparisons, count)
+    return Verdict(word, reason, step, count, wanted, comparisons)
+
+
+def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:
+    out: dict[str, list[Comparison]] = {kind: [] for kind in ("utility", "memory", "answers")}
+    for one in comparisons:
+        if one.outside(one.value) and not (one.kind == "utility" and one.is_no_worse_than_original):
+            out[one.kind].append(one)
+    if out["utility"]:
+        return "DAMAGED", _described(out["utility"]), "other settings", None
+    if out["memory"]:
+        first = max(out["memory"], key=lambda one: abs(one.deviations))
+        word: Word = "REMEMBERED" if first.deviations > 0 else "OVER-FORGOTTEN"
+        return word, _described(out["memory"]), "other settings", None
+    if out["answers"]:
+        return "DAMAGED", _described(out["answers"]), "other settings", None
+    memory = [one for one in comparisons if one.kind == "memory"]
+    powerful = [one for one in memory if one.outside(one.original)]
     if not powerful:
-        return "INCONCLUSIVE", (
-            "This attack could not separate the forgotten samples from unseen ones before unlearning either "
-            f"(difference to {aim}: {_range(before)}). Its failure afterwards is therefore no evidence of forgetting."
+        return _without_power(memory, count)
+    undecided = [
+        one for one in comparisons if one.is_doubtful or (one in powerful and one.is_nearer_to_original)
+    ]
+    if undecided:
+        wanted = _references_for([one.deviations for one in undecided], undecided, count)
+        reason = (
+            f"All values lie within the range of {count} retrained networks, but too far from their mean to pass: "
+            f"{_named(undecided)}."
         )
-    if interval.within(margin):
-        return "INDISTINGUISHABLE", (
-            f"{measured}, which is within the margin of {margin:.1f} points. Before unlearning, the same attack could "
-            "separate the samples."
+        return "INCONCLUSIVE", reason, "more references" if wanted else "other settings", wanted
+    strongest = max(powerful, key=lambda one: abs(one.original_deviations))
+    reason = (
+        f"All {len(comparisons)} statistics lie within the range of {count} retrained networks. The network before "
+        f"unlearning was {abs(strongest.original_deviations):.1f} standard deviations away from their mean "
+        f"({_named([strongest])})."
+    )
+    return "INDISTINGUISHABLE", reason, "ship", None
+
+
+def _without_power(memory: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:
+    """The original lies within the intervals: because there is no trace, or because there are too few references."""
+    furthest = max(memory, key=lambda one: abs(one.original_deviations) * one.error)
+    distance = max(abs(one.original_deviations) for one in memory)
+    wanted = _references_for([one.original_deviations for one in memory], memory, count)
+    before = f"The network before unlearning already lies within the range of {count} retrained networks"
+    if wanted is not None:
+        return (
+            "INCONCLUSIVE",
+            f"{before}, which is wide because they are few. It is {distance:.1f} of their standard deviations away "
+            f"from their mean, which about {wanted} networks would show to be a trace.",
+            "more references",
+            wanted,
         )
-    return "INCONCLUSIVE", (
-        f"{measured}, which reaches beyond the margin of {margin:.1f} points. More samples are needed to decide."
+    return (
+        "NOTHING TO MEASURE",
+        f"{before} (for instance {_described([furthest], original=True).rstrip('.')}). These attacks never saw a trace "
+        "of the forgotten samples, so they can show neither memory nor forgetting.",
+        "ship",
+        None,
     )
 
 
-def _against(candidate: Separation, retrained: Separation | None) -> tuple[float, Interval]:
+def _references_for(deviations: Sequence[float], among: Sequence[Comparison], count: int) -> int | None:
+    """The smallest number of references, above `count`, that puts one of these distances outside its interval."""
+    needed = [
+        references_to_exceed(distance, one.prior_freedom, one.error, one.sides)
+        for distance, one in zip(deviations, among, strict=True)
+    ]
+    found = min((number for number in needed if number is not None), default=None)
+    return None if found is None or found > MOST_REFERENCES else max(found, count + 2)
+
+
+def _named(which: Sequence[Comparison]) -> str:
+    return "; ".join(EVERY_STATISTIC[one.name].words for one in which)
+
+
+def _described(which: Sequence[Comparison], *, original: bool = False) -> str:
+    """Each statistic with its value and the interval of the retrained networks, in a sentence."""
+    parts = []
+    for one in which:
+        statistic = EVERY_STATISTIC[one.name]
+        value = one.original if original else one.value
+        parts.append(f"{statistic.words}: {value:.{statistic.digits}f} ({interval_in_words(one)})")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def interval_in_words(one: Comparison) -> str:
+    """The interval of the retrained networks in words, for instance `retraining: 50.1 to 53.2`."""
+    digits = EVERY_STATISTIC[one.name].digits
+    if one.low is None:
+        return f"retraining: at most {one.high:.{digits}f}"
+    if one.high is None:
+        return f"retraining: at least {one.low:.{digits}f}"
+    return f"retraining: {one.low:.{digits}f} to {one.high:.{digits}f}"
+
+
+def _judge_by_few(
+    candidate: RoleSignals, original: RoleSignals, references: Sequence[RoleSignals], exchangeable: bool
+) -> Verdict:
+    """Decide what can be decided without knowing how much retraining varies.
+
+    1. A test accuracy that is more than 5 points below the retrained network's (without one: the original's), with
+       the whole interval of the paired difference: DAMAGED.
+    2. Without a retrained network, the AUC to aim at is 50 for a random share of the data, and unknown for a person, a
+       class or a list: INCONCLUSIVE.
+    3. The AUC further than 5 points above the aim, with its whole interval, and nearer to the original's than to the
+       aim: REMEMBERED. As far below it: OVER-FORGOTTEN.
+    4. Otherwise INCONCLUSIVE: one retrained network does not show where the next would lie.
+    """
+    count = len(references)
+    loss, interval = paired_accuracy_difference(
+        candidate.test, (references[0] if references else original).test
+    )
+    if interval.high < -DAMAGE:
+        whose = "the retrained network's" if references else "the original's"
+        reason = f"The accuracy on unseen samples is {-loss:.1f} points below {whose} ({_range(interval)})."
+        return Verdict("DAMAGED", reason, "other settings", count)
+    if not references and not exchangeable:
+        return Verdict("INCONCLUSIVE", _UNKNOWN_AIM, "more references", count, ENOUGH_REFERENCES)
+    mine, before = confidence_separation(candidate), confidence_separation(original)
+    theirs = confidence_separation(references[0]) if references else None
+    difference, interval = _auc_against(mine, theirs)
+    aim = "the retrained network's" if references else "50, the value for unseen data"
+    side = "above" if difference >= 0 else "below"
+    reached = f"95 % interval of the difference: {_range(interval)}"
+    measured = f"The AUC is {abs(difference):.1f} points {side} {aim} ({reached})"
+    nearer = abs(mine.auc - before.auc) < abs(difference)
+    if interval.low > MARGIN and nearer:
+        reason = f"{measured}, and nearer to the network before unlearning. The forgotten samples are still recognised."
+        return Verdict("REMEMBERED", reason, "other settings", count)
+    if interval.high < -MARGIN:
+        reason = f"{measured}. The network treats the forgotten samples worse than unseen ones."
+        return Verdict("OVER-FORGOTTEN", reason, "other settings", count)
+    known = (
+        "One retrained network does not show" if references else "Without retrained networks it is not known"
+    )
+    return Verdict(
+        "INCONCLUSIVE",
+        f"{measured}. {known} how much retraining varies by chance, so this cannot show that the network is like "
+        "a retrained one.",
+        "more references",
+        count,
+        ENOUGH_REFERENCES,
+    )
+
+
+_UNKNOWN_AIM = (
+    "The samples of a person, of a class or of a list may differ from unseen data by themselves. Without a retrained "
+    "network, there is no value to aim at."
+)
+
+
+def paired_accuracy_difference(mine: Signals, theirs: Signals) -> tuple[float, Interval]:
+    """The difference of two accuracies on the same samples, in points, with a 95 % interval that has a width.
+
+    Source: Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in
+    Medicine 2005: half an observation is added to each of the four cells, and the normal interval is taken.
+
+    Raises:
+        AuditError: when the networks answered different numbers of samples.
+    """
+    if len(mine) != len(theirs):
+        raise AuditError(f"{len(mine)} and {len(theirs)} answers to compare; expected the same samples")
+    better = int((mine.correct & ~theirs.correct).sum()) + 0.5
+    worse = int((~mine.correct & theirs.correct).sum()) + 0.5
+    samples = len(mine) + 2
+    difference = (better - worse) / samples
+    deviation = (max(0.0, better + worse - samples * difference**2)) ** 0.5 / samples
+    points = 100 * float(mine.correct.mean() - theirs.correct.mean())
+    return points, Interval(100 * (difference - 1.96 * deviation), 100 * (difference + 1.96 * deviation))
+
+
+def _auc_against(candidate: Separation, retrained: Separation | None) -> tuple[float, Interval]:
     if retrained is not None:
         return candidate.minus(retrained)
     own = candidate.interval
@@ -150,3 +293,18 @@ def _against(candidate: Separation, retrained: Separation | None) -> tuple[float
 
 def _range(interval: Interval) -> str:
     return f"{interval.low:+.1f} to {interval.high:+.1f}"
+
+
+def _rounded(one: Comparison, digits: int) -> Comparison:
+    def short(value: float | None) -> float | None:
+        return None if value is None else round(value, digits)
+
+    return dataclasses.replace(
+        one,
+        value=round(one.value, digits),
+        original=round(one.original, digits),
+        low=short(one.low),
+        high=short(one.high),
+        references=tuple(round(value, digits) for value in one.references),
+        deviation=round(one.deviation, digits),
+    )

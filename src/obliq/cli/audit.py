@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -17,14 +17,20 @@ from obliq.cli.options import (
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
+if TYPE_CHECKING:
+    from obliq.auditing import Audit
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditArguments:
     """Measure what networks still reveal about forgotten samples.
 
-    Example: obliq audit runs/original runs/unlearned --retrained runs/retrained --out runs/audit
+    Example: obliq audit runs/original runs/unlearned --references 4 --out runs/audit
 
     The result is a folder with audit.json and report.html.
+
+    The verdict compares each network with networks retrained without the forgotten samples. One retrained network gives
+    the gaps. Two or more, better four, also show how much retraining varies by chance, which decides the verdict.
 
     A file that `obliq export` wrote (.onnx or .pte) can stand after the folder that it was exported from, or in its
     place. The same measurements then run on what a device runs.
@@ -35,9 +41,10 @@ class AuditArguments:
 
     Attributes:
         networks: Folder of the original, then folders or files of networks that unlearned; or files only.
-        retrained: Folder or file of the network trained without the forget set. Without it there is no gap.
-        references: Train this many networks (2, 4, ...) by the original's recipe on halves of its data, for the RMIA
-            attack. Each takes about half the time of the original. 0 leaves the attack out.
+        retrained: Folders or files of networks trained without the forget set. Gaps are measured from the first.
+        references: How many retrained networks to compare with, such as 4. Missing ones are trained by the original's
+            recipe, each in about the time of the original, and kept in ORIGINAL.retrained for the next audit.
+        require: End with exit status 3 unless the first network that unlearned has this verdict, for scripts.
         request: The request.json to audit, where no folder holds it.
         runtime: What runs files: the runtime that a file is for (own), or our interpreter, which is slow.
         show_forgotten: Put up to this many forgotten images into the report, which may outlive the request.
@@ -47,10 +54,13 @@ class AuditArguments:
         tyro.conf.Positional[tuple[Path, ...]],
         tyro.conf.arg(metavar="ORIGINAL UNLEARNED [UNLEARNED ...]", help_behavior_hint="(required)"),
     ]
-    retrained: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
+    retrained: Annotated[
+        tuple[Path, ...], tyro.conf.arg(metavar="PATH [PATH ...]", help_behavior_hint="")
+    ] = ()
     out: ResultFolder
     overwrite: Overwrite = False
     references: int = 0
+    require: Literal["", "indistinguishable"] = ""
     request: File = None
     runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     show_forgotten: int = 0
@@ -78,10 +88,32 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     else:
         measured, context = audit_folders(arguments, run, progress)
     write_report(measured, out, context, overwrite=arguments.overwrite)
-    return audit_output(measured, out, _next_command(arguments))
+    return audit_output(measured, out, _next_command(arguments, measured), required=arguments.require)
 
 
-def _next_command(arguments: AuditArguments) -> list[str | Path]:
+def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Path]:
+    """What the first verdict advises: more retrained networks, another attempt, or to ship."""
+    from obliq.cli.file_inputs import is_exported_file
+    from obliq.cli.next_command import free_name, repeated_options
+
+    original, unlearned, *_ = arguments.networks
+    verdict, data = measured.unlearned[0].verdict, arguments.data
+    if is_exported_file(original) or verdict is None or verdict.next_step in ("ship", "more samples"):
+        return _shipping_command(arguments)
+    repeated = repeated_options(data.data_folder, data.data, data.arch)
+    if verdict.next_step == "more references":
+        kept: list[str | Path] = ["--retrained", *arguments.retrained] if arguments.retrained else []
+        wanted = str(max(verdict.references_wanted or 0, 4, arguments.references + 2))
+        out = free_name(arguments.out, "audit")
+        return ["audit", *arguments.networks, *kept, "--references", wanted, "--out", out, *repeated]
+    folder = unlearned.parent if is_exported_file(unlearned) else unlearned
+    request = arguments.request or folder / "request.json"
+    out = free_name(arguments.out, "unlearned")
+    words: list[str | Path] = ["unlearn", original, "--forget", f"request={request}", "--out", out, *repeated]
+    return [*words, "calibrated", "--epochs", "20"]
+
+
+def _shipping_command(arguments: AuditArguments) -> list[str | Path]:
     """Export the network that unlearned, or make the patch to its file."""
     from obliq.cli.file_inputs import is_exported_file
     from obliq.cli.next_command import free_name, repeated_options

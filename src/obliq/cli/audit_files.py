@@ -28,7 +28,7 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Aud
     names = _names(rest)
     original = open_exported_file(first, arguments.runtime)
     unlearned = {name: _with_record(file, arguments.runtime) for name, file in zip(names, rest, strict=True)}
-    retrained = open_exported_file(arguments.retrained, arguments.runtime) if arguments.retrained else None
+    retrained = [open_exported_file(file, arguments.runtime) for file in arguments.retrained]
     request = _request(arguments, rest[0])
     data = stated_data(first, arguments.data)
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
@@ -55,8 +55,7 @@ def forgotten_images(splits: Splits, count: int) -> list[bytes]:
 
 
 def _require_files_only(arguments: AuditArguments, first: Path, rest: list[Path]) -> None:
-    every = [*rest, *([arguments.retrained] if arguments.retrained else [])]
-    folders = [path for path in every if not is_exported_file(path)]
+    folders = [path for path in (*rest, *arguments.retrained) if not is_exported_file(path)]
     if folders:
         raise AuditError(
             f"{folders[0]} is not an exported file, but the original {first} is; expected files only, or the folder of "
@@ -64,8 +63,8 @@ def _require_files_only(arguments: AuditArguments, first: Path, rest: list[Path]
         )
     if arguments.references:
         raise AuditError(
-            "no file records the recipe of its network, which reference networks are trained by; expected the folder "
-            "of the original first, or no --references"
+            "no file records the recipe of its network, by which networks are retrained; expected the folder of the "
+            "original first, or files of retrained networks (--retrained FILE FILE ...) and no --references"
         )
 
 

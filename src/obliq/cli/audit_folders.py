@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.auditing import Audit
-from obliq.auditing.reference_models import train_reference_signals
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.audit import AuditArguments
 from obliq.cli.audit_files import forgotten_images
@@ -15,9 +14,11 @@ from obliq.errors import AuditError
 from obliq.exporting import ExportedFile
 from obliq.report import ReportContext
 from obliq.run import Run
+from obliq.workflow.compare_files import retrained_name
 from obliq.workflow.compare_runs import compare_runs, require_comparable
-from obliq.workflow.pipeline import recipe_of, same_partition
+from obliq.workflow.pipeline import same_partition
 from obliq.workflow.report_context import kind_of_request, report_context
+from obliq.workflow.retrained_networks import complete_retrained, kept_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +27,17 @@ class AuditedRuns:
 
     Attributes:
         original: the network before the request.
-        others: those that unlearned, by name, and the retrained one.
+        others: those that unlearned, by name.
         files: exported files, by name.
-        retrained_file: the retrained network, if it was given as a file.
+        retrained: networks trained without the forget set.
+        retrained_files: those of them that were given as files.
     """
 
     original: SavedRun
     others: dict[str, SavedRun]
     files: dict[str, ExportedFile]
-    retrained_file: ExportedFile | None
+    retrained: list[SavedRun]
+    retrained_files: list[ExportedFile]
 
 
 def audit_folders(
@@ -48,7 +51,7 @@ def audit_folders(
     given = _load(arguments)
     refuse_division(arguments.networks[0], arguments.division)
     original, data = given.original.checkpoint, arguments.data
-    request = _request(arguments, given.others)
+    request = _request(arguments, _named(given.others, given.retrained))
     parts = same_partition(original, data.data_folder, data.data)
     splits = request.splits(parts)
     # Never who: what an audit prints may be kept longer than the request.
@@ -56,17 +59,19 @@ def audit_folders(
         f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
     )
     images = forgotten_images(splits, arguments.show_forgotten)
-    references = None
+    retrained = given.retrained
     if arguments.references:
-        require_comparable(original, given.others, splits)  # before hours of training, not after
-        progress.stage(f"training {arguments.references} reference networks")
-        recipe = recipe_of(original)
-        references = train_reference_signals(original.model, recipe, splits, arguments.references, run)
+        require_comparable(
+            original, _named(given.others, retrained), splits
+        )  # before hours of training, not after
+        retrained = complete_retrained(
+            retrained, arguments.references - len(given.retrained_files), original, splits, request, run,
+            kept_folder(arguments.networks[0], splits), progress.stage, data.arch,
+        )  # fmt: skip
     progress.stage("auditing")
-    measured = compare_runs(
-        original, given.others, splits, run.device, references, given.files, request, given.retrained_file
-    )
-    return measured, report_context(given.original, given.others, request.selector, images=images)
+    others = _named(given.others, retrained)
+    measured = compare_runs(original, others, splits, run.device, given.files, request, given.retrained_files)
+    return measured, report_context(given.original, others, request.selector, images=images)
 
 
 def _load(arguments: AuditArguments) -> AuditedRuns:
@@ -89,17 +94,26 @@ def _load(arguments: AuditArguments) -> AuditedRuns:
             f"folders called {', '.join(names)}; expected names that differ, from 'original' and 'retrained' too"
         )
     others = dict(zip(names, unlearned, strict=False))
-    retrained, retrained_file = arguments.retrained, None
-    if retrained and is_exported_file(retrained):
-        retrained_file = open_exported_file(retrained, arguments.runtime)
-    elif retrained:
-        others["retrained"] = _in_role("retrained", retrained, arguments.data.arch)
     return AuditedRuns(
         original=original,
         others=others,
         files={file.name: open_exported_file(file, arguments.runtime) for file in files},
-        retrained_file=retrained_file,
+        retrained=[
+            _in_role("retrained", path, arguments.data.arch)
+            for path in arguments.retrained
+            if not is_exported_file(path)
+        ],
+        retrained_files=[
+            open_exported_file(path, arguments.runtime)
+            for path in arguments.retrained
+            if is_exported_file(path)
+        ],
     )
+
+
+def _named(others: dict[str, SavedRun], retrained: list[SavedRun]) -> dict[str, SavedRun]:
+    """The networks that unlearned and the retrained ones, by name."""
+    return others | {retrained_name(number): made for number, made in enumerate(retrained, 1)}
 
 
 def _in_role(role: str, folder: Path, architecture: str | None) -> SavedRun:

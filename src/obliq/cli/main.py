@@ -1,8 +1,8 @@
 """From the words that were typed to an exit status; the only place where errors become text.
 
-Exit status: 0 done; 1 an error that the user can correct, in one line; 2 words that do not parse; 130 interrupted;
-141 nobody reads the output; 143 terminated. In every case but 0, nothing half-written is left behind. Other
-exceptions are bugs and keep their traceback.
+Exit status: 0 done; 1 an error that the user can correct, in one line; 2 words that do not parse; 3 done, but what
+`--require` names did not come out; 130 interrupted; 141 nobody reads the output; 143 terminated. Nothing half-written
+is left behind in any case. Other exceptions are bugs and keep their traceback.
 """
 
 import contextlib
@@ -28,7 +28,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with _terminated_in_order():
             parsed = parse(typed)
-            print_encoded(parsed if isinstance(parsed, str) else _run(parsed), sys.stdout)
+            text, unmet = (parsed, "") if isinstance(parsed, str) else _run(parsed)
+            print_encoded(text, sys.stdout)
             _flush_output()
     except KeyboardInterrupt:
         print_fitted("obliq: interrupted; nothing half-written is left", sys.stderr)
@@ -44,11 +45,13 @@ def main(words: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print_fitted(f"obliq: error: {_one_line(line)}", sys.stderr)
         return 1
-    return 0
+    if unmet:
+        print_fitted(f"obliq: not met: {_one_line(unmet)}", sys.stderr)
+    return 3 if unmet else 0
 
 
-def _run(parsed: ParsedWords) -> str:
-    """Do what a verb does; what to print on standard output."""
+def _run(parsed: ParsedWords) -> tuple[str, str]:
+    """Do what a verb does; what to print on standard output, and what was required and did not come out."""
     from rich.console import Console
 
     from obliq.cli.progress import ProgressReporter
@@ -59,7 +62,8 @@ def _run(parsed: ParsedWords) -> str:
     console = Console(stderr=True, quiet=options.quiet, emoji=False)  # module:function: has colons
     with ProgressReporter(console, verbose=options.verbose) as progress:
         output = parsed.verb.action(parsed.arguments, progress)
-    return json.dumps(output.values, allow_nan=False) if options.json else _for_people(output)
+    text = json.dumps(output.values, allow_nan=False) if options.json else _for_people(output)
+    return text, output.unmet
 
 
 def _for_people(output: VerbOutput) -> str:

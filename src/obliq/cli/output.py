@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from obliq.auditing import Audit, Measurement
+from obliq.auditing.measurement import AIMS
 from obliq.auditing.metrics import metrics_in
+from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.cli.tables import fields, number, table
 from obliq.cli.verbs import VerbOutput
@@ -73,8 +75,10 @@ def doubts(accuracy: Mapping[str, Mapping[str, float]], baselines: Mapping[str, 
     return []
 
 
-def audit_output(measured: Audit, folder: Path, next_command: Sequence[str | Path]) -> VerbOutput:
-    """An audit that was written to a folder."""
+def audit_output(
+    measured: Audit, folder: Path, next_command: Sequence[str | Path], *, required: str = ""
+) -> VerbOutput:
+    """An audit that was written to a folder, and whether the first verdict is the required one."""
     entries = [
         {
             "name": entry.name,
@@ -89,7 +93,15 @@ def audit_output(measured: Audit, folder: Path, next_command: Sequence[str | Pat
         lines=audit_lines(measured, folder / REPORT),
         values={"report": str(folder / REPORT), "audit": str(folder / AUDIT), "entries": entries},
         next_command=next_command,
+        unmet=_unmet(measured, required),
     )
+
+
+def _unmet(audit: Audit, required: str) -> str:
+    entry = audit.unlearned[0]
+    if not required or entry.verdict is None or entry.verdict.word == required.upper():
+        return ""
+    return f"{entry.name} is {entry.verdict.word}; expected {required.upper()} (--require)"
 
 
 def audit_lines(audit: Audit, report: Path) -> list[str]:
@@ -106,7 +118,7 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
             for entry in audit.entries
         ],
     )
-    lines.append("Percent. The target is the retrained network's value; for Avg. Gap it is 0.")
+    lines.append(f"Percent. {AIMS[audit.aim]}")
     lines.append(f"Answering always with the most frequent class: TA {audit.counts.baseline:.1f}")
     lines += [f"WARNING: {warning}" for warning in audit.warnings]
     if REFERENCE in audit.settings:
@@ -116,8 +128,23 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
     lines += [_artifact(entry) for entry in audit.artifacts]
     for entry in audit.unlearned:
         if entry.verdict:
-            lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}"]
+            lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}", *_evidence(entry)]
+            lines += [f"What to do next: {entry.verdict.advice}"]
     return [*lines, "", *_most_important(audit), f"report: {report}"]
+
+
+def _evidence(entry: Measurement) -> list[str]:
+    """Each statistic of a verdict with the interval of the retrained networks; a star marks what lies outside."""
+    assert entry.verdict is not None
+    rows = []
+    for one in entry.verdict.comparisons:
+        digits = EVERY_STATISTIC[one.name].digits
+        low, high = (number(end, digits) for end in (one.low, one.high))
+        mark = " *" if one.outside(one.value) else ""
+        rows.append([one.name, number(one.original, digits), number(one.value, digits) + mark, low, high])
+    if not rows:
+        return []
+    return table(["", "original", "value", "low", "high"], rows)
 
 
 def _artifact(entry: Measurement) -> str:

@@ -59,11 +59,13 @@ class VerbOutput:
         lines: the result for people.
         values: the result as one JSON object.
         next_command: the words of a command that is useful next, after `obliq`.
+        unmet: what was required and did not come out; the exit status is then 3.
     """
 
     lines: Sequence[str]
     values: Mapping[str, Any]
     next_command: Sequence[str | Path]
+    unmet: str = ""
 
 
 @dataclass(frozen=True)

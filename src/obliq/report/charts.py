@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from obliq.auditing import Histogram, Interval
+from obliq.auditing.statistics import Comparison
 from obliq.report.content import Row
 
 # Placeholders: matplotlib draws with these colours, which `_inlined` then replaces by the page's variables.
@@ -240,6 +241,43 @@ def interval_chart(
         axes.spines["bottom"].set_visible(False)
         axes.grid(visible=False)
         axes.tick_params(axis="x", length=0, pad=0)
+        axes.set_xticks([])
+
+    return draw_svg(draw, title, size=(5.2, 0.36), margins=False)
+
+
+def band_chart(one: Comparison, title: str) -> Markup:
+    """One statistic: the band of the retrained networks, their points, and the network before and after.
+
+    Args:
+        one: the statistic.
+        title: the chart in words.
+    """
+    shown = [
+        one.value,
+        one.original,
+        *one.references,
+        *(end for end in (one.low, one.high) if end is not None),
+    ]
+    span = max(shown) - min(shown) or 1.0
+    limits = min(shown) - 0.06 * span, max(shown) + 0.06 * span
+
+    def draw(axes: Axes) -> None:
+        low, high = (limits[0] if one.low is None else one.low), (limits[1] if one.high is None else one.high)
+        axes.axvspan(low, high, color=BAND, linewidth=0)
+        axes.plot(
+            one.references, [0] * len(one.references), linestyle="", color=TEST, marker="o", markersize=3.5
+        )
+        axes.plot(
+            [one.original], [0], linestyle="", marker="o", markersize=7, markerfacecolor="none",
+            markeredgecolor=INK, markeredgewidth=1.5,
+        )  # fmt: skip
+        axes.plot([one.value], [0], color=FORGET, marker="o", markersize=7)
+        axes.set_xlim(*limits)
+        axes.set_ylim(-1, 1)
+        axes.set_yticks([])
+        axes.spines["bottom"].set_visible(False)
+        axes.grid(visible=False)
         axes.set_xticks([])
 
     return draw_svg(draw, title, size=(5.2, 0.36), margins=False)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from obliq.auditing import Audit, Measurement
+from obliq.auditing.statistics import EVERY_STATISTIC
+from obliq.auditing.verdict import interval_in_words
 from obliq.report import charts
 from obliq.report.content import Row
 
@@ -54,6 +56,20 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
         drawing = charts.interval_chart(value, interval, aim, (low, high), ticks, words, entry.kind)
         rows.append(Figure(entry.name, drawing, note))
     return IntervalFigure(rows, {100 * (tick - low) / (high - low): str(tick) for tick in ticks})
+
+
+def evidence_bands(entry: Measurement) -> Sequence[Figure]:
+    """Each statistic of a verdict, with the band of the retrained networks; none without a verdict that has them."""
+    if entry.verdict is None:
+        return []
+    figures = []
+    for one in entry.verdict.comparisons:
+        statistic = EVERY_STATISTIC[one.name]
+        note = f"{one.value:.{statistic.digits}f} ({interval_in_words(one)})"
+        words = f"{entry.name}, {statistic.words}: {note}; before: {one.original:.{statistic.digits}f}"
+        heading = f"{statistic.words[0].upper()}{statistic.words[1:]}"
+        figures.append(Figure(heading, charts.band_chart(one, words), note))
+    return figures
 
 
 def distributions(audit: Audit, measure: str) -> Sequence[Figure]:

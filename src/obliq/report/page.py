@@ -13,7 +13,7 @@ from obliq.auditing.metric import Metric
 from obliq.auditing.metrics import GROUPS, metrics_in
 from obliq.errors import AuditError
 from obliq.report.content import ReportContext, Shipment, format_number, format_percent
-from obliq.report.figures import auc_intervals, distributions, run_figures, training_figures
+from obliq.report.figures import auc_intervals, distributions, evidence_bands, run_figures, training_figures
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def metric_tables(audit: Audit) -> dict[str, list[Column]]:
             tables.setdefault(metric.group, []).append(
                 Column(
                     metric,
-                    metric.wanted(retrained=audit.retrained is not None),
+                    metric.wanted(audit.aim),
                     min((getattr(audit.counts, role) for role in metric.samples), default=None),
                 )
             )
@@ -42,9 +42,11 @@ def metric_tables(audit: Audit) -> dict[str, list[Column]]:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HEADLINES = {
-    "INDISTINGUISHABLE": "The attacks tried here can no longer separate the forgotten samples from unseen ones.",
+    "INDISTINGUISHABLE": "The attacks tried here cannot tell this network from one retrained without the samples.",
     "REMEMBERED": "The network still recognises samples that it should have forgotten.",
     "OVER-FORGOTTEN": "The network treats the forgotten samples worse than unseen ones, which sets them apart.",
+    "DAMAGED": "The network does worse on other samples than retrained networks do.",
+    "NOTHING TO MEASURE": "These attacks saw no trace of the samples even before unlearning.",
     "INCONCLUSIVE": "These measurements cannot decide whether the samples were forgotten.",
 }
 DIGEST_NAMES = {
@@ -83,6 +85,7 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         tables=metric_tables(audit),
         explained={entry.name: _explained(audit, entry) for entry in audit.unlearned},
         digest_names=DIGEST_NAMES,
+        bands={entry.name: evidence_bands(entry) for entry in audit.unlearned},
         auc=auc_intervals(audit),
         confidence=distributions(audit, "confidence"),
         entropy=distributions(audit, "entropy"),

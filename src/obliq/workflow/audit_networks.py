@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from obliq.auditing import Audit, AuditedModel, audit_models
 from obliq.auditing.measurement import Kind
+from obliq.auditing.probe import probe_signals
 from obliq.data import DataLike, Splits
 from obliq.errors import AuditError, ModelError
 from obliq.exporting import exact_if_deployed
@@ -18,7 +19,7 @@ from obliq.quantization import activations, changed_codes, weighted_layers, weig
 from obliq.quantization.precision import FLOAT_BITS
 from obliq.run import device_named
 from obliq.training.prediction import TorchPredictor
-from obliq.workflow.compare_files import role_signals
+from obliq.workflow.compare_files import retrained_name, role_signals
 from obliq.workflow.network_checks import join_for, outputs_of
 
 RESERVED = ("original", "retrained")
@@ -32,7 +33,7 @@ def audit(
     retain: DataLike,
     test: DataLike,
     holdout: DataLike | None = None,
-    retrained: nn.Module | None = None,
+    retrained: nn.Module | Sequence[nn.Module] = (),
     chosen_at_random: bool = False,
     device: str = "auto",
 ) -> Audit:
@@ -49,8 +50,9 @@ def audit(
         retain: the rest of what the original was trained on.
         test: samples of the same kind that no network was trained on, some of them of the forget set's classes.
         holdout: other such samples, which the unlearning method may have read; left out of the numbers where missing.
-        retrained: a network trained without the forget set, from which every gap is measured. Without one there are
-            no gaps, and a verdict only for a forget set that was chosen at random.
+        retrained: a network trained without the forget set, or several with different seeds. Every gap is measured
+            from the first. A verdict needs several, which show how much retraining varies by chance: begin with four.
+            Without any there are no gaps.
         chosen_at_random: whether chance alone chose the forget set, so that unseen samples are like it.
         device: where to compute: `auto` (an accelerator where there is one), `cpu` or `cuda`.
 
@@ -73,15 +75,15 @@ def audit(
         (131, 'W4A4')
     """
     named = dict(unlearned) if isinstance(unlearned, Mapping) else {"unlearned": unlearned}
-    clash = next((name for name in named if name in RESERVED), None)
+    clash = next((name for name in named if name in RESERVED or name.startswith("retrained ")), None)
     if clash is not None or not named:
         given = f"a network called {clash!r}" if clash else "no unlearned network"
         raise AuditError(f"{given}; expected one or more, under names other than {' and '.join(RESERVED)}")
     splits = join_for(original, forget=forget, retain=retain, holdout=holdout, test=test)
     networks: dict[str, tuple[Kind, nn.Module]] = {"original": ("original", original)}
     networks |= {name: ("unlearned", model) for name, model in named.items()}
-    if retrained is not None:
-        networks["retrained"] = ("retrained", retrained)
+    references = [retrained] if isinstance(retrained, nn.Module) else list(retrained or ())
+    networks |= {retrained_name(number): ("retrained", model) for number, model in enumerate(references, 1)}
     classes = outputs_of(original, splits.forget)
     for name, (_, model) in networks.items():
         found = outputs_of(model, splits.forget)
@@ -113,6 +115,7 @@ def _audited(
     computed = (exact_if_deployed(model, shape) if weighted_layers(model) else None) or copy.deepcopy(model)
     try:
         answers = role_signals(TorchPredictor(computed.to(device), device), splits)
+        answers = dataclasses.replace(answers, probe=probe_signals(copy.deepcopy(model), splits, device))
     except AuditError as error:
         raise AuditError(f"{name}: {error}") from error
     return AuditedModel(

@@ -5,7 +5,7 @@ next to a file, as `obliq unlearn` leaves it, must name this original and this r
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, compute_predictor_signals
@@ -32,7 +32,7 @@ class GivenFile:
 def compare_files(
     original: ExportedFile,
     unlearned: Mapping[str, GivenFile],
-    retrained: ExportedFile | None,
+    retrained: Sequence[ExportedFile],
     splits: Splits,
     request: Request,
 ) -> Audit:
@@ -41,9 +41,10 @@ def compare_files(
     Args:
         original: the file before the request.
         unlearned: files after the request, by name; of the original's form.
-        retrained: file of a network trained without the forget set; only samples and classes must be the same.
+        retrained: files of networks trained without the forget set; only samples and classes must be the same. Gaps are
+            measured from the first.
         splits: the roles of the samples under the request.
-        request: decides whether a verdict is possible without a retrained network.
+        request: decides whether there is a value to aim at without a retrained network.
 
     Raises:
         AuditError: when a file is of another form, or its record names another original or request.
@@ -54,7 +55,7 @@ def compare_files(
     for file in (
         original,
         *(given.shipped for given in unlearned.values()),
-        *([retrained] if retrained else []),
+        *retrained,
     ):
         require_fitting(file, splits.partition)
     models = [AuditedModel(kind="original", answers=role_signals(original.predictor, splits))]
@@ -70,8 +71,12 @@ def compare_files(
                 artifact=_artifact(given.shipped),
             )
         )
-    if retrained is not None:
-        models.append(AuditedModel(kind="retrained", answers=role_signals(retrained.predictor, splits)))
+    digests = file_digests("original", original)
+    for number, file in enumerate(retrained, 1):
+        title = retrained_name(number)
+        answers = role_signals(file.predictor, splits)
+        models.append(AuditedModel(kind="retrained", name=title, answers=answers))
+        digests |= file_digests(title, file)
     measured = audit_models(
         models,
         precision=original.precision,
@@ -79,12 +84,11 @@ def compare_files(
         digests={
             "partition": splits.partition.digest,
             "splits": splits.digest,
-            **file_digests("original", original),
-            **({} if retrained is None else file_digests("retrained", retrained)),
+            **digests,
         },
         exchangeable=is_exchangeable(request),
     )
-    ends = "original" if retrained is None else "original and retrained"
+    ends = "original and retrained" if retrained else "original"
     settings = {**measured.settings, f"{ends}, as files": f"run by {original.predictor.runtime}"}
     return dataclasses.replace(measured, settings=settings)
 
@@ -122,6 +126,11 @@ def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
     if isinstance(splits.holdout, MissingExamples):
         del given["holdout"]
     return RoleSignals(**{role: compute_predictor_signals(predictor, part) for role, part in given.items()})
+
+
+def retrained_name(number: int) -> str:
+    """How tables and errors call the retrained network of this number: `retrained`, `retrained 2` and so on."""
+    return "retrained" if number == 1 else f"retrained {number}"
 
 
 def _require_related(name: str, given: GivenFile, original: ExportedFile, splits: Splits) -> None:

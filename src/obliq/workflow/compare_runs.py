@@ -1,12 +1,13 @@
 """Audit networks with a record, and files exported from them: check that they belong together, then measure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
-from obliq.auditing import Artifact, Audit, AuditedModel, ReferenceSignals, audit_models
+from obliq.auditing import Artifact, Audit, AuditedModel, audit_models
 from obliq.auditing.measurement import Kind
+from obliq.auditing.probe import probe_signals
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Splits
@@ -15,7 +16,7 @@ from obliq.errors import AuditError
 from obliq.exporting import Exact, ExportedFile, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.training.prediction import TorchPredictor
-from obliq.workflow.compare_files import file_digests, is_exchangeable, role_signals
+from obliq.workflow.compare_files import file_digests, is_exchangeable, retrained_name, role_signals
 
 DEVICE_SUMS = "computed in a device's sums"
 """The setting of an audit that names its networks in PyTorch which answered as their files do."""
@@ -30,12 +31,11 @@ def compare_runs(
     others: Mapping[str, SavedRun],
     splits: Splits,
     device: torch.device,
-    references: ReferenceSignals | None = None,
     shipped: Mapping[str, ExportedFile] | None = None,
     request: Request | None = None,
-    retrained: ExportedFile | None = None,
+    retrained: Sequence[ExportedFile] = (),
 ) -> Audit:
-    """Audit an original, unlearned networks and a retrained one, on the same samples.
+    """Audit an original, unlearned networks and retrained ones, on the same samples.
 
     A network with the biases of its file, as `obliq export --to network` writes it, is computed with the sums and
     roundings of a device (`obliq.exporting.torch_interpreter`), so that it equals its file in every bit; the audit's
@@ -43,15 +43,15 @@ def compare_runs(
 
     Args:
         original: the network before the request.
-        others: unlearned networks and a retrained one, by name.
+        others: unlearned and retrained networks, by name. Gaps are measured from the first retrained one; all of
+            these decide where retraining puts each statistic of the verdict.
         splits: the roles of the samples under the request.
         device: where to compute; files run on the processor.
-        references: answers of reference networks, see `obliq.auditing.reference_models`; no RMIA without them.
         shipped: exported files by name, each of one of the unlearned networks; where there is no such
             network, files of the original's form.
         request: the request, where no network has it in its folder.
-        retrained: a file of the original's form, of a network trained without the forget set, where that
-            network itself is not there; how it was trained is not recorded.
+        retrained: files of the original's form, of networks trained without the forget set, where these networks
+            themselves are not there; how they were trained is not recorded.
 
     Raises:
         AuditError: when a network was not derived from this original or answers another request, or a file does
@@ -82,18 +82,20 @@ def compare_runs(
         if artifacts[name].network is None
     ]
     digests = {"partition": splits.partition.digest, "splits": splits.digest}
-    if retrained is not None:
-        if retrained.form_beside(original.model, original.blueprint.input_shape) is None:
-            raise AuditError(f"{retrained.name} has other layers; expected a file of the original's form")
-        models.append(AuditedModel(kind="retrained", answers=role_signals(retrained.predictor, splits)))
-        digests |= file_digests("retrained", retrained)
+    for number, file in enumerate(retrained, 1):
+        if file.form_beside(original.model, original.blueprint.input_shape) is None:
+            raise AuditError(f"{file.name} has other layers; expected a file of the original's form")
+        title = retrained_name(number)
+        models.append(
+            AuditedModel(kind="retrained", name=title, answers=role_signals(file.predictor, splits))
+        )
+        digests |= file_digests(title, file)
     measured = audit_models(
         models,
         precision=original.blueprint.bits,
         forgotten_classes=splits.forgotten_classes,
         digests=digests,
         exchangeable=all(map(is_exchangeable, requests)),
-        references=references,
     )
     noted = {DEVICE_SUMS: ", ".join(shipping)} if shipping else {}
     for run in others.values():
@@ -205,6 +207,7 @@ def _network(
     model = shipping.get(name, saved.model)
     answers = role_signals(TorchPredictor(model.to(device), device), splits)
     model.cpu()
+    answers = replace(answers, probe=probe_signals(saved.model, splits, device))
     return AuditedModel(
         kind=kind,
         name=name,

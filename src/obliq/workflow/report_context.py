@@ -17,9 +17,8 @@ def report_context(
     unlearned = {name: run for name, run in others.items() if run.checkpoint.provenance.role == "unlearned"}
     provenance, blueprint = original.checkpoint.provenance, original.checkpoint.blueprint
     training = {"original": original.trace}
-    training |= {
-        name: run.trace for name, run in others.items() if run.checkpoint.provenance.role == "retrained"
-    }
+    retrained = [name for name, run in others.items() if run.checkpoint.provenance.role == "retrained"]
+    training |= {name: others[name].trace for name in retrained[:1]}
     first = next(iter(unlearned.values()), None)
     method, settings = methods_in_words({name: run.checkpoint.provenance for name, run in unlearned.items()})
     return ReportContext(

@@ -79,7 +79,7 @@ MEAN_DIGITS: Mapping[str, int] = {"average_gap": 2, "tow": 3}
 
 def _plain(metric: Metric) -> Measure:
     """A metric as it is in the rows."""
-    wanted = metric.wanted(retrained=True).replace("retrained", "Retrain")  # as tables call that network
+    wanted = metric.wanted("retrained").replace("retrained", "Retrain")  # as tables call that network
     chance = "" if metric.target.chance is None else f"; {metric.target.chance:g} is chance"
     return Measure(
         key=metric.name,

@@ -1,0 +1,84 @@
+"""The retrained networks of an audit: given ones first, then others that are kept for later audits."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from obliq.checkpoints import Checkpoint
+from obliq.checkpoints.folder import DOCUMENT_FILE
+from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
+from obliq.data import Splits
+from obliq.data.request_file import Request
+from obliq.errors import AuditError
+from obliq.methods import Retrain
+from obliq.run import Run
+from obliq.workflow.pipeline import recipe_of, unlearn_original
+
+RETRAINED = 3_000  # purposes of a run's generator, from here on: one per retrained network
+MOST = 64
+
+
+def kept_folder(original: Path, splits: Splits) -> Path:
+    """Where the retrained networks of a request are kept: beside the original's folder, by the request's digest."""
+    folder = original.resolve()
+    return folder.with_name(f"{folder.name}.retrained") / splits.digest[:12]
+
+
+def complete_retrained(
+    given: Sequence[SavedRun],
+    count: int,
+    original: Checkpoint,
+    splits: Splits,
+    request: Request,
+    run: Run,
+    folder: Path,
+    stage: Callable[[str], None],
+    architecture: str | None = None,
+) -> list[SavedRun]:
+    """Retrain until there are `count` networks without the forget set; those that an earlier audit kept are read.
+
+    Args:
+        given: retrained networks that the caller has; they count first.
+        count: how many there shall be.
+        original: the network before the request; its recipe is followed.
+        splits: the request's.
+        request: the request; kept with each network.
+        run: how to run. The seeds of the networks follow from its seed.
+        folder: where the networks are kept, see `kept_folder`.
+        stage: hears which network is trained, and how long that will take.
+        architecture: see `load_run`.
+
+    Returns:
+        The networks, the given ones first.
+
+    Raises:
+        AuditError: for a number that is not from 2 to 64, and an original that no recipe alone can repeat.
+        ObliqError: when a folder cannot be read or written.
+    """
+    if not 2 <= count <= MOST:
+        raise AuditError(
+            f"{count} retrained networks; expected 2 to {MOST}, for instance 4: fewer do not show how much "
+            "retraining varies"
+        )
+    if original.provenance.recipe is None or original.provenance.loaded is not None:
+        raise AuditError(
+            "the original was trained elsewhere or began with given weights, so that no recipe of Obliq repeats its "
+            "training; expected several networks from `obliq retrain` (--retrained DIR DIR ...) and no --references"
+        )
+    method = Retrain(recipe=recipe_of(original))
+    networks = list(given)
+    number = 0
+    while len(networks) < count:
+        seed = run.generator(purpose=RETRAINED + number).initial_seed() % 2**32
+        number += 1
+        kept = folder / str(seed)
+        if (kept / DOCUMENT_FILE).exists():
+            networks.append(load_run(kept, architecture))
+            continue
+        seconds = original.provenance.seconds
+        stage(f"retraining network {len(networks) + 1} of {count} (the original took {seconds:.0f} s)")
+        made = unlearn_original(original, splits, request, method, dataclasses.replace(run, seed=seed))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_run(kept, made)
+        networks.append(made)
+    return networks

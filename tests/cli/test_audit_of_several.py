@@ -1,0 +1,50 @@
+"""An audit with several retrained networks: given, retrained and kept; and what a script can require of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from obliq.auditing import parse_audit
+from tests.cli.conftest import Said, Way
+
+
+def test_retrained_networks_are_completed_kept_and_used_again(
+    obliq: Callable[..., Said], own_way: Way, tmp_path: Path
+) -> None:
+    words = (
+        "audit",
+        own_way.original,
+        own_way.unlearned,
+        "--retrained",
+        own_way.retrained,
+        "--references",
+        3,
+    )
+    first = obliq(*words, "--out", tmp_path / "first")
+    assert first.status == 0, first.err
+    (kept,) = (own_way.original.with_name("original.retrained")).iterdir()
+    folders = sorted(kept.iterdir())
+    assert len(folders) == 2
+    assert "What to do next" in first.out
+    again = obliq(*words, "--out", tmp_path / "again", "--json", "--require", "indistinguishable")
+    assert sorted(kept.iterdir()) == folders
+    audits = [parse_audit((tmp_path / name / "audit.json").read_text()) for name in ("first", "again")]
+    assert audits[0] == audits[1]
+    assert audits[0].counts.retrained == 3
+    word = json.loads(again.out)["entries"][1]["verdict"]
+    assert again.status == (0 if word == "INDISTINGUISHABLE" else 3)
+    assert (f"unlearned is {word}; expected INDISTINGUISHABLE" in again.err) == (again.status == 3)
+    assert (tmp_path / "again" / "report.html").exists()
+
+
+@pytest.mark.parametrize("count", [1, 65])
+def test_a_number_that_shows_no_spread_is_refused(
+    obliq: Callable[..., Said], own_way: Way, tmp_path: Path, count: int
+) -> None:
+    refused = obliq(
+        "audit", own_way.original, own_way.unlearned, "--references", count, "--out", tmp_path / "out"
+    )
+    assert refused.status == 1
+    assert f"{count} retrained networks; expected 2 to 64" in refused.err
