@@ -27,7 +27,7 @@ from obliq.auditing.probe import probe_signals
 from obliq.benchmark.suite import evenly_spaced
 from obliq.checkpoints import Blueprint
 from obliq.data import Partition, PartitionRule, Splits, load_dataset, parse_selector, partition, select
-from obliq.methods import OEU, GradientAscent, Method
+from obliq.methods import OEU, Calibrated, GradientAscent, Method
 from obliq.models import initialise
 from obliq.quantization import Precision
 from obliq.run import Run
@@ -189,7 +189,7 @@ def without(classes: Collection[int]) -> Callable[[Tensor, Tensor], Tensor]:
 
 ASCENT = GradientAscent(epochs=5, learning_rate=3e-4)
 METHODS = {
-    "calibrated": OEU(objective="calibrated", epochs=3, retain_batch=64),
+    "calibrated": Calibrated(epochs=3, retain_batch=64),
     "entropy": OEU(objective="entropy", epochs=3, retain_batch=64),
 }
 
