@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
+from tests.hostile import executorch_files, networks, onnx_files, onnx_forms_files, quantizer_files, sample
 
 
 def make(out: Path) -> list[Path]:
@@ -23,7 +23,9 @@ def make(out: Path) -> list[Path]:
         alter(folder)
         made.append(folder)
     shutil.rmtree(out / ".harmless")
-    for name, content in (onnx_files.all_files() | quantizer_files.all_files()).items():
+    for name, content in (
+        onnx_files.all_files() | onnx_forms_files.all_files() | quantizer_files.all_files()
+    ).items():
         file = out / f"{name}.onnx"
         file.write_bytes(content)
         made.append(file)

@@ -4,7 +4,8 @@ import functools
 from pathlib import Path
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, save_checkpoint
 from obliq.data import PartitionRule
@@ -67,3 +68,30 @@ def quantizer_file() -> bytes:
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     written = torch_file(net.eval(), (1, 8, 8))
     return quantized_file(written, torch.randn(16, 1, 8, 8, generator=generator))
+
+
+class Forms(nn.Module):
+    """Every kind of operator that is in no network of layers, pools and additions alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.first(x)).transpose(2, 3)
+        x = torch.cat([x[:, :2], self.second(x)[:, 1:3]], 1)
+        gate = x.mean((2, 3)).sigmoid().view(-1, 4, 1, 1)
+        return self.last((x * gate).mean((2, 3)))
+
+
+@functools.cache
+def forms_file() -> bytes:
+    """Such a network, exported in the integer form."""
+    generator = torch.Generator().manual_seed(0)
+    net = Forms()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    model = quantize(net, "W8A8", input_shape=SHAPE)
+    calibrate_steps(model, torch.randn(16, *SHAPE, generator=generator))
+    return export_file(model.eval(), SHAPE)

@@ -11,7 +11,7 @@ from obliq.errors import ObliqError
 from obliq.exporting import open_exported, read_exported
 from obliq.workflow.patch_targets import find_artifact
 from tests.exporting import qdq_files
-from tests.hostile import executorch_files, networks, onnx_files, quantizer_files, sample
+from tests.hostile import executorch_files, networks, onnx_files, onnx_forms_files, quantizer_files, sample
 from tests.hostile.make import make
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed, which the files are made with")
@@ -19,6 +19,7 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, wh
 
 
 NAMES = [*networks.ALTERED, *(f"{name}.onnx" for name in (*onnx_files.ALTERED, *onnx_files.raw_files()))]
+NAMES += [f"{name}.onnx" for name in onnx_forms_files.ALTERED]
 FOREIGN = (*quantizer_files.ALTERED, *quantizer_files.RESHAPED, *quantizer_files.raw_files())
 NAMES += [f"{name}.onnx" for name in FOREIGN]
 NAMES += ["link to another file.onnx", "terabyte.onnx"]

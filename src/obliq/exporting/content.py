@@ -53,6 +53,7 @@ def content_of_graph(graph: Graph, widths: dict[str, int] | None = None) -> Cont
             _words(["scales", step.path, shape[0]], weights.scale),
             _words(["biases", step.path, shape[0]], weights.bias),
         ]
+    records += [_words(["table", step.name, len(step.table)], step.table) for step in graph.tables]
     return tuple(records)
 
 
@@ -65,13 +66,16 @@ def graph_with(graph: Graph, content: Content) -> Graph:
     require_form_of(content_of_graph(graph), content, "the network")
     _, scales, ranges, refinements, *rest = (record.values for record in content)
     rounding = iter(zip(scales.view(np.float32), ranges.reshape(-1, 2), strict=True))
-    stored = iter(zip(refinements, rest[::3], rest[1::3], rest[2::3], strict=True))
+    values, tables = rest[: 3 * len(graph.layers)], iter(rest[3 * len(graph.layers) :])
+    stored = iter(zip(refinements, values[::3], values[1::3], values[2::3], strict=True))
 
     def grid_of(step: Step) -> Grid:
         scale, (low, high) = next(rounding)
         return grid_from(float(scale), step.grid.zero_point, int(low), int(high))
 
-    return graph.with_values(grid_of, lambda layer, source: _numbers(layer, source, *next(stored)))
+    return graph.with_values(
+        grid_of, lambda layer, source: _numbers(layer, source, *next(stored)), lambda _: next(tables)
+    )
 
 
 def first_difference(found: Graph, expected: Graph) -> str | None:

@@ -8,6 +8,7 @@ itself, to state what network it is.
 import json
 import math
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +114,7 @@ def _numbers(value: Any, each: int) -> tuple[int, ...]:
 
 def _field(numbers: tuple[int, ...], each: int) -> Any:
     """The inverse of `_numbers`."""
-    if each in (0, 1):
+    if each in (0, 1, 3):
         return numbers if each else numbers[0]
     pairs = zip(numbers[::2], numbers[1::2], strict=True) if each == 2 else zip(numbers, numbers, strict=True)
     return tuple(pairs)
@@ -124,7 +125,8 @@ def _step(entry: _Entry) -> Step:
     _require(entry.kind in _KINDS, entry, f"one of {', '.join(_KINDS)}")
     kind, axes = _KINDS[entry.kind], len(entry.sizes.get("kernel", ()))
     _require(bool(_NAME.fullmatch(entry.name) and _PATH.fullmatch(entry.path)), entry, "names of a module")
-    _require(len(entry.sources) == kind.arity, entry, f"{kind.arity} sources")
+    most = len(entry.sources) if kind.arity < 0 else kind.arity
+    _require(len(entry.sources) == most and (most > 0 or not kind.arity), entry, f"{abs(kind.arity)} sources")
     fields: dict[str, Any] = {"name": entry.name, "path": entry.path, "sources": entry.sources}
     fields["grid"] = grid_from(1.0, 128 if entry.signed else 0, 0, 255)
     if issubclass(kind, Layer):
@@ -133,18 +135,22 @@ def _step(entry: _Entry) -> Step:
         _require(axes + 2 in kind.weight_axes, entry, f"weights of {allowed} axes")
         fields["weights"] = _zeros(entry)
     if entry.sizes or not kind.sizes_may_miss:
-        _require_counts(entry, {name: abs(each) * axes or 1 for name, each in kind.sizes.items()})
+        any_count = {name: len(entry.sizes.get(name, ())) for name, each in kind.sizes.items() if each == 3}
+        counts = {name: abs(each) * axes or 1 for name, each in kind.sizes.items()}
+        _require_counts(entry, counts | any_count, any_count)
         fields |= {name: _field(entry.sizes[name], each) for name, each in kind.sizes.items()}
     return kind(**fields)
 
 
-def _require_counts(entry: _Entry, counts: dict[str, int]) -> None:
+def _require_counts(entry: _Entry, counts: dict[str, int], any_count: Container[str]) -> None:
     """Raise unless there are so many sizes of each name, no others, and none out of range."""
     found = {name: len(sizes) for name, sizes in entry.sizes.items()}
-    usual = all(count in (1, 2, 4) for count in counts.values())  # for one or two axes of space
+    usual = all(
+        count in (1, 2, 4) or (name in any_count and count) for name, count in counts.items()
+    )  # for one or two axes of space
     _require(found == counts and usual, entry, f"sizes {counts}")
     for name, sizes in entry.sizes.items():
-        least = 0 if name == "padding" else 1
+        least = 0 if name in ("padding", "places") else 1
         _require(all(least <= size <= _LARGEST_SIZE for size in sizes), entry, f"{name} from {least}")
 
 

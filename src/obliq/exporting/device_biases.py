@@ -23,7 +23,7 @@ from obliq.exporting.from_network import graph_of
 from obliq.exporting.graph import Graph
 from obliq.exporting.operations import Layer
 from obliq.quantization import weighted_layers
-from obliq.quantization.operations import NORMALISATIONS, module_of, operation
+from obliq.quantization.operations import NORMALISATIONS, module_of, operation, past_transparent
 
 _ROUNDING = 2.0**-23
 """A shift of less than this share of a float32 number is its own rounding."""
@@ -57,15 +57,16 @@ def with_integer_biases(model: nn.Module, graph: Graph) -> nn.Module:
     """
     shifted = copy.deepcopy(model)
     assert isinstance(shifted, fx.GraphModule)
-    norms = {
-        str(node.all_input_nodes[0].target): module_of(node)
-        for node in shifted.graph.nodes
-        if operation(node) in NORMALISATIONS
-    }
+    norms: dict[str, nn.Module] = {}
+    for node in shifted.graph.nodes:
+        if operation(node) in NORMALISATIONS:
+            norms[str(node.target)] = module_of(node)  # of its own, or folded into the layer in front of it
+            norms[str(past_transparent(node.all_input_nodes[0]).target)] = module_of(node)
     layers = weighted_layers(shifted)
     with torch.no_grad():
         for step in graph.layers:
-            _shift(layers[step.path], norms.get(step.path), torch.from_numpy(bias_rounding(graph, step)))
+            shift = torch.from_numpy(bias_rounding(graph, step))
+            _shift(layers.get(step.path), norms.get(step.path), shift)
     return shifted
 
 
@@ -82,7 +83,7 @@ def largest_bias_rounding(graph: Graph) -> float:
     return max(shifts, default=0.0)
 
 
-def _shift(layer: nn.Module, norm: nn.Module | None, shift: torch.Tensor) -> None:
+def _shift(layer: nn.Module | None, norm: nn.Module | None, shift: torch.Tensor) -> None:
     """Add to what comes out of a layer and its batch norm, wherever they keep a constant."""
     if norm is not None and isinstance(norm.bias, nn.Parameter):
         _add(norm.bias, shift)
@@ -92,7 +93,7 @@ def _shift(layer: nn.Module, norm: nn.Module | None, shift: torch.Tensor) -> Non
         assert isinstance(variance, torch.Tensor)
         deviation = (variance.double() + float(norm.eps)).sqrt()  # type: ignore[arg-type]
         _add(mean, -shift.to(mean.device) * deviation)
-    elif isinstance(layer.bias, nn.Parameter):
+    elif layer is not None and isinstance(layer.bias, nn.Parameter):
         _add(layer.bias, shift)
 
 

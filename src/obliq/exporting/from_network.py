@@ -1,6 +1,7 @@
 """The one walk over a quantized network that turns it into integer steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,16 +11,20 @@ from torch import fx, nn
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid
-from obliq.exporting.operations import OPERATIONS, Layer, Step, TracedCall
+from obliq.exporting.known_sizes import KnownSizes
+from obliq.exporting.moved_values import in_place, moved, steps_for
+from obliq.exporting.operations import OPERATIONS, Convolution, Flatten, Layer, Step, Table, TracedCall
 from obliq.quantization import QuantizedActivation, integer_state
 from obliq.quantization.operations import (
     CLIPPED_RECTIFIERS,
-    DROPOUTS,
     NORMALISATIONS,
     RECTIFIERS,
+    TRANSPARENT,
     is_number,
     module_of,
+    moves_values,
     operation,
+    path_of,
 )
 from obliq.quantization.precision import activation_range
 
@@ -28,7 +33,7 @@ _OTHERS = "; ".join(one.offers for one in OPERATIONS if one.offers and not issub
 SUPPORTED = f"{_LAYERS}, each with BatchNorm1d/2d, ReLU, ReLU6 or Hardtanh behind it; {_OTHERS}; dropout"
 """What a network may consist of in order to be exported."""
 
-_IDENTITIES: set[Any] = DROPOUTS | {nn.Identity, "contiguous", "clone", "detach"}
+_FLATTENING: set[Any] = {nn.Flatten, torch.flatten, "flatten", "view", "reshape", torch.reshape}
 
 
 def graph_of(model: nn.Module, input_shape: Sequence[int]) -> Graph:
@@ -43,21 +48,29 @@ def graph_of(model: nn.Module, input_shape: Sequence[int]) -> Graph:
     """
     if not isinstance(model, fx.GraphModule):
         raise ModelError(f"cannot export a {type(model).__name__}; expected a network made by quantize")
-    walk = _Walk(model, len(input_shape) + 1)
-    for node in model.graph.nodes:
+    walk = _Walk(model, input_shape)
+    for node in walk.sizes.model.graph.nodes:
         walk.visit(node)
     return Graph(input_shape=tuple(input_shape), steps=tuple(walk.steps))
 
 
-class _Walk:
-    """Collects steps; `carried` has the step whose result a node of the traced network carries."""
+@dataclass(frozen=True)
+class _Value:
+    """What a node carries: the codes of a step, moved to other places unless `places` is None."""
 
-    def __init__(self, model: fx.GraphModule, rank: int) -> None:
+    step: Step
+    places: Any = None
+
+
+class _Walk:
+    """Collects steps; `carried` has what the nodes of the traced network carry."""
+
+    def __init__(self, model: fx.GraphModule, input_shape: Sequence[int]) -> None:
         self.integers = integer_state(model)
-        self.rank = rank
-        self.flat: set[str] = set()
+        self.sizes = KnownSizes(model, input_shape)
         self.steps: list[Step] = []
-        self.carried: dict[fx.Node, Step] = {}
+        self.carried: dict[fx.Node, _Value] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     def visit(self, node: fx.Node) -> None:
         if node.op == "placeholder" or is_number(node):
@@ -68,87 +81,124 @@ class _Walk:
                 raise ModelError("the network's result is not its last step; expected it to be")
         elif operation(node) is QuantizedActivation:
             self._rounded(node)
-        elif operation(node) in _IDENTITIES:
-            self.carried[node] = self._carried(node, [*node.args, node.kwargs.get("input")][0])
+        elif operation(node) in TRANSPARENT:
+            if node.all_input_nodes[0] in self.carried:
+                self.carried[node] = self.carried[node.all_input_nodes[0]]
+            elif not _ends_in_quantizer(node):
+                raise _unsupported(node)
         elif found is not None and found.moves:
             self._add(node, found, node)
+        elif moves_values(node):
+            self._moved(node)
         elif not _ends_in_quantizer(node):
             raise _unsupported(node)
+
+    def _moved(self, node: fx.Node) -> None:
+        """Values that stay on their grid; they become steps as soon as something computes with them."""
+        (source,) = [one for one in node.all_input_nodes if not is_number(one)][:1] or [None]
+        if source not in self.carried:
+            raise self._off_grid(node)
+        value = self.carried[source]
+        if operation(node) in _FLATTENING and value.places is None and len(self.sizes.of(node)) == 1:
+            self._add(node, Flatten, node)
+            return
+        places = in_place(self.shapes[value.step.name]) if value.places is None else value.places
+        try:
+            self.carried[node] = _Value(value.step, moved(node, {source: places}))
+        except ModelError:
+            raise
+        except Exception as error:  # the user's own call
+            raise _unsupported(node) from error
 
     def _rounded(self, quantizer: fx.Node) -> None:
         """One step for everything between the last rounding and this one: operation, batch norm, rectifier."""
         tensor, name = self.integers[str(quantizer.target)], str(quantizer.target)
         low, high = activation_range(tensor.bits, tensor.signed)
         node, norm, clamp = quantizer.all_input_nodes[0], None, None
-        if operation(node) in RECTIFIERS | CLIPPED_RECTIFIERS:
+        path = ""
+        node = self._before(node)
+        if operation(node) in RECTIFIERS | CLIPPED_RECTIFIERS and node not in self.carried:
             clamp = _bounds(node)
-            node = node.all_input_nodes[0]
+            node = self._before(node.all_input_nodes[0])
         if operation(node) in NORMALISATIONS:
-            norm = module_of(node)
-            node = node.all_input_nodes[0]
+            norm, path = module_of(node), path_of(node)
+            node = self._before(node.all_input_nodes[0])
         scale = float(tensor.scale)
         if clamp is not None:  # rounding is monotone: clamping codes is clamping values
             low, high = max(low, _code(clamp[0], scale, low)), min(high, _code(clamp[1], scale, high))
         found = _operation_of(node)
-        if norm is not None and (found is None or not issubclass(found, Layer)):
-            raise ModelError(f"{path_of(node)} has a batch norm behind it; expected that behind a layer only")
-        if found is None or found.moves:  # what moves codes stays on the grid that they are on
+        if node in self.carried:  # a value on a grid goes to another grid, or through a batch norm alone
+            found = Table if norm is None else Convolution
+        if found is None or found.moves:
             raise _unsupported(node)
         grid = Grid(scale=scale, bits=tensor.bits, signed=tensor.signed, low=low, high=high)
-        self._add(quantizer, found, node, name, grid, norm)
+        fields = {"name": name, "grid": grid} | ({"path": path} if node in self.carried and path else {})
+        self._add(quantizer, found, node, fields, norm)
+
+    def _before(self, node: fx.Node) -> fx.Node:
+        """The node itself, or what is in front of dropout and identity."""
+        while operation(node) in TRANSPARENT and node not in self.carried:
+            node = node.all_input_nodes[0]
+        return node
 
     def _add(
         self,
         result: fx.Node,
         found: type[Step],
         node: fx.Node,
-        name: str = "",
-        grid: Grid | None = None,
+        known: Mapping[str, Any] | None = None,
         norm: nn.Module | None = None,
     ) -> None:
         """Add the steps of a call, whose result a node carries; one that moves codes keeps its source's grid."""
-        sources = tuple(self._carried(node, argument) for argument in found.arguments(node))
+        arguments = [node] if node in self.carried else found.arguments(node)
+        sources = tuple(self._carried(node, argument) for argument in arguments)
         fields: dict[str, Any] = {
-            "name": name or node.name,
+            "name": node.name,
             "path": path_of(node),
             "sources": tuple(source.name for source in sources),
-            "grid": grid or sources[0].grid,
         }
-        rank = 2 if self.flat.intersection(fields["sources"]) else self.rank
+        fields |= known or {"grid": sources[0].grid}
         call = TracedCall(
             node=node,
             fields=fields,
             source=sources[0].grid if sources else None,
-            rank=rank,
+            shapes=tuple(self.shapes[source.name] for source in sources),
+            result=self.sizes.of(result),
             norm=norm,
             integers=self.integers,
         )
-        for step in found.from_call(call):
-            if step.flat or self.flat.intersection(step.sources):
-                self.flat.add(step.name)
-            self.steps.append(step)
-            self.carried[result] = step
+        self._append(found.from_call(call), result)
+
+    def _append(self, steps: Sequence[Step], result: fx.Node) -> None:
+        """Add steps; a node carries what the last one gives."""
+        self.steps += steps
+        self.carried[result] = _Value(steps[-1])
+        self.shapes[steps[-1].name] = self.sizes.of(result)
 
     def _carried(self, node: fx.Node, argument: object) -> Step:
+        """The step whose codes a node reads, after those that move them."""
         if not isinstance(argument, fx.Node) or argument not in self.carried:
-            raise ModelError(
-                f"{path_of(node)} reads a value that is not on a grid; expected a network quantized with the "
-                "deploy preset"
-            )
-        return self.carried[argument]
+            raise self._off_grid(node)
+        value = self.carried[argument]
+        if isinstance(value.places, tuple | list):
+            raise _unsupported(node)
+        if value.places is not None:
+            fields = {"name": argument.name, "path": path_of(argument), "sources": (value.step.name,)}
+            steps = steps_for(value.places, self.shapes[value.step.name], fields | {"grid": value.step.grid})
+            if not steps:
+                return value.step
+            self._append(steps, argument)
+        return self.carried[argument].step
+
+    def _off_grid(self, node: fx.Node) -> ModelError:
+        return ModelError(
+            f"{path_of(node)} reads a value that is not on a grid; expected a network quantized with the "
+            "deploy preset"
+        )
 
 
 def _operation_of(node: fx.Node) -> type[Step] | None:
     return next((one for one in OPERATIONS if one.matches(node)), None)
-
-
-def path_of(node: fx.Node) -> str:
-    """Where a node stands: the layer's name, or the function's and the module that calls it."""
-    if node.op == "call_module":
-        return str(node.target)
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    function = getattr(node.target, "__name__", str(node.target))
-    return f"{stack[-1][0]}.{function}".strip(".") if stack else function
 
 
 def _ends_in_quantizer(node: fx.Node) -> bool:
@@ -157,7 +207,7 @@ def _ends_in_quantizer(node: fx.Node) -> bool:
     if len(users) != 1:
         return False
     return operation(users[0]) is QuantizedActivation or (
-        operation(users[0]) in RECTIFIERS | CLIPPED_RECTIFIERS | NORMALISATIONS
+        operation(users[0]) in RECTIFIERS | CLIPPED_RECTIFIERS | NORMALISATIONS | TRANSPARENT
         and _ends_in_quantizer(users[0])
     )
 

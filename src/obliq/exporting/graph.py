@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from jaxtyping import UInt8
+from numpy import ndarray
+
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid, Weights
-from obliq.exporting.operations import Layer, Step
+from obliq.exporting.operations import Layer, Step, Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +45,11 @@ class Graph:
         return tuple(step for step in self.steps if isinstance(step, Layer))
 
     @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """The steps that look codes up, in the order of computation."""
+        return tuple(step for step in self.steps if isinstance(step, Table))
+
+    @cached_property
     def _by_name(self) -> dict[str, Step]:
         return {step.name: step for step in self.steps}
 
@@ -49,13 +57,17 @@ class Graph:
         return self._by_name[name]
 
     def with_values(
-        self, grid_of: Callable[[Step], Grid], weights_of: Callable[[Layer, Grid], Weights]
+        self,
+        grid_of: Callable[[Step], Grid],
+        weights_of: Callable[[Layer, Grid], Weights],
+        table_of: Callable[[Table], UInt8[ndarray, "256"]] = lambda step: step.table,
     ) -> "Graph":
         """The same steps on other grids and with other weights; steps that move codes keep the grid of their source.
 
         Args:
             grid_of: the grid of a step that rounds.
             weights_of: the weights of a layer that reads from a grid.
+            table_of: the table of a step that has one; by default the one that it has.
         """
         steps: dict[str, Step] = {}
         for step in self.steps:
@@ -63,6 +75,8 @@ class Graph:
             grid = source if step.moves and source else grid_of(step)
             if isinstance(step, Layer) and source:
                 step = replace(step, weights=weights_of(step, source))
+            if isinstance(step, Table) and source:
+                step = replace(step, table=table_of(step), reads=source)
             steps[step.name] = replace(step, grid=grid)
         return replace(self, steps=tuple(steps.values()))
 

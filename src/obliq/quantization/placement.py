@@ -15,13 +15,15 @@ from obliq.quantization.operations import (
     CLIPPED_RECTIFIERS,
     COMPARISONS,
     NORMALISATIONS,
-    PRESERVING,
     RECTIFIERS,
+    TRANSPARENT,
     is_number,
     is_weighted,
     module_of,
+    moves_values,
     never_negative,
     operation,
+    require_one_result,
     tensor_users,
 )
 
@@ -58,7 +60,12 @@ def deploy_placements(
     A quantizer whose values a layer reads has `activation_bits`. Others (a residual sum, a shortcut), the input, the
     inputs of the first and last layer, and the logits have `edge_bits`. `read_bits` are those of layers that read
     other bits.
+
+    Raises:
+        ModelError: naming a call that gives several tensors.
     """
+    for node in traced.graph.nodes:
+        require_one_result(node)
     weighted = weighted_nodes(traced)
     ends = {weighted[0], weighted[-1], *(node for node in traced.graph.nodes if node.op == "output")}
     positive = _never_negative_nodes(traced)
@@ -120,14 +127,17 @@ def _units(traced: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
     for node in traced.graph.nodes:
         if node in inside or node.op in ("output", "get_attr") or is_number(node):
             continue
-        if node.op != "placeholder" and operation(node) in PRESERVING | COMPARISONS:
+        if node.op != "placeholder" and (moves_values(node) or operation(node) in COMPARISONS):
             continue
         after = node if node.op == "placeholder" else _unit_end(node, inside)
         yield node, after
 
 
 def _unit_end(root: fx.Node, inside: set[fx.Node] | None = None) -> fx.Node:
-    """Follow batch norm and rectifier from `root` while no other node reads the values between them."""
+    """Follow batch norm and rectifier from `root` while no other node reads the values between them.
+
+    Dropout and identity may lie between them.
+    """
     inside = set() if inside is None else inside
     end = root
     # A layer may be followed by batch norm and then a rectifier; another operation by a rectifier only.
@@ -137,10 +147,14 @@ def _unit_end(root: fx.Node, inside: set[fx.Node] | None = None) -> fx.Node:
     if operation(root) in RECTIFIERS | CLIPPED_RECTIFIERS:
         followers = []
     for kinds in followers:
+        passed: list[fx.Node] = []
         users = tensor_users(end)
+        while len(users) == 1 and operation(users[0]) in TRANSPARENT:
+            passed.append(users[0])
+            users = tensor_users(users[0])
         if len(users) == 1 and operation(users[0]) in kinds:
             end = users[0]
-            inside.add(end)
+            inside.update(passed, [end])
     return end
 
 
@@ -148,7 +162,7 @@ def _readers(node: fx.Node) -> set[fx.Node]:
     """The nodes that read the values of `node`, directly or after operations that only move them."""
     found: set[fx.Node] = set()
     for user in tensor_users(node):
-        if operation(user) in PRESERVING:
+        if moves_values(user):
             found |= _readers(user)
         else:
             found.add(user)

@@ -1,11 +1,9 @@
 """From any module to a graph into which quantizers can be inserted."""
 
 import copy
-import inspect
 import operator
 import random
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from obliq.errors import ModelError
+from obliq.quantization.functions_as_modules import arguments_by_name, outline, use_layers, use_modules
 from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight, quantizable_layers
 from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
 
@@ -57,7 +56,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
     _check_hooks(model)
     source = copy.deepcopy(model)
     graphs = [_traced(source.train(mode)) for mode in (False, True)]
-    if _outline(graphs[0]) != _outline(graphs[1]):
+    if outline(graphs[0]) != outline(graphs[1]):
         raise ModelError(
             f"{type(model).__name__} takes another path in training than in evaluation; "
             "expected one forward computation, without branches on self.training"
@@ -65,7 +64,9 @@ def trace(model: nn.Module) -> fx.GraphModule:
     traced = graphs[1]
     for node in traced.graph.nodes:
         node.type = None  # annotations of the source would be written into the generated code
-    _use_dropout_modules(traced)
+    use_modules(*graphs, source)
+    use_layers(traced, source)
+    _restore_buffers(model, traced)
     _drop_in_place(traced)
     _check_ends(traced)
     traced.graph.eliminate_dead_code()
@@ -165,32 +166,12 @@ def _random_states() -> tuple[bytes, object, str]:
     return torch.get_rng_state().numpy().tobytes(), random.getstate(), repr(np.random.get_state())
 
 
-def _outline(traced: fx.GraphModule) -> list[tuple[Any, ...]]:
-    """The computations of a graph, without the flag that functional dropout carries."""
-    lines: list[tuple[Any, ...]] = []
-    for node in traced.graph.nodes:
-        functional_dropout = node.op == "call_function" and "dropout" in str(node.target)
-        arguments = node.args[:1] if functional_dropout else (node.args, node.kwargs)
-        lines.append((node.op, str(node.target), str(arguments)))
-    return lines
-
-
-def _use_dropout_modules(traced: fx.GraphModule) -> None:
-    """Functional dropout keeps the mode at tracing time; a module follows train() and eval()."""
-    kinds = {F.dropout: nn.Dropout, F.dropout1d: nn.Dropout1d, F.dropout2d: nn.Dropout2d}
-    for node in list(traced.graph.nodes):
-        kind = kinds.get(node.target) if node.op == "call_function" else None
-        if kind is None:
-            continue
-        rate = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-        active = node.args[2] if len(node.args) > 2 else node.kwargs.get("training", True)
-        name = f"{node.name}_module"
-        traced.add_submodule(name, kind(float(rate)) if active else nn.Identity())
-        with traced.graph.inserting_after(node):
-            dropout = traced.graph.call_module(name, (node.args[0] if node.args else node.kwargs["input"],))
-        dropout.meta = dict(node.meta)
-        node.replace_all_uses_with(dropout)
-        traced.graph.erase_node(node)
+def _restore_buffers(model: nn.Module, traced: fx.GraphModule) -> None:
+    """Tracing runs statements on buffers, such as the count of batches in a batch norm."""
+    for name, buffer in traced.named_buffers():
+        before = model.get_buffer(name)
+        if not buffer.is_meta and not torch.equal(buffer, before):
+            buffer.copy_(before)
 
 
 def _drop_in_place(traced: fx.GraphModule) -> None:
@@ -232,7 +213,7 @@ def _writes(node: fx.Node) -> bool:
         return False
     if node.target in _OPERATORS or node.target is operator.setitem or "out" in node.kwargs:
         return bool(node.all_input_nodes)
-    return _arguments(node).get("inplace") is True or _ends_in_place(_name(node))
+    return arguments_by_name(node).get("inplace") is True or _ends_in_place(_name(node))
 
 
 def _compute_into_new_tensor(node: fx.Node) -> None:
@@ -240,7 +221,7 @@ def _compute_into_new_tensor(node: fx.Node) -> None:
         module_of(node).inplace = False  # type: ignore[assignment]
     elif node.target in _OPERATORS:
         node.target = _OPERATORS[node.target]
-    elif (given := _arguments(node)).get("inplace") is True:
+    elif (given := arguments_by_name(node)).get("inplace") is True:
         node.args, node.kwargs = (), {**given, "inplace": False}
     else:
         name = _name(node)[:-1]
@@ -252,16 +233,6 @@ def _compute_into_new_tensor(node: fx.Node) -> None:
                 "expected an expression that computes a new tensor, such as torch.where or masked_fill"
             )
         node.target = name if node.op == "call_method" else found
-
-
-def _arguments(node: fx.Node) -> dict[str, Any]:
-    """The arguments of a Python function by name; none for others."""
-    if node.op != "call_function" or not inspect.isfunction(node.target):
-        return {}
-    try:
-        return dict(inspect.signature(node.target).bind(*node.args, **node.kwargs).arguments)
-    except (TypeError, ValueError):
-        return {}
 
 
 def _name(node: fx.Node) -> str:

@@ -104,6 +104,18 @@ def whole(node: OnnxNode, name: str, otherwise: int, low: int, high: int) -> int
     return found
 
 
+def broadcast(node: OnnxNode, read: list[Value]) -> Value:
+    """What must hold of two activations that are computed with value by value; an axis of size 1 is repeated."""
+    first, second = read
+    fits = first.flows and second.flows and first.kind == second.kind == "float32"
+    require(fits and len(first.shape) == len(second.shape), node, "two real activations of as many axes")
+    pairs = list(zip(first.shape, second.shape, strict=True))
+    require(
+        all(one == other or 1 in (one, other) for one, other in pairs), node, "axes of one size, or of size 1"
+    )
+    return activation("float32", tuple(map(max, pairs)))
+
+
 Rule = Callable[[OnnxNode, list[Value]], Value]
 """What must hold of the inputs of a node, and what it makes of them."""
 
@@ -120,6 +132,7 @@ class Operator:
         inputs: the fewest and the most.
         settings: names of the settings that it may have.
         step: `(node, contents, **fields)`, the step that a node is; by default `from_onnx` of the operation.
+        own: whether it stands in files of our exporter only.
         weighted: whether its second input is the weight of a layer; only such a node has a layer's name.
     """
 
@@ -127,6 +140,7 @@ class Operator:
     inputs: tuple[int, int]
     settings: frozenset[str] = frozenset()
     step: Callable[..., Any] | None = None
+    own: bool = False
     weighted: bool = False
 
 

@@ -39,7 +39,7 @@ SCHEMA = schema(f"""
     Type: 1 tensor TensorType
     End: 1 name text, 2 type Type
     Attribute: 1 name text, 3 i int, 8 ints int*16, 20 type int
-    Node: 1 inputs text*3, 2 outputs text*2, 3 name text, 4 operator text, 5 attributes Attribute*8
+    Node: 1 inputs text*256, 2 outputs text*2, 3 name text, 4 operator text, 5 attributes Attribute*8
     Tensor: 1 dims int*{_MOST_AXES}, 2 kind int, 8 name text, 9 raw bytes
     Graph: 1 nodes Node*20000, 2 name text, 5 constants Tensor*20000, 11 inputs End*2, 12 outputs End*2
     OperatorSet: 1 domain text, 2 version int
@@ -48,7 +48,7 @@ SCHEMA = schema(f"""
 """)
 """The fields that a file of ours may have, by ONNX's own numbers."""
 
-_KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 22: "int4", 26: "int2"}
+_KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 22: "int4", 26: "int2"}
 STORED_BITS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
 
 

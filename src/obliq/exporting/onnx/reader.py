@@ -18,7 +18,7 @@ from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
 from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNode, parsed
 from obliq.exporting.onnx.storage import RULES
-from obliq.exporting.operations import IN_FILES, Layer, Quantize, Step, step_of
+from obliq.exporting.operations import IN_FILES, MOVING, Layer, Quantize, Step, Table, step_of
 from obliq.exporting.weights import EVERY, grid_from, weights_from
 
 
@@ -80,6 +80,8 @@ class _Reader:
     scales: dict[str, ndarray] = field(default_factory=dict)
     parts: dict[str, tuple[_Stored, ndarray]] = field(default_factory=dict)
     sums: dict[str, OnnxNode] = field(default_factory=dict)
+    tables: dict[str, tuple[str, OnnxNode]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -103,10 +105,17 @@ class _Reader:
             self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
         elif node.operator == "DequantizeLinear" and first in self.steps:
             self._real(node)
-        elif node.operator in IN_FILES and first in self.steps and IN_FILES[node.operator].moves:
-            self.steps[node.output] = self._step(node, node.output, (first,), self.steps[first].grid)
+        elif node.operator == "DequantizeLinear" and self.contents.kinds.get(first) == "uint8":
+            self.tables[node.output] = (first, node)
+        elif node.operator == "Cast" and first in self.steps:
+            self.places[node.output] = first
+        elif first in self.steps and (kind := MOVING.get(node.operator)) is not None:
+            fields: Any = {"path": node.output, "name": node.output, "sources": (first,)}
+            step = kind.from_onnx(node, self.contents, **fields, grid=self.steps[first].grid)
+            self.steps[node.output] = step
         elif node.operator in IN_FILES and all(
-            name in self.reals or name in self.parts for name in node.inputs
+            any(name in known for known in (self.reals, self.parts, self.tables, self.places))
+            for name in node.inputs
         ):
             self.sums[node.output] = node
         elif node.operator == "QuantizeLinear" and (first in self.sums or first == INPUT):
@@ -154,6 +163,8 @@ class _Reader:
 
     def _summed(self, node: OnnxNode, name: str, grid: Grid) -> Step:
         sources = tuple(self.reals[value] for value in node.inputs if value in self.reals)
+        if node.operator == "Gather":
+            return self._looked_up(node, name, grid)
         if not RULES[node.operator].weighted:
             return self._step(node, name, sources, grid)
         (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
@@ -167,6 +178,18 @@ class _Reader:
         self.paths.add(path)
         weights = self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid)
         return self._step(node, name, sources, grid, path=path, weights=weights)
+
+    def _looked_up(self, node: OnnxNode, name: str, grid: Grid) -> Step:
+        """A table, whose real values lie on the grid that its result is rounded to."""
+        stored, values = self.tables[node.inputs[0]]
+        if self._scale_and_zero(values) != (grid.scale, grid.zero_point):
+            raise ModelError(
+                f"the table {stored!r} is in steps and around a zero of {self._scale_and_zero(values)}; expected "
+                f"{(grid.scale, grid.zero_point)}, to which its result is rounded"
+            )
+        source = self.places[node.inputs[1]]
+        table, reads = self.contents.constants[stored], self.steps[source].grid
+        return Table(name=name, path=name, sources=(source,), grid=grid, table=table, reads=reads)
 
     def _step(self, node: OnnxNode, name: str, sources: tuple[str, ...], grid: Grid, **fields: Any) -> Step:
         common = {"path": name, "name": name, "sources": sources, "grid": grid}

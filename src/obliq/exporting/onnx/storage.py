@@ -8,7 +8,9 @@ import numpy as np
 
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, scalar, scales, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.operations import OPERATIONS
+from obliq.exporting.operations import OPERATIONS, Multiply, Table
+from obliq.exporting.operations.rearrange import check_take
+from obliq.exporting.operations.table import ENTRIES
 
 _ZERO_POINTS = (0, 128)
 
@@ -16,13 +18,19 @@ _ZERO_POINTS = (0, 128)
 def _quantize(node: OnnxNode, read: list[Value]) -> Value:
     source, scale, zero = read
     require(source.flows and source.kind == "float32", node, "a real activation")
-    scales(scale, node, ())
-    require(scalar(zero, node, "uint8") in _ZERO_POINTS, node, "a zero point of 0 or 128")
+    step, first = scales(scale, node, ()), scalar(zero, node, "uint8")
+    require(first in _ZERO_POINTS, node, "a zero point of 0 or 128")
+    if source.scale is not None:  # real values of a table
+        low, high = source.span
+        same = bool(source.scale == step) and low >= -first and high <= 255 - first
+        require(same, node, "the scale and zero point of the table")
     return activation("uint8", source.shape)
 
 
 def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
     codes, scale, *zeros = read
+    if not codes.flows and codes.kind == "uint8":
+        return _table(node, codes, scale, *zeros)
     if not codes.flows:
         whole(node, "axis", 1, 0, 0)
         return dequantized(node, codes, scales(scale, node, codes.shape[:1]), *zeros)
@@ -32,6 +40,15 @@ def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
     require(len(zeros) == 1 and zero in _ZERO_POINTS, node, "a zero point of 0 or 128")
     low, high = codes.span
     return activation("float32", codes.shape, step, (low - zero, high - zero))
+
+
+def _table(node: OnnxNode, codes: Value, scale: Value, *zeros: Value) -> Value:
+    """The bytes of a table as real numbers."""
+    require(codes.shape == (ENTRIES,) and not node.settings, node, f"{ENTRIES} bytes without an axis")
+    step, zero = scales(scale, node, ()), scalar(zeros[0], node, "uint8") if zeros else -1
+    require(zero in _ZERO_POINTS, node, "a zero point of 0 or 128")
+    assert codes.constant is not None
+    return Value(kind="float32", shape=codes.shape, scale=step, codes=codes.constant.astype(np.int32) - zero)
 
 
 def dequantized(node: OnnxNode, codes: Value, step: np.ndarray, zero: Value | None = None) -> Value:
@@ -71,6 +88,9 @@ def _cast(node: OnnxNode, read: list[Value]) -> Value:
     kind = {3: "int8", 6: "int32"}.get(whole(node, "to", 0, 3, 6), "")
     require(bool(kind), node, "a cast to int8 or int32")
     source = read[0]
+    if source.flows:  # bytes that choose from a table
+        require(source.kind == "uint8" and kind == "int32", node, "constant codes, or bytes as int32")
+        return activation("int32", source.shape)
     require(source.constant is not None and source.kind in ("int2", "int4", "int32"), node, "constant codes")
     assert source.constant is not None
     if source.kind == "int32":
@@ -81,6 +101,8 @@ def _cast(node: OnnxNode, read: list[Value]) -> Value:
 
 def _multiply(node: OnnxNode, read: list[Value]) -> Value:
     first, second = read
+    if first.flows or second.flows:
+        return Multiply.onnx["Mul"].rule(node, read)
     if first.kind == "float32":
         require(first.constant is not None and len(first.shape) == 1, node, "constant scales")
         with np.errstate(over="ignore", under="ignore"):
@@ -94,13 +116,20 @@ def _multiply(node: OnnxNode, read: list[Value]) -> Value:
     return Value(kind="int32", shape=first.shape, constant=first.constant * np.int32(times))
 
 
+def _gather(node: OnnxNode, read: list[Value]) -> Value:
+    return (check_take if read[0].flows else Table.onnx["Gather"].rule)(node, read)
+
+
 RULES: dict[str, Operator] = {
     "QuantizeLinear": Operator(rule=_quantize, inputs=(3, 3)),
     "DequantizeLinear": Operator(rule=_dequantize, inputs=(2, 3), settings=frozenset({"axis"})),
     "Clip": Operator(rule=clip, inputs=(3, 3)),
     "Identity": Operator(rule=identity, inputs=(1, 1)),
     "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"})),
-    "Mul": Operator(rule=_multiply, inputs=(2, 2)),
     **{name: one for step in OPERATIONS for name, one in step.onnx.items()},
+    "Mul": Operator(rule=_multiply, inputs=(2, 2)),  # of constants, or of activations
+    "Gather": Operator(
+        rule=_gather, inputs=(2, 2), settings=frozenset({"axis"})
+    ),  # places of an axis, or a table
 }
 """Every operator that our exporter writes, in the standard domain."""

@@ -17,7 +17,7 @@ from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.contents import INPUT, LOGITS, METADATA
-from obliq.exporting.operations import Layer, Step
+from obliq.exporting.operations import Layer, Step, Table
 from obliq.exporting.optional import import_onnx
 from obliq.quantization import pack
 
@@ -58,7 +58,8 @@ class _Writer:
     step. `y` is what a step adds up, `q` its result before a clamp, `r` its codes as real numbers, `s` their scale, `l`
     and `h` the bounds of a clamp; `w` and `b` are the real weight and bias of a layer, `k` and `z` scales and zero
     points of its codes, `a` and `u` codes and unit of its bias; `p` are stored codes of packed files, `c`, `f` and `i`
-    those on the way to bytes. Bytes that many steps share are called `=128`, factors `*16`.
+    those on the way to bytes; `t` and `v` are a table and its real values, `g` the bytes that choose among them, `n`
+    places or sizes. Bytes that many steps share are called `=128`, factors `*16`.
 
     A packed file, one with codes of fewer than 8 bits, has less in it still: the layer's name stands once, at the
     node that adds up, and not at its weights; the unit of a bias is multiplied from the two scales and not stored.
@@ -76,13 +77,16 @@ class _Writer:
 
     def write(self, step: Step) -> None:
         """Add one step."""
-        if step.moves and self.form != "float":
-            self._node(*step.onnx_node(), [step.sources[0]], step.name)  # bytes are moved, not computed with
+        if step.moves and self.form != "float":  # bytes are moved, not computed with
+            self._node(*step.onnx_node(), [step.sources[0], *self._numbers(step)], step.name)
             return
         computed = INPUT
         if step.sources:
             computed = self._short("y", step.name)
-            inputs = [self._real(name) for name in step.sources]
+            inputs = (
+                self._table(step) if isinstance(step, Table) else [self._real(name) for name in step.sources]
+            )
+            inputs += self._numbers(step)
             named = ""
             if isinstance(step, Layer):
                 inputs += self._weights(step)
@@ -152,6 +156,24 @@ class _Writer:
 
     def _byte(self, value: int) -> str:
         return self._constant(f"={value}", np.array(value, np.uint8))
+
+    def _numbers(self, step: Step) -> list[str]:
+        """The constant whole numbers that a step's operator reads."""
+        numbers = np.array(step.onnx_numbers(), np.int64)
+        return [self._constant(self._short("n", step.name), numbers)] if numbers.size else []
+
+    def _table(self, step: Table) -> list[str]:
+        """The real values of a table, and the bytes that choose among them as places in it."""
+        if self.form == "float":
+            raise ModelError(
+                f"{step.path} is computed by a table of codes, which the form float does not have; expected the form "
+                "integer or compact"
+            )
+        values, places = self._short("v", step.name), self._short("g", step.name)
+        stored = self._constant(self._short("t", step.name), step.table)
+        self._node("DequantizeLinear", {}, [stored, *self._scale(step.name)], values)
+        self._node("Cast", {"to": self.onnx.TensorProto.INT32}, [step.sources[0]], places)
+        return [values, places]
 
     def _weights(self, step: Layer) -> list[str]:
         """The weight and the bias as real numbers, from codes and scales unless the form is `float`."""

@@ -11,19 +11,32 @@ from obliq.exporting.onnx.check_graph import Operator
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.add import Add
 from obliq.exporting.operations.average_pool import AveragePool
+from obliq.exporting.operations.concatenate import Concatenate
 from obliq.exporting.operations.convolution import Convolution
 from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.layer import Layer
 from obliq.exporting.operations.linear import Linear
 from obliq.exporting.operations.max_pool import MaxPool
+from obliq.exporting.operations.multiply import Multiply
 from obliq.exporting.operations.quantize import Quantize
+from obliq.exporting.operations.rearrange import Reshape, Take, Transpose
 from obliq.exporting.operations.step import Step, TracedCall
+from obliq.exporting.operations.table import Table
 
-OPERATIONS: tuple[type[Step], ...] = (Quantize, Convolution, Linear, Add, AveragePool, MaxPool, Flatten)
+OPERATIONS: tuple[type[Step], ...] = (
+    *(Quantize, Convolution, Linear, Add, Multiply, Concatenate, Table),
+    *(AveragePool, MaxPool, Flatten, Reshape, Take, Transpose),
+)
 """Everything that is exported; messages list it in this order."""
 
 IN_FILES = {name: step for step in OPERATIONS for name in (*step.onnx, *step.qdq)}
 """What the ONNX operators are that files have for them."""
+
+MOVING: dict[str, type[Step]] = {
+    "Gather": Take,  # of a constant it is a `Table`
+    **{name: step for step in OPERATIONS if step.moves for name in step.onnx},
+}
+"""Those that only move codes, in files of our exporter."""
 
 
 def step_of(node: OnnxNode, contents: Contents, operator: Operator, **fields: Any) -> Step:
@@ -41,16 +54,23 @@ def step_of(node: OnnxNode, contents: Contents, operator: Operator, **fields: An
 
 __all__ = [
     "IN_FILES",
+    "MOVING",
     "OPERATIONS",
     "Add",
     "AveragePool",
+    "Concatenate",
     "Convolution",
     "Flatten",
     "Layer",
     "Linear",
     "MaxPool",
+    "Multiply",
     "Quantize",
+    "Reshape",
     "Step",
+    "Table",
+    "Take",
     "TracedCall",
+    "Transpose",
     "step_of",
 ]

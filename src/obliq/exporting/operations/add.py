@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from obliq.exporting.grids import Grid
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
+from obliq.exporting.onnx.check_graph import Operator, Value, activation, broadcast, require
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.operations.step import Codes, Reals, Step
+from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
 from obliq.quantization.operations import ADDITIONS
 
 
@@ -25,19 +25,19 @@ def _check(node: OnnxNode, read: list[Value]) -> Value:
 class Add(Step):
     """Codes a on a grid of scale s and b on one of t become round(a (s / u) + b (t / u)) on the grid of scale u.
 
-    Both ratios are rounded to float32 first, then both products and their sum.
+    Both ratios are rounded to float32 first, then both products and their sum. An axis of size 1 is repeated.
     """
 
     arity: ClassVar[int] = 2
     calls: ClassVar[frozenset[Any]] = frozenset(ADDITIONS)
     offers: ClassVar[str] = "additions"
-    onnx: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=_check, inputs=(2, 2))}
+    onnx: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=broadcast, inputs=(2, 2))}
+    qdq: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=_check, inputs=(2, 2))}
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNAdd"})
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
-        # a third argument or a keyword would multiply one of the two
-        return super().matches(node) and len(node.args) == 2 and not node.kwargs
+        return super().matches(node) and reads_two(node)
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         ratios = [np.float32(grid.scale) / np.float32(self.grid.scale) for grid in grids]

@@ -15,6 +15,7 @@ from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.flatten import Flatten
+from obliq.exporting.operations.rearrange import Reshape
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane
 from obliq.quantization.operations import AVERAGES, operation
@@ -62,6 +63,10 @@ def _check_mean(node: OnnxNode, read: list[Value]) -> Value:
     require(not (given and "axes" in node.settings), node, "axes in one place")
     pooled = _check_all(node, read[:1])
     return pooled if whole(node, "keepdims", 1, 0, 1) else activation("float32", source.shape[:1])
+
+
+def _spelled(sizes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sizes)) or "one value"
 
 
 def _of_windows(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
@@ -113,26 +118,38 @@ class AveragePool(Step):
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
         kind, node, path = operation(call.node), call.node, call.fields["path"]
-        if kind in _OF_ALL:
-            size = arguments_of(node, ("output_size",))["output_size"]
-            if size == 1 or (isinstance(size, tuple | list) and set(size) == {1}):
+        space, found = call.read[1:], call.result[1:]
+        if kind in _OF_ALL and len(found) == len(space):
+            if set(found) == {1}:
                 return (cls(**call.fields),)
+            if all(size % places == 0 for size, places in zip(space, found, strict=True)):
+                kernel = tuple(size // places for size, places in zip(space, found, strict=True))
+                return (cls(**call.fields, kernel=kernel, stride=kernel),)
         elif kind in _MEANS:
             given = arguments_of(node, ("dim", "keepdim"), keepdim=False)
             axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
-            if None not in axes and sorted(axis % call.rank for axis in axes) == list(range(2, call.rank)):
+            over = set() if None in axes else {axis % call.rank for axis in axes}
+            if over == set(range(2, call.rank)) and over:
                 mean = cls(**call.fields)
                 row = Flatten(name=f"{mean.name}_flat", path=path, sources=(mean.name,), grid=mean.grid)
                 return (mean,) if given["keepdim"] else (mean, row)
+            if over and over < set(range(2, call.rank)):
+                kernel = tuple(size if axis in over else 1 for axis, size in enumerate(space, 2))
+                mean = cls(**call.fields, kernel=kernel, stride=(1,) * len(kernel))
+                fields = {"path": path, "sources": (mean.name,), "grid": mean.grid, "shape": call.result}
+                kept = len(call.result) == len(call.read)
+                return (mean,) if kept else (mean, Reshape(name=f"{mean.name}_shaped", **fields))
         elif kind in _OF_WINDOWS:
             names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
             given, count = arguments_of(node, names), _OF_WINDOWS[kind]
             kernel, stride, padding = (an_axis(given[name], count) for name in names[:3])
-            if not any(padding) and not given["ceil_mode"] and given["divisor_override"] is None:
-                return (cls(**call.fields, kernel=kernel, stride=stride or kernel),)
+            stride = stride or kernel
+            window = Window(kernel, stride, ((0, 0),) * count, (1,) * count)
+            if not any(padding) and window.fits(space, found) and given["divisor_override"] is None:
+                return (cls(**call.fields, kernel=kernel, stride=stride),)
         raise ModelError(
-            f"{path} averages in a way without an integer form here; expected one value for all of space, or windows "
-            "without padding"
+            f"{path} averages {_spelled(space)} to {_spelled(found)} in a way without an integer form here; expected "
+            "one value for all of space, windows without padding, or a size that divides the input's"
         )
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy import ndarray
 from torch import Tensor, fx, nn
@@ -16,8 +17,9 @@ from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.layer import CheckSums, Layer, check_foreign_sums, check_sums
 from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import FURTHEST, SLIDING, WINDOW, Window, in_the_plane, padded
-from obliq.quantization import QuantizedConv1d, QuantizedConv2d, QuantizedWeight
-from obliq.quantization.operations import module_of, operation
+from obliq.exporting.weights import fold
+from obliq.quantization import IntegerTensor, QuantizedConv1d, QuantizedConv2d, QuantizedWeight
+from obliq.quantization.operations import is_weighted, module_of, operation
 
 _CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
 
@@ -76,6 +78,8 @@ class Convolution(Layer):
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
+        if not is_weighted(call.node):
+            return (cls._of_norm(call),)
         weights, layer = cls.folded(call), module_of(call.node)
         assert isinstance(layer, QuantizedConv1d | QuantizedConv2d)
         if layer.padding_mode != "zeros":
@@ -95,6 +99,26 @@ class Convolution(Layer):
             groups=layer.groups,
         )
         return (step,)
+
+    @classmethod
+    def _of_norm(cls, call: TracedCall) -> Step:
+        """A batch norm that no layer is in front of: it multiplies each channel with one number, and adds another."""
+        channels, axes = call.read[0], len(call.read) - 1
+        if axes not in (1, 2):
+            raise ModelError(
+                f"{call.fields['path']} normalises values without space that no layer computed; expected it directly "
+                "behind a layer that nothing else reads"
+            )
+        bits = min(tensor.bits for tensor in call.integers.values() if tensor.codes is not None)
+        code = 2 ** (bits - 2)  # with the refinement 64, so that the bias has a fine unit
+        kind = QuantizedConv1d if axes == 1 else QuantizedConv2d
+        layer = kind(channels, channels, 1, groups=channels, bias=False, bits=bits)
+        codes = torch.full((channels, 1, *(1,) * axes), code, dtype=torch.int8)
+        weight = IntegerTensor(codes, torch.full((channels,), 1 / code), 0, bits, 0, True)
+        assert call.source is not None
+        weights, ones = fold(call.fields["path"], layer, weight, call.norm, call.source), (1,) * axes
+        fields = call.fields | {"weights": weights, "padding": ((0, 0),) * axes, "groups": channels}
+        return cls(**fields, stride=ones, dilation=ones)
 
     def sums(self, codes: Codes) -> ndarray:
         # each group is a product of patches (batch, channels, *places, *kernel) and weights

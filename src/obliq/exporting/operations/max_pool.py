@@ -14,16 +14,22 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane, padded
 from obliq.quantization.operations import operation
 
+_AMAX: set[Any] = {torch.amax, "amax"}
+_LARGEST_OF_ALL: set[Any] = _AMAX | {
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, F.adaptive_max_pool1d, F.adaptive_max_pool2d),
+}
 _LARGEST: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d}
 
 
 def _check(node: OnnxNode, read: list[Value]) -> Value:
     source = read[0]
-    require(source.flows and len(source.shape) in (2, 3), node, "an activation with space")
+    moves = source.flows and source.kind in ("uint8", "int8", "float32") and len(source.shape) in (2, 3)
+    require(moves, node, "an activation with space")
     window = Window.of_pool(node, len(source.shape) - 1)
     inside = all(max(pads) < size for pads, size in zip(window.padding, window.kernel, strict=True))
     require(inside, node, "less padding than kernel")
@@ -53,7 +59,9 @@ class MaxPool(Step):
 
     moves: ClassVar[bool] = True
     sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1, "padding": -1, "dilation": 1}
-    calls: ClassVar[frozenset[Any]] = frozenset({nn.MaxPool1d, nn.MaxPool2d, F.max_pool1d, F.max_pool2d})
+    calls: ClassVar[frozenset[Any]] = frozenset(
+        {nn.MaxPool1d, nn.MaxPool2d, F.max_pool1d, F.max_pool2d, *_LARGEST_OF_ALL}
+    )
     offers: ClassVar[str] = "max pools"
     onnx: ClassVar[Mapping[str, Operator]] = {
         "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW)
@@ -70,16 +78,50 @@ class MaxPool(Step):
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
+        path, space, found = call.fields["path"], call.read[1:], call.result[1:]
+        if operation(call.node) in _LARGEST_OF_ALL:
+            return cls._of_all(call)
         names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
         given = arguments_of(call.node, names, padding=0, dilation=1)
-        if given["ceil_mode"] or given["return_indices"]:
-            raise ModelError(f"{call.fields['path']} uses ceil_mode or return_indices; expected neither")
+        if given["return_indices"]:
+            raise ModelError(f"{path} uses return_indices; expected a max pool that gives values alone")
         axes = 1 if operation(call.node) in (nn.MaxPool1d, F.max_pool1d) else 2
         kernel, stride, padding, dilation = (an_axis(given[name], axes) for name in names[:4])
-        around = tuple((size, size) for size in padding)
-        return (
-            cls(**call.fields, kernel=kernel, stride=stride or kernel, padding=around, dilation=dilation),
+        window = Window(kernel, stride or kernel, tuple((size, size) for size in padding), dilation)
+        if not window.fits(space, found):
+            raise ModelError(
+                f"{path} rounds its size up (ceil_mode) for inputs of {' x '.join(map(str, space))}; expected "
+                "ceil_mode=False, or an input size for which it makes no difference"
+            )
+        return (cls(**call.fields, **vars(window)),)
+
+    @classmethod
+    def _of_all(cls, call: TracedCall) -> tuple[Step, ...]:
+        """The largest value of all of space, or of equal parts of it."""
+        path, space = call.fields["path"], call.read[1:]
+        found = call.result[1:] or (1,) * len(space)
+        if operation(call.node) in _AMAX:
+            given = arguments_of(call.node, ("dim",))
+            axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
+            whole_space = None not in axes and sorted(a % call.rank for a in axes) == list(
+                range(2, call.rank)
+            )
+            found = (1,) * len(space) if whole_space else ()
+        divides = len(found) == len(space) > 0 and all(
+            size % parts == 0 for size, parts in zip(space, found, strict=True)
         )
+        if not divides:
+            raise ModelError(
+                f"{path} takes the largest values in a way without an integer form here; expected those of all of "
+                "space, or of equal parts of it"
+            )
+        kernel = tuple(size // parts for size, parts in zip(space, found, strict=True))
+        none = ((0, 0),) * len(kernel)
+        pool = cls(**call.fields, kernel=kernel, stride=kernel, padding=none, dilation=(1,) * len(kernel))
+        if len(call.result) == len(call.read):
+            return (pool,)
+        row = Flatten(name=f"{pool.name}_flat", path=path, sources=(pool.name,), grid=pool.grid)
+        return pool, row
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         patches = self.window.patches(read[0], outside=np.iinfo(np.int32).min)

@@ -19,7 +19,7 @@ from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.quantization import IntegerTensor
-from obliq.quantization.operations import operation
+from obliq.quantization.operations import is_number, operation
 
 Codes = Int32[ndarray, "samples ..."]
 """Codes of an activation in NumPy."""
@@ -34,6 +34,12 @@ Kernel = tuple[ndarray, ndarray, ndarray]
 """What a convolution of XNNPACK multiplies with and adds: int8 codes, their scales, biases in real numbers."""
 
 
+def reads_two(node: fx.Node) -> bool:
+    """Whether a call reads two activations and nothing else: a third argument or a keyword could scale one of them."""
+    tensors = [value for value in node.args if isinstance(value, fx.Node) and not is_number(value)]
+    return len(tensors) == len(node.args) == 2 and not node.kwargs
+
+
 @dataclass(frozen=True, kw_only=True)
 class TracedCall:
     """A call in a traced network, and what is known of it when the walk comes to it.
@@ -42,7 +48,8 @@ class TracedCall:
         node: the call.
         fields: name, path, sources and grid of the step that it becomes.
         source: the grid of what it reads first; None for the input.
-        rank: axes of what it reads, the batch included.
+        shapes: of the activations that it reads, without the batch.
+        result: the shape of what it gives, without the batch.
         norm: the batch norm after it; only a `Layer` gets one.
         integers: of the whole network, by name.
     """
@@ -50,9 +57,20 @@ class TracedCall:
     node: fx.Node
     fields: dict[str, Any]
     source: Grid | None
-    rank: int
+    shapes: tuple[tuple[int, ...], ...]
+    result: tuple[int, ...]
     norm: nn.Module | None
     integers: Mapping[str, IntegerTensor]
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """The shape of what it reads first, without the batch."""
+        return self.shapes[0] if self.shapes else ()
+
+    @property
+    def rank(self) -> int:
+        """Axes of what it reads first, the batch included."""
+        return len(self.read) + 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,14 +90,14 @@ class Step(abc.ABC):
     grid: Grid
 
     arity: ClassVar[int] = 1
-    """How many results it reads."""
+    """How many results it reads; -1 for any number from one."""
     moves: ClassVar[bool] = False
     """Whether it selects or moves codes without computing new ones, so that nothing is rounded and the grid stays."""
     flat: ClassVar[bool] = False
     """Whether its result has one axis after the batch, whatever it reads."""
     sizes: ClassVar[Mapping[str, int]] = {}
     """The fields that a description states, and how: 1 number for each axis of space, 2 (before and after it), -1 (the
-    same before and after it, written once), or 0 for one number in all."""
+    same before and after it, written once), 0 for one number in all, or 3 for any count of numbers from zero."""
     sizes_may_miss: ClassVar[bool] = False
     """Whether a description may leave all of them out; the fields then have their default values."""
     calls: ClassVar[frozenset[Any]] = frozenset()
@@ -129,6 +147,10 @@ class Step(abc.ABC):
     @abc.abstractmethod
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         """The result before it is rounded, in real numbers and with gradients; `layer` is what a `Layer` trains."""
+
+    def onnx_numbers(self) -> tuple[int, ...]:
+        """Whole numbers that the ONNX operator reads after the activations; none by default."""
+        return ()
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
         """The ONNX operator that computes it, and its settings; the first one of `onnx` without any, by default."""

@@ -85,6 +85,14 @@ class Window:
         require(all(size >= 0 for size in room), node, f"a window that fits into {space}")
         return tuple(int(size) for size in room // stride + 1)
 
+    def fits(self, space: tuple[int, ...], found: tuple[int, ...]) -> bool:
+        """Whether it takes so many places without the rounding up of `ceil_mode`."""
+        sizes = zip(space, self.padding, self.kernel, self.dilation, self.stride, strict=True)
+        floor = (
+            (size + sum(pad) - (kernel - 1) * gap - 1) // step + 1 for size, pad, kernel, gap, step in sizes
+        )
+        return tuple(floor) == found
+
     def patches(self, codes: ndarray, outside: int = 0) -> ndarray:
         """(batch, channels, *places, *kernel): what the window sees at each place."""
         padded = np.pad(codes, ((0, 0), (0, 0), *self.padding), constant_values=outside)

@@ -100,6 +100,6 @@ QDQ_RULES: dict[str, Operator] = {
     "Clip": Operator(rule=_clip, inputs=(3, 3)),
     "Relu": Operator(rule=_rectifier, inputs=(1, 1)),
     "Identity": Operator(rule=identity, inputs=(1, 1)),
-    **{name: one for step in OPERATIONS for name, one in {**step.onnx, **step.qdq}.items()},
+    **{name: one for step in OPERATIONS for name, one in {**step.onnx, **step.qdq}.items() if not one.own},
 }
 """Every operator that is read in these files, in the standard domain."""

@@ -1,0 +1,43 @@
+"""The product of two activations, such as a gate of each channel and the values that it lets through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from obliq.exporting.grids import Grid
+from obliq.exporting.onnx.check_graph import Operator, broadcast
+from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
+from obliq.quantization.operations import PRODUCTS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Multiply(Step):
+    """Codes a on a grid of scale s and b on one of t become round(a b (s t / u)) on the grid of scale u.
+
+    The product of codes is a whole number. The product of both scales, its quotient with u and the product with that
+    are rounded to float32 each. An axis of size 1 is repeated.
+    """
+
+    arity: ClassVar[int] = 2
+    calls: ClassVar[frozenset[Any]] = frozenset(PRODUCTS)
+    offers: ClassVar[str] = "products of activations"
+    onnx: ClassVar[Mapping[str, Operator]] = {"Mul": Operator(rule=broadcast, inputs=(2, 2), own=True)}
+
+    @classmethod
+    def matches(cls, node: fx.Node) -> bool:
+        return super().matches(node) and reads_two(node)
+
+    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
+        first, second = (np.float32(grid.scale) for grid in grids)
+        products = (read[0] * read[1]).astype(np.float32)
+        return self.grid.codes(products * (first * second / np.float32(self.grid.scale)))
+
+    def in_torch(self, read: list[Reals], held: Mapping[str, Tensor]) -> Reals:
+        return self.grid.codes_in_torch(read[0] * read[1] * (held["sources"].prod() / held["scale"]))
+
+    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
+        return torch.mul(*read)
