@@ -44,7 +44,7 @@ def test_an_operation_is_described_in_full(kind: type[Step]) -> None:
     fields = {field.name for field in dataclasses.fields(kind)}
     assert set(kind.sizes) == fields - {field.name for field in dataclasses.fields(Step)} - NUMBERS
     assert kind.offers or not kind.arity
-    assert kind.onnx or kind in (Quantize, Take)  # `Take` shares Gather with `Table`
+    assert kind.onnx or kind in (Quantize, Take)  # `Take` shares Gather with `LookupTable`
     assert (kind.xnnpack or set()) <= set(COMPUTING)
 
 

@@ -13,7 +13,7 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid
 from obliq.exporting.known_sizes import KnownSizes
 from obliq.exporting.moved_values import in_place, moved, steps_for
-from obliq.exporting.operations import OPERATIONS, Convolution, Flatten, Layer, Step, Table, TracedCall
+from obliq.exporting.operations import OPERATIONS, Convolution, Flatten, Layer, LookupTable, Step, TracedCall
 from obliq.quantization import QuantizedActivation, integer_state
 from obliq.quantization.operations import (
     CLIPPED_RECTIFIERS,
@@ -95,8 +95,8 @@ class _Walk:
 
     def _moved(self, node: fx.Node) -> None:
         """Values that stay on their grid; they become steps as soon as something computes with them."""
-        (source,) = [one for one in node.all_input_nodes if not is_number(one)][:1] or [None]
-        if source not in self.carried:
+        source = next((one for one in node.all_input_nodes if one in self.carried), None)
+        if source is None:
             raise self._off_grid(node)
         value = self.carried[source]
         if operation(node) in _FLATTENING and value.places is None and len(self.sizes.of(node)) == 1:
@@ -128,7 +128,7 @@ class _Walk:
             low, high = max(low, _code(clamp[0], scale, low)), min(high, _code(clamp[1], scale, high))
         found = _operation_of(node)
         if node in self.carried:  # a value on a grid goes to another grid, or through a batch norm alone
-            found = Table if norm is None else Convolution
+            found = LookupTable if norm is None else Convolution
         if found is None or found.moves:
             raise _unsupported(node)
         grid = Grid(scale=scale, bits=tensor.bits, signed=tensor.signed, low=low, high=high)

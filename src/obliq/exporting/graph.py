@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid, Weights
-from obliq.exporting.operations import Layer, Step, Table
+from obliq.exporting.operations import Layer, LookupTable, Step
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,9 +45,9 @@ class Graph:
         return tuple(step for step in self.steps if isinstance(step, Layer))
 
     @cached_property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[LookupTable, ...]:
         """The steps that look codes up, in the order of computation."""
-        return tuple(step for step in self.steps if isinstance(step, Table))
+        return tuple(step for step in self.steps if isinstance(step, LookupTable))
 
     @cached_property
     def _by_name(self) -> dict[str, Step]:
@@ -60,7 +60,7 @@ class Graph:
         self,
         grid_of: Callable[[Step], Grid],
         weights_of: Callable[[Layer, Grid], Weights],
-        table_of: Callable[[Table], UInt8[ndarray, "256"]] = lambda step: step.table,
+        table_of: Callable[[LookupTable], UInt8[ndarray, "256"]] = lambda step: step.table,
     ) -> "Graph":
         """The same steps on other grids and with other weights; steps that move codes keep the grid of their source.
 
@@ -75,7 +75,7 @@ class Graph:
             grid = source if step.moves and source else grid_of(step)
             if isinstance(step, Layer) and source:
                 step = replace(step, weights=weights_of(step, source))
-            if isinstance(step, Table) and source:
+            if isinstance(step, LookupTable) and source:
                 step = replace(step, table=table_of(step), reads=source)
             steps[step.name] = replace(step, grid=grid)
         return replace(self, steps=tuple(steps.values()))

@@ -40,7 +40,7 @@ def arguments_by_name(node: fx.Node) -> dict[str, Any]:
         return {}
 
 
-def outline(traced: fx.GraphModule) -> list[tuple[Any, ...]]:
+def computations(traced: fx.GraphModule) -> list[tuple[Any, ...]]:
     """The computations of a graph, without the flag that depends on the mode."""
     lines: list[tuple[Any, ...]] = []
     for node in traced.graph.nodes:

@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from obliq.errors import ModelError
-from obliq.quantization.functions_as_modules import arguments_by_name, outline, use_layers, use_modules
+from obliq.quantization.functions_as_modules import arguments_by_name, computations, use_layers, use_modules
 from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight, quantizable_layers
 from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
 
@@ -56,7 +56,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
     _check_hooks(model)
     source = copy.deepcopy(model)
     graphs = [_traced(source.train(mode)) for mode in (False, True)]
-    if outline(graphs[0]) != outline(graphs[1]):
+    if computations(graphs[0]) != computations(graphs[1]):
         raise ModelError(
             f"{type(model).__name__} takes another path in training than in evaluation; "
             "expected one forward computation, without branches on self.training"
@@ -64,7 +64,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
     traced = graphs[1]
     for node in traced.graph.nodes:
         node.type = None  # annotations of the source would be written into the generated code
-    use_modules(*graphs, source)
+    use_modules(graphs[0], traced, source)
     use_layers(traced, source)
     _restore_buffers(model, traced)
     _drop_in_place(traced)

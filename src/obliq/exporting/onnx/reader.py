@@ -18,7 +18,7 @@ from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
 from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNode, parsed
 from obliq.exporting.onnx.storage import RULES
-from obliq.exporting.operations import IN_FILES, MOVING, Layer, Quantize, Step, Table, step_of
+from obliq.exporting.operations import IN_FILES, MOVING, Layer, LookupTable, Quantize, Step, step_of
 from obliq.exporting.weights import EVERY, grid_from, weights_from
 
 
@@ -189,7 +189,7 @@ class _Reader:
             )
         source = self.places[node.inputs[1]]
         table, reads = self.contents.constants[stored], self.steps[source].grid
-        return Table(name=name, path=name, sources=(source,), grid=grid, table=table, reads=reads)
+        return LookupTable(name=name, path=name, sources=(source,), grid=grid, table=table, reads=reads)
 
     def _step(self, node: OnnxNode, name: str, sources: tuple[str, ...], grid: Grid, **fields: Any) -> Step:
         common = {"path": name, "name": name, "sources": sources, "grid": grid}

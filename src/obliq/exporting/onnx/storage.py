@@ -8,7 +8,7 @@ import numpy as np
 
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, scalar, scales, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.operations import OPERATIONS, Multiply, Table
+from obliq.exporting.operations import OPERATIONS, LookupTable, Multiply
 from obliq.exporting.operations.rearrange import check_take
 from obliq.exporting.operations.table import ENTRIES
 
@@ -117,7 +117,7 @@ def _multiply(node: OnnxNode, read: list[Value]) -> Value:
 
 
 def _gather(node: OnnxNode, read: list[Value]) -> Value:
-    return (check_take if read[0].flows else Table.onnx["Gather"].rule)(node, read)
+    return (check_take if read[0].flows else LookupTable.onnx["Gather"].rule)(node, read)
 
 
 RULES: dict[str, Operator] = {

@@ -17,7 +17,7 @@ from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.contents import INPUT, LOGITS, METADATA
-from obliq.exporting.operations import Layer, Step, Table
+from obliq.exporting.operations import Layer, LookupTable, Step
 from obliq.exporting.optional import import_onnx
 from obliq.quantization import pack
 
@@ -84,7 +84,9 @@ class _Writer:
         if step.sources:
             computed = self._short("y", step.name)
             inputs = (
-                self._table(step) if isinstance(step, Table) else [self._real(name) for name in step.sources]
+                self._table(step)
+                if isinstance(step, LookupTable)
+                else [self._real(name) for name in step.sources]
             )
             inputs += self._numbers(step)
             named = ""
@@ -162,7 +164,7 @@ class _Writer:
         numbers = np.array(step.onnx_numbers(), np.int64)
         return [self._constant(self._short("n", step.name), numbers)] if numbers.size else []
 
-    def _table(self, step: Table) -> list[str]:
+    def _table(self, step: LookupTable) -> list[str]:
         """The real values of a table, and the bytes that choose among them as places in it."""
         if self.form == "float":
             raise ModelError(

@@ -21,10 +21,10 @@ from obliq.exporting.operations.multiply import Multiply
 from obliq.exporting.operations.quantize import Quantize
 from obliq.exporting.operations.rearrange import Reshape, Take, Transpose
 from obliq.exporting.operations.step import Step, TracedCall
-from obliq.exporting.operations.table import Table
+from obliq.exporting.operations.table import LookupTable
 
 OPERATIONS: tuple[type[Step], ...] = (
-    *(Quantize, Convolution, Linear, Add, Multiply, Concatenate, Table),
+    *(Quantize, Convolution, Linear, Add, Multiply, Concatenate, LookupTable),
     *(AveragePool, MaxPool, Flatten, Reshape, Take, Transpose),
 )
 """Everything that is exported; messages list it in this order."""
@@ -33,7 +33,7 @@ IN_FILES = {name: step for step in OPERATIONS for name in (*step.onnx, *step.qdq
 """What the ONNX operators are that files have for them."""
 
 MOVING: dict[str, type[Step]] = {
-    "Gather": Take,  # of a constant it is a `Table`
+    "Gather": Take,  # of a constant it is a `LookupTable`
     **{name: step for step in OPERATIONS if step.moves for name in step.onnx},
 }
 """Those that only move codes, in files of our exporter."""
@@ -63,12 +63,12 @@ __all__ = [
     "Flatten",
     "Layer",
     "Linear",
+    "LookupTable",
     "MaxPool",
     "Multiply",
     "Quantize",
     "Reshape",
     "Step",
-    "Table",
     "Take",
     "TracedCall",
     "Transpose",

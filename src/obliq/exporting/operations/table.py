@@ -62,7 +62,7 @@ def _check(node: OnnxNode, read: list[Value]) -> Value:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table(Step):
+class LookupTable(Step):
     """Codes c become table[c]: round(f(c s) / u) for a grid of scale u, computed once in float64.
 
     The table belongs to the network's integers, as weights do; the function itself is not kept.
@@ -109,7 +109,8 @@ class Table(Step):
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         codes = self.table[read[0] + self.reads.zero_point].astype(np.int32) - self.grid.zero_point
-        return np.clip(codes, self.grid.low, self.grid.high)
+        kept: ndarray = np.clip(codes, self.grid.low, self.grid.high)
+        return kept
 
     def constants(self, grids: list[Grid]) -> dict[str, Tensor]:
         return {"table": torch.from_numpy(self._codes())}
