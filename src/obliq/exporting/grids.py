@@ -51,6 +51,15 @@ class Grid:
         """The same in PyTorch, as whole numbers of the type that came in; `round` takes halves to the even number."""
         return multiples.round().clamp(self.low, self.high)
 
+    def codes_of_bytes(self, values: Float32[ndarray, "*shape"]) -> Int32[ndarray, "*shape"]:
+        """Multiples of the scale plus the zero point, both in one float32 number, as codes."""
+        rounded: ndarray = np.clip(np.rint(values) - self.zero_point, self.low, self.high).astype(np.int32)
+        return rounded
+
+    def codes_of_bytes_in_torch(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The same in PyTorch."""
+        return (values.round() - self.zero_point).clamp(self.low, self.high)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Weights:

@@ -18,8 +18,9 @@ from obliq.quantization.operations import PRODUCTS
 class Multiply(Step):
     """Codes a on a grid of scale s and b on one of t become round(a b (s t / u)) on the grid of scale u.
 
-    The product of codes is a whole number. The product of both scales, its quotient with u and the product with that
-    are rounded to float32 each. An axis of size 1 is repeated.
+    The product of codes is a whole number. The product of both scales, its quotient with u, the product with that, and
+    the sum with the zero point of the result are rounded to float32 each, as in ONNX Runtime. An axis of size 1 is
+    repeated.
     """
 
     arity: ClassVar[int] = 2
@@ -34,10 +35,13 @@ class Multiply(Step):
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         first, second = (np.float32(grid.scale) for grid in grids)
         products = (read[0] * read[1]).astype(np.float32)
-        return self.grid.codes(products * (first * second / np.float32(self.grid.scale)))
+        factor = first * second / np.float32(self.grid.scale)
+        return self.grid.codes_of_bytes(products * factor + np.float32(self.grid.zero_point))
 
     def in_torch(self, read: list[Reals], held: Mapping[str, Tensor]) -> Reals:
-        return self.grid.codes_in_torch(read[0] * read[1] * (held["sources"].prod() / held["scale"]))
+        first, second = held["sources"]
+        values = read[0] * read[1] * (first * second / held["scale"])
+        return self.grid.codes_of_bytes_in_torch(values + self.grid.zero_point)
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return torch.mul(*read)
