@@ -261,6 +261,23 @@ def test_a_network_that_is_right_nowhere_is_warned_about(
     assert "scaled otherwise" in said.out
 
 
+def test_bytes_that_were_scaled_otherwise_in_training_are_noticed(
+    obliq: Obliq, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    data = pictures()
+    pixels = (data["x"] * 20 + 128).clip(0, 255).astype(np.uint8)
+    np.savez(tmp_path / "bytes.npz", x=pixels, y=data["y"])
+    inputs, labels = torch.from_numpy(pixels).float() / 255, torch.from_numpy(data["y"])
+    model = trained_by_hand(network(), inputs, labels)
+    torch.save(model.state_dict(), tmp_path / "bytes.pt")
+    words = (*OWN, "--weights", tmp_path / "bytes.pt", "--trained-on", "all", "--threads", 1, "--out")
+    wrong = obliq("adopt", f"npz:{tmp_path / 'bytes.npz'}", *words, tmp_path / "wrong")
+    assert "bytes.npz,scale=0..1" in wrong.out.partition("WARNING")[2]
+    right = obliq("adopt", f"npz:{tmp_path / 'bytes.npz'},scale=0..1", *words, tmp_path / "right")
+    assert right.status == 0
+    assert "WARNING" not in right.out
+
+
 def test_refusals_come_before_anything_is_written(obliq: Obliq, elsewhere: Elsewhere, tmp_path: Path) -> None:
     own, fits = ("--arch", "adoptednet:network"), ("--weights", "weights.pt")
     for words, message in (

@@ -78,7 +78,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import LayerBits, Precision
     from obliq.training.loop import Recipe, require_at_least
-    from obliq.workflow.adoption import adopt_original
+    from obliq.workflow.adoption import accuracy_by_scale, adopt_original
     from obliq.workflow.baseline import most_frequent_share
     from obliq.workflow.loaded_network import load_network
     from obliq.workflow.network_checks import outputs_of
@@ -115,18 +115,20 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     assert record is not None
     counts = adopted.checkpoint.provenance.counts
     baselines = {name: most_frequent_share(getattr(parts, name)) for name, count in counts.items() if count}
+    by_scale = accuracy_by_scale(loaded.network, parts.train, run)
+    warnings = doubts(record.accuracy, baselines, by_scale, data.name)
     return VerbOutput(
         lines=[
             *loaded.notes,
             *accuracy_lines(record.accuracy, counts, baselines),
-            *doubts(record.accuracy, baselines),
+            *warnings,
             f"original network in {arguments.out}, trained elsewhere ({record.source})",
         ],
         values={
             **saved_run_values(adopted, arguments.out),
             "accuracy": record.accuracy,
             "most_frequent_class": {name: round(share, 2) for name, share in baselines.items()},
-            "notes": list(loaded.notes),
+            "notes": [*loaded.notes, *warnings],
         },
         next_command=unlearn_command(
             arguments.out,

@@ -32,8 +32,10 @@ def saved_run_values(saved: SavedRun, folder: Path) -> dict[str, Any]:
     }
 
 
-NEAR_CHANCE = 1.0
-"""Points of accuracy above the most frequent class's share up to which a network has learned nothing of its data."""
+NEAR_CHANCE = 0.1
+"""Share of the way from the most frequent class to 100 % below which a network has learned nothing of its data."""
+BETTER_SCALE = 5.0
+"""Points of accuracy by which another scaling of inputs is better where a network was trained on that one."""
 LARGE_LOSS = 5.0
 """Points of accuracy that quantization may cost before a remedy is named."""
 _PARTS = {"train": "training"}
@@ -56,14 +58,37 @@ def accuracy_lines(
     return lines + [f"no {name} part" for name in missing]
 
 
-def doubts(accuracy: Mapping[str, Mapping[str, float]], baselines: Mapping[str, float]) -> list[str]:
-    """What looks wrong about a network that was trained elsewhere, with what to do."""
+def doubts(
+    accuracy: Mapping[str, Mapping[str, float]],
+    baselines: Mapping[str, float],
+    by_scale: Mapping[str, float],
+    source: str,
+) -> list[str]:
+    """What looks wrong about a network that was trained elsewhere, with what to do.
+
+    Args:
+        accuracy: in percent, by stage and part.
+        baselines: of always answering the most frequent class, by part.
+        by_scale: accuracy on training samples for other scalings of bytes.
+        source: name of the data.
+    """
     stages = list(accuracy.values())
-    first, last = stages[0]["train"], stages[-1]["train"]
-    if first <= baselines["train"] + NEAR_CHANCE:
+    first, last, chance = stages[0]["train"], stages[-1]["train"], baselines["train"]
+    better = max(by_scale, key=by_scale.__getitem__, default=None)
+    if better is not None and by_scale[better] > first + BETTER_SCALE:
+        remedy = (
+            f"{source},scale={better}"
+            if ":" in source
+            else "data from a function of yours (module:function), scaled so"
+        )
+        return [
+            f"WARNING: the network as it came answers {first:.1f} % of its training samples correctly, but "
+            f"{by_scale[better]:.1f} % of them with bytes scaled to {better}. Expected {remedy}."
+        ]
+    if first <= chance + NEAR_CHANCE * (100 - chance):
         return [
             f"WARNING: the network as it came answers {first:.1f} % of its training samples correctly, and always "
-            f"answering the most frequent class {baselines['train']:.1f} %. Inputs may be scaled otherwise than in "
+            f"answering the most frequent class {chance:.1f} %. Inputs may be scaled otherwise than in "
             "training (`obliq data SOURCE` prints how), classes may be in another order, or the weights may belong to "
             "other data."
         ]

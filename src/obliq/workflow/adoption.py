@@ -9,12 +9,13 @@ import time
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance
 from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Examples, Partition
+from obliq.data.collection import SCALES
 from obliq.io.strict_json import encode
 from obliq.quantization import calibrate_steps
 from obliq.run import Run, Trace, together
@@ -101,6 +102,32 @@ def quantize_loaded(
         model = fit(model, training, fine_tuning, run)
         accuracies["fine-tuned"] = accuracies_of(model, measured, run)
     return model, accuracies
+
+
+def accuracy_by_scale(network: nn.Module, examples: Examples, run: Run) -> dict[str, float]:
+    """Accuracy in percent of a float network by the range that bytes become, for data whose inputs are bytes.
+
+    A network that was trained on another range than the one that its data are given in is right far less often.
+
+    Args:
+        network: as it came.
+        examples: of which at most `CALIBRATION_SAMPLES` are used, spread evenly.
+        run: where to compute.
+
+    Returns:
+        For each of `SCALES` but the present one; empty for inputs that are no bytes.
+    """
+    collection = examples.collection
+    if not isinstance(collection.inputs, Tensor) or collection.inputs.dtype != torch.uint8:
+        return {}
+    some = examples.indices[:: max(1, len(examples) // CALIBRATION_SAMPLES)]
+    channels = collection.sample_shape[0]
+    found = {}
+    for scale, (mean, deviation) in SCALES.items():
+        scaled = dataclasses.replace(collection, mean=(mean,) * channels, deviation=(deviation,) * channels)
+        if (scaled.mean, scaled.deviation) != (collection.mean, collection.deviation):
+            found[scale] = round(accuracy(network.to(run.device), Examples(scaled, some), run.device), 2)
+    return found
 
 
 def _parts(parts: Partition) -> dict[str, Examples]:
