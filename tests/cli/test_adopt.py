@@ -42,7 +42,6 @@ def train(retain):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(inputs), labels).backward()
         optimizer.step()
-    torch.save(model.state_dict(), "retrained.pt")
     return model
 
 def other(retain):
@@ -99,7 +98,10 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
         order = torch.randperm(144)
         parts = {"train": order[:90], "holdout": order[90:115], "test": order[115:]}
         model = trained_by_hand(network(), inputs[parts["train"]], labels[parts["train"]])
+        kept = parts["train"][labels[parts["train"]] != 1]
+        retrained = trained_by_hand(network(), inputs[kept], labels[kept])
     torch.save(model.state_dict(), folder / "weights.pt")
+    torch.save(retrained.state_dict(), folder / "retrained.pt")
     accuracy = {}
     for name, part in parts.items():
         (folder / f"{name}.txt").write_text("\n".join(map(str, part.tolist())))
@@ -222,7 +224,7 @@ def test_ways_to_retrain_that_do_not_fit(obliq: Obliq, adopted: Path, tmp_path: 
         assert message in said.err.splitlines()[-1]
         assert not (tmp_path / "r").exists()
     audit = ("audit", adopted / "original", adopted / "unlearned", *OWN, "--out", tmp_path / "a")
-    assert "trained elsewhere, so there is no recipe" in obliq(*audit, "--references", 2).err
+    assert "the original was trained elsewhere" in obliq(*audit, "--references", 2).err
 
 
 def test_training_from_loaded_weights(obliq: Obliq, tmp_path: Path) -> None:
@@ -259,6 +261,29 @@ def test_a_network_that_is_right_nowhere_is_warned_about(
     assert said.status == 0
     assert "WARNING: the network as it came answers" in said.out
     assert "scaled otherwise" in said.out
+
+
+def test_an_audit_without_test_samples_names_what_it_leaves_out(
+    obliq: Obliq, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    original, unlearned, audit = (tmp_path / name for name in ("original", "unlearned", "audit"))
+    words = ("adopt", "npz:data.npz", *OWN, "--weights", "weights.pt", "--trained-on", "all", "--threads", 1)
+    assert obliq(*words, "--out", original).status == 0
+    forget = ("--forget", "class=1", "--threads", 1, "--out", unlearned)
+    assert obliq("unlearn", original, *OWN, *forget, "oeu", "--epochs", 1).status == 0
+    said = obliq("audit", original, unlearned, *OWN, "--out", audit)
+    assert said.status == 0, said.err
+    assert "WARNING: no test samples were given, so TA, MIA and AUC are left out" in said.out
+    assert said.out.split()[:2] == ["UA", "RA"]
+    first = json.loads((audit / "audit.json").read_text())["entries"][1]
+    assert first["unlearning_accuracy"] is not None
+    missing = ("test_accuracy", "mia_svc_confidence", "auc_forget_vs_test", "entropy_test")
+    assert [first[name] for name in missing] == [None] * len(missing)
+    assert first["verdict"]["word"] == "INCONCLUSIVE"
+    assert "Without test samples, forgotten samples cannot be compared" in (audit / "report.html").read_text()
+    assert (
+        obliq("export", unlearned, *OWN, "--out", tmp_path / "u.onnx", "--check", "npz:data.npz").status == 0
+    )
 
 
 def test_bytes_that_were_scaled_otherwise_in_training_are_noticed(

@@ -19,13 +19,14 @@ class Utility:
             that answers everything wrong has 100.
         forget: FA, accuracy on the forget set, in percent. Target: the retrained network's.
         retain: RA, accuracy on the retain set, in percent. Target: the retrained network's or higher.
-        test: TA, accuracy on unseen samples, in percent. Target: the retrained network's or higher.
+        test: TA, accuracy on unseen samples, in percent. Target: the retrained network's or higher. None without a
+            test set.
     """
 
     unlearning: Estimate
     forget: Estimate
     retain: Estimate
-    test: Estimate
+    test: Estimate | None
 
 
 def measure_utility(answers: RoleSignals, forgotten_classes: Collection[int] = ()) -> Utility:
@@ -39,16 +40,20 @@ def measure_utility(answers: RoleSignals, forgotten_classes: Collection[int] = (
     Raises:
         AuditError: when no test sample is left to count.
     """
-    kept = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
-    if not kept.any():
-        raise AuditError("every test sample is of a forgotten class; expected some of the classes that stay")
     forget = accuracy_estimate(answers.forget)
     return Utility(
         unlearning=_complement(forget),
         forget=forget,
         retain=accuracy_estimate(answers.retain),
-        test=accuracy_estimate(answers.test.where(kept)),
+        test=None if answers.test is None else _on_kept_classes(answers.test, forgotten_classes),
     )
+
+
+def _on_kept_classes(test: Signals, forgotten_classes: Collection[int]) -> Estimate:
+    kept = ~np.isin(test.labels.numpy(), sorted(forgotten_classes))
+    if not kept.any():
+        raise AuditError("every test sample is of a forgotten class; expected some of the classes that stay")
+    return accuracy_estimate(test.where(kept))
 
 
 def accuracy_estimate(answers: Signals) -> Estimate:

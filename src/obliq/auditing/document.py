@@ -43,12 +43,16 @@ def _with_nested_entries(audit: dict[str, Any]) -> dict[str, Any]:
     entries = audit.get("entries")
     if not isinstance(entries, list):
         return audit
+    counts = audit.get("counts")
+    tested = not isinstance(counts, dict) or counts.get("test") != 0
     return audit | {
-        "entries": [_nested(entry, f"audit.entries[{number}]") for number, entry in enumerate(entries)]
+        "entries": [
+            _nested(entry, f"audit.entries[{number}]", tested=tested) for number, entry in enumerate(entries)
+        ]
     }
 
 
-def _nested(entry: Any, where: str) -> Any:
+def _nested(entry: Any, where: str, *, tested: bool) -> Any:
     if not isinstance(entry, dict):
         return entry
     rest, values = dict(entry), {}
@@ -58,7 +62,7 @@ def _nested(entry: Any, where: str) -> Any:
         if metric.name not in rest:
             raise AuditError(f"{where} has no field {metric.name!r}; expected every metric of an audit")
         values[metric.name] = rest.pop(metric.name)
-        if metric.required and values[metric.name] is None:
+        if values[metric.name] is None and metric.required and (tested or not metric.needs_test):
             raise AuditError(f"{where}.{metric.name} is null; expected a number")
     return rest | {"values": values}
 

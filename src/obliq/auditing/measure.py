@@ -117,7 +117,7 @@ def audit_models(
     return Audit(
         entries=tuple(dataclasses.replace(entry, artifact=_compared(entry, entries)) for entry in entries),
         counts=_counts(ordered[0].answers, forgotten_classes, len(retrained)),
-        classes=ordered[0].answers.test.classes,
+        classes=ordered[0].answers.forget.classes,
         precision=precision,
         aim="retrained" if retrained else "chance" if exchangeable else "unknown",
         digests=dict(digests or {}),
@@ -159,10 +159,10 @@ def _retrained_signals(model: AuditedModel, retrained: Sequence[AuditedModel]) -
     No retrained network saw any forget sample or any unseen one, so all of them count as OUT networks for both.
     """
     others = [one.answers for one in retrained if one is not model]
-    if len(retrained) < 2:
+    if len(retrained) < 2 or model.answers.test is None:
         return None
     return ReferenceSignals(
-        forget=_outsiders([one.forget for one in others]), test=_outsiders([one.test for one in others])
+        forget=_outsiders([one.forget for one in others]), test=_outsiders([one.tested for one in others])
     )
 
 
@@ -196,7 +196,9 @@ def _refuse_equal(retrained: Sequence[AuditedModel]) -> None:
     """Raise where two retrained networks are one: its copy does not show how much retraining varies."""
     for place, one in enumerate(retrained):
         for other in retrained[:place]:
-            if torch.equal(one.answers.test.logits, other.answers.test.logits):
+            if torch.equal(one.answers.forget.logits, other.answers.forget.logits) and torch.equal(
+                one.answers.retain.logits, other.answers.retain.logits
+            ):
                 raise AuditError(
                     f"{other.title!r} and {one.title!r} give the same answers; expected networks that were retrained "
                     "with different seeds"
@@ -249,14 +251,15 @@ def _compared(one: Measurement, everything: Sequence[Measurement]) -> Artifact |
 
 
 def _counts(answers: RoleSignals, forgotten_classes: Collection[int], retrained: int) -> Counts:
-    scored = ~np.isin(answers.test.labels.numpy(), sorted(forgotten_classes))
-    _, sizes = np.unique(answers.test.labels.numpy()[scored], return_counts=True)
+    labels = _labels(answers, "test").numpy()
+    scored = ~np.isin(labels, sorted(forgotten_classes))
+    _, sizes = np.unique(labels[scored], return_counts=True)
     return Counts(
         **{role: len(_labels(answers, role)) for role in ROLES},
         test_scored=int(scored.sum()),
         test_most_frequent=int(sizes.max(initial=0)),
-        unseen=len(answers.unseen),
-        attack_members=min(len(answers.test), len(answers.retain)),
-        attack_non_members=min(len(answers.test), len(answers.retain)),
+        unseen=0 if answers.test is None else len(answers.unseen),
+        attack_members=min(len(labels), len(answers.retain)),
+        attack_non_members=min(len(labels), len(answers.retain)),
         retrained=retrained,
     )

@@ -182,7 +182,12 @@ class Audit:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A line for each network that is not above the trivial baseline, of which nothing can be concluded."""
+        """What keeps an audit from a conclusion: no test samples, and networks that a constant answer equals."""
+        if not self.counts.test:
+            return (
+                "no test samples were given, so TA, MIA and AUC are left out; what is left does not show "
+                "whether samples were forgotten",
+            )
         baseline = self.counts.baseline
         return tuple(
             f"{entry.name}: test accuracy {entry.values['test_accuracy']:.1f} % is not above the {baseline:.1f} % of "
@@ -262,7 +267,9 @@ def entropy_histograms(answers: RoleSignals) -> dict[str, Histogram]:
 def _by_role(
     answers: RoleSignals, edges: tuple[float, ...], values: Callable[[Signals], ndarray]
 ) -> dict[str, Histogram]:
-    roles = {"forget": answers.forget, "retain": answers.retain, "test": answers.unseen}
+    roles = {"forget": answers.forget, "retain": answers.retain}
+    if answers.test is not None:
+        roles["test"] = answers.unseen
     return {
         role: _histogram(values(part), edges)
         for role, part in roles.items()

@@ -35,9 +35,10 @@ def svc_attack(answers: RoleSignals) -> Estimate:
       as many test samples, evenly spaced: with unequal numbers, the classifier assigns every sample to
       the larger group.
     """
-    count = min(len(answers.retain), len(answers.test))
-    chosen = np.linspace(0, len(answers.test) - 1, count).round().astype(int)
-    non_members = answers.test.confidence[chosen]
+    test = answers.tested
+    count = min(len(answers.retain), len(test))
+    chosen = np.linspace(0, len(test) - 1, count).round().astype(int)
+    non_members = test.confidence[chosen]
     outsider = ~svc_membership(answers.retain.confidence[:count], non_members, answers.forget.confidence)
     return share_estimate(int(outsider.sum()), len(answers.forget))
 

@@ -45,9 +45,9 @@ class Evidence:
         return measure_utility(self.answers, self.forgotten_classes)
 
     @cached_property
-    def separation(self) -> Separation:
-        """Forget samples against unseen ones by confidence."""
-        return confidence_separation(self.answers)
+    def separation(self) -> Separation | None:
+        """Forget samples against unseen ones by confidence; None without a test set."""
+        return None if self.answers.test is None else confidence_separation(self.answers)
 
     @cached_property
     def relative(self) -> Separation | None:
@@ -97,6 +97,7 @@ class Metric:
         compare: the value from this network's values and the retrained network's.
         whole: whether values are whole numbers.
         required: whether every audit has a value. A file without it is refused.
+        needs_test: whether there is no value without test samples, even where it is required.
         places: where it is shown or stored.
     """
 
@@ -113,6 +114,7 @@ class Metric:
     compare: Callable[[Values, Values], float | None] | None = None
     whole: bool = False
     required: bool = False
+    needs_test: bool = False
     places: frozenset[Place] = field(default=frozenset({"audit", "report", "terminal", "benchmark"}))
 
     def wanted(self, aim: Aim) -> str:

@@ -30,6 +30,11 @@ def _holdout_entropy(network: Evidence) -> float | None:
     return None if holdout is None else float(holdout.entropy.mean())
 
 
+def _test_entropy(network: Evidence) -> float | None:
+    test = network.answers.test
+    return None if test is None else float(test.entropy.mean())
+
+
 UTILITY, RECOGNITION, COST = (
     "Forgetting and what is left",
     "Can the forgotten samples be recognised?",
@@ -76,34 +81,39 @@ _ENTRIES = (
         name="test_accuracy",
         label="TA",
         words="correct answers on unseen samples",
-        definition="TA, correct answers on the test set without forgotten classes",
+        definition="TA, correct answers on the test set without forgotten classes; null without one",
         group=UTILITY,
         target=AT_LEAST_RETRAINED,
         samples=("test_scored",),
         measure=lambda network: network.utility.test,
         required=True,
+        needs_test=True,
     ),
     Metric(
         name="mia_svc_confidence",
         label="MIA",
         words="forgotten samples taken for unseen ones",
-        definition="the field's MIA: share of forget samples that an SVC takes for non-members",
+        definition="the field's MIA: share of forget samples that an SVC takes for non-members; null without a test "
+        "set",
         group=UTILITY,
         target=LIKE_RETRAINED,
         samples=("forget",),
-        measure=lambda network: svc_attack(network.answers),
+        measure=lambda network: None if network.answers.test is None else svc_attack(network.answers),
         required=True,
+        needs_test=True,
     ),
     Metric(
         name="auc_forget_vs_test",
         label="AUC",
         words="forgotten against unseen samples, by confidence",
-        definition="chance that a forget sample has more confidence than an unseen one of the same classes, ties half",
+        definition="chance that a forget sample has more confidence than an unseen one of the same classes, ties half; "
+        "null without a test set",
         group=RECOGNITION,
         target=FIFTY,
         samples=("forget", "unseen"),
-        measure=lambda network: network.separation.estimate,
+        measure=lambda network: None if network.separation is None else network.separation.estimate,
         required=True,
+        needs_test=True,
     ),
     Metric(
         name="recognised_at_one_percent",
@@ -198,14 +208,15 @@ _ENTRIES = (
         name="entropy_test",
         label="Entropy, test",
         words="mean entropy of answers on test samples, nats",
-        definition="mean entropy of the prediction on the test set",
+        definition="mean entropy of the prediction on the test set; null without one",
         group=RECOGNITION,
         target=Target("unchanged"),
         unit="nats",
         digits=2,
         samples=("test",),
-        measure=lambda network: float(network.answers.test.entropy.mean()),
+        measure=_test_entropy,
         required=True,
+        needs_test=True,
         places=frozenset({"audit", "report", "benchmark"}),
     ),
     Metric(

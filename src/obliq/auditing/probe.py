@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.auditing.signals import Signals
-from obliq.data import Examples, Splits
+from obliq.data import Examples, MissingExamples, Splits
 from obliq.errors import AuditError
 from obliq.quantization import weighted_layers
 
@@ -33,6 +33,8 @@ def probe_signals(model: nn.Module, splits: Splits, device: torch.device) -> Sig
         linear layer to read the features of.
     """
     classes = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.int64)
+    if isinstance(splits.test, MissingExamples):
+        return None
     chosen = torch.isin(splits.test.labels, classes)
     layer = _last_layer(model)
     if not chosen.any() or layer is None:

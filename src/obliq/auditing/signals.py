@@ -127,20 +127,32 @@ class Signals:
 class RoleSignals:
     """The answers of one network in the four roles, each in the order of the data set (an attack uses it).
 
-    A holdout set is optional: no attack and no accuracy reads it. `probe` has what a linear probe answers to unseen
-    samples of forgotten classes (`obliq.auditing.probe`), where it could be fitted.
+    A holdout set is optional: no attack and no accuracy reads it. Without a test set there is nothing to compare forget
+    samples with, and every number that needs one is left out. `probe` has what a linear probe answers to unseen samples
+    of forgotten classes (`obliq.auditing.probe`), where it could be fitted.
     """
 
     forget: Signals
     retain: Signals
-    test: Signals
+    test: Signals | None = None
     holdout: Signals | None = None
     probe: Signals | None = None
+
+    @property
+    def tested(self) -> Signals:
+        """The answers to the test set.
+
+        Raises:
+            AuditError: when there is none.
+        """
+        if self.test is None:
+            raise AuditError("no test samples were given, and this number needs them; expected a test part")
+        return self.test
 
     @cached_property
     def same_classes(self) -> Bool[ndarray, " test"]:
         """Whether each test sample is of a class that occurs in the forget set."""
-        return np.isin(self.test.labels.numpy(), np.unique(self.forget.labels.numpy()))
+        return np.isin(self.tested.labels.numpy(), np.unique(self.forget.labels.numpy()))
 
     @cached_property
     def unseen(self) -> Signals:
@@ -154,7 +166,7 @@ class RoleSignals:
             raise AuditError(
                 "the test set has no sample of the forget set's classes; expected some to compare with"
             )
-        return self.test.where(same)
+        return self.tested.where(same)
 
 
 def compute_signals(model: nn.Module, examples: Examples, device: torch.device) -> Signals:

@@ -46,12 +46,12 @@ class Judged:
     @cached_property
     def kept(self) -> Bool[ndarray, " test"]:
         """Marks the test samples of classes that are retained."""
-        return ~np.isin(self.answers.test.labels.numpy(), sorted(self.forgotten_classes))
+        return ~np.isin(self.answers.tested.labels.numpy(), sorted(self.forgotten_classes))
 
     @cached_property
     def test(self) -> Signals:
         """The answers to these samples."""
-        return self.answers.test.where(self.kept)
+        return self.answers.tested.where(self.kept)
 
     @cached_property
     def separation(self) -> Separation:
@@ -278,7 +278,7 @@ def _confidence_level(one: Judged) -> float:
 
 def _scatter(one: Judged) -> float:
     """Log variance of the differences to the retrained networks' mean answers on unseen samples: noise raises it."""
-    mean = np.mean([_clipped(other.test.margin[one.kept]) for other in one.others], axis=0)
+    mean = np.mean([_clipped(other.tested.margin[one.kept]) for other in one.others], axis=0)
     return float(np.log(np.var(_clipped(one.test.margin) - mean) + 1e-6))
 
 

@@ -15,7 +15,7 @@ from obliq.errors import AuditError
 Word = Literal[
     "INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE", "INCONCLUSIVE"
 ]
-Step = Literal["ship", "more references", "more samples", "other settings"]
+Step = Literal["ship", "more references", "more samples", "test samples", "other settings"]
 MARGIN = 5.0  # points of AUC; without several retrained networks
 DAMAGE = 5.0  # points of test accuracy; without several retrained networks
 MINIMUM_SAMPLES = 20
@@ -59,6 +59,7 @@ _ADVICE: dict[Step, str] = {
     "ship": "Nothing in this audit speaks against using this network.",
     "more references": f"Repeat the audit with {ENOUGH_REFERENCES} or more retrained networks.",
     "more samples": "Audit several requests together, or use the retrained network itself.",
+    "test samples": "Audit with samples that no network was trained on (--test of `obliq train` and `obliq adopt`).",
     "other settings": "Unlearn again with other settings or another method, or use a retrained network itself.",
 }
 
@@ -75,7 +76,7 @@ def judge(
 
     With two or more retrained networks, in this order:
 
-    1. Fewer than 20 forget or unseen samples: INCONCLUSIVE.
+    1. No test samples, or fewer than 20 forget or unseen samples: INCONCLUSIVE.
     2. An accuracy below the interval of the retrained networks (see `compare_with_references`): DAMAGED. Where the
        original lies below it, too, the accuracy must also have fallen from the original's by half the interval.
     3. A statistic of memory outside: above, as for samples that a network was trained on, REMEMBERED; below,
@@ -100,6 +101,9 @@ def judge(
         The verdict, whose numbers are not rounded.
     """
     count = len(references)
+    if candidate.test is None:
+        reason = "Without test samples, forgotten samples cannot be compared with unseen ones."
+        return Verdict("INCONCLUSIVE", reason, "test samples", count)
     forget, unseen = len(candidate.forget), len(candidate.unseen)
     if min(forget, unseen) < MINIMUM_SAMPLES:
         reason = (
@@ -223,7 +227,7 @@ def _judge_by_few(
     """
     count = len(references)
     loss, interval = paired_accuracy_difference(
-        candidate.test, (references[0] if references else original).test
+        candidate.tested, (references[0] if references else original).tested
     )
     if interval.high < -DAMAGE:
         whose = "the retrained network's" if references else "the original's"

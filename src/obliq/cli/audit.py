@@ -98,7 +98,11 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
 
     original, unlearned, *_ = arguments.networks
     verdict, data = measured.unlearned[0].verdict, arguments.data
-    if is_exported_file(original) or verdict is None or verdict.next_step in ("ship", "more samples"):
+    if (
+        is_exported_file(original)
+        or verdict is None
+        or verdict.next_step in ("ship", "more samples", "test samples")
+    ):
         return _shipping_command(arguments)
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     if verdict.next_step == "more references":

@@ -144,7 +144,8 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
         ],
     )
     lines.append(f"Percent. {AIMS[audit.aim]}")
-    lines.append(f"Answering always with the most frequent class: TA {audit.counts.baseline:.1f}")
+    if audit.counts.test:
+        lines.append(f"Answering always with the most frequent class: TA {audit.counts.baseline:.1f}")
     lines += [f"WARNING: {warning}" for warning in audit.warnings]
     if REFERENCE in audit.settings:
         lines.append(f"{REFERENCE}: {audit.settings[REFERENCE]}")
@@ -188,18 +189,20 @@ def _most_important(audit: Audit) -> list[str]:
     entry, retrained = audit.unlearned[0], audit.retrained
     if retrained is None:
         return ["no retrained network was given, so there is no gap to report"]
-    return fields(
-        {
-            "average gap": f"{number(entry.average_gap)} points (original {number(audit.original.average_gap)})",
-            "test accuracy": _against(entry, retrained, "test_accuracy"),
-            "AUC": _against(entry, retrained, "auc_forget_vs_test"),
-            "time": f"{number(entry.time_ratio, 2)} of the retraining time",
-        }
-    )
+    found = {
+        "average gap": f"{number(entry.average_gap)} points (original {number(audit.original.average_gap)})",
+        "test accuracy": _against(entry, retrained, "test_accuracy"),
+        "AUC": _against(entry, retrained, "auc_forget_vs_test"),
+        "time": f"{number(entry.time_ratio, 2)} of the retraining time",
+    }
+    unknown = {"average gap": entry.average_gap, "time": entry.time_ratio}
+    return fields({name: text for name, text in found.items() if text and unknown.get(name, 0) is not None})
 
 
 def _against(entry: Measurement, retrained: Measurement, name: str) -> str:
-    return f"{getattr(entry, name):.1f} % (retrained {getattr(retrained, name):.1f} %)"
+    """Both values; nothing where they are not known."""
+    mine, theirs = getattr(entry, name), getattr(retrained, name)
+    return "" if mine is None or theirs is None else f"{mine:.1f} % (retrained {theirs:.1f} %)"
 
 
 def parity_lines(record: ParityRecord, file: Path) -> list[str]:

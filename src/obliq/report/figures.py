@@ -38,7 +38,9 @@ class IntervalFigure:
 
 
 def auc_intervals(audit: Audit) -> IntervalFigure:
-    """The AUC of every network as a point with its interval, and the value to aim at."""
+    """The AUC of every network as a point with its interval, and the value to aim at; nothing without test samples."""
+    if not audit.counts.test:
+        return IntervalFigure([], {})
     aim = audit.retrained.auc_forget_vs_test if audit.retrained else 50.0
     intervals = [entry.intervals["auc_forget_vs_test"] for entry in audit.entries]
     shown = [50.0, aim, *(end for interval in intervals for end in (interval.low, interval.high))]

@@ -111,7 +111,9 @@ def _parity(shipment: Shipment | None) -> Mapping[str, str]:
 
 
 def _explained(audit: Audit, entry: Measurement) -> str:
-    """The AUC of a network without jargon, with the values to compare it with."""
+    """The AUC of a network without jargon, with the values to compare it with; nothing without test samples."""
+    if entry.auc_forget_vs_test is None:
+        return ""
     retrained = audit.retrained
     sentences = [
         "Take pairs of a forgotten sample and an unseen one of the same classes. In "

@@ -121,10 +121,9 @@ def is_exchangeable(request: Request) -> bool:
 
 
 def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
-    """What a network or a file answers in every role; nothing for a holdout set that was not given."""
-    given = {role: getattr(splits, role) for role in ROLES}
-    if isinstance(splits.holdout, MissingExamples):
-        del given["holdout"]
+    """What a network or a file answers in every role; nothing for a holdout or test set that was not given."""
+    every = {role: getattr(splits, role) for role in ROLES}
+    given = {role: part for role, part in every.items() if not isinstance(part, MissingExamples)}
     return RoleSignals(**{role: compute_predictor_signals(predictor, part) for role, part in given.items()})
 
 
