@@ -123,7 +123,7 @@ def audit_models(
         digests=dict(digests or {}),
         settings={
             "verdict": _rule(len(retrained)),
-            "intervals": "95 %; accuracies and shares: Wilson; AUC: DeLong in log-odds; shares at 1 %: bootstrap",
+            "intervals": "95 %; accuracies and shares: Wilson; AUC: Newcombe; shares at 1 %: with the threshold's own",
             "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence, equal numbers of members and "
             "non-members; AUC of true-class confidence",
             "forgotten classes left out of test accuracy": str(len(forgotten_classes)),

@@ -1,5 +1,6 @@
 """Membership inference from one network: does it treat forget samples as training data?"""
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,9 +80,9 @@ class Separation:
     retrained network's AUC, or 50. Above the target, the network still recognises the samples. Below it, the
     network treats them worse than samples that it never saw, which sets them apart as well.
 
-    Source: DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver
-    operating characteristic curves", Biometrics 1988, in the midrank form of Sun and Xu, "Fast implementation
-    of DeLong's algorithm", IEEE Signal Processing Letters 2014. Samples count as independent. Several samples of
+    Source of the paired interval: DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more
+    correlated receiver operating characteristic curves", Biometrics 1988, in the midrank form of Sun and Xu,
+    "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 2014. Samples count as independent. Several samples of
     one person are not quite independent, so their intervals are a little too narrow.
 
     Attributes:
@@ -99,11 +100,8 @@ class Separation:
 
     @cached_property
     def interval(self) -> Interval:
-        """DeLong's 95 % interval; Wilson's at the smaller number of samples where DeLong's has no width."""
-        deviation = _deviation(*self.placements)
-        if deviation == 0:
-            return wilson(self.auc, min(len(self.forget), len(self.unseen)))
-        return Interval(max(0.0, self.auc - Z * deviation), min(100.0, self.auc + Z * deviation))
+        """Newcombe's 95 % interval, which holds what it promises near 100 and for few samples, too."""
+        return score_interval(self.auc, len(self.forget), len(self.unseen))
 
     @property
     def estimate(self) -> Estimate:
@@ -115,23 +113,40 @@ class Separation:
 
         The AUC is a mean of placements over samples, so that differences of placements are one per sample.
         Their variance contains the covariance of the two networks, which makes the interval narrow where
-        both networks find the same samples easy.
+        both networks find the same samples easy. Where nothing varies, as for scores that are all equal, the
+        interval has the width of an AUC's own.
         """
         deviation = _deviation(*(a - b for a, b in zip(self.placements, other.placements, strict=True)))
         difference = self.auc - other.auc
-        return difference, Interval(difference - Z * deviation, difference + Z * deviation)
+        half = Z * deviation or self.interval.half_width
+        return difference, Interval(difference - half, difference + half)
 
     @cached_property
     def recognised_at_one_percent(self) -> Estimate | None:
         """The share of forget samples above a threshold that at most 1 % of the unseen exceed; 1 by chance.
 
         The field's TPR at 1 % FPR. None for fewer than 100 unseen samples.
+
+        The threshold is itself an estimate. Its interval lies between two order statistics of the unseen samples, since
+        the number of these above the true threshold is binomial. The share's interval reaches from Wilson's lower end
+        at the upper threshold to its upper end at the lower one. In simulations it held the true share in 94 to 100 %
+        of cases; with the threshold taken as known, in 34 to 86 %.
         """
-        if len(self.unseen) < MINIMUM_UNSEEN:
+        count = len(self.unseen)
+        if count < MINIMUM_UNSEEN:
             return None
+        falling = np.sort(self.unseen)[::-1]
         # of n unseen samples sorted downwards, the one at place floor(n / 100) has at most 1 % above it
-        threshold = np.sort(self.unseen)[::-1][len(self.unseen) // 100]
-        return share_estimate(int((self.forget > threshold).sum()), len(self.forget))
+        share = self._share_above(float(falling[count // 100]))
+        fewest, most = _above_threshold(count)
+        strict = self._share_above(np.inf if fewest == 0 else float(falling[fewest - 1]))
+        lenient = self._share_above(float(falling[most]))
+        samples = len(self.forget)
+        return Estimate(share, Interval(wilson(strict, samples).low, wilson(lenient, samples).high))
+
+    def _share_above(self, threshold: float) -> float:
+        """The share of forget samples above a threshold, in percent."""
+        return 100 * float((self.forget > threshold).mean())
 
     @cached_property
     def placements(self) -> tuple[Float64[ndarray, " forget"], Float64[ndarray, " unseen"]]:
@@ -158,6 +173,45 @@ def confidence_separation(answers: RoleSignals) -> Separation:
     float32 confidences of certain networks collapse.
     """
     return Separation(answers.forget.margin, answers.unseen.margin)
+
+
+def score_interval(auc: float, forget: int, unseen: int) -> Interval:
+    """Newcombe's interval of an AUC, in percent, from the AUC and the numbers of samples alone.
+
+    It contains every t with abs(A - t) <= Z sqrt(V(t)), where V is Hanley and McNeil's variance with both numbers
+    replaced by their mean N: V(t) = t (1 - t) (1 + (N - 1) ((1 - t) / (2 - t) + t / (1 + t))) / (m n). In simulations
+    it held the true AUC in 94 to 100 % of cases; DeLong's in 77 to 90 % at an AUC of 95 and more with 40 samples.
+
+    Source: Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
+    Statistics in Medicine 2006, method 5.
+    """
+    share, mean = auc / 100, (forget + unseen) / 2
+
+    def excess(true: float) -> float:
+        spread = 1 + (mean - 1) * ((1 - true) / (2 - true) + true / (1 + true))
+        return abs(share - true) - Z * float(np.sqrt(true * (1 - true) * spread / (forget * unseen)))
+
+    def end(outer: float) -> float:
+        """Where the excess changes its sign between the AUC and an end of the scale, by bisection."""
+        inner = share
+        for _ in range(50):
+            middle = (inner + outer) / 2
+            inner, outer = (inner, middle) if excess(middle) > 0 else (middle, outer)
+        return 100 * inner
+
+    return Interval(0.0 if share == 0 else end(0.0), 100.0 if share == 1 else end(1.0))
+
+
+@functools.cache
+def _above_threshold(unseen: int) -> tuple[int, int]:
+    """The least and the most unseen samples that lie above the true threshold of 1 %, in 80 % of cases.
+
+    80 % because the other end of the interval has a chance of its own; see `Separation.recognised_at_one_percent`.
+    """
+    from scipy.special import bdtr  # here, as importing scipy.special takes a third of a second
+
+    below = bdtr(np.arange(unseen + 1), unseen, 0.01)  # probabilities of at most that many
+    return int(np.searchsorted(below, 0.1)), int(np.searchsorted(below, 0.9))
 
 
 def _deviation(forget: Float64[ndarray, " forget"], unseen: Float64[ndarray, " unseen"]) -> float:
