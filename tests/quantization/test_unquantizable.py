@@ -18,6 +18,11 @@ class Branching(nn.Module):
         return self.layer(x) if x.sum() > 0 else x
 
 
+class Gate(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.max() > 0 else -x
+
+
 class Auxiliary(Branching):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) * 2 if self.training else self.layer(x)
@@ -56,7 +61,14 @@ class Tied(Branching):
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (Branching(), "cannot trace Branching: .*expected a forward without branches"),
+        (
+            Branching(),
+            r"cannot trace Branching at test_unquantizable.py, line 18: return .*without branches",
+        ),
+        (
+            nn.Sequential(nn.Linear(3, 3), nn.Sequential(Gate())),
+            r"cannot trace 1.0 \(Gate\) at .*, line 23: ",
+        ),
         (Auxiliary(), "another path in training"),
         (Twice(), "layer layer is used 2 times"),
         (Pair(), "takes 2 inputs"),

@@ -14,6 +14,7 @@ from obliq.exporting.grids import Grid
 from obliq.exporting.known_sizes import KnownSizes
 from obliq.exporting.moved_values import in_place, moved, steps_for
 from obliq.exporting.operations import OPERATIONS, Convolution, Flatten, Layer, LookupTable, Step, TracedCall
+from obliq.io.user_code import first_line
 from obliq.quantization import QuantizedActivation, integer_state
 from obliq.quantization.operations import (
     CLIPPED_RECTIFIERS,
@@ -50,7 +51,14 @@ def graph_of(model: nn.Module, input_shape: Sequence[int]) -> Graph:
         raise ModelError(f"cannot export a {type(model).__name__}; expected a network made by quantize")
     walk = _Walk(model, input_shape)
     for node in walk.sizes.model.graph.nodes:
-        walk.visit(node)
+        try:
+            walk.visit(node)
+        except ModelError:
+            raise
+        except Exception as error:  # calls of the user's network may have arguments of any kind
+            raise ModelError(
+                f"{path_of(node)} cannot be read as an integer step ({first_line(error)}); expected {SUPPORTED}"
+            ) from error
     return Graph(input_shape=tuple(input_shape), steps=tuple(walk.steps))
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib
+import linecache
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,20 @@ def first_line(error: Exception) -> str:
     """The first line of an error, which may be pages long."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def place_in_code(error: Exception) -> str:
+    """The last line of code outside Obliq and PyTorch that an error came through; empty where there is none.
+
+    For instance `mynet.py, line 12: if x > 0:`.
+    """
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        file = frame.f_code.co_filename
+        if package not in ("torch", "obliq") and not file.startswith("<"):
+            source = linecache.getline(file, line).strip()
+            return f"{Path(file).name}, line {line}" + (f": {source[:120]}" if source else "")
+    return ""
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from obliq.errors import ModelError
+from obliq.io.user_code import place_in_code
 from obliq.quantization.functions_as_modules import arguments_by_name, computations, use_layers, use_modules
 from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight, quantizable_layers
 from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
@@ -144,13 +145,18 @@ def _check_hooks(model: nn.Module) -> None:
 
 def _traced(model: nn.Module) -> fx.GraphModule:
     before = _random_states()
+    tracer = _Tracer()
     try:
-        graph = _Tracer().trace(model)
+        graph = tracer.trace(model)
     except Exception as error:  # tracing runs the user's forward with stand-ins: anything can go wrong there
         reason = " ".join(str(error).split()) or type(error).__name__
+        stack = list(getattr(tracer, "module_stack", {}).values())  # of modules that were not left
+        path, kind = stack[-1] if stack else ("", type(model))
+        where = f"{path} ({kind.__name__})" if path else kind.__name__
+        line = place_in_code(error)
         raise ModelError(
-            f"cannot trace {type(model).__name__}: {reason[:200]}; expected a forward without branches, "
-            "loops or conversions that depend on tensor values (move them out of the network)"
+            f"cannot trace {where}{f' at {line}' if line else ''} [{reason[:200]}]; expected a forward without "
+            "branches, loops or conversions that depend on tensor values (move them out of the network)"
         ) from error
     if _random_states() != before:
         # A number drawn while tracing would become a constant of the graph, and a branch on it would become fixed.
