@@ -19,36 +19,36 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 @dataclass(frozen=True, kw_only=True)
 class AdoptArguments:
-    """Bring a network that was trained elsewhere, and quantize it.
+    """Load a network that was trained elsewhere, and quantize it.
 
     Example: obliq adopt digits --arch mynet:network --weights mynet.pt --trained-on ids=train.txt --out runs/original
 
-    The result is an original like one of `obliq train`. Accuracy before and after is printed for each part.
+    The result is an original network, as from `obliq train`. It prints the accuracy before and after quantization.
 
     Attributes:
-        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function. Inputs
-            must be scaled as in training; module:function can return them as floats.
-        arch: The network: module:function, which is called with (input_shape, classes) or without arguments; or a
-            built-in name.
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function. Scale
+            inputs as in training; module:function can return them as floats.
+        arch: Your network code, as module:function, or a built-in name. The function is called with (input_shape,
+            classes) or without arguments.
         weights: Its state dict as .safetensors or .pt, or `included` if the function returns trained weights.
-        trained_on: Which samples it was trained on: all, ids=FILE (one id per line) or subject=1,2. `all` leaves out
-            an official test part.
+        trained_on: Samples that it was trained on: all, ids=FILE (one id per line) or subject=1,2. `all` leaves out an
+            official test set.
         holdout: Unseen samples for calibration and audits: ids=FILE or subject=7. With --trained-on ids=FILE, a share
             divides the remaining samples. 0 for none.
-        test: The same for the test part.
-        bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
-        preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps stem, 1x1 shortcuts and
-            classifier in floating point.
-        weight_grid: One weight step per channel, or one per tensor.
-        fine_tune: Train so many epochs further with quantization; 0 to calibrate only.
-        rate: Peak learning rate of fine-tuning.
-        batch_size: Samples in a step of fine-tuning.
+        test: The same for the test set.
+        bits: Bits of weights and activations: W8A8 is 8 bits for both. From W2A2 to W8A8, or FP32 for no quantization.
+        preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps the first layer, 1x1 shortcuts
+            and the last layer in floating point.
+        weight_grid: Use one scale of the weights per output channel, or one per tensor.
+        fine_tune: Continue training with quantization for this many epochs; 0 only calibrates.
+        rate: Peak learning rate of --fine-tune.
+        batch_size: Samples per step of --fine-tune.
     """
 
     data: tyro.conf.Positional[str]
     arch: Annotated[str, tyro.conf.arg(aliases=["--network"], metavar="NAME")]
     weights: Annotated[str, tyro.conf.arg(metavar="FILE")]
-    trained_on: Annotated[str, tyro.conf.arg(metavar="WHO")]
+    trained_on: Annotated[str, tyro.conf.arg(metavar="SAMPLES")]
     holdout: PartOption = None
     test: PartOption = None
     out: ResultFolder

@@ -32,12 +32,11 @@ class AuditArguments:
     The verdict compares each network with networks retrained without the forgotten samples. One retrained network gives
     the gaps. Two or more, better four, also show how much retraining varies by chance, which decides the verdict.
 
-    A file that `obliq export` wrote (.onnx or .pte) can stand after the folder that it was exported from, or in its
-    place. The same measurements then run on what a device runs.
+    You can also name a file that `obliq export` wrote (.onnx or .pte), after the folder from which it was exported or
+    instead of it. The file is then measured as a device runs it.
 
-    If only files are left, all networks may be files, those of other quantizers too:
-    `obliq audit original.onnx unlearned/network.onnx --data digits ...`. Pass the data and their division as they were
-    at training.
+    All networks can be files, those of other quantizers included, as in `obliq audit original.onnx
+    unlearned/network.onnx --data digits ...`. Pass the same data and the same split as in training.
 
     Attributes:
         networks: Folder of the original, then folders or files of networks that unlearned; or files only.
@@ -45,9 +44,11 @@ class AuditArguments:
         references: How many retrained networks to compare with, such as 4. Missing ones are trained by the original's
             recipe, each in about the time of the original, and kept in ORIGINAL.retrained for the next audit.
         require: End with exit status 3 unless the first network that unlearned has this verdict, for scripts.
-        request: The request.json to audit, where no folder holds it.
-        runtime: What runs files: the runtime that a file is for (own), or our interpreter, which is slow.
-        show_forgotten: Put up to this many forgotten images into the report, which may outlive the request.
+        request: The request.json to audit, if no folder contains it.
+        runtime: What runs exported files. `own` is the runtime that a file was written for. `interpreter` is the exact
+            integer interpreter of Obliq, which is slow.
+        show_forgotten: Show up to this many forgotten images in the report. A report may be kept for longer than the
+            request allows.
     """
 
     networks: Annotated[

@@ -32,17 +32,17 @@ class BenchArguments:
 
     Example: obliq bench smoke
 
-    A suite trains originals, chooses the settings of every method on a split of its own, unlearns, retrains and audits.
+    A suite trains originals, tunes every method on a separate split, unlearns, retrains and audits.
     The results are one JSON file per cell, rows.csv, tuned.json and a report. `obliq bench report SUITE` writes the
     report again from existing rows.
 
     Attributes:
-        resume: Continue: use what the cache holds, and result rows that the same tasks would compute again.
-        jobs: Number of tasks at once, each in a process of its own.
+        resume: Continue an earlier run: reuse cached values, and result rows whose tasks have not changed.
+        jobs: Number of tasks at the same time, each in its own process.
         ray: Use Ray (extra `ray`): the processors of this machine, or the cluster in RAY_ADDRESS.
-        methods: Run only the methods with these names (as in the tables), into a folder of their own.
-        cache: Folder of computed values, which suites share.
-        results: Folder of the result folders.
+        methods: Run only the methods with these names, as in the tables. Their results go into a separate folder.
+        cache: Folder of computed values. All suites share it.
+        results: Folder in which each suite has its folder of results.
     """
 
     words: Annotated[

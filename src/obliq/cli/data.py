@@ -19,8 +19,9 @@ class DataArguments:
     Example: obliq data folder:photos
 
     Options can follow the name of your own data. npz:FILE and module:function take layout=HW, HWC, CHW, CL or LC (the
-    axes of one sample: channels, height, width, length), labels=names (labels are names of classes, with gaps) and
-    scale=-1..1, 0..1 or 0..255 (what bytes become). folder:DIR takes image-size=64 or 64x48, and scale.
+    axes of one sample: channels, height, width, length), labels=names (labels are class names, not positions) and
+    scale=-1..1, 0..1 or 0..255 (the range to which bytes are scaled). folder:DIR takes image-size=64 or 64x48, and
+    scale.
     Example: obliq data npz:watch.npz,layout=LC
 
     Attributes:

@@ -12,15 +12,15 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 @dataclass(frozen=True, kw_only=True)
 class DemoArguments:
-    """Forget one writer of handwritten digits, in about two minutes.
+    """Forget one writer of handwritten digits, in one to two minutes.
 
     Example: obliq demo --out demo
 
     It trains a 4-bit network on scikit-learn's digits, forgets one writer, retrains without that writer for comparison,
-    and writes an audit, a report, an ONNX file (extra `onnx`) and the patch to it.
+    and writes an audit, a report, an ONNX file (extra `onnx`) and a patch.
 
     Attributes:
-        out: New folder for the results. It appears when it is complete.
+        out: New folder for the results. It is created when they are complete.
     """
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("demo")

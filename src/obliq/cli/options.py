@@ -10,21 +10,28 @@ Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint=
 File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 ResultFolder = Annotated[
-    Path, tyro.conf.arg(metavar="DIR", help="New folder for the result. It appears when it is complete.")
+    Path,
+    tyro.conf.arg(
+        metavar="DIR", help="New folder for the result. It is created when the result is complete."
+    ),
 ]
 Overwrite = Annotated[
-    bool, tyro.conf.arg(help="Replace the result if it exists and obliq created it.", help_behavior_hint="")
+    bool, tyro.conf.arg(help="Replace an earlier result, if obliq created it.", help_behavior_hint="")
 ]
 DataFolder = Annotated[
     Path | None,
-    tyro.conf.arg(metavar="DIR", help="Folder with the files of a built-in data set.", help_behavior_hint=""),
+    tyro.conf.arg(
+        metavar="DIR",
+        help="Folder with the files of a built-in data set. By default $OBLIQ_DATA, then ./data.",
+        help_behavior_hint="",
+    ),
 ]
 Architecture = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="NAME",
-        help="Network code of your own, module:function. Pass it again with every verb that loads the network: obliq "
-        "never runs code because a file names it.",
+        help="Your own network code, as module:function. Pass it to every command that loads the network: obliq never "
+        "runs code because a file names it.",
         help_behavior_hint="",
     ),
 ]
@@ -46,8 +53,8 @@ class DataOptions:
     """Which data and which code to load.
 
     Attributes:
-        data: Data set that the network was trained on. Needed for an exported file, and to allow loader code of your
-            own, module:function.
+        data: Data set that the network was trained on. Pass it for an exported file, and for data from your own code
+            (module:function), which obliq runs only if you name it here.
     """
 
     data: DataName = None
@@ -57,18 +64,18 @@ class DataOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DivisionOptions:
-    """For exported files only: how their data were divided at training.
+    """For exported files only: how their data were split for training.
 
     Attributes:
-        division_seed: The seed of `obliq train` or `obliq adopt`.
-        trained_on: For a network from `obliq adopt`: the same --trained-on.
+        division_seed: The --seed of `obliq train` or `obliq adopt`.
+        trained_on: The --trained-on of `obliq adopt`.
         holdout: Share of samples (or people) that were kept out of training, by default 0.15; or ids=FILE.
-        test: The same for the test part, where the data set has none of its own.
-        limit: The limit of training samples; 0 for all.
+        test: The same for the test set, if the data set has no test set of its own.
+        limit: The --limit of `obliq train`; 0 for all samples.
     """
 
     division_seed: int = 0
-    trained_on: Annotated[str | None, tyro.conf.arg(metavar="WHO", help_behavior_hint="")] = None
+    trained_on: Annotated[str | None, tyro.conf.arg(metavar="SAMPLES", help_behavior_hint="")] = None
     holdout: PartOption = None
     test: PartOption = None
     limit: int = 0
@@ -80,9 +87,9 @@ class ComputeOptions:
 
     Attributes:
         seed: Decides every random draw. The same seed and threads give the same integers (not on cuda).
-        threads: Processor threads; 0 for the default of torch.
+        threads: CPU threads; 0 for the default of torch.
         device: Where to compute.
-        autocast: Compute in bfloat16 where that is faster (accelerators).
+        autocast: Compute in bfloat16 on accelerators, where that is faster.
     """
 
     seed: int = 0
@@ -123,8 +130,8 @@ class RequestOptions:
 
     Attributes:
         original: Folder of the original network.
-        forget: What to forget: class=3 or class=cat, subject=7, random=10%, random=600, ids=FILE (one id per line), or
-            an earlier request.json as request=FILE. `obliq data SOURCE` lists the names.
+        forget: What to forget: class=3 or class=cat, subject=7 (a person), random=10%, random=600, ids=FILE (one id per
+            line), or request=FILE (an earlier request.json). `obliq data SOURCE` lists the names.
     """
 
     original: tyro.conf.Positional[Path]

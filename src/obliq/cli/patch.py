@@ -22,10 +22,12 @@ class PatchMakeArguments:
     Example: obliq patch make runs/original runs/unlearned --out forget.patch
 
     Attributes:
-        old: The network that devices hold: a model folder or an exported file (.onnx or .pte).
-        new: The network that they are to hold: a folder for a folder, a file for a file of either kind.
-        out: The patch. It appears when it is complete.
-        sequence: A number that grows with every patch. Devices refuse numbers that are not above their floor.
+        old: The network that devices have now: a model folder or an exported file (.onnx or .pte).
+        new: The network that devices will have: a folder if OLD is a folder, an exported file if OLD
+            is a file.
+        out: New file for the patch.
+        sequence: Number of the patch, which grows with every patch. A device refuses a patch whose number is not above
+            its floor, the number of its last confirmed patch.
         key_file: Encrypt the patch with the 32 bytes in this file.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
     """
@@ -47,14 +49,14 @@ class PatchApplyArguments:
 
     Example: obliq patch apply runs/original forget.patch --out runs/patched
 
-    Either the whole new network is written, or nothing. A million changed integers take a few seconds.
+    The new network is written completely or not at all. A million changed integers take a few seconds.
 
     Attributes:
         old: The network that the patch was made from: a model folder or an exported file (.onnx or .pte).
         file: The patch.
-        out: The new network. It appears when it is complete and has the digest that the patch states.
-        floor: The largest sequence number that was confirmed. The number of the patch must be larger. It is not stored:
-            pass it each time.
+        out: New file or folder for the new network. It is created when its digest is the one that the patch states.
+        floor: The sequence number of the last confirmed patch. The number of this patch must be larger. Obliq does not
+            store the floor, so pass it each time.
         key_file: The 32 bytes that the patch was encrypted with.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
     """

@@ -21,14 +21,14 @@ Given = Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeOptions:
-    """A recipe of Obliq, only for a network that was trained elsewhere.
+    """How to retrain. Only for a network that was trained elsewhere.
 
     Attributes:
         epochs: Passes over the retain set.
-        learning_rate: Its peak; 0.05 by default.
-        weight_decay: 0.0005 by default.
-        batch_size: Samples a step; 128 by default.
-        augment: Random crops and flips; for natural images.
+        learning_rate: Peak learning rate; 0.05 by default.
+        weight_decay: Weight decay; 0.0005 by default.
+        batch_size: Samples per step; 128 by default.
+        augment: Use random crops and flips, for natural images.
     """
 
     epochs: Number = None
@@ -45,20 +45,22 @@ class RecipeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainArguments(RequestOptions):
-    """Train again without those samples, as the reference.
+    """Train again without the samples to forget, as the reference.
 
     Example: obliq retrain runs/original --forget subject=7 --out runs/retrained
 
-    The recipe is the original's, so the folder of the original is needed. An audit measures every gap to this network.
+    The recipe is the original's, so the folder of the original is needed. An audit compares the unlearned network with
+    this one.
 
-    A network that was trained elsewhere needs one of these: --with, your own training; --weights, a network that you
-    retrained; or --epochs, a recipe of Obliq from drawn weights.
+    A network that was trained elsewhere has no recipe. Pass --with (your own training), --weights (a network that you
+    retrained), or --epochs (a recipe of Obliq, which starts from random weights).
 
     Attributes:
-        with_: Your own training, module:function. It is called with the retain set, a data set of (input, label), and
-            returns a network.
+        with_: Your own training, as module:function. It is called with the retain set, a data set of (input, label),
+            and returns a network.
         weights: Weights that you retrained without these samples, as .safetensors or .pt.
-        from_weights: The weights that `obliq train --from-weights` began with; they must not have seen the samples.
+        from_weights: The weights from which `obliq train --from-weights` started. They must not come from training on
+            the samples to forget.
     """
 
     with_: Annotated[

@@ -17,7 +17,7 @@ class ShowArguments:
 
     Example: obliq show runs/unlearned
 
-    That is layers, bits, sizes and digests, and for a saved network how it was created.
+    It prints layers, bits, sizes and digests. For a saved network it also prints how it was created.
 
     Attributes:
         path: Folder of a network, or a file that `obliq export` wrote (.onnx or .pte).

@@ -15,8 +15,11 @@ BOX = "╭│╰+|"
 COMMANDS = ("usage:", "Example:")
 """How lines begin that go on indented on the next line."""
 
-TITLES = {"─ subcommands ─": "─ methods ─────"}
-"""Titles of boxes that the parser writes, and better ones."""
+TITLES = {
+    "─ subcommands ─": "─ methods ─────",
+    "show this help message and exit": "Show this help message and exit",
+}
+"""Words that the parser writes, and better ones."""
 
 
 def print_encoded(text: str, stream: Any) -> None:

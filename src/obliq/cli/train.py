@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import tyro
 
 from obliq.cli.options import (
-    Architecture,
     DataFolder,
     LayerOption,
     OutputOptions,
@@ -27,27 +26,27 @@ class TrainArguments:
     Example: obliq train fashion-mnist --arch resnet20 --bits W4A4 --out runs/original
 
     Attributes:
-        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function, the
-            last three with options such as npz:FILE,layout=LC; `obliq data --help` explains them.
-        arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet or module:function. By default
-            one that fits the data.
-        bits: Bits of weights and activations, from W2A2 to W8A8, or FP32.
-        preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps stem, 1x1 shortcuts and
-            classifier in floating point, as the Q-MUL networks do.
-        weight_grid: One learned weight step per channel, or one per tensor.
-        holdout: Share of samples (or people) kept out of training, for calibration and audits, by default 0.15; or
-            ids=FILE (one id per line) or subject=7. 0 for none.
-        test: The same for the test part; a share has no effect where the data set has one of its own.
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function. The last
+            three take options, such as npz:FILE,layout=LC; `obliq data --help` explains them.
+        arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet, or your own network code as
+            module:function. By default one that fits the data.
+        bits: Bits of weights and activations: W4A4 is 4 bits for both. From W2A2 to W8A8, or FP32 for no quantization.
+        preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps the first layer, 1x1 shortcuts
+            and the last layer in floating point, as the Q-MUL networks do.
+        weight_grid: Learn one scale of the weights per output channel, or one per tensor.
+        holdout: Share of samples (or people) that are kept out of training, for calibration and audits, by default
+            0.15; or the samples themselves, as ids=FILE (one id per line) or subject=7. Pass 0 for none.
+        test: The same for the test set. A share has no effect if the data set has a test set of its own.
         limit: Train on about this many samples at most; 0 for all.
-        from_weights: Begin with these weights, as .safetensors or .pt, and not with drawn ones; `included` for those
-            that the function of --arch returns.
+        from_weights: Start from these weights (.safetensors or .pt) instead of random ones. `included` starts from
+            those that the function of --arch returns.
     """
 
     data: tyro.conf.Positional[str]
     out: ResultFolder
     overwrite: Overwrite = False
     data_folder: DataFolder = None
-    arch: Architecture = None
+    arch: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     bits: str = "W4A4"
     layer_bits: LayerOption = ""
     preset: Literal["deploy", "paper"] = "deploy"

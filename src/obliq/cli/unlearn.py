@@ -33,18 +33,18 @@ class UnlearnArguments(RequestOptions):
 
     Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned calibrated --epochs 5
 
-    The method is the last word, followed by its own options; `obliq unlearn METHOD --help` lists them. Without one,
-    `calibrated` runs: it is nearest to retraining in the measured comparison (docs/results.md).
+    The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
+    calibrated, which was nearest to retraining in the measured comparison (docs/results.md).
 
     ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
-    result is a folder with the same graph, in which only codes and biases have changed. A file does not record its
-    data, so pass the data and their division as they were at training.
+    result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
+    record its data, so pass the same data and the same split as in training.
 
     Attributes:
         original: Folder of the original network, or a file that was exported from it.
-        method: One of these, with options of its own.
-        expect_accuracy: For an exported file: how many percent of its samples it is known to classify correctly. A
-            warning is printed where it does not.
+        method: One of these, followed by its own options.
+        expect_accuracy: For an exported file: its known accuracy in percent. A warning is printed if the measured
+            accuracy is clearly lower.
     """
 
     expect_accuracy: Annotated[float | None, tyro.conf.arg(metavar="PERCENT", help_behavior_hint="")] = None

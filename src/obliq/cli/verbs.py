@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
-    "See it work": {
-        "demo": "Forget one writer of handwritten digits, in about two minutes.",
+    "Try it": {
+        "demo": "Forget one writer of handwritten digits, in one to two minutes.",
     },
     "Forget and measure": {
         "data": "Print what a data set holds, and how to name a request.",
         "train": "Train a quantized network and record its training samples.",
-        "adopt": "Bring a network that was trained elsewhere, and quantize it.",
+        "adopt": "Load a network that was trained elsewhere, and quantize it.",
         "unlearn": "Make a saved network forget the samples that you name.",
-        "retrain": "Train again without those samples, as the reference.",
+        "retrain": "Train again without the samples to forget, as the reference.",
         "audit": "Measure what networks still reveal about forgotten samples.",
         "show": "Print what a saved network or an exported file contains.",
     },
-    "Bring it to devices": {
+    "Ship to devices": {
         "export": "Write the file that a device runs, and check it.",
         "patch make": "Write the integers that differ between two networks.",
         "patch apply": "Create the new network from the old one and a patch.",

@@ -58,17 +58,18 @@ class AMUN:
     """Train on adversarial examples of the forget set. Defaults are starting points, not tuned.
 
     Attributes:
-        true_labels: also train on the forget set with its true labels, as the method does.
-        bound: the first distance of the attack, in raw input values (0..1 for 8-bit inputs).
-        attack_steps: steps before the bound is doubled.
-        doublings: how often the bound is doubled at most.
-        epochs: passes over retain set, forget set and adversarial examples.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step, and samples that are attacked together.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, or following `all` batches.
-        augment: random crops and flips, of recorded samples only; for natural images.
+        true_labels: Also train on the forget set with its true labels, as the paper does. `--no-true-labels` leaves
+            this out.
+        bound: First distance of the attack, in raw input values (0 to 1 for 8-bit inputs).
+        attack_steps: Steps of the attack before its bound is doubled.
+        doublings: Double the bound at most this many times.
+        epochs: Passes over retain set, forget set and adversarial examples.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step, and samples that are attacked together.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow `all` batches.
+        augment: Use random crops and flips, for natural images. Adversarial examples are not augmented.
     """
 
     version: ClassVar[int] = 1

@@ -41,18 +41,18 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class BadTeacher:
-    """Distil from two teachers. Defaults are starting points, not tuned.
+    """Imitate a random network on the forget set, and the original elsewhere. Defaults are starting points, not tuned.
 
     Attributes:
-        retain_share: the share of the retain set, drawn once, that is used together with the forget set.
-        temperature: softens all predictions.
-        epochs: passes over the forget set and that share.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, or following `all` batches.
-        augment: random crops and flips; for natural images.
+        retain_share: Share of the retain set that is used together with the forget set. It is drawn once.
+        temperature: Temperature that softens all predictions.
+        epochs: Passes over the forget set and that share.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow `all` batches.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

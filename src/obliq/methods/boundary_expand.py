@@ -39,15 +39,15 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class BoundaryExpand:
-    """Train forgotten samples to an extra class and remove it.
+    """Train forgotten samples to an extra class, then remove that class.
 
     Attributes:
-        epochs: passes over the forget set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, or following the `forget` batches.
+        epochs: Passes over the forget set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow the `forget` batches.
     """
 
     version: ClassVar[int] = 1

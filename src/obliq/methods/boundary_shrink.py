@@ -40,16 +40,16 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class BoundaryShrink:
-    """Train forgotten samples to the class next to their own.
+    """Train forgotten samples to the class across their nearest decision boundary.
 
     Attributes:
-        bound: length of the attack's step, in raw input values (0..1 for 8-bit inputs).
-        epochs: passes over the forget set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, or following the `forget` batches.
+        bound: Length of the attack's step, in raw input values (0 to 1 for 8-bit inputs).
+        epochs: Passes over the forget set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow the `forget` batches.
     """
 
     version: ClassVar[int] = 1

@@ -31,12 +31,12 @@ class FineTune:
     """Continue training on the retain set.
 
     Attributes:
-        epochs: passes over the retain set.
-        learning_rate: at the start.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        augment: random crops and flips; for natural images.
+        epochs: Passes over the retain set.
+        learning_rate: Learning rate at the start.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

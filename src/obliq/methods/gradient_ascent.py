@@ -35,13 +35,13 @@ class GradientAscent:
     """Raise the loss on the forget set. Defaults are starting points for a small network, not tuned.
 
     Attributes:
-        epochs: passes over the forget set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the ascent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, or following the `forget` batches as in the reference code.
-        augment: random crops and flips; for natural images.
+        epochs: Passes over the forget set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the ascent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow the `forget` batches as in the reference code.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

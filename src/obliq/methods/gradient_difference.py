@@ -38,15 +38,16 @@ class GradientDifference:
     """Lower the retain loss and raise the forget loss. Defaults are starting points, not tuned.
 
     Attributes:
-        retain_weight: a, from 0 (ascent alone) to 1 (fine-tuning).
-        epochs: passes over the retain set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        retain_batch: retain samples a step.
-        forget_batch: forget samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, following the `retain` batches, or `all` as in the reference code.
-        augment: random crops and flips; for natural images.
+        retain_weight: Weight a of the retain loss, from 0 (ascent only) to 1 (fine-tuning).
+        epochs: Passes over the retain set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        retain_batch: Retain samples per step.
+        forget_batch: Forget samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, follow the `retain` batches, or follow `all` batches as in the
+            reference code.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

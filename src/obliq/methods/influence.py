@@ -53,11 +53,11 @@ class Influence:
     """Move the weights by the estimated influence of the forget set.
 
     Attributes:
-        strength: alpha, the length of the step; the field searches from 1 to 20.
-        samples: N, the retain samples from which the Fisher matrix is estimated.
-        inverse: `exact`, or by the recursion in the public `code`.
-        batch_size: samples a batch in the two sums of gradients; only speed depends on it.
-        memory: GiB for the N gradients that `exact` keeps.
+        strength: Length alpha of the step. Papers search from 1 to 20.
+        samples: Number N of retain samples from which the Fisher matrix is estimated.
+        inverse: Compute the inverse as `exact` solution, or by the recursion in the public `code`.
+        batch_size: Samples per batch in the two sums of gradients. It changes only the speed.
+        memory: Memory in GiB for the N gradients that `exact` keeps.
     """
 
     version: ClassVar[int] = 1

@@ -40,14 +40,14 @@ class L1Sparse:
     """Fine-tune with a falling l1 penalty on weights. Defaults are starting points, not tuned.
 
     Attributes:
-        penalty: a, the weight of the l1 norm in the first epoch.
-        unpenalised_epochs: T_0, how many epochs at the end have no penalty.
-        epochs: T, passes over the retain set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        augment: random crops and flips; for natural images.
+        penalty: Weight a of the l1 norm in the first epoch.
+        unpenalised_epochs: Number T_0 of epochs at the end that have no penalty.
+        epochs: Passes T over the retain set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

@@ -50,19 +50,19 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class LoTUS:
-    """Distil from the original with Gumbel noise. Defaults are starting points, not tuned.
+    """Distil the original's predictions, softened on the forget set. Defaults are starting points, not tuned.
 
     Attributes:
-        alpha: how fast the temperature rises with the forget set's lead in accuracy over unseen data.
-        margin: training ends when accuracy on the forget set is this far below that on unseen data, 0 to 1.
-        retain_share: the share of the retain set, drawn once, that is used together with the forget set.
-        epochs: passes over the forget set and that share.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, or following `all` batches.
-        augment: random crops and flips; for natural images.
+        alpha: How fast the temperature rises while accuracy on the forget set is above that on unseen data.
+        margin: Stop when accuracy on the forget set is this far below accuracy on unseen data, from 0 to 1.
+        retain_share: Share of the retain set that is used together with the forget set. It is drawn once.
+        epochs: Passes over the forget set and that share.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow `all` batches.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

@@ -43,9 +43,9 @@ class Masked:
     """Another method on the salient parameters alone.
 
     Attributes:
-        method: the method that moves them.
-        share: of all parameter entries, those that may move, the most salient first.
-        batch_size: forget samples a gradient of the mask.
+        method: The method that moves these parameters.
+        share: Share of all parameter entries that may change, the most salient first.
+        batch_size: Forget samples per gradient from which the mask is computed.
     """
 
     method: Maskable

@@ -28,8 +28,8 @@ class OEU(OrthogonalDescent):
     """Raise uncertainty on the forget set along directions that, to first order, leave the retain loss unchanged.
 
     Attributes:
-        objective: L_f. `entropy`: minus the mean entropy. `uniform`: KL(uniform || p), with the same optimum and a
-            gradient that does not vanish on confident samples.
+        objective: Forget loss L_f. `entropy` is minus the mean entropy. `uniform` is KL(uniform || p): it has the same
+            optimum, and its gradient does not vanish on confident samples.
     """
 
     objective: Literal["entropy", "uniform"] = "entropy"

@@ -53,16 +53,16 @@ from obliq.training.masks import Mask, Restraint
 @final
 @dataclass(frozen=True, kw_only=True)
 class ProjectedGradient:
-    """Descend on the forget set within the orthogonal complement of the retain set's inputs.
+    """Raise the loss on the forget set, only in directions that the inputs of the retain set do not span.
 
     Attributes:
-        kept: the share of each layer's input spectrum that stays protected.
-        offset: subtracted from p_y within the logarithm, which must stay finite at p_y = 1.
-        entropy_weight: of the bonus for uncertainty.
-        epochs: at most this many passes over the forget set.
-        learning_rate: in the first pass.
-        last_learning_rate: approached exponentially.
-        batch_size: samples a step.
+        kept: Share of each layer's input spectrum that stays protected.
+        offset: Value subtracted from p_y in the logarithm, so that it stays finite at p_y = 1.
+        entropy_weight: Weight of the bonus for uncertainty.
+        epochs: Largest number of passes over the forget set.
+        learning_rate: Learning rate in the first pass.
+        last_learning_rate: The learning rate falls exponentially towards this value.
+        batch_size: Samples per step.
     """
 
     version: ClassVar[int] = 1

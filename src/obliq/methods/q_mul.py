@@ -51,20 +51,23 @@ from obliq.training.relabelling import BatchNormMode, PassOrder, random_labels, 
 @final
 @dataclass(frozen=True, kw_only=True)
 class QMUL:
-    """Train on similar labels and retained samples, weighted by each other's gradient lengths.
+    """Train on similar labels for the forget set, and balance the gradients of both sets.
 
     Attributes:
-        labels: for the forget set: `similar`, or `random` from all classes.
-        reweighting: balance the two sets, or weight every sample with 1.
-        faithful: to the `paper` as it is described, or to its public `code`.
-        order: `mixed` batches of both sets, or each epoch a pass over one set, then the other.
-        epochs: passes over forget and retain set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics follow `all` batches, those of the `retain` set (sequential), or are `frozen`.
-        augment: random crops and flips; for natural images.
+        labels: Labels for the forget set: `similar` ones, or `random` ones from all classes.
+        reweighting: Weight samples so that the gradients of both sets balance. `--no-reweighting` gives every sample
+            the weight 1.
+        faithful: Follow the `paper` as it is described, or its public `code`.
+        order: `mixed`: batches hold samples of both sets. `sequential`: each epoch is a pass over the forget set, then
+            one over the retain set.
+        epochs: Passes over forget and retain set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics follow `all` batches, follow the `retain` batches (sequential order only), or
+            stay `frozen`.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

@@ -40,15 +40,16 @@ class RandomLabel:
     """Train on random labels for the forget set. Defaults are starting points, not tuned.
 
     Attributes:
-        form: `sequential` or `mixed` passes over the two sets.
-        epochs: passes over both sets.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, following the `retain` batches (sequential form only), or `all`
-            as in the reference code.
-        augment: random crops and flips; for natural images.
+        form: `sequential`: each epoch is a pass over the forget set, then one over the retain set. `mixed`: both sets
+            are shuffled together.
+        epochs: Passes over both sets.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, follow the `retain` batches (sequential form only), or follow
+            `all` batches as in the reference code.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

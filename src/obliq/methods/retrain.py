@@ -26,7 +26,7 @@ class Retrain:
     """Train from scratch on the retain set.
 
     Attributes:
-        recipe: how to train; pass the recipe of the original.
+        recipe: How to train. Pass the recipe of the original.
     """
 
     recipe: Recipe = field(default_factory=Recipe)

@@ -41,19 +41,20 @@ from obliq.training.relabelling import (
 @final
 @dataclass(frozen=True, kw_only=True)
 class SalUn:
-    """Random labels on the salient parameters. Defaults are the reference's where it has one, not tuned.
+    """Train on random labels, and change only salient parameters. Defaults follow the reference code, not tuned.
 
     Attributes:
-        share: of all parameter entries, those that may move, the most salient first.
-        form: `sequential` or `mixed` passes over the two sets, as in random labels.
-        epochs: passes over both sets.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        batch_size: samples a step, and samples a gradient of the mask.
-        momentum: of the descent.
-        weight_decay: on weights that may move.
-        batch_norm: statistics `frozen`, following the `retain` batches (sequential form only), or `all`
-            as in the reference code.
-        augment: random crops and flips while teaching; for natural images.
+        share: Share of all parameter entries that may change, the most salient first.
+        form: `sequential`: each epoch is a pass over the forget set, then one over the retain set. `mixed`: both sets
+            are shuffled together.
+        epochs: Passes over both sets.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        batch_size: Samples per step, and per gradient from which the mask is computed.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied only to weights that may change.
+        batch_norm: Batch-norm statistics stay `frozen`, follow the `retain` batches (sequential form only), or follow
+            `all` batches as in the reference code.
+        augment: Use random crops and flips in training, for natural images. The mask is computed without them.
     """
 
     version: ClassVar[int] = 1

@@ -43,22 +43,23 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class SCRUB:
-    """Alternate between leaving and following the original. Defaults are starting points, not tuned.
+    """Move away from the original on the forget set, and towards it elsewhere. Defaults are starting points, not tuned.
 
     Attributes:
-        alpha: weight of the distance to the teacher on the retain set.
-        gamma: weight of the cross-entropy there.
-        temperature: softens both predictions.
-        epochs: passes over the retain set.
-        forget_epochs: how many epochs, the first ones, begin with a pass over the forget set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        retain_batch: retain samples a step.
-        forget_batch: forget samples a step.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, following the `retain` batches, or `all` as in the reference code;
-            the first two disable the first forget phase (see above).
-        augment: random crops and flips; for natural images.
+        alpha: Weight of the distance to the teacher on the retain set.
+        gamma: Weight of the cross-entropy on the retain set.
+        temperature: Temperature that softens both predictions.
+        epochs: Passes over the retain set.
+        forget_epochs: Number of epochs at the start that begin with a pass over the forget set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        retain_batch: Retain samples per step.
+        forget_batch: Forget samples per step.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics follow `all` batches as in the reference code, follow the `retain` batches, or
+            stay `frozen`. With `retain` and `frozen` the first pass over the forget set has no effect, because the
+            student still equals the teacher.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

@@ -41,9 +41,9 @@ class SelectiveDampening:
     """Dampen the parameters that matter more to the forget set than to the training set.
 
     Attributes:
-        alpha: how many times more important for the forget set a parameter must be to be dampened.
-        dampening: lambda; smaller values dampen more.
-        batch_size: samples a gradient; part of the method, since squares of batch means are averaged.
+        alpha: Dampen a parameter if it is more than this many times as important for the forget set.
+        dampening: Constant lambda. Smaller values dampen more.
+        batch_size: Samples per gradient. It changes the result, because squares of batch means are averaged.
     """
 
     version: ClassVar[int] = 1

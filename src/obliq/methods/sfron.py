@@ -52,23 +52,24 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class SFRon:
-    """Ascend on the forget set with a mask, repair on the retain set. Defaults are the reference's, not tuned.
+    """Ascend on salient weights, and repair on the retain set. Defaults are the reference code's, not tuned.
 
     Attributes:
-        forget_weight: a_0, the weight of the first ascent; it falls to zero along half a cosine.
-        repair_steps: retain steps for each forget step.
-        threshold: how many times more important for the forget set than for the retain set an entry must be
-            to take part in ascent; 0 for all.
-        power: how strongly samples of small loss are preferred; 0 for an ordinary mean.
-        clip: the greatest length of the masked forget gradient; 0 for no limit.
-        epochs: passes over the retain set.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        retain_batch: retain samples a step.
-        forget_batch: forget samples a step, and samples of both sets a gradient of the mask.
-        momentum: of the descent.
-        weight_decay: on weights.
-        batch_norm: statistics `frozen`, following the `retain` batches, or `all` as in the reference code.
-        augment: random crops and flips; for natural images.
+        forget_weight: Weight a_0 of the first ascent. It falls to zero along half a cosine.
+        repair_steps: Retain steps for each forget step.
+        threshold: Ascend on a weight if it is at least this many times as important for the forget set as for the
+            retain set. 0 selects all weights.
+        power: How strongly samples of small loss are preferred. 0 gives an ordinary mean.
+        clip: Largest length of the masked forget gradient. 0 sets no limit.
+        epochs: Passes over the retain set.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        retain_batch: Retain samples per step.
+        forget_batch: Forget samples per step, and samples of both sets per gradient from which the mask is computed.
+        momentum: Momentum of the descent.
+        weight_decay: Weight decay, applied to weights only.
+        batch_norm: Batch-norm statistics stay `frozen`, follow the `retain` batches, or follow `all` batches as in the
+            reference code.
+        augment: Use random crops and flips, for natural images.
     """
 
     version: ClassVar[int] = 1

@@ -64,14 +64,14 @@ class Recipe:
     """How a network is trained: stochastic gradient descent with momentum and a cosine schedule.
 
     Attributes:
-        epochs: passes over the training samples.
-        learning_rate: its peak.
-        warmup: share of the steps over which it rises from zero.
-        momentum: of the classical kind, without Nesterov's correction.
-        weight_decay: applied to weights; never to learned steps, batch norm or biases.
-        batch_size: samples a step.
-        augment: random crops and flips; for natural images.
-        version: of training, from 1. Raise it when the same recipe and seed give another network.
+        epochs: Passes over the training samples.
+        learning_rate: Peak learning rate.
+        warmup: Share of the steps over which the learning rate rises from zero.
+        momentum: Momentum, without Nesterov's correction.
+        weight_decay: Weight decay. It never applies to learned steps, batch norm or biases.
+        batch_size: Samples per step.
+        augment: Use random crops and flips, for natural images.
+        version: Version of training, from 1. Raise it when the same recipe and seed give another network.
     """
 
     version: ClassVar[int] = 1

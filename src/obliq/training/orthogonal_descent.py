@@ -69,30 +69,35 @@ class OrthogonalDescent:
     """The hyper-parameters of the descent.
 
     Attributes:
-        projection: `always`, `on_conflict` only where <g_f, g_r> < 0, or `never`.
-        scope: the inner product over all parameters (`global`), or for each tensor on its own (`per_tensor`).
-        reference: the step's retain gradient (`batch`), the `span` of the last `memory` ones, or their `average`.
-        memory: steps that a span or an average reaches back.
-        projected: the raw forget `gradient`, or the forget part of the final `update`, momentum included.
-        update: `retain+forget`, or `forget_only`, where the retain gradient only serves the projection.
-        forget_weight: lambda, the weight of the forget term.
-        epochs: passes over the retain set, in each round.
-        learning_rate: at the start; it falls to zero along half a cosine.
-        retain_batch: retain samples a step; many short steps reach the targets sooner than few long ones.
-        forget_batch: forget samples a step; 0 chooses as many as make 15 passes over the forget set in a round,
-            within 32 and 128.
-        retain_limit: how many retain samples are used, drawn by the run's seed; 0 for all.
-        clip: the greatest length of each raw gradient; 0 for no limit.
-        momentum: for both terms.
-        weight_decay: on weights, as part of the retain term.
-        batch_norm: statistics `frozen`, or following the `retain` batches. Forget batches are always normalised by
-            the running statistics and never change them.
-        steps: `learned`, or `frozen` together with batch norm's scale and shift, because the scale of a deployed
-            weight is step x gamma / sigma; then only integer codes and layer biases move.
-        movable: the share of all entries that may move, the most salient first, as in `Masked`; it makes patches
-            smaller.
-        augment: random crops and flips; for natural images.
-        record_every: steps between two measurements of the first-order guarantee; 0 for none.
+        projection: When to project the forget gradient g_f against the retain gradient g_r: `always`, `on_conflict`
+            (only if <g_f, g_r> < 0), or `never`.
+        scope: Compute the inner product of both gradients over all parameters (`global`), or for each tensor separately
+            (`per_tensor`).
+        reference: What the forget gradient is projected against: the retain gradient of this step (`batch`), the `span`
+            of the last `memory` retain gradients, or their `average`.
+        memory: Number of retain gradients in a `span` or an `average`.
+        projected: Project the raw forget `gradient`, or the forget part of the final `update`, momentum included.
+        update: `retain+forget` descends on both losses. `forget_only` uses the retain gradient for the projection only.
+        forget_weight: Weight lambda of the forget term.
+        epochs: Passes over the retain set, in each round.
+        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        retain_batch: Retain samples per step. Many steps on small batches reach the targets sooner than few on large
+            ones.
+        forget_batch: Forget samples per step. 0 chooses a number from 32 to 128 that makes about 15 passes over the
+            forget set in a round.
+        retain_limit: Use only this many retain samples, drawn by the run's seed. 0 uses all.
+        clip: Largest length of each raw gradient. 0 sets no limit.
+        momentum: Momentum of both terms.
+        weight_decay: Weight decay, applied to weights only, as part of the retain term.
+        batch_norm: Batch-norm statistics stay `frozen`, or follow the `retain` batches. Forget batches are always
+            normalised by the running statistics and never change them.
+        steps: Train the learned steps (`learned`), or keep them and batch norm's scale and shift (`frozen`). With
+            `frozen`, only integer codes and layer biases change: the scale of a deployed weight is step x gamma /
+            sigma.
+        movable: Share of all parameter entries that may change, the most salient first, as in `Masked`. A small share
+            makes patches smaller.
+        augment: Use random crops and flips, for natural images.
+        record_every: Steps between two measurements of the first-order guarantee. 0 measures none.
     """
 
     projection: ProjectionWhen = "always"
@@ -172,7 +177,7 @@ class OrthogonalRounds:
         descent: the network, its velocities and the steps taken.
         run: device, seed and listener.
         steps: of a round.
-        forget_batch: forget samples a step.
+        forget_batch: Forget samples per step.
         retain: endless batches of the retain set.
         reference: the retain gradients that forget gradients are projected against.
     """

@@ -35,17 +35,20 @@ from obliq.training.orthogonal_descent import OrthogonalDescent
 @final
 @dataclass(frozen=True, kw_only=True)
 class Calibrated(OrthogonalDescent):
-    """Bring each forgotten sample to the confidence that the original has on unseen samples that are as hard.
+    """Bring each forgotten sample to the confidence that the original has on equally difficult unseen samples.
 
     Attributes:
-        difficulty: how hard the forget set is assumed to be among unseen data: as hard as their `average`, or as hard
-            as two reference models that are trained on the retain set alone estimate (`estimated`).
-        draw: how forget samples are drawn into batches: pass after pass (`even`), or more often the further they are
-            from their target (`by_distance`).
-        rounds: at most this many, until `tolerance` is met. Momentum continues, and the learning rate starts again.
-            Small retain sets and large forget sets need more than one round.
-        tolerance: the share of the forget set's mean distance to its targets at which no further round begins.
-        projection: `always`, `on_conflict` only where <g_f, g_r> < 0, or `never`.
+        difficulty: How difficult the forget set is, compared with unseen data. `average`: as difficult as unseen data
+            on average. `estimated`: as difficult as two reference models estimate that are trained on the retain set
+            only.
+        draw: How forget samples are drawn into batches. `even`: pass after pass. `by_distance`: more often the further
+            they are from their target.
+        rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
+            learning rate starts again. Small retain sets and large forget sets need more than one round.
+        tolerance: Stop when the forget set's mean distance to its targets is at most this share of its value at the
+            start.
+        projection: When to project the forget gradient g_f against the retain gradient g_r: `always`, `on_conflict`
+            (only if <g_f, g_r> < 0), or `never`.
     """
 
     difficulty: Difficulty = "estimated"
