@@ -94,8 +94,8 @@ class OrthogonalDescent:
         steps: Train the learned steps (`learned`), or keep them and batch norm's scale and shift (`frozen`). With
             `frozen`, only integer codes and layer biases change: the scale of a deployed weight is step x gamma /
             sigma.
-        movable: Share of all parameter entries that may change, the most salient first, as in `Masked`. A small share
-            makes patches smaller.
+        movable: Share of all parameter entries that may change, the most salient first. A small share makes patches
+            smaller.
         augment: Use random crops and flips, for natural images.
         record_every: Steps between two measurements of the first-order guarantee. 0 measures none.
     """
