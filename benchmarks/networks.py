@@ -23,6 +23,7 @@ from obliq.errors import ObliqError
 from obliq.exporting import check, export_file
 from obliq.exporting.onnx.runtime import onnx_runtime
 from obliq.quantization import calibrate_steps, quantize
+from obliq.quantization.layers import keep_steps_positive_
 
 TABLE = Path(__file__).parent / "results" / "networks.md"
 CLASSES, SAMPLES, STEPS = 10, 8, 3
@@ -188,6 +189,7 @@ def _measured(network: nn.Module, shape: tuple[int, ...]) -> list[str]:
         descent.zero_grad()
         F.cross_entropy(model(inputs), labels).backward()
         descent.step()
+        keep_steps_positive_(model)
     data = export_file(model.eval(), shape)
     found = check(model, data, inputs[:SAMPLES])
     share = 100 * found.activations.equal

@@ -164,12 +164,13 @@ class Keywords(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem, self.body = nn.Conv1d(10, 8, 3, padding=1), nn.Conv1d(8, 8, 9, 2, 4)
+        self.pool = nn.MaxPool1d(2, 2, padding=1, ceil_mode=True)
         self.norm, self.skip, self.last = nn.BatchNorm1d(8), nn.Conv1d(8, 8, 1, 2), nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.stem(x.squeeze(1).transpose(1, 2)))
         x = F.relu(self.norm(self.body(x)) + self.skip(x))
-        return self.last(F.avg_pool1d(x, x.size(-1)).reshape(x.size(0), -1))
+        return self.last(F.avg_pool1d(self.pool(x), 5).reshape(x.size(0), -1))
 
 
 FORMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -180,7 +181,7 @@ FORMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "u-shaped": (UShaped, (3, 8, 8)),
     "dense": (Dense, (3, 8, 8)),
     "points": (Points, (3, 16)),
-    "keywords": (Keywords, (1, 16, 10)),
+    "keywords": (Keywords, (1, 15, 10)),
 }
 
 

@@ -146,7 +146,6 @@ REFUSED = {
     "softmax": (nn.Softmax(1), r"^part \(Softmax\) has no integer form here"),
     "layer norm": (nn.LayerNorm(8), r"^part \(LayerNorm\) has no integer form here"),
     "uneven pool": (nn.AdaptiveAvgPool2d(3), r"^part averages 8 x 8 to 3 x 3"),
-    "ceil mode": (nn.MaxPool2d(3, 2, ceil_mode=True), r"^part rounds its size up"),
     "samples mixed": (Called(lambda x: x.flip(0)), r"^part\.flip mixes samples"),
     "other order": (Called(lambda x: x.flatten(2)[:, :, :63].view(-1, 8, 7, 9)), r"^part\.view rearranges"),
     "not a number": (Called(lambda x: (x.abs() + x).clamp(min=-9).add(1).log()), r"^part\.log"),

@@ -157,8 +157,6 @@ def test_relu6_clamps_codes() -> None:
          "layer 0 pads by 'reflect'"),
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, padding=1), nn.Flatten(), nn.Linear(36, 3)),
          "1 averages .* in a way"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(3, ceil_mode=True), nn.Flatten(), nn.Linear(16, 3)),
-         "1 rounds its size up"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_named(net: nn.Module, expected: str) -> None:

@@ -30,7 +30,7 @@ from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.onnx.storage import RULES
-from obliq.exporting.operations import IN_FILES, OPERATIONS, Quantize, Step, Take
+from obliq.exporting.operations import IN_FILES, OPERATIONS, Quantize, Step, Take, UnevenMaxPool
 from obliq.exporting.operations.step import Codes, Reals
 from obliq.exporting.qdq.check import QDQ_RULES
 from obliq.quantization import calibrate_steps, quantize
@@ -44,7 +44,7 @@ def test_an_operation_is_described_in_full(kind: type[Step]) -> None:
     fields = {field.name for field in dataclasses.fields(kind)}
     assert set(kind.sizes) == fields - {field.name for field in dataclasses.fields(Step)} - NUMBERS
     assert kind.offers or not kind.arity
-    assert kind.onnx or kind in (Quantize, Take)  # `Take` shares Gather with `LookupTable`
+    assert kind.onnx or kind in (Quantize, Take, UnevenMaxPool)  # these share operators
     assert (kind.xnnpack or set()) <= set(COMPUTING)
 
 

@@ -91,7 +91,7 @@ def check_quantizable(traced: fx.GraphModule) -> None:
         if owns and type(module) not in QUANTIZED and not isinstance(module, _KEPT_FLOAT):
             raise ModelError(
                 f"layer {name} is a {type(module).__name__}, which cannot be quantized; "
-                f"expected weights only in {quantizable_layers()} and normalisation layers"
+                f"expected weights only in {quantizable_layers()} and normalisation layers{_instead(module)}"
             )
         if count > 1 and (type(module) in QUANTIZED or type(module) in NORMALISATIONS):
             raise ModelError(
@@ -99,6 +99,11 @@ def check_quantizable(traced: fx.GraphModule) -> None:
             )
     _check_calls(traced)
     _check_shared_weights(traced)
+
+
+def _instead(layer: nn.Module) -> str:
+    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
+    return " (use nn.Upsample and a convolution instead)" if transposed else ""
 
 
 def _check_calls(traced: fx.GraphModule) -> None:

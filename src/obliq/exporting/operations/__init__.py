@@ -16,7 +16,7 @@ from obliq.exporting.operations.convolution import Convolution
 from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.layer import Layer
 from obliq.exporting.operations.linear import Linear
-from obliq.exporting.operations.max_pool import MaxPool
+from obliq.exporting.operations.max_pool import MaxPool, UnevenMaxPool
 from obliq.exporting.operations.multiply import Multiply
 from obliq.exporting.operations.quantize import Quantize
 from obliq.exporting.operations.rearrange import Reshape, Take, Transpose
@@ -25,7 +25,7 @@ from obliq.exporting.operations.table import LookupTable
 
 OPERATIONS: tuple[type[Step], ...] = (
     *(Quantize, Convolution, Linear, Add, Multiply, Concatenate, LookupTable),
-    *(AveragePool, MaxPool, Flatten, Reshape, Take, Transpose),
+    *(AveragePool, MaxPool, UnevenMaxPool, Flatten, Reshape, Take, Transpose),
 )
 """Everything that is exported; messages list it in this order."""
 
@@ -72,5 +72,6 @@ __all__ = [
     "Take",
     "TracedCall",
     "Transpose",
+    "UnevenMaxPool",
     "step_of",
 ]

@@ -78,22 +78,21 @@ class MaxPool(Step):
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
-        path, space, found = call.fields["path"], call.read[1:], call.result[1:]
+        space, found = call.read[1:], call.result[1:]
         if operation(call.node) in _LARGEST_OF_ALL:
             return cls._of_all(call)
         names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
         given = arguments_of(call.node, names, padding=0, dilation=1)
         if given["return_indices"]:
-            raise ModelError(f"{path} uses return_indices; expected a max pool that gives values alone")
+            raise ModelError(
+                f"{call.fields['path']} uses return_indices; expected a max pool that gives values alone"
+            )
         axes = 1 if operation(call.node) in (nn.MaxPool1d, F.max_pool1d) else 2
         kernel, stride, padding, dilation = (an_axis(given[name], axes) for name in names[:4])
         window = Window(kernel, stride or kernel, tuple((size, size) for size in padding), dilation)
-        if not window.fits(space, found):
-            raise ModelError(
-                f"{path} rounds its size up (ceil_mode) for inputs of {' x '.join(map(str, space))}; expected "
-                "ceil_mode=False, or an input size for which it makes no difference"
-            )
-        return (cls(**call.fields, **vars(window)),)
+        if window.fits(space, found):
+            return (cls(**call.fields, **vars(window)),)
+        return (UnevenMaxPool(**call.fields, **vars(window.reaching(space, found))),)
 
     @classmethod
     def _of_all(cls, call: TracedCall) -> tuple[Step, ...]:
@@ -139,11 +138,21 @@ class MaxPool(Step):
     @classmethod
     def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
         window = Window.of_pool(node)
-        same = all(before == after for before, after in window.padding)
-        require(same, node, "the same padding on both sides")
-        return cls(**fields, **vars(window))
+        even = all(before == after for before, after in window.padding)
+        return (MaxPool if even else UnevenMaxPool)(**fields, **vars(window))
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
         before, _ = zip(*self.padding, strict=True)
         kernel, stride, dilation = map(in_the_plane, (self.kernel, self.stride, self.dilation))
         return F.max_pool2d(read[0], kernel, stride, in_the_plane(before, 0), dilation)
+
+
+class UnevenMaxPool(MaxPool):
+    """The same with other padding after an axis than before it, as `ceil_mode` has."""
+
+    sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1, "padding": 2, "dilation": 1}
+    calls: ClassVar[frozenset[Any]] = frozenset()
+    offers: ClassVar[str] = "those with ceil_mode"
+    onnx: ClassVar[Mapping[str, Operator]] = {}
+    qdq: ClassVar[Mapping[str, Operator]] = {}
+    xnnpack: ClassVar[frozenset[str] | None] = None

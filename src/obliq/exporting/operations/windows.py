@@ -4,7 +4,7 @@ A node whose window does not fit raises `ModelError`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,15 @@ class Window:
             (size + sum(pad) - (kernel - 1) * gap - 1) // step + 1 for size, pad, kernel, gap, step in sizes
         )
         return tuple(floor) == found
+
+    def reaching(self, space: tuple[int, ...], found: tuple[int, ...]) -> "Window":
+        """The same with as much padding after each axis as so many places take."""
+        sizes = zip(space, found, self.padding, self.kernel, self.dilation, self.stride, strict=True)
+        padding = tuple(
+            (before, (places - 1) * step + (kernel - 1) * gap + 1 - size - before)
+            for size, places, (before, _), kernel, gap, step in sizes
+        )
+        return replace(self, padding=padding)
 
     def patches(self, codes: ndarray, outside: int = 0) -> ndarray:
         """(batch, channels, *places, *kernel): what the window sees at each place."""
