@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from obliq import Recipe, calibrate, quantize, train, weights_digest
 from obliq.cli import main
 from tests.cli.conftest import Said, pictures
 
@@ -261,6 +262,25 @@ def test_a_network_that_is_right_nowhere_is_warned_about(
     assert said.status == 0
     assert "WARNING: the network as it came answers" in said.out
     assert "scaled otherwise" in said.out
+
+
+def test_a_quantized_network_of_the_library_keeps_its_steps(
+    obliq: Obliq, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    model = network()
+    model.load_state_dict(torch.load("weights.pt", weights_only=True))
+    data = pictures()
+    pair = (torch.from_numpy(data["x"]), torch.from_numpy(data["y"]))
+    quantized = calibrate(quantize(model.eval(), "W3A4", input_shape=(1, 6, 6)), pair)
+    quantized = train(quantized, pair, Recipe(epochs=1), progress=False)
+    torch.save(quantized.state_dict(), tmp_path / "quantized.pt")
+    words = (*elsewhere.words, *OWN, "--weights", tmp_path / "quantized.pt", "--bits")
+    said = obliq(*words, "W3A4", "--out", tmp_path / "o", "--json")
+    values = json.loads(said.out)
+    assert values["weights_digest"] == weights_digest(quantized)
+    assert list(values["accuracy"]) == ["FP32", "W3A4"]
+    assert any("--bits must be those of its training" in note for note in values["notes"])
+    assert "expected the bits of its training" in obliq(*words, "FP32", "--out", tmp_path / "x").err
 
 
 def test_an_audit_without_test_samples_names_what_it_leaves_out(

@@ -92,3 +92,21 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
             read_weights(tmp_path / name)
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("0.weight_quant.tensor_quant.scaling_impl.value", "Brevitas"),
+        ("2.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl.value", "Brevitas"),
+        ("0.weight_fake_quant.scale", "torch.ao"),
+        ("activation_post_process_0.scale", "PT2E"),
+    ],
+)
+def test_steps_of_other_quantizers_are_refused_with_what_to_do(tmp_path: Path, name: str, tool: str) -> None:
+    torch.save({**network().state_dict(), name: torch.ones(())}, tmp_path / "w.pt")
+    with pytest.raises(
+        ModelError, match=f"state dict of .*{tool}.*expected its float weights alone"
+    ) as caught:
+        loaded(tmp_path / "w.pt")
+    assert "obliq unlearn FILE.onnx" in str(caught.value)

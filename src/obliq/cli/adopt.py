@@ -31,6 +31,7 @@ class AdoptArguments:
         arch: Your network code, as module:function, or a built-in name. The function is called with (input_shape,
             classes) or without arguments.
         weights: Its state dict as .safetensors or .pt, or `included` if the function returns trained weights.
+            A state dict of `obliq.quantize` comes in with its steps.
         trained_on: Samples that it was trained on: all, ids=FILE (one id per line) or subject=1,2. `all` leaves out an
             official test set.
         holdout: Unseen samples for calibration and audits: ids=FILE or subject=7. With --trained-on ids=FILE, a share

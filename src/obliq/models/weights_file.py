@@ -3,6 +3,7 @@
 A file is safetensors, or a state dict that `torch.save` wrote, which is read by torch's restricted reader.
 """
 
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -28,6 +29,16 @@ WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 UNUSED = "num_batches_tracked"
 """A counter of batch norm that older files lack; it has no effect with a fixed momentum."""
 
+OWN_STEPS = (".weight_step", ".step", ".calibrated")
+"""How the names of learned steps end in a state dict of `obliq.quantize`."""
+OTHER_QUANTIZERS = {
+    "tensor_quant.scaling_impl": "Brevitas",
+    "weight_fake_quant.": "torch.ao (QAT)",
+    "activation_post_process": "torch.ao or torchao (PT2E)",
+    "_packed_params": "torch.ao (converted)",
+}
+"""Parts of names in state dicts of other quantizers."""
+
 
 @dataclass(frozen=True)
 class WeightsFile:
@@ -42,6 +53,16 @@ class WeightsFile:
     tensors: Mapping[str, Tensor] = field(repr=False)
     digest: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether it is the state of a network of `obliq.quantize`, with the steps of its quantizers."""
+        return any(name.endswith(OWN_STEPS[0]) for name in self.tensors)
+
+    def without_steps(self) -> "WeightsFile":
+        """The float weights alone, which training keeps behind the rounded ones."""
+        kept = {name: value for name, value in self.tensors.items() if not name.endswith(OWN_STEPS)}
+        return dataclasses.replace(self, tensors=kept)
 
 
 def read_weights(file: Path) -> WeightsFile:
@@ -127,6 +148,13 @@ def load_weights(network: nn.Module, weights: WeightsFile, names: tuple[str, str
         ):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
             notes.append(f"names in {names[0]} were read without their prefix {prefix!r}")
+    for part, tool in OTHER_QUANTIZERS.items():
+        if any(part in name for name in tensors) and not any(part in name for name in own):
+            raise ModelError(
+                f"{names[0]} is a quantization-aware state dict of {tool}, which records neither bits nor which values "
+                "are rounded; expected its float weights alone (with --fine-tune), or the integer ONNX file (QDQ) that "
+                f"{tool} exports: `obliq unlearn FILE.onnx` works in such files"
+            )
     problems = _problems(own, tensors)
     if problems:
         raise ModelError(

@@ -16,11 +16,14 @@ from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Examples, Partition
 from obliq.data.collection import SCALES
+from obliq.errors import ModelError
 from obliq.io.strict_json import encode
+from obliq.models.weights_file import load_weights
 from obliq.quantization import calibrate_steps
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, accuracy, fit
 from obliq.workflow.loaded_network import LoadedNetwork
+from obliq.workflow.network_checks import require_ready
 from obliq.workflow.pipeline import input_contract, part_counts
 
 CALIBRATION_SAMPLES = 512
@@ -89,9 +92,17 @@ def quantize_loaded(
     Raises:
         ModelError: when the network cannot be quantized, or training diverges.
     """
+    if loaded.steps is not None and blueprint.precision.is_float:
+        raise ModelError(
+            f"{loaded.source} has the steps of a quantized network; expected the bits of its training"
+        )
     model = blueprint.build(lambda shape, classes: loaded.network)  # refusals come before the first long step
     accuracies = {"FP32": accuracies_of(loaded.network, measured, run)}
-    if not blueprint.precision.is_float:
+    if loaded.steps is not None:
+        load_weights(model, loaded.steps, (loaded.source, f"{loaded.architecture} at {blueprint.bits}"))
+        require_ready(model)
+        accuracies[str(blueprint.precision)] = accuracies_of(model, measured, run)
+    elif not blueprint.precision.is_float:
         generator = run.generator(purpose=2)
         chosen = torch.randperm(len(training), generator=generator)[:CALIBRATION_SAMPLES]
         model = model.to(run.device)

@@ -9,8 +9,8 @@ from torch import nn
 from obliq.data import Examples
 from obliq.errors import ModelError
 from obliq.models import build_model
-from obliq.models.weights_file import load_weights, read_weights
-from obliq.quantization import float_state, state_digest
+from obliq.models.weights_file import WeightsFile, load_weights, read_weights
+from obliq.quantization import float_state, state_digest, weighted_layers
 from obliq.workflow.network_checks import outputs_of
 
 INCLUDED = "included"
@@ -27,6 +27,7 @@ class LoadedNetwork:
         source: name of the file, or of the function.
         digest: SHA-256 of the file, or of the weights.
         notes: what was changed on the way, in words.
+        steps: a file of `obliq.quantize` with the steps of all quantizers; None where they are yet to be chosen.
     """
 
     network: nn.Module
@@ -34,6 +35,7 @@ class LoadedNetwork:
     source: str
     digest: str
     notes: tuple[str, ...] = ()
+    steps: WeightsFile | None = None
 
 
 def load_network(architecture: str, weights: str | Path, data: Examples) -> LoadedNetwork:
@@ -51,6 +53,11 @@ def load_network(architecture: str, weights: str | Path, data: Examples) -> Load
     if str(weights) == INCLUDED:
         with torch.random.fork_rng(devices=[]):
             network = build_model(architecture, collection.sample_shape, collection.classes)
+        if weighted_layers(network):
+            raise ModelError(
+                f"{architecture} returns a quantized network; expected the float network from the function, and "
+                "the state dict of the quantized one as --weights FILE"
+            )
         found = LoadedNetwork(
             network.eval(), architecture, architecture, state_digest({}, float_state(network))
         )
@@ -58,8 +65,12 @@ def load_network(architecture: str, weights: str | Path, data: Examples) -> Load
         read = read_weights(Path(weights))
         with torch.random.fork_rng(devices=[]):
             network = build_model(architecture, collection.sample_shape, collection.classes)
-        notes = load_weights(network, read, (str(weights), architecture))
-        found = LoadedNetwork(network.eval(), architecture, Path(weights).name, read.digest, notes)
+        floats = read.without_steps() if read.has_steps else read
+        notes = load_weights(network, floats, (str(weights), architecture))
+        if read.has_steps:
+            notes += (f"steps were read from {weights}; --bits must be those of its training",)
+        steps = read if read.has_steps else None
+        found = LoadedNetwork(network.eval(), architecture, Path(weights).name, read.digest, notes, steps)
     outputs = outputs_of(found.network, data)
     if outputs < collection.classes:
         raise ModelError(
