@@ -82,8 +82,8 @@ class Separation:
 
     Source of the paired interval: DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more
     correlated receiver operating characteristic curves", Biometrics 1988, in the midrank form of Sun and Xu,
-    "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 2014. Samples count as independent. Several samples of
-    one person are not quite independent, so their intervals are a little too narrow.
+    "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 2014. Samples count as independent.
+    Several samples of one person are not quite independent, so their intervals are a little too narrow.
 
     Attributes:
         forget: the score of each forget sample.
