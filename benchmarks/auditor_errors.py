@@ -93,7 +93,7 @@ SETTINGS = (
         IMAGES, 1800,
     ),
     Setting(
-        "Fashion-MNIST, a class", "fashion-mnist", 12, ("class=2", "class=5", "class=8"), 2, "strided-convnet", IMAGES,
+        "Fashion-MNIST, a class", "fashion-mnist", 12, ("class=2", "class=5"), 2, "strided-convnet", IMAGES,
         1800,
     ),
 )  # fmt: skip
@@ -104,6 +104,7 @@ class Workshop:
 
     def __init__(self, setting: Setting, folder: Path | None, keep: Path) -> None:
         self.setting, self.keep = setting, keep
+        self.by_writers = setting.requests[0].startswith("writers=")
         self.networks: dict[tuple[str | None, int], nn.Module] = {}
         self.parts = setting.divided(folder)
         self.splits = setting.splits(self.parts)
@@ -170,6 +171,11 @@ def wrong(logits: Tensor, labels: Tensor) -> Tensor:
     return swapped
 
 
+def flat(logits: Tensor, _: Tensor) -> Tensor:
+    """A tenth of the logits, which is nearly the same probability for every class."""
+    return logits / 10
+
+
 def noisy(deviation: float, seed: int) -> Callable[[Tensor, Tensor], Tensor]:
     """Adds normal noise to logits."""
     generator = torch.Generator().manual_seed(seed)
@@ -216,6 +222,7 @@ def fakes(work: Workshop, request: str) -> Iterator[tuple[str, RoleSignals, Role
         deviation = float(original.test.logits.std())
         yield "its logits with noise", changed(original, noisy(0.3 * deviation, number), *every), original
         yield "a filter: wrong answers for the forget set", changed(original, wrong, "forget"), original
+        yield "over-forgotten: flat answers for the forget set", changed(original, flat, "forget"), original
 
         def unlearned(
             method: Method, network: Callable[[], nn.Module] = network, number: int = number
@@ -223,7 +230,7 @@ def fakes(work: Workshop, request: str) -> Iterator[tuple[str, RoleSignals, Role
             return method.unlearn(network(), splits, Run(seed=number))
 
         ascended = work.answers(request, f"ascent-{number}", lambda make=unlearned: make(ASCENT))
-        yield "over-forgotten by gradient ascent", ascended, original
+        yield "the original after gradient ascent", ascended, original
         if splits.forgotten_classes:
             yield (
                 "the last layer alone edited",
@@ -238,7 +245,7 @@ def fakes(work: Workshop, request: str) -> Iterator[tuple[str, RoleSignals, Role
                     work.answers(request, f"{other}-{number}", model),
                     original,
                 )
-        for name, method in METHODS.items():
+        for name, method in METHODS.items() if work.by_writers else ():
             answers = work.answers(
                 request, f"{name}-{number}", lambda make=unlearned, method=method: make(method)
             )
@@ -286,7 +293,7 @@ within the retrained networks, so that these attacks cannot decide anything) and
 percent of n. Judgements of one network with other retrained networks are not independent.
 
 The goals are: at most 5 % of true retrainings refused, at least 80 % passed, at least 95 % of each fake refused. The
-rows "unlearned" are no fakes but methods with default settings and three epochs, for information.
+rows "unlearned" are no fakes but methods with default settings and three epochs, for information, on writers only.
 
 """
 

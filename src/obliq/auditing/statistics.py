@@ -1,8 +1,7 @@
-"""The statistics by which a network is compared with retrained ones: one number each, and where retraining puts it.
+"""The statistics by which a network is compared with retrained ones: the table, and how each is computed.
 
-Each statistic of a candidate is compared with those of K retrained networks by a prediction interval
-(`obliq.auditing.variation`). Some statistics measure distances to the answers of the retrained networks. A retrained
-network's own value is then measured from the others, so that each of them is a valid test of the rule.
+`obliq.auditing.reference_comparison` compares them. To add a statistic, add an entry to `STATISTICS` or
+`CLASS_STATISTICS`, take its error from others, and run `benchmarks/auditor_errors.py`.
 """
 
 import math
@@ -17,16 +16,12 @@ from numpy import ndarray
 
 from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.signals import RoleSignals, Signals
-from obliq.auditing.variation import Sides, estimate_variation, expected_variance, reach
-from obliq.errors import AuditError
+from obliq.auditing.variation import Sides
 
 Kind = Literal["memory", "utility", "answers"]
 Parts = tuple[Float64[ndarray, " _"], ...]
-DOUBT: Final[dict[Kind, float]] = {"memory": 0.08, "answers": 0.04, "utility": 0.01}
-"""The share of retrainings that each single statistic may keep from INDISTINGUISHABLE, by kind."""
-CLIP = (
-    6.0  # nats: margins beyond it, a confidence of .9975, differ between equal trainings without any meaning
-)
+CLIP = 6.0
+"""Nats. Margins beyond it, a confidence of .9975, differ between equal trainings without any meaning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,142 +93,6 @@ class Statistic:
     sides: Sides = "both"
     bounds: tuple[float, float] = (-math.inf, math.inf)
     digits: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One statistic of one network next to those of the retrained networks.
-
-    Attributes:
-        name: of the statistic.
-        kind: see `Statistic`.
-        value: of the network.
-        original: of the network before the request.
-        low, high: ends of the prediction interval; None on a side that does not count.
-        references: the values of the retrained networks, in their order.
-        deviation: the standard deviation that one more is expected to have, see `estimate_variation`.
-        freedom: degrees of freedom behind it.
-        error: probability that one more retrained network lies outside.
-    """
-
-    name: str
-    kind: Kind
-    value: float
-    original: float
-    low: float | None
-    high: float | None
-    references: tuple[float, ...]
-    deviation: float
-    freedom: int
-    error: float
-
-    def __post_init__(self) -> None:
-        if len(self.references) < 2 or not self.deviation > 0:
-            raise AuditError(
-                f"{self.name} has {len(self.references)} retrained networks and a deviation of {self.deviation:g}; "
-                "expected two or more, and a deviation above 0"
-            )
-
-    @property
-    def centre(self) -> float:
-        """The mean of the retrained networks."""
-        return sum(self.references) / len(self.references)
-
-    @property
-    def prior_freedom(self) -> int:
-        """Degrees of freedom that do not come from the number of retrained networks."""
-        return self.freedom - (len(self.references) - 1)
-
-    @property
-    def sides(self) -> Sides:
-        """The sides that count."""
-        return "high" if self.low is None else "low" if self.high is None else "both"
-
-    @property
-    def deviations(self) -> float:
-        """The network's distance to `centre`, in standard deviations of the retrained networks."""
-        return (self.value - self.centre) / self.deviation
-
-    @property
-    def original_deviations(self) -> float:
-        """The same for the network before the request."""
-        return (self.original - self.centre) / self.deviation
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether the network lies outside a narrower interval than `low` to `high`; see `DOUBT`."""
-        furthest = reach(len(self.references), self.freedom, DOUBT[self.kind], self.sides)
-        wrong_side = self.sides == "both" or (self.deviations > 0) == (self.sides == "high")
-        return wrong_side and abs(self.deviations) > furthest
-
-    @property
-    def is_nearer_to_original(self) -> bool:
-        """Whether the network is nearer to the original than to the mean of the retrained networks."""
-        return abs(self.value - self.original) < abs(self.value - self.centre)
-
-    @property
-    def is_no_worse_than_original(self) -> bool:
-        """Whether an original that is outside, too, explains a value below the interval."""
-        if self.low is None or self.outside(self.original) >= 0:
-            return False
-        return self.value >= self.original - (self.centre - self.low)
-
-    def outside(self, value: float) -> int:
-        """-1 for a value below the interval, 1 above, 0 within."""
-        if self.low is not None and value < self.low:
-            return -1
-        return 1 if self.high is not None and value > self.high else 0
-
-
-def compare_with_references(
-    candidate: RoleSignals,
-    original: RoleSignals,
-    references: Sequence[RoleSignals],
-    forgotten_classes: frozenset[int] = frozenset(),
-) -> tuple[Comparison, ...]:
-    """Every statistic of a candidate, with the prediction interval of the retrained networks.
-
-    Args:
-        candidate: the network to judge.
-        original: the network before the request.
-        references: networks retrained without the forget set, with different seeds; two or more.
-        forgotten_classes: classes of which nothing is retained; statistics about them are added.
-
-    Raises:
-        AuditError: for fewer than two retrained networks.
-    """
-    compared = [Judged(answers, references, forgotten_classes) for answers in (candidate, original)]
-    among = [
-        Judged(answers, [*references[:place], *references[place + 1 :]], forgotten_classes)
-        for place, answers in enumerate(references)
-    ]
-    table: Sequence[Statistic] = CLASS_STATISTICS if forgotten_classes else STATISTICS
-    if any(one.probe is None for one in (candidate, original, *references)):
-        table = [statistic for statistic in table if statistic is not PROBE]
-    return tuple(_compared(statistic, compared, among) for statistic in table)
-
-
-def _compared(statistic: Statistic, compared: Sequence[Judged], among: Sequence[Judged]) -> Comparison:
-    value, original = (statistic.measure(one) for one in compared)
-    values = tuple(statistic.measure(one) for one in among)
-    expected = None
-    if statistic.parts is not None:
-        by_network = [statistic.parts(one) for one in among]
-        expected = expected_variance([np.stack(part) for part in zip(*by_network, strict=True)])
-    spread = estimate_variation(values, statistic.resolution(compared[0]), expected)
-    interval = spread.interval(statistic.error, statistic.sides)
-    return Comparison(
-        name=statistic.name,
-        kind=statistic.kind,
-        value=value,
-        original=original,
-        low=None if statistic.sides == "high" else max(interval.low, statistic.bounds[0]),
-        high=None if statistic.sides == "low" else min(interval.high, statistic.bounds[1]),
-        references=values,
-        deviation=spread.deviation,
-        freedom=spread.freedom,
-        error=statistic.error,
-    )
 
 
 def _clipped(margin: Float64[ndarray, " samples"]) -> Float64[ndarray, " samples"]:
@@ -362,7 +221,7 @@ STATISTICS: Final = (
     *_UTILITY,
 )
 """For requests of people, random shares and listed samples. The errors follow from what had power in trials: see
-docs/verdict.md."""
+docs/audit-format.md."""
 
 
 def _probe_correct(one: Judged) -> Bool[ndarray, " samples"]:

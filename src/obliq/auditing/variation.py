@@ -21,7 +21,7 @@ PRIOR_FREEDOM = 4
 """Degrees of freedom that `expected_variance` counts for, beside the K - 1 of K observed values."""
 INFLATION = 3.0
 """Variance between retrained networks over that of independent samples, as measured on writers of digits (2.1 to 3.9):
-samples of one person or class rise and fall together. docs/verdict.md has the measurement."""
+samples of one person or class rise and fall together. docs/audit-format.md has the measurement."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from obliq.auditing.accuracy import paired_accuracy_difference
 from obliq.auditing.intervals import Interval
 from obliq.auditing.membership import Separation, confidence_separation
-from obliq.auditing.signals import RoleSignals, Signals
-from obliq.auditing.statistics import EVERY_STATISTIC, Comparison, compare_with_references
+from obliq.auditing.reference_comparison import Comparison, compare_with_references
+from obliq.auditing.signals import RoleSignals
+from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.variation import MOST_REFERENCES, references_to_exceed
-from obliq.errors import AuditError
 
 Word = Literal[
     "INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE", "INCONCLUSIVE"
@@ -266,26 +267,6 @@ _UNKNOWN_AIM = (
     "The samples of a person, of a class or of a list may differ from unseen data by themselves. Without a retrained "
     "network, there is no value to aim at."
 )
-
-
-def paired_accuracy_difference(mine: Signals, theirs: Signals) -> tuple[float, Interval]:
-    """The difference of two accuracies on the same samples, in points, with a 95 % interval that has a width.
-
-    Source: Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in
-    Medicine 2005: half an observation is added to each of the four cells, and the normal interval is taken.
-
-    Raises:
-        AuditError: when the networks answered different numbers of samples.
-    """
-    if len(mine) != len(theirs):
-        raise AuditError(f"{len(mine)} and {len(theirs)} answers to compare; expected the same samples")
-    better = int((mine.correct & ~theirs.correct).sum()) + 0.5
-    worse = int((~mine.correct & theirs.correct).sum()) + 0.5
-    samples = len(mine) + 2
-    difference = (better - worse) / samples
-    deviation = (max(0.0, better + worse - samples * difference**2)) ** 0.5 / samples
-    points = 100 * float(mine.correct.mean() - theirs.correct.mean())
-    return points, Interval(100 * (difference - 1.96 * deviation), 100 * (difference + 1.96 * deviation))
 
 
 def _auc_against(candidate: Separation, retrained: Separation | None) -> tuple[float, Interval]:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from obliq.auditing import Histogram, Interval
-from obliq.auditing.statistics import Comparison
+from obliq.auditing.reference_comparison import Comparison
 from obliq.report.content import Row
 
 # Placeholders: matplotlib draws with these colours, which `_inlined` then replaces by the page's variables.
