@@ -162,6 +162,10 @@ class Examples:
         """The samples that are marked."""
         return Examples(self.collection, self.indices[chosen])
 
+    def spread(self, count: int) -> "Examples":
+        """At most `count` samples, spread evenly."""
+        return Examples(self.collection, self.indices[:: max(1, len(self) // count)][:count])
+
     def take(self, count: int) -> "Examples":
         """The first `count` samples."""
         return Examples(self.collection, self.indices[:count])

@@ -23,7 +23,7 @@ arXiv 2602.00567) from its abstract; everything that the abstract leaves open is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -180,6 +180,7 @@ class OrthogonalRounds:
         forget_batch: Forget samples per step.
         retain: endless batches of the retain set.
         reference: the retain gradients that forget gradients are projected against.
+        rate_factor: of the learning rate; halved by `go_back_`.
     """
 
     settings: OrthogonalDescent
@@ -189,6 +190,16 @@ class OrthogonalRounds:
     forget_batch: int
     retain: Iterator[Batch]
     reference: RetainReference
+    rate_factor: float = 1.0
+
+    def go_back_(self, state: Mapping[str, Tensor]) -> None:
+        """Undo the last round: take the network back to `state`, without momentum, and halve the learning rate."""
+        descent = self.descent
+        descent.model.load_state_dict(state)
+        for velocity in (*descent.retain_velocity, *descent.forget_velocity):
+            velocity.zero_()
+        descent.step -= self.steps
+        self.rate_factor /= 2
 
     def passes(self, forget: Examples) -> Iterator[Batch]:
         """Endless batches of the forget set, pass after pass."""
@@ -203,7 +214,7 @@ class OrthogonalRounds:
             ModelError: when the loss or a weight is no longer finite.
         """
         settings, descent = self.settings, self.descent
-        rate = cosine_schedule(settings.learning_rate, self.steps)
+        rate = cosine_schedule(self.rate_factor * settings.learning_rate, self.steps)
         start, end = descent.step, descent.step + self.steps
         while descent.step < end:
             now = rate(descent.step - start)

@@ -114,7 +114,9 @@ def unlearn_file(
         )
     require_fitting(shipped, splits.partition)
     parts = splits.partition
-    compared = _some_of(next(part for part in (parts.test, parts.holdout, parts.train) if len(part.indices)))
+    compared = next(part for part in (parts.test, parts.holdout, parts.train) if len(part.indices)).spread(
+        COMPARED
+    )
     network, agreement = _rebuilt(shipped, compared)
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
@@ -177,12 +179,6 @@ def _rebuilt(shipped: ExportedFile, examples: Examples) -> tuple[nn.Module, floa
             "than the file's would be unlearned"
         )
     return network, agreement
-
-
-def _some_of(examples: Examples) -> Examples:
-    """At most `COMPARED` samples, spread evenly."""
-    every = max(1, len(examples) // COMPARED)
-    return Examples(examples.collection, examples.indices[::every][:COMPARED])
 
 
 def _agreement(network: nn.Module, file: Predictor, examples: Examples) -> float:

@@ -27,9 +27,14 @@ from obliq.methods.calibrated.targets import (
 )
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.loop import move_to_device, require_at_least, seeded
+from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
+
+WATCHED = 2000
+"""Retained samples whose accuracy decides whether a round did damage."""
+DAMAGE = 5.0
+"""Points of accuracy. Of 198 retrainings in the committed suites none differs by more than 3.6 from its original."""
 
 
 @final
@@ -47,6 +52,8 @@ class Calibrated(OrthogonalDescent):
             learning rate starts again. Small retain sets and large forget sets need more than one round.
         tolerance: Stop when the forget set's mean distance to its targets is at most this share of its value at the
             start.
+        restarts: How many rounds may be undone and repeated at half the learning rate. A round is undone when accuracy
+            on retained samples falls more than 5 points below the original's.
         projection: When to project the forget gradient g_f against the retain gradient g_r: `always`, `on_conflict`
             (only if <g_f, g_r> < 0), or `never`.
     """
@@ -55,6 +62,7 @@ class Calibrated(OrthogonalDescent):
     draw: Literal["even", "by_distance"] = "by_distance"
     rounds: int = 3
     tolerance: float = 0.2
+    restarts: int = 3
     projection: ProjectionWhen = "on_conflict"
 
     version: ClassVar[int] = 1
@@ -63,7 +71,7 @@ class Calibrated(OrthogonalDescent):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, rounds=self.rounds)
-        require_at_least(0, tolerance=self.tolerance)
+        require_at_least(0, tolerance=self.tolerance, restarts=self.restarts)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses, with the forget gradient projected.
@@ -92,8 +100,16 @@ class Calibrated(OrthogonalDescent):
                     self.augment,
                 )
             )
+            watched = splits.retain.spread(WATCHED)
+            least = accuracy(network, watched, run.device) - DAMAGE
+            restarts = self.restarts
             for _ in range(self.rounds):
+                before = copy.deepcopy(network.state_dict())
                 rounds.run_round(forget, loss)
+                while restarts and accuracy(network, watched, run.device) < least:
+                    restarts -= 1
+                    rounds.go_back_(before)
+                    rounds.run_round(forget, loss)
                 left = distance_left(network, splits.forget, targets, run)
                 step = rounds.descent.step
                 run.listen("unlearn", step, step, {"distance_left": left})
