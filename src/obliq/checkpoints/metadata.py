@@ -43,6 +43,26 @@ class LoadedWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What `obliq.workflow.gate` measured on an unlearned network.
+
+    Attributes:
+        before: accuracy of the original in percent, on `retain` and `holdout` samples of classes that remain.
+        after: the same of the unlearned network.
+        distance: mean distance of the forget set's confidence from its targets, 0 to 1; None where the method has
+            no targets.
+        failures: why the network failed, one sentence each; none when it passed.
+        accepted: whether the operator accepted the failures.
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+    distance: float | None = None
+    failures: tuple[str, ...] = ()
+    accepted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """How a network came about. It outlives a request, so it holds only counts and digests of the request.
 
@@ -68,6 +88,7 @@ class Provenance:
         accuracy: in percent. Of an original: on `training` samples in the last epoch and on `test` samples. Of an
             original file that was unlearned: on `retain` and `holdout` samples. Of always answering with the
             `most frequent class` of the last of these.
+        gate: how an unlearned network compares with its original; None for other networks.
     """
 
     role: str
@@ -87,6 +108,7 @@ class Provenance:
     loaded: LoadedWeights | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     inputs: InputContract | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     accuracy: dict[str, float] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
+    gate: Gate | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     @property
     def training_seconds(self) -> float | None:

@@ -1,12 +1,13 @@
 """What `obliq unlearn` and `obliq retrain` share: a request is answered by the network in a folder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
+from obliq.cli.gate import judge_gate
 from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import RequestOptions
 from obliq.cli.output import accuracy_lines, saved_run_values
@@ -41,6 +42,8 @@ def answer_request(
     run: Run,
     progress: StageListener,
     answer_for: Callable[[Checkpoint], Answer],
+    *,
+    accept: bool = False,
 ) -> VerbOutput:
     """Answer a request with an original and save the result.
 
@@ -49,6 +52,7 @@ def answer_request(
         run: seed, device and listener.
         progress: shows the stage.
         answer_for: chooses how to answer, when the original is known.
+        accept: keep a network that fails its gate where the result belongs.
 
     Raises:
         DataError: when the network is no original.
@@ -69,15 +73,19 @@ def answer_request(
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
     progress.stage(answer.stage.format(forget=len(splits.forget), retain=len(splits.retain)))
     answered = answer.compute(splits, request)
-    save_run(out, answered, overwrite=arguments.overwrite)
-    provenance = answered.checkpoint.provenance
+    gated = judge_gate(answered.checkpoint.provenance, out, accept=accept)
+    provenance, folder = gated.provenance, gated.out
+    answered = replace(answered, checkpoint=replace(answered.checkpoint, provenance=provenance))
+    save_run(folder, answered, overwrite=arguments.overwrite)
     return VerbOutput(
         lines=[
             *_accuracies(provenance, splits),
-            f"{provenance.role} network in {out}, in {provenance.seconds:.1f} s",
+            *gated.lines,
+            f"{provenance.role} network in {folder}, in {provenance.seconds:.1f} s",
         ],
-        values=saved_run_values(answered, out),
-        next_command=_next_command(arguments, provenance.role),
+        values={**saved_run_values(answered, folder), **gated.values},
+        next_command=["show", folder] if gated.unmet else _next_command(arguments, provenance.role),
+        unmet=gated.unmet,
     )
 
 

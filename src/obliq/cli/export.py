@@ -16,25 +16,26 @@ from obliq.errors import DataError
 class ExportArguments:
     """Write the file that a device runs, and check it.
 
-    Example: obliq export runs/unlearned --to onnx --out unlearned.onnx --check fashion-mnist
+        Example: obliq export runs/unlearned --to onnx --out unlearned.onnx --check fashion-mnist
 
-    A file stores biases as integers, so its answers differ a little from those of the trained network. Use
-    the option `--to network` to write the network with the biases of the file. This network exports to the same file,
-    and an audit of it applies to the file.
+        A file stores biases as integers, so its answers differ a little from those of the trained network. Use
+        the option `--to network` to write the network with the biases of the file. This network exports to the same file,
+        and an audit of it applies to the file.
 
-    Attributes:
-        folder: Folder of the network.
-        to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `network` for a folder that computes in
-            PyTorch what the file does.
-        form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
-            ExecuTorch supports only `integer`.
-        out: New file or folder. It is created when the result is complete.
-        check: Run the file on these data, print how closely it agrees with the network, and write OUT.parity.json. Of
-            the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
-        check_samples: Check at most this many samples of each data set, evenly spaced; 0 for all.
-        parity_out: Write the measured agreement to this file instead.
-        threads: CPU threads; 0 for the default of torch.
-    """
+        Attributes:
+            folder: Folder of the network.
+            to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `network` for a folder that computes in
+                PyTorch what the file does.
+            form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
+                ExecuTorch supports only `integer`.
+            out: New file or folder. It is created when the result is complete.
+            check: Run the file on these data, print how closely it agrees with the network, and write OUT.parity.json. Of
+                the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
+            check_samples: Check at most this many samples of each data set, evenly spaced; 0 for all.
+            parity_out: Write the measured agreement to this file instead.
+            accept: Export a network although it failed its gate; see `obliq unlearn --help`.
+            threads: CPU threads; 0 for the default of torch.
+        """
 
     folder: tyro.conf.Positional[Path]
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
@@ -46,6 +47,7 @@ class ExportArguments:
     parity_out: File = None
     data_folder: DataFolder = None
     arch: Architecture = None
+    accept: bool = False
     threads: int = 0
     output: OutputOptions = field(default_factory=OutputOptions)
 
@@ -73,6 +75,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     from obliq.io.atomic import refuse_existing_file, write_file
     from obliq.io.strict_json import parse_json
     from obliq.quantization import weights_digest
+    from obliq.workflow.gate import require_passed
     from obliq.workflow.parity_samples import parity_samples
 
     out, kind = arguments.out, format_named(arguments.to)
@@ -85,6 +88,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = load_run(arguments.folder, arguments.arch).checkpoint
     model, shape = saved.model, saved.blueprint.input_shape
+    require_passed(saved.provenance, str(arguments.folder), accept=arguments.accept)
     contract = saved.provenance.inputs
     content = export_file(model, shape, arguments.form, to=arguments.to, inputs=contract)
     checks = {}
@@ -123,11 +127,13 @@ def _export_network(arguments: ExportArguments) -> VerbOutput:
     from obliq.exporting import deployed
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import weights_digest
+    from obliq.workflow.gate import require_passed
 
     if arguments.check or arguments.parity_out:
         raise DataError("--check compares a file; expected it with --to onnx or executorch")
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
     saved = load_run(arguments.folder, arguments.arch)
+    require_passed(saved.checkpoint.provenance, str(arguments.folder), accept=arguments.accept)
     model = deployed(saved.checkpoint.model, saved.checkpoint.blueprint.input_shape)
     changed = SavedRun(dataclasses.replace(saved.checkpoint, model=model), saved.trace, saved.request)
     save_run(arguments.out, changed, overwrite=arguments.overwrite)

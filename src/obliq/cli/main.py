@@ -1,7 +1,7 @@
 """From the words that were typed to an exit status; the only place where errors become text.
 
 Exit status: 0 done; 1 an error that the user can correct, in one line; 2 words that do not parse; 3 done, but what
-`--require` names did not come out; 130 interrupted; 141 nobody reads the output; 143 terminated. Nothing half-written
+was required did not come out; 130 interrupted; 141 nobody reads the output; 143 terminated. Nothing half-written
 is left behind in any case. Other exceptions are bugs and keep their traceback.
 """
 

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -11,6 +11,9 @@ from obliq.cli.next_command import free_name
 from obliq.cli.options import Architecture, File, OutputOptions, Overwrite
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, PatchError
+
+if TYPE_CHECKING:
+    from obliq.checkpoints import Provenance
 
 RequiredFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
@@ -30,6 +33,7 @@ class PatchMakeArguments:
             its floor, the number of its last confirmed patch.
         key_file: Encrypt the patch with the 32 bytes in this file.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
+        accept: Make a patch although the new network failed its gate; see `obliq unlearn --help`.
     """
 
     old: tyro.conf.Positional[Path]
@@ -39,6 +43,7 @@ class PatchMakeArguments:
     sequence: int = 1
     key_file: File = None
     sign: File = None
+    accept: bool = False
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
 
@@ -94,7 +99,8 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     """Make a patch, encrypt and sign it, and write it."""
     from obliq.io.atomic import refuse_existing_file, write_file
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
-    from obliq.workflow.patch_targets import find_artifact
+    from obliq.workflow.gate import require_passed
+    from obliq.workflow.patch_targets import Folder, find_artifact
 
     out = arguments.out
     refuse_existing_file(out, overwrite=arguments.overwrite)
@@ -106,6 +112,9 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         raise PatchError(
             f"{arguments.old} and {arguments.new} are of different kinds; expected two folders or two files"
         )
+    provenance = new.checkpoint.provenance if isinstance(new, Folder) else _recorded(arguments.new)
+    if provenance is not None:
+        require_passed(provenance, str(arguments.new), accept=arguments.accept)
     patch = encode_patch(old.content, new.content, arguments.sequence)
     data = patch if key is None else encryption.seal(patch, key)
     signature = _signature(data, arguments.sign)
@@ -130,6 +139,17 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         },
         next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key),
     )
+
+
+def _recorded(file: Path) -> "Provenance | None":
+    """The provenance in the record next to an exported file, where it is the record of this file."""
+    from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
+    from obliq.exporting import sha256_of
+
+    record = FILE_RECORD_DOCUMENT.read_if_present(file.parent / FILE_RECORD)
+    if record is None or record.file_digest != sha256_of(file.read_bytes()):
+        return None
+    return record.provenance
 
 
 def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:

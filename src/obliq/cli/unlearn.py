@@ -31,24 +31,27 @@ def _methods() -> Any:
 class UnlearnArguments(RequestOptions):
     """Make a saved network forget the samples that you name.
 
-    Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned calibrated --epochs 5
+        Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned calibrated --epochs 5
 
-    The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
-    calibrated, which was nearest to retraining in the measured comparison (docs/results.md).
+        The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
+        calibrated, which was nearest to retraining in the measured comparison (docs/results.md).
 
-    ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
-    result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
-    record its data, so pass the same data and the same split as in training.
+        ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
+        result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
+        record its data, so pass the same data and the same split as in training.
 
-    Attributes:
-        original: Folder of the original network, or a file that was exported from it.
-        method: One of these, followed by its own options.
-        expect_accuracy: For an exported file: its known accuracy in percent. A warning is printed if the measured
-            accuracy is clearly lower.
+        Attributes:
+            original: Folder of the original network, or a file that was exported from it.
+                method: One of these, followed by its own options.
+            expect_accuracy: For an exported file: its known accuracy in percent. A warning is printed if the measured
+                accuracy is clearly lower.
+            accept: Keep a network that fails its gate in OUT. Otherwise it goes to OUT.failed, cannot be exported, and the
+            exit status is 3. A network fails when it loses more than 5 points of accuracy on samples that remain.
     """
 
     expect_accuracy: Annotated[float | None, tyro.conf.arg(metavar="PERCENT", help_behavior_hint="")] = None
     method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)] = field(default_factory=Calibrated)
+    accept: bool = False
     division: DivisionOptions = field(default_factory=DivisionOptions)
     compute: tyro.conf.CascadeSubcommandArgs[ComputeOptions] = field(default_factory=ComputeOptions)
     output: tyro.conf.CascadeSubcommandArgs[OutputOptions] = field(default_factory=OutputOptions)
@@ -69,7 +72,11 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
         )
     run = start_run(arguments.compute, progress)
     return answer_request(
-        arguments, run, progress, lambda original: by_method(original, arguments.method, run)
+        arguments,
+        run,
+        progress,
+        lambda original: by_method(original, arguments.method, run),
+        accept=arguments.accept,
     )
 
 
@@ -77,6 +84,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     """Integers in, integers out."""
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import division_words, load_partition, stated_data
+    from obliq.cli.gate import judge_gate
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
@@ -105,13 +113,16 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         progress.print_line(warning)
     progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
     found = unlearn_file(shipped, splits, request, method, run, claims)
-    save_unlearned_file(out, found, overwrite=arguments.overwrite)
-    file = out / found.name
+    gated = judge_gate(found.provenance, out, accept=arguments.accept)
+    found = dataclasses.replace(found, provenance=gated.provenance)
+    save_unlearned_file(gated.out, found, overwrite=arguments.overwrite)
+    file = gated.out / found.name
     return VerbOutput(
         lines=[
             f"unlearned file {file}, {found.changed_codes_percent:.2f} % of the codes changed, "
             f"in {found.provenance.seconds:.1f} s",
             "before: " + ", ".join(f"{percent:.1f} % of {name}" for name, percent in claims.accuracy.items()),
+            *gated.lines,
             *warnings,
         ],
         values={
@@ -123,10 +134,12 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             "changed_codes_percent": round(found.changed_codes_percent, 4),
             "accuracy_before": claims.accuracy,
             "warnings": list(claims.warnings),
+            **gated.values,
             "agreement_percent": round(100 * found.agreement, 2),
             "agreement_after_percent": round(100 * found.agreement_after, 2),
         },
-        next_command=(
+        unmet=gated.unmet,
+        next_command=("show", file) if gated.unmet else (
             "audit", arguments.original, file, "--out", free_name(out, "audit"), "--data", data,
             *repeated_options(arguments.data.data_folder), *division_words(arguments.division),
         ),

@@ -31,6 +31,7 @@ from obliq.quantization import weights_digest
 from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit
+from obliq.workflow.gate import pass_gate
 from obliq.workflow.loaded_network import LoadedNetwork
 from obliq.workflow.rehearsal import rehearse_training
 
@@ -151,6 +152,7 @@ def unlearn_original(
         versions=present_versions(),
         accuracy={},
         loaded=None,  # the weights are no longer those
+        gate=None if isinstance(method, Retrain) else pass_gate(original.model, model, splits, trace.rows),
     )
     return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
 

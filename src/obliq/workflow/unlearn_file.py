@@ -34,6 +34,7 @@ from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
 from obliq.workflow.compare_files import require_fitting
 from obliq.workflow.file_claims import FileClaims
+from obliq.workflow.gate import pass_gate
 from obliq.workflow.pipeline import method_name, role_counts
 
 NETWORK = "network"
@@ -120,7 +121,8 @@ def unlearn_file(
     network, agreement = _rebuilt(shipped, compared)
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
-    network = method.unlearn(network, splits, listening).cpu()
+    original = network
+    network = method.unlearn(original, splits, listening).cpu()
     content = shipped.with_weights(network)
     seconds = time.perf_counter() - started
     found = parse_exported(content)  # what no device could run is not written
@@ -143,6 +145,7 @@ def unlearn_file(
         threads=torch.get_num_threads(),
         inputs=InputContract.of(splits.partition.collection),
         accuracy={} if claims is None else claims.accuracy,
+        gate=pass_gate(original, network, splits, trace.rows),
     )
     return UnlearnedFile(
         content=content,

@@ -65,7 +65,7 @@ def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) 
 
 def test_rounds_go_on_until_the_tolerance_is_met(original: nn.Module, splits: Splits) -> None:
     def run(**settings: object) -> tuple[nn.Module, int, list[float]]:
-        result, rows = traced(Calibrated(epochs=1, record_every=1, **settings), original, splits)
+        result, rows = traced(Calibrated(epochs=1, record_every=1, restarts=0, **settings), original, splits)
         left = [row["distance_left"] for row in rows if "distance_left" in row]
         return result, len(rows) - len(left), left
 

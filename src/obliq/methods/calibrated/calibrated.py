@@ -112,7 +112,7 @@ class Calibrated(OrthogonalDescent):
                     rounds.run_round(forget, loss)
                 left = distance_left(network, splits.forget, targets, run)
                 step = rounds.descent.step
-                run.listen("unlearn", step, step, {"distance_left": left})
-                if left <= self.tolerance:
+                run.listen("unlearn", step, step, left)
+                if left["distance_left"] <= self.tolerance:
                     break
             return network.eval()

@@ -107,11 +107,14 @@ def _reference_scores(features: Features, splits: Splits) -> SampleScores:
     )
 
 
-def distance_left(model: nn.Module, forget: Examples, targets: Targets, run: Run) -> float:
-    """The mean distance to the targets, as a share of the original network's; 0 where that had none."""
+def distance_left(model: nn.Module, forget: Examples, targets: Targets, run: Run) -> dict[str, float]:
+    """The mean `distance` to the targets, 0 to 1, and `distance_left`: as a share of the original network's.
+
+    The share is 0 where the original was at every target.
+    """
     started = float(targets.distance.mean())
-    left = float((true_class_confidence(model, forget, run) - targets.confidence).abs().mean())
-    return left / started if started > 0 else 0.0
+    distance = float((true_class_confidence(model, forget, run) - targets.confidence).abs().mean())
+    return {"distance": distance, "distance_left": distance / started if started > 0 else 0.0}
 
 
 def true_class_confidence(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:

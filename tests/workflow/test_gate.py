@@ -1,0 +1,112 @@
+"""An unlearned network that lost its use, or ended further from its targets, is called failed and never shipped."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from obliq.checkpoints import Provenance
+from obliq.data import Splits
+from obliq.errors import ModelError
+from obliq.methods import Calibrated, GradientAscent
+from obliq.run import Run, Trace
+from obliq.workflow.gate import LARGEST_DISTANCE, pass_gate, require_passed
+from obliq.workflow.pipeline import role_counts
+
+
+def provenance(splits: Splits, **changes: object) -> Provenance:
+    return Provenance(
+        role="unlearned",
+        data="toy",
+        rule=splits.partition.drawn_by,
+        partition_digest=splits.partition.digest,
+        counts=role_counts(splits),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def test_the_original_itself_passes(original: nn.Module, splits: Splits) -> None:
+    gate = pass_gate(original, original, splits, [])
+    assert gate.failures == ()
+    assert gate.before == gate.after
+    assert set(gate.before) == {"retain", "holdout"}
+
+
+def test_a_constant_answer_fails_on_both_sets(original: nn.Module, splits: Splits) -> None:
+    ruined = copy.deepcopy(original)
+    with torch.no_grad():
+        ruined.classifier.bias[0] += 1000
+    gate = pass_gate(original, ruined, splits, [])
+    assert len(gate.failures) == 4
+    for role, (accuracy, constant) in zip(
+        ("retain", "holdout"), (gate.failures[:2], gate.failures[2:]), strict=True
+    ):
+        assert f"{role} samples fell from" in accuracy
+        assert "one class is the answer to all" in constant
+
+
+def test_gradient_ascent_at_a_high_rate_fails(original: nn.Module, splits: Splits) -> None:
+    ruined = GradientAscent(learning_rate=1.0).unlearn(original, splits, Run(seed=1))
+    assert pass_gate(original, ruined, splits, []).failures
+
+
+def test_classes_that_are_gone_do_not_count(original: nn.Module, splits: Splits) -> None:
+    parts = splits.partition
+    by_class = parts.forgetting(parts.train.indices[parts.train.labels == 2])
+    forgetting = copy.deepcopy(original)
+    with torch.no_grad():
+        forgetting.classifier.bias[2] -= 1000  # never answers the forgotten class
+    gate = pass_gate(original, forgetting, by_class, [])
+    assert gate.failures == ()
+    assert gate.after["holdout"] >= gate.before["holdout"]
+
+
+@pytest.mark.parametrize(
+    ("share", "distance", "fails"),
+    [
+        (1.5, 2 * LARGEST_DISTANCE, True),
+        (0.9, 2 * LARGEST_DISTANCE, False),
+        (15.0, LARGEST_DISTANCE / 2, False),
+    ],
+    ids=["further away", "nearer", "further, but near"],
+)
+def test_a_method_that_moved_away_from_its_targets_fails(
+    original: nn.Module, splits: Splits, share: float, distance: float, fails: bool
+) -> None:
+    trace = [
+        {"distance": 0.0, "distance_left": 0.0},
+        {"distance": distance, "distance_left": share},
+        {"loss": 1.0},
+    ]
+    gate = pass_gate(original, original, splits, trace)
+    assert bool(gate.failures) == fails
+    assert gate.distance == pytest.approx(distance)
+
+
+def test_a_failed_network_ships_only_when_somebody_accepts_it(original: nn.Module, splits: Splits) -> None:
+    ruined = copy.deepcopy(original)
+    with torch.no_grad():
+        ruined.classifier.bias[0] += 1000
+    gate = pass_gate(original, ruined, splits, [])
+    failed = provenance(splits, gate=gate)
+    with pytest.raises(ModelError, match=r"runs/x failed its gate: accuracy on .*pass --accept"):
+        require_passed(failed, "runs/x", accept=False)
+    require_passed(failed, "runs/x", accept=True)
+    accepted = dataclasses.replace(gate, accepted=True)
+    require_passed(dataclasses.replace(failed, gate=accepted), "runs/x", accept=False)
+    require_passed(provenance(splits), "runs/x", accept=False)
+
+
+def test_restarts_save_a_network_that_a_high_rate_ruins(original: nn.Module, splits: Splits) -> None:
+    def ended(restarts: int) -> tuple[bool, list[float]]:
+        trace = Trace()
+        method = Calibrated(epochs=2, rounds=2, learning_rate=1.0, clip=0.0, restarts=restarts, tolerance=0.0)
+        result = method.unlearn(original, splits, Run(seed=1, listen=trace))
+        return not pass_gate(original, result, splits, []).failures, [row["step"] for row in trace.rows]
+
+    alone, steps = ended(0)
+    saved, repeated = ended(6)
+    assert (alone, saved) == (False, True)
+    assert len(repeated) > len(steps)
