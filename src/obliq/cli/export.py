@@ -16,26 +16,26 @@ from obliq.errors import DataError
 class ExportArguments:
     """Write the file that a device runs, and check it.
 
-        Example: obliq export runs/unlearned --to onnx --out unlearned.onnx --check fashion-mnist
+    Example: obliq export runs/unlearned --to onnx --out unlearned.onnx --check fashion-mnist
 
-        A file stores biases as integers, so its answers differ a little from those of the trained network. Use
-        the option `--to network` to write the network with the biases of the file. This network exports to the same file,
-        and an audit of it applies to the file.
+    A file stores biases as integers, so its answers differ a little from those of the trained network. Use
+    the option `--to network` to write the network with the biases of the file. This network exports to the same file,
+    and an audit of it applies to the file.
 
-        Attributes:
-            folder: Folder of the network.
-            to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `network` for a folder that computes in
-                PyTorch what the file does.
-            form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
-                ExecuTorch supports only `integer`.
-            out: New file or folder. It is created when the result is complete.
-            check: Run the file on these data, print how closely it agrees with the network, and write OUT.parity.json. Of
-                the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
-            check_samples: Check at most this many samples of each data set, evenly spaced; 0 for all.
-            parity_out: Write the measured agreement to this file instead.
-            accept: Export a network although it failed its gate; see `obliq unlearn --help`.
-            threads: CPU threads; 0 for the default of torch.
-        """
+    Attributes:
+        folder: Folder of the network.
+        to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `network` for a folder that computes in
+            PyTorch what the file does.
+        form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
+            ExecuTorch supports only `integer`.
+        out: New file or folder. It is created when the result is complete.
+        check: Run the file on these data, print how closely it agrees with the network, and write OUT.parity.json. Of
+            the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
+        check_samples: Check at most this many samples of each data set, evenly spaced; 0 for all.
+        parity_out: Write the measured agreement to this file instead.
+        accept: Export a network although it failed its gate; see `obliq unlearn --help`.
+        threads: CPU threads; 0 for the default of torch.
+    """
 
     folder: tyro.conf.Positional[Path]
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")]

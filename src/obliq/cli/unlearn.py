@@ -31,21 +31,21 @@ def _methods() -> Any:
 class UnlearnArguments(RequestOptions):
     """Make a saved network forget the samples that you name.
 
-        Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned calibrated --epochs 5
+    Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned calibrated --epochs 5
 
-        The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
-        calibrated, which was nearest to retraining in the measured comparison (docs/results.md).
+    The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
+    calibrated, which was nearest to retraining in the measured comparison (docs/results.md).
 
-        ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
-        result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
-        record its data, so pass the same data and the same split as in training.
+    ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
+    result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
+    record its data, so pass the same data and the same split as in training.
 
-        Attributes:
-            original: Folder of the original network, or a file that was exported from it.
-                method: One of these, followed by its own options.
-            expect_accuracy: For an exported file: its known accuracy in percent. A warning is printed if the measured
-                accuracy is clearly lower.
-            accept: Keep a network that fails its gate in OUT. Otherwise it goes to OUT.failed, cannot be exported, and the
+    Attributes:
+        original: Folder of the original network, or a file that was exported from it.
+        method: One of these, followed by its own options.
+        expect_accuracy: For an exported file: its known accuracy in percent. A warning is printed if the measured
+            accuracy is clearly lower.
+        accept: Keep a network that fails its gate in OUT. Otherwise it goes to OUT.failed, cannot be exported, and the
             exit status is 3. A network fails when it loses more than 5 points of accuracy on samples that remain.
     """
 
