@@ -152,7 +152,7 @@ class UnevenMaxPool(MaxPool):
 
     sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1, "padding": 2, "dilation": 1}
     calls: ClassVar[frozenset[Any]] = frozenset()
-    offers: ClassVar[str] = "those with ceil_mode"
+    offers: ClassVar[str] = "max pools with ceil_mode"
     onnx: ClassVar[Mapping[str, Operator]] = {}
     qdq: ClassVar[Mapping[str, Operator]] = {}
     xnnpack: ClassVar[frozenset[str] | None] = None
