@@ -20,7 +20,7 @@ _PUBLIC = {
         "load_dataset",
         "train_holdout_test_split",
     ),
-    "obliq.errors": ("AuditError", "DataError", "ModelError", "ObliqError", "PatchError"),
+    "obliq.errors": ("AuditError", "DataError", "GateError", "ModelError", "ObliqError", "PatchError"),
     "obliq.methods": ("Calibrated", "FineTune", "Method", "OEU", "SFRon", "available_methods"),
     "obliq.patch": ("PatchHead",),
     "obliq.quantization": ("IntegerTensor", "Precision", "integer_state", "quantize", "weights_digest"),

@@ -26,6 +26,7 @@ from obliq.data import (
 from obliq.errors import (
     AuditError as AuditError,
     DataError as DataError,
+    GateError as GateError,
     ModelError as ModelError,
     ObliqError as ObliqError,
     PatchError as PatchError,

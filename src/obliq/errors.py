@@ -1,5 +1,7 @@
 """The errors that a user can cause. Each message is one line: what was given, what was expected, what to do."""
 
+from typing import Any
+
 
 class ObliqError(Exception):
     """An error that the caller can correct; its message is complete on its own, in one line."""
@@ -11,6 +13,18 @@ class DataError(ObliqError):
 
 class ModelError(ObliqError):
     """A network, a quantization setting or a saved model that cannot be used as given."""
+
+
+class GateError(ModelError):
+    """An unlearned network that lost its use or did not converge.
+
+    Attributes:
+        network: the network, so that nothing is lost.
+    """
+
+    def __init__(self, message: str, network: Any) -> None:
+        super().__init__(message)
+        self.network = network
 
 
 class AuditError(ObliqError):

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from obliq.auditing.reference_comparison import compare_with_references
 
 from obliq.auditing import RoleSignals, Verdict, judge
+from obliq.auditing.reference_comparison import compare_with_references
 from obliq.auditing.statistics import CLASS_STATISTICS, STATISTICS
 from obliq.errors import AuditError
 from tests.auditing.retrainings import ORIGINAL, REFERENCES, changed, margins, network, roles, signals

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 import obliq
 from obliq.data import Examples, Partition, Splits
-from obliq.errors import DataError, ModelError, ObliqError
-from obliq.methods import BUILT_IN, OEU, Calibrated, FineTune, Retrain
+from obliq.errors import DataError, GateError, ModelError, ObliqError
+from obliq.methods import BUILT_IN, OEU, Calibrated, FineTune, GradientAscent, Retrain
 from obliq.quantization import quantize, weights_digest
 from obliq.run import Run, Trace
 from obliq.training.loop import Recipe
 from tests.conftest import SmallNet
+from tests.methods.measured import same
 from tests.workflow.networks_and_sets import FORMS, SHAPE, Elsewhere, sets, trained_elsewhere
 
 SHORT = Recipe(epochs=2, batch_size=32)
@@ -198,3 +199,12 @@ def test_created_networks_are_those_of_the_seed() -> None:
     )
     with pytest.raises(ModelError, match="unknown architecture 'transformer'"):
         obliq.create_network("transformer", (1, 8, 8), 4)
+
+
+def test_a_ruined_network_is_an_error_that_holds_it(original: nn.Module, splits: Splits) -> None:
+    given = {"forget": splits.forget, "retain": splits.retain, "holdout": splits.holdout}
+    ruin = GradientAscent(learning_rate=1.0)
+    with pytest.raises(GateError, match="failed its gate: .*accept=True") as caught:
+        obliq.unlearn(original, **given, method=ruin, progress=False)
+    accepted = obliq.unlearn(original, **given, method=ruin, accept=True, progress=False)
+    assert same(caught.value.network, accepted)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from obliq.checkpoints import Blueprint
 from obliq.data import DataLike, as_examples
-from obliq.errors import ModelError
+from obliq.errors import GateError, ModelError
 from obliq.methods import Method, Retrain, available_methods
 from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps
-from obliq.run import Listener, Run, device_named, device_of
+from obliq.run import Listener, Run, Trace, device_named, device_of, together
 from obliq.training.loop import Recipe, fit
 from obliq.training.memory import rehearse, require_memory
+from obliq.workflow.gate import pass_gate
 from obliq.workflow.network_checks import (
     join_for,
     outputs_of,
@@ -211,6 +213,7 @@ def unlearn(
     retain: DataLike,
     holdout: DataLike | None = None,
     method: str | Method = "calibrated",
+    accept: bool = False,
     seed: int = 0,
     device: str = "auto",
     progress: bool | Listener = True,
@@ -226,6 +229,7 @@ def unlearn(
         retain: the rest of what the network was trained on.
         holdout: samples of the same kind that it was not trained on; some methods compare with them.
         method: a name that `available_methods` lists, with its default settings; or a method with your own.
+        accept: return the network although it fails its gate; see `obliq.workflow.gate`.
         seed: decides every draw. On a processor, equal seeds and thread counts give equal integers.
         device: as for `train`.
         progress: as for `train`.
@@ -238,6 +242,7 @@ def unlearn(
             calibrated steps, for an unknown method, and for a method that diverges.
         DataError: for sets that cannot be read, do not fit the network, or overlap; and for a method that needs
             `holdout` where it is missing.
+        GateError: when the new network fails its gate; its attribute `network` holds it.
 
     Example:
         >>> import obliq
@@ -250,8 +255,17 @@ def unlearn(
     chosen = _method(method)
     require_ready(model)
     splits = join_for(model, forget=forget, retain=retain, holdout=holdout)
-    run = _run("unlearning", seed, device, progress)
-    return chosen.unlearn(model, splits, run).to(device_of(model)).eval()
+    trace, run = Trace(), _run("unlearning", seed, device, progress)
+    unlearned = chosen.unlearn(model, splits, replace(run, listen=together(run.listen, trace)))
+    unlearned = unlearned.to(device_of(model)).eval()
+    gate = pass_gate(model, unlearned, splits, trace.rows)
+    if gate.failures and not accept:
+        raise GateError(
+            f"the unlearned network failed its gate: {'; '.join(gate.failures)}; expected one that passes. Try a lower "
+            "learning_rate or another method, or pass accept=True",
+            unlearned,
+        )
+    return unlearned
 
 
 def _run(title: str, seed: int, device: str, progress: bool | Listener) -> Run:
