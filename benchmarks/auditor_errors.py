@@ -1,9 +1,9 @@
-"""How often the verdict of an audit is wrong: true retrainings as candidates, and fakes of eight kinds.
+"""How often the verdict of an audit is wrong: true retrainings as candidates, and fakes of nine kinds.
 
     python benchmarks/auditor_errors.py --mnist DIR --fashion DIR [--keep DIR]
 
 Digits by writers, MNIST by writers and Fashion-MNIST (a random share, a class), W4A4, on seeds that were not used to
-choose the rule. Every network that is retrained without a forget set is a candidate; those that it is compared with are
+choose the rule, with one exception that the results name. Every network that is retrained without a forget set is a candidate; those that it is compared with are
 drawn among the others. Every fake is judged several times, with other retrained networks each time. Writes
 results/auditor-errors.md; about half an hour on one processor core. `--keep` keeps the answers of the networks, and
 reads those that are there.
@@ -52,7 +52,8 @@ class Setting:
         name: heads the table.
         data: the data set.
         seed: of the division and of everything else.
-        requests: as selectors; `writers=N` stands for the N writers with most training samples, each a request.
+        requests: as selectors; `writers=N` stands for the N writers with most training samples, each a request. With
+            ` again`, a random request is drawn by another seed.
         originals: how many networks before the request.
         architecture: of the networks.
         recipe: of their training.
@@ -79,7 +80,9 @@ class Setting:
         if names[0].startswith("writers="):
             writers = Counter(parts.collection.subjects[parts.train.indices].tolist())
             names = [f"subject={writer}" for writer, _ in writers.most_common(int(names[0][8:]))]
-        return {name: parts.forgetting(select(parse_selector(name), parts, self.seed)) for name in names}
+        seeds = {name: self.seed + name.endswith(" again") for name in names}
+        selectors = {name: parse_selector(name.removesuffix(" again")) for name in names}
+        return {name: parts.forgetting(select(selectors[name], parts, seeds[name])) for name in names}
 
 
 DIGITS = Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64)
@@ -89,11 +92,11 @@ SETTINGS = (
     Setting("digits, one writer", "digits", 12, ("writers=3",), 3, "convnet", DIGITS),
     Setting("MNIST, one writer", "mnist", 11, ("writers=2",), 2, "strided-convnet", IMAGES, 1500),
     Setting(
-        "Fashion-MNIST, a random tenth", "fashion-mnist", 11, ("random=10%", "random=12%"), 2, "strided-convnet",
+        "Fashion-MNIST, a random tenth", "fashion-mnist", 11, ("random=10%", "random=10% again"), 2, "strided-convnet",
         IMAGES, 1800,
     ),
     Setting(
-        "Fashion-MNIST, a class", "fashion-mnist", 12, ("class=2", "class=5"), 2, "strided-convnet", IMAGES,
+        "Fashion-MNIST, a class", "fashion-mnist", 12, ("class=2", "class=5", "class=8"), 2, "strided-convnet", IMAGES,
         1800,
     ),
 )  # fmt: skip
@@ -294,6 +297,10 @@ percent of n. Judgements of one network with other retrained networks are not in
 
 The goals are: at most 5 % of true retrainings refused, at least 80 % passed, at least 95 % of each fake refused. The
 rows "unlearned" are no fakes but methods with default settings and three epochs, for information, on writers only.
+
+Not tried are fakes that are tuned until their statistics fit, relearning, and attacks on single samples. Noise and
+gradient ascent were tried at one strength each. One choice was made on these networks: the probe's margin
+took the place of its accuracy after a look at classes 2 and 5, where the accuracy let 70 % of edited last layers undecided.
 
 """
 

@@ -224,17 +224,27 @@ STATISTICS: Final = (
 docs/audit-format.md."""
 
 
-def _probe_correct(one: Judged) -> Bool[ndarray, " samples"]:
-    assert one.answers.probe is not None  # the statistic is left out where a network has none
-    return one.answers.probe.correct
+def _probe_margins(one: Judged) -> Float64[ndarray, " samples"]:
+    """The probe's score of the true class minus the highest other score; between -1 and 1 for most samples."""
+    probe = one.answers.probe
+    assert probe is not None  # the statistic is left out where a network has none
+    scores = probe.logits.double().numpy()
+    rows, labels = np.arange(len(scores)), probe.labels.numpy()
+    others = scores.copy()
+    others[rows, labels] = -np.inf
+    margins: ndarray = scores[rows, labels] - others.max(axis=1)
+    return margins
 
 
 PROBE: Final = Statistic(
     "class_probe",
-    "forgotten classes recognised by a linear probe on features, %",
+    "margin of a linear probe for the forgotten classes",
     "memory",
     error=0.01,
-    **_share(_probe_correct),
+    measure=lambda one: float(_probe_margins(one).mean()),
+    parts=lambda one: (_probe_margins(one),),
+    resolution=lambda one: 0.01,
+    digits=2,
 )
 """Left out where features are not known, as for files."""
 
