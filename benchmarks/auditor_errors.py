@@ -3,10 +3,10 @@
     python benchmarks/auditor_errors.py --mnist DIR --fashion DIR [--keep DIR]
 
 Digits by writers, MNIST by writers and Fashion-MNIST (a random share, a class), W4A4, on seeds that were not used to
-choose the rule, with one exception that the results name. Every network that is retrained without a forget set is a candidate; those that it is compared with are
-drawn among the others. Every fake is judged several times, with other retrained networks each time. Writes
-results/auditor-errors.md; about half an hour on one processor core. `--keep` keeps the answers of the networks, and
-reads those that are there.
+choose the rule, with one exception that the results name. Every network that is retrained without a forget set is a
+candidate; those that it is compared with are drawn among the others. Every fake is judged several times, with other
+retrained networks each time. Writes results/auditor-errors.md; about half an hour on one processor core. `--keep` keeps
+the answers of the networks, and reads those that are there.
 """
 
 import argparse
