@@ -204,7 +204,7 @@ def test_created_networks_are_those_of_the_seed() -> None:
 def test_a_ruined_network_is_an_error_that_holds_it(original: nn.Module, splits: Splits) -> None:
     given = {"forget": splits.forget, "retain": splits.retain, "holdout": splits.holdout}
     ruin = GradientAscent(learning_rate=1.0)
-    with pytest.raises(GateError, match="failed its gate: .*accept=True") as caught:
+    with pytest.raises(GateError, match=r"failed its gate: .*accept=True") as caught:
         obliq.unlearn(original, **given, method=ruin, progress=False)
     accepted = obliq.unlearn(original, **given, method=ruin, accept=True, progress=False)
     assert same(caught.value.network, accepted)
