@@ -92,14 +92,26 @@ SETTINGS = (
     Setting("digits, one writer", "digits", 12, ("writers=3",), 3, "convnet", DIGITS),
     Setting("MNIST, one writer", "mnist", 11, ("writers=2",), 2, "strided-convnet", IMAGES, 1500),
     Setting(
-        "Fashion-MNIST, a random tenth", "fashion-mnist", 11, ("random=10%", "random=10% again"), 2, "strided-convnet",
-        IMAGES, 1800,
-    ),
-    Setting(
-        "Fashion-MNIST, a class", "fashion-mnist", 12, ("class=2", "class=5", "class=8"), 2, "strided-convnet", IMAGES,
+        "Fashion-MNIST, a random tenth",
+        "fashion-mnist",
+        11,
+        ("random=10%", "random=10% again"),
+        2,
+        "strided-convnet",
+        IMAGES,
         1800,
     ),
-)  # fmt: skip
+    Setting(
+        "Fashion-MNIST, a class",
+        "fashion-mnist",
+        12,
+        ("class=2", "class=5", "class=8"),
+        2,
+        "strided-convnet",
+        IMAGES,
+        1800,
+    ),
+)
 
 
 class Workshop:

@@ -102,10 +102,18 @@ def speed_row(saved: Checkpoint, program: bytes, seconds: float) -> str:
     times = timed(running, seconds)
     (ours, ours_used), (fp32, fp32_used) = times["program"], times["FP32 program"]
     cells = [
-        named(saved), f"{len(program):,}", f"{len(floats):,}", f"{len(files['integer']):,}", f"{ours:.3f}",
-        f"{fp32:.3f}", f"{fp32 / ours:.2f}", f"{fp32_used / ours_used:.2f}", f"{times['integer'][0]:.3f}",
-        f"{times['float'][0]:.3f}", f"{times['float'][0] / times['integer'][0]:.2f}",
-    ]  # fmt: skip
+        named(saved),
+        f"{len(program):,}",
+        f"{len(floats):,}",
+        f"{len(files['integer']):,}",
+        f"{ours:.3f}",
+        f"{fp32:.3f}",
+        f"{fp32 / ours:.2f}",
+        f"{fp32_used / ours_used:.2f}",
+        f"{times['integer'][0]:.3f}",
+        f"{times['float'][0]:.3f}",
+        f"{times['float'][0] / times['integer'][0]:.2f}",
+    ]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -116,12 +124,16 @@ def parity_row(saved: Checkpoint, program: bytes, most: int) -> tuple[str, int]:
         f"{counts['train']} images, {recipe['epochs']} epochs" if recipe else f"{saved.provenance.method}"
     )
     cells = [
-        named(saved), trained,
-        f"{100 * found.network.same_top1:.2f} %", f"{found.network.mean_difference:.4f}",
-        f"{100 * found.deployed_network.same_top1:.2f} %", f"{found.deployed_network.mean_difference:.1e}",
-        f"{100 * found.reference.same_top1:.2f} %", f"{found.reference.largest_difference:.1g}",
+        named(saved),
+        trained,
+        f"{100 * found.network.same_top1:.2f} %",
+        f"{found.network.mean_difference:.4f}",
+        f"{100 * found.deployed_network.same_top1:.2f} %",
+        f"{found.deployed_network.mean_difference:.1e}",
+        f"{100 * found.reference.same_top1:.2f} %",
+        f"{found.reference.largest_difference:.1g}",
         f"{100 * found.activations.equal:.4f} % of {found.activations.compared:,}",
-    ]  # fmt: skip
+    ]
     return "| " + " | ".join(cells) + " |", found.samples
 
 
@@ -146,9 +158,12 @@ def main() -> None:
         parities.append(parity)
         print(speeds[-1], parity, sep="\n", flush=True)
     head = HEAD.format(
-        executorch=executorch_version(), torch=torch.__version__, onnx=import_onnxruntime().__version__,
-        machine=processor(), load=arguments.load,
-    )  # fmt: skip
+        executorch=executorch_version(),
+        torch=torch.__version__,
+        onnx=import_onnxruntime().__version__,
+        machine=processor(),
+        load=arguments.load,
+    )
     rows = "\n".join(speeds) + "\n" + PARITY.format(samples=f"{samples:,}") + "\n".join(parities) + "\n"
     TABLE.write_text(head + rows)
 

@@ -70,9 +70,12 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument(
-        "--most", nargs="+", type=int, default=[0],
+        "--most",
+        nargs="+",
+        type=int,
+        default=[0],
         help="images to check on, for all folders or for each; 0 for all images",
-    )  # fmt: skip
+    )
     arguments = parser.parse_args()
     most = arguments.most if len(arguments.most) > 1 else arguments.most * len(arguments.folders)
     torch.set_num_threads(1)

@@ -56,9 +56,14 @@ def row(architecture: str, precision: str, batch: int, seconds: float) -> str:
     times = timed(files, batch, seconds)
     (float_best, float_cpu), (best, cpu), (compact_best, _) = (times[form] for form in files)
     cells = [
-        f"{architecture} {precision}", f"{batch}", f"{batch / float_best:,.0f}", f"{batch / best:,.0f}",
-        f"{float_best / best:.2f}", f"{float_cpu / cpu:.2f}", f"{float_best / compact_best:.2f}",
-    ]  # fmt: skip
+        f"{architecture} {precision}",
+        f"{batch}",
+        f"{batch / float_best:,.0f}",
+        f"{batch / best:,.0f}",
+        f"{float_best / best:.2f}",
+        f"{float_cpu / cpu:.2f}",
+        f"{float_best / compact_best:.2f}",
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

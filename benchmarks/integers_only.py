@@ -52,8 +52,14 @@ TABLE = Path(__file__).parent / "results" / "integers_only.md"
 SHAPE = (1, 28, 28)
 METHOD = Calibrated(projection="always", epochs=3, learning_rate=0.02, forget_batch=64, record_every=0)
 FROZEN = dataclasses.replace(METHOD, steps="frozen")
-NUMBERS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test",
-           "average_gap")  # fmt: skip
+NUMBERS = (
+    "forget_accuracy",
+    "retain_accuracy",
+    "test_accuracy",
+    "mia_svc_confidence",
+    "auc_forget_vs_test",
+    "average_gap",
+)
 KINDS = {"no unlearning": "original", "retrained": "retrained"}
 
 
@@ -145,9 +151,16 @@ def by_pt2e(model: nn.Module, seen: Tensor, place: Path) -> bytes:
         prepared = prepare_pt2e(graph, quantizer)
         prepared(seen)
         torch.onnx.export(
-            convert_pt2e(prepared), (seen[:2],), str(place / "pt2e.onnx"), input_names=["input"],
-            output_names=["logits"], dynamic_shapes=free, dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
+            convert_pt2e(prepared),
+            (seen[:2],),
+            str(place / "pt2e.onnx"),
+            input_names=["input"],
+            output_names=["logits"],
+            dynamic_shapes=free,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     return (place / "pt2e.onnx").read_bytes()
 
 
@@ -157,14 +170,24 @@ def by_onnxruntime(model: nn.Module, seen: Tensor, place: Path) -> bytes:
         warnings.simplefilter("ignore")  # torch.onnx announces the end of this exporter
         free = {"input": {0: "batch"}, "logits": {0: "batch"}}
         torch.onnx.export(
-            model.eval(), (seen[:2],), str(place / "float.onnx"), input_names=["input"], output_names=["logits"],
-            dynamic_axes=free, opset_version=17, dynamo=False,
-        )  # fmt: skip
+            model.eval(),
+            (seen[:2],),
+            str(place / "float.onnx"),
+            input_names=["input"],
+            output_names=["logits"],
+            dynamic_axes=free,
+            opset_version=17,
+            dynamo=False,
+        )
     quantize_static(
-        place / "float.onnx", place / "quantized.onnx", Reader(iter([{"input": seen.numpy()}])),
-        quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        place / "float.onnx",
+        place / "quantized.onnx",
+        Reader(iter([{"input": seen.numpy()}])),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
         per_channel=True,
-    )  # fmt: skip
+    )
     return (place / "quantized.onnx").read_bytes()
 
 
@@ -186,11 +209,12 @@ def measured(
     with tempfile.TemporaryDirectory() as name:
         models = [
             AuditedModel(
-                kind=KINDS.get(title, "unlearned"), name=title,
+                kind=KINDS.get(title, "unlearned"),
+                name=title,
                 answers=role_signals(opened(content, Path(name), "now"), world.splits),
             )
             for title, content in make(world, Path(name)).items()
-        ]  # fmt: skip
+        ]
     return {entry.name: entry for entry in audit_models(models, precision=precision).entries}
 
 
@@ -242,7 +266,7 @@ def main() -> None:
         f"{len(worlds)} seed(s), mean ± deviation. All rows are files in ONNX Runtime. Percent, gaps in points.\n"
         "Under quantizers of others: a float network, unlearned in floats and quantized again, or unlearned from the\n"
         "quantized file; beside the retrained network as the same quantizer makes it.\n\n" + "\n".join(tables)
-    )  # fmt: skip
+    )
     print(TABLE.read_text())
 
 

@@ -51,9 +51,11 @@ def rows(seed: int, folder: Path | None) -> dict[str, tuple[float | None, ...]]:
         load_dataset("fashion-mnist", folder), PartitionRule(seed=seed, holdout=0.03, limit=4000)
     )
     blueprint = Blueprint(
-        architecture="strided-convnet", input_shape=parts.collection.sample_shape,
-        classes=parts.collection.classes, precision=Precision(4, 4),
-    )  # fmt: skip
+        architecture="strided-convnet",
+        input_shape=parts.collection.sample_shape,
+        classes=parts.collection.classes,
+        precision=Precision(4, 4),
+    )
     original = train_original(parts, blueprint, RECIPE, run)
     splits, request = create_request(parts, "random=10%", seed)
     others = {

@@ -54,9 +54,11 @@ def pairs(name: str, precision: str, folder: Path) -> Iterator[tuple[str, Conten
         load_dataset("fashion-mnist", folder), PartitionRule(seed=1, holdout=0.03, limit=images)
     )
     blueprint = Blueprint(
-        architecture=name, input_shape=parts.collection.sample_shape, classes=parts.collection.classes,
+        architecture=name,
+        input_shape=parts.collection.sample_shape,
+        classes=parts.collection.classes,
         precision=Precision.parse(precision),
-    )  # fmt: skip
+    )
     run = Run(seed=1)
     original = train_original(parts, blueprint, recipe, run)
     splits, request = create_request(parts, "random=10%", 1)
@@ -114,11 +116,19 @@ def row(name: str, precision: str, method: str, old: Content, new: Content) -> s
     goal = 1.05 * (least.code_bits + least.word_bits) / 8 + 1024
     others = general(old, new)
     cells = [
-        name, precision, method, f"{100 * least.changed_codes / least.codes:.2f} %",
-        f"{len(codes) - overhead:,}", f"{entropy:,.0f}", f"{(len(codes) - overhead) / max(entropy, 1):.3f}",
-        f"{least.changed_words:,}", f"{len(patch):,}", f"{goal:,.0f}", *(f"{size:,}" for size in others),
+        name,
+        precision,
+        method,
+        f"{100 * least.changed_codes / least.codes:.2f} %",
+        f"{len(codes) - overhead:,}",
+        f"{entropy:,.0f}",
+        f"{(len(codes) - overhead) / max(entropy, 1):.3f}",
+        f"{least.changed_words:,}",
+        f"{len(patch):,}",
+        f"{goal:,.0f}",
+        *(f"{size:,}" for size in others),
         f"{len(to_device_image(old)):,}",
-    ]  # fmt: skip
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -121,9 +121,15 @@ def method(name: str, batch: int) -> Method:
     kind = BUILT_IN[name]
     names = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
     wanted = {
-        "epochs": EPOCHS, "forget_epochs": EPOCHS, "record_every": 0, "attack_steps": 1, "doublings": 1,
-        "batch_size": batch, "retain_batch": batch, "forget_batch": batch,
-    }  # fmt: skip
+        "epochs": EPOCHS,
+        "forget_epochs": EPOCHS,
+        "record_every": 0,
+        "attack_steps": 1,
+        "doublings": 1,
+        "batch_size": batch,
+        "retain_batch": batch,
+        "forget_batch": batch,
+    }
     return kind(**{name: value for name, value in wanted.items() if name in names})
 
 

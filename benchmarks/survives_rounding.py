@@ -69,9 +69,14 @@ WIDTHS = (8, 4, 3, 2)
 ROUTES = {"learned grid": "W8A8", "float first": "FP32"}
 ONE_CLASS = "one class, float first"
 NUMBERS = (
-    "forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test", "average_gap",
+    "forget_accuracy",
+    "retain_accuracy",
+    "test_accuracy",
+    "mia_svc_confidence",
+    "auc_forget_vs_test",
+    "average_gap",
     "changed_codes_percent",
-)  # fmt: skip
+)
 Round = Callable[[nn.Module], nn.Module]
 
 
@@ -81,14 +86,17 @@ def measured(networks: dict[str, nn.Module], splits: Splits, precision: str) -> 
     kinds = {"original": "original", "retrained": "retrained"}
     models = [
         AuditedModel(
-            kind=kinds.get(name, "unlearned"), name=name,
+            kind=kinds.get(name, "unlearned"),
+            name=name,
             answers=RoleSignals(
                 **{role: compute_signals(network, getattr(splits, role).take(TESTED), CPU) for role in ROLES}
             ),
-            changed_codes_percent=100 * changed_codes(original, network) if weighted_layers(original) else None,
+            changed_codes_percent=100 * changed_codes(original, network)
+            if weighted_layers(original)
+            else None,
         )
         for name, network in networks.items()
-    ]  # fmt: skip
+    ]
     found = audit_models(models, precision=precision)
     return {entry.name: {name: getattr(entry, name) for name in NUMBERS} for entry in found.entries}
 
@@ -120,8 +128,11 @@ def unlearned(
     """An original, what each method makes of it, and the retrained network."""
     run = Run(seed=seed)
     blueprint = Blueprint(
-        architecture="strided-convnet", input_shape=(1, 28, 28), classes=10, precision=Precision.parse(precision)
-    )  # fmt: skip
+        architecture="strided-convnet",
+        input_shape=(1, 28, 28),
+        classes=10,
+        precision=Precision.parse(precision),
+    )
     original = train_original(parts, blueprint, RECIPE, run)
     splits, request = create_request(parts, forgotten, seed=seed)
     networks = {"original": original.checkpoint.model}
@@ -218,10 +229,12 @@ def _draw(found: Found) -> None:
     figure = Figure(figsize=(9, 5.2), layout="constrained")
     axes = figure.subplots(2, len(ROUTES), sharex=True, sharey="row")
     styles = {
-        "original": ("#8a8f98", "--", "no unlearning"), "fine-tune": ("#5b8db8", "-", "fine-tune"),
-        "gradient ascent": ("#3f7d58", "-", "gradient ascent"), "calibrated": ("#c2410c", "-", "calibrated"),
+        "original": ("#8a8f98", "--", "no unlearning"),
+        "fine-tune": ("#5b8db8", "-", "fine-tune"),
+        "gradient ascent": ("#3f7d58", "-", "gradient ascent"),
+        "calibrated": ("#c2410c", "-", "calibrated"),
         "retrained": ("#1c2024", ":", "retrained"),
-    }  # fmt: skip
+    }
     for column, (route, precision) in enumerate(ROUTES.items()):
         for row, (number, label) in enumerate(
             (("average_gap", "Avg. Gap, points"), ("auc_forget_vs_test", "AUC, forgotten against unseen"))

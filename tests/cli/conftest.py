@@ -58,9 +58,13 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start one command in a process of its own."""
     return subprocess.Popen(
-        [*PROCESS, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}, **options,
-    )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+        [*PROCESS, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        **options,
+    )  # type: ignore[call-overload,no-any-return]
 
 
 def forked(folder: Path, *words: object, prepare: Callable[[], object] = lambda: None) -> Said:

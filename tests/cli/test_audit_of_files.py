@@ -18,8 +18,13 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 Obliq = Callable[..., Said]
 NUMBERS = (
-    "forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test", "entropy_test",
-)  # fmt: skip
+    "forget_accuracy",
+    "retain_accuracy",
+    "test_accuracy",
+    "mia_svc_confidence",
+    "auc_forget_vs_test",
+    "entropy_test",
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,17 @@ def entries(folder: Path) -> dict[str, dict[str, object]]:
 
 def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path, obliq: Obliq) -> None:
     said = obliq(
-        "audit", way.original, files.deployed, files.integer, files.compact, files.float,
-        "--retrained", way.retrained, "--out", tmp_path / "a",
-    )  # fmt: skip
+        "audit",
+        way.original,
+        files.deployed,
+        files.integer,
+        files.compact,
+        files.float,
+        "--retrained",
+        way.retrained,
+        "--out",
+        tmp_path / "a",
+    )
     assert said.status == 0, said.err
     rows = entries(tmp_path / "a")
     assert list(rows) == ["original", "unlearned", "integer.onnx", "compact.onnx", "float.onnx", "retrained"]

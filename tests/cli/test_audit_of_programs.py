@@ -20,8 +20,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:::(?!obliq)")
 
 Obliq = Callable[..., Said]
 NUMBERS = (
-    "forget_accuracy", "retain_accuracy", "test_accuracy", "mia_svc_confidence", "auc_forget_vs_test", "entropy_test",
-)  # fmt: skip
+    "forget_accuracy",
+    "retain_accuracy",
+    "test_accuracy",
+    "mia_svc_confidence",
+    "auc_forget_vs_test",
+    "entropy_test",
+)
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,18 @@ def test_a_program_measures_as_the_onnx_file_does(
     way: Way, files: Files, tmp_path: Path, obliq: Obliq
 ) -> None:
     said = obliq(
-        "audit", way.original, way.unlearned, files.program, files.onnx, "--retrained", way.retrained,
-        "--threads", 1, "--out", tmp_path / "a",
-    )  # fmt: skip
+        "audit",
+        way.original,
+        way.unlearned,
+        files.program,
+        files.onnx,
+        "--retrained",
+        way.retrained,
+        "--threads",
+        1,
+        "--out",
+        tmp_path / "a",
+    )
     assert said.status == 0, said.err
     rows = entries(tmp_path / "a")
     assert list(rows) == ["original", "unlearned", "network.pte", "network.onnx", "retrained"]
@@ -74,8 +88,10 @@ def test_a_program_measures_as_the_onnx_file_does(
         assert row[number] == beside[number]
     artifact = row["artifact"]
     assert artifact == {
-        **beside["artifact"], "file_digest": sha256_of(files.program.read_bytes()), "runtime": artifact["runtime"],
-    }  # fmt: skip
+        **beside["artifact"],
+        "file_digest": sha256_of(files.program.read_bytes()),
+        "runtime": artifact["runtime"],
+    }
     assert artifact["runtime"].startswith("ExecuTorch 1.")
     assert (artifact["form"], artifact["network"]) == ("integer", "unlearned")
     assert artifact["precision"] == "W4A4, weights in int8"
@@ -115,18 +131,40 @@ def test_programs_alone_are_unlearned_audited_and_patched(
 ) -> None:
     data = ("--data", f"npz:{way.data}", "--threads", 1)
     said = obliq(
-        "unlearn", programs["original"], *data, "--forget", "class=1", "--out", tmp_path / "u", "oeu", "--epochs", 1,
-        "--forget-batch", 8, "--retain-batch", 8, "--objective", "entropy",
-    )  # fmt: skip
+        "unlearn",
+        programs["original"],
+        *data,
+        "--forget",
+        "class=1",
+        "--out",
+        tmp_path / "u",
+        "oeu",
+        "--epochs",
+        1,
+        "--forget-batch",
+        8,
+        "--retain-batch",
+        8,
+        "--objective",
+        "entropy",
+    )
     assert said.status == 0, said.err
     new = tmp_path / "u" / "network.pte"
     assert json.loads((tmp_path / "u" / "shipped.json").read_text())["file_digest"] == sha256_of(
         new.read_bytes()
     )
     said = obliq(
-        "audit", programs["original"], new, "--retrained", programs["retrained"], *data, "--show-forgotten", 2,
-        "--out", tmp_path / "a",
-    )  # fmt: skip
+        "audit",
+        programs["original"],
+        new,
+        "--retrained",
+        programs["retrained"],
+        *data,
+        "--show-forgotten",
+        2,
+        "--out",
+        tmp_path / "a",
+    )
     assert said.status == 0, said.err
     row = entries(tmp_path / "a")["network.pte"]
     assert row["artifact"]["runtime"].startswith("ExecuTorch 1.")

@@ -35,9 +35,14 @@ Obliq = Callable[..., Said]
 )
 @pytest.mark.parametrize("verb", ["unlearn", "retrain"])
 def test_requests(
-    verb: str, selector: str, words: tuple[str, ...], obliq: Obliq, way: Way, tmp_path: Path,
+    verb: str,
+    selector: str,
+    words: tuple[str, ...],
+    obliq: Obliq,
+    way: Way,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("ids.txt").write_text(f"{first_id(way)}\n9999\n")
     Path("empty.txt").write_text("# nobody\n\n")
@@ -85,10 +90,22 @@ def with_nan() -> np.ndarray:
         ({"x": pictures()["x"]}, ("no array y",)),
     ],
     ids=[
-        "NaN", "too small", "too many axes", "colours last", "empty", "overflow", "objects", "negative label",
-        "huge label", "one class", "float labels", "few labels", "negative subject", "no labels",
+        "NaN",
+        "too small",
+        "too many axes",
+        "colours last",
+        "empty",
+        "overflow",
+        "objects",
+        "negative label",
+        "huge label",
+        "one class",
+        "float labels",
+        "few labels",
+        "negative subject",
+        "no labels",
     ],
-)  # fmt: skip
+)
 def test_data(arrays: dict[str, np.ndarray], words: tuple[str, ...], obliq: Obliq, tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", **arrays)
     refused(obliq("train", f"npz:{tmp_path / 'bad.npz'}", "--out", tmp_path / "out", *SHORT), *words)
@@ -122,11 +139,12 @@ def test_data(arrays: dict[str, np.ndarray], words: tuple[str, ...], obliq: Obli
         ("--seed 99999999999999999999999", ("seed 99999",)),
         ("--learning-rate 1e30 --epochs 3", ("became", "lower rate")),
         pytest.param(
-            "--device cuda", ("finds no CUDA",),
+            "--device cuda",
+            ("finds no CUDA",),
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
         ),
     ],
-)  # fmt: skip
+)
 def test_options(options: str, words: tuple[str, ...], obliq: Obliq, way: Way, tmp_path: Path) -> None:
     refused(obliq("train", f"npz:{way.data}", "--out", tmp_path / "out", *options.split()), *words)
     nothing_written(tmp_path)

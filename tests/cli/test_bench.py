@@ -25,7 +25,9 @@ def test_the_smoke_suite(obliq: Obliq, tmp_path: Path) -> None:
     assert {row.scenario for row in rows} == {"random=10%", "subjects=1"}
     page = (folder / "report.html").read_text()
     (folder / "report.html").unlink()
-    assert obliq("bench", "report", "smoke", *folders(tmp_path)).status == 0
+    again = obliq("bench", "report", "smoke", *folders(tmp_path))
+    assert again.status == 0
+    assert f"next: obliq bench smoke --resume --results {tmp_path}" in " ".join(again.out.split())
     assert (folder / "report.html").read_text() == page
 
 

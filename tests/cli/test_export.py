@@ -41,12 +41,30 @@ def test_a_file_and_its_parity(way: Way, tmp_path: Path, obliq: Obliq) -> None:
 
 def test_what_is_printed(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     said = obliq(
-        "export", way.original, "--out", tmp_path / "a.onnx", "--parity-out", tmp_path / "b.json",
-        "--check", f"npz:{way.data}", "--check-samples", 7, "--form", "compact",
-    )  # fmt: skip
+        "export",
+        way.original,
+        "--out",
+        tmp_path / "a.onnx",
+        "--parity-out",
+        tmp_path / "b.json",
+        "--check",
+        f"npz:{way.data}",
+        "--check-samples",
+        7,
+        "--form",
+        "compact",
+    )
     assert said.status == 0
-    for words in ("compact ONNX file", "7 samples of npz:", "run by onnxruntime", "network as trained",
-                  "deployed network", "integer interpreter", "100.0000 %", "b.json"):  # fmt: skip
+    for words in (
+        "compact ONNX file",
+        "7 samples of npz:",
+        "run by onnxruntime",
+        "network as trained",
+        "deployed network",
+        "integer interpreter",
+        "100.0000 %",
+        "b.json",
+    ):
         assert words in said.out
     assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "b.json"}
 

@@ -42,9 +42,22 @@ def foreign(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(way: Way, file: Path, out: Path) -> tuple[object, ...]:
     return (
-        "unlearn", file, "--data", f"npz:{way.data}", "--forget", f"request={way.unlearned}/request.json",
-        "--threads", 1, "--out", out, "oeu", "--epochs", 2, "--learning-rate", 0.1,
-    )  # fmt: skip
+        "unlearn",
+        file,
+        "--data",
+        f"npz:{way.data}",
+        "--forget",
+        f"request={way.unlearned}/request.json",
+        "--threads",
+        1,
+        "--out",
+        out,
+        "oeu",
+        "--epochs",
+        2,
+        "--learning-rate",
+        0.1,
+    )
 
 
 def test_it_forgets_and_is_the_same_file_but_for_weights_and_biases(
@@ -124,9 +137,18 @@ def test_original_and_unlearned_file_are_audited(
 ) -> None:
     assert obliq(*words(way, foreign, tmp_path / "after")).status == 0
     said = obliq(
-        "audit", foreign, tmp_path / "after" / "network.onnx", "--retrained", foreign,
-        "--data", f"npz:{way.data}", "--threads", 1, "--out", tmp_path / "audit",
-    )  # fmt: skip
+        "audit",
+        foreign,
+        tmp_path / "after" / "network.onnx",
+        "--retrained",
+        foreign,
+        "--data",
+        f"npz:{way.data}",
+        "--threads",
+        1,
+        "--out",
+        tmp_path / "audit",
+    )
     assert said.status == 0, said.err
     audit = parse_audit((tmp_path / "audit" / "audit.json").read_text())
     unlearned = audit.unlearned[0]
@@ -136,7 +158,14 @@ def test_original_and_unlearned_file_are_audited(
     record = json.loads((tmp_path / "after" / "shipped.json").read_text())
     assert unlearned.changed_codes_percent == pytest.approx(record["changed_codes_percent"], abs=1e-4)
     refused = obliq(
-        "audit", foreign, tmp_path / "after" / "network.onnx", "--runtime", "interpreter",
-        "--data", f"npz:{way.data}", "--out", tmp_path / "again",
-    )  # fmt: skip
+        "audit",
+        foreign,
+        tmp_path / "after" / "network.onnx",
+        "--runtime",
+        "interpreter",
+        "--data",
+        f"npz:{way.data}",
+        "--out",
+        tmp_path / "again",
+    )
     assert "a file of another quantizer is run by onnxruntime alone" in refused.err

@@ -162,10 +162,13 @@ def test_several_sets_in_one_argument_are_refused(parts: Partition, splits: Spli
     ("other", "words"),
     [
         ((torch.randn(4, 1, 5, 5), torch.arange(4) % 3), r"retain has samples of shape \(1, 5, 5\), forget"),
-        (Collection("x", *pair(seed=1), mean=(0.5,), deviation=(1.0,)), "retain has samples of mean and deviation"),
+        (
+            Collection("x", *pair(seed=1), mean=(0.5,), deviation=(1.0,)),
+            "retain has samples of mean and deviation",
+        ),
         (pair(seed=1, classes=5), "retain has label 4, but the network distinguishes 3 classes"),
     ],
-)  # fmt: skip
+)
 def test_sets_that_do_not_fit_together(other: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         join_roles(pair(), other, classes=3)

@@ -56,10 +56,25 @@ def test_every_share_round_trips(percent: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "class", "class=", "class=3,", "subject=", "random=", "random=ten%", "random=-5", "random=1.5",
-        "random=nan%", "random=0", "random=0%", "random=100%", "random=250%", "random=-1%", "ids=", "id=4",
+        "",
+        "class",
+        "class=",
+        "class=3,",
+        "subject=",
+        "random=",
+        "random=ten%",
+        "random=-5",
+        "random=1.5",
+        "random=nan%",
+        "random=0",
+        "random=0%",
+        "random=100%",
+        "random=250%",
+        "random=-1%",
+        "ids=",
+        "id=4",
     ],
-)  # fmt: skip
+)
 def test_unreadable_texts_are_refused(text: str) -> None:
     with pytest.raises(DataError) as caught:
         parse_selector(text)

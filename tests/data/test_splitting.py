@@ -59,12 +59,17 @@ def test_ids_are_listed_in_any_form() -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ("class=9", "there is no class 9"), ("subject=99", "there is no subject 99"),
-        ("random=500", "expected some to be retained"), ("everything", "does not name anything to forget"),
-        ([], "the forget set is empty"), ([0, 0], "names 1 samples twice"), ([0.5], "ids to forget are torch.float32"),
-        ([10_000], "were never trained on"), (range(240), "all 240 training samples"),
+        ("class=9", "there is no class 9"),
+        ("subject=99", "there is no subject 99"),
+        ("random=500", "expected some to be retained"),
+        ("everything", "does not name anything to forget"),
+        ([], "the forget set is empty"),
+        ([0, 0], "names 1 samples twice"),
+        ([0.5], "ids to forget are torch.float32"),
+        ([10_000], "were never trained on"),
+        (range(240), "all 240 training samples"),
     ],
-)  # fmt: skip
+)
 def test_requests_that_name_nothing(request_: object, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         forget_retain_split(make_collection(), request_)

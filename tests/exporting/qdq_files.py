@@ -91,9 +91,15 @@ def torch_file(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> bytes:
         warnings.simplefilter("ignore")  # it announces its own end
         free = {"image": {0: "batch"}, "answer": {0: "batch"}}
         torch.onnx.export(
-            model, (torch.zeros(2, *shape),), f"{folder}/a.onnx", input_names=["image"],
-            output_names=["answer"], dynamic_axes=free, opset_version=17, dynamo=False,
-        )  # fmt: skip
+            model,
+            (torch.zeros(2, *shape),),
+            f"{folder}/a.onnx",
+            input_names=["image"],
+            output_names=["answer"],
+            dynamic_axes=free,
+            opset_version=17,
+            dynamo=False,
+        )
         return (Path(folder) / "a.onnx").read_bytes()
 
 
@@ -118,13 +124,18 @@ def quantized_file(data: bytes, inputs: torch.Tensor, settings: Settings = SETTI
         first = onnx.load(start).graph.input[0].name
         try:
             quantize_static(
-                start, end, _Reader(first, inputs.numpy()), quant_format=QuantFormat.QDQ,
+                start,
+                end,
+                _Reader(first, inputs.numpy()),
+                quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QInt8 if settings.signed else QuantType.QUInt8,
-                weight_type=QuantType.QInt8, per_channel=settings.per_channel,
+                weight_type=QuantType.QInt8,
+                per_channel=settings.per_channel,
                 extra_options={
-                    "ActivationSymmetric": settings.symmetric, "QuantizeBias": settings.integer_bias,
+                    "ActivationSymmetric": settings.symmetric,
+                    "QuantizeBias": settings.integer_bias,
                 },
-            )  # fmt: skip
+            )
         finally:
             logging.disable(logging.NOTSET)
         return end.read_bytes()
@@ -197,9 +208,16 @@ def pt2e_file(model: nn.Module, inputs: torch.Tensor) -> bytes:
     prepared(inputs)
     with tempfile.TemporaryDirectory() as folder:
         torch.onnx.export(
-            convert_pt2e(prepared), (inputs[:2],), f"{folder}/a.onnx", input_names=["image"],
-            output_names=["answer"], dynamic_shapes=free, dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
+            convert_pt2e(prepared),
+            (inputs[:2],),
+            f"{folder}/a.onnx",
+            input_names=["image"],
+            output_names=["answer"],
+            dynamic_shapes=free,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
         return (Path(folder) / "a.onnx").read_bytes()
 
 

@@ -142,14 +142,17 @@ REFUSED = {
     "sort": (Called(lambda x: x.sort(1)[0]), r"^part\.sort gives several tensors"),
     "topk": (Called(lambda x: x.topk(8, 1).values), r"^part\.topk gives several tensors"),
     "largest": (Called(lambda x: x.max(1, keepdim=True)[0] + x), r"^part\.max .*expected torch\.amax"),
-    "places": (nn.MaxPool2d(2, return_indices=True), r"^part\.0 gives several .*expected return_indices=False"),
+    "places": (
+        nn.MaxPool2d(2, return_indices=True),
+        r"^part\.0 gives several .*expected return_indices=False",
+    ),
     "softmax": (nn.Softmax(1), r"^part \(Softmax\) has no integer form here"),
     "layer norm": (nn.LayerNorm(8), r"^part \(LayerNorm\) has no integer form here"),
     "uneven pool": (nn.AdaptiveAvgPool2d(3), r"^part averages 8 x 8 to 3 x 3"),
     "samples mixed": (Called(lambda x: x.flip(0)), r"^part\.flip mixes samples"),
     "other order": (Called(lambda x: x.flatten(2)[:, :, :63].view(-1, 8, 7, 9)), r"^part\.view rearranges"),
     "not a number": (Called(lambda x: (x.abs() + x).clamp(min=-9).add(1).log()), r"^part\.log"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

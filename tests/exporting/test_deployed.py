@@ -51,9 +51,13 @@ def without_norm_parameters() -> nn.Module:
     from obliq.quantization import calibrate_steps, quantize
 
     net = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, affine=False), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
-    )  # fmt: skip
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4, affine=False),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
     model = quantize(net, "W8A8")
     inputs = torch.randn(64, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     calibrate_steps(model, inputs)
@@ -96,10 +100,13 @@ def record() -> ParityRecord:
     model, inputs = made("convnet", "W8A8")
     content = export_file(model, (1, 8, 8))
     return ParityRecord(
-        form="integer", file_digest=sha256_of(content), file_bytes=len(content),
-        network_digest=weights_digest(model), deployed_digest=weights_digest(deployed(model, (1, 8, 8))),
+        form="integer",
+        file_digest=sha256_of(content),
+        file_bytes=len(content),
+        network_digest=weights_digest(model),
+        deployed_digest=weights_digest(deployed(model, (1, 8, 8))),
         checks={"noise": check(model, content, inputs)},
-    )  # fmt: skip
+    )
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ def _step(kind: str, /, **others: object) -> Callable[[Any], None]:
 
 LIES: dict[str, tuple[Callable[[Any], object], str]] = {
     "no steps": (lambda document: document.update(steps=[]), "expected each once, and the input first"),
-    "two inputs": (lambda document: document["steps"].insert(1, {**document["steps"][0], "name": "b"}), "each once"),
+    "two inputs": (
+        lambda document: document["steps"].insert(1, {**document["steps"][0], "name": "b"}),
+        "each once",
+    ),
     "a layer twice": (_step("Linear", path="features.0"), "each once"),
     "an unknown field": (lambda document: document.update(more=1), "unknown field 'more'"),
     "an unknown kind": (_step("Linear", kind="Sigmoid"), "of kind 'Sigmoid'; expected one of Quantize"),
@@ -71,14 +74,16 @@ LIES: dict[str, tuple[Callable[[Any], object], str]] = {
     "weights of five axes": (_step("Convolution", weights=[1] * 5), "expected weights of 3 or 4 axes"),
     "enormous weights": (_step("Linear", weights=[2**40, 64]), "expected weights of sizes from 1"),
     "sizes of another step": (_step("Flatten", sizes={"stride": [1]}), "expected sizes"),
-    "a stride of nothing": (_step("MaxPool", sizes={
-        "kernel": [2], "stride": [0], "padding": [0], "dilation": [1]
-    }), "expected stride from 1"),
-    "a pool of many axes": (_step("MaxPool", sizes=dict.fromkeys(
-        ("kernel", "stride", "padding", "dilation"), [1] * 9
-    )), "expected sizes"),
+    "a stride of nothing": (
+        _step("MaxPool", sizes={"kernel": [2], "stride": [0], "padding": [0], "dilation": [1]}),
+        "expected stride from 1",
+    ),
+    "a pool of many axes": (
+        _step("MaxPool", sizes=dict.fromkeys(("kernel", "stride", "padding", "dilation"), [1] * 9)),
+        "expected sizes",
+    ),
     "half a sign": (_step("Linear", signed=0.5), "expected true or false"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "message"), LIES.values(), ids=LIES)

@@ -43,9 +43,12 @@ def _permuted(graph: Any) -> None:
     scale = next(onnx.numpy_helper.to_array(one) for one in graph.initializer if one.name == last.input[1])
     last.output[0] = "before"
     parts = {
-        "w": np.roll(np.eye(classes, dtype=np.int8), 1, axis=0), "k": np.ones(classes, np.float32),
-        "z": np.zeros(classes, np.int8), "b": np.zeros(classes, np.int32), "u": np.full(classes, scale, np.float32),
-    }  # fmt: skip
+        "w": np.roll(np.eye(classes, dtype=np.int8), 1, axis=0),
+        "k": np.ones(classes, np.float32),
+        "z": np.zeros(classes, np.int8),
+        "b": np.zeros(classes, np.int32),
+        "u": np.full(classes, scale, np.float32),
+    }
     graph.initializer.extend(
         onnx.numpy_helper.from_array(values, f"x{name}") for name, values in parts.items()
     )

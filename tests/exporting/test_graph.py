@@ -152,13 +152,22 @@ def test_relu6_clamps_codes() -> None:
 @pytest.mark.parametrize(
     ("net", "expected"),
     [
-        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Softmax(1), nn.Flatten(), nn.Linear(64, 3)), r"^1 \(Softmax\) has no"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3, padding_mode="reflect", padding=1), nn.Flatten(), nn.Linear(144, 3)),
-         "layer 0 pads by 'reflect'"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, padding=1), nn.Flatten(), nn.Linear(36, 3)),
-         "1 averages .* in a way"),
+        (
+            nn.Sequential(nn.Conv2d(1, 4, 3), nn.Softmax(1), nn.Flatten(), nn.Linear(64, 3)),
+            r"^1 \(Softmax\) has no",
+        ),
+        (
+            nn.Sequential(
+                nn.Conv2d(1, 4, 3, padding_mode="reflect", padding=1), nn.Flatten(), nn.Linear(144, 3)
+            ),
+            "layer 0 pads by 'reflect'",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, padding=1), nn.Flatten(), nn.Linear(36, 3)),
+            "1 averages .* in a way",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_exported_is_named(net: nn.Module, expected: str) -> None:
     channels = next(module.in_channels for module in net.modules() if isinstance(module, nn.Conv2d))
     model = quantize(net, "W8A8", input_shape=(channels, 6, 6))

@@ -114,9 +114,15 @@ def test_files_are_hardly_larger_than_their_content(precision: str, narrowest: i
 
 @pytest.mark.parametrize(
     ("precision", "form", "opset"),
-    [("W8A8", "integer", 13), ("W2A2", "integer", 13), ("W8A8", "compact", 13), ("W3A8", "compact", 21),
-     ("W2A2", "compact", 25), ("W8A8", "float", 17)],
-)  # fmt: skip
+    [
+        ("W8A8", "integer", 13),
+        ("W2A2", "integer", 13),
+        ("W8A8", "compact", 13),
+        ("W3A8", "compact", 21),
+        ("W2A2", "compact", 25),
+        ("W8A8", "float", 17),
+    ],
+)
 def test_operator_sets_are_as_old_as_can_be(precision: str, form: str, opset: int) -> None:
     model, _ = made("convnet", precision)
     exported = onnx.load_model_from_string(export_file(model, (1, 8, 8), form))

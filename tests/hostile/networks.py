@@ -109,9 +109,7 @@ ALTERED: dict[str, Callable[[Path], None]] = {
     "header beyond counting": content(TENSORS, lambda data: struct.pack("<Q", 2**64 - 1) + data[8:]),
     "header that is no text": content(TENSORS, lambda data: data[:9] + b"\xff\xfe" + data[11:]),
     "header nested to the bottom": content(TENSORS, lambda _: struct.pack("<Q", 200_000) + b"[" * 200_000),
-    "tensor described twice": content(
-        TENSORS, lambda _: struct.pack("<Q", 15) + b'{"a":{},"a":{}}'
-    ),
+    "tensor described twice": content(TENSORS, lambda _: struct.pack("<Q", 15) + b'{"a":{},"a":{}}'),
     "pickle in place of tensors": content(TENSORS, lambda _: pickle.dumps({"weights": [1, 2, 3]})),
     "archive behind the tensors": content(TENSORS, lambda data: data + b"PK\x05\x06" + bytes(18)),
     "tensors cut in the middle": content(TENSORS, lambda data: data[: len(data) // 2]),
@@ -167,5 +165,5 @@ ALTERED: dict[str, Callable[[Path], None]] = {
     "document beyond the limit": content(DOCUMENT, lambda data: b" " * 2**23 + data),
     "program in place of a document": content(DOCUMENT, lambda _: b"import os"),
     "two documents": content(DOCUMENT, lambda data: data + b"{}"),
-}  # fmt: skip
+}
 """By name: what is done to the files of a saved network."""

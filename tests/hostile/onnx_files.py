@@ -213,9 +213,7 @@ ALTERED: dict[str, Alteration] = {
     "value made twice": lambda model: model.graph.node.append(node(model, "logits")),
     "value that nobody makes": reads("_9", "nothing"),
     "constant that nobody reads": adds(constants=(hidden,)),
-    "value that nobody reads": adds(
-        helper.make_node("QuantizeLinear", ["input", "0s", "=128"], ["unread"])
-    ),
+    "value that nobody reads": adds(helper.make_node("QuantizeLinear", ["input", "0s", "=128"], ["unread"])),
     "bias on another grid": reads("3u", "3k", "3s"),
     "unit of two rows of scales": reads("3u", "3k", "3k"),
     "unit of an activation": reads("3u", "0r", "1s"),
@@ -250,7 +248,7 @@ ALTERED: dict[str, Alteration] = {
     "layer left out": without("_10_output"),
     "annotation of a grid": lambda model: model.graph.quantization_annotation.add(tensor_name="3p"),
     "thirty thousand nodes": lambda model: model.graph.node.extend([onnx.NodeProto()] * 30_000),
-}  # fmt: skip
+}
 """By name: what is done to the compact file."""
 
 

@@ -77,7 +77,7 @@ ALTERED: dict[str, Alteration] = {
     "product with a constant": both(adds(constants=(zeros,)), reads("13y", "8r", "zeros")),
     "product that is not rounded": without("mul_output"),
     "sum with fewer axes": both(becomes("13y", "Add"), reads("13y", "8r", "11y")),
-}  # fmt: skip
+}
 """By name: what is done to the integer file."""
 
 

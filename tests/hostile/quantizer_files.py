@@ -164,7 +164,9 @@ ALTERED: dict[str, Alteration] = {
     "foreign values in no field": lambda model: constant(model, "image_scale").ClearField("float_data"),
     "foreign values in another type's field": fields("image_scale", float_data=[], int32_data=[1]),
     "foreign too many typed values": fields("image_scale", float_data=[1.0] * 4),
-    "foreign endless typed values": fields("image_zero_point", dims=[2**20 + 1], int32_data=[1] * (2**20 + 1)),
+    "foreign endless typed values": fields(
+        "image_zero_point", dims=[2**20 + 1], int32_data=[1] * (2**20 + 1)
+    ),
     "foreign typed values in many constants": crowd,
     "foreign texts as values": fields("image_scale", data_type=8, string_data=[b"x"]),
     "foreign doubles as values": fields("image_scale", data_type=11, double_data=[1.0]),
@@ -189,7 +191,9 @@ ALTERED: dict[str, Alteration] = {
     "foreign declared classes": declared("answer", lambda one: setattr(one.shape.dim[1], "dim_value", 7)),
     "foreign declared bytes": declared("image", lambda one: setattr(one, "elem_type", 2)),
     "foreign fixed batch": declared("image", lambda one: setattr(one.shape.dim[0], "dim_value", 1)),
-    "foreign input beyond any memory": declared("image", lambda one: setattr(one.shape.dim[2], "dim_value", 2**31)),
+    "foreign input beyond any memory": declared(
+        "image", lambda one: setattr(one.shape.dim[2], "dim_value", 2**31)
+    ),
     "foreign second input": lambda model: model.graph.input.append(model.graph.input[0]),
     "foreign second output": lambda model: model.graph.output.append(model.graph.output[0]),
     "foreign output that goes in": lambda model: setattr(model.graph.output[0], "name", "image"),
@@ -203,7 +207,7 @@ ALTERED: dict[str, Alteration] = {
     "foreign stride of zero": settings(POOLED, strides=[0, 0]),
     "foreign name with a line break": fields("image_scale", name="image\nscale"),
     "foreign version without an end": lambda model: setattr(model, "producer_version", "x" * 100_000),
-}  # fmt: skip
+}
 """By name: what is done to the file of ONNX Runtime's quantizer."""
 
 

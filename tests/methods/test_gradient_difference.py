@@ -30,9 +30,14 @@ def test_the_forget_loss_ends_above_that_of_fine_tuning(original: nn.Module, spl
 
 def test_one_step_follows_the_difference_of_the_gradients(original: nn.Module, splits: Splits) -> None:
     method = GradientDifference(
-        retain_weight=0.7, epochs=1, learning_rate=0.01, retain_batch=500, momentum=0.0, weight_decay=0.0,
+        retain_weight=0.7,
+        epochs=1,
+        learning_rate=0.01,
+        retain_batch=500,
+        momentum=0.0,
+        weight_decay=0.0,
         batch_norm="frozen",
-    )  # fmt: skip
+    )
     result = method.unlearn(original, splits, Run(seed=1))
     network = copy.deepcopy(original).eval()
     slopes = zip(gradient_on(network, splits.retain), gradient_on(network, splits.forget), strict=True)

@@ -158,14 +158,23 @@ def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
 
 def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) -> None:
     choices = itertools.product(
-        ("entropy", "uniform"), ("always", "on_conflict", "never"), ("global", "per_tensor"),
-        ("gradient", "update"), ("retain+forget", "forget_only"),
-    )  # fmt: skip
+        ("entropy", "uniform"),
+        ("always", "on_conflict", "never"),
+        ("global", "per_tensor"),
+        ("gradient", "update"),
+        ("retain+forget", "forget_only"),
+    )
     for objective, projection, scope, projected, update in choices:
         method = OEU(
-            objective=objective, projection=projection, scope=scope, projected=projected, update=update, epochs=1,
-            forget_weight=0.1, record_every=0,
-        )  # fmt: skip
+            objective=objective,
+            projection=projection,
+            scope=scope,
+            projected=projected,
+            update=update,
+            epochs=1,
+            forget_weight=0.1,
+            record_every=0,
+        )
         result = method.unlearn(original, splits, Run(seed=1))
         assert bool(torch.isfinite(predict(result, splits.forget, CPU)).all())
 

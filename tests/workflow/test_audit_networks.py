@@ -44,9 +44,13 @@ def audited(original: nn.Module, unlearned: nn.Module, retrained: nn.Module, spl
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_the_numbers_do_not_depend_on_the_form_of_the_data(
-    form: Callable[[Examples], Any], original: nn.Module, unlearned: nn.Module, retrained: nn.Module,
-    splits: Splits, audited: Audit,
-) -> None:  # fmt: skip
+    form: Callable[[Examples], Any],
+    original: nn.Module,
+    unlearned: nn.Module,
+    retrained: nn.Module,
+    splits: Splits,
+    audited: Audit,
+) -> None:
     found = obliq.audit(original, unlearned, **sets(splits, form, *ROLES), retrained=retrained, device="cpu")
     assert found.entries == audited.entries
     assert found.counts == audited.counts

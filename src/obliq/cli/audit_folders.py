@@ -65,9 +65,16 @@ def audit_folders(
             original, _named(given.others, retrained), splits
         )  # before hours of training, not after
         retrained = complete_retrained(
-            retrained, arguments.references - len(given.retrained_files), original, splits, request, run,
-            kept_folder(arguments.networks[0], splits), progress.stage, data.arch,
-        )  # fmt: skip
+            retrained,
+            arguments.references - len(given.retrained_files),
+            original,
+            splits,
+            request,
+            run,
+            kept_folder(arguments.networks[0], splits),
+            progress.stage,
+            data.arch,
+        )
     progress.stage("auditing")
     others = _named(given.others, retrained)
     measured = compare_runs(original, others, splits, run.device, given.files, request, given.retrained_files)

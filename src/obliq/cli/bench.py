@@ -1,5 +1,6 @@
 """`obliq bench`: methods compared over many networks, requests and seeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -77,7 +78,8 @@ def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
             return _run_suite(name, arguments, progress)
         case ("report", name):
             folder = arguments.results / name
-            return _output(folder, rewrite_report(folder), ("bench", name, "--resume"))
+            words = _repeated(arguments, "--data-folder", "--results", "--cache")
+            return _output(folder, rewrite_report(folder), ["bench", name, "--resume", *words])
         case words:
             raise ObliqError(
                 f"bench {' '.join(words)}: expected one suite, or report and one suite ({', '.join(SUITES)})"
@@ -111,10 +113,21 @@ def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) ->
             f"{suite.name}: {failed} of {len(finished.rows)} rows failed, errors of tasks: {len(finished.failures)}, "
             f"the first: {finished.failures[0]}; the others are in {finished.folder / ROWS}"
         )
-    return _output(finished.folder, len(finished.rows), ("bench", "report", finished.folder.name))
+    return _output(
+        finished.folder,
+        len(finished.rows),
+        ["bench", "report", finished.folder.name, *_repeated(arguments, "--results")],
+    )
 
 
-def _output(folder: Path, rows: int, next_command: tuple[str, ...]) -> VerbOutput:
+def _repeated(arguments: BenchArguments, *options: str) -> list[str | Path]:
+    """Those of these options that were not left at their defaults."""
+    values = {name: getattr(arguments, name[2:].replace("-", "_")) for name in options}
+    defaults = {"--results": RESULTS, "--cache": CACHE}
+    return [word for name, value in values.items() if value != defaults.get(name) for word in (name, value)]
+
+
+def _output(folder: Path, rows: int, next_command: Sequence[str | Path]) -> VerbOutput:
     from obliq.benchmark.collect import ROWS
     from obliq.benchmark.report.render import PAGE
 

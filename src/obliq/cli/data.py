@@ -69,10 +69,13 @@ def run_data(arguments: DataArguments, progress: StageListener) -> VerbOutput:
         lines=lines,
         values=encode(found),
         next_command=(
-            "train", arguments.source, "--out", free_name(Path("runs/original"), "original"),
+            "train",
+            arguments.source,
+            "--out",
+            free_name(Path("runs/original"), "original"),
             *repeated_options(arguments.data_folder),
         ),
-    )  # fmt: skip
+    )
 
 
 def _counts(what: str, counts: dict[str, int]) -> list[str]:

@@ -115,9 +115,14 @@ class ProgressReporter:
         note = _all_values(values) if self._verbose else _loss(values)
         if self._bars and self._bar is not None:
             self._bars.update(
-                self._bar, description=label, completed=part.done, total=part.of, count=f"{part.done}/{part.of}",
-                left=part.seconds_left(now), note=note or self._bars.tasks[-1].fields["note"],
-            )  # fmt: skip
+                self._bar,
+                description=label,
+                completed=part.done,
+                total=part.of,
+                count=f"{part.done}/{part.of}",
+                left=part.seconds_left(now),
+                note=note or self._bars.tasks[-1].fields["note"],
+            )
         elif self._verbose or (part.done and not repeated and self._is_due(part)):
             left = part.seconds_left(now)
             words = [f"{part.done} of {part.of}", f"{format_seconds(now - self._stage_started)} so far"]

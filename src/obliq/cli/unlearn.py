@@ -139,11 +139,20 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             "agreement_after_percent": round(100 * found.agreement_after, 2),
         },
         unmet=gated.unmet,
-        next_command=("show", file) if gated.unmet else (
-            "audit", arguments.original, file, "--out", free_name(out, "audit"), "--data", data,
-            *repeated_options(arguments.data.data_folder), *division_words(arguments.division),
+        next_command=("show", file)
+        if gated.unmet
+        else (
+            "audit",
+            arguments.original,
+            file,
+            "--out",
+            free_name(out, "audit"),
+            "--data",
+            data,
+            *repeated_options(arguments.data.data_folder),
+            *division_words(arguments.division),
         ),
-    )  # fmt: skip
+    )
 
 
 VERB = Verb(UnlearnArguments, run_unlearn, choices=available_methods)

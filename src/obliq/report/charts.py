@@ -269,9 +269,15 @@ def band_chart(one: Comparison, title: str) -> Markup:
             one.references, [0] * len(one.references), linestyle="", color=TEST, marker="o", markersize=3.5
         )
         axes.plot(
-            [one.original], [0], linestyle="", marker="o", markersize=7, markerfacecolor="none",
-            markeredgecolor=INK, markeredgewidth=1.5,
-        )  # fmt: skip
+            [one.original],
+            [0],
+            linestyle="",
+            marker="o",
+            markersize=7,
+            markerfacecolor="none",
+            markeredgecolor=INK,
+            markeredgewidth=1.5,
+        )
         axes.plot([one.value], [0], color=FORGET, marker="o", markersize=7)
         axes.set_xlim(*limits)
         axes.set_ylim(-1, 1)
