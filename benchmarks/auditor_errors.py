@@ -311,8 +311,8 @@ The goals are: at most 5 % of true retrainings refused, at least 80 % passed, at
 rows "unlearned" are no fakes but methods with default settings and three epochs, for information, on writers only.
 
 Not tried are fakes that are tuned until their statistics fit, relearning, and attacks on single samples. Noise and
-gradient ascent were tried at one strength each. One choice was made on these networks: the probe's margin took the
-place of its accuracy after a look at classes 2 and 5, where the accuracy left 70 % of edited last layers undecided.
+gradient ascent were tried at one strength each. One choice was made on these networks: the probe's margin replaced
+its accuracy after a look at classes 2 and 5, where the accuracy left 70 % of edited last layers undecided.
 
 """
 
