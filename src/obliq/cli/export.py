@@ -24,10 +24,10 @@ class ExportArguments:
 
     Attributes:
         folder: Folder of the network.
-        to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `network` for a folder that computes in
-            PyTorch what the file does.
+        to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `c` for one C99 file with the
+            network and its kernels, `network` for a folder that computes in PyTorch what the file does.
         form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
-            ExecuTorch supports only `integer`.
+            ExecuTorch and C support only `integer`.
         out: New file or folder. It is created when the result is complete.
         check: Run the file on these data, print how closely it agrees with the network, and write OUT.parity.json. Of
             the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
@@ -40,7 +40,7 @@ class ExportArguments:
     folder: tyro.conf.Positional[Path]
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
     overwrite: Overwrite = False
-    to: Literal["onnx", "executorch", "network"] = "onnx"
+    to: Literal["onnx", "executorch", "c", "network"] = "onnx"
     form: Literal["integer", "compact", "float"] = "integer"
     check: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATA [DATA ...]", help_behavior_hint="")] = ()
     check_samples: int = 2000
@@ -83,6 +83,8 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         raise DataError(
             f"--form {arguments.form} with --to {kind.format}; expected {', '.join(kind.forms)}: codes are bytes there"
         )
+    if arguments.check:
+        kind.require_read()
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):
         refuse_existing_file(file, overwrite=arguments.overwrite)
@@ -117,7 +119,9 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)
-    return VerbOutput(lines=lines, values=values, next_command=("show", out))
+    return VerbOutput(
+        lines=lines, values=values, next_command=("show", out if kind.is_read else arguments.folder)
+    )
 
 
 def _export_network(arguments: ExportArguments) -> VerbOutput:

@@ -206,6 +206,8 @@ class OwnFile(ExportedFile):
     """A file that holds an integer graph of ours and nothing else, so that it is written again from the graph."""
 
     forms: ClassVar[tuple[str, ...]] = ("integer",)
+    is_read: ClassVar[bool] = True
+    """Whether files are read back, so that they are compared with their network, audited and patched."""
 
     @staticmethod
     @abc.abstractmethod
@@ -226,6 +228,19 @@ class OwnFile(ExportedFile):
             data: bytes that were just written, or that `read` has let pass.
             graph: what they were written from.
         """
+
+    @classmethod
+    def require_read(cls) -> None:
+        """Raise where files cannot be compared with their network.
+
+        Raises:
+            ModelError: with what to do instead.
+        """
+        if not cls.is_read:
+            raise ModelError(
+                f"{cls.title} files are not run here; expected an export without a check, or a check of "
+                "the .onnx file, which computes the same"
+            )
 
     def with_content(self, content: Content) -> bytes:
         """A file of the same kind and form with other numbers; they are checked when it is read.

@@ -8,6 +8,7 @@ from torch import nn
 
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError, ObliqError, PatchError
+from obliq.exporting.c.file import CFile
 from obliq.exporting.executorch.file import ExecuTorchFile
 from obliq.exporting.exported_file import ExportedFile, OwnFile
 from obliq.exporting.from_network import graph_of
@@ -17,7 +18,7 @@ from obliq.exporting.qdq.file import QdqFile
 from obliq.io.regular_file import read_regular_file
 from obliq.patch import Content, content_digest
 
-FORMATS: tuple[type[ExportedFile], ...] = (ExecuTorchFile, QdqFile, OnnxFile)
+FORMATS: tuple[type[ExportedFile], ...] = (CFile, ExecuTorchFile, QdqFile, OnnxFile)
 """The first one that recognises a file reads it."""
 
 SUFFIXES = tuple(sorted({one.suffix for one in FORMATS}))
@@ -87,8 +88,8 @@ def export_file(
         model: quantized with the `deploy` preset and calibrated.
         input_shape: of one sample, channels first.
         form: `integer`, or for ONNX also `compact` or `float`; see `to_onnx`.
-        to: the name of a format, `onnx` or `executorch`, or the suffix of its files.
-        inputs: how stored values become inputs; an ONNX file states it in its metadata.
+        to: the name of a format, `onnx`, `executorch` or `c`, or the suffix of its files.
+        inputs: how stored values become inputs; an ONNX file states it in its metadata, a C file in a comment.
 
     Raises:
         ModelError: naming the layer that cannot be exported, when an extra is missing, or when the file does not

@@ -47,7 +47,9 @@ def export(
     check_on: DataLike | None = None,
     overwrite: bool = False,
 ) -> ParityRecord:
-    """Write a quantized network as a file that a device runs: `.onnx` for ONNX Runtime, `.pte` for ExecuTorch.
+    """Write a quantized network as a file that a device runs.
+
+    The suffix is `.onnx` for ONNX Runtime, `.pte` for ExecuTorch, or `.c` for a C compiler.
 
     Args:
         model: a network of `quantize` or `create_network` with the `deploy` preset, calibrated or trained.
@@ -56,7 +58,7 @@ def export(
             expects, and how they are scaled and what their classes are called, which its metadata state.
         form: `integer` for 8-bit codes; for ONNX also `compact`, weights packed in 4 or 2 bits, and `float`.
         check_on: samples to run file and network on. The agreement is returned, and written next to the file
-            as FILE.parity.json.
+            as FILE.parity.json. A C file is not run here.
         overwrite: whether files that exist may be replaced.
 
     Returns:
@@ -82,6 +84,8 @@ def export(
     kind = format_named(path.suffix)
     if form not in kind.forms:
         raise ModelError(f"form {form!r} for {kind.title}; expected {', '.join(kind.forms)}")
+    if check_on is not None:
+        kind.require_read()
     for written in (path, proof) if check_on is not None else (path,):
         refuse_existing_file(written, overwrite=overwrite)
     shape, contract = _shape_of(example)

@@ -1,6 +1,6 @@
 """The sum of two activations, each of which has a grid of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, broadcast, require
 from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape, pair_sizes
 from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
 from obliq.quantization.operations import ADDITIONS
 
@@ -76,3 +77,8 @@ class Add(Step):
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0] + read[1]
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        order = _order(*((1, *shape) for shape in reads))
+        sizes = pair_sizes([reads[number] for number in order], result, self.path)
+        return (CCall(kernel="add", struct="axes", sizes=sizes, reads=order),)

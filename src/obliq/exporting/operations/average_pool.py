@@ -1,7 +1,7 @@
 """The mean of windows, or over all of space."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.rearrange import Reshape
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
@@ -191,6 +192,14 @@ class AveragePool(Step):
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
         return convolve(read[0], read[0].shape[1], in_the_plane(self.stride) if self.kernel else [1, 1])
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        read, kernel = reads[0], self.kernel
+        if not kernel:  # all of space, in one row
+            read, result, kernel = (read[0], math.prod(read[1:])), (read[0], 1), (math.prod(read[1:]),)
+        window = Window(kernel, self.stride or (1,), ((0, 0),) * len(kernel), (1,) * len(kernel))
+        sizes = window_sizes(window, read, result, self.path)
+        return (CCall(kernel="average_pool", struct="window", sizes=sizes),)
 
 
 class _Mean(AveragePool):

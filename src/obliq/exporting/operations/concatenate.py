@@ -1,5 +1,6 @@
 """Activations one after the other along an axis."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape
 from obliq.exporting.operations.step import Codes, Reals, Step, TracedCall
 from obliq.quantization.operations import CONCATENATIONS
 
@@ -78,6 +80,15 @@ class Concatenate(Step):
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
         return "Concat", {"axis": self.axis}
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        calls, offset, axis = [], 0, self.axis - 1
+        for number, shape in enumerate(reads):
+            sizes = {"outer": math.prod(shape[:axis]), "inner": math.prod(shape[axis:])}
+            sizes |= {"stride": math.prod(result[axis:]), "offset": offset}
+            calls.append(CCall(kernel="rescale", struct="part", sizes=sizes, reads=(number,)))
+            offset += sizes["inner"]
+        return tuple(calls)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:

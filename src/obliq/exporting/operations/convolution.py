@@ -1,7 +1,7 @@
 """A convolution over one or two axes of space."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.layer import CheckSums, Layer, check_foreign_sums, check_sums
 from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import FURTHEST, SLIDING, WINDOW, Window, in_the_plane, padded
@@ -173,3 +174,6 @@ class Convolution(Layer):
             raise ModelError(f"{self.path} pads by {self.padding}; expected as much after as before")
         sizes = in_the_plane(self.stride), in_the_plane(before, 0), in_the_plane(self.dilation)
         return convolve(read[0], self.groups, *sizes)
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        return self.c_layer(window_sizes(self.window, reads[0], result, self.path), self.groups)

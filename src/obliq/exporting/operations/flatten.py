@@ -1,6 +1,6 @@
 """Everything after the batch in one axis."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from torch import nn
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import LARGEST_SAMPLE, Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape
 from obliq.exporting.operations.step import Codes, Reals, Step
 
 
@@ -66,3 +67,6 @@ class Flatten(Step):
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
         return "Flatten", {"axis": 1}
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        return ()

@@ -13,7 +13,7 @@ int32.
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import Value, require
 from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.operations.c_call import CCall
 from obliq.exporting.operations.step import Codes, Kernel, Reals, Step, TracedCall
 from obliq.exporting.weights import fold
 from obliq.quantization import QuantizedWeight
@@ -95,6 +96,12 @@ class Layer(Step):
     def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
         bias = self.weights.bias * self.weights.bias_scale(source).astype(np.float64)
         return self.weights.wide_codes(), self.weights.wide_scale(), bias
+
+    def c_layer(self, window: Mapping[str, Any], groups: int) -> tuple[CCall, ...]:
+        """The kernel in C for these sizes of `struct window`."""
+        sizes = {"window": window, "outputs": len(self.weights.codes), "groups": groups}
+        stored = ("refinement", "codes", "scales", "biases")
+        return (CCall(kernel="convolution", struct="layer", sizes=sizes, stored=stored),)
 
     @property
     def weight_grid(self) -> str:

@@ -1,7 +1,7 @@
 """A matrix, applied to one row a sample."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,8 +14,10 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.layer import CheckSums, Layer, check_foreign_sums, check_sums
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
+from obliq.exporting.operations.windows import Window
 from obliq.quantization import QuantizedLinear, QuantizedWeight
 from obliq.quantization.operations import operation
 
@@ -81,3 +83,7 @@ class Linear(Layer):
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
         return convolve(read[0], 1)
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        place = Window((1,), (1,), ((0, 0),), (1,))  # inputs are channels of a single place
+        return self.c_layer(window_sizes(place, (*reads[0], 1), (*result, 1), self.path), 1)

@@ -1,6 +1,6 @@
 """The largest code of windows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane, padded
@@ -145,6 +146,10 @@ class MaxPool(Step):
         before, _ = zip(*self.padding, strict=True)
         kernel, stride, dilation = map(in_the_plane, (self.kernel, self.stride, self.dilation))
         return F.max_pool2d(read[0], kernel, stride, in_the_plane(before, 0), dilation)
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        sizes = window_sizes(self.window, reads[0], result, self.path)
+        return (CCall(kernel="max_pool", struct="window", sizes=sizes),)
 
 
 class UnevenMaxPool(MaxPool):

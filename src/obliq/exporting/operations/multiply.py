@@ -1,6 +1,6 @@
 """The product of two activations, such as a gate of each channel and the values that it lets through."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, broadcast
+from obliq.exporting.operations.c_call import CCall, Shape, pair_sizes
 from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
 from obliq.quantization.operations import PRODUCTS
 
@@ -45,3 +46,7 @@ class Multiply(Step):
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return torch.mul(*read)
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        sizes = pair_sizes(reads, result, self.path)
+        return (CCall(kernel="multiply", struct="axes", sizes=sizes, reads=(0, 1)),)

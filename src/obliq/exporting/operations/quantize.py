@@ -1,6 +1,6 @@
 """The input, rounded to the first grid."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from obliq.exporting.grids import Grid
+from obliq.exporting.operations.c_call import CCall, Shape
 from obliq.exporting.operations.step import Codes, Reals, Step
 
 
@@ -33,3 +34,6 @@ class Quantize(Step):
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0]
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        return ()  # the kernel reads floats, and is called by every file

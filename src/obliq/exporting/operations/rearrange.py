@@ -1,7 +1,7 @@
 """Codes in another order or shape: selection along an axis, other axes, another order of axes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import nn
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape, axes_sizes, strides_of
 from obliq.exporting.operations.step import Codes, Reals, Step
 
 _MOST_AXES = 7
@@ -85,6 +86,12 @@ class Take(Step):
     def onnx_numbers(self) -> tuple[int, ...]:
         return self.places
 
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        shape, axis = reads[0], self.axis - 1
+        sizes = {"outer": math.prod(shape[:axis]), "size": shape[axis], "inner": math.prod(shape[axis + 1 :])}
+        sizes |= {"count": len(self.places)}
+        return (CCall(kernel="take", struct="rows", sizes=sizes | {"places": self.places}),)
+
     @classmethod
     def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
         places = tuple(contents.constants[node.inputs[1]].tolist())
@@ -117,6 +124,9 @@ class Reshape(Step):
     def onnx_numbers(self) -> tuple[int, ...]:
         return (-1, *self.shape)
 
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        return ()
+
     @classmethod
     def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
         return cls(**fields, shape=tuple(contents.constants[node.inputs[1]].tolist()[1:]))
@@ -145,6 +155,11 @@ class Transpose(Step):
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].permute(0, *self.axes)
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        strides = strides_of(reads[0])
+        sizes = axes_sizes(result, [tuple(strides[axis - 1] for axis in self.axes)], self.path)
+        return (CCall(kernel="transpose", struct="axes", sizes=sizes),)
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
         return "Transpose", {"perm": (0, *self.axes)}

@@ -18,6 +18,7 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape
 from obliq.quantization import IntegerTensor
 from obliq.quantization.operations import is_number, operation
 
@@ -183,3 +184,15 @@ class Step(abc.ABC):
         if self.xnnpack is None:
             raise ModelError(f"{self.path} is a {type(self).__name__}, which has no ExecuTorch form here")
         return self.in_reals(read, None)
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        """The kernels that compute it in C, one after the other; none where the bytes stay as they are.
+
+        Args:
+            reads: the shapes of what it reads.
+            result: the shape of what it gives.
+
+        Raises:
+            ModelError: when there is no such kernel.
+        """
+        raise ModelError(f"{self.path} is a {type(self).__name__}, which has no C form here")

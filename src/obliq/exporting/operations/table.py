@@ -17,6 +17,7 @@ from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.operations.c_call import CCall, Shape
 from obliq.exporting.operations.step import Codes, Reals, Step, TracedCall
 from obliq.quantization.operations import ADDITIONS, is_number, module_of
 
@@ -129,6 +130,10 @@ class LookupTable(Step):
         before, after = (ends - _SMOOTHED).clamp(min=0), (ends + _SMOOTHED).clamp(max=ENTRIES - 1)
         slopes = (values[after] - values[before]) / (after - before)
         return exact + slopes[index] * (place - place.detach())
+
+    def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
+        sizes = {"elements": math.prod(result)}
+        return (CCall(kernel="look_up", struct="lookup", sizes=sizes, stored=("table",)),)
 
     def _codes(self) -> ndarray:
         """The code of the result for each byte, float32."""

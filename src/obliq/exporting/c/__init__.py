@@ -1,0 +1,1 @@
+"""C99 files of our exporter: a network with its kernels, for microcontrollers."""

@@ -1,0 +1,210 @@
+"""A C file compiles without a warning and gives every logit of the interpreter, to the last bit."""
+
+import dataclasses
+import functools
+import json
+import re
+import shutil
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy import ndarray
+from torch import nn
+
+from obliq.data.input_contract import InputContract
+from obliq.errors import ModelError
+from obliq.exporting import Graph, export_file, format_named, graph_of, interpreter, parse_exported
+from obliq.exporting.c.writer import to_c
+from obliq.exporting.content import content_of_graph
+from obliq.exporting.operations import OPERATIONS, Step
+from obliq.patch import content_digest, encode_patch, to_device_image
+from obliq.patch.decoder import apply_to_image
+from obliq.quantization import calibrate_steps, quantize
+from obliq.workflow.deployment import export
+from tests.exporting.common_forms import formed
+from tests.exporting.networks import CASES, made
+
+FLAGS = (
+    *("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-O1"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+)
+PROGRAM = """
+#include <stdio.h>
+#define NETWORK_DECLARATIONS
+#include "network.c"
+
+int main(int count, char **names)
+{
+    static uint8_t scratch[NETWORK_SCRATCH], image[NETWORK_IMAGE];
+    float input[NETWORK_INPUTS], logits[NETWORK_CLASSES];
+    if (count > 1) { /* the image of another network of the same form */
+        FILE *file = fopen(names[1], "rb");
+        if (!file || fread(image, 1, sizeof image, file) != sizeof image)
+            return 3;
+        fclose(file);
+    }
+    while (fread(input, sizeof input, 1, stdin) == 1) {
+        if (network_run(count > 1 ? image : network_image, input, logits, scratch))
+            return 2;
+        fwrite(logits, sizeof logits, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+def compiled(written: bytes, folder: Path) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler (cc or gcc) is installed")
+    (folder / "network.c").write_bytes(written)
+    (folder / "main.c").write_text(PROGRAM)
+    command = [compiler, *FLAGS, "-o", "network", "network.c", "main.c", "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder / "network"
+
+
+def answers(program: Path, inputs: ndarray, *image: Path) -> ndarray:
+    done = subprocess.run([program, *image], input=inputs.tobytes(), capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return np.frombuffer(done.stdout, np.float32).reshape(len(inputs), -1)
+
+
+def expected(graph: Graph, inputs: ndarray) -> ndarray:
+    logits: ndarray = interpreter.logits(graph, interpreter.run(graph, inputs))
+    return logits
+
+
+def random_inputs(shape: tuple[int, ...], samples: int) -> ndarray:
+    """Of all sizes: some saturate, some are halves of steps."""
+    draw = np.random.default_rng(0)
+    sizes = draw.choice([0.1, 1.0, 30.0], (samples, *(1 for _ in shape)))
+    return (draw.standard_normal((samples, *shape)) * sizes).astype(np.float32)
+
+
+NETWORKS = {
+    "W8A8": ("own residual", "own signal", "gated", "shuffled", "dense", "uneven"),
+    "W4A4": ("own inverted", "gated", "functions", "u-shaped", "keywords"),
+}
+EVERY = [(name, precision) for precision, names in NETWORKS.items() for name in names]
+
+
+def uneven() -> nn.Module:
+    """Windows that are padded by more after an axis, have gaps or unequal sizes, and groups of channels."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, (3, 2), (1, 2), (2, 1), (2, 1), groups=3), nn.BatchNorm2d(6), nn.ReLU()),
+        *(nn.MaxPool2d(3, 2, padding=1, ceil_mode=True), nn.Conv2d(6, 4, (3, 5), padding="same")),
+        *(nn.AvgPool2d((2, 1), 1), nn.Flatten(), nn.Linear(64, 5)),
+    )
+
+
+@functools.cache
+def network(name: str, precision: str) -> tuple[nn.Module, Graph]:
+    if name == "uneven":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            example = torch.randn(8, 3, 8, 13)
+            model = quantize(uneven(), precision, input_shape=(3, 8, 13))
+            calibrate_steps(model, example)
+        return model.eval(), graph_of(model, (3, 8, 13))
+    model, example = made(name, precision) if name in CASES else formed(name, precision)
+    return model, graph_of(model, tuple(example.shape[1:]))
+
+
+@pytest.mark.parametrize(("name", "precision"), EVERY)
+def test_every_logit_is_the_interpreters(name: str, precision: str, tmp_path: Path) -> None:
+    model, graph = network(name, precision)
+    inputs = random_inputs(graph.input_shape, 40)
+    program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
+    np.testing.assert_array_equal(answers(program, inputs), expected(graph, inputs))
+
+
+def test_every_kernel_is_run_above() -> None:
+    graphs = [network(*pair)[1] for pair in EVERY]
+    used = {type(step) for graph in graphs for step in graph.steps}
+    assert set(OPERATIONS) - used == set()
+    calls = set().union(
+        *(re.findall(r"^    (\w+)\(", to_c(graph).decode(), re.MULTILINE) for graph in graphs)
+    )
+    kernels = files("obliq.exporting.c").joinpath("kernels.c").read_text()
+    assert calls - {"memcpy"} == set(re.findall(r"^static void (\w+)\(", kernels, re.MULTILINE))
+
+
+def test_a_patched_image_is_the_other_network(tmp_path: Path) -> None:
+    """Every number is in the image, down to tables, refinements and ranges: one code runs W8A8 and W4A4."""
+    (model, graph), (_, other) = network("gated", "W8A8"), network("gated", "W4A4")
+    program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
+    before, after = content_of_graph(graph), content_of_graph(other)
+    image = tmp_path / "image"
+    image.write_bytes(apply_to_image(encode_patch(before, after, 1), to_device_image(before), 0))
+    inputs = random_inputs(graph.input_shape, 20)
+    np.testing.assert_array_equal(answers(program, inputs, image), expected(other, inputs))
+
+
+def test_the_file_states_what_it_is_and_how_inputs_come_about(tmp_path: Path) -> None:
+    """Names of classes end no comment, whatever is in them; the same network gives the same bytes."""
+    model, graph = network("keywords", "W4A4")
+    hostile = ("*/ #error", "/* a", "\u00e9 \\\n", "??/", "}")
+    contract = InputContract(
+        shape=graph.input_shape,
+        axes="channels x height x width",
+        stored="uint8",
+        divide_by=255.0,
+        mean=(0.5,),
+        deviation=(0.5,),
+        class_names=hostile,
+    )
+    written = export_file(model, graph.input_shape, to="c", inputs=contract)
+    text = written.decode("ascii")
+    assert written == export_file(model, graph.input_shape, to=".c", inputs=contract)
+    assert content_digest(content_of_graph(graph)) in text
+    assert "x / 127.5 - 1" in text
+    (line,) = (one for one in text.splitlines() if one.startswith(" * {"))
+    assert (
+        InputContract.from_text(
+            json.dumps(json.loads(line[3:]), sort_keys=True, separators=(",", ":")).encode()
+        )
+        == contract
+    )
+    program = compiled(written, tmp_path)
+    nothing = np.full((1, *graph.input_shape), np.nan, np.float32)
+    assert subprocess.run([program], input=nothing.tobytes(), timeout=60).returncode == 2
+
+
+def test_what_cannot_be_done_with_it_is_refused(tmp_path: Path) -> None:
+    model, graph = network("keywords", "W4A4")
+    written = export_file(model, graph.input_shape, to="c")
+    for suffix in ("", ".c"):
+        with pytest.raises(ModelError, match=r"written and not read; expected the folder .* or the file"):
+            parse_exported(written, suffix=suffix)
+    with pytest.raises(ModelError, match="form is 'compact'; expected integer"):
+        export_file(model, graph.input_shape, "compact", to="c")
+    with pytest.raises(ModelError, match="not run here; expected an export without a check"):
+        export(
+            model,
+            tmp_path / "network.c",
+            torch.zeros(1, *graph.input_shape),
+            check_on=(torch.zeros(1), torch.zeros(1)),
+        )
+    kind, other = format_named("c"), network("keywords", "W8A8")[1]
+    with pytest.raises(ModelError, match="holds other integers"):
+        kind.verify(written, other)
+    with pytest.raises(ModelError, match="cannot be read"):
+        kind.verify(written.replace(b"79,66,81,78,", b"79,66,81,79,"), graph)
+
+
+def test_a_layer_without_a_c_form_is_named() -> None:
+    _, graph = network("keywords", "W4A4")
+    first, *rest = graph.steps
+
+    class Unknown(type(rest[0])):  # type: ignore[misc]
+        in_c = Step.in_c
+
+    unknown = Unknown(**{field.name: getattr(rest[0], field.name) for field in dataclasses.fields(rest[0])})
+    with pytest.raises(ModelError, match=rf"^{rest[0].path} is a Unknown, which has no C form here$"):
+        to_c(dataclasses.replace(graph, steps=(first, unknown, *rest[1:])))
