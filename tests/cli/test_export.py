@@ -141,3 +141,24 @@ def test_a_network_of_floats_has_no_integer_form(way: Way, tmp_path: Path, obliq
     assert "expected" in said.err
     shutil.rmtree(original)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_c_file_is_written_and_not_read(way: Way, tmp_path: Path, obliq: Obliq) -> None:
+    out = tmp_path / "network.c"
+    said = obliq("export", way.unlearned, "--to", "c", "--out", out)
+    assert said.status == 0
+    assert said.out.splitlines()[0] == f"integer C file {out}, {out.stat().st_size:,} bytes"
+    assert f"next: obliq show {way.unlearned}" in said.out + said.err
+    for words in (
+        ("show", out),
+        ("audit", way.original, out, "--retrained", way.retrained, "--out", tmp_path / "audit"),
+        ("patch", "make", out, out, "--out", tmp_path / "patch"),
+    ):
+        refused = obliq(*words)
+        assert refused.status == 1
+        assert "C files are written and not read; expected the folder" in refused.err
+    checked = obliq(
+        "export", way.unlearned, "--to", "c", "--out", tmp_path / "n.c", "--check", f"npz:{way.data}"
+    )
+    assert checked.status == 1
+    assert "C files are not run here" in checked.err
