@@ -21,8 +21,7 @@ from obliq.exporting import Graph, export_file, format_named, graph_of, interpre
 from obliq.exporting.c.writer import to_c
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.operations import OPERATIONS, Step
-from obliq.patch import content_digest, encode_patch, to_device_image
-from obliq.patch.decoder import apply_to_image
+from obliq.patch import content_digest, encode_patch
 from obliq.quantization import calibrate_steps, quantize
 from obliq.workflow.deployment import export
 from tests.exporting.common_forms import formed
@@ -32,18 +31,21 @@ FLAGS = (
     *("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-O1"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 )
+DECODER = Path(__file__).parents[2] / "c"
 PROGRAM = """
 #include <stdio.h>
+#include "obliq_patch.h"
 #define NETWORK_DECLARATIONS
 #include "network.c"
 
 int main(int count, char **names)
 {
-    static uint8_t scratch[NETWORK_SCRATCH], image[NETWORK_IMAGE];
+    static uint8_t scratch[NETWORK_SCRATCH], image[NETWORK_IMAGE], patch[2 * NETWORK_IMAGE];
     float input[NETWORK_INPUTS], logits[NETWORK_CLASSES];
-    if (count > 1) { /* the image of another network of the same form */
+    if (count > 1) {
         FILE *file = fopen(names[1], "rb");
-        if (!file || fread(image, 1, sizeof image, file) != sizeof image)
+        const size_t length = file ? fread(patch, 1, sizeof patch, file) : 0;
+        if (obliq_patch_apply(patch, length, network_image, NETWORK_IMAGE, 0, image, sizeof image))
             return 3;
         fclose(file);
     }
@@ -63,14 +65,15 @@ def compiled(written: bytes, folder: Path) -> Path:
         pytest.skip("no C compiler (cc or gcc) is installed")
     (folder / "network.c").write_bytes(written)
     (folder / "main.c").write_text(PROGRAM)
-    command = [compiler, *FLAGS, "-o", "network", "network.c", "main.c", "-lm"]
+    sources = ["network.c", "main.c", DECODER / "obliq_patch.c", DECODER / "obliq_sha256.c"]
+    command = [compiler, *FLAGS, "-I", DECODER, "-o", "network", *sources, "-lm"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return folder / "network"
 
 
-def answers(program: Path, inputs: ndarray, *image: Path) -> ndarray:
-    done = subprocess.run([program, *image], input=inputs.tobytes(), capture_output=True, timeout=120)
+def answers(program: Path, inputs: ndarray, *patch: Path) -> ndarray:
+    done = subprocess.run([program, *patch], input=inputs.tobytes(), capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return np.frombuffer(done.stdout, np.float32).reshape(len(inputs), -1)
 
@@ -135,15 +138,14 @@ def test_every_kernel_is_run_above() -> None:
     assert calls - {"memcpy"} == set(re.findall(r"^static void (\w+)\(", kernels, re.MULTILINE))
 
 
-def test_a_patched_image_is_the_other_network(tmp_path: Path) -> None:
+def test_what_the_c_decoder_patches_is_the_other_network(tmp_path: Path) -> None:
     """Every number is in the image, down to tables, refinements and ranges: one code runs W8A8 and W4A4."""
     (model, graph), (_, other) = network("gated", "W8A8"), network("gated", "W4A4")
     program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
-    before, after = content_of_graph(graph), content_of_graph(other)
-    image = tmp_path / "image"
-    image.write_bytes(apply_to_image(encode_patch(before, after, 1), to_device_image(before), 0))
+    patch = tmp_path / "patch"
+    patch.write_bytes(encode_patch(content_of_graph(graph), content_of_graph(other), 1))
     inputs = random_inputs(graph.input_shape, 20)
-    np.testing.assert_array_equal(answers(program, inputs, image), expected(other, inputs))
+    np.testing.assert_array_equal(answers(program, inputs, patch), expected(other, inputs))
 
 
 def test_the_file_states_what_it_is_and_how_inputs_come_about(tmp_path: Path) -> None:
