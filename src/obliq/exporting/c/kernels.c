@@ -1,5 +1,6 @@
+/* An activation: a byte stands for the real number scale * (byte - zero). */
 struct values {
-    uint8_t *bytes; /* codes plus `zero` */
+    uint8_t *bytes;
     float scale;    /* one step in real numbers */
     int32_t low;    /* the smallest code */
     int32_t high;   /* the largest one */
