@@ -29,7 +29,7 @@ COMMANDS = (
     "export original --form compact --out original.onnx",
     "export unlearned --form compact --out unlearned.onnx",
     "patch make original.onnx unlearned.onnx --out forget.patch",
-    "audit original unlearned --data-folder DIR --retrained retrained --threads 1 --out audit --json",
+    "audit original unlearned --data-folder DIR --retrained retrained --references 4 --threads 1 --out audit --json",
 )
 INTRODUCTION = f"""\
 # One request, before and after
