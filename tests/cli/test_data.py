@@ -51,7 +51,7 @@ def test_a_number_means_the_folder_of_that_name(obliq: Obliq, tmp_path: Path) ->
     original, unlearned = tmp_path / "original", tmp_path / "unlearned"
     trained = obliq("train", f"folder:{photos(tmp_path / 'photos')}", "--out", original, *SHORT)
     assert "data: 96 images of 1 x 6 x 6, 12 classes 0 to 11\n" in trained.err
-    words = ("unlearn", original, "--forget", "class=2", "--out", unlearned, "--json")
+    words = ("unlearn", original, "--forget", "class=2", "--out", unlearned, "--json", "--accept")
     forgot = obliq(*words, "fine-tune", "--epochs", 1)
     assert forgot.err.splitlines()[0] == "to forget: class '2' (6 samples) of the training part"
     assert "'2'" not in forgot.out

@@ -66,13 +66,16 @@ def test_reference_networks_add_an_attack(obliq: Obliq, way: Way, tmp_path: Path
         page = (tmp_path / folder / "report.html").read_text()
         assert ("RMIA" in page) is attacked
         assert "ToW" in page
-    told = obliq(*words, tmp_path / "told", "--references", 2)
-    assert "training 2 reference networks" in told.err
+    told = obliq(*words, tmp_path / "told", "--references", 3)
+    assert (
+        "retraining network 3 of 3 (the original took" in told.err
+    )  # the second is kept from the audit before
+    assert "retraining network 2" not in told.err
     assert "RMIA" in told.out
-    for count in (3, -2):
+    for count in (1, -2, 65):
         refused = obliq(*words, tmp_path / "odd", "--references", count)
         assert refused.status == 1
-        assert f"{count} reference networks; expected an even number" in refused.err
+        assert f"{count} retrained networks; expected 2 to 64" in refused.err
         assert not (tmp_path / "odd").exists()
 
 
