@@ -84,7 +84,7 @@ def answer_request(
             f"{provenance.role} network in {folder}, in {provenance.seconds:.1f} s",
         ],
         values={**saved_run_values(answered, folder), **gated.values},
-        next_command=["show", folder] if gated.unmet else _next_command(arguments, provenance.role),
+        next_command=["show", folder] if gated.unmet else _next_command(arguments, original, provenance.role),
         unmet=gated.unmet,
     )
 
@@ -108,7 +108,7 @@ def _accuracies(provenance: Provenance, splits: Splits) -> list[str]:
     return accuracy_lines(provenance.loaded.accuracy, provenance.counts, baselines)
 
 
-def _next_command(arguments: RequestOptions, role: str) -> list[str | Path]:
+def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> list[str | Path]:
     """An audit when both networks are there, else what makes the missing one for the same request."""
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
@@ -118,6 +118,9 @@ def _next_command(arguments: RequestOptions, role: str) -> list[str | Path]:
     kind, _, file = arguments.forget.partition("=")
     unlearned = Path(file).parent
     if kind == "request" and (unlearned / DOCUMENT_FILE).exists():
-        return ["audit", original, unlearned, "--retrained", out, "--out", free_name(out, "audit"), *repeated]
+        repeatable = base.provenance.recipe is not None and base.provenance.loaded is None
+        several = ["--references", "4"] if repeatable else []  # one retrained network does not decide
+        audit = free_name(out, "audit")
+        return ["audit", original, unlearned, "--retrained", out, *several, "--out", audit, *repeated]
     unlearned = free_name(out, "unlearned")
     return ["unlearn", original, *same_request, unlearned, *repeated, "calibrated"]
