@@ -112,7 +112,14 @@ def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
     assert verbs == ["train", "unlearn", "retrain", "audit", "export", "show"]
     assert obliq(*shlex.split(command)).status == 0
     folders = sorted(path.name for path in Path("runs").iterdir())
-    assert folders == ["audit", "first try", "first try.retrained", "retrained", "unlearned", "unlearned.onnx"]
+    assert folders == [
+        "audit",
+        "first try",
+        "first try.retrained",
+        "retrained",
+        "unlearned",
+        "unlearned.onnx",
+    ]
 
 
 def test_nothing_is_proposed_at_a_path_that_is_taken(tmp_path: Path) -> None:
