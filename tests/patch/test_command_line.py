@@ -85,7 +85,7 @@ def test_an_empty_patch_is_said_to_be_empty(folders: Path, tmp_path: Path, obliq
         ("old", ("--floor", -1), None, "floor -1"),
         ("old", (), -40, "cut off or altered"),
         ("old", ("--key-file", "key"), None, "not an encrypted patch"),
-        ("nothing", (), None, "expected a saved network or an exported one"),
+        ("nothing", (), None, "expected a saved network, or a file in .onnx or .pte"),
     ],
     ids=["wrong base", "rollback", "floor", "altered", "not encrypted", "no network"],
 )

@@ -83,7 +83,7 @@ def test_what_cannot_be_shipped_is_refused(
     pair: tuple[nn.Module, nn.Module], parts: Partition, tmp_path: Path
 ) -> None:
     example = torch.zeros(1, 1, 6, 6)
-    with pytest.raises(ModelError, match=r"ends in '.tflite'; expected .onnx or .pte"):
+    with pytest.raises(ModelError, match=r"ends in '\.tflite'; expected one of \.c, \.onnx, \.pte"):
         obliq.export(pair[0], tmp_path / "network.tflite", example)
     with pytest.raises(ModelError, match="form 'compact' for ExecuTorch"):
         obliq.export(pair[0], tmp_path / "network.pte", example, form="compact")

@@ -80,7 +80,7 @@ def export(
     path = Path(file)
     proof = path.with_name(f"{path.name}.parity.json")
     if path.suffix not in SUFFIXES:
-        raise ModelError(f"{path} ends in {path.suffix!r}; expected {' or '.join(SUFFIXES)}")
+        raise ModelError(f"{path} ends in {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
     kind = format_named(path.suffix)
     if form not in kind.forms:
         raise ModelError(f"form {form!r} for {kind.title}; expected {', '.join(kind.forms)}")

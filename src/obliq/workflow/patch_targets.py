@@ -93,7 +93,7 @@ def find_artifact(path: Path, architecture: str | None = None) -> Artifact:
         return Folder(load_checkpoint(path, architecture))
     if path.suffix not in SUFFIXES:
         raise ModelError(
-            f"{path} is no folder and no file in {' or '.join(SUFFIXES)}; expected a saved network or an exported one"
+            f"{path} is no folder and no exported file; expected a saved network, or a file in .onnx or .pte"
         )
     try:
         exported = parse_exported(read_regular_file(path, LARGEST_FILE))
