@@ -64,17 +64,14 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     from obliq.checkpoints.run_folder import load_run
     from obliq.cli.output import parity_lines
     from obliq.exporting import (
-        ParityRecord,
         check,
-        deployed,
         export_file,
         format_named,
-        sha256_of,
+        record_parity,
         write_parity_record,
     )
     from obliq.io.atomic import refuse_existing_file, write_file
     from obliq.io.strict_json import parse_json
-    from obliq.quantization import weights_digest
     from obliq.workflow.gate import require_passed
     from obliq.workflow.parity_samples import parity_samples
 
@@ -98,15 +95,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         inputs = parity_samples(saved, data, arguments.data_folder, arguments.check_samples)
         progress.stage(f"checking the file on {len(inputs)} samples of {data}")
         checks[data] = check(model, content, inputs)
-    record = ParityRecord(
-        form=arguments.form,
-        file_digest=sha256_of(content),
-        file_bytes=len(content),
-        network_digest=weights_digest(model),
-        deployed_digest=weights_digest(deployed(model, shape)),
-        checks=checks,
-        inputs=contract,
-    )
+    record = record_parity(model, shape, content, arguments.form, checks, contract)
     if checks:
         write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
     write_file(out, content, overwrite=arguments.overwrite)

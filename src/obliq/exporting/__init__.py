@@ -19,7 +19,7 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.reader import graph_in, share_of_changed_codes
 from obliq.exporting.onnx.writer import FORMS, to_onnx
 from obliq.exporting.parity import Agreement, CodeAgreement, Parity, check
-from obliq.exporting.parity_record import ParityRecord, read_parity_record, write_parity_record
+from obliq.exporting.parity_record import ParityRecord, read_parity_record, record_parity, write_parity_record
 from obliq.exporting.torch_interpreter import Exact, exact, exact_if_deployed
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "patch_file",
     "read_exported",
     "read_parity_record",
+    "record_parity",
     "sha256_of",
     "share_of_changed_codes",
     "to_executorch",

@@ -1,14 +1,20 @@
 """The agreement of a file with its network, as a JSON document that names both by digest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch import nn
+
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
+from obliq.exporting.device_biases import deployed
+from obliq.exporting.exported_file import sha256_of
 from obliq.exporting.onnx.writer import FORMS
 from obliq.exporting.parity import Parity
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
+from obliq.quantization import weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,35 @@ class ParityRecord:
 PARITY_DOCUMENT = DocumentType(
     content=ParityRecord, format="obliq-parity", version=2, title="parity", error=ModelError
 )
+
+
+def record_parity(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    content: bytes,
+    form: str,
+    checks: dict[str, Parity],
+    inputs: InputContract | None,
+) -> ParityRecord:
+    """Name a file and the network that it was exported from by digest, with what was measured on it.
+
+    Args:
+        model: the network that was exported.
+        input_shape: of one input, without the batch.
+        content: the file's bytes.
+        form: of the file.
+        checks: what was found, by the name of the data.
+        inputs: the network's input contract, where it is recorded.
+    """
+    return ParityRecord(
+        form=form,
+        file_digest=sha256_of(content),
+        file_bytes=len(content),
+        network_digest=weights_digest(model),
+        deployed_digest=weights_digest(deployed(model, input_shape)),
+        checks=checks,
+        inputs=inputs,
+    )
 
 
 def write_parity_record(record: ParityRecord) -> str:

@@ -14,10 +14,9 @@ from obliq.exporting import (
     SUFFIXES,
     ParityRecord,
     check,
-    deployed,
     export_file,
     format_named,
-    sha256_of,
+    record_parity,
     write_parity_record,
 )
 from obliq.io.atomic import refuse_existing_file, write_file
@@ -34,7 +33,7 @@ from obliq.patch import (
     network_state,
     read_patch_head,
 )
-from obliq.quantization import float_state, integer_state, load_integer_state, weights_digest
+from obliq.quantization import float_state, integer_state, load_integer_state
 from obliq.workflow.patch_targets import find_artifact
 
 
@@ -94,15 +93,7 @@ def export(
     if check_on is not None:
         examples = as_examples(check_on, "check_on")
         checks = {examples.collection.name: check(model, content, examples.inputs())}
-    record = ParityRecord(
-        form=form,
-        file_digest=sha256_of(content),
-        file_bytes=len(content),
-        network_digest=weights_digest(model),
-        deployed_digest=weights_digest(deployed(model, shape)),
-        checks=checks,
-        inputs=contract,
-    )
+    record = record_parity(model, shape, content, form, checks, contract)
     if checks:
         write_file(proof, write_parity_record(record).encode(), overwrite=overwrite)
     write_file(path, content, overwrite=overwrite)

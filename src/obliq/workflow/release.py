@@ -9,18 +9,15 @@ from torch import Tensor
 from obliq.checkpoints import Checkpoint, save_checkpoint
 from obliq.errors import ModelError
 from obliq.exporting import (
-    ParityRecord,
     check,
-    deployed,
     export_file,
     parse_exported,
-    sha256_of,
+    record_parity,
     write_parity_record,
 )
 from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.patch import Content, encode_patch, patch_bound
 from obliq.patch import content_digest as content_digest_of
-from obliq.quantization import weights_digest
 from obliq.report import PatchSize, Shipment
 from obliq.workflow.patch_targets import Folder
 
@@ -81,15 +78,8 @@ def _as_onnx(
         for saved in (original, unlearned)
     )
     parity = check(unlearned.model, after, inputs)
-    record = ParityRecord(
-        form=FORM,
-        file_digest=sha256_of(after),
-        file_bytes=len(after),
-        network_digest=weights_digest(unlearned.model),
-        deployed_digest=weights_digest(deployed(unlearned.model, shape)),
-        checks={data: parity},
-        inputs=unlearned.provenance.inputs,
-    )
+    contract = unlearned.provenance.inputs
+    record = record_parity(unlearned.model, shape, after, FORM, {data: parity}, contract)
     (folder / "original.onnx").write_bytes(before)
     (folder / "unlearned.onnx").write_bytes(after)
     (folder / "unlearned.onnx.parity.json").write_text(write_parity_record(record), encoding="utf-8")
