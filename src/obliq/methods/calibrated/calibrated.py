@@ -101,10 +101,10 @@ class Calibrated(OrthogonalDescent):
                 )
             )
             watched = splits.retain.spread(WATCHED)
-            least = accuracy(network, watched, run.device) - DAMAGE
             restarts = self.restarts
+            least = accuracy(network, watched, run.device) - DAMAGE if restarts else 0.0
             for _ in range(self.rounds):
-                before = copy.deepcopy(network.state_dict())
+                before = copy.deepcopy(network.state_dict()) if restarts else {}
                 rounds.run_round(forget, loss)
                 while restarts and accuracy(network, watched, run.device) < least:
                     restarts -= 1

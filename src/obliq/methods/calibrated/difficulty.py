@@ -109,8 +109,7 @@ Features = Callable[[Tensor], Tensor]
 
 def reference_features(retain: Examples, run: Run) -> list[Features]:
     """Features of each reference model: of the whole input and, for images, of patches; drawn by the run's seed."""
-    few = Examples(retain.collection, retain.indices[:: max(1, len(retain) // _SAMPLE)][:_SAMPLE])
-    sample, _ = next(batches(few, _SAMPLE, None, torch.device("cpu")))
+    sample, _ = next(batches(retain.spread(_SAMPLE), _SAMPLE, None, torch.device("cpu")))
     generator = run.generator(purpose=6)
     features: list[Features] = [FourierFeatures(sample, generator)]
     if PatchFeatures.can_see(sample):
