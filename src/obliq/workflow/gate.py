@@ -15,16 +15,12 @@ from obliq.checkpoints import Provenance
 from obliq.checkpoints.metadata import Gate
 from obliq.data import Examples, MissingExamples, Splits
 from obliq.errors import ModelError
+from obliq.methods.method import COMPARED, LARGEST_DROP
 from obliq.run import TraceRow
 from obliq.training.loop import predict
 
-LARGEST_DROP = 5.0
-"""Points of accuracy that may be lost. Of 198 retrainings in the committed suites, none differs from its original by
-more than 3.6 on retained or test samples."""
 LARGEST_DISTANCE = 0.1
 """Mean distance of the forget set's confidence to its targets that is never called a failure, 0 to 1."""
-COMPARED = 2000
-"""Samples of a role that are compared, spread evenly: they tell 5 points apart with certainty."""
 
 
 def pass_gate(original: nn.Module, unlearned: nn.Module, splits: Splits, trace: Sequence[TraceRow]) -> Gate:

@@ -25,16 +25,11 @@ from obliq.methods.calibrated.targets import (
     calibrated_targets,
     distance_left,
 )
-from obliq.methods.method import Search
+from obliq.methods.method import COMPARED, LARGEST_DROP, Search
 from obliq.run import Run
 from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
-
-WATCHED = 2000
-"""Retained samples whose accuracy decides whether a round did damage."""
-DAMAGE = 5.0
-"""Points of accuracy. Of 198 retrainings in the committed suites none differs by more than 3.6 from its original."""
 
 
 @final
@@ -100,9 +95,9 @@ class Calibrated(OrthogonalDescent):
                     self.augment,
                 )
             )
-            watched = splits.retain.spread(WATCHED)
+            watched = splits.retain.spread(COMPARED)
             restarts = self.restarts
-            least = accuracy(network, watched, run.device) - DAMAGE if restarts else 0.0
+            least = accuracy(network, watched, run.device) - LARGEST_DROP if restarts else 0.0
             for _ in range(self.rounds):
                 before = copy.deepcopy(network.state_dict()) if restarts else {}
                 rounds.run_round(forget, loss)
