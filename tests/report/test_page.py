@@ -191,6 +191,25 @@ def test_without_a_retrained_network_the_page_says_why_there_is_no_gap() -> None
     assert "no retrained network" in text
 
 
+def test_a_page_names_one_aim_everywhere_or_none() -> None:
+    def shown(count: int, exchangeable: bool) -> str:
+        found = audit_models(three()[:count], precision="W4A4", exchangeable=exchangeable)
+        page = render_audit_report(found, sample_story(trace=(), training={}))
+        return " ".join(Outline(page).text.split()) + " ".join(re.findall(r'aria-label="(.*?)"', page))
+
+    random, other, compared = shown(2, True), shown(2, False), shown(3, False)
+    nowhere = (
+        r"wanted: (50|1\b|high|no loss|like)|is the value to aim at|dashed line|follows the line of unseen"
+    )
+    assert not re.search(nowhere, other)
+    assert other.count("wanted: not known without retraining") >= 8  # tables, tile and the charts of the AUC
+    assert "wanted: not below the original's" in other
+    assert "wanted: 50, as for unseen samples" in random
+    assert "dashed line is the value to aim at: 50" in random
+    assert not re.search(r"wanted: (not known without retraining|not below)", compared)
+    assert "wanted: like retrained" in compared
+
+
 def test_relative_numbers_are_shown_where_they_were_measured(page: str) -> None:
     assert "RMIA" not in page
     known = audit_models(three(), precision="W4A4", references=references())

@@ -207,9 +207,10 @@ WIDTH = 80
 """Columns of a terminal."""
 AIMS: dict[Aim, str] = {
     "retrained": "Target: the retrained network's values; of Avg. Gap: 0.",
-    "chance": "Target of the AUC: 50, the value for unseen data, since the forget set is a random share. Other targets "
-    "need a retrained network.",
-    "unknown": "There is no target: what a network without these samples does is not known without retraining.",
+    "chance": "Target of the AUC: 50, the value for unseen data, since the forget set is a random share. RA and TA "
+    "should not fall below the original's. Other targets are not known without retraining.",
+    "unknown": "RA and TA should not fall below the original's. Other targets are not known without retraining, since "
+    "the forget set is not a random share.",
 }
 """What an audit aims at, in a sentence."""
 

@@ -55,6 +55,9 @@ class Evidence:
         return None if self.references is None else rmia_separation(self.answers, self.references)
 
 
+NOT_KNOWN = "not known without retraining"
+
+
 @dataclass(frozen=True)
 class Target:
     """The value to wish for.
@@ -62,7 +65,7 @@ class Target:
     Attributes:
         text: in words, where a retrained network was measured too.
         alone: in words, where none was; the same as `text` when empty.
-        retrained: whether the retrained network's value is the aim, so that neither high nor low is good.
+        retrained: whether only retraining shows the value to wish for, unless the forget set is a random share.
         chance: the value for a network that never saw the forget set, if that is a random share of the data; None
             where there is no such value.
     """
@@ -76,7 +79,11 @@ class Target:
     @property
     def described(self) -> str:
         """Both texts in one, as docs/audit-format.md prints them."""
-        return f"{self.text}; {self.alone} without one" if self.chance is not None else self.text
+        return (
+            f"{self.text}; without one {self.alone} for a random share"
+            if self.chance is not None
+            else self.text
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,5 +127,5 @@ class Metric:
     def wanted(self, aim: Aim) -> str:
         """The target in words, for what an audit has to compare with."""
         if aim == "unknown" and self.target.retrained:
-            return "not known without retraining"
+            return NOT_KNOWN
         return self.target.text if aim == "retrained" or not self.target.alone else self.target.alone

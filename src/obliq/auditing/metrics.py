@@ -10,12 +10,12 @@ from typing import Any, Final
 from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.membership import Separation, svc_attack
-from obliq.auditing.metric import Evidence, Metric, Place, Target, Values
+from obliq.auditing.metric import NOT_KNOWN, Evidence, Metric, Place, Target, Values
 
 DIGITS = 4  # decimals that are kept: far below what any number of samples resolves
 
-LIKE_RETRAINED = Target("like retrained", "like retraining", retrained=True)
-AT_LEAST_RETRAINED = Target("like retrained or higher", "high", retrained=True)
+LIKE_RETRAINED = Target("like retrained", NOT_KNOWN, retrained=True)
+AT_LEAST_RETRAINED = Target("like retrained or higher", "not below the original's")
 FIFTY = Target("like retrained", "50", retrained=True, chance=50)
 ONE_PERCENT = Target("like retrained", "1", retrained=True, chance=1)
 ZERO, ONE, LOW = Target("0"), Target("1"), Target("low")
@@ -169,7 +169,7 @@ _ENTRIES = (
         words="mean entropy of answers on forgotten samples, nats",
         definition="mean entropy of the prediction on the forget set",
         group=RECOGNITION,
-        target=Target("like unseen"),
+        target=Target("like unseen", retrained=True),
         unit="nats",
         digits=2,
         samples=("forget",),

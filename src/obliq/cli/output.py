@@ -116,7 +116,12 @@ def audit_output(
     ]
     return VerbOutput(
         lines=audit_lines(measured, folder / REPORT),
-        values={"report": str(folder / REPORT), "audit": str(folder / AUDIT), "entries": entries},
+        values={
+            "report": str(folder / REPORT),
+            "audit": str(folder / AUDIT),
+            "aim": measured.aim,
+            "entries": entries,
+        },
         next_command=next_command,
         unmet=_unmet(measured, required),
     )

@@ -210,7 +210,7 @@ def _line(axes: Axes, rows: Sequence[Row], value: str, number: int, scale: float
 def interval_chart(
     value: float,
     interval: Interval,
-    aim: float,
+    aim: float | None,
     limits: tuple[float, float],
     ticks: Sequence[float],
     title: str,
@@ -221,7 +221,7 @@ def interval_chart(
     Args:
         value: of the network.
         interval: its 95 % interval.
-        aim: the value to aim at.
+        aim: the value to aim at; None where it is not known, which draws no line.
         limits: ends of the axis, the same in every row.
         ticks: where to draw thin upright lines; the page writes the numbers below the last row.
         title: the chart in words.
@@ -232,7 +232,8 @@ def interval_chart(
     def draw(axes: Axes) -> None:
         for tick in ticks:
             axes.axvline(tick, color=RULE, linewidth=0.8)
-        axes.axvline(aim, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
+        if aim is not None:
+            axes.axvline(aim, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.plot([interval.low, interval.high], [0, 0], color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot([value], [0], color=color, marker="o", markersize=7)
         axes.set_xlim(*limits)

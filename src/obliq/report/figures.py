@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from obliq.auditing import Audit, Measurement
+from obliq.auditing.metric import NOT_KNOWN
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.verdict import interval_in_words
 from obliq.report import charts
@@ -41,9 +42,18 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
     """The AUC of every network as a point with its interval, and the value to aim at; nothing without test samples."""
     if not audit.counts.test:
         return IntervalFigure([], {})
-    aim = audit.retrained.auc_forget_vs_test if audit.retrained else 50.0
+    known = {
+        "retrained": audit.retrained and audit.retrained.auc_forget_vs_test,
+        "chance": 50.0,
+        "unknown": None,
+    }
+    aim = known[audit.aim]
     intervals = [entry.intervals["auc_forget_vs_test"] for entry in audit.entries]
-    shown = [50.0, aim, *(end for interval in intervals for end in (interval.low, interval.high))]
+    shown = [
+        50.0,
+        50.0 if aim is None else aim,
+        *(end for interval in intervals for end in (interval.low, interval.high)),
+    ]
     low, high = (
         5 * math.floor(min(shown) / 5 - 0.4),
         5 * math.ceil(max(shown) / 5 + 0.4),
@@ -54,7 +64,8 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
     for entry, interval in zip(audit.entries, intervals, strict=True):
         value = entry.auc_forget_vs_test
         note = f"{value:.1f} ({interval.low:.1f} to {interval.high:.1f})"
-        words = f"{entry.name}: AUC and 95 % interval {note}, aim {aim:.1f}"
+        wanted = f"wanted: {NOT_KNOWN if aim is None else f'{aim:.1f}'}"
+        words = f"{entry.name}: AUC and 95 % interval {note}, {wanted}"
         drawing = charts.interval_chart(value, interval, aim, (low, high), ticks, words, entry.kind)
         rows.append(Figure(entry.name, drawing, note))
     return IntervalFigure(rows, {100 * (tick - low) / (high - low): str(tick) for tick in ticks})

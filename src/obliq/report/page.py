@@ -44,7 +44,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 HEADLINES = {
     "INDISTINGUISHABLE": "The attacks tried here cannot tell this network from one retrained without the samples.",
     "REMEMBERED": "The network still recognises samples that it should have forgotten.",
-    "OVER-FORGOTTEN": "The network treats the forgotten samples worse than unseen ones, which sets them apart.",
+    "OVER-FORGOTTEN": "The network treats the forgotten samples worse than a network would that never saw them.",
     "DAMAGED": "The network does worse on other samples than retrained networks do.",
     "NOTHING TO MEASURE": "These attacks saw no trace of the samples even before unlearning.",
     "INCONCLUSIVE": "These measurements cannot decide whether the samples were forgotten.",
