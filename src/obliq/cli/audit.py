@@ -16,9 +16,11 @@ from obliq.cli.options import (
     TrainingComputeOptions,
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
+from obliq.errors import AuditError
 
 if TYPE_CHECKING:
     from obliq.auditing import Audit
+    from obliq.cli.requirements import Requirement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,9 @@ class AuditArguments:
         retrained: Folders or files of networks trained without the forget set. Gaps are measured from the first.
         references: How many retrained networks to compare with, such as 4. Missing ones are trained by the original's
             recipe, each in about the time of the original, and kept in ORIGINAL.retrained for the next audit.
-        require: End with exit status 3 unless the first network that unlearned has this verdict, for scripts.
+        require: End with exit status 3 unless the first network that unlearned is so: indistinguishable, or a bound in
+            quotes such as 'avg-gap<=2', 'ta>=90' or 'auc-distance<=1.5' (to the value to aim at). It can be repeated;
+            all must hold. Names are those of the table and of audit.json.
         request: The request.json to audit, if no folder contains it.
         runtime: What runs exported files. `own` is the runtime that a file was written for. `interpreter` is the exact
             integer interpreter of Obliq, which is slow.
@@ -61,7 +65,10 @@ class AuditArguments:
     out: ResultFolder
     overwrite: Overwrite = False
     references: int = 0
-    require: Literal["", "indistinguishable"] = ""
+    require: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="WHAT", help_behavior_hint=""),
+    ] = ()
     request: File = None
     runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     show_forgotten: int = 0
@@ -83,13 +90,32 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
 
     out, networks = arguments.out, arguments.networks
     refuse_existing_folder(out, overwrite=arguments.overwrite)
+    required = _required(arguments)
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
     if len(networks) > 1 and is_exported_file(networks[0]):
         measured, context = audit_files(arguments, progress)
     else:
         measured, context = audit_folders(arguments, run, progress)
     write_report(measured, out, context, overwrite=arguments.overwrite)
-    return audit_output(measured, out, _next_command(arguments, measured), required=arguments.require)
+    return audit_output(measured, out, _next_command(arguments, measured), required)
+
+
+def _required(arguments: AuditArguments) -> "list[Requirement]":
+    """What the user requires, checked before any work.
+
+    Raises:
+        AuditError: for a word that requires nothing, and for a bound that cannot have a value.
+    """
+    from obliq.cli.requirements import parse_requirement
+
+    required = [parse_requirement(text) for text in arguments.require]
+    lacking = next((one for one in required if one.needs_retrained), None)
+    if lacking is not None and not arguments.retrained and not arguments.references:
+        raise AuditError(
+            f"--require {lacking.text!r} is measured from a retrained network; expected --retrained FOLDER or "
+            "--references 4"
+        )
+    return required
 
 
 def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Path]:

@@ -9,6 +9,7 @@ from obliq.auditing.measurement import AIMS
 from obliq.auditing.metrics import metrics_in
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.checkpoints.run_folder import SavedRun
+from obliq.cli.requirements import Requirement, check_requirements, requirement_lines, unmet
 from obliq.cli.tables import fields, number, table
 from obliq.cli.verbs import VerbOutput
 from obliq.exporting import CodeAgreement, ParityRecord
@@ -101,9 +102,13 @@ def doubts(
 
 
 def audit_output(
-    measured: Audit, folder: Path, next_command: Sequence[str | Path], *, required: str = ""
+    measured: Audit,
+    folder: Path,
+    next_command: Sequence[str | Path],
+    required: Sequence[Requirement] = (),
 ) -> VerbOutput:
-    """An audit that was written to a folder, and whether the first verdict is the required one."""
+    """An audit that was written to a folder, and whether it is as required."""
+    results = check_requirements(required, measured)
     entries = [
         {
             "name": entry.name,
@@ -115,23 +120,17 @@ def audit_output(
         for entry in measured.entries
     ]
     return VerbOutput(
-        lines=audit_lines(measured, folder / REPORT),
+        lines=[*audit_lines(measured, folder / REPORT), *requirement_lines(results)],
         values={
             "report": str(folder / REPORT),
             "audit": str(folder / AUDIT),
             "aim": measured.aim,
             "entries": entries,
+            "requirements": encode(results),
         },
         next_command=next_command,
-        unmet=_unmet(measured, required),
+        unmet=unmet(results),
     )
-
-
-def _unmet(audit: Audit, required: str) -> str:
-    entry = audit.unlearned[0]
-    if not required or entry.verdict is None or entry.verdict.word == required.upper():
-        return ""
-    return f"{entry.name} is {entry.verdict.word}; expected {required.upper()} (--require)"
 
 
 def audit_lines(audit: Audit, report: Path) -> list[str]:
