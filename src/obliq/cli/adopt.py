@@ -23,6 +23,9 @@ class AdoptArguments:
 
     Example: obliq adopt digits --arch mynet:network --weights mynet.pt --trained-on ids=train.txt --out runs/original
 
+    Example: obliq adopt folder:train --holdout folder:val --test folder:test --arch mynet:network --weights mynet.pt
+    --out runs/original
+
     The result is an original network, as from `obliq train`. It prints the accuracy before and after quantization.
 
     Attributes:
@@ -32,10 +35,10 @@ class AdoptArguments:
             classes) or without arguments.
         weights: Its state dict as .safetensors or .pt, or `included` if the function returns trained weights.
             A state dict of `obliq.quantize` comes in with its steps.
-        trained_on: Samples that it was trained on: all, ids=FILE (one id per line) or subject=1,2. `all` leaves out an
-            official test set.
-        holdout: Unseen samples for calibration and audits: ids=FILE or subject=7. With --trained-on ids=FILE, a share
-            divides the remaining samples. 0 for none.
+        trained_on: Samples of DATA that it was trained on: all, ids=FILE (one id per line) or subject=1,2. `all` leaves
+            out an official test set, and is the default where unseen samples have a source of their own.
+        holdout: Unseen samples for calibration and audits: a source of their own (folder:val), ids=FILE or subject=7.
+            With --trained-on ids=FILE, a share divides the remaining samples. 0 for none.
         test: The same for the test set.
         bits: Bits of weights and activations: W8A8 is 8 bits for both. From W2A2 to W8A8, or FP32 for no quantization.
         preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps the first layer, 1x1 shortcuts
@@ -49,7 +52,7 @@ class AdoptArguments:
     data: tyro.conf.Positional[str]
     arch: Annotated[str, tyro.conf.arg(aliases=["--network"], metavar="NAME")]
     weights: Annotated[str, tyro.conf.arg(metavar="FILE")]
-    trained_on: Annotated[str, tyro.conf.arg(metavar="SAMPLES")]
+    trained_on: Annotated[str | None, tyro.conf.arg(metavar="SAMPLES", help_behavior_hint="")] = None
     holdout: PartOption = None
     test: PartOption = None
     out: ResultFolder
@@ -66,6 +69,27 @@ class AdoptArguments:
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
+def _trained_on(arguments: AdoptArguments) -> str:
+    """What the network was trained on: all of its source, where the unseen samples have sources of their own.
+
+    Raises:
+        DataError: where only the user can know it.
+    """
+    from obliq.data.named_parts import EVERYTHING
+    from obliq.data.separate_sources import is_source, sources_of
+    from obliq.errors import DataError
+
+    if arguments.trained_on is not None:
+        return arguments.trained_on
+    separate = any(is_source(str(part)) for part in (arguments.holdout, arguments.test) if part is not None)
+    if separate or len(sources_of(arguments.data)) > 1:
+        return EVERYTHING
+    raise DataError(
+        f"nothing states which samples of {arguments.data} the network was trained on; expected --trained-on all, "
+        "ids=FILE or subject=1,2, or unseen samples from a source of their own (--holdout folder:DIR)"
+    )
+
+
 def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     """Load, quantize and measure a network."""
     from obliq.checkpoints import Blueprint
@@ -73,8 +97,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import accuracy_lines, doubts, saved_run_values
-    from obliq.data import load_dataset, partition
-    from obliq.data.named_parts import PartWords, partition_rule
+    from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import LayerBits, Precision
@@ -93,11 +116,11 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
             epochs=arguments.fine_tune, learning_rate=arguments.rate, batch_size=arguments.batch_size
         )
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
-    data = load_dataset(arguments.data, arguments.data_folder)
     words = PartWords(
-        trained_on=arguments.trained_on, holdout=arguments.holdout, test=arguments.test, seed=run.seed
+        trained_on=_trained_on(arguments), holdout=arguments.holdout, test=arguments.test, seed=run.seed
     )
-    parts = partition(data, partition_rule(words, data))
+    parts = load_parts(arguments.data, arguments.data_folder, words)
+    data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
     loaded = load_network(arguments.arch, arguments.weights, parts.train)
     blueprint = Blueprint(
@@ -133,7 +156,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
         },
         next_command=unlearn_command(
             arguments.out,
-            repeated_options(arguments.data_folder, arguments.data, arguments.arch),
+            repeated_options(arguments.data_folder, data.name, arguments.arch),
             has_holdout=counts["holdout"] > 0,
         ),
     )

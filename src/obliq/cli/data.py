@@ -21,7 +21,7 @@ class DataArguments:
     Options can follow the name of your own data. npz:FILE and module:function take layout=HW, HWC, CHW, CL or LC (the
     axes of one sample: channels, height, width, length), labels=names (labels are class names, not positions) and
     scale=-1..1, 0..1 or 0..255 (the range to which bytes are scaled). folder:DIR takes image-size=64 or 64x48, and
-    scale.
+    scale. Unseen samples can have sources of their own: folder:train,holdout=folder:val,test=folder:test.
     Example: obliq data npz:watch.npz,layout=LC
 
     Attributes:
@@ -54,6 +54,7 @@ def run_data(arguments: DataArguments, progress: StageListener) -> VerbOutput:
                 "scaled": f"{found.scaling} (what the network reads)",
                 "ids": f"{found.ids[0]} to {found.ids[1]}"
                 + (", and positions from 0" if found.own_ids and not found.ids[0].isdecimal() else ""),
+                **({"holdout part": f"{found.official_holdout:,} samples"} if found.official_holdout else {}),
                 "test part": f"{found.official_test:,} samples" if found.official_test else "none of its own",
                 "to forget": "; ".join(f"--forget {request}" for request in found.requests),
             }

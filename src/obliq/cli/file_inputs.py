@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from obliq.cli.options import DataOptions, DivisionOptions
-from obliq.data import Partition, load_dataset, partition
-from obliq.data.named_parts import PartWords, partition_rule
+from obliq.data import Partition
+from obliq.data.named_parts import PartWords, load_parts
 from obliq.errors import DataError
 from obliq.exporting import SUFFIXES, ExportedFile, open_exported
 
@@ -45,7 +45,6 @@ def load_partition(data: str, folder: Path | None, division: DivisionOptions) ->
     Raises:
         DataError: when there is no such data set, or it cannot be divided so.
     """
-    collection = load_dataset(data, folder)
     words = PartWords(
         trained_on=division.trained_on,
         holdout=division.holdout,
@@ -53,7 +52,7 @@ def load_partition(data: str, folder: Path | None, division: DivisionOptions) ->
         seed=division.division_seed,
         limit=division.limit,
     )
-    return partition(collection, partition_rule(words, collection))
+    return load_parts(data, folder, words)
 
 
 def refuse_division(folder: Path, division: DivisionOptions) -> None:

@@ -17,8 +17,10 @@ def repeated_options(
 ) -> list[str | Path]:
     """Options that the next verb needs too: where data are, and the user's own code for data and network."""
     words: list[str | Path] = [] if data_folder is None else ["--data-folder", data_folder]
-    if data and ":" in data and not data.startswith(("npz:", "folder:")):
-        words += ["--data", data]
+    if data:
+        from obliq.data.datasets import runs_code
+
+        words += ["--data", data] if runs_code(data) else []
     if architecture and ":" in architecture:
         words += ["--arch", architecture]
     return words

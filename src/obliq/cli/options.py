@@ -35,7 +35,7 @@ Architecture = Annotated[
         help_behavior_hint="",
     ),
 ]
-PartOption = Annotated[str | None, tyro.conf.arg(metavar="SHARE|ids=FILE", help_behavior_hint="")]
+PartOption = Annotated[str | None, tyro.conf.arg(metavar="SHARE|ids=FILE|SOURCE", help_behavior_hint="")]
 LayerOption = Annotated[
     str,
     tyro.conf.arg(
@@ -69,7 +69,8 @@ class DivisionOptions:
     Attributes:
         division_seed: The --seed of `obliq train` or `obliq adopt`.
         trained_on: The --trained-on of `obliq adopt`.
-        holdout: Share of samples (or people) that were kept out of training, by default 0.15; or ids=FILE.
+        holdout: Share of samples (or people) that were kept out of training, by default 0.15; or ids=FILE, or a source
+            of their own.
         test: The same for the test set, if the data set has no test set of its own.
         limit: The --limit of `obliq train`; 0 for all samples.
     """

@@ -35,7 +35,8 @@ class TrainArguments:
             and the last layer in floating point, as the Q-MUL networks do.
         weight_grid: Learn one scale of the weights per output channel, or one per tensor.
         holdout: Share of samples (or people) that are kept out of training, for calibration and audits, by default
-            0.15; or the samples themselves, as ids=FILE (one id per line) or subject=7. Pass 0 for none.
+            0.15; or the samples themselves, as ids=FILE (one id per line), subject=7 or a source of their own, such
+            as folder:val. Pass 0 for none.
         test: The same for the test set. A share has no effect if the data set has a test set of its own.
         limit: Train on about this many samples at most; 0 for all.
         from_weights: Start from these weights (.safetensors or .pt) instead of random ones. `included` starts from
@@ -67,8 +68,8 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import saved_run_values
-    from obliq.data import MissingExamples, load_dataset, partition
-    from obliq.data.named_parts import PartWords, partition_rule
+    from obliq.data import MissingExamples
+    from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.models import choose_architecture
@@ -81,9 +82,9 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
     precision = Precision.parse(arguments.bits)
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
-    data = load_dataset(arguments.data, arguments.data_folder)
     words = PartWords(holdout=arguments.holdout, test=arguments.test, seed=run.seed, limit=arguments.limit)
-    parts = partition(data, partition_rule(words, data))
+    parts = load_parts(arguments.data, arguments.data_folder, words)
+    data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
     blueprint = Blueprint(
         architecture=arguments.arch or choose_architecture(data.sample_shape),
@@ -123,7 +124,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         values={**saved_run_values(trained, arguments.out), **accuracy_values(measured)},
         next_command=unlearn_command(
             arguments.out,
-            repeated_options(arguments.data_folder, arguments.data, arguments.arch),
+            repeated_options(arguments.data_folder, data.name, arguments.arch),
             has_holdout=not isinstance(parts.holdout, MissingExamples),
         ),
     )

@@ -43,6 +43,7 @@ class Collection:
         class_names: one name a class.
         subject_names: what the user calls each subject, by its number; empty where numbers are the names.
         sample_names: what the user calls each sample, such as the name of its file; empty where positions are the ids.
+        official_holdout: True for unseen samples that were set aside besides; None where none were.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Collection:
     class_names: Sequence[str] = ()
     subject_names: Sequence[str] = field(repr=False, default=())
     sample_names: Sequence[str] = field(repr=False, default=())
+    official_holdout: Bool[Tensor, " holdout_marks"] | None = field(repr=False, default=None)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -65,7 +67,11 @@ class Collection:
             )
         if count == 0:
             raise DataError(f"{self.name}: no samples; expected at least one")
-        for what, values in (("subjects", self.subjects), ("test marks", self.official_test)):
+        for what, values in (
+            ("subjects", self.subjects),
+            ("test marks", self.official_test),
+            ("holdout marks", self.official_holdout),
+        ):
             if values is not None and len(values) != count:
                 raise DataError(f"{self.name}: {len(values)} {what} for {count} samples; expected one each")
         if self.sample_names and (len(self.sample_names) != count or len(set(self.sample_names)) != count):

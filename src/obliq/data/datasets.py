@@ -13,6 +13,7 @@ from obliq.data.collection import Collection
 from obliq.data.image_folder import from_folder
 from obliq.data.mnist import fashion_mnist, mnist
 from obliq.data.npz_file import from_npz
+from obliq.data.separate_sources import join_sources, sources_of
 from obliq.data.source_options import split_options
 from obliq.data.user_dataset import from_function
 from obliq.errors import DataError
@@ -51,7 +52,10 @@ DATASETS: dict[str, Callable[[Path | None], Collection]] = {
 
 def runs_code(name: str) -> bool:
     """Whether loading a data set by this name imports code of the user's."""
-    return name not in DATASETS and not name.startswith(("npz:", "folder:"))
+    return any(
+        source not in DATASETS and not source.startswith(("npz:", "folder:"))
+        for source in sources_of(name).values()
+    )
 
 
 def load_dataset(name: str, folder: Path | None = None) -> Collection:
@@ -59,7 +63,8 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
 
     Args:
         name: a key of `DATASETS`, `npz:FILE`, `folder:DIR`, or `package.module:function` (runs that code); the last
-            three with options such as `npz:FILE,layout=LC` (see `obliq.data.source_options`).
+            three with options such as `npz:FILE,layout=LC` (see `obliq.data.source_options`). Holdout and test samples
+            can have sources of their own: `folder:train,holdout=folder:val,test=folder:test`.
         folder: where to look for the files of a built-in set first; no meaning for own data.
 
     Raises:
@@ -73,6 +78,9 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
     """
     if name in DATASETS:
         return DATASETS[name](folder)
+    sources = sources_of(name)
+    if len(sources) > 1:
+        return join_sources(name, {role: load_dataset(source, folder) for role, source in sources.items()})
     kind, colon, rest = name.partition(":")
     if colon and kind and rest:
         source, options = split_options(name)

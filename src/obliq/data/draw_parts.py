@@ -26,23 +26,29 @@ def partition(data: Collection | Examples, rule: PartitionRule) -> Partition:
     require_disjoint(**{name: Examples(collection, ids) for name, ids in named.items()})
     rest = everything[~torch.isin(everything, torch.cat([*named.values(), everything[:0]]))]
     nothing = everything[:0]
-    official = nothing if collection.official_test is None else rest[collection.official_test[rest]]
+    official = _marked(collection.official_test, rest)
+    set_aside = _marked(collection.official_holdout, rest)
+    if len(set_aside):
+        rest = rest[~torch.isin(rest, set_aside)]
+        named.setdefault("holdout", set_aside)
+    total = len(everything) - len(set_aside)  # of which a share is meant
+    holdout_share = 0.0 if "holdout" in named else share_of(rule.holdout)
     if "test" in named or len(official):
         test = named.get("test", official)
         # what the data's authors set aside for tests was not trained on, even where the user names another test part
         rest = rest[~torch.isin(rest, official)]
     elif rule.train is not None:
-        unseen = share_of(rule.holdout) + share_of(rule.test)
+        unseen = holdout_share + share_of(rule.test)
         test, rest = _draw_part(collection, rest, share_of(rule.test) / (unseen or 1), generator)
     else:
-        of_rest = len(everything) / max(1, len(rest)) if named else 1
+        of_rest = total / max(1, len(rest)) if named else 1
         test, rest = _draw_part(collection, rest, share_of(rule.test) * of_rest, generator)
     if "holdout" in named:
         holdout, train = named["holdout"], rest
     elif rule.train is not None:
-        holdout, train = (rest if share_of(rule.holdout) else nothing), nothing
+        holdout, train = (rest if holdout_share else nothing), nothing
     else:
-        share = min(0.9, share_of(rule.holdout) * len(everything) / max(1, len(rest)))
+        share = min(0.9, holdout_share * total / max(1, len(rest)))
         holdout, train = _draw_part(collection, rest, share, generator)
     train = named.get("training", train)
     if rule.limit and rule.limit < len(train):
@@ -70,6 +76,11 @@ def _named(what: str, ids: SampleIds, everything: Tensor, collection: Collection
     if outside := int((~torch.isin(chosen, everything)).sum()):
         raise DataError(f"{outside} ids of the {what} part are not among the samples to divide")
     return chosen
+
+
+def _marked(marks: Tensor | None, samples: Tensor) -> Tensor:
+    """The samples that are set aside."""
+    return samples[:0] if marks is None else samples[marks[samples]]
 
 
 def _draw_part(

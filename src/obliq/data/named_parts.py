@@ -1,18 +1,23 @@
-"""The parts of a collection in the words of its user: a share, a file of ids, or the people in a part."""
+"""The parts of a collection in the words of its user: a share, a file of ids, people, or a source of its own."""
 
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from obliq.data.collection import Collection, Examples
+from obliq.data.datasets import load_dataset
+from obliq.data.draw_parts import partition
 from obliq.data.sample_ids import SampleIds
 from obliq.data.selection import select_from
 from obliq.data.selectors import Listed, Subjects, parse_selector
-from obliq.data.splits import PartitionRule
+from obliq.data.separate_sources import is_source, name_with_sources
+from obliq.data.splits import Partition, PartitionRule
 from obliq.errors import DataError
 
 EVERYTHING = "all"
-ACCEPTED = "a share from 0 to 1, ids=FILE or subject=7,12"
+ACCEPTED = "a share from 0 to 1, ids=FILE, subject=7,12 or a source of its own (folder:DIR, npz:FILE)"
 SHARE = 0.15
 
 
@@ -22,7 +27,7 @@ class PartWords:
 
     Attributes:
         trained_on: who was in training: `all`, `ids=FILE` or `subject=7,12`; None when a network is yet to be trained.
-        holdout: a share, `ids=FILE` or `subject=7,12`.
+        holdout: a share, `ids=FILE`, `subject=7,12`, or a source of samples such as `folder:val`.
         test: the same for the test part.
         seed: decides every draw.
         limit: see `PartitionRule`.
@@ -33,6 +38,26 @@ class PartWords:
     test: str | float | None = None
     seed: int = 0
     limit: int = 0
+
+
+def load_parts(source: str, folder: Path | None, words: PartWords) -> Partition:
+    """Load the samples of all parts, and divide them as their user describes.
+
+    Args:
+        source: see `load_dataset`; with a part that has a source of its own, the training samples.
+        folder: where the files of a built-in set are.
+        words: the division.
+
+    Raises:
+        DataError: as `load_dataset`, `partition_rule` and `partition`.
+    """
+    given = {"holdout": words.holdout, "test": words.test}
+    others = {
+        role: str(word).strip() for role, word in given.items() if word is not None and is_source(str(word))
+    }
+    words = dataclasses.replace(words, **dict.fromkeys(others))
+    collection = load_dataset(name_with_sources(source, others), folder)
+    return partition(collection, partition_rule(words, collection))
 
 
 def partition_rule(words: PartWords, collection: Collection) -> PartitionRule:
@@ -81,4 +106,8 @@ def _part(what: str, text: str | float, collection: Collection) -> float | Sampl
     selector = parse_selector(words, accepted=ACCEPTED) if words.startswith(("ids=", "subject=")) else None
     if not isinstance(selector, Listed | Subjects):
         raise DataError(f"{what}; expected {ACCEPTED}")
-    return SampleIds.of(select_from(selector, Examples(collection, torch.arange(len(collection))), seed=0))
+    everything = Examples(collection, torch.arange(len(collection)))
+    if isinstance(selector, Subjects) and collection.official_holdout is not None:
+        # where parts have sources of their own, people are divided within the first one
+        everything = everything.where(~(collection.official_holdout | collection.official_test))
+    return SampleIds.of(select_from(selector, everything, seed=0))

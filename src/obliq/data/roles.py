@@ -4,12 +4,10 @@ Nothing about the samples changes on the way. What cannot be decided from the sa
 raw bytes, is refused with the words that decide it.
 """
 
-import bisect
-import hashlib
 import itertools
 import secrets
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,17 +16,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from obliq.data.collection import Collection, Examples, MapDataset
+from obliq.data.joined_inputs import ACCIDENTAL, fingerprints, joined_inputs
 from obliq.data.splits import MissingExamples, Partition, Splits
-from obliq.data.user_dataset import IN_MEMORY, read_dataset, require_scaled
+from obliq.data.user_dataset import read_dataset, require_scaled
 from obliq.errors import DataError
 
 DataLike = Examples | Collection | Dataset[Any] | MapDataset | tuple[Any, Any]
 """Samples as a caller has them: a map-style data set of (input, label), a pair (inputs, labels) of tensors or arrays,
 or samples of ours."""
-
-ACCIDENTAL = 0.01
-"""Share of a set that may also stand in another one. Public image data sets hold a few exact duplicates (well under
-one percent); a set that was given twice by mistake shares far more."""
 
 
 def as_examples(data: DataLike, name: str = "data") -> Examples:
@@ -206,7 +201,7 @@ def _require_disjoint(given: Mapping[str, Examples]) -> None:
         repeated = len(examples) - len(torch.unique(examples.indices))
         if repeated:
             raise DataError(f"{role} names {repeated} samples twice; expected each once")
-    prints = {role: _fingerprints(examples) for role, examples in given.items()} if _differ(given) else {}
+    prints = {role: fingerprints(examples) for role, examples in given.items()} if _differ(given) else {}
     for (one, first), (other, second) in itertools.combinations(given.items(), 2):
         if first.collection is second.collection:
             common, allowed, remedy = int(torch.isin(first.indices, second.indices).sum()), 0, ""
@@ -230,15 +225,6 @@ def _differ(given: Mapping[str, Examples]) -> bool:
     return len({id(examples.collection) for examples in given.values()}) > 1
 
 
-def _fingerprints(examples: Examples) -> set[bytes]:
-    """A digest of the bytes of every input; none for what is not in memory, since reading it twice takes long."""
-    inputs = examples.collection.inputs
-    if not isinstance(inputs, Tensor):
-        return set()
-    rows = inputs[examples.indices].contiguous()
-    return {hashlib.blake2b(row.numpy().tobytes(), digest_size=16).digest() for row in rows}
-
-
 def _concatenated(given: Mapping[str, Examples], classes: int | None) -> dict[str, Examples]:
     """The same sets as samples of one new collection."""
     parts = list(given.values())
@@ -250,7 +236,7 @@ def _concatenated(given: Mapping[str, Examples], classes: int | None) -> dict[st
     count = max(int(labels.max()) + 1, classes or 0)
     collection = Collection(
         name=", ".join(names),
-        inputs=_inputs_of(parts),
+        inputs=joined_inputs(parts),
         labels=labels,
         mean=first.mean,
         deviation=first.deviation,
@@ -267,32 +253,3 @@ def _concatenated(given: Mapping[str, Examples], classes: int | None) -> dict[st
 
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
-
-
-def _inputs_of(parts: Sequence[Examples]) -> Tensor | MapDataset:
-    tensors = [
-        part.collection.inputs[part.indices] for part in parts if isinstance(part.collection.inputs, Tensor)
-    ]
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return (
-        torch.cat(tensors) if len(tensors) == len(parts) and size <= IN_MEMORY else ConcatenatedInputs(parts)
-    )
-
-
-class ConcatenatedInputs:
-    """The samples of several sets in a row, read one by one: a map-style data set."""
-
-    def __init__(self, parts: Sequence[Examples]) -> None:
-        self._parts = parts
-        self._ends = list(itertools.accumulate(len(part) for part in parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1]
-
-    def __getitem__(self, index: int, /) -> tuple[Tensor, int]:
-        which = bisect.bisect_right(self._ends, index)
-        part = self._parts[which]
-        place = int(part.indices[index - (self._ends[which - 1] if which else 0)])
-        inputs = part.collection.inputs
-        sample = inputs[place] if isinstance(inputs, Tensor) else inputs[place][0]
-        return sample, int(part.collection.labels[place])

@@ -30,6 +30,7 @@ class CollectionSummary:
         ids: the first and the last id.
         own_ids: whether these are names that the data give; otherwise they are positions.
         official_test: samples that the authors set aside for testing.
+        official_holdout: unseen samples that were set aside besides.
         requests: examples of `--forget` for these data.
     """
 
@@ -46,6 +47,7 @@ class CollectionSummary:
     ids: tuple[str, str]
     own_ids: bool
     official_test: int
+    official_holdout: int
     requests: tuple[str, ...]
 
 
@@ -83,6 +85,7 @@ def summarise_collection(collection: Collection) -> CollectionSummary:
         ids=(ids[0], ids[-1]),
         own_ids=bool(collection.sample_names),
         official_test=0 if collection.official_test is None else int(collection.official_test.sum()),
+        official_holdout=0 if collection.official_holdout is None else int(collection.official_holdout.sum()),
         requests=tuple(requests),
     )
 
