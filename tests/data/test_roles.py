@@ -72,7 +72,7 @@ def test_roles_keep_the_order_of_their_samples(form: Callable[[Tensor, Tensor], 
 def test_sets_beyond_memory_are_read_item_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = join_roles(Listed(*pair(seed=0)), Listed(*pair(seed=1)), pair(seed=2))
     monkeypatch.setattr("obliq.data.user_dataset.IN_MEMORY", 10)
-    monkeypatch.setattr("obliq.data.roles.IN_MEMORY", 10)
+    monkeypatch.setattr("obliq.data.joined_inputs.IN_MEMORY", 10)
     lazy = join_roles(Listed(*pair(seed=0)), Listed(*pair(seed=1)), pair(seed=2))
     assert not isinstance(lazy.partition.collection.inputs, Tensor)
     assert lazy.partition.collection.digest == kept.partition.collection.digest

@@ -107,7 +107,8 @@ def _part(what: str, text: str | float, collection: Collection) -> float | Sampl
     if not isinstance(selector, Listed | Subjects):
         raise DataError(f"{what}; expected {ACCEPTED}")
     everything = Examples(collection, torch.arange(len(collection)))
-    if isinstance(selector, Subjects) and collection.official_holdout is not None:
+    aside, test = collection.official_holdout, collection.official_test
+    if isinstance(selector, Subjects) and aside is not None and test is not None:
         # where parts have sources of their own, people are divided within the first one
-        everything = everything.where(~(collection.official_holdout | collection.official_test))
+        everything = everything.where(~(aside | test))
     return SampleIds.of(select_from(selector, everything, seed=0))
