@@ -77,6 +77,7 @@ def test_what_is_loaded_trains_on(tmp_path: Path) -> None:
 def test_which_files_there_are_and_what_they_hold(saved: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "network", saved, created="2026-01-01")
     assert sorted(file.name for file in (tmp_path / "network").iterdir()) == [
+        "files.json",
         "latent.safetensors",
         "model.json",
         "model.safetensors",

@@ -45,7 +45,7 @@ def test_the_usual_way_with_one_json_object_a_command(obliq: Obliq, tmp_path: Pa
     assert [entry["kind"] for entry in full["entries"]] == ["original", "unlearned", "retrained"]
     assert full["entries"][1]["average_gap"] >= 0
     for folder in (tmp_path / "a", tmp_path / "b"):
-        assert sorted(file.name for file in folder.iterdir()) == ["audit.json", "report.html"]
+        assert sorted(file.name for file in folder.iterdir()) == ["audit.json", "files.json", "report.html"]
         assert json.loads((folder / "audit.json").read_text())["version"] >= 1
 
     for folder, values in ((original, made), (unlearned, forgot)):

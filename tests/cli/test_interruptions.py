@@ -14,6 +14,7 @@ import torch
 
 from obliq.cli import show
 from obliq.cli.verbs import Verb, VerbOutput
+from obliq.workflow import demo
 from tests.cli.conftest import SHORT, Said, Way, forked, start
 from tests.cli.refusals import nothing_written, refused
 
@@ -120,16 +121,45 @@ def test_a_real_limit_on_files(way: Way, tmp_path: Path) -> None:
     nothing_written(tmp_path)
 
 
-def test_termination_in_the_middle_is_orderly(tmp_path: Path) -> None:
-    """The demo has its draft folder all the time; it must be gone when the process is."""
+def ended_soon(folder: Path, number: signal.Signals) -> Said:
+    """The demo, which has its draft folder all the time, ended in the middle."""
 
-    def end_soon() -> None:
-        signal.signal(signal.SIGALRM, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
+    def prepare() -> None:
+        demo.train_original = lambda *given: os.kill(os.getpid(), number)  # type: ignore[assignment]
 
-    said = forked(tmp_path, "demo", "--out", tmp_path / "out", "--threads", 1, prepare=end_soon)
-    assert (said.status, said.out) == (143, "")
+    return forked(folder, "demo", "--out", folder / "out", "--threads", 1, prepare=prepare)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_termination_in_the_middle_is_orderly(number: signal.Signals, tmp_path: Path) -> None:
+    said = ended_soon(tmp_path, number)
+    assert (said.status, said.out) == (128 + number, "")
     assert "Traceback" not in said.err
+    nothing_written(tmp_path)
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    assert ended_soon(tmp_path, signal.SIGKILL).status == -signal.SIGKILL
+    (left,) = [file for file in tmp_path.iterdir() if file.is_dir()]
+    said = obliq("export", way.unlearned, "--out", tmp_path / "network.onnx")
+    assert said.status == 0
+    assert f"removed {left}, " in " ".join(said.err.split())
+    nothing_written(tmp_path, "network.onnx")
+
+
+def test_a_second_file_that_cannot_be_written_takes_the_first_with_it(
+    obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target.suffix == ".onnx":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    words = ("export", way.unlearned, "--out", tmp_path / "network.onnx", "--check", f"npz:{way.data}")
+    refused(obliq(*words), "cannot write", "Operation not permitted")
     nothing_written(tmp_path)
 
 

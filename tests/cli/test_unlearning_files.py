@@ -32,6 +32,7 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
     said = obliq(*words, "--threads", 1, "--json", "--out", out, "oeu", "--epochs", 2, "--learning-rate", 0.1)
     assert said.status == 0, said.err
     assert {file.name for file in out.iterdir()} == {
+        "files.json",
         "network.onnx",
         "shipped.json",
         "trace.json",

@@ -1,18 +1,23 @@
+import errno
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from obliq.errors import ObliqError
-from obliq.io.atomic import new_folder, refuse_existing_folder, write_file
+from obliq.io import atomic
+from obliq.io.atomic import new_folder, refuse_existing_folder, write_file, write_files
+from obliq.io.drafts import Draft, sweep
+from obliq.io.ownership import FILES_RECORD
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "model.json").write_text("old")
-    return folder
+    with new_folder(tmp_path / "out") as draft:
+        (draft / "model.json").write_text("old")
+        (draft / "request.json").write_text("old")
+    return tmp_path / "out"
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -49,10 +54,10 @@ def test_nothing_is_left_of_what_was_not_finished(
 
 
 def test_a_folder_of_ours_is_replaced_whole(ours: Path, tmp_path: Path) -> None:
-    (ours / "request.json").write_text("old")
+    (ours / "request.json").unlink()  # erased since
     with new_folder(ours, overwrite=True) as draft:
         (draft / "audit.json").write_text("new")
-    assert [file.name for file in ours.iterdir()] == ["audit.json"]
+    assert sorted(file.name for file in ours.iterdir()) == ["audit.json", FILES_RECORD]
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
@@ -68,10 +73,82 @@ def test_the_old_folder_comes_back_when_the_last_step_fails(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
     with pytest.raises((ObliqError, KeyboardInterrupt)), new_folder(ours, overwrite=True):
         pass
     assert (ours / "model.json").read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_what_cannot_be_removed_is_an_error_that_names_it(
+    exchanges: bool, ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not exchanges:
+        monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "remove_recorded", refuse)
+        with pytest.raises(ObliqError, match=r"could not be removed: .*request\.json.*not permitted"):  # noqa: SIM117
+            with new_folder(ours, overwrite=True) as draft:
+                (draft / "model.json").write_text("new")
+    assert (ours / "model.json").read_text() == "new"
+    (left,) = [path for path in tmp_path.iterdir() if path.is_dir() and path != ours]
+    assert (left / "request.json").read_text() == "old"
+    (line,) = sweep(tmp_path)  # the next run tries again
+    assert line.startswith(f"removed {left}")
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_that_is_added_at_the_last_moment_is_kept(
+    ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(draft: Draft) -> Path | None:
+        (ours / "thesis.txt").write_text("ten years")
+        return real(draft)
+
+    real = atomic._put
+    monkeypatch.setattr(atomic, "_put", put)
+    with pytest.raises(ObliqError, match=r"still holds thesis\.txt"), new_folder(ours, overwrite=True):
+        pass
+    assert sweep(tmp_path) == []
+    assert [file.read_text() for file in tmp_path.rglob("thesis.txt")] == ["ten years"]
+
+
+@pytest.mark.parametrize("change", ["added", "changed", "link", "no record", "forged record"])
+def test_a_folder_with_anything_foreign_is_not_replaced(change: str, ours: Path, tmp_path: Path) -> None:
+    if change == "added":
+        (ours / ".git").mkdir()
+        (ours / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    elif change == "changed":
+        (ours / "model.json").write_text("mine")
+    elif change == "link":
+        (ours / "model.json").unlink()
+        (ours / "model.json").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere").write_text("old")
+    elif change == "no record":
+        (ours / FILES_RECORD).unlink()
+    else:
+        (ours / FILES_RECORD).write_text('{"format": "obliq-files", "version": 1, "files": {}}')
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with (
+        pytest.raises(ObliqError, match=r"was not written by obliq as it is"),
+        new_folder(ours, overwrite=True),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_a_record_never_removes_anything_outside(ours: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("ten years")
+    record = ours / FILES_RECORD
+    record.write_text(record.read_text().replace('"request.json"', '"../thesis.txt"'))
+    (ours / "request.json").unlink()
+    with new_folder(ours, overwrite=True):
+        pass
+    assert (tmp_path / "thesis.txt").read_text() == "ten years"
 
 
 def test_a_folder_that_came_in_between_is_kept(tmp_path: Path) -> None:
@@ -83,21 +160,25 @@ def test_a_folder_that_came_in_between_is_kept(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("mark", ["model.json", "audit.json"])
-def test_what_may_be_replaced(mark: str, tmp_path: Path) -> None:
+def test_what_may_be_replaced(ours: Path, tmp_path: Path) -> None:
     refuse_existing_folder(tmp_path / "free", overwrite=False)
-    folder = tmp_path / "taken"
-    folder.mkdir()
     with pytest.raises(ObliqError, match="pass --overwrite"):
-        refuse_existing_folder(folder, overwrite=False)
-    with pytest.raises(ObliqError, match="was not written by obliq"):
-        refuse_existing_folder(folder, overwrite=True)
-    (folder / mark).write_text("{}")
-    refuse_existing_folder(folder, overwrite=True)
+        refuse_existing_folder(ours, overwrite=False)
+    refuse_existing_folder(ours, overwrite=True)
     link = tmp_path / "link"
-    link.symlink_to(folder)
+    link.symlink_to(ours)
     with pytest.raises(ObliqError, match="was not written by obliq"):
         refuse_existing_folder(link, overwrite=True)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_a_folder_that_cannot_be_removed_is_refused_before_any_work(ours: Path) -> None:
+    ours.chmod(0o555)
+    try:
+        with pytest.raises(ObliqError, match="may not be changed"):
+            refuse_existing_folder(ours, overwrite=True)
+    finally:
+        ours.chmod(0o755)
 
 
 @pytest.mark.parametrize("name", [".", "..", "/", "a/.."])
@@ -144,3 +225,34 @@ def test_what_a_file_may_replace(tmp_path: Path) -> None:
     for path in (Path(".."), Path()):
         with pytest.raises(ObliqError, match="expected a path that ends in the name of a file"):
             write_file(path, b"")
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+@pytest.mark.parametrize("old", [True, False])
+def test_files_that_belong_together_appear_all_or_none(
+    exchanges: bool, old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / name for name in ("network", "network.json", "network.sig")]
+    if old:
+        write_files(dict.fromkeys(files, b"old"))
+    if not exchanges:
+        monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+    real = atomic._put
+    for refused in range(len(files)):
+
+        def put(draft: Draft, refused: int = refused) -> Path | None:
+            if draft.destination == files[refused]:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(draft)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(atomic, "_put", put)
+            with pytest.raises(ObliqError, match="Permission denied"):
+                write_files(dict.fromkeys(files, b"new"), overwrite=True)
+        assert {file.name: file.read_text() for file in tmp_path.iterdir()} == (
+            {file.name: "old" for file in files} if old else {}
+        )
+    write_files(dict.fromkeys(files, b"new"), overwrite=True)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        file.name: "new" for file in files
+    }

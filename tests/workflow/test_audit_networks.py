@@ -78,7 +78,11 @@ def test_it_is_a_document_like_any_other(audited: Audit, tmp_path: Any) -> None:
     assert parse_audit(render_audit(audited)) == audited
     report = obliq.write_report(audited, tmp_path / "out")
     assert "not recorded" in report.read_text()
-    assert sorted(file.name for file in report.parent.iterdir()) == ["audit.json", "report.html"]
+    assert sorted(file.name for file in report.parent.iterdir()) == [
+        "audit.json",
+        "files.json",
+        "report.html",
+    ]
 
 
 def test_without_a_holdout_set_its_number_is_left_out(

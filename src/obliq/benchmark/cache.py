@@ -7,7 +7,6 @@ Entries appear whole or not at all.
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from obliq.errors import ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.documents import DocumentType
+from obliq.io.drafts import remove_tree
 from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import render_json
 
@@ -153,7 +153,7 @@ class ResultCache:
     def remove_drafts(self) -> None:
         """Remove what killed processes have left half-written; call it with the lock held."""
         for draft in self.folder.glob("[0-9a-f][0-9a-f]/.*"):
-            shutil.rmtree(draft, ignore_errors=True)
+            remove_tree(draft)
 
 
 def _content_digest(values: object, files: object) -> str:

@@ -70,7 +70,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         record_parity,
         write_parity_record,
     )
-    from obliq.io.atomic import refuse_existing_file, write_file
+    from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.io.strict_json import parse_json
     from obliq.workflow.gate import require_passed
     from obliq.workflow.parity_samples import parity_samples
@@ -96,9 +96,8 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         progress.stage(f"checking the file on {len(inputs)} samples of {data}")
         checks[data] = check(model, content, inputs)
     record = record_parity(model, shape, content, arguments.form, checks, contract)
-    if checks:
-        write_file(parity_out, write_parity_record(record).encode(), overwrite=arguments.overwrite)
-    write_file(out, content, overwrite=arguments.overwrite)
+    proof = {parity_out: write_parity_record(record)} if checks else {}
+    write_files({**proof, out: content}, overwrite=arguments.overwrite)
     values: dict[str, Any] = {"file": str(out), **parse_json(write_parity_record(record).encode())}
     lines = [
         f"{arguments.form} {kind.title} file {out}, {len(content):,} bytes",

@@ -1,8 +1,8 @@
 """From the words that were typed to an exit status; the only place where errors become text.
 
 Exit status: 0 done; 1 an error that the user can correct, in one line; 2 words that do not parse; 3 done, but what
-was required did not come out; 130 interrupted; 141 nobody reads the output; 143 terminated. Nothing half-written
-is left behind in any case. Other exceptions are bugs and keep their traceback.
+was required did not come out; 129 the terminal was closed; 130 interrupted; 141 nobody reads the output; 143
+terminated. Nothing half-written is left behind in any case. Other exceptions are bugs and keep their traceback.
 """
 
 import contextlib
@@ -55,12 +55,16 @@ def _run(parsed: ParsedWords) -> tuple[str, str]:
     from rich.console import Console
 
     from obliq.cli.progress import ProgressReporter
+    from obliq.io.drafts import sweep
     from obliq.run import keep_memory
 
     keep_memory()
     options = parsed.arguments.output
     console = Console(stderr=True, quiet=options.quiet, emoji=False)  # module:function: has colons
     with ProgressReporter(console, verbose=options.verbose) as progress:
+        out = getattr(parsed.arguments, "out", None)
+        for line in sweep(out.absolute().parent) if out else []:
+            progress.print_line(line)
         output = parsed.verb.action(parsed.arguments, progress)
     text = json.dumps(output.values, allow_nan=False) if options.json else _for_people(output)
     return text, output.unmet
@@ -123,7 +127,7 @@ def _drop_output() -> None:
 
 @contextlib.contextmanager
 def _terminated_in_order() -> Iterator[None]:
-    """Let a request to end (docker stop, timeout) remove unfinished results like an interrupt does."""
+    """Let a request to end (docker stop, a closed terminal) remove unfinished results like an interrupt does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -131,11 +135,15 @@ def _terminated_in_order() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    # SIGHUP is a closed terminal. Under nohup it is ignored, and stays so.
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, leave) for number in handled}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _one_line(text: str) -> str:

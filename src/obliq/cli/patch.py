@@ -97,7 +97,7 @@ class PatchInfoArguments:
 
 def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> VerbOutput:
     """Make a patch, encrypt and sign it, and write it."""
-    from obliq.io.atomic import refuse_existing_file, write_file
+    from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.gate import require_passed
     from obliq.workflow.patch_targets import Folder, find_artifact
@@ -118,9 +118,9 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     patch = encode_patch(old.content, new.content, arguments.sequence)
     data = patch if key is None else encryption.seal(patch, key)
     signature = _signature(data, arguments.sign)
-    write_file(out, data, overwrite=arguments.overwrite)
-    if signature is not None:  # last: a device that demands a signature refuses a patch without one
-        write_file(signing.signature_file(out), signature, overwrite=arguments.overwrite)
+    # the signature last: a device that demands one refuses a patch without it
+    signed = {} if signature is None else {signing.signature_file(out): signature}
+    write_files({out: data, **signed}, overwrite=arguments.overwrite)
     head = dataclasses.replace(read_patch_head(patch), bytes=len(data))
     result = free_name(out, f"patched{arguments.old.suffix}")
     with_key = () if arguments.key_file is None else ("--key-file", arguments.key_file)

@@ -3,15 +3,14 @@
 import contextlib
 import errno
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from obliq.errors import ObliqError
-
-MARKS = ("model.json", "audit.json", "shipped.json")
-"""A folder that holds one of these files is a result of this package."""
+from obliq.io.drafts import Draft, draft_of, what_is_left
+from obliq.io.durable import exchange, make_folder, sync, sync_tree
+from obliq.io.ownership import record_files, remove_recorded, require_written_by_us
 
 LEAST_ROOM = 4 * 2**20
 """Bytes that are free where anything is written."""
@@ -19,15 +18,14 @@ LEAST_ROOM = 4 * 2**20
 
 @contextlib.contextmanager
 def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a hidden folder next to `destination` to write into, and rename it into place at the end.
+    """Give a hidden folder next to `destination` to write into, and put it into place at the end.
 
-    When the body fails or is interrupted, nothing is left, and what was at `destination` does not change.
-    A full disk is reported in one line.
+    When the body fails or is interrupted, nothing is left, and what was at `destination` does not change. A full disk
+    is reported in one line. After the return, a loss of power does not undo the result.
 
-    Not every system can exchange two folders in one step, so replacing one takes two renames. An interrupt between
-    them is undone. After a loss of power or a killed process exactly there, nothing is at `destination`. The
-    old and the new folder then lie next to it, whole and hidden, as `.NAME-...-replaced` and `.NAME-...`. Files
-    (`write_file`) are replaced in one step.
+    An older folder is exchanged with the new one in one step where the system can do that, and otherwise moved aside
+    first: for a moment nothing is at `destination`. If the process is killed in that moment, `obliq.io.drafts.sweep`
+    puts the older folder back. The same function removes what a killed process leaves.
 
     Args:
         destination: where the folder will be.
@@ -37,21 +35,22 @@ def new_folder(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
         The folder to write into.
 
     Raises:
-        ObliqError: when something is there that may not be replaced, or the disk refuses.
+        ObliqError: when something is there that may not be replaced, or the disk refuses; and when the new folder is in
+            place but the older one cannot be removed completely, with what is left of it.
     """
     refuse_existing_folder(destination, overwrite=overwrite)
-    draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
-    try:
-        with _one_line_for_disk_errors(destination):
-            draft.mkdir(parents=True)
-            yield draft
-            for file in draft.rglob("*"):
-                if file.is_file():
-                    _sync(file)
+    with _one_line_for_disk_errors(destination):
+        make_folder(destination.parent)
+        with draft_of(destination) as draft:
+            draft.path.mkdir()
+            yield draft.path
+            record_files(draft.path)
+            sync_tree(draft.path)
             refuse_existing_folder(destination, overwrite=overwrite)  # another process may have been faster
-            _replace_folder(draft, destination)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            older = _put(draft)
+            sync(destination.parent)
+            if older is not None:
+                _remove_older(older, draft)
 
 
 def write_file(
@@ -68,20 +67,45 @@ def write_file(
     Raises:
         ObliqError: when something is there that may not be replaced, or the disk refuses.
     """
-    refuse_existing_file(destination, overwrite=overwrite)
-    draft = destination.with_name(f".{destination.name}-{secrets.token_hex(6)}")
-    with _one_line_for_disk_errors(destination):
-        try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-            with os.fdopen(os.open(draft, flags, 0o600 if private else 0o666), "wb") as opened:
-                opened.write(content.encode() if isinstance(content, str) else content)
-                opened.flush()
-                os.fsync(opened.fileno())
+    write_files({destination: content}, overwrite=overwrite, private=private)
+
+
+def write_files(
+    contents: Mapping[Path, bytes | str], *, overwrite: bool = False, private: bool = False
+) -> None:
+    """Write several files that belong together: all of them or none.
+
+    All are written and on the disk before the first appears. They appear in the order given. If one cannot be put into
+    place, those before it are taken back. A process that is killed between two of them leaves the first ones; each is
+    whole.
+
+    Args:
+        contents: what to write by where.
+        overwrite: as for `write_file`.
+        private: as for `write_file`.
+
+    Raises:
+        ObliqError: as `write_file`.
+    """
+    for destination in contents:
+        refuse_existing_file(destination, overwrite=overwrite)
+    with contextlib.ExitStack() as drafts:
+        written = []
+        for destination, content in contents.items():
+            drafts.enter_context(_one_line_for_disk_errors(destination))
+            make_folder(destination.parent)
+            written.append(drafts.enter_context(draft_of(destination)))
+            _write(written[-1].path, content, private=private)
+        for destination in contents:
             refuse_existing_file(destination, overwrite=overwrite)  # another process may have been faster
-            draft.replace(destination)
-        finally:
-            draft.unlink(missing_ok=True)
+        if len(written) == 1:
+            written[0].path.replace(written[0].destination)
+        else:
+            _put_all(written)
+            for draft in written:
+                draft.remove()  # what was replaced, so that a loss of power does not bring it back
+        for folder in {destination.parent for destination in contents}:
+            sync(folder)
 
 
 def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
@@ -107,8 +131,8 @@ def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
     """Raise unless `destination` is free or may be replaced.
 
     Raises:
-        ObliqError: when something is there and `overwrite` is false, or it is not a result of this package. A
-            mistyped name must not cost anyone a folder of something else.
+        ObliqError: when something is there and `overwrite` is false, it holds a file that this package did not
+            write, or it could not be removed. A mistyped name must not cost anyone a folder of something else.
     """
     if not destination.name or destination.name == "..":
         raise ObliqError(f"cannot write {destination}; expected a path that ends in the name of a folder")
@@ -117,11 +141,8 @@ def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ObliqError(f"{destination} exists already; choose another --out or pass --overwrite")
-    if destination.is_symlink() or not any((destination / mark).is_file() for mark in MARKS):
-        raise ObliqError(
-            f"{destination} was not written by obliq, so it is not replaced; expected a folder that holds "
-            f"{' or '.join(MARKS)}, or another --out"
-        )
+    require_written_by_us(destination)
+    require_removable(destination)
 
 
 def require_room(destination: Path, size: int = LEAST_ROOM) -> None:
@@ -150,24 +171,72 @@ def require_room(destination: Path, size: int = LEAST_ROOM) -> None:
         )
 
 
-def _replace_folder(draft: Path, destination: Path) -> None:
-    if not destination.exists():
-        draft.rename(destination)
-        return
-    aside = draft.with_name(draft.name + "-replaced")
-    try:
-        destination.rename(aside)
-        draft.rename(destination)
-    except BaseException:  # also an interrupt between the two renames
-        if aside.exists() and not destination.exists():
-            aside.rename(destination)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def require_removable(folder: Path) -> None:
+    """Raise unless every file in a folder can be removed, so that a replaced result does not stay.
+
+    Raises:
+        ObliqError: naming the first folder that may not be changed.
+    """
+    for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        if not os.access(below, os.W_OK | os.X_OK):
+            raise ObliqError(
+                f"{below} may not be changed, so the older result in it could not be removed; expected permission to "
+                "write there, or another --out"
+            )
 
 
-def _sync(file: Path) -> None:
-    with file.open("rb") as opened:
+def _write(file: Path, content: bytes | str, *, private: bool) -> None:
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(file, flags, 0o600 if private else 0o666), "wb") as opened:
+        opened.write(content.encode() if isinstance(content, str) else content)
+        opened.flush()
         os.fsync(opened.fileno())
+
+
+def _put_all(drafts: Sequence[Draft]) -> None:
+    """Put files into place, or none of them. What they replaced stays beside them until all are there."""
+    put: list[tuple[Draft, Path | None]] = []
+    try:
+        for draft in drafts:
+            put.append((draft, _put(draft)))  # noqa: PERF401 - what was put so far is needed when the next one fails
+    except BaseException:
+        for draft, older in reversed(put):
+            if older is None:
+                draft.destination.unlink()
+            else:
+                older.replace(draft.destination)
+        raise
+
+
+def _put(draft: Draft) -> Path | None:
+    """Put a draft into place; where an older result lies now, None where there was none."""
+    if not draft.destination.exists():
+        draft.path.rename(draft.destination)
+        return None
+    if exchange(draft.path, draft.destination):
+        return draft.path
+    draft.destination.rename(draft.replaced)  # put back by `Draft.remove` when the next step fails
+    draft.path.rename(draft.destination)
+    return draft.replaced
+
+
+def _remove_older(older: Path, draft: Draft) -> None:
+    """Remove a replaced folder.
+
+    Raises:
+        ObliqError: with what is left of it.
+    """
+    try:
+        remove_recorded(older)
+    except (OSError, ObliqError) as error:
+        draft.given_up = True
+        draft.foreign = getattr(error, "errno", None) == errno.ENOTEMPTY  # somebody added a file meanwhile
+        raise ObliqError(
+            f"the new result is in {draft.destination}, but the older one could not be removed: "
+            f"{what_is_left(older)} ({getattr(error, 'strerror', None) or error}). Remove it by hand: "
+            f"`obliq residue {older.parent}` lists what it holds"
+        ) from error
+    sync(older.parent)
 
 
 @contextlib.contextmanager

@@ -18,13 +18,11 @@ from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.compare_runs import compare_runs
 from obliq.workflow.pipeline import (
-    AUDIT,
-    REPORT,
     create_request,
     recipe_of,
     train_original,
     unlearn_original,
-    write_report,
+    write_report_files,
 )
 from obliq.workflow.release import Release, write_release
 from obliq.workflow.report_context import report_context
@@ -91,10 +89,6 @@ def demonstrate(out: Path, run: Run, stage: Callable[[str], None], *, overwrite:
         stage("exporting what devices run, and the patch to it")
         inputs = data.fetch(parts.test.indices)
         shipped = write_release(draft, original.checkpoint, others["unlearned"].checkpoint, data.name, inputs)
-        write_report(
-            measured, draft / "audit", report_context(original, others, request.selector), shipped.shipment
-        )
-        for file in (AUDIT, REPORT):
-            (draft / "audit" / file).rename(draft / file)
-        (draft / "audit").rmdir()
+        context = report_context(original, others, request.selector)
+        write_report_files(measured, draft, context, shipped.shipment)
     return DemoResult(measured, shipped)

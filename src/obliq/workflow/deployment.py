@@ -19,7 +19,7 @@ from obliq.exporting import (
     record_parity,
     write_parity_record,
 )
-from obliq.io.atomic import refuse_existing_file, write_file
+from obliq.io.atomic import refuse_existing_file, write_file, write_files
 from obliq.io.regular_file import read_regular_file
 from obliq.patch import (
     LARGEST_PATCH,
@@ -94,9 +94,8 @@ def export(
         examples = as_examples(check_on, "check_on")
         checks = {examples.collection.name: check(model, content, examples.inputs())}
     record = record_parity(model, shape, content, form, checks, contract)
-    if checks:
-        write_file(proof, write_parity_record(record).encode(), overwrite=overwrite)
-    write_file(path, content, overwrite=overwrite)
+    measured = {proof: write_parity_record(record)} if checks else {}
+    write_files({**measured, path: content}, overwrite=overwrite)
     return record
 
 

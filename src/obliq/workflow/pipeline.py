@@ -251,12 +251,18 @@ def write_report(
     Example:
         >>> obliq.write_report(audit, "out")  # doctest: +SKIP
     """
+    with new_folder(Path(folder), overwrite=overwrite) as draft:
+        write_report_files(audit, draft, context or ReportContext(), shipment)
+    return Path(folder) / REPORT
+
+
+def write_report_files(
+    audit: Audit, folder: Path, context: ReportContext, shipment: Shipment | None = None
+) -> None:
+    """Write `audit.json` and `report.html` into an existing folder; see `write_report`."""
     from obliq.report.page import (
         render_audit_report,  # here, as it imports matplotlib, which takes half a second
     )
 
-    page, document = render_audit_report(audit, context or ReportContext(), shipment), render_audit(audit)
-    with new_folder(Path(folder), overwrite=overwrite) as draft:
-        (draft / AUDIT).write_text(document, encoding="utf-8")
-        (draft / REPORT).write_text(page, encoding="utf-8")
-    return Path(folder) / REPORT
+    (folder / AUDIT).write_text(render_audit(audit), encoding="utf-8")
+    (folder / REPORT).write_text(render_audit_report(audit, context, shipment), encoding="utf-8")

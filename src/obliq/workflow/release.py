@@ -16,6 +16,7 @@ from obliq.exporting import (
     write_parity_record,
 )
 from obliq.exporting.optional import import_onnx, import_onnxruntime
+from obliq.io.ownership import FILES_RECORD
 from obliq.patch import Content, encode_patch, patch_bound
 from obliq.patch import content_digest as content_digest_of
 from obliq.report import PatchSize, Shipment
@@ -102,7 +103,9 @@ def _as_folder(folder: Path, original: Checkpoint, unlearned: Checkpoint) -> Shi
         file="shipped",
         form="folder of packed codes (safetensors)",
         precision=unlearned.blueprint.bits,
-        bytes=sum(file.stat().st_size for file in (folder / "shipped").iterdir()),
+        bytes=sum(
+            file.stat().st_size for file in (folder / "shipped").iterdir() if file.name != FILES_RECORD
+        ),
         content_digest=content_digest_of(content),
         patch=_patch(folder, Folder(original).content, content),
     )

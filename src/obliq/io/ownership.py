@@ -1,0 +1,104 @@
+"""`files.json`: the record of every file in a folder of ours, without which a folder is never replaced.
+
+It proves to `--overwrite` that everything in a folder was written by this package and not changed since. It is no
+signature: whoever can write the folder can write the record, too.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from obliq.errors import ObliqError
+from obliq.io.regular_file import read_regular_file
+from obliq.io.strict_json import decode, encode, in_message, parse_json, render_json
+
+FILES_RECORD = "files.json"
+_HEADER = {"format": "obliq-files", "version": 1}
+_LARGEST = 2**26  # bytes, some 500,000 files
+
+
+@dataclass(frozen=True)
+class FilesRecord:
+    """What files.json holds.
+
+    Attributes:
+        files: SHA-256 of each file of the folder, in hexadecimal, by its path below the folder with `/`.
+    """
+
+    files: dict[str, str]
+
+
+def record_files(folder: Path) -> None:
+    """Write the record of a folder that is complete."""
+    files = {file.relative_to(folder).as_posix(): digest_of_file(file) for file in _files_in(folder)}
+    text = render_json({**_HEADER, **encode(FilesRecord(files))})
+    (folder / FILES_RECORD).write_text(text, encoding="utf-8")
+
+
+def read_files_record(folder: Path) -> FilesRecord:
+    """The record of a folder.
+
+    Raises:
+        ObliqError: when there is none, or it cannot be read.
+    """
+    try:
+        values = parse_json(read_regular_file(folder / FILES_RECORD, _LARGEST))
+        for name, wanted in _HEADER.items():
+            if (given := values.pop(name, None)) != wanted:
+                raise ObliqError(f"{name} is {in_message(given)}; expected {wanted!r}")
+        return decode(FilesRecord, values, "record")
+    except ObliqError as error:
+        raise ObliqError(f"{FILES_RECORD} {error}") from error
+
+
+def require_written_by_us(folder: Path) -> None:
+    """Raise unless every file of a folder is in its record and unchanged; recorded files may have been deleted.
+
+    Raises:
+        ObliqError: naming the first file that is not ours.
+    """
+    try:
+        if folder.is_symlink() or not folder.is_dir():
+            raise ObliqError("it is no folder")
+        record = read_files_record(folder).files
+        for file in _files_in(folder):
+            name = file.relative_to(folder).as_posix()
+            if name not in record:
+                raise ObliqError(f"it holds {name}, which is not in {FILES_RECORD}")
+            if file.is_symlink() or not file.is_file() or digest_of_file(file) != record[name]:
+                raise ObliqError(f"its file {name} is not what {FILES_RECORD} records")
+    except ObliqError as error:
+        raise ObliqError(
+            f"{folder} was not written by obliq as it is, so it is not replaced: {error}; expected a folder whose "
+            f"{FILES_RECORD} records every file in it, or another --out. Remove results of earlier versions yourself"
+        ) from error
+
+
+def remove_recorded(folder: Path) -> None:
+    """Remove the files of a folder that its record names, and then the folder.
+
+    Raises:
+        OSError: when one of them cannot be removed, or something that is not recorded has been added.
+    """
+    record = read_files_record(folder).files
+    for file in list(_files_in(folder)):
+        if file.relative_to(folder).as_posix() in record:
+            file.unlink()
+    (folder / FILES_RECORD).unlink()
+    for below in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        below.rmdir()
+    folder.rmdir()
+
+
+def digest_of_file(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Everything in a folder but its record and folders, in the order of names; links are not followed."""
+    for path in sorted(folder.rglob("*")):
+        if path != folder / FILES_RECORD and (path.is_symlink() or not path.is_dir()):
+            yield path
