@@ -1,19 +1,25 @@
 """Which networks come through: quantized to W8A8, trained for a few steps, exported, and run in ONNX Runtime.
 
-Classifiers of torchvision and timm, with random weights and on random data, and networks written by hand. Nothing is
-learned: the table shows whether every layer has an integer form, and whether a file computes what the interpreter does.
+Classifiers of torchvision and timm on images of three sizes, with random weights and on random data, and networks
+written by hand. Nothing is learned: the table shows whether every layer has an integer form, and whether a file
+computes what the interpreter does.
 
     python -m pip install torchvision timm
-    python benchmarks/networks.py [--only NAME ...]
+    python benchmarks/networks.py [--pixels SIDE ...] [--only NAME ...]
+
+Each run replaces its own rows in results/networks.csv, and makes results/networks.md of all of them. On one processor
+core, all classifiers take about ten minutes at 32 and at 64 pixels each, and an hour at 224.
 """
 
 import argparse
 import copy
+import csv
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +31,13 @@ from obliq.exporting.onnx.runtime import onnx_runtime
 from obliq.quantization import calibrate_steps, quantize
 from obliq.quantization.layers import keep_steps_positive_
 
-TABLE = Path(__file__).parent / "results" / "networks.md"
-CLASSES, SAMPLES, STEPS = 10, 8, 3
-IMAGE = (3, 64, 64)
+RESULTS = Path(__file__).parent / "results" / "networks.csv"
+TABLE = RESULTS.with_suffix(".md")
+CLASSES, STEPS = 10, 3
+IMAGES = {32: (16, 8), 64: (16, 8), 224: (4, 2)}
+"""By the side of an image in pixels: how many a network is trained on, and on how many it is compared."""
+BY_HAND = (16, 8)
+"""The same for networks written by hand, which have inputs of their own."""
 TORCHVISION = (
     *("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "mnasnet0_5"),
     *("regnet_y_400mf", "efficientnet_b0", "shufflenet_v2_x0_5", "squeezenet1_1", "densenet121", "vgg11_bn"),
@@ -54,6 +64,29 @@ class SmallUNet(nn.Module):
         top = F.relu(self.down(x))
         bottom = F.relu(self.bottom(F.max_pool2d(top, 2)))
         x = F.relu(self.up(torch.cat([top, F.interpolate(bottom, scale_factor=2)], 1)))
+        return self.last(x.mean((2, 3)))
+
+
+class TransposedUNet(nn.Module):
+    """The same with three levels, and transposed convolutions in place of the nearest upsampling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.top, self.middle, self.bottom = _normed(3, 16), _normed(16, 32), _normed(32, 64)
+        self.up, self.up_again = (
+            nn.ConvTranspose2d(64, 32, 2, 2),
+            nn.ConvTranspose2d(32, 16, 4, 2, 1, bias=False),
+        )
+        self.norm, self.join, self.join_again = nn.BatchNorm2d(16), _normed(64, 32), _normed(32, 16)
+        self.last = nn.Linear(16, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits."""
+        top = F.relu(self.top(x))
+        middle = F.relu(self.middle(F.max_pool2d(top, 2)))
+        x = F.relu(self.bottom(F.max_pool2d(middle, 2)))
+        x = F.relu(self.join(torch.cat([middle, self.up(x)], 1)))
+        x = F.relu(self.join_again(torch.cat([top, F.relu(self.norm(self.up_again(x)))], 1)))
         return self.last(x.mean((2, 3)))
 
 
@@ -145,96 +178,239 @@ def _timm(name: str) -> nn.Module:
 
 @dataclass(frozen=True)
 class Case:
-    """One network."""
+    """One network on inputs of one shape."""
 
     source: str
     name: str
     build: Callable[[], nn.Module]
-    shape: tuple[int, ...] = IMAGE
+    shape: tuple[int, ...]
+    images: tuple[int, int] = BY_HAND
 
 
+CLASSIFIERS = (
+    *(("torchvision", name, lambda name=name: _torchvision(name)) for name in TORCHVISION),
+    *(("timm", name, lambda name=name: _timm(name)) for name in TIMM),
+)
 CASES = (
-    *(Case("torchvision", name, lambda name=name: _torchvision(name)) for name in TORCHVISION),
-    *(Case("timm", name, lambda name=name: _timm(name)) for name in TIMM),
+    *(Case(*one, (3, pixels, pixels), images) for pixels, images in IMAGES.items() for one in CLASSIFIERS),
     Case("by hand", "DS-CNN", separable_sound, (1, 49, 10)),
     Case("by hand", "TC-ResNet8", KeywordResNet, (1, 40, 98)),
     Case("by hand", "1-D CNN", motion, (3, 128)),
     Case("by hand", "U-Net of two levels", SmallUNet, (3, 32, 32)),
+    Case("by hand", "U-Net with transposed convolutions", TransposedUNet, (3, 32, 32)),
     Case("by hand", "PointNet", PointNet, (3, 256)),
 )
 
 
-def row(case: Case) -> tuple[bool, str]:
-    """Whether a network came through, and its line in the table."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was found for a network; a line of the results.
+
+    Attributes:
+        source: where the network comes from.
+        name: its name there.
+        shape: of one input, such as `3 x 64 x 64`.
+        parameters: how many numbers it learns, in millions.
+        refused: why it was refused; empty for a network that came through.
+        compared: activation codes that were compared with the interpreter's.
+        different: how many of them differ.
+        steps_off: the most that one of them is off by.
+        same_top1: percentage of inputs with the interpreter's answer.
+        megabytes: size of the file.
+    """
+
+    source: str
+    name: str
+    shape: str
+    parameters: float
+    refused: str = ""
+    compared: int = 0
+    different: int = 0
+    steps_off: int = 0
+    same_top1: float = 0.0
+    megabytes: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a later run of the same case replaces."""
+        return self.source, self.name, self.shape
+
+
+def row(case: Case) -> Row:
+    """Quantize, train for a few steps, export, compare."""
     torch.manual_seed(0)
     network = case.build()
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    start = [case.source, case.name, " x ".join(map(str, case.shape)), f"{parameters / 1e6:.2f} M"]
+    start: dict[str, Any] = {
+        "source": case.source,
+        "name": case.name,
+        "parameters": round(parameters / 1e6, 2),
+    }
+    start["shape"] = " x ".join(map(str, case.shape))
     try:
-        cells = _measured(network, case.shape)
+        return Row(**start, **_measured(network, case))
     except ObliqError as error:
-        reason = str(error).split("; expected Conv1d")[0].replace("|", "\\|")
-        return False, "| " + " | ".join([*start, "refused", f"`{reason}`", ""]) + " |"
-    return True, "| " + " | ".join([*start, *cells]) + " |"
+        return Row(**start, refused=str(error).split("; expected Conv1d")[0])
 
 
-def _measured(network: nn.Module, shape: tuple[int, ...]) -> list[str]:
-    """Quantize, train for a few steps, export, compare."""
-    inputs, labels = torch.randn(16, *shape), torch.arange(16) % CLASSES
-    model = quantize(network.train(), "W8A8", input_shape=shape)
+def _measured(network: nn.Module, case: Case) -> dict[str, Any]:
+    trained_on, compared_on = case.images
+    inputs, labels = torch.randn(trained_on, *case.shape), torch.arange(trained_on) % CLASSES
+    model = quantize(network.train(), "W8A8", input_shape=case.shape)
     calibrate_steps(model, inputs)
-    export_file(copy.deepcopy(model).eval(), shape)  # before training: whatever is refused, is refused here
+    export_file(
+        copy.deepcopy(model).eval(), case.shape
+    )  # before training: whatever is refused, is refused here
     descent = torch.optim.SGD(model.parameters(), 1e-3)
     for _ in range(STEPS):
         descent.zero_grad()
         F.cross_entropy(model(inputs), labels).backward()
         descent.step()
         keep_steps_positive_(model)
-    data = export_file(model.eval(), shape)
-    found = check(model, data, inputs[:SAMPLES])
-    share = 100 * found.activations.equal
-    equal = "all" if found.activations.equal == 1 else f"{share:.4f} %"
-    off = f", {found.activations.largest_step} steps off" if found.activations.largest_step else ""
-    compared = f"{equal} of {found.activations.compared:,}{off}"
-    return [compared, f"{100 * found.reference.same_top1:.0f} %", f"{len(data) / 1e6:.2f} MB"]
+    data = export_file(model.eval(), case.shape)
+    found = check(model, data, inputs[:compared_on])
+    codes = found.activations
+    return {
+        "compared": codes.compared,
+        "different": round((1 - codes.equal) * codes.compared),
+        "steps_off": codes.largest_step,
+        "same_top1": 100 * found.reference.same_top1,
+        "megabytes": round(len(data) / 1e6, 2),
+    }
 
 
 def main() -> None:
-    """Write the table, or the rows of some networks to the terminal."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=[], help="names of networks; prints their rows alone")
+    """Measure some networks, and write the table of all that have been measured."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="*", default=[], help="names of networks")
+    parser.add_argument(
+        "--pixels", nargs="*", type=int, default=[*IMAGES], choices=[*IMAGES], help="sides of images"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[str] = []
-    came: dict[str, list[bool]] = {}
     for case in CASES:
-        if arguments.only and case.name not in arguments.only:
+        sized = case.source == "by hand" or case.shape[-1] in arguments.pixels
+        if not sized or (arguments.only and case.name not in arguments.only):
             continue
         begun = time.perf_counter()
-        through, line = row(case)
-        rows.append(line)
-        came.setdefault("by hand" if case.source == "by hand" else "classifiers", []).append(through)
-        print(line, f"{time.perf_counter() - begun:.0f} s", flush=True)
-    if not arguments.only:
-        TABLE.write_text(_head(came) + "\n".join(rows) + "\n", encoding="utf-8")
+        found = row(case)
+        _store(found)
+        print(found, f"{time.perf_counter() - begun:.0f} s", flush=True)
 
 
-def _head(came: dict[str, list[bool]]) -> str:
-    counts = {name: f"{sum(found)} of {len(found)}" for name, found in came.items()}
+def _store(found: Row) -> None:
+    """Put a row in place of its older one, and make the table anew."""
+    rows = _stored() | {found.key: found}
+    order = {(case.source, case.name, " x ".join(map(str, case.shape))): at for at, case in enumerate(CASES)}
+    kept = sorted((one for one in rows.values() if one.key in order), key=lambda one: order[one.key])
+    with RESULTS.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, kept))
+    TABLE.write_text(_table(kept), encoding="utf-8")
+
+
+def _stored() -> dict[tuple[str, str, str], Row]:
+    if not RESULTS.exists():
+        return {}
+    with RESULTS.open(encoding="utf-8", newline="") as file:
+        kinds = {field.name: field.type for field in fields(Row)}
+        rows = [
+            Row(**{name: kinds[name](text) for name, text in one.items()}) for one in csv.DictReader(file)
+        ]  # type: ignore[operator]
+    return {one.key: one for one in rows}
+
+
+def _table(rows: list[Row]) -> str:
+    """All rows as text: a line for each classifier, and one for each network written by hand."""
+    reasons: list[str] = []
+    by_name = {one.key: one for one in rows}
+    lines, came = [], dict.fromkeys(IMAGES, 0)
+    for source, name, _ in CLASSIFIERS:
+        sizes = {side: by_name.get((source, name, f"3 x {side} x {side}")) for side in IMAGES}
+        found = [one for one in sizes.values() if one is not None]
+        if not found:
+            continue
+        size = max(one.megabytes for one in found)
+        cells = [source, name, f"{found[0].parameters:.2f} M", f"{size:.2f} MB" if size else ""]
+        cells += [_cell(one, reasons) for one in sizes.values()]
+        for side, one in sizes.items():
+            came[side] += one is not None and not one.refused
+        lines.append("| " + " | ".join(cells) + " |")
+    own = [one for one in rows if one.source == "by hand"]
+    of = len(CLASSIFIERS)
     versions = [f"{name} {importlib.import_module(name).__version__}" for name in ("torchvision", "timm")]
-    return f"""# Networks that come through
+    every = [one for one in rows if not one.refused]
+    equal = sum(one.different == 0 and one.same_top1 == 100 for one in every)
+    sizes_text = ", ".join(f"**{count} of {of}** at {side} pixels" for side, count in came.items())
+    return (
+        HEAD.format(
+            versions=", ".join(versions),
+            torch=torch.__version__,
+            runtime=onnx_runtime(),
+            steps=STEPS,
+            images="; ".join(f"{some} of {side} pixels" for side, (_, some) in IMAGES.items()),
+            by_hand=BY_HAND[1],
+            counts=sizes_text,
+            own=f"{sum(not one.refused for one in own)} of {len(own)}",
+            equal=f"{equal} of {len(every)}",
+        )
+        + "\n".join(lines)
+        + OWN_HEAD
+        + "\n".join(_own_line(one, reasons) for one in own)
+        + "\n"
+        + "".join(f"\n{number}. `{reason}`" for number, reason in enumerate(reasons, 1))
+        + ("\n" if reasons else "")
+    )
 
-Made by `benchmarks/networks.py`; {", ".join(versions)}, PyTorch {torch.__version__}, {onnx_runtime()},
-one thread. Weights and data are random, and each network was trained for {STEPS} steps. The table shows whether every
+
+def _cell(one: Row | None, reasons: list[str]) -> str:
+    """How many codes were compared, what differs, or the number of the reason for which it was refused."""
+    if one is None:
+        return "not run"
+    if one.refused:
+        if one.refused not in reasons:
+            reasons.append(one.refused)
+        return f"refused ({reasons.index(one.refused) + 1})"
+    text = f"{one.compared:,}"
+    if one.different:
+        text += f", {one.different:,} differ, by at most {one.steps_off}"
+    return text if one.same_top1 == 100 else f"{text}, top-1 {one.same_top1:.0f} %"
+
+
+def _own_line(one: Row, reasons: list[str]) -> str:
+    cells = [
+        one.name,
+        one.shape,
+        f"{one.parameters:.2f} M",
+        f"{one.megabytes:.2f} MB",
+        _cell(one, reasons),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+HEAD = """# Networks that come through
+
+Made by `benchmarks/networks.py`; {versions}, PyTorch {torch}, {runtime},
+one thread. Weights and data are random, and each network was trained for {steps} steps. The table shows whether every
 layer has an integer form and whether the file computes what the interpreter does, not how accurate a network is.
-Networks are quantized to W8A8 and exported in the `integer` form. Activations of {SAMPLES} inputs are compared code by
-code; top-1 is the share of inputs with the interpreter's answer.
+Networks are quantized to W8A8 and exported in the `integer` form.
 
-**{counts["classifiers"]}** classifiers of torchvision and timm come through, and {counts["by hand"]} networks written
-by hand. The others are refused before training, in one line with the path of the layer.
+Of the classifiers of torchvision and timm, {counts} come through, and {own} networks
+written by hand. The others are refused before training, in one line with the path of the layer. A number is that of
+the integer activations that were compared with the interpreter's, on {images}; on {by_hand} inputs
+for networks written by hand. In **{equal}** files that came through, every activation and every top-1 answer
+equals the interpreter's; where something differs, the table states it.
 
-| from | network | input | parameters | activations equal to the interpreter's | top-1 | file |
-| --- | --- | --- | --- | --- | --- | --- |
+| from | network | parameters | file | 32 x 32 | 64 x 64 | 224 x 224 |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
+"""
+OWN_HEAD = """
+
+| written by hand | input | parameters | file | compared |
+| --- | --- | ---: | ---: | ---: |
 """
 
 

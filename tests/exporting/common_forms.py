@@ -129,6 +129,36 @@ class UShaped(nn.Module):
         return self.last(torch.cat([x[:, :2], x.flip(1)[:, :2, :, :]], 1).amax((2, 3)))
 
 
+class UNet(nn.Module):
+    """Down and up again by transposed convolutions: kernels that the stride divides and does not, and an open size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = normed(3, 4), normed(4, 8), normed(8, 8)
+        self.up, self.norm = nn.ConvTranspose2d(8, 8, 3, 2, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.up_again = nn.ConvTranspose2d(16, 4, 2, 2, groups=2)
+        self.merge, self.last = normed(8, 4), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        top = F.relu(self.first(x))
+        middle = F.relu(self.second(F.max_pool2d(top, 2)))
+        bottom = F.relu(self.third(F.max_pool2d(middle, 2)))
+        middle = torch.cat([middle, F.relu(self.norm(self.up(bottom, output_size=middle.shape[2:])))], 1)
+        x = F.relu(self.merge(torch.cat([top, self.up_again(middle)], 1)))
+        return self.last(x.mean((2, 3)))
+
+
+class Enlarged(nn.Module):
+    """An adaptive pool to more places than there are, as in a VGG on small images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.pool, self.last = conv(3, 4, stride=2), nn.AdaptiveAvgPool2d((2, 7)), nn.Linear(56, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.pool(F.relu(self.stem(x))).flatten(1))
+
+
 class Dense(nn.Module):
     """Batch norms that no layer is in front of: after a concatenation, and after an addition of branches."""
 
@@ -179,6 +209,8 @@ FORMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "gated": (Gated, (3, 8, 8)),
     "shuffled": (Shuffled, (3, 8, 8)),
     "u-shaped": (UShaped, (3, 8, 8)),
+    "u-net": (UNet, (3, 8, 8)),
+    "enlarged": (Enlarged, (3, 8, 8)),
     "dense": (Dense, (3, 8, 8)),
     "points": (Points, (3, 16)),
     "keywords": (Keywords, (1, 15, 10)),

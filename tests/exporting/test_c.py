@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 import re
 import shutil
@@ -91,7 +92,7 @@ def random_inputs(shape: tuple[int, ...], samples: int) -> ndarray:
 
 
 NETWORKS = {
-    "W8A8": ("own residual", "own signal", "gated", "shuffled", "dense", "uneven"),
+    "W8A8": ("own residual", "own signal", "gated", "shuffled", "dense", "uneven", "u-net"),
     "W4A4": ("own inverted", "gated", "functions", "u-shaped", "keywords"),
 }
 EVERY = [(name, precision) for precision, names in NETWORKS.items() for name in names]
@@ -130,7 +131,7 @@ def test_every_logit_is_the_interpreters(name: str, precision: str, tmp_path: Pa
 def test_every_kernel_is_run_above() -> None:
     graphs = [network(*pair)[1] for pair in EVERY]
     used = {type(step) for graph in graphs for step in graph.steps}
-    assert set(OPERATIONS) - used == set()
+    assert {one for one in OPERATIONS if not inspect.isabstract(one)} - used == set()
     calls = set().union(
         *(re.findall(r"^    (\w+)\(", to_c(graph).decode(), re.MULTILINE) for graph in graphs)
     )

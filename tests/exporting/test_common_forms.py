@@ -58,7 +58,7 @@ def test_a_file_holds_all_of_the_network(name: str) -> None:
     assert export_file(deployed(model, shape), shape) == export_file(model, shape)
 
 
-@pytest.mark.parametrize("name", ["functions", "gated", "dense"])
+@pytest.mark.parametrize("name", ["functions", "gated", "dense", "u-net"])
 def test_a_patch_leads_from_one_network_to_another(name: str) -> None:
     model, inputs = formed(name, "W8A8")
     shape = inputs.shape[1:]
@@ -71,7 +71,7 @@ def test_a_patch_leads_from_one_network_to_another(name: str) -> None:
     assert patch_file(parse_exported(before), parse_exported(after).content) == after
 
 
-@pytest.mark.parametrize("name", ["functions", "gated", "u-shaped"])
+@pytest.mark.parametrize("name", ["functions", "gated", "u-shaped", "u-net"])
 def test_a_network_from_a_file_answers_and_learns(name: str) -> None:
     model, inputs = formed(name, "W8A8")
     rebuilt = parse_exported(export_file(model, inputs.shape[1:])).rebuild()

@@ -30,7 +30,15 @@ from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.onnx.storage import RULES
-from obliq.exporting.operations import IN_FILES, OPERATIONS, Quantize, Step, Take, UnevenMaxPool
+from obliq.exporting.operations import (
+    IN_FILES,
+    OPERATIONS,
+    Quantize,
+    Step,
+    Take,
+    TransposedConvolution,
+    UnevenMaxPool,
+)
 from obliq.exporting.operations.step import Codes, Reals
 from obliq.exporting.qdq.check import QDQ_RULES
 from obliq.quantization import calibrate_steps, quantize
@@ -44,7 +52,8 @@ def test_an_operation_is_described_in_full(kind: type[Step]) -> None:
     fields = {field.name for field in dataclasses.fields(kind)}
     assert set(kind.sizes) == fields - {field.name for field in dataclasses.fields(Step)} - NUMBERS
     assert kind.offers or not kind.arity
-    assert kind.onnx or kind in (Quantize, Take, UnevenMaxPool)  # these share operators
+    # these share operators, or are other steps in files
+    assert kind.onnx or kind in (Quantize, Take, UnevenMaxPool, TransposedConvolution)
     assert (kind.xnnpack or set()) <= set(COMPUTING)
 
 

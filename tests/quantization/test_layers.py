@@ -13,6 +13,11 @@ EXAMPLES: dict[type[nn.Module], tuple[Callable[[], nn.Module], tuple[int, ...]]]
     # float layer: an example, and the shape of one input
     nn.Conv1d: (lambda: nn.Conv1d(4, 6, 3, padding=2, dilation=2, groups=2), (4, 9)),
     nn.Conv2d: (lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, padding_mode="circular"), (4, 7, 8)),
+    nn.ConvTranspose1d: (lambda: nn.ConvTranspose1d(4, 6, 3, stride=2, groups=2), (4, 5)),
+    nn.ConvTranspose2d: (
+        lambda: nn.ConvTranspose2d(4, 6, 3, (2, 1), padding=1, output_padding=(1, 0)),
+        (4, 3, 4),
+    ),
     nn.Linear: (lambda: nn.Linear(5, 3), (5,)),
 }
 

@@ -76,7 +76,7 @@ class Tied(Branching):
         (Functional(), "by a function"),
         (Tied(), "layers layer and other share one weight"),
         (nn.Sequential(nn.ReLU(), nn.Flatten()), "has no layer to quantize; expected at least one of Conv1d"),
-        (nn.Sequential(nn.ConvTranspose2d(3, 3, 3), nn.Conv2d(3, 3, 3)), "layer 0 is a ConvTranspose2d"),
+        (nn.Sequential(nn.ConvTranspose3d(3, 3, 3), nn.Conv3d(3, 3, 3)), "layer 0 is a ConvTranspose3d"),
         (
             nn.Sequential(nn.TransformerEncoderLayer(8, 2), nn.Linear(8, 2)),
             "layer 0 is a TransformerEncoderLayer",

@@ -5,6 +5,7 @@ of it is part of a network's content (`obliq.exporting.content`), and an ExecuTo
 itself, to state what network it is.
 """
 
+import inspect
 import json
 import math
 import re
@@ -89,7 +90,7 @@ def graph_of_description(text: bytes) -> Graph:
     return graph
 
 
-_KINDS = {kind.__name__: kind for kind in OPERATIONS}
+_KINDS = {kind.__name__: kind for kind in OPERATIONS if not inspect.isabstract(kind)}
 
 
 def _entry(step: Step) -> _Entry:

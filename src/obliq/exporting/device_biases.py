@@ -65,8 +65,10 @@ def with_integer_biases(model: nn.Module, graph: Graph) -> nn.Module:
     layers = weighted_layers(shifted)
     with torch.no_grad():
         for step in graph.layers:
-            shift = torch.from_numpy(bias_rounding(graph, step))
-            _shift(layers.get(step.path), norms.get(step.path), shift)
+            layer, shift = layers.get(step.path), torch.from_numpy(bias_rounding(graph, step))
+            if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
+                shift = shift.reshape(layer.out_channels, -1)[:, 0]  # the same for all phases of an output
+            _shift(layer, norms.get(step.path), shift)
     return shifted
 
 

@@ -29,7 +29,7 @@ from obliq.quantization.operations import (
 )
 from obliq.quantization.precision import activation_range
 
-_LAYERS = " and ".join(one.offers for one in OPERATIONS if issubclass(one, Layer))
+_LAYERS = ", ".join(one.offers for one in OPERATIONS if issubclass(one, Layer))
 _OTHERS = "; ".join(one.offers for one in OPERATIONS if one.offers and not issubclass(one, Layer))
 SUPPORTED = f"{_LAYERS}, each with BatchNorm1d/2d, ReLU, ReLU6 or Hardtanh behind it; {_OTHERS}; dropout"
 """What a network may consist of in order to be exported."""

@@ -78,5 +78,5 @@ class _Evaluation(fx.Interpreter):
         if isinstance(module, QuantizedActivation):
             return args[0]
         if isinstance(module, QuantizedWeight):
-            return module.compute(args[0], module.weight)
+            return module.compute(args[0], module.weight, *args[1:], **kwargs)
         return super().call_module(target, args, kwargs)

@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from obliq.errors import ModelError
+
 
 def unfold_inputs(
     layer: nn.Module, inputs: Float[Tensor, "batch ..."]
@@ -14,7 +16,15 @@ def unfold_inputs(
     Args:
         layer: a linear layer, or a convolution in one or two dimensions.
         inputs: the layer's inputs; the first axis counts the samples.
+
+    Raises:
+        ModelError: for a transposed convolution, whose inputs are multiplied one by one and not in patches.
     """
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        raise ModelError(
+            f"a {type(layer).__name__} has no patches of inputs; expected linear layers and convolutions, or another "
+            "method than projected-gradient"
+        )
     if not isinstance(layer, _ConvNd):
         return inputs.reshape(len(inputs), 1, -1, inputs.shape[-1]).mT
     # The layer's own padding; reversed and repeated twice is the order that F.pad expects.

@@ -19,8 +19,9 @@ from obliq.quantization.layers import (
     QuantizedActivation,
     QuantizedConv1d,
     QuantizedConv2d,
+    QuantizedConvTranspose1d,
+    QuantizedConvTranspose2d,
     QuantizedLinear,
-    QuantizedWeight,
     activations,
     keep_steps_near_,
     keep_steps_positive_,
@@ -28,6 +29,7 @@ from obliq.quantization.layers import (
     weighted_layers,
 )
 from obliq.quantization.precision import Precision
+from obliq.quantization.quantized_weight import QuantizedWeight
 
 __all__ = [
     "PRESETS",
@@ -37,6 +39,8 @@ __all__ = [
     "QuantizedActivation",
     "QuantizedConv1d",
     "QuantizedConv2d",
+    "QuantizedConvTranspose1d",
+    "QuantizedConvTranspose2d",
     "QuantizedLinear",
     "QuantizedWeight",
     "activations",

@@ -12,7 +12,6 @@ from obliq.quantization.layer_bits import LayerBits
 from obliq.quantization.layers import (
     QuantizedActivation,
     activations,
-    check_weight_grid,
     from_float,
     quantizable_layers,
     weighted_layers,
@@ -27,6 +26,7 @@ from obliq.quantization.placement import (
     weighted_nodes,
 )
 from obliq.quantization.precision import Precision, check_bits, weight_range
+from obliq.quantization.quantized_weight import check_weight_grid
 from obliq.quantization.same_function import require_same_function
 from obliq.quantization.tracing import check_quantizable, trace
 

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.quantization.integer_tensor import IntegerTensor, broadcast_scale
-from obliq.quantization.layers import QuantizedWeight, activations, weighted_layers
+from obliq.quantization.layers import activations, weighted_layers
 from obliq.quantization.precision import weight_range
+from obliq.quantization.quantized_weight import QuantizedWeight
 
 
 def state_digest(integers: Mapping[str, IntegerTensor], floats: Mapping[str, Tensor]) -> str:

@@ -1,8 +1,8 @@
 """Layers whose weights are rounded to a learned grid while training, and a module that rounds activations."""
 
 import inspect
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -16,82 +16,11 @@ from obliq.quantization.learned_step import (
     gradient_scale,
     initial_step,
 )
-from obliq.quantization.precision import activation_range, check_bits, weight_range
+from obliq.quantization.precision import activation_range, check_bits
+from obliq.quantization.quantized_weight import QuantizedWeight
 
-WEIGHT_GRIDS = ("per_channel", "per_tensor")
 LARGEST_CHANGE = 0.1
 """Of a learned step in one update, as a share of its value."""
-
-
-class QuantizedWeight(nn.Module):
-    """What every quantized layer has in common: a latent float weight, its learned step and its bits.
-
-    A layer type is a class of two bases, this one first and torch's float layer second. It only defines `compute`.
-
-    Attributes:
-        weight: latent float weights; the first axis counts the outputs.
-        weight_step: the learned step, one per output (first axis), or a single one without a shape.
-        bits: bit width of the codes, which lie in -(2^(bits-1)-1) .. 2^(bits-1)-1.
-    """
-
-    weight: Tensor
-    weight_step: nn.Parameter
-    bits: int
-
-    def __init__(self, *arguments: Any, bits: int, weight_grid: str = "per_channel", **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        check_bits("weight bits", bits)
-        check_weight_grid(weight_grid)
-        self.bits = bits
-        shape = self.weight.shape[:1] if weight_grid == "per_channel" else ()
-        self.weight_step = nn.Parameter(self.weight.new_empty(shape))
-        self.reset_step()
-
-    def compute(self, input: Tensor, weight: Tensor) -> Tensor:
-        """The output of the float layer with this weight in place of its own."""
-        raise NotImplementedError
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The output with the rounded weights."""
-        return self.compute(input, self.quantized_weight())
-
-    @property
-    def channel_axis(self) -> int | None:
-        """The axis of the weight that the steps run along; None for a single step."""
-        return 0 if self.weight_step.dim() == 1 else None
-
-    def quantized_weight(self) -> Float[Tensor, "outputs ..."]:
-        """The weights as the network uses them: whole multiples of the step."""
-        return fake_quantize(self.weight, self.weight_step, *self._grid())
-
-    def derivatives(self) -> tuple[Float[Tensor, "outputs ..."], Float[Tensor, "outputs ..."]]:
-        """Derivatives of each quantized weight by its latent weight and by its step.
-
-        See `obliq.quantization.learned_step.fake_quantize_derivatives`.
-        """
-        return fake_quantize_derivatives(self.weight, self.weight_step, *self._grid())
-
-    def reset_step(self) -> None:
-        """Derive the step from the weights, as before the first training step."""
-        _, high = weight_range(self.bits)
-        with torch.no_grad():
-            self.weight_step.copy_(initial_step(self.weight, high, self.channel_axis))
-
-    def reset_parameters(self) -> None:
-        """Draw new weights as the float layer does and derive their step."""
-        super().reset_parameters()  # type: ignore[misc]
-        if hasattr(self, "weight_step"):  # the float constructor calls this before the step exists
-            self.reset_step()
-
-    def extra_repr(self) -> str:
-        """Add the bit width and the grid to the float layer's description."""
-        grid = WEIGHT_GRIDS[0 if self.channel_axis == 0 else 1]
-        return f"{super().extra_repr()}, bits={self.bits}, weight_grid={grid}"
-
-    def _grid(self) -> tuple[int, int, float, int | None]:
-        low, high = weight_range(self.bits)
-        elements = self.weight.numel() // self.weight_step.numel()
-        return low, high, gradient_scale(elements, high), self.channel_axis
 
 
 class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
@@ -118,6 +47,56 @@ class QuantizedConv2d(QuantizedWeight, nn.Conv2d):
         """Convolve with this weight."""
         result: Tensor = self._conv_forward(input, weight, self.bias)
         return result
+
+
+class QuantizedConvTranspose1d(QuantizedWeight, nn.ConvTranspose1d):
+    """`nn.ConvTranspose1d` with weights on a learned grid; outputs of different groups share their steps."""
+
+    output_axis: ClassVar[int] = 1
+
+    def compute(
+        self,
+        input: Float[Tensor, "*batch channels length"],
+        weight: Float[Tensor, "channels group_outputs kernel"],
+        output_size: Sequence[int] | None = None,
+    ) -> Float[Tensor, "*batch outputs out_length"]:
+        """Convolve with this weight; `output_size` decides between the lengths that a stride allows."""
+        return _transposed(self, nn.functional.conv_transpose1d, input, weight, output_size)
+
+
+class QuantizedConvTranspose2d(QuantizedWeight, nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` with weights on a learned grid; outputs of different groups share their steps."""
+
+    output_axis: ClassVar[int] = 1
+
+    def compute(
+        self,
+        input: Float[Tensor, "*batch channels height width"],
+        weight: Float[Tensor, "channels group_outputs kernel_height kernel_width"],
+        output_size: Sequence[int] | None = None,
+    ) -> Float[Tensor, "*batch outputs out_height out_width"]:
+        """Convolve with this weight; `output_size` decides between the sizes that a stride allows."""
+        return _transposed(self, nn.functional.conv_transpose2d, input, weight, output_size)
+
+
+def _transposed(
+    layer: nn.ConvTranspose1d | nn.ConvTranspose2d,
+    function: Callable[..., Tensor],
+    input: Tensor,
+    weight: Tensor,
+    output_size: Sequence[int] | None,
+) -> Tensor:
+    """What torch's own `forward` computes, with another weight; `function` is that of the layer's dimensions."""
+    axes = len(layer.kernel_size)
+    wanted = None if output_size is None else list(output_size)
+    stride, padding, kernel, gaps = (
+        [int(size) for size in sizes]
+        for sizes in (layer.stride, layer.padding, layer.kernel_size, layer.dilation)
+    )
+    added = layer._output_padding(input, wanted, stride, padding, kernel, axes, gaps)
+    return function(
+        input, weight, layer.bias, layer.stride, layer.padding, added, layer.groups, layer.dilation
+    )
 
 
 class QuantizedLinear(QuantizedWeight, nn.Linear):
@@ -228,6 +207,8 @@ class QuantizedActivation(nn.Module):
 QUANTIZED: dict[type[nn.Module], type[QuantizedWeight]] = {
     nn.Conv1d: QuantizedConv1d,
     nn.Conv2d: QuantizedConv2d,
+    nn.ConvTranspose1d: QuantizedConvTranspose1d,
+    nn.ConvTranspose2d: QuantizedConvTranspose2d,
     nn.Linear: QuantizedLinear,
 }
 """The float layers that can be quantized, and the class that each becomes."""
@@ -306,13 +287,3 @@ def keep_steps_near_(learned: Sequence[Tensor], before: Sequence[Tensor]) -> Non
             torch._foreach_maximum_(list(learned), torch._foreach_mul(list(before), 1 - LARGEST_CHANGE))
             torch._foreach_minimum_(list(learned), torch._foreach_mul(list(before), 1 + LARGEST_CHANGE))
             keep_steps_positive_(learned)
-
-
-def check_weight_grid(weight_grid: str) -> None:
-    """Raise unless the name of a weight grid is known.
-
-    Raises:
-        ModelError: for anything but `per_channel` and `per_tensor`.
-    """
-    if weight_grid not in WEIGHT_GRIDS:
-        raise ModelError(f"weight grid is {weight_grid!r}; expected {' or '.join(WEIGHT_GRIDS)}")

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from obliq.errors import ModelError
-from obliq.quantization.layers import QUANTIZED, QuantizedWeight
+from obliq.quantization.layers import QUANTIZED
+from obliq.quantization.quantized_weight import QuantizedWeight
 
 
 class DropoutFunction(nn.Module):

@@ -14,7 +14,8 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 from obliq.errors import ModelError
-from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight
+from obliq.quantization.layers import QUANTIZED, QuantizedActivation
+from obliq.quantization.quantized_weight import QuantizedWeight
 
 SAMPLES = 4
 SCALES = (0.1, 1.0, 4.0, 16.0)
@@ -121,7 +122,7 @@ def _outputs_of(model: nn.Module, inputs: Tensor, training: bool) -> dict[str, l
             module.set_step(torch.ones_like(module.step))  # lets it run; the hook replaces its result
             module.register_forward_hook(_passed_on)
         elif isinstance(module, QuantizedWeight):
-            module.register_forward_hook(_float_layer)
+            module.register_forward_hook(_float_layer, with_kwargs=True)
         if name:
             module.register_forward_hook(_remember(found, name))
     with torch.random.fork_rng(devices=[]):
@@ -149,11 +150,13 @@ def _passed_on(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) ->
     return passed
 
 
-def _float_layer(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> Tensor:
+def _float_layer(
+    module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], result: Tensor
+) -> Tensor:
     """The output of a quantized layer with its latent weights."""
     assert isinstance(module, QuantizedWeight)
-    (value,) = arguments
-    return module.compute(value, module.weight)
+    value, *others = arguments
+    return module.compute(value, module.weight, *others, **named)
 
 
 def _close(expected: Tensor, found: Tensor) -> bool:

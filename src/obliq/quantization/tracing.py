@@ -14,8 +14,9 @@ from torch.nn.utils import parametrize
 from obliq.errors import ModelError
 from obliq.io.user_code import place_in_code
 from obliq.quantization.functions_as_modules import arguments_by_name, computations, use_layers, use_modules
-from obliq.quantization.layers import QUANTIZED, QuantizedActivation, QuantizedWeight, quantizable_layers
+from obliq.quantization.layers import QUANTIZED, QuantizedActivation, quantizable_layers
 from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
+from obliq.quantization.quantized_weight import QuantizedWeight
 
 _KEPT_FLOAT = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 """Layers with parameters that may stay in floating point between two quantizers."""
@@ -91,7 +92,7 @@ def check_quantizable(traced: fx.GraphModule) -> None:
         if owns and type(module) not in QUANTIZED and not isinstance(module, _KEPT_FLOAT):
             raise ModelError(
                 f"layer {name} is a {type(module).__name__}, which cannot be quantized; "
-                f"expected weights only in {quantizable_layers()} and normalisation layers{_instead(module)}"
+                f"expected weights only in {quantizable_layers()} and normalisation layers"
             )
         if count > 1 and (type(module) in QUANTIZED or type(module) in NORMALISATIONS):
             raise ModelError(
@@ -99,11 +100,6 @@ def check_quantizable(traced: fx.GraphModule) -> None:
             )
     _check_calls(traced)
     _check_shared_weights(traced)
-
-
-def _instead(layer: nn.Module) -> str:
-    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
-    return " (use nn.Upsample and a convolution instead)" if transposed else ""
 
 
 def _check_calls(traced: fx.GraphModule) -> None:

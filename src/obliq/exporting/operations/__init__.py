@@ -22,9 +22,10 @@ from obliq.exporting.operations.quantize import Quantize
 from obliq.exporting.operations.rearrange import Reshape, Take, Transpose
 from obliq.exporting.operations.step import Step, TracedCall
 from obliq.exporting.operations.table import LookupTable
+from obliq.exporting.operations.transposed_convolution import TransposedConvolution
 
 OPERATIONS: tuple[type[Step], ...] = (
-    *(Quantize, Convolution, Linear, Add, Multiply, Concatenate, LookupTable),
+    *(Quantize, Convolution, TransposedConvolution, Linear, Add, Multiply, Concatenate, LookupTable),
     *(AveragePool, MaxPool, UnevenMaxPool, Flatten, Reshape, Take, Transpose),
 )
 """Everything that is exported; messages list it in this order."""
@@ -72,6 +73,7 @@ __all__ = [
     "Take",
     "TracedCall",
     "Transpose",
+    "TransposedConvolution",
     "UnevenMaxPool",
     "step_of",
 ]

@@ -16,7 +16,7 @@ from obliq.exporting.onnx.check_graph import Operator, Value, activation, requir
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.flatten import Flatten
-from obliq.exporting.operations.rearrange import Reshape
+from obliq.exporting.operations.rearrange import Reshape, Take
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane
 from obliq.quantization.operations import AVERAGES, operation
@@ -68,6 +68,22 @@ def _check_mean(node: OnnxNode, read: list[Value]) -> Value:
 
 def _spelled(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes)) or "one value"
+
+
+def _equal_windows(size: int, places: int) -> tuple[tuple[int, ...], int] | None:
+    """The windows of an adaptive pool along an axis, one after the other, and how many values each has.
+
+    PyTorch's window i of n over a values is floor(i a / n) to ceil((i + 1) a / n). If there are more windows than
+    values, windows have one value or two; those of one get it twice, which leaves the mean as it is. None where
+    windows have other unequal sizes: they would take many copies.
+    """
+    if size % places == 0:
+        return tuple(range(size)), size // places
+    if size > places:
+        return None
+    windows = [range(i * size // places, -(-(i + 1) * size // places)) for i in range(places)]
+    most = max(map(len, windows))
+    return tuple(at for one in windows for at in (*one, *one)[:most]), most
 
 
 def _of_windows(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
@@ -123,9 +139,9 @@ class AveragePool(Step):
         if kind in _OF_ALL and len(found) == len(space):
             if set(found) == {1}:
                 return (cls(**call.fields),)
-            if all(size % places == 0 for size, places in zip(space, found, strict=True)):
-                kernel = tuple(size // places for size, places in zip(space, found, strict=True))
-                return (cls(**call.fields, kernel=kernel, stride=kernel),)
+            windows = [_equal_windows(*pair) for pair in zip(space, found, strict=True)]
+            if None not in windows:
+                return cls._of_equal_windows(call, [one for one in windows if one is not None])
         elif kind in _MEANS:
             given = arguments_of(node, ("dim", "keepdim"), keepdim=False)
             axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
@@ -150,8 +166,23 @@ class AveragePool(Step):
                 return (cls(**call.fields, kernel=kernel, stride=stride),)
         raise ModelError(
             f"{path} averages {_spelled(space)} to {_spelled(found)} in a way without an integer form here; expected "
-            "one value for all of space, windows without padding, or a size that divides the input's"
+            "one value for all of space, windows without padding, a size that divides the input's or exceeds it"
         )
+
+    @classmethod
+    def _of_equal_windows(
+        cls, call: TracedCall, windows: "list[tuple[tuple[int, ...], int]]"
+    ) -> tuple[Step, ...]:
+        """Values are repeated where windows are not of one size; then an ordinary pool computes the means."""
+        fields, steps, sources = call.fields, [], call.fields["sources"]
+        for axis, ((places, _), size) in enumerate(zip(windows, call.read[1:], strict=True), 2):
+            if places != tuple(range(size)):
+                name = f"{fields['name']}_{axis}"
+                moved = {"name": name, "path": fields["path"], "sources": sources, "grid": call.source}
+                steps.append(Take(**moved, axis=axis, places=places))
+                sources = (name,)
+        kernel = tuple(count for _, count in windows)
+        return (*steps, cls(**fields | {"sources": sources}, kernel=kernel, stride=kernel))
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         codes = read[0]
