@@ -12,6 +12,7 @@ from obliq.cli.verbs import StageListener
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError
 from obliq.exporting import ExportedFile
+from obliq.io.drafts import sweep
 from obliq.report import ReportContext
 from obliq.run import Run
 from obliq.workflow.compare_files import retrained_name
@@ -64,6 +65,9 @@ def audit_folders(
         require_comparable(
             original, _named(given.others, retrained), splits
         )  # before hours of training, not after
+        kept = kept_folder(arguments.networks[0], splits)
+        for line in sweep(kept):
+            progress.print_line(line)
         retrained = complete_retrained(
             retrained,
             arguments.references - len(given.retrained_files),
@@ -71,7 +75,7 @@ def audit_folders(
             splits,
             request,
             run,
-            kept_folder(arguments.networks[0], splits),
+            kept,
             progress.stage,
             data.arch,
         )

@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "retrain": "Train again without the samples to forget, as the reference.",
         "audit": "Measure what networks still reveal about forgotten samples.",
         "show": "Print what a saved network or an exported file contains.",
+        "residue": "List and destroy what still holds a request or the original.",
     },
     "Ship to devices": {
         "export": "Write the file that a device runs, and check it.",

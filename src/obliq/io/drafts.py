@@ -171,3 +171,27 @@ def what_is_left(path: Path) -> str:
 
 def _exists(path: Path) -> bool:
     return path.exists() or path.is_symlink()
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a path is a draft that has the file of its lock, or an older result that was moved aside."""
+    return bool(path.name) and _lock_file(path).is_file()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a path is the draft of a living run."""
+    from filelock import FileLock, Timeout
+
+    if not is_draft(path):
+        return False
+    lock = FileLock(_lock_file(path))
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
+def _lock_file(draft: Path) -> Path:
+    return draft.with_name(draft.name.removesuffix(REPLACED_SUFFIX) + LOCK_SUFFIX)

@@ -1,0 +1,287 @@
+"""What below a folder still holds a request, or what a network was before it forgot; listed, and destroyed on demand.
+
+Files are recognised by what they hold, whatever they are called; float weights and models by the names that Obliq gives
+them, too. What other programs wrote is never listed: data sets, lists of ids, copies in archives, backups.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from obliq.checkpoints import Checkpoint, load_checkpoint
+from obliq.checkpoints.file_record import FILE_RECORD_DOCUMENT
+from obliq.checkpoints.folder import DOCUMENT_FILE, LATENT_FILE, NETWORK_DOCUMENT, TENSORS_FILE
+from obliq.checkpoints.run_folder import TRACE_FILE
+from obliq.errors import ObliqError
+from obliq.exporting import SUFFIXES, graph_of, parse_exported, read_parity_record
+from obliq.exporting.c.file import CFile
+from obliq.exporting.content import content_of_graph
+from obliq.exporting.onnx.contents import LARGEST_FILE
+from obliq.io.documents import DocumentType
+from obliq.io.drafts import is_draft, is_held
+from obliq.io.durable import sync
+from obliq.io.ownership import FILES_RECORD, digest_of_file
+from obliq.io.regular_file import read_regular_file
+from obliq.patch import content_digest
+from obliq.run import utc_now
+
+KINDS = {
+    "request": "the ids of the samples to forget",
+    "latent": "float weights; integers of a network are rounded from them",
+    "original": "the network before it forgot",
+    "export": "a file that was exported from the original",
+    "patch": "the difference of two networks",
+    "images": "a report with images of forgotten samples",
+    "draft": "an unfinished result of a run that was killed",
+}
+"""What a residue is, by its kind."""
+
+_HEAD = 2**16  # bytes in which a document states its format
+_REQUEST = re.compile(rb'"format":\s*"obliq-request"')
+_C_DIGEST = re.compile(rb"content  SHA-256 ([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residue:
+    """One file.
+
+    Attributes:
+        file: its path below the folder, with `/`.
+        kind: a key of `KINDS`.
+        bytes: its size.
+        digest: SHA-256 of its bytes, in hexadecimal. That of a request reveals nothing, as its salt is hashed, too.
+    """
+
+    file: str
+    kind: str
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destruction:
+    """What a record of a destruction holds.
+
+    Attributes:
+        begun: when it began, in UTC and ISO 8601.
+        ended: when it ended; empty until then.
+        destroyed: the files that were removed; until the end, those that are to be.
+        left: the files that could not be removed.
+    """
+
+    begun: str
+    ended: str = ""
+    destroyed: tuple[Residue, ...]
+    left: tuple[Residue, ...] = ()
+
+
+DESTRUCTION_DOCUMENT = DocumentType(
+    content=Destruction, format="obliq-destruction", version=1, title="record of a destruction"
+)
+
+
+def find_residue(
+    folder: Path, kinds: Sequence[str] = (), *, original: Path | None = None, architecture: str | None = None
+) -> list[Residue]:
+    """Every file below a folder that still holds what was to be forgotten; links are not followed.
+
+    Args:
+        folder: where to look.
+        kinds: keys of `KINDS`; all when empty.
+        original: folder of the original, where it is elsewhere: its exports are then found, too.
+        architecture: see `obliq.checkpoints.load_checkpoint`. Without it, exports of a network of the user's code are
+            found only by records.
+
+    Raises:
+        ObliqError: when there is no such folder, or a file in it cannot be read.
+    """
+    if not folder.is_dir():
+        raise ObliqError(f"there is no folder {folder}; expected one to look for residue in")
+    files = list(_regular_files(folder))
+    known = _Originals.of(files, original, architecture)
+    found = []
+    for file in files:
+        kind = _kind(file, known)
+        if kind and (not kinds or kind in kinds):
+            found.append(
+                Residue(
+                    file=file.relative_to(folder).as_posix(),
+                    kind=kind,
+                    bytes=file.stat().st_size,
+                    digest=digest_of_file(file),
+                )
+            )
+    return found
+
+
+def destroy_residue(folder: Path, found: Sequence[Residue], record: Path) -> Destruction:
+    """Remove files, and folders that are empty then. The record is written before and completed after.
+
+    Args:
+        folder: that the files are below.
+        found: as `find_residue` returned it.
+        record: new file.
+
+    Raises:
+        ObliqError: when the record cannot be written, or files are left, with their names.
+    """
+    begun = utc_now().isoformat()
+    DESTRUCTION_DOCUMENT.write(record, Destruction(begun=begun, destroyed=tuple(found)))
+    destroyed, left, reasons = [], [], []
+    for one in found:
+        try:
+            (folder / one.file).unlink(missing_ok=True)
+            destroyed.append(one)
+        except OSError as error:
+            left.append(one)
+            reasons.append(f"{one.file}: {error.strerror or error}")
+    for above in sorted({(folder / one.file).parent for one in found}, reverse=True):
+        _remove_if_empty(above, folder)
+    ended = Destruction(
+        begun=begun, ended=utc_now().isoformat(), destroyed=tuple(destroyed), left=tuple(left)
+    )
+    DESTRUCTION_DOCUMENT.write(record, ended, overwrite=True)
+    if left:
+        raise ObliqError(
+            f"{len(left)} of {len(found)} files are left in {folder}: {'; '.join(reasons[:4])}; expected to remove them. The "
+            f"record {record} lists what is left"
+        )
+    return ended
+
+
+@dataclass(frozen=True)
+class _Originals:
+    """What is known of the networks before they forgot.
+
+    Attributes:
+        networks: those that could be loaded.
+        digests: digests of networks, of the contents and of the bytes of files that were their bases.
+    """
+
+    networks: list[Checkpoint]
+    digests: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, files: Sequence[Path], elsewhere: Path | None, architecture: str | None) -> "_Originals":
+        found = cls([])
+        documents = [file for file in files if file.name == DOCUMENT_FILE]
+        for file in documents + ([elsewhere / DOCUMENT_FILE] if elsewhere else []):
+            found._add_network(file, architecture)
+        for file in files:
+            found._add_records(file)
+        return found
+
+    def _add_network(self, file: Path, architecture: str | None) -> None:
+        try:
+            document = NETWORK_DOCUMENT.read(file)
+        except ObliqError:
+            return
+        if document.provenance.base_digest:
+            self.digests.add(document.provenance.base_digest)
+        if document.provenance.role == "original":
+            self.digests.add(document.weights_digest)
+            try:
+                self.networks.append(load_checkpoint(file.parent, architecture))
+            except ObliqError:  # a network of the user's code, or one that is damaged
+                return
+
+    def _add_records(self, file: Path) -> None:
+        """Records name the file that another was unlearned from, and the network that one was exported from."""
+        if file.suffix != ".json" or file.name == DOCUMENT_FILE:
+            return
+        try:
+            record = FILE_RECORD_DOCUMENT.read(file)
+            self.digests.update({record.base_file_digest, record.provenance.base_digest or ""})
+            return
+        except ObliqError:
+            pass
+        try:
+            parity = read_parity_record(file)
+        except ObliqError:
+            return
+        if self.digests & {parity.network_digest, parity.deployed_digest}:
+            self.digests.add(parity.file_digest)
+
+    @cached_property
+    def contents(self) -> set[str]:
+        """Content digests of their integer exports."""
+        found = set()
+        for saved in self.networks:
+            try:
+                graph = graph_of(saved.model, saved.blueprint.input_shape)
+            except ObliqError:  # it cannot be exported, so nothing was exported from it
+                continue
+            found.add(content_digest(content_of_graph(graph)))
+        return found
+
+    def exported(self, file: Path) -> bool:
+        """Whether a file was exported from one of them."""
+        if digest_of_file(file) in self.digests:
+            return True
+        try:
+            data = read_regular_file(file, LARGEST_FILE)
+            if CFile.recognises(data):
+                stated = _C_DIGEST.search(data[:_HEAD])
+                return stated is not None and stated[1].decode() in self.contents | self.digests
+            exported = parse_exported(data, file.name, file.suffix)
+            if exported.content_digest in self.contents | self.digests:
+                return True
+            return any(
+                exported.exported_from(saved.model, saved.blueprint.input_shape) for saved in self.networks
+            )
+        except ObliqError:
+            return False
+
+
+def _kind(file: Path, known: _Originals) -> str:
+    """The kind of a residue; empty for any other file."""
+    with file.open("rb") as opened:
+        head = opened.read(_HEAD)
+    if _REQUEST.search(head):
+        return "request"
+    if file.name == LATENT_FILE and head[8:9] == b"{":  # a safetensors file
+        return "latent"
+    if file.name in (DOCUMENT_FILE, TENSORS_FILE, TRACE_FILE) and _is_original(file.parent / DOCUMENT_FILE):
+        return "original"
+    if head[:4] in (b"OBQP", b"OBQE"):
+        return "patch"
+    if file.suffix == ".html" and b"Obliq" in head and b"data:image/png;base64" in file.read_bytes():
+        return "images"
+    if file.suffix in SUFFIXES and known.exported(file):
+        return "export"
+    return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""
+
+
+def _is_original(document: Path) -> bool:
+    try:
+        return NETWORK_DOCUMENT.read(document).provenance.role == "original"
+    except ObliqError:
+        return False
+
+
+def _regular_files(folder: Path) -> Iterator[Path]:
+    """Regular files in a folder and below it, in the order of names, without the drafts of living runs."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or is_held(path):
+            continue
+        if path.is_dir():
+            yield from _regular_files(path)
+        elif path.is_file():
+            yield path
+
+
+def _remove_if_empty(folder: Path, top: Path) -> None:
+    """Remove a folder of which only the record of its files is left, and those above it, up to `top`."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else None
+    if names is None or folder == top:
+        if names is not None:
+            sync(folder)
+        return
+    if names in ([], [FILES_RECORD]):
+        (folder / FILES_RECORD).unlink(missing_ok=True)
+        folder.rmdir()
+        _remove_if_empty(folder.parent, top)
+    else:
+        sync(folder)
