@@ -145,8 +145,8 @@ def destroy_residue(folder: Path, found: Sequence[Residue], record: Path) -> Des
     DESTRUCTION_DOCUMENT.write(record, ended, overwrite=True)
     if left:
         raise ObliqError(
-            f"{len(left)} of {len(found)} files are left in {folder}: {'; '.join(reasons[:4])}; expected to remove them. The "
-            f"record {record} lists what is left"
+            f"{len(left)} of {len(found)} files are left in {folder}: {'; '.join(reasons[:4])}; expected to remove "
+            f"them. The record {record} lists what is left"
         )
     return ended
 
