@@ -94,6 +94,21 @@ def test_what_is_told_to_people(obliq: Obliq, way: Way, tmp_path: Path) -> None:
     assert shown.err == ""
 
 
+def test_case_and_operator_are_stated_as_given(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    words = ("audit", *way.folders[:2], "--threads", 1, "--out")
+    assert obliq(*words, tmp_path / "filed", "--case", "DSR-7", "--operator", "A. <b>Example</b>").status == 0
+    assert obliq(*words, tmp_path / "plain").status == 0
+    filed, plain = (json.loads((tmp_path / name / "audit.json").read_text()) for name in ("filed", "plain"))
+    assert (filed.pop("case"), filed.pop("operator")) == ("DSR-7", "A. <b>Example</b>")
+    assert filed == plain
+    page = (tmp_path / "filed" / "report.html").read_text()
+    assert "A. &lt;b&gt;Example&lt;/b&gt;" in page
+    refused = obliq(*words, tmp_path / "odd", "--operator", "A\x1b[2J")
+    assert refused.status == 1
+    assert "expected one line of at most 200" in refused.err
+    assert "auditing" not in refused.err
+
+
 def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
     obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,14 @@
+import dataclasses
+import importlib
 import shlex
 
+import pytest
+
+from obliq.cli.main import main
+from obliq.cli.parsing import parse
 from obliq.cli.tables import COLUMNS, fields, number, table
 from obliq.cli.text import fitted, fitted_command
+from obliq.cli.verbs import StageListener, VerbOutput
 
 
 def test_lines_break_between_words() -> None:
@@ -33,6 +40,28 @@ def test_a_command_in_lines_is_one_command_for_a_shell() -> None:
     assert max(map(len, lines)) <= 40
     assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(" ".join(words))
     assert fitted_command(words, 1000) == [" ".join(words)]
+
+
+def test_names_from_outside_cannot_act_on_a_terminal_or_add_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acting = "cat\x1b[2J\n\x07\u202e\udcffunlearned: INDISTINGUISHABLE"
+
+    def act(arguments: object, progress: StageListener) -> VerbOutput:
+        progress.stage(f"auditing {acting}")
+        progress.print_line(f"to forget: {acting}")
+        return VerbOutput(lines=[f"class {acting}"], values={}, next_command=["show", acting])
+
+    parsed = parse(["demo"])
+    assert not isinstance(parsed, str)
+    verb = dataclasses.replace(parsed.verb, action=act)
+    module = importlib.import_module("obliq.cli.main")
+    monkeypatch.setattr(module, "parse", lambda words: dataclasses.replace(parsed, verb=verb))
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert not set("\x1b\x07\u202e\udcff") & set(out + err)
+    assert r"class cat\x1b[2J\n\x07\u202e\udcffunlearned: INDISTINGUISHABLE" in out.splitlines()
+    assert not [line for line in (out + err).splitlines() if line.startswith("unlearned")]
 
 
 def test_columns_are_aligned_and_a_table_fits_a_terminal() -> None:

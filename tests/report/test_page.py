@@ -1,16 +1,17 @@
 import dataclasses
 import io
 import re
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
 
-from obliq.auditing import Audit, audit_models
-from obliq.errors import AuditError
-from obliq.report.figures import auc_intervals
+from obliq.auditing import Audit, AuditedModel, audit_models
+from obliq.errors import AuditError, ObliqError
+from obliq.report.figures import auc_intervals, evidence_bands
 from obliq.report.page import render_audit_report
-from tests.auditing.synthetic import references, three
+from tests.auditing.synthetic import network, references, three
 from tests.report.sample import sample_audit, sample_shipment, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -94,6 +95,19 @@ def test_same_inputs_same_page(measured: Audit, page: str) -> None:
     assert render_audit_report(measured, sample_story()) == page
 
 
+def against_several() -> Audit:
+    """Two networks after unlearning, of which the first remembers, next to four retrained ones."""
+    models = three(unlearned=4.0)
+    again = [
+        AuditedModel(kind="retrained", name=f"retrained {seed}", answers=network(2.0, seed))
+        for seed in (11, 12, 13)
+    ]
+    second = AuditedModel(kind="unlearned", name="second", answers=network(2.0, 9))
+    return audit_models(
+        [models[0], dataclasses.replace(models[1], name="first"), second, models[2], *again], precision="W4A4"
+    )
+
+
 def test_every_network_and_number_is_there(measured: Audit, page: str) -> None:
     text = Outline(page).text
     for entry in measured.entries:
@@ -108,19 +122,97 @@ def test_every_network_and_number_is_there(measured: Audit, page: str) -> None:
     assert "What is not claimed" in text
 
 
-def test_the_first_screen_is_in_plain_sentences(measured: Audit, page: str) -> None:
+def test_the_first_page_answers_what_who_when_and_what_next(measured: Audit) -> None:
+    filed = dataclasses.replace(measured, case="DSR-7", operator="A. Example")
+    local = sample_story(created=datetime(2026, 3, 1, 10, 5, tzinfo=timezone(timedelta(hours=1))))
+    page = render_audit_report(filed, local)
     text = " ".join(Outline(page).text.split())
     unlearned, retrained = measured.unlearned[0], measured.retrained
     assert retrained is not None
     for sentence in (
-        "trained on the data digits and then asked to forget one subject: 400 of its 1 900 training samples.",
+        "Case DSR-7",
+        "Operator A. Example",
         "Created 2026-03-01 09:05 UTC",
+        "Request one subject Samples to forget 400 of 1 900 training samples",
+        f"Digest of the request {'c' * 64}",
+        "A method (oeu) changed the finished network so that it should forget these samples. The result was then "
+        "tested next to the network as it was before, and next to one network that never saw these samples.",
+        "obliq audit ORIGINAL UNLEARNED --references 4 --out AUDIT",
         f"In {unlearned.auc_forget_vs_test:.0f} of 100 pairs, the network is more certain of the forgotten sample.",
         f"Before unlearning, it was {measured.original.auc_forget_vs_test:.0f} of 100.",
         f"it is {retrained.auc_forget_vs_test:.0f} of 100: that is the value to aim at.",
     ):
         assert sentence in text.replace("\N{NO-BREAK SPACE}", " ")
-    assert text.index("value to aim at") < text.index("What was requested") < text.index("The numbers")
+    assert text.index("What was done") < text.index("What is not claimed") < text.index("In the annex")
+    first, annex = page.split('<div class="annex">')
+    assert "<details" not in first
+    assert annex.count("<details>") == annex.count("<h2>") == len(re.findall(r'<a href="#', first))
+
+
+def test_nobody_is_named_who_was_not_given(page: str) -> None:
+    text = " ".join(Outline(page).text.split())
+    assert "Case not given (--case)" in text
+    assert "Operator not given (--operator)" in text
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    with pytest.raises(ObliqError, match="no time zone"):
+        sample_story(created=datetime(2026, 3, 1))
+
+
+def test_bands_share_one_axis_whatever_the_unit() -> None:
+    entry = against_several().unlearned[0]
+    figures = evidence_bands(entry)
+    assert entry.verdict is not None
+    assert [figure.outside for figure in figures] == [
+        ("above" if one.value > one.centre else "below") if one.outside(one.value) else ""
+        for one in entry.verdict.comparisons
+    ]
+    assert any(figure.outside for figure in figures)
+    both = [
+        figure.drawing
+        for figure, one in zip(figures, entry.verdict.comparisons, strict=True)
+        if one.sides == "both"
+    ]
+    bands = {re.search(r'<path d="([^"]*)"[^>]*fill: var\(--range\)', str(drawing))[1] for drawing in both}
+    assert len(both) > 1
+    assert len(bands) == 1
+
+
+def test_with_several_networks_each_has_its_name_where_its_numbers_are() -> None:
+    page = render_audit_report(against_several(), sample_story())
+    tiles = re.findall(r'<li class="tile">(.*?)</li>', page, flags=re.DOTALL)
+    assert tiles
+    assert all("<em>first</em>" in tile for tile in tiles)
+    text = " ".join(Outline(page).text.split())
+    assert "REMEMBERED · first" in text
+    for words in ("second: ", "What to do next with first.", "What to do next with second."):
+        assert words in text
+    assert "The course of unlearning: first" in text
+
+
+def test_a_network_no_better_than_a_constant_answer_has_the_terminal_s_warning() -> None:
+    models = three()
+    poor = network(2.0, 2, test=-4.0)
+    audit = audit_models(
+        [models[0], dataclasses.replace(models[1], answers=poor), models[2]], precision="W4A4"
+    )
+    (warning,) = audit.warnings
+    text = " ".join(Outline(render_audit_report(audit, sample_story())).text.split())
+    assert f"Warning: {warning}." in text
+
+
+def test_control_characters_are_shown_and_never_sent() -> None:
+    acting = "\x1b[2J\x07\u202e\udcff\x9b"
+    models = [dataclasses.replace(model, name=f"{model.kind} {acting}") for model in three()]
+    story = sample_story(data=acting, training={acting: sample_story().training["original"]})
+    page = render_audit_report(audit_models(models, precision=acting), story, sample_shipment())
+    assert not set(acting) & set(page) - set("[2J")
+    assert r"\x1b[2J\x07\u202e\udcff\x9b" in Outline(page).text
+    page.encode()
+    for name in ("case", "operator"):
+        with pytest.raises(AuditError, match="expected one line"):
+            dataclasses.replace(sample_audit(), **{name: f"a{acting}"})
 
 
 def test_tables_keep_targets_and_counts_in_every_cell_for_phones(page: str) -> None:
@@ -215,7 +307,7 @@ def test_relative_numbers_are_shown_where_they_were_measured(page: str) -> None:
     known = audit_models(three(), precision="W4A4", references=references())
     text = " ".join(Outline(render_audit_report(known, sample_story(trace=(), training={}))).text.split())
     assert f"{known.original.rmia_auc:.1f}" in text
-    assert "reference networks (RMIA). Not tried" in text
+    assert "the same relative to the retrained networks (RMIA). Not tried" in text
     assert "4, of which 2 did not see the sample" in text
     assert all(phrase not in text.lower() for phrase in CLAIMS)
     alone = audit_models(three()[:2], precision="W4A4", references=references())

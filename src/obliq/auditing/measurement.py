@@ -17,6 +17,7 @@ from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
 from obliq.errors import AuditError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
+from obliq.io.visible_text import visible_line
 
 Kind = Literal["original", "unlearned", "retrained"]
 
@@ -129,6 +130,8 @@ class Audit:
         aim: what the numbers are compared with.
         digests: of the partition, of the request's splits (keyed with the request's salt), and of files.
         settings: the audit's own choices, as text.
+        case: the number under which the request is handled; empty where none was given.
+        operator: who audited; empty where nobody was named, and never guessed.
     """
 
     entries: tuple[Measurement, ...]
@@ -138,12 +141,15 @@ class Audit:
     aim: Aim
     digests: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    case: str = field(default="", metadata=OMITTED_BY_DEFAULT)
+    operator: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
     def __str__(self) -> str:
         """The numbers as a table of 80 columns, with the verdicts below it."""
         return "\n".join(_lines(self))
 
     def __post_init__(self) -> None:
+        require_one_line(case=self.case, operator=self.operator)
         kinds = [entry.kind for entry in self.entries]
         if kinds[:1] != ["original"] or "original" in kinds[1:] or "retrained" in kinds[:-1]:
             raise AuditError(
@@ -202,6 +208,23 @@ class Audit:
         return self.entries[-1] if self.entries[-1].kind == "retrained" else None
 
 
+LONGEST_LINE = 200  # characters
+
+
+def require_one_line(**texts: str) -> None:
+    """Refuse texts by their names that are longer than `LONGEST_LINE`, or hold what cannot be printed on one line.
+
+    Raises:
+        AuditError: for such a text.
+    """
+    for name, text in texts.items():
+        if len(text) > LONGEST_LINE or not text.isprintable():
+            raise AuditError(
+                f"{name} {text[:40]!r} has {len(text)} characters; expected one line of at most {LONGEST_LINE} "
+                "that can all be printed"
+            )
+
+
 _ROUNDING = 0.005  # points
 WIDTH = 80
 """Columns of a terminal."""
@@ -244,7 +267,8 @@ def _lines(audit: Audit) -> list[str]:
             if entry.verdict
         ),
     ]
-    return [*lines, *(line for note in notes for line in textwrap.wrap(note, WIDTH))]
+    wrapped = (line for note in notes for line in textwrap.wrap(note, WIDTH))
+    return [visible_line(line) for line in (*lines, *wrapped)]
 
 
 MINIMUM_FOR_HISTOGRAM = 10  # a share of fewer samples would point at people

@@ -30,6 +30,7 @@ from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import ObliqError
+from obliq.io.visible_text import visible_line
 from obliq.run import Run, keep_memory
 from obliq.training.loop import Recipe
 from obliq.workflow.pipeline import train_original
@@ -109,7 +110,7 @@ def run_job(job: Job, state: WorkerState) -> TaskOutcome:
 
 def one_line(text: str) -> str:
     """The first 300 printable letters."""
-    return " ".join(text.split())[:300] or "an error without a message"
+    return visible_line(" ".join(text.split()))[:300] or "an error without a message"
 
 
 class InProcessPool:

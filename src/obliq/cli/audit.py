@@ -1,5 +1,6 @@
 """`obliq audit`: what networks still show of the forgotten samples, and the report."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -48,6 +49,8 @@ class AuditArguments:
         require: End with exit status 3 unless the first network that unlearned is so: indistinguishable, or a bound in
             quotes such as 'avg-gap<=2', 'ta>=90' or 'auc-distance<=1.5' (to the value to aim at). It can be repeated;
             all must hold. Names are those of the table and of audit.json.
+        case: Number under which the request is handled. The report and audit.json state it.
+        operator: Name of the person who audits. The report and audit.json state it; it is never guessed.
         request: The request.json to audit, if no folder contains it.
         runtime: What runs exported files. `own` is the runtime that a file was written for. `interpreter` is the exact
             integer interpreter of Obliq, which is slow.
@@ -69,6 +72,8 @@ class AuditArguments:
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="WHAT", help_behavior_hint=""),
     ] = ()
+    case: str = ""
+    operator: str = ""
     request: File = None
     runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     show_forgotten: int = 0
@@ -80,6 +85,7 @@ class AuditArguments:
 
 def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     """Audit folders, folders and files, or files only; write the report."""
+    from obliq.auditing.measurement import require_one_line
     from obliq.cli.audit_files import audit_files
     from obliq.cli.audit_folders import audit_folders
     from obliq.cli.computation import start_run
@@ -91,11 +97,13 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     out, networks = arguments.out, arguments.networks
     refuse_existing_folder(out, overwrite=arguments.overwrite)
     required = _required(arguments)
+    require_one_line(case=arguments.case, operator=arguments.operator)  # before hours of work, not after
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
     if len(networks) > 1 and is_exported_file(networks[0]):
         measured, context = audit_files(arguments, progress)
     else:
         measured, context = audit_folders(arguments, run, progress)
+    measured = dataclasses.replace(measured, case=arguments.case, operator=arguments.operator)
     write_report(measured, out, context, overwrite=arguments.overwrite)
     return audit_output(measured, out, _next_command(arguments, measured), required)
 

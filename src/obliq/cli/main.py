@@ -19,6 +19,7 @@ from obliq.cli.parsing import ParsedWords, parse
 from obliq.cli.text import fitted, fitted_command, print_encoded, print_fitted, terminal_width
 from obliq.cli.verbs import VerbOutput
 from obliq.errors import ObliqError
+from obliq.io.visible_text import visible_line
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -72,9 +73,10 @@ def _run(parsed: ParsedWords) -> tuple[str, str]:
 
 def _for_people(output: VerbOutput) -> str:
     """The result and the command that follows, in lines that fit a terminal where there is one."""
-    words = ["next: obliq", *(shlex.quote(str(word)) for word in output.next_command)]
+    words = ["next: obliq", *(visible_line(shlex.quote(str(word))) for word in output.next_command)]
     width = terminal_width(sys.stdout)
-    return "\n".join([*(fitted(line, width) for line in output.lines), *fitted_command(words, width)])
+    lines = (fitted(visible_line(line), width) for line in output.lines)
+    return "\n".join([*lines, *fitted_command(words, width)])
 
 
 def _explained(error: Exception) -> str | None:

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
+from obliq.io.visible_text import visible_line
+
 LINES_PER_STAGE = 5
 
 
@@ -95,6 +97,7 @@ class ProgressReporter:
     def stage(self, label: str) -> None:
         """Begin a new stage; the one before is complete."""
         self._finish()
+        label = visible_line(label)
         self._label, self._parts, self._part = label, 0, None
         self._stage_started = time.monotonic()
         if self._bars:
@@ -105,6 +108,7 @@ class ProgressReporter:
 
     def print_line(self, line: str) -> None:
         """Print a line and read nothing in it as markup; it stays one line where there is no terminal."""
+        line = visible_line(line)  # a class may be called anything
         self.console.print(line, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:

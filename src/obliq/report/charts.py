@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from obliq.auditing import Histogram, Interval
 from obliq.auditing.reference_comparison import Comparison
+from obliq.io.visible_text import visible_line
 from obliq.report.content import Row
 
 # Placeholders: matplotlib draws with these colours, which `_inlined` then replaces by the page's variables.
@@ -31,7 +32,7 @@ VARIABLES = {
     FORGET: "--forget",
     TEST: "--unseen",
     RETAIN: "--retain",
-    BAND: "--band",
+    BAND: "--range",
 }
 WIDE, HIGH = 3.5, 2.1  # inches; the page scales the drawing
 
@@ -72,6 +73,7 @@ def draw_svg(
 
 def _inlined(document: str, title: str) -> Markup:
     """The bare svg element: named, scalable, coloured by the page, with ids that no other drawing has."""
+    title = visible_line(title)
     body = document[document.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<g id=\"[^\"]*\"", "<g", body)
@@ -176,13 +178,24 @@ def trace_chart(
     return draw_svg(draw, title)
 
 
-def prediction_chart(rows: Sequence[Row], predicted: str, measured: str, title: str) -> Markup:
-    """Two lines over the steps: what first-order theory predicts, and what was measured on the quantized network."""
+def prediction_chart(
+    rows: Sequence[Row], predicted: str, measured: str, title: str, limits: tuple[float, float]
+) -> Markup:
+    """Two lines over the steps: what first-order theory predicts, and what was measured on the quantized network.
+
+    Args:
+        rows: of a trace.
+        predicted: the field of the prediction.
+        measured: the field of the measurement.
+        title: the chart in words.
+        limits: ends of the upright axis, the same in charts that are compared.
+    """
 
     def draw(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         _line(axes, rows, measured, 0, 1)
         _line(axes, rows, predicted, 1, 1)
+        axes.set_ylim(*limits)
 
     return draw_svg(draw, title)
 
@@ -215,6 +228,7 @@ def interval_chart(
     ticks: Sequence[float],
     title: str,
     kind: str,
+    band: tuple[float, float] | None = None,
 ) -> Markup:
     """One row of an interval chart: a point with its interval, and the aim as an upright line.
 
@@ -226,10 +240,13 @@ def interval_chart(
         ticks: where to draw thin upright lines; the page writes the numbers below the last row.
         title: the chart in words.
         kind: original, unlearned or retrained.
+        band: where one more retrained network would lie; None where that is not known.
     """
     color = {"original": INK, "unlearned": FORGET, "retrained": TEST}[kind]
 
     def draw(axes: Axes) -> None:
+        if band is not None:
+            axes.axvspan(*band, color=BAND, linewidth=0)
         for tick in ticks:
             axes.axvline(tick, color=RULE, linewidth=0.8)
         if aim is not None:
@@ -237,54 +254,61 @@ def interval_chart(
         axes.plot([interval.low, interval.high], [0, 0], color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot([value], [0], color=color, marker="o", markersize=7)
         axes.set_xlim(*limits)
-        axes.set_ylim(-1, 1)
-        axes.set_yticks([])
-        axes.spines["bottom"].set_visible(False)
-        axes.grid(visible=False)
-        axes.tick_params(axis="x", length=0, pad=0)
-        axes.set_xticks([])
+        _without_axes(axes)
 
     return draw_svg(draw, title, size=(5.2, 0.36), margins=False)
+
+
+REACH = 3.0
+"""Where the axis of a band chart ends, in half widths of the band. A value beyond it is an arrow at the end."""
 
 
 def band_chart(one: Comparison, title: str) -> Markup:
     """One statistic: the band of the retrained networks, their points, and the network before and after.
 
+    Every chart has the same axis: the band reaches from -1 to 1, or from the end of the axis where only one side
+    counts. Charts below each other therefore have their bands below each other, whatever the unit.
+
     Args:
         one: the statistic.
         title: the chart in words.
     """
-    shown = [
-        one.value,
-        one.original,
-        *one.references,
-        *(end for end in (one.low, one.high) if end is not None),
-    ]
-    span = max(shown) - min(shown) or 1.0
-    limits = min(shown) - 0.06 * span, max(shown) + 0.06 * span
+    low = one.low if one.low is not None else 2 * one.centre - (one.high or 0.0)
+    high = one.high if one.high is not None else 2 * one.centre - low
+    middle, half = (low + high) / 2, (high - low) / 2 or 1.0
+    value, original, *references = (
+        (each - middle) / half for each in (one.value, one.original, *one.references)
+    )
 
     def draw(axes: Axes) -> None:
-        low, high = (limits[0] if one.low is None else one.low), (limits[1] if one.high is None else one.high)
-        axes.axvspan(low, high, color=BAND, linewidth=0)
-        axes.plot(
-            one.references, [0] * len(one.references), linestyle="", color=TEST, marker="o", markersize=3.5
-        )
-        axes.plot(
-            [one.original],
-            [0],
-            linestyle="",
-            marker="o",
-            markersize=7,
-            markerfacecolor="none",
-            markeredgecolor=INK,
-            markeredgewidth=1.5,
-        )
-        axes.plot([one.value], [0], color=FORGET, marker="o", markersize=7)
-        axes.set_xlim(*limits)
-        axes.set_ylim(-1, 1)
-        axes.set_yticks([])
-        axes.spines["bottom"].set_visible(False)
-        axes.grid(visible=False)
-        axes.set_xticks([])
+        band = (-REACH if one.low is None else -1.0, REACH if one.high is None else 1.0)
+        axes.axvspan(*band, color=BAND, linewidth=0)
+        for end in band:
+            if abs(end) < REACH:
+                axes.axvline(end, color=MUTED, linewidth=0.8)
+        axes.axhline(0, color=RULE, linewidth=0.8)
+        for reference in references:
+            axes.plot(*_placed(reference, -0.45), color=TEST, marker="|", markersize=7, markeredgewidth=1.6)
+        hollow = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.5}
+        axes.plot(*_placed(original, 0), marker=_marker(original), markersize=7, linestyle="", **hollow)
+        axes.plot(*_placed(value, 0), color=FORGET, marker=_marker(value), markersize=7)
+        axes.set_xlim(-REACH - 0.15, REACH + 0.15)
+        _without_axes(axes)
 
     return draw_svg(draw, title, size=(5.2, 0.36), margins=False)
+
+
+def _placed(value: float, height: float) -> tuple[Sequence[float], Sequence[float]]:
+    return [min(max(value, -REACH), REACH)], [height]
+
+
+def _marker(value: float) -> str:
+    return "<" if value < -REACH else ">" if value > REACH else "o"
+
+
+def _without_axes(axes: Axes) -> None:
+    axes.set_ylim(-1, 1)
+    axes.set_yticks([])
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.grid(visible=False)

@@ -36,7 +36,7 @@ class ReportContext:
             of the retain loss in nats, changed_codes as a share.
         training: rows of training by name of the network: stage, step, of, loss in nats, accuracy in percent.
         versions: of the packages in use.
-        created: when the report was written.
+        created: when the report was written, with a time zone; pages show it in UTC.
         images: PNG files of forgotten samples; only if the user requested them by a flag.
     """
 
@@ -52,6 +52,10 @@ class ReportContext:
     versions: Mapping[str, str] = field(default_factory=dict)
     created: datetime = field(default_factory=utc_now)
     images: Sequence[bytes] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.created.tzinfo is None:
+            raise ObliqError(f"created {self.created} has no time zone; expected one, such as datetime.UTC")
 
 
 @dataclass(frozen=True, kw_only=True)

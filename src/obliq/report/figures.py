@@ -18,11 +18,12 @@ from obliq.report.content import Row
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the words around it."""
+    """A chart with the words around it; `outside` where what it shows is not as in retrained networks."""
 
     heading: str
     drawing: Markup
     note: str = ""
+    outside: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
     }
     aim = known[audit.aim]
     intervals = [entry.intervals["auc_forget_vs_test"] for entry in audit.entries]
+    band = _retrained_range(audit)
     shown = [
         50.0,
         50.0 if aim is None else aim,
+        *(band or ()),
         *(end for interval in intervals for end in (interval.low, interval.high)),
     ]
     low, high = (
@@ -66,9 +69,18 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
         note = f"{value:.1f} ({interval.low:.1f} to {interval.high:.1f})"
         wanted = f"wanted: {NOT_KNOWN if aim is None else f'{aim:.1f}'}"
         words = f"{entry.name}: AUC and 95 % interval {note}, {wanted}"
-        drawing = charts.interval_chart(value, interval, aim, (low, high), ticks, words, entry.kind)
+        drawing = charts.interval_chart(value, interval, aim, (low, high), ticks, words, entry.kind, band)
         rows.append(Figure(entry.name, drawing, note))
     return IntervalFigure(rows, {100 * (tick - low) / (high - low): str(tick) for tick in ticks})
+
+
+def _retrained_range(audit: Audit) -> tuple[float, float] | None:
+    """Where the AUC of one more retrained network would lie, by the first verdict that knows."""
+    for entry in audit.unlearned:
+        for one in entry.verdict.comparisons if entry.verdict else ():
+            if one.name == "auc_forget_vs_test" and one.low is not None and one.high is not None:
+                return one.low, one.high
+    return None
 
 
 def evidence_bands(entry: Measurement) -> Sequence[Figure]:
@@ -78,10 +90,12 @@ def evidence_bands(entry: Measurement) -> Sequence[Figure]:
     figures = []
     for one in entry.verdict.comparisons:
         statistic = EVERY_STATISTIC[one.name]
-        note = f"{one.value:.{statistic.digits}f} ({interval_in_words(one)})"
-        words = f"{entry.name}, {statistic.words}: {note}; before: {one.original:.{statistic.digits}f}"
+        value, before = (f"{each:.{statistic.digits}f}" for each in (one.value, one.original))
+        note = f"{value} ({interval_in_words(one)}; before: {before})"
+        outside = ("above" if one.value > one.centre else "below") if one.outside(one.value) else ""
+        words = f"{entry.name}, {statistic.words}: {note}{f', {outside} the range' if outside else ''}"
         heading = f"{statistic.words[0].upper()}{statistic.words[1:]}"
-        figures.append(Figure(heading, charts.band_chart(one, words), note))
+        figures.append(Figure(heading, charts.band_chart(one, words), note, outside))
     return figures
 
 
@@ -119,11 +133,15 @@ def run_figures(rows: Sequence[Row]) -> Sequence[Figure]:
         figures.append(
             Figure("Angle between the two gradients, in degrees", drawing, "above 90: they conflict")
         )
+    changes = ("predicted_forget_change", "measured_forget_change", "predicted_change", "measured_change")
+    found = [float(row[name]) for row in rows for name in changes if name in row]
+    room = 0.05 * (max(found, default=0.0) - min(found, default=0.0)) or 1.0
+    limits = (min(found, default=0.0) - room, max(found, default=0.0) + room)
     for part, prefix in (("the forgetting part of a step", "_forget"), ("the whole step", "")):
         predicted, measured = f"predicted{prefix}_change", f"measured{prefix}_change"
         if {predicted, measured} <= recorded:
             title = f"Change of the retain loss by {part}, in nats"
-            drawing = charts.prediction_chart(rows, predicted, measured, title)
+            drawing = charts.prediction_chart(rows, predicted, measured, title, limits)
             figures.append(Figure(title, drawing, "solid: measured; dashed: predicted"))
     if "retain_loss" in recorded:
         drawing = charts.trace_chart({"retain": rows}, "retain_loss", "Retain loss before each recorded step")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from obliq.auditing import Audit, Measurement
-from obliq.auditing.metric import Metric
+from obliq.auditing import Audit
+from obliq.auditing.metric import Aim, Metric
 from obliq.auditing.metrics import GROUPS, metrics_in
 from obliq.errors import AuditError
+from obliq.io.visible_text import visible_text
+from obliq.report import first_page
 from obliq.report.content import ReportContext, Shipment, format_number, format_percent
 from obliq.report.figures import auc_intervals, distributions, evidence_bands, run_figures, training_figures
 
@@ -40,14 +43,38 @@ def metric_tables(audit: Audit) -> dict[str, list[Column]]:
     return {group: tables[group] for group in GROUPS if group in tables}
 
 
+GENERAL_TERMS = {
+    "Original": "the network before the request",
+    "Unlearned": "a network after the request, changed by a method instead of trained again",
+    "Retrained": "the same network trained from the start without the forgotten samples: what forgetting should look "
+    "like",
+    "Range of retrained networks": "where one more retrained network would lie; over all statistics together, five in "
+    "a hundred would not",
+    "Verdict": "one word about one network; INDISTINGUISHABLE is the only one that passes",
+    "Unseen samples": "samples that no network was trained on",
+    "95 % interval": "where the true value lies in 95 of 100 audits like this one",
+    "Digest": "a fingerprint of exact content: change one integer of a network, and its digest differs",
+    "W4A4": "weights with 4 bits and activations with 4 bits; other numbers are read the same way",
+}
+
+
+def glossary(tables: Mapping[str, Sequence[Column]]) -> dict[str, str]:
+    """Every term of the page in a few words: the general ones, then each metric that is shown."""
+    shown = [column.metric for columns in tables.values() for column in columns]
+    return GENERAL_TERMS | {metric.label: metric.words for metric in shown}
+
+
 PNG = b"\x89PNG\r\n\x1a\n"
-HEADLINES = {
-    "INDISTINGUISHABLE": "The attacks tried here cannot tell this network from one retrained without the samples.",
-    "REMEMBERED": "The network still recognises samples that it should have forgotten.",
-    "OVER-FORGOTTEN": "The network treats the forgotten samples worse than a network would that never saw them.",
-    "DAMAGED": "The network does worse on other samples than retrained networks do.",
-    "NOTHING TO MEASURE": "These attacks saw no trace of the samples even before unlearning.",
-    "INCONCLUSIVE": "These measurements cannot decide whether the samples were forgotten.",
+AUC_WORDS = (
+    "In how many of 100 pairs the network is more certain of the forgotten sample (the AUC). Points are measured "
+    "values and bars 95 % intervals."
+)
+AUC_BAND = "The band shows where one more retrained network would lie."
+AUC_AIMS: Mapping[Aim, str] = {
+    "retrained": "The dashed line is the value to aim at: that of the retrained network.",
+    "chance": "The dashed line is the value to aim at: 50, that of unseen samples.",
+    "unknown": "The value to aim at is not known without retraining: these samples may differ from unseen ones by "
+    "themselves.",
 }
 DIGEST_NAMES = {
     "partition": "the data and their division into training, holdout and test part (SHA-256)",
@@ -58,7 +85,8 @@ DIGEST_NAMES = {
 def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment | None = None) -> str:
     """The page as one HTML document without scripts and without anything to load.
 
-    Names from outside are escaped. Equal inputs give equal pages, byte for byte.
+    Names from outside are escaped, and control characters in them are made visible. Equal inputs give equal pages,
+    byte for byte.
 
     Args:
         audit: the numbers.
@@ -76,23 +104,51 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         lstrip_blocks=True,
     )
     environment.filters["number"] = format_number
-    return environment.get_template("page.html.jinja").render(
+    tables = metric_tables(audit)
+    trace, training = run_figures(context.trace), training_figures(context.training)
+    auc = auc_intervals(audit)
+    bands = {entry.name: evidence_bands(entry) for entry in audit.unlearned}
+    decided = bool(audit.unlearned and bands[audit.unlearned[0].name])  # else the first page shows the AUC
+    whose = f": {audit.unlearned[0].name}" if len(audit.unlearned) > 1 else ""
+    sections = {
+        "numbers": "The numbers",
+        "recognised": "Can the forgotten samples be recognised?" if decided or whose else "",
+        "files": "What the exported file answers" if audit.artifacts else "",
+        "certainty": "How certain the networks are",
+        "course": f"The course of unlearning{whose}" if trace else "",
+        "training": "The training of the networks" if training else "",
+        "ships": "What ships" if shipment else "",
+        "settings": "Settings and digests",
+        "samples": "Forgotten samples" if context.images else "",
+        "glossary": "Glossary",
+    }
+    page = environment.get_template("page.html.jinja").render(
         audit=audit,
         context=context,
         shipment=shipment,
         parity=_parity(shipment),
-        headlines=HEADLINES,
-        tables=metric_tables(audit),
-        explained={entry.name: _explained(audit, entry) for entry in audit.unlearned},
+        headlines=first_page.HEADLINES,
+        done=first_page.what_was_done(audit, context),
+        explained={entry.name: first_page.explain_separation(audit, entry) for entry in audit.unlearned},
+        commands={
+            entry.name: first_page.next_command(audit, entry) for entry in audit.unlearned if entry.verdict
+        },
+        limits=first_page.not_claimed(audit),
+        tables=tables,
+        glossary=glossary(tables),
         digest_names=DIGEST_NAMES,
-        bands={entry.name: evidence_bands(entry) for entry in audit.unlearned},
-        auc=auc_intervals(audit),
+        bands=bands,
+        auc=auc,
+        auc_words=" ".join([AUC_WORDS, *[AUC_BAND] * decided, AUC_AIMS[audit.aim]]),
+        contents={name: title for name, title in sections.items() if title},
+        created=context.created.astimezone(UTC),
         confidence=distributions(audit, "confidence"),
         entropy=distributions(audit, "entropy"),
-        trace=run_figures(context.trace),
-        training=training_figures(context.training),
+        trace=trace,
+        training=training,
         images=[_embedded(image) for image in context.images],
     )
+    return visible_text(page)
 
 
 def _parity(shipment: Shipment | None) -> Mapping[str, str]:
@@ -108,24 +164,6 @@ def _parity(shipment: Shipment | None) -> Mapping[str, str]:
     if found.activations.compared:
         shares["integer activations equal to the interpreter's"] = found.activations.equal
     return {"run by": found.runtime} | {name: f"{format_percent(share)} %" for name, share in shares.items()}
-
-
-def _explained(audit: Audit, entry: Measurement) -> str:
-    """The AUC of a network without jargon, with the values to compare it with; nothing without test samples."""
-    if entry.auc_forget_vs_test is None:
-        return ""
-    retrained = audit.retrained
-    sentences = [
-        "Take pairs of a forgotten sample and an unseen one of the same classes. In "
-        f"{entry.auc_forget_vs_test:.0f} of 100 pairs, the network is more certain of the forgotten sample.",
-        f"Before unlearning, it was {audit.original.auc_forget_vs_test:.0f} of 100.",
-    ]
-    if retrained is not None:
-        sentences.append(
-            f"For a network that never saw the forgotten samples, it is {retrained.auc_forget_vs_test:.0f} of 100: "
-            "that is the value to aim at."
-        )
-    return " ".join(sentences)
 
 
 def _embedded(image: bytes) -> str:

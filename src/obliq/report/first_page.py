@@ -1,0 +1,116 @@
+"""The first page in plain words: what was done, what came out, what to do next, and what is not claimed."""
+
+from collections.abc import Mapping, Sequence
+
+from obliq.auditing import Audit, Measurement
+from obliq.auditing.verdict import Step
+from obliq.report.content import UNKNOWN, ReportContext
+
+HEADLINES = {
+    "INDISTINGUISHABLE": "The attacks tried here cannot tell this network from one retrained without the samples.",
+    "REMEMBERED": "The network still recognises samples that it should have forgotten.",
+    "OVER-FORGOTTEN": "The network treats the forgotten samples worse than a network would that never saw them.",
+    "DAMAGED": "The network does worse on other samples than retrained networks do.",
+    "NOTHING TO MEASURE": "These attacks saw no trace of the samples even before unlearning.",
+    "INCONCLUSIVE": "These measurements cannot decide whether the samples were forgotten.",
+}
+
+_AUDIT_COMMAND = "obliq audit ORIGINAL UNLEARNED --references {references} --out AUDIT"
+_COMMANDS: Mapping[Step, str] = {
+    "ship": "obliq export UNLEARNED --out unlearned.onnx",
+    "more references": _AUDIT_COMMAND,
+    "more samples": "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json --out RETRAINED",
+    "other settings": "obliq unlearn ORIGINAL --forget request=UNLEARNED/request.json --out NEW calibrated --epochs 20",
+}
+_COMMANDS_FOR_FILES: Mapping[Step, str] = {
+    "ship": "obliq patch make ORIGINAL UNLEARNED --out forget.patch",
+    "more references": "obliq audit ORIGINAL UNLEARNED --retrained FILE FILE FILE FILE --data DATA --out AUDIT",
+    "other settings": "obliq unlearn ORIGINAL --forget request=REQUEST --data DATA --out NEW calibrated --epochs 20",
+}
+
+
+def next_command(audit: Audit, entry: Measurement) -> str:
+    """The command that a verdict advises, with names in capitals for the user's folders and files; empty without one.
+
+    The real names stay out: a folder may be called after who was forgotten, and a report outlives the request.
+    """
+    assert entry.verdict is not None
+    commands = _COMMANDS_FOR_FILES if "file, original" in audit.digests else _COMMANDS
+    wanted = max(entry.verdict.references_wanted or 0, 4)
+    return commands.get(entry.verdict.next_step, "").format(references=wanted)
+
+
+def what_was_done(audit: Audit, context: ReportContext) -> str:
+    """The unlearning and the audit in two sentences."""
+    if not audit.unlearned:
+        return "No network was audited after unlearning."
+    known = context.method not in (UNKNOWN, "not recorded")
+    method = f"A method ({context.method})" if known else "A method that is not recorded"
+    compared = "next to the network as it was before"
+    if audit.counts.retrained:
+        networks = "one network" if audit.counts.retrained == 1 else f"{audit.counts.retrained} networks"
+        compared += f", and next to {networks} that never saw these samples"
+    several = len(audit.unlearned) > 1
+    result = f"The {len(audit.unlearned)} results were" if several else "The result was"
+    return (
+        f"{method} changed the finished network so that it should forget these samples. {result} then tested "
+        f"{compared}."
+    )
+
+
+def explain_separation(audit: Audit, entry: Measurement) -> str:
+    """The AUC of a network without jargon, with the values to compare it with; nothing without test samples."""
+    if entry.auc_forget_vs_test is None:
+        return ""
+    sentences = [
+        "Take pairs of a forgotten sample and an unseen one of the same classes. In "
+        f"{entry.auc_forget_vs_test:.0f} of 100 pairs, the network is more certain of the forgotten sample.",
+        f"Before unlearning, it was {audit.original.auc_forget_vs_test:.0f} of 100.",
+    ]
+    if audit.retrained is not None:
+        sentences.append(
+            f"For a network that never saw the forgotten samples, it is {audit.retrained.auc_forget_vs_test:.0f} of "
+            "100: that is the value to aim at."
+        )
+    return " ".join(sentences)
+
+
+def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
+    """What the page does not claim: each point in a few words, and the rest of the sentence."""
+    attacks = ["a support vector classifier on confidence", "a comparison of confidences with unseen samples"]
+    if audit.original.rmia_auc is not None:
+        attacks.append("the same relative to the retrained networks (RMIA)")
+    points = [
+        (
+            "Not that every trace is gone.",
+            f"Tried were these attacks: {'; '.join(attacks)}. Not tried were attacks on single samples with many "
+            "shadow networks, relearning, and a comparison of the networks before and after.",
+        ),
+        ("Not that the law is met.", "People judge that. This page is one piece of evidence."),
+        (
+            "Nothing beyond the networks whose digests are listed:",
+            "no data set, backup, copy, log, derived network, or device that still runs the original.",
+        ),
+        (
+            "Nothing about a single sample.",
+            f"Numbers are averages over {audit.counts.forget} forgotten samples, taken as independent. Several samples "
+            "of one person are not quite.",
+        ),
+        (
+            "Not who ran this, and on what.",
+            "The case, the operator and the networks are as they were given; nothing here checks them.",
+        ),
+    ]
+    if audit.counts.retrained == 1:
+        points.append(
+            ("Not what chance does to retraining.", "Another seed would move the one retrained network, too.")
+        )
+    if audit.counts.retrained > 1:
+        points.append(
+            (
+                "Not that a verdict is never wrong.",
+                "Its rule lets 5 of 100 networks be refused that were truly retrained. On small networks of digits and "
+                "clothes, 1 of 104 was, and 91 to 100 of 100 fakes of each kind were.",
+            )
+        )
+    return points
