@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from obliq.auditing import Audit, Measurement
-from obliq.auditing.metric import NOT_KNOWN
+from obliq.auditing.metric import NOT_KNOWN, Aim
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.verdict import interval_in_words
 from obliq.report import charts
@@ -43,8 +43,8 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
     """The AUC of every network as a point with its interval, and the value to aim at; nothing without test samples."""
     if not audit.counts.test:
         return IntervalFigure([], {})
-    known = {
-        "retrained": audit.retrained and audit.retrained.auc_forget_vs_test,
+    known: Mapping[Aim, float | None] = {
+        "retrained": audit.retrained.auc_forget_vs_test if audit.retrained else None,
         "chance": 50.0,
         "unknown": None,
     }
