@@ -413,6 +413,30 @@ enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, c
     return answer;
 }
 
+static int is_signed(const struct obliq_signature *signature, const uint8_t *patch, size_t length)
+{
+    return signature != NULL && signature->verify != NULL && signature->bytes != NULL &&
+           signature->verify(signature->context, patch, length, signature->bytes, signature->length) == 0;
+}
+
+enum obliq_answer obliq_patch_write_signed(const struct obliq_signature *signature, const uint8_t *patch,
+                                           size_t patch_length, const uint8_t *base, size_t base_length,
+                                           uint64_t floor, const struct obliq_slot *slot)
+{
+    if (!is_signed(signature, patch, patch_length))
+        return OBLIQ_NOT_SIGNED;
+    return obliq_patch_write(patch, patch_length, base, base_length, floor, slot);
+}
+
+enum obliq_answer obliq_patch_apply_signed(const struct obliq_signature *signature, const uint8_t *patch,
+                                           size_t patch_length, const uint8_t *base, size_t base_length,
+                                           uint64_t floor, uint8_t *result, size_t room)
+{
+    if (!is_signed(signature, patch, patch_length))
+        return OBLIQ_NOT_SIGNED;
+    return obliq_patch_apply(patch, patch_length, base, base_length, floor, result, room);
+}
+
 enum obliq_answer obliq_content_digest(const uint8_t *image, size_t length, uint8_t digest[OBLIQ_DIGEST])
 {
     uint32_t count;

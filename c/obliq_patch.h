@@ -23,7 +23,8 @@ enum obliq_answer {
     OBLIQ_BAD_STREAM = 7,    /* whole, but made by something else than an encoder */
     OBLIQ_WRONG_RESULT = 8,  /* it leads to another network than it promises */
     OBLIQ_NO_ROOM = 9,       /* the room for the result is smaller than the base, or pages have no bytes */
-    OBLIQ_NOT_WRITTEN = 10   /* the memory for the result refused a page */
+    OBLIQ_NOT_WRITTEN = 10,  /* the memory for the result refused a page */
+    OBLIQ_NOT_SIGNED = 11    /* no signature, or one that the device's check refuses */
 };
 
 /* How far behind its page a change may reach. */
@@ -55,6 +56,25 @@ enum obliq_answer obliq_patch_write(const uint8_t *patch, size_t patch_length, c
  * none. On any answer but OBLIQ_APPLIED the result's bytes are zero as far as they were written. */
 enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, const uint8_t *base,
                                     size_t base_length, uint64_t floor, uint8_t *result, size_t room);
+
+/* The signature of a patch, and how this device checks it: with the Ed25519 of its boot loader or its crypto element. */
+struct obliq_signature {
+    const uint8_t *bytes; /* 64 for Ed25519 */
+    size_t length;
+    /* 0 when the holder of a trusted key signed exactly this message; anything else refuses the patch */
+    int (*verify)(void *context, const uint8_t *message, size_t message_length, const uint8_t *signature,
+                  size_t signature_length);
+    void *context; /* is given to `verify` */
+};
+
+/* As obliq_patch_write and obliq_patch_apply, after the signature of the patch was checked. Nothing else looks at the
+ * patch before. Without a signature or a check the answer is OBLIQ_NOT_SIGNED. */
+enum obliq_answer obliq_patch_write_signed(const struct obliq_signature *signature, const uint8_t *patch,
+                                           size_t patch_length, const uint8_t *base, size_t base_length,
+                                           uint64_t floor, const struct obliq_slot *slot);
+enum obliq_answer obliq_patch_apply_signed(const struct obliq_signature *signature, const uint8_t *patch,
+                                           size_t patch_length, const uint8_t *base, size_t base_length,
+                                           uint64_t floor, uint8_t *result, size_t room);
 
 /* The digest of the content of an image, which does not depend on how codes are packed. */
 enum obliq_answer obliq_content_digest(const uint8_t *image, size_t length, uint8_t digest[OBLIQ_DIGEST]);

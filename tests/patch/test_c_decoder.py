@@ -129,3 +129,53 @@ def test_gives_the_same_reasons(in_c: Decoder) -> None:
     expected = [in_python(question) for question in questions]
     assert in_c(questions) == expected
     assert {answer for answer, _ in expected} >= {0, 1, 3, 4, 5, 6, 7, 8}
+
+
+SIGNED = r"""
+#include <stdio.h>
+#include <string.h>
+#include "obliq_patch.h"
+
+static int calls;
+
+/* Stands for Ed25519: the signature is the digest of the message. */
+static int verify(void *context, const uint8_t *message, size_t length, const uint8_t *signature, size_t size)
+{
+    uint8_t digest[OBLIQ_DIGEST];
+    calls++;
+    obliq_sha256(message, length, digest);
+    return context != &calls || size != OBLIQ_DIGEST || memcmp(digest, signature, OBLIQ_DIGEST) != 0;
+}
+
+static uint8_t patch[65536], base[65536], result[65536];
+
+int main(int count, char **files)
+{
+    uint8_t right[OBLIQ_DIGEST], wrong[OBLIQ_DIGEST] = {0};
+    FILE *one = fopen(files[1], "rb"), *other = fopen(files[2], "rb");
+    size_t length = fread(patch, 1, sizeof patch, one), size = fread(base, 1, sizeof base, other);
+    struct obliq_signature given[5] = {{right, OBLIQ_DIGEST, verify, &calls}, {wrong, OBLIQ_DIGEST, verify, &calls},
+                                       {right, OBLIQ_DIGEST - 1, verify, &calls}, {right, OBLIQ_DIGEST, NULL, &calls},
+                                       {NULL, OBLIQ_DIGEST, verify, &calls}};
+    obliq_sha256(patch, length, right);
+    for (int i = 4; i >= -1; i--)
+        printf("%d ", obliq_patch_apply_signed(i < 0 ? NULL : &given[i], patch, length, base, size, 0, result, size));
+    printf("%d ", calls);
+    printf("%d", obliq_patch_write_signed(&given[1], patch, length, base, size, 0, NULL));
+    return fclose(one) || fclose(other) || count != 3;
+}
+"""
+
+
+def test_a_signature_is_checked_before_anything_else(in_c: Decoder, tmp_path: Path) -> None:
+    patch, base, _ = sample_patch()
+    files = [tmp_path / name for name in ("patch", "base", "signed.c", "signed")]
+    for file, content in zip(files, (patch, base, SIGNED.encode()), strict=False):
+        file.write_bytes(content)
+    sources = [str(SOURCES / name) for name in ("obliq_patch.c", "obliq_sha256.c")]
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    assert compiler is not None  # otherwise `in_c` has skipped
+    words = [compiler, *FLAGS, "-I", str(SOURCES), "-o", str(files[3]), str(files[2]), *sources]
+    subprocess.run(words, check=True, timeout=120)
+    said = subprocess.run([files[3], files[0], files[1]], capture_output=True, text=True, check=True)
+    assert said.stdout == "11 11 11 11 0 11 3 11"

@@ -134,6 +134,7 @@ def test_exported_files(form: str, folders: Path, tmp_path: Path, obliq: Obliq) 
         "old.onnx",
         "patch",
         "patched.onnx",
+        "patched.onnx.floor",
     ]
 
 

@@ -132,7 +132,7 @@ def test_codes_may_be_packed_in_any_bits() -> None:
         decode_patch(encode_patch(old, wide), tuple(replace(record, bits=4) for record in old))
 
 
-@pytest.mark.parametrize("sequence", [0, -1, 2**64])
+@pytest.mark.parametrize("sequence", [0, -1, 2**32, 2**64 - 1, 2**64])
 def test_sequence_numbers_are_positive_and_fit(sequence: int) -> None:
     with pytest.raises(PatchError, match=f"sequence {sequence}"):
         encode_patch(*sample_pair(), sequence)

@@ -62,6 +62,59 @@ def test_every_flipped_byte_and_every_truncation_is_refused() -> None:
         require_signed(data, signature, pair(2)[1])
 
 
+MESSAGE = b"a short patch"
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of the base point, L in RFC 8032
+SMALL = [  # encodings of points of order 1, 2, 4 and 8, in one case with more than the prime
+    "01" + "00" * 31,
+    "ec" + "ff" * 30 + "7f",
+    "00" * 32,
+    "00" * 31 + "80",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ee" + "ff" * 30 + "7f",
+]
+
+
+def crafted() -> dict[str, bytes]:
+    """Wrong signatures of a message, of the kinds that public test vectors for Ed25519 have."""
+    right = sign(MESSAGE, PRIVATE)
+    point, scalar = right[:32], int.from_bytes(right[32:], "little")
+    return {
+        "scalar plus the order": point + (scalar + ORDER).to_bytes(32, "little"),
+        "scalar plus twice the order": point + (scalar + 2 * ORDER).to_bytes(32, "little"),
+        "negative scalar": point + (ORDER - scalar).to_bytes(32, "little"),
+        "scalar of zero": point + bytes(32),
+        "scalar of ones": point + b"\xff" * 32,
+        "point of zero": bytes(32) + right[32:],
+        "neutral point": b"\x01" + bytes(31) + right[32:],
+        "neutral point and zero": b"\x01" + bytes(63),
+        "point beyond the prime": b"\xed" + b"\xff" * 30 + b"\x7f" + right[32:],
+        "sign of the point": right[:31] + bytes([right[31] ^ 0x80]) + right[32:],
+        "halves exchanged": right[32:] + right[:32],
+        "of another message": sign(b"another patch", PRIVATE),
+        "of a longer message": sign(MESSAGE + b"\0", PRIVATE),
+        "of an empty message": sign(b"", PRIVATE),
+        "of another key": sign(MESSAGE, pair(2)[0]),
+        "nothing": b"",
+        "zeros": bytes(64),
+        "in hexadecimal": right.hex().encode(),
+    }
+
+
+@pytest.mark.parametrize("name", crafted())
+def test_crafted_signatures_are_refused(name: str) -> None:
+    with pytest.raises(PatchError, match="this key did not sign"):
+        require_signed(MESSAGE, crafted()[name], PUBLIC)
+
+
+@pytest.mark.parametrize("point", SMALL)
+def test_a_key_under_which_anybody_can_sign_is_refused(point: str) -> None:
+    """The neutral point with a scalar of zero is valid for any message under such a key, or for one in eight."""
+    key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(point)).public_bytes(PEM, SPKI)
+    with pytest.raises(PatchError, match="small order"):
+        require_signed(b"a short patch", b"\x01" + bytes(63), key)
+
+
 @pytest.mark.parametrize("key", [b"", b"no key", PUBLIC, LOCKED, PRIVATE[:60], ELLIPTIC[0]])
 def test_what_is_no_private_key(key: bytes) -> None:
     with pytest.raises(PatchError, match="expected"):

@@ -212,3 +212,21 @@ def test_flash_behaves_like_flash() -> None:
         Flash.empty(1, page=48, block=128)
     with pytest.raises(PatchError, match="image of at most"):
         DeviceStore.create(Flash.empty(4), b"no image")
+
+
+def test_a_device_that_checks_signatures_installs_nothing_else() -> None:
+    seen: list[bytes] = []
+
+    def require_signed(patch: bytes) -> None:
+        seen.append(patch)
+        if patch != PATCH:
+            raise PatchError("not signed")
+
+    store = device()
+    for patch in (b"", b"OBQP", PATCH + b"x"):
+        with pytest.raises(PatchError, match="not signed"):
+            store.install(patch, require_signed)
+    assert store.boot() == OLD
+    store.install(PATCH, require_signed)
+    assert store.boot() == NEW
+    assert len(seen) == 4

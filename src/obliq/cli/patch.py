@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from obliq.cli.next_command import free_name
-from obliq.cli.options import Architecture, File, OutputOptions, Overwrite
+from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, PatchError
 
@@ -30,7 +30,8 @@ class PatchMakeArguments:
             is a file.
         out: New file for the patch.
         sequence: Number of the patch, which grows with every patch. A device refuses a patch whose number is not above
-            its floor, the number of its last confirmed patch.
+            its floor, the number of its last confirmed patch. At most 2^32 - 1, since no patch can follow the
+            highest number.
         key_file: Encrypt the patch with the 32 bytes in this file.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
         accept: Make a patch although the new network failed its gate; see `obliq unlearn --help`.
@@ -60,8 +61,9 @@ class PatchApplyArguments:
         old: The network that the patch was made from: a model folder or an exported file (.onnx or .pte).
         file: The patch.
         out: New file or folder for the new network. It is created when its digest is the one that the patch states.
-        floor: The sequence number of the last confirmed patch. The number of this patch must be larger. Obliq does not
-            store the floor, so pass it each time.
+        floor: The sequence number of the last confirmed patch. The number of this patch must be larger. By default the
+            one in OLD.floor. The new floor is written to PATH.floor.
+        go_back: Apply the patch although it leads to an earlier network, or --floor is below the kept floor.
         key_file: The 32 bytes that the patch was encrypted with.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
     """
@@ -70,7 +72,8 @@ class PatchApplyArguments:
     file: tyro.conf.Positional[Path]
     out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
     overwrite: Overwrite = False
-    floor: int = 0
+    floor: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    go_back: Flag = False
     key_file: File = None
     verify: File = None
     arch: Architecture = None
@@ -154,21 +157,54 @@ def _recorded(file: Path) -> "Provenance | None":
 
 def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:
     """Apply a patch to a network, all or nothing."""
+    from obliq.io.atomic import refuse_existing_file
     from obliq.patch import decode_patch, read_patch_head
-    from obliq.workflow.patch_targets import find_artifact
+    from obliq.workflow.patch_floor import FLOOR_DOCUMENT, PatchFloor, floor_file, kept_floor, require_forward
+    from obliq.workflow.patch_targets import Folder, find_artifact
 
-    out, floor = arguments.out, arguments.floor
-    if not 0 <= floor < 2**64:
-        raise PatchError(f"floor {floor}; expected 0 to 2^64 - 1")
+    out = arguments.out
     patch = _read(arguments.file, arguments.key_file, arguments.verify)
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
+    refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
+    provenance = old.checkpoint.provenance if isinstance(old, Folder) else _recorded(arguments.old)
+    known = kept_floor((arguments.old, out), provenance)
+    kept, head = known or PatchFloor(), read_patch_head(patch)
+    floor = arguments.floor or 0
+    if not arguments.go_back:
+        floor = require_forward(head, kept, arguments.floor)
     result = decode_patch(patch, old.content, floor)
-    old.write(result, out, overwrite=arguments.overwrite)
-    head = read_patch_head(patch)
+    raised = kept.raised(head)
+    # the floor first: a network without one could be taken back
+    FLOOR_DOCUMENT.write(floor_file(out), raised, overwrite=arguments.overwrite)
+    try:
+        old.write(result, out, overwrite=arguments.overwrite)
+    except BaseException:
+        if not out.exists():
+            floor_file(out).unlink(missing_ok=True)
+        raise
+    warnings = []
+    if arguments.verify is None:
+        warnings.append("no signature was checked (--verify), so anybody can have made this patch")
+    if known is None and arguments.floor is None:
+        warnings.append(
+            f"no floor is kept beside {arguments.old}, so any sequence number was accepted (--floor)"
+        )
+    if arguments.go_back:
+        warnings.append("the checks against older networks were switched off (--go-back)")
     return VerbOutput(
-        lines=[f"patched network {head.result}", f"in {out}; the floor is now {head.sequence}"],
-        values={"out": str(out), "weights_digest": head.result, "floor": head.sequence},
+        lines=[
+            f"patched network {head.result}",
+            f"in {out}; the floor is now {raised.floor}, kept in {floor_file(out)}",
+            *(f"WARNING: {warning}" for warning in warnings),
+        ],
+        values={
+            "out": str(out),
+            "weights_digest": head.result,
+            "floor": raised.floor,
+            "verified": arguments.verify is not None,
+            "warnings": warnings,
+        },
         next_command=("show", out),
     )
 

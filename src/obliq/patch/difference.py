@@ -19,7 +19,9 @@ from obliq.patch.content import (
 from obliq.patch.decoder import PATCH_HEAD, RECORD_HEAD, TABLE, WORDS, apply_to_image, read_head
 from obliq.patch.encoder import Encoder
 
-NO_FLOOR, FIRST_SEQUENCE, LAST_SEQUENCE = 0, 1, 2**64 - 1
+NO_FLOOR, FIRST_SEQUENCE, LAST_SEQUENCE = 0, 1, 2**32 - 1
+"""The format has room for 2^64 - 1. A patch with the highest number would be the last that a device accepts, so that a
+typing error must not come near it."""
 
 LARGEST_PATCH = 2**31 - 1
 """Bytes."""
@@ -64,7 +66,7 @@ def encode_patch(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> 
         sequence: a number that grows with every patch of a fleet.
 
     Raises:
-        PatchError: when the two differ in more than values, or the sequence number is no positive 64-bit integer.
+        PatchError: when the two differ in more than values, or the sequence number is not from 1 to 2^32 - 1.
     """
     if not FIRST_SEQUENCE <= sequence <= LAST_SEQUENCE:
         raise PatchError(f"sequence {sequence}; expected {FIRST_SEQUENCE} to {LAST_SEQUENCE}")

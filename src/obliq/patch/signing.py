@@ -17,6 +17,20 @@ SIGNATURE_BYTES = 64
 LARGEST_KEY = 2**14
 """Bytes of a PEM file; one Ed25519 key takes less than 200."""
 
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(key)
+    for key in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""Encodings of the points of order 1 to 8, without the sign of x: under such a key, anybody can sign."""
+
 
 def signature_file(patch: Path) -> Path:
     """Where the signature of a patch lies: next to it, with `.sig` added to its name."""
@@ -72,6 +86,11 @@ def require_signed(data: bytes, signature: bytes, public_key: bytes) -> None:
         raise PatchError("not readable as a public key; expected PEM") from error
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise PatchError("the public key is of another kind; expected Ed25519")
+    point = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
+        raise PatchError(
+            "the public key is a point of small order, under which anybody can sign; expected another"
+        )
     try:
         key.verify(signature, data)
     except importlib.import_module("cryptography.exceptions").InvalidSignature as error:

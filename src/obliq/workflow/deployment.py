@@ -125,7 +125,7 @@ def make_patch(
         What the head of the patch states: digests of both networks, its number and its size in bytes.
 
     Raises:
-        PatchError: for networks of different kinds or forms, and a number outside 1 to 2^64 - 1.
+        PatchError: for networks of different kinds or forms, and a number outside 1 to 2^32 - 1.
         ObliqError: for a file that exists or cannot be written.
 
     Example:

@@ -17,6 +17,7 @@ The patch itself must stay in working memory: stored next to the new network, it
 the reference for firmware; it runs on a model of flash memory (`obliq.patch.device.flash`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -99,12 +100,19 @@ class DeviceStore:
             return self.reject()
         raise PatchError("the network on the device is damaged; expected one with the digest in the journal")
 
-    def install(self, patch: bytes) -> None:
+    def install(self, patch: bytes, require_signed: Callable[[bytes], object] | None = None) -> None:
         """Write the network that a patch makes of the current one, and boot it on trial from now on.
+
+        Args:
+            patch: the file as it travelled.
+            require_signed: is given the patch before anything reads it, and raises `PatchError` unless it is signed. A
+                device that leaves this out trusts whoever can hand it a patch.
 
         Raises:
             PatchError: when the patch is refused, or the current network is itself on trial.
         """
+        if require_signed is not None:
+            require_signed(patch)
         entry = self.entry
         if entry.state is not UpdateState.STABLE:
             raise PatchError(
