@@ -43,7 +43,7 @@ def test_alone_it_has_nothing_to_move_from() -> None:
 
 
 def test_its_network_must_be_there() -> None:
-    with pytest.raises(AuditError, match="exported from 'other', which is not audited"):
+    with pytest.raises(AuditError, match="belongs to 'other', which is not audited"):
         audit_models([*three(), shipped(of="other")], precision="W4A4")
     content = json.loads(render_audit(audit_models([*three(), shipped()], precision="W4A4")))
     for entry in content["entries"]:

@@ -79,6 +79,7 @@ COMPUTING_OF = {
     "retrain": COMPUTING,
     "audit": COMPUTING,
     "export": {"--threads"},
+    "inputs": {"--seed"},  # that of `obliq train`, in words
     "bench": {"--device", "--autocast"},
 }
 

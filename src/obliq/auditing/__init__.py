@@ -2,9 +2,10 @@
 
 from obliq.auditing.accuracy import measure_utility
 from obliq.auditing.document import parse_audit, render_audit
+from obliq.auditing.histograms import Histogram
 from obliq.auditing.intervals import Interval
 from obliq.auditing.measure import AuditedModel, audit_models
-from obliq.auditing.measurement import Artifact, Audit, Counts, Histogram, Measurement
+from obliq.auditing.measurement import Artifact, Audit, Counts, DeviceAnswers, Measurement
 from obliq.auditing.membership import Separation, confidence_separation, svc_attack
 from obliq.auditing.reference_attacks import (
     ReferenceAnswers,
@@ -20,6 +21,7 @@ __all__ = [
     "Audit",
     "AuditedModel",
     "Counts",
+    "DeviceAnswers",
     "Histogram",
     "Interval",
     "Measurement",

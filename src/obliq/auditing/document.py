@@ -58,11 +58,16 @@ def _nested(entry: Any, where: str, *, tested: bool) -> Any:
     rest, values = dict(entry), {}
     if "values" in rest:
         raise AuditError(f"{where} has an unknown field 'values'; expected each metric as a field")
+    device = rest.get("device")
+    classes_alone = isinstance(device, dict) and device.get("recorded") == "classes"
     for metric in metrics_in("audit"):
         if metric.name not in rest:
             raise AuditError(f"{where} has no field {metric.name!r}; expected every metric of an audit")
         values[metric.name] = rest.pop(metric.name)
-        if values[metric.name] is None and metric.required and (tested or not metric.needs_test):
+        needed = (
+            metric.required and (tested or not metric.needs_test) and (metric.of_classes or not classes_alone)
+        )
+        if values[metric.name] is None and needed:
             raise AuditError(f"{where}.{metric.name} is null; expected a number")
     return rest | {"values": values}
 

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from obliq.auditing.histograms import confidence_histograms, entropy_histograms
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.measurement import (
     Artifact,
     Audit,
     Counts,
+    DeviceAnswers,
     Kind,
     Measurement,
-    confidence_histograms,
-    entropy_histograms,
 )
 from obliq.auditing.metric import Evidence
 from obliq.auditing.metrics import DIGITS, compare_with_retrained, measure_alone, metrics_in
@@ -42,6 +42,7 @@ class AuditedModel:
         seconds: wall time that producing it took.
         changed_codes_percent: integer weight codes that differ from the original's.
         artifact: the file that gave the answers, if a file did.
+        device: the recording, if the answers were recorded on a device.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class AuditedModel:
     seconds: float | None = None
     changed_codes_percent: float | None = None
     artifact: Artifact | None = None
+    device: DeviceAnswers | None = None
 
     @property
     def title(self) -> str:
@@ -111,11 +113,12 @@ def audit_models(
             verdict=verdict(model) if model.kind == "unlearned" else None,
             confidence=confidence_histograms(model.answers),
             entropy=entropy_histograms(model.answers),
+            device=model.device,
         )
         for model, found in zip(shown, alone, strict=True)
     ]
     return Audit(
-        entries=tuple(dataclasses.replace(entry, artifact=_compared(entry, entries)) for entry in entries),
+        entries=tuple(_compared(entry, entries) for entry in entries),
         counts=_counts(ordered[0].answers, forgotten_classes, len(retrained)),
         classes=ordered[0].answers.forget.classes,
         precision=precision,
@@ -233,21 +236,25 @@ def _values(
     return {metric.name: mine.get(metric.name) for metric in metrics_in("audit")}
 
 
-def _compared(one: Measurement, everything: Sequence[Measurement]) -> Artifact | None:
-    """The entry's artifact, with the fields in which it left the interval of its network."""
-    if one.artifact is None or one.artifact.network is None:
-        return one.artifact
-    network = next((entry for entry in everything if entry.name == one.artifact.network), None)
+def _compared(one: Measurement, everything: Sequence[Measurement]) -> Measurement:
+    """The entry; of a file or a recording, with the fields in which it left the interval of its network."""
+    source = one.artifact or one.device
+    if source is None or source.network is None:
+        return one
+    network = next((entry for entry in everything if entry.name == source.network), None)
     if network is None:
         raise AuditError(
-            f"{one.name!r} was exported from {one.artifact.network!r}, which is not audited; expected it to be"
+            f"{one.name!r} belongs to {source.network!r}, which is not audited; expected it to be"
         )
     moved = tuple(
         name
         for name, interval in network.intervals.items()
         if (value := one.values.get(name)) is not None and not interval.low <= value <= interval.high
     )
-    return dataclasses.replace(one.artifact, moved=moved)
+    if one.device is not None:
+        return dataclasses.replace(one, device=dataclasses.replace(one.device, moved=moved))
+    assert one.artifact is not None
+    return dataclasses.replace(one, artifact=dataclasses.replace(one.artifact, moved=moved))
 
 
 def _counts(answers: RoleSignals, forgotten_classes: Collection[int], retrained: int) -> Counts:

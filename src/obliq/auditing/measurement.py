@@ -1,38 +1,21 @@
 """What an audit holds: numbers, intervals and coarse histograms of each network, never a value of a single sample."""
 
-import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
-
+from obliq.auditing.histograms import Histogram
 from obliq.auditing.intervals import Interval
 from obliq.auditing.metric import Aim, Values
 from obliq.auditing.metrics import COST, HasMetrics, metrics_in
-from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict
+from obliq.data.answers_file import Recorded
 from obliq.errors import AuditError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.io.visible_text import visible_line
 
 Kind = Literal["original", "unlearned", "retrained"]
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Shares of samples between edges, kept instead of the values of single samples.
-
-    Attributes:
-        edges: rising, one more than shares.
-        shares: of all samples, adding up to 1.
-    """
-
-    edges: tuple[float, ...]
-    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +71,56 @@ class Artifact:
     moved: tuple[str, ...] = ()
 
 
+LIKE_SCALE = 1.25
+"""A factor between the logits of device and network beyond which they are likely to have different units."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceAnswers:
+    """The recording that an entry is about: what a device answered to the samples of the audit.
+
+    Attributes:
+        network: name of the entry that the device is said to run.
+        recorded: what there is of each answer.
+        file_digest: SHA-256 of the recording; None where it was given in memory.
+        same_classes: share of samples to which device and network answer with one class, in percent.
+        interval: Wilson's 95 % interval of this share.
+        largest_difference: of the logits of device and network, in their unit; None without logits.
+        scale: by how much the device's logits are larger; None without logits, and for a network that answers nothing.
+        floor: the probability up to which all networks of the audit were rounded, since the device records no smaller
+            ones; None for logits and classes.
+        moved: fields in which it lies outside the 95 % interval of that entry.
+    """
+
+    network: str
+    recorded: Recorded
+    file_digest: str | None
+    same_classes: float
+    interval: Interval
+    largest_difference: float | None = None
+    scale: float | None = None
+    floor: float | None = None
+    moved: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is missing in the recording, or looks wrong about it."""
+        found = []
+        if self.recorded == "classes":
+            found.append("only classes were recorded, so MIA, AUC, RMIA and entropies are left out")
+        if self.floor is not None:
+            found.append(
+                "the device rounds probabilities, so that attacks see equal answers where logits differ; record logits "
+                "where you can"
+            )
+        if self.scale is not None and not 1 / LIKE_SCALE < self.scale < LIKE_SCALE:
+            found.append(
+                f"the device's logits are {self.scale:.3g} times those of {self.network}; expected logits in the unit "
+                "of the network's (codes of a device, multiplied by their step)"
+            )
+        return tuple(found)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement(HasMetrics):
     """What was measured of one network. Each metric is an attribute, too: `entry.average_gap`, `entry.test_accuracy`.
@@ -96,6 +129,7 @@ class Measurement(HasMetrics):
         name: of the network, as tables and pages show it.
         kind: the network before, one after unlearning, or one trained without the forget set.
         artifact: the file that was run, if the entry is of an exported file and not of a network in PyTorch.
+        device: the recording, if the answers were recorded on a device.
         weights_digest: SHA-256 over its integer content; None for a file, which has digests of its own.
         values: the numbers by the name of their metric, for all of `METRICS` that audits have; None where there is
             no such number.
@@ -115,6 +149,7 @@ class Measurement(HasMetrics):
     verdict: Verdict | None
     confidence: Mapping[str, Histogram]
     entropy: Mapping[str, Histogram]
+    device: DeviceAnswers | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +198,13 @@ class Audit:
                     f"the file {entry.name!r} is {entry.kind} and of {entry.artifact.network!r}; expected an unlearned "
                     "one, exported from a network of the same audit"
                 )
+        for entry in self.devices:
+            assert entry.device is not None
+            if entry.kind != "unlearned" or entry.device.network not in names - {entry.name}:
+                raise AuditError(
+                    f"{entry.name!r} is a recording of {entry.device.network!r}; expected a network or file of the "
+                    "same audit"
+                )
         for entry in self.entries:
             for histogram in (*entry.confidence.values(), *entry.entropy.values()):
                 if len(histogram.edges) != len(histogram.shares) + 1:
@@ -185,6 +227,11 @@ class Audit:
     def artifacts(self) -> tuple[Measurement, ...]:
         """Those of them that are exported files."""
         return tuple(entry for entry in self.entries if entry.artifact is not None)
+
+    @property
+    def devices(self) -> tuple[Measurement, ...]:
+        """Those of them that were recorded on a device."""
+        return tuple(entry for entry in self.entries if entry.device is not None)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -269,39 +316,3 @@ def _lines(audit: Audit) -> list[str]:
     ]
     wrapped = (line for note in notes for line in textwrap.wrap(note, WIDTH))
     return [visible_line(line) for line in (*lines, *wrapped)]
-
-
-MINIMUM_FOR_HISTOGRAM = 10  # a share of fewer samples would point at people
-# Confidence bins are even in log-odds, one logit wide from -7 to 7, because trained networks crowd near 1. The first
-# and the last bin hold everything beyond.
-CONFIDENCE_EDGES = (0.0, *(round(1 / (1 + math.exp(-logit)), 6) for logit in range(-7, 8)), 1.0)
-# Entropy bins are even between 0 (certain) and 1 (uniform).
-ENTROPY_EDGES = tuple(round(step / 20, 2) for step in range(21))
-
-
-def confidence_histograms(answers: RoleSignals) -> dict[str, Histogram]:
-    """True-class confidence in the roles forget, retain and test (of the forget set's classes)."""
-    return _by_role(answers, CONFIDENCE_EDGES, lambda signals: signals.confidence)
-
-
-def entropy_histograms(answers: RoleSignals) -> dict[str, Histogram]:
-    """Entropy over log C in the same roles."""
-    return _by_role(answers, ENTROPY_EDGES, lambda signals: signals.normalised_entropy)
-
-
-def _by_role(
-    answers: RoleSignals, edges: tuple[float, ...], values: Callable[[Signals], ndarray]
-) -> dict[str, Histogram]:
-    roles = {"forget": answers.forget, "retain": answers.retain}
-    if answers.test is not None:
-        roles["test"] = answers.unseen
-    return {
-        role: _histogram(values(part), edges)
-        for role, part in roles.items()
-        if len(part) >= MINIMUM_FOR_HISTOGRAM
-    }
-
-
-def _histogram(values: Float64[ndarray, " samples"], edges: tuple[float, ...]) -> Histogram:
-    counts, _ = np.histogram(values, bins=np.asarray(edges))
-    return Histogram(edges, tuple(round(int(count) / len(values), 6) for count in counts))

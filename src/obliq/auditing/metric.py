@@ -105,6 +105,7 @@ class Metric:
         whole: whether values are whole numbers.
         required: whether every audit has a value. A file without it is refused.
         needs_test: whether there is no value without test samples, even where it is required.
+        of_classes: whether the classes that a network answers with suffice to measure it.
         places: where it is shown or stored.
     """
 
@@ -122,6 +123,7 @@ class Metric:
     whole: bool = False
     required: bool = False
     needs_test: bool = False
+    of_classes: bool = False
     places: frozenset[Place] = field(default=frozenset({"audit", "report", "terminal", "benchmark"}))
 
     def wanted(self, aim: Aim) -> str:

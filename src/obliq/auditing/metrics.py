@@ -53,6 +53,7 @@ _ENTRIES = (
         samples=("forget",),
         measure=lambda network: network.utility.unlearning,
         required=True,
+        of_classes=True,
     ),
     Metric(
         name="forget_accuracy",
@@ -64,6 +65,7 @@ _ENTRIES = (
         samples=("forget",),
         measure=lambda network: network.utility.forget,
         required=True,
+        of_classes=True,
         places=frozenset({"audit", "benchmark"}),  # report and terminal show its complement, UA
     ),
     Metric(
@@ -76,6 +78,7 @@ _ENTRIES = (
         samples=("retain",),
         measure=lambda network: network.utility.retain,
         required=True,
+        of_classes=True,
     ),
     Metric(
         name="test_accuracy",
@@ -87,6 +90,7 @@ _ENTRIES = (
         samples=("test_scored",),
         measure=lambda network: network.utility.test,
         required=True,
+        of_classes=True,
         needs_test=True,
     ),
     Metric(
@@ -239,6 +243,7 @@ _ENTRIES = (
         target=LOW,
         unit="s",
         measure=lambda network: network.seconds,
+        of_classes=True,
     ),
     Metric(
         name="time_ratio",
@@ -284,6 +289,7 @@ _ENTRIES = (
         target=LOW,
         digits=2,
         measure=lambda network: network.changed_codes_percent,
+        of_classes=True,
     ),
 )
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ENTRIES}
@@ -299,7 +305,8 @@ def measure_alone(network: Evidence) -> dict[str, Estimate]:
     """Every metric that needs no retrained network and has a value, rounded to `DIGITS` decimals."""
     found = {}
     for metric in METRICS.values():
-        value = None if metric.measure is None else metric.measure(network)
+        measure = metric.measure if metric.of_classes or not network.answers.classes_alone else None
+        value = None if measure is None else measure(network)
         if value is not None:
             found[metric.name] = (value if isinstance(value, Estimate) else Estimate(float(value))).rounded(
                 DIGITS

@@ -129,6 +129,8 @@ def compare_with_references(
     table: Sequence[Statistic] = CLASS_STATISTICS if forgotten_classes else STATISTICS
     if any(one.probe is None for one in (candidate, original, *references)):
         table = [statistic for statistic in table if statistic is not PROBE]
+    if candidate.classes_alone:
+        table = [statistic for statistic in table if statistic.of_classes]
     return tuple(_compared(statistic, compared, among) for statistic in table)
 
 

@@ -129,7 +129,8 @@ class RoleSignals:
 
     A holdout set is optional: no attack and no accuracy reads it. Without a test set there is nothing to compare forget
     samples with, and every number that needs one is left out. `probe` has what a linear probe answers to unseen samples
-    of forgotten classes (`obliq.auditing.probe`), where it could be fitted.
+    of forgotten classes (`obliq.auditing.probe`), where it could be fitted. With `classes_alone`, only the classes of
+    the answers are known: logits are then 1 for the class that was answered and 0 otherwise.
     """
 
     forget: Signals
@@ -137,6 +138,7 @@ class RoleSignals:
     test: Signals | None = None
     holdout: Signals | None = None
     probe: Signals | None = None
+    classes_alone: bool = False
 
     @property
     def tested(self) -> Signals:

@@ -80,6 +80,7 @@ class Statistic:
             `expected_variance`. None for numbers that are no means.
         bounds: the smallest and the largest value that there is.
         digits: decimals to show.
+        of_classes: whether the classes that a network answers with suffice to measure it.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Statistic:
     sides: Sides = "both"
     bounds: tuple[float, float] = (-math.inf, math.inf)
     digits: int = 1
+    of_classes: bool = False
 
 
 def _clipped(margin: Float64[ndarray, " samples"]) -> Float64[ndarray, " samples"]:
@@ -107,6 +109,7 @@ def _share(hits: Callable[[Judged], Bool[ndarray, " samples"]]) -> dict[str, Any
         "resolution": lambda one: 100 / len(hits(one)),
         "parts": lambda one: (100.0 * hits(one),),
         "bounds": (0.0, 100.0),
+        "of_classes": True,
     }
 
 

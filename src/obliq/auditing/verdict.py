@@ -16,7 +16,7 @@ from obliq.auditing.variation import MOST_REFERENCES, references_to_exceed
 Word = Literal[
     "INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE", "INCONCLUSIVE"
 ]
-Step = Literal["ship", "more references", "more samples", "test samples", "other settings"]
+Step = Literal["ship", "more references", "more samples", "test samples", "other settings", "record logits"]
 MARGIN = 5.0  # points of AUC; without several retrained networks
 DAMAGE = 5.0  # points of test accuracy; without several retrained networks
 MINIMUM_SAMPLES = 20
@@ -61,6 +61,7 @@ _ADVICE: dict[Step, str] = {
     "more references": f"Repeat the audit with {ENOUGH_REFERENCES} or more retrained networks.",
     "more samples": "Audit several requests together, or use the retrained network itself.",
     "test samples": "Audit with samples that no network was trained on (--test of `obliq train` and `obliq adopt`).",
+    "record logits": "Record logits on the device, or probabilities.",
     "other settings": "Unlearn again with other settings or another method, or use a retrained network itself.",
 }
 
@@ -89,7 +90,8 @@ def judge(
        this statistic alone. Where the original lies outside, the candidate must also be nearer to the retrained
        networks' mean than to the original. Then INDISTINGUISHABLE, by these attacks; otherwise INCONCLUSIVE.
 
-    With fewer, see `_judge_by_few`. INDISTINGUISHABLE and NOTHING TO MEASURE are then never reached.
+    With fewer, see `_judge_by_few`. INDISTINGUISHABLE and NOTHING TO MEASURE are then never reached, nor where only the
+    classes of a candidate's answers are known, which accuracies judge.
 
     Args:
         candidate: the network to judge.
@@ -116,6 +118,8 @@ def judge(
         return _judge_by_few(candidate, original, references, exchangeable)
     comparisons = compare_with_references(candidate, original, references, forgotten_classes)
     word, reason, step, wanted = _decide(comparisons, count)
+    if candidate.classes_alone and word not in ("DAMAGED", "REMEMBERED", "OVER-FORGOTTEN"):
+        return Verdict("INCONCLUSIVE", _CLASSES_ALONE, "record logits", count, None, comparisons)
     return Verdict(word, reason, step, count, wanted, comparisons)
 
 
@@ -234,6 +238,8 @@ def _judge_by_few(
         whose = "the retrained network's" if references else "the original's"
         reason = f"The accuracy on unseen samples is {-loss:.1f} points below {whose} ({_range(interval)})."
         return Verdict("DAMAGED", reason, "other settings", count)
+    if candidate.classes_alone:
+        return Verdict("INCONCLUSIVE", _CLASSES_ALONE, "record logits", count)
     if not references and not exchangeable:
         return Verdict("INCONCLUSIVE", _UNKNOWN_AIM, "more references", count, ENOUGH_REFERENCES)
     mine, before = confidence_separation(candidate), confidence_separation(original)
@@ -263,6 +269,10 @@ def _judge_by_few(
     )
 
 
+_CLASSES_ALONE = (
+    "Only the classes of the answers were recorded. The attacks need confidences, so this cannot show whether "
+    "samples are recognised."
+)
 _UNKNOWN_AIM = (
     "The samples of a person, of a class or of a list may differ from unseen data by themselves. Without a retrained "
     "network, there is no value to aim at."

@@ -48,9 +48,11 @@ class AuditArguments:
             recipe, each in about the time of the original, and kept in ORIGINAL.retrained for the next audit.
         require: End with exit status 3 unless the first network that unlearned is so: indistinguishable, or a bound in
             quotes such as 'avg-gap<=2', 'ta>=90' or 'auc-distance<=1.5' (to the value to aim at). It can be repeated;
-            all must hold. Names are those of the table and of audit.json.
+            all must hold, also for answers of a device. Names are those of the table and of audit.json.
         case: Number under which the request is handled. The report and audit.json state it.
         operator: Name of the person who audits. The report and audit.json state it; it is never guessed.
+        answers: Answers of a device, as .npz or .csv: logits, probabilities or classes by sample id. `obliq inputs`
+            writes the samples to run. All networks are then measured on these samples alone.
         request: The request.json to audit, if no folder contains it.
         runtime: What runs exported files. `own` is the runtime that a file was written for. `interpreter` is the exact
             integer interpreter of Obliq, which is slow.
@@ -74,6 +76,7 @@ class AuditArguments:
     ] = ()
     case: str = ""
     operator: str = ""
+    answers: File = None
     request: File = None
     runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     show_forgotten: int = 0

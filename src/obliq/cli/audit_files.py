@@ -13,6 +13,7 @@ from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
 from obliq.report import ReportContext, encode_images
 from obliq.workflow.compare_files import GivenFile, compare_files
+from obliq.workflow.device_answers import DeviceRecording, load_recording
 from obliq.workflow.report_context import kind_of_request, methods_in_words
 
 
@@ -34,12 +35,13 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Aud
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits = request.splits(parts)
     images = forgotten_images(splits, arguments.show_forgotten)
+    recording = given_recording(arguments, splits, parts.collection.classes)
     # Never who: what an audit prints may be kept longer than the request.
     progress.print_line(
         f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
     )
     progress.stage("auditing")
-    measured = compare_files(original, unlearned, retrained, splits, request)
+    measured = compare_files(original, unlearned, retrained, splits, request, recording)
     return measured, _context(parts, unlearned, request, images)
 
 
@@ -52,6 +54,23 @@ def forgotten_images(splits: Splits, count: int) -> list[bytes]:
     if count < 0:
         raise DataError(f"show_forgotten {count}; expected 0 or more")
     return encode_images(splits.forget, count) if count else []
+
+
+def given_recording(arguments: AuditArguments, splits: Splits, classes: int) -> DeviceRecording | None:
+    """The answers of a device; None where none were given.
+
+    Raises:
+        DataError: naming the file and what is wrong with it.
+    """
+    if arguments.answers is None:
+        return None
+    unlearned = arguments.networks[1:]
+    count = sum(map(is_exported_file, unlearned)) or len(unlearned)
+    if count != 1:
+        raise AuditError(
+            f"--answers with {count} networks; expected one exported file, which the device runs, or one network"
+        )
+    return load_recording(arguments.answers, splits, classes)
 
 
 def _require_files_only(arguments: AuditArguments, first: Path, rest: list[Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from obliq.auditing import Audit
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.audit import AuditArguments
-from obliq.cli.audit_files import forgotten_images
+from obliq.cli.audit_files import forgotten_images, given_recording
 from obliq.cli.file_inputs import is_exported_file, open_exported_file, refuse_division
 from obliq.cli.verbs import StageListener
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
@@ -60,6 +60,7 @@ def audit_folders(
         f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
     )
     images = forgotten_images(splits, arguments.show_forgotten)
+    recording = given_recording(arguments, splits, original.blueprint.classes)
     retrained = given.retrained
     if arguments.references:
         require_comparable(
@@ -81,7 +82,9 @@ def audit_folders(
         )
     progress.stage("auditing")
     others = _named(given.others, retrained)
-    measured = compare_runs(original, others, splits, run.device, given.files, request, given.retrained_files)
+    measured = compare_runs(
+        original, others, splits, run.device, given.files, request, given.retrained_files, recording
+    )
     return measured, report_context(given.original, others, request.selector, images=images)
 
 

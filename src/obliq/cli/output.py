@@ -116,6 +116,7 @@ def audit_output(
             **entry.values,
             "verdict": entry.verdict and entry.verdict.word,
             "artifact": encode(entry.artifact),
+            "device": encode(entry.device),
         }
         for entry in measured.entries
     ]
@@ -156,6 +157,7 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
     if DEVICE_SUMS in audit.settings:
         lines.append(f"{audit.settings[DEVICE_SUMS]}: in PyTorch with the sums and roundings of a device")
     lines += [_artifact(entry) for entry in audit.artifacts]
+    lines += [line for entry in audit.devices for line in _device(entry)]
     for entry in audit.unlearned:
         if entry.verdict:
             lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}", *_evidence(entry)]
@@ -187,6 +189,24 @@ def _artifact(entry: Measurement) -> str:
     if found.moved:
         return f"{ran}; MOVED from {found.network} by more than the interval: {', '.join(found.moved)}"
     return f"{ran}; every number within the intervals of {found.network}"
+
+
+def _device(entry: Measurement) -> list[str]:
+    """How a device agrees with the network that it runs, and whether it measures alike."""
+    assert entry.device is not None
+    found = entry.device
+    largest = ""
+    if found.largest_difference is not None:
+        unit = "logit" if found.recorded == "logits" else "probability"
+        largest = f", largest {unit} difference {found.largest_difference:.2g}"
+    alike = "every number that was measured is within its intervals"
+    if found.moved:
+        alike = f"MOVED from it by more than the interval: {', '.join(found.moved)}"
+    return [
+        f"{entry.name}: {found.recorded} recorded; {found.same_classes:.2f} % same classes as {found.network} "
+        f"({found.interval.low:.2f} to {found.interval.high:.2f}){largest}; {alike}",
+        *(f"WARNING: {warning}." for warning in found.warnings),
+    ]
 
 
 def _most_important(audit: Audit) -> list[str]:

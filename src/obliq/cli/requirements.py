@@ -89,17 +89,25 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def check_requirements(required: Sequence[Requirement], audit: Audit) -> list[RequirementResult]:
-    """Compare the first network that unlearned with every demand."""
-    return [_checked(one, audit.unlearned[0], audit) for one in required]
+    """Compare the first network that unlearned with every demand, and the answers of a device if there are any."""
+    entries = [audit.unlearned[0], *(entry for entry in audit.devices if entry is not audit.unlearned[0])]
+    return [_checked(one, entry, audit) for entry in entries for one in required]
 
 
 def requirement_lines(results: Sequence[RequirementResult]) -> list[str]:
     """A table of the demands; nothing without any."""
-    rows = []
+    rows, several = [], len({one.network for one in results}) > 1
     for one in results:
         value = one.value if isinstance(one.value, str) else number(one.value, 2)
         ends = "-" if one.interval is None else f"{one.interval.low:.2f} to {one.interval.high:.2f}"
-        rows.append([one.requirement, value, ends, "yes" if one.met else "NO"])
+        rows.append(
+            [
+                f"{one.network}: {one.requirement}" if several else one.requirement,
+                value,
+                ends,
+                "yes" if one.met else "NO",
+            ]
+        )
     return ["", *table(["required", "measured", "95 % interval", "met"], rows)] if rows else []
 
 
@@ -121,7 +129,7 @@ def unmet(results: Sequence[RequirementResult]) -> str:
 
 def _checked(one: Requirement, entry: Measurement, audit: Audit) -> RequirementResult:
     if one.metric is None:
-        word = entry.verdict and entry.verdict.word
+        word = None if entry.verdict is None else entry.verdict.word
         return RequirementResult(
             requirement=one.text,
             network=entry.name,

@@ -22,6 +22,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Ship to devices": {
         "export": "Write the file that a device runs, and check it.",
+        "inputs": "Write the samples that a device should answer, for the audit.",
         "patch make": "Write the integers that differ between two networks.",
         "patch apply": "Create the new network from the old one and a patch.",
         "patch info": "Print what a patch states, and what it reveals.",

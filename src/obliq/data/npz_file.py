@@ -44,16 +44,16 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
                     f"{name}: no array {' and '.join(lacking)} (it holds {', '.join(held[:8])}); "
                     "expected x, y and optionally subject and id"
                 )
-            inputs = _inputs(name, _array(name, archive, "x"))
-            labels, class_names = _named(name, "y", _array(name, archive, "y"), len(inputs))
+            inputs = _inputs(name, read_array(name, archive, "x"))
+            labels, class_names = _named(name, "y", read_array(name, archive, "y"), len(inputs))
             subjects: Tensor | None = None
             subject_names: tuple[str, ...] = ()
             ids: tuple[str, ...] = ()
             if "subject" in held:
-                owners = _array(name, archive, "subject")
+                owners = read_array(name, archive, "subject")
                 subjects, subject_names = _named(name, "subject", owners, len(inputs))
             if "id" in held:
-                ids = _words(name, "id", _array(name, archive, "id"), len(inputs))
+                ids = _words(name, "id", read_array(name, archive, "id"), len(inputs))
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: cannot be read as .npz ({error}); expected numpy.savez's") from error
     require_clear_layout(name, inputs.shape[1:], inputs.dtype, options.layout)
@@ -71,8 +71,18 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
     )
 
 
-def _array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
-    """Read one array after its size has been checked in both headers."""
+def read_array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
+    """Read one array after its size has been checked in both headers.
+
+    Args:
+        name: of the file, in errors.
+        archive: the open file.
+        key: name of the array. Only `x` may hold no names.
+
+    Raises:
+        DataError: for an array of objects, of another type than numbers or names, too large, or of another size
+            than it claims.
+    """
     entry = archive.getinfo(f"{key}.npy")
     if entry.file_size > LARGEST:
         raise DataError(f"{name}: {key} unpacks to {entry.file_size} bytes; expected at most {LARGEST}")

@@ -49,7 +49,8 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
         "unknown": None,
     }
     aim = known[audit.aim]
-    intervals = [entry.intervals["auc_forget_vs_test"] for entry in audit.entries]
+    entries = [entry for entry in audit.entries if "auc_forget_vs_test" in entry.intervals]
+    intervals = [entry.intervals["auc_forget_vs_test"] for entry in entries]
     band = _retrained_range(audit)
     shown = [
         50.0,
@@ -64,7 +65,7 @@ def auc_intervals(audit: Audit) -> IntervalFigure:
     step = 5 if high - low <= 30 else 10 if high - low <= 60 else 20
     ticks = [tick for tick in range(0, 101, step) if low < tick < high]
     rows = []
-    for entry, interval in zip(audit.entries, intervals, strict=True):
+    for entry, interval in zip(entries, intervals, strict=True):
         value = entry.auc_forget_vs_test
         note = f"{value:.1f} ({interval.low:.1f} to {interval.high:.1f})"
         wanted = f"wanted: {NOT_KNOWN if aim is None else f'{aim:.1f}'}"
@@ -101,12 +102,14 @@ def evidence_bands(entry: Measurement) -> Sequence[Figure]:
 
 def distributions(audit: Audit, measure: str) -> Sequence[Figure]:
     """The histograms of `confidence` or `entropy` of every network, with axes that can be compared."""
-    histograms = [getattr(entry, measure) for entry in audit.entries]
+    classes_alone = [entry for entry in audit.devices if entry.device and entry.device.recorded == "classes"]
+    entries = [entry for entry in audit.entries if entry not in classes_alone]
+    histograms = [getattr(entry, measure) for entry in entries]
     highest = max(
         (share for roles in histograms for one in roles.values() for share in one.shares), default=1.0
     )
     figures = []
-    for entry, roles in zip(audit.entries, histograms, strict=True):
+    for entry, roles in zip(entries, histograms, strict=True):
         missing = [role for role in ("forget", "test", "retain") if role not in roles]
         note = (
             f"too few {' and '.join(missing)} samples: their shares would point at people" if missing else ""

@@ -114,6 +114,7 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         "numbers": "The numbers",
         "recognised": "Can the forgotten samples be recognised?" if decided or whose else "",
         "files": "What the exported file answers" if audit.artifacts else "",
+        "device": "What the device answered" if audit.devices else "",
         "certainty": "How certain the networks are",
         "course": f"The course of unlearning{whose}" if trace else "",
         "training": "The training of the networks" if training else "",

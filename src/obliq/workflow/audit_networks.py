@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from obliq.auditing import Audit, AuditedModel, audit_models
@@ -20,6 +21,7 @@ from obliq.quantization.precision import FLOAT_BITS
 from obliq.run import device_named
 from obliq.training.prediction import TorchPredictor
 from obliq.workflow.compare_files import retrained_name, role_signals
+from obliq.workflow.device_answers import add_device, recording_of, recording_settings
 from obliq.workflow.network_checks import join_for, outputs_of
 
 RESERVED = ("original", "retrained")
@@ -35,6 +37,7 @@ def audit(
     holdout: DataLike | None = None,
     retrained: nn.Module | Sequence[nn.Module] = (),
     chosen_at_random: bool = False,
+    answers: Mapping[str, ArrayLike] | None = None,
     device: str = "auto",
 ) -> Audit:
     """Measure how well networks have forgotten, and what they can still do.
@@ -54,6 +57,9 @@ def audit(
             from the first. A verdict needs several, which show how much retraining varies by chance: begin with four.
             Without any there are no gaps.
         chosen_at_random: whether chance alone chose the forget set, so that unseen samples are like it.
+        answers: logits that a device gave with the unlearned network, by the name of the set (`forget`, `retain`,
+            `test`, `holdout`), a row for each sample in its order. The audit then has an entry `device`, and sets
+            without answers are left out.
         device: where to compute: `auto` (an accelerator where there is one), `cpu` or `cuda`.
 
     Returns:
@@ -61,7 +67,7 @@ def audit(
 
     Raises:
         AuditError: for networks that answer with other classes, with NaN, or under one name.
-        DataError: for sets that cannot be read, do not fit the networks, or overlap.
+        DataError: for sets that cannot be read, do not fit the networks, or overlap, and for answers of another shape.
 
     Example:
         >>> import obliq
@@ -89,14 +95,23 @@ def audit(
         found = outputs_of(model, splits.forget)
         if found != classes:
             raise AuditError(f"{name} distinguishes {found} classes; expected {classes}, as the original")
+    recording = None if answers is None else recording_of(answers, splits, classes)
+    if recording is not None and len(named) > 1:
+        raise AuditError(f"answers of a device to {len(named)} networks; expected one unlearned network")
     where = device_named(device)
+    models = [
+        _audited(kind, name, model, original, splits, where) for name, (kind, model) in networks.items()
+    ]
     measured = audit_models(
-        [_audited(kind, name, model, original, splits, where) for name, (kind, model) in networks.items()],
+        models if recording is None else add_device(models, recording),
         precision=precision_of(original),
         forgotten_classes=splits.forgotten_classes,
         exchangeable=chosen_at_random,
     )
-    known = {"provenance": "not recorded: networks and samples were given by the caller"}
+    known = {
+        "provenance": "not recorded: networks and samples were given by the caller",
+        **recording_settings(recording),
+    }
     return dataclasses.replace(measured, settings={**measured.settings, **known})
 
 

@@ -7,6 +7,7 @@ next to a file, as `obliq unlearn` leaves it, must name this original and this r
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, compute_predictor_signals
 from obliq.auditing.measure import ROLES
@@ -19,6 +20,7 @@ from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
 from obliq.exporting import ExportedFile, share_of_changed_codes
 from obliq.training.prediction import Predictor
+from obliq.workflow.device_answers import DeviceRecording, add_device, recording_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ def compare_files(
     retrained: Sequence[ExportedFile],
     splits: Splits,
     request: Request,
+    recording: DeviceRecording | None = None,
 ) -> Audit:
     """Audit files without the networks that they were exported from.
 
@@ -45,6 +48,7 @@ def compare_files(
             measured from the first.
         splits: the roles of the samples under the request.
         request: decides whether there is a value to aim at without a retrained network.
+        recording: answers of a device that runs the unlearned file; every file is then measured on its samples alone.
 
     Raises:
         AuditError: when a file is of another form, or its record names another original or request.
@@ -78,7 +82,7 @@ def compare_files(
         models.append(AuditedModel(kind="retrained", name=title, answers=answers))
         digests |= file_digests(title, file)
     measured = audit_models(
-        models,
+        models if recording is None else add_device(models, recording),
         precision=original.precision,
         forgotten_classes=splits.forgotten_classes,
         digests={
@@ -89,7 +93,11 @@ def compare_files(
         exchangeable=is_exchangeable(request),
     )
     ends = "original and retrained" if retrained else "original"
-    settings = {**measured.settings, f"{ends}, as files": f"run by {original.predictor.runtime}"}
+    settings = {
+        **measured.settings,
+        f"{ends}, as files": f"run by {original.predictor.runtime}",
+        **recording_settings(recording),
+    }
     return dataclasses.replace(measured, settings=settings)
 
 
@@ -124,7 +132,10 @@ def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
     """What a network or a file answers in every role; nothing for a holdout or test set that was not given."""
     every = {role: getattr(splits, role) for role in ROLES}
     given = {role: part for role, part in every.items() if not isinstance(part, MissingExamples)}
-    return RoleSignals(**{role: compute_predictor_signals(predictor, part) for role, part in given.items()})
+    answers: dict[str, Any] = {
+        role: compute_predictor_signals(predictor, part) for role, part in given.items()
+    }
+    return RoleSignals(**answers)
 
 
 def retrained_name(number: int) -> str:

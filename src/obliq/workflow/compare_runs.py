@@ -17,6 +17,7 @@ from obliq.exporting import Exact, ExportedFile, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.training.prediction import TorchPredictor
 from obliq.workflow.compare_files import file_digests, is_exchangeable, retrained_name, role_signals
+from obliq.workflow.device_answers import DeviceRecording, add_device, recording_settings
 
 DEVICE_SUMS = "computed in a device's sums"
 """The setting of an audit that names its networks in PyTorch which answered as their files do."""
@@ -34,6 +35,7 @@ def compare_runs(
     shipped: Mapping[str, ExportedFile] | None = None,
     request: Request | None = None,
     retrained: Sequence[ExportedFile] = (),
+    recording: DeviceRecording | None = None,
 ) -> Audit:
     """Audit an original, unlearned networks and retrained ones, on the same samples.
 
@@ -52,6 +54,7 @@ def compare_runs(
         request: the request, where no network has it in its folder.
         retrained: files of the original's form, of networks trained without the forget set, where these networks
             themselves are not there; how they were trained is not recorded.
+        recording: answers of a device that runs one of these; every network is then measured on its samples alone.
 
     Raises:
         AuditError: when a network was not derived from this original or answers another request, or a file does
@@ -91,13 +94,13 @@ def compare_runs(
         )
         digests |= file_digests(title, file)
     measured = audit_models(
-        models,
+        models if recording is None else add_device(models, recording),
         precision=original.blueprint.bits,
         forgotten_classes=splits.forgotten_classes,
         digests=digests,
         exchangeable=all(map(is_exchangeable, requests)),
     )
-    noted = {DEVICE_SUMS: ", ".join(shipping)} if shipping else {}
+    noted = recording_settings(recording) | ({DEVICE_SUMS: ", ".join(shipping)} if shipping else {})
     for run in others.values():
         if run.checkpoint.provenance.role == "retrained":
             noted |= _other_training(original.provenance, run.checkpoint.provenance)
