@@ -15,7 +15,7 @@ from obliq.errors import ModelError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.models import build_model
 from obliq.models.architectures import is_import_path, require_module
-from obliq.quantization import LayerBits, Precision, quantize
+from obliq.quantization import LayerBits, Precision, quantize, without_foreign_quantizers
 
 ROLES = ("original", "retrained", "unlearned")
 
@@ -28,7 +28,8 @@ class LoadedWeights:
         source: name of the file without its folder, or the function that returned or trained the network.
         digest: SHA-256 of the file, or of the weights.
         fine_tuning: fields of the recipe of quantization-aware fine-tuning; None without it.
-        accuracy: in percent, by stage (`FP32`, then the precision, then `fine-tuned`) and part.
+        accuracy: in percent, by stage (`FP32`, or `as it came` with quantizers of another tool; then the precision,
+            then `fine-tuned`) and part.
         trained_by_call: whether Obliq called the function that trained it, so that the time is known.
     """
 
@@ -195,6 +196,8 @@ class Blueprint:
     def build(self, function: Builder | None = None) -> nn.Module:
         """A new network of this form, quantized unless the precision is FP32.
 
+        Quantizers of Brevitas and torch.ao are taken out of a network of the user's; see `foreign_quantizers`.
+
         Args:
             function: creates the float network; when left out, `architecture` names it. A module of the user's is
                 imported and run, so leave it out only for a name that you trust.
@@ -212,7 +215,7 @@ class Blueprint:
             else:
                 model = require_module(function(self.input_shape, self.classes), self.architecture)
         return quantize(
-            model,
+            without_foreign_quantizers(model),
             self.precision,
             edge_bits=self.edge_bits,
             weight_grid=self.weight_grid,

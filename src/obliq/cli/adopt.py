@@ -40,7 +40,8 @@ class AdoptArguments:
         holdout: Unseen samples for calibration and audits: a source of their own (folder:val), ids=FILE or subject=7.
             With --trained-on ids=FILE, a share divides the remaining samples. 0 for none.
         test: The same for the test set.
-        bits: Bits of weights and activations: W8A8 is 8 bits for both. From W2A2 to W8A8, or FP32 for no quantization.
+        bits: Bits of weights and activations, by default W8A8: 8 bits for both. From W2A2 to W8A8, or FP32 for no
+            quantization. A network with quantizers of Brevitas or torch.ao states its own.
         preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps the first layer, 1x1 shortcuts
             and the last layer in floating point.
         weight_grid: Use one scale of the weights per output channel, or one per tensor.
@@ -58,7 +59,7 @@ class AdoptArguments:
     out: ResultFolder
     overwrite: Overwrite = False
     data_folder: DataFolder = None
-    bits: str = "W8A8"
+    bits: Annotated[str | None, tyro.conf.arg(metavar="BITS", help_behavior_hint="")] = None
     layer_bits: LayerOption = ""
     preset: Literal["deploy", "paper"] = "deploy"
     weight_grid: Literal["per_channel", "per_tensor"] = "per_channel"
@@ -90,6 +91,21 @@ def _trained_on(arguments: AdoptArguments) -> str:
     )
 
 
+def _require_no_other_form(arguments: AdoptArguments, bits: str) -> None:
+    """Raise where options contradict the quantizers that a network came with.
+
+    Raises:
+        ModelError: with what the quantizers state.
+    """
+    from obliq.errors import ModelError
+
+    other = arguments.bits is not None and arguments.bits.strip().upper() != bits
+    if other or arguments.layer_bits or arguments.preset != "deploy":
+        raise ModelError(
+            f"{arguments.arch} has quantizers of its own, of {bits}; expected no --bits, --layer-bits or --preset"
+        )
+
+
 def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     """Load, quantize and measure a network."""
     from obliq.checkpoints import Blueprint
@@ -108,7 +124,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.workflow.network_checks import outputs_of
 
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
-    precision = Precision.parse(arguments.bits)
+    precision = Precision.parse(arguments.bits or "W8A8")
     require_at_least(0, fine_tune=arguments.fine_tune)
     recipe = None
     if arguments.fine_tune:
@@ -123,14 +139,19 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
     loaded = load_network(arguments.arch, arguments.weights, parts.train)
+    weight_grid: str = arguments.weight_grid
+    layer_bits = LayerBits.parse(arguments.layer_bits)
+    if (form := loaded.form) is not None:
+        _require_no_other_form(arguments, form.bits)
+        precision, weight_grid, layer_bits = form.precision, form.weight_grid, form.layer_bits
     blueprint = Blueprint(
         architecture=arguments.arch,
         input_shape=data.sample_shape,
         classes=outputs_of(loaded.network, parts.train),
         precision=precision,
         preset=arguments.preset,
-        weight_grid=arguments.weight_grid,
-        layer_bits=LayerBits.parse(arguments.layer_bits),
+        weight_grid=weight_grid,
+        layer_bits=layer_bits,
     )
     progress.stage(f"quantizing {arguments.arch} to {precision} on {len(parts.train)} samples of {data.name}")
     adopted = adopt_original(loaded, parts, blueprint, recipe, run)
@@ -139,7 +160,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     assert record is not None
     counts = adopted.checkpoint.provenance.counts
     baselines = {name: most_frequent_share(getattr(parts, name)) for name, count in counts.items() if count}
-    by_scale = accuracy_by_scale(loaded.network, parts.train, run)
+    by_scale = accuracy_by_scale(loaded.as_it_came, parts.train, run)
     warnings = doubts(record.accuracy, baselines, by_scale, data.name)
     return VerbOutput(
         lines=[

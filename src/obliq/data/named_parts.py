@@ -55,7 +55,11 @@ def load_parts(source: str, folder: Path | None, words: PartWords) -> Partition:
     others = {
         role: str(word).strip() for role, word in given.items() if word is not None and is_source(str(word))
     }
-    words = dataclasses.replace(words, **dict.fromkeys(others))
+    words = dataclasses.replace(
+        words,
+        holdout=None if "holdout" in others else words.holdout,
+        test=None if "test" in others else words.test,
+    )
     collection = load_dataset(name_with_sources(source, others), folder)
     return partition(collection, partition_rule(words, collection))
 

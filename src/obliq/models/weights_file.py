@@ -152,8 +152,9 @@ def load_weights(network: nn.Module, weights: WeightsFile, names: tuple[str, str
         if any(part in name for name in tensors) and not any(part in name for name in own):
             raise ModelError(
                 f"{names[0]} is a quantization-aware state dict of {tool}, which records neither bits nor which values "
-                "are rounded; expected its float weights alone (with --fine-tune), or the integer ONNX file (QDQ) that "
-                f"{tool} exports: `obliq unlearn FILE.onnx` works in such files"
+                f"are rounded; expected --arch module:function that returns the network with its quantizers of {tool}, "
+                f"its float weights alone (with --fine-tune), or the integer ONNX file (QDQ) that {tool} exports: "
+                "`obliq unlearn FILE.onnx` works in such files"
             )
     problems = _problems(own, tensors)
     if problems:
@@ -169,6 +170,27 @@ def load_weights(network: nn.Module, weights: WeightsFile, names: tuple[str, str
         for name, value in tensors.items():
             own[name].copy_(value)
     return tuple(notes)
+
+
+def load_state(network: nn.Module, weights: WeightsFile, names: tuple[str, str]) -> tuple[str, ...]:
+    """As `load_weights`, by the network's own `load_state_dict`: quantizers of other tools keep more than tensors.
+
+    Raises:
+        ModelError: when the two do not fit, and for values that are not finite.
+    """
+    try:
+        network.load_state_dict(dict(weights.tensors), strict=True)
+    except Exception as error:  # the modules are those of another tool
+        raise ModelError(
+            f"{names[0]} does not fit {names[1]}: {first_line(error)}; expected the state dict of this network, with "
+            "its quantizers"
+        ) from error
+    infinite = [name for name, value in network.named_parameters() if not bool(torch.isfinite(value).all())]
+    if infinite:
+        raise ModelError(
+            f"{names[0]}: {'; '.join(_listed('NaN or infinite', infinite))}; expected finite weights"
+        )
+    return weights.notes
 
 
 def _is_narrow(value: Tensor) -> bool:

@@ -1,6 +1,13 @@
 """Quantized networks: learned steps, conversion, and one view of them as integers."""
 
 from obliq.quantization.convert import PRESETS, calibrate_steps, quantize
+from obliq.quantization.foreign_quantizers import (
+    ForeignNetwork,
+    has_foreign_quantizers,
+    read_foreign_network,
+    without_foreign_quantizers,
+)
+from obliq.quantization.foreign_steps import ForeignForm, bring_in_steps, form_of
 from obliq.quantization.integer_state import (
     changed_codes,
     digest_entries,
@@ -33,6 +40,8 @@ from obliq.quantization.quantized_weight import QuantizedWeight
 
 __all__ = [
     "PRESETS",
+    "ForeignForm",
+    "ForeignNetwork",
     "IntegerTensor",
     "LayerBits",
     "Precision",
@@ -44,10 +53,13 @@ __all__ = [
     "QuantizedLinear",
     "QuantizedWeight",
     "activations",
+    "bring_in_steps",
     "calibrate_steps",
     "changed_codes",
     "digest_entries",
     "float_state",
+    "form_of",
+    "has_foreign_quantizers",
     "integer_state",
     "keep_steps_near_",
     "keep_steps_positive_",
@@ -58,9 +70,11 @@ __all__ = [
     "pack",
     "packed_size",
     "quantize",
+    "read_foreign_network",
     "state_digest",
     "unpack",
     "weight_codes",
     "weighted_layers",
     "weights_digest",
+    "without_foreign_quantizers",
 ]

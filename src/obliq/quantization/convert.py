@@ -1,6 +1,6 @@
 """From an ordinary network to one that trains with quantized weights and activations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -130,7 +130,11 @@ def quantize(
 
 
 def calibrate_steps(
-    model: nn.Module, inputs: Float[Tensor, "samples ..."], *, least_error: bool = False
+    model: nn.Module,
+    inputs: Float[Tensor, "samples ..."],
+    *,
+    least_error: bool = False,
+    only: Collection[str] | None = None,
 ) -> None:
     """Set the activation steps of a quantized network from one batch, in place and in graph order.
 
@@ -143,6 +147,7 @@ def calibrate_steps(
         inputs: standardised inputs on the device of the network.
         least_error: set the steps of weights too, and all steps for the least squared error. That suits a network that
             was trained in floating point and stays as it is; otherwise steps are those that training starts from.
+        only: names of activation quantizers; others, and weights, keep their steps. None for all.
 
     Raises:
         ModelError: when the batch is empty or not finite, or the network is not a traced one.
@@ -159,11 +164,11 @@ def calibrate_steps(
         for module in resting:
             module.train(False)
         with torch.no_grad():
-            if least_error:
+            if least_error and only is None:
                 for layer in weighted_layers(model).values():
                     low, high = weight_range(layer.bits)
                     layer.weight_step.copy_(least_error_step(layer.weight, low, high, layer.channel_axis))
-            calibration = _Calibration(model, least_error)
+            calibration = _Calibration(model, least_error, only)
             calibration.extra_traceback = False  # an error stays one line
             calibration.run(inputs)
     finally:
@@ -177,12 +182,14 @@ def calibrate_steps(
 class _Calibration(fx.Interpreter):
     """Runs a network; each quantizer sets its step from its input before it rounds."""
 
-    def __init__(self, model: fx.GraphModule, least_error: bool) -> None:
+    def __init__(self, model: fx.GraphModule, least_error: bool, only: Collection[str] | None) -> None:
         super().__init__(model)
-        self._least_error = least_error
+        self._least_error, self._only = least_error, only
 
     def call_module(self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         module = self.fetch_attr(str(target))
+        if self._only is not None and str(target) not in self._only:
+            return super().call_module(target, args, kwargs)
         if isinstance(module, QuantizedActivation) and self._least_error:
             module.set_step(least_error_step(args[0], module.low, module.high))
         elif isinstance(module, QuantizedActivation):

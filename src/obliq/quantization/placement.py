@@ -158,6 +158,11 @@ def _unit_end(root: fx.Node, inside: set[fx.Node] | None = None) -> fx.Node:
     return end
 
 
+def layers_that_read(node: fx.Node) -> set[fx.Node]:
+    """The layers with weights that read the values of a node, directly or after operations that only move them."""
+    return set(filter(is_weighted, _readers(node)))
+
+
 def _readers(node: fx.Node) -> set[fx.Node]:
     """The nodes that read the values of `node`, directly or after operations that only move them."""
     found: set[fx.Node] = set()

@@ -5,11 +5,13 @@ at each stage, so that nobody ships a network that lost its way from one tool to
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor, fx, nn
 
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance
 from obliq.checkpoints.metadata import LoadedWeights
@@ -19,7 +21,7 @@ from obliq.data.collection import SCALES
 from obliq.errors import ModelError
 from obliq.io.strict_json import encode
 from obliq.models.weights_file import load_weights
-from obliq.quantization import calibrate_steps
+from obliq.quantization import LayerBits, Precision, bring_in_steps, calibrate_steps
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, accuracy, fit
 from obliq.workflow.loaded_network import LoadedNetwork
@@ -27,6 +29,13 @@ from obliq.workflow.network_checks import require_ready
 from obliq.workflow.pipeline import input_contract, part_counts
 
 CALIBRATION_SAMPLES = 512
+CALIBRATION_BYTES = 64 * 2**20
+"""Of the inputs at most; the values between layers take many times as much. 512 pictures of 3 x 104 x 104, and 111 of
+3 x 224 x 224."""
+LEAST_SAMPLES = 32
+
+AS_IT_CAME = "as it came"
+"""The stage of a network with the quantizers of another tool, in place of `FP32`."""
 
 
 def adopt_original(
@@ -96,23 +105,47 @@ def quantize_loaded(
         raise ModelError(
             f"{loaded.source} has the steps of a quantized network; expected the bits of its training"
         )
+    if loaded.form is not None and _form_of(blueprint) != (
+        loaded.form.precision,
+        loaded.form.layer_bits,
+        loaded.form.weight_grid,
+    ):
+        raise ModelError(
+            f"{loaded.source} has quantizers of {loaded.form.bits}, {loaded.form.weight_grid}; expected "
+            f"{blueprint.bits}, {blueprint.weight_grid}"
+        )
     model = blueprint.build(lambda shape, classes: loaded.network)  # refusals come before the first long step
-    accuracies = {"FP32": accuracies_of(loaded.network, measured, run)}
-    if loaded.steps is not None:
+    first = "FP32" if loaded.foreign is None else AS_IT_CAME
+    accuracies = {first: accuracies_of(loaded.as_it_came, measured, run)}
+    if loaded.foreign is not None and loaded.form is not None:
+        assert isinstance(model, fx.GraphModule)
+        model = model.to(run.device)
+        bring_in_steps(model, loaded.foreign, loaded.form, _calibration_inputs(training, run))
+        accuracies[str(blueprint.precision)] = accuracies_of(model, measured, run)
+    elif loaded.steps is not None:
         load_weights(model, loaded.steps, (loaded.source, f"{loaded.architecture} at {blueprint.bits}"))
         require_ready(model)
         accuracies[str(blueprint.precision)] = accuracies_of(model, measured, run)
     elif not blueprint.precision.is_float:
-        generator = run.generator(purpose=2)
-        chosen = torch.randperm(len(training), generator=generator)[:CALIBRATION_SAMPLES]
         model = model.to(run.device)
-        inputs = training.collection.fetch(training.indices[chosen]).to(run.device)
-        calibrate_steps(model, inputs, least_error=True)
+        calibrate_steps(model, _calibration_inputs(training, run), least_error=True)
         accuracies[str(blueprint.precision)] = accuracies_of(model, measured, run)
     if fine_tuning is not None:
         model = fit(model, training, fine_tuning, run)
         accuracies["fine-tuned"] = accuracies_of(model, measured, run)
     return model, accuracies
+
+
+def _form_of(blueprint: Blueprint) -> tuple[Precision, LayerBits, str]:
+    return blueprint.precision, blueprint.layer_bits, blueprint.weight_grid
+
+
+def _calibration_inputs(training: Examples, run: Run) -> Float[Tensor, "samples ..."]:
+    """Training samples drawn at random, fewer of large ones."""
+    size = 4 * math.prod(training.collection.sample_shape)  # bytes of one sample
+    most = max(LEAST_SAMPLES, min(CALIBRATION_SAMPLES, CALIBRATION_BYTES // size))
+    chosen = torch.randperm(len(training), generator=run.generator(purpose=2))[:most]
+    return training.collection.fetch(training.indices[chosen]).to(run.device)
 
 
 def accuracy_by_scale(network: nn.Module, examples: Examples, run: Run) -> dict[str, float]:
@@ -131,7 +164,7 @@ def accuracy_by_scale(network: nn.Module, examples: Examples, run: Run) -> dict[
     collection = examples.collection
     if not isinstance(collection.inputs, Tensor) or collection.inputs.dtype != torch.uint8:
         return {}
-    some = examples.indices[:: max(1, len(examples) // CALIBRATION_SAMPLES)]
+    some = examples.spread(CALIBRATION_SAMPLES).indices
     channels = collection.sample_shape[0]
     found = {}
     for scale, (mean, deviation) in SCALES.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from obliq.auditing import Audit, render_audit
 from obliq.auditing.measure import ROLES
@@ -22,12 +23,12 @@ from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
 from obliq.data.selectors import ACCEPTED
-from obliq.errors import DataError, ObliqError
+from obliq.errors import DataError, ModelError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
 from obliq.methods import Method, Retrain, registered_name
-from obliq.models import initialise, require_drawn_weights
-from obliq.quantization import weights_digest
+from obliq.models import build_model, initialise, require_drawn_weights
+from obliq.quantization import has_foreign_quantizers, weights_digest
 from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit
@@ -66,9 +67,13 @@ def train_original(
     """
     trace, started = Trace(), time.perf_counter()
     if start is not None:
+        _require_float(start.as_it_came, blueprint)
         model = blueprint.build(lambda shape, classes: start.network)
     else:
         if blueprint.is_user_code:
+            _require_float(
+                build_model(blueprint.architecture, blueprint.input_shape, blueprint.classes), blueprint
+            )
             require_drawn_weights(blueprint.build, blueprint.architecture)
         model = blueprint.build()
         initialise(model, run.seed)
@@ -89,6 +94,19 @@ def train_original(
         loaded=None if start is None else LoadedWeights(source=start.source, digest=start.digest),
     )
     return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
+
+
+def _require_float(network: nn.Module, blueprint: Blueprint) -> None:
+    """Raise for quantizers of another tool, which training by Obliq would replace by its own.
+
+    Raises:
+        ModelError: naming the network.
+    """
+    if has_foreign_quantizers(network):
+        raise ModelError(
+            f"{blueprint.architecture} returns a network with quantizers of another tool; expected a network in "
+            "floating point, which `obliq train` quantizes, or `obliq adopt`, which keeps bits and steps"
+        )
 
 
 def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:

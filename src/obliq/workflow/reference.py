@@ -25,7 +25,7 @@ from obliq.quantization import float_state, integer_state, state_digest, weighte
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit, seeded
 from obliq.workflow.adoption import accuracies_of, quantize_loaded
-from obliq.workflow.loaded_network import LoadedNetwork, load_network
+from obliq.workflow.loaded_network import LoadedNetwork, load_network, loaded_from_module
 from obliq.workflow.network_checks import require_ready
 from obliq.workflow.pipeline import role_counts
 
@@ -63,8 +63,11 @@ def retrained_by_function(
         raise ModelError(f"{function!r} failed on the retain set: {first_line(error)}") from error
     network = network.cpu().eval()
     architecture = original.blueprint.architecture
-    integers = integer_state(network) if weighted_layers(network) else {}
-    loaded = LoadedNetwork(network, architecture, function, state_digest(integers, float_state(network)))
+    if weighted_layers(network):
+        digest = state_digest(integer_state(network), float_state(network))
+        loaded = LoadedNetwork(network, architecture, function, digest)
+    else:
+        loaded = loaded_from_module(network, architecture, function)
     return _retrained(original, splits, request, loaded, run, started, trained_by_call=True)
 
 
