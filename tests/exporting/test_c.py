@@ -22,7 +22,7 @@ from obliq.exporting import Graph, export_file, format_named, graph_of, interpre
 from obliq.exporting.c.writer import to_c
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.operations import OPERATIONS, Step
-from obliq.patch import content_digest, encode_patch
+from obliq.patch import content_digest, encode_patch, to_device_image
 from obliq.quantization import calibrate_steps, quantize
 from obliq.workflow.deployment import export
 from tests.exporting.common_forms import formed
@@ -43,7 +43,12 @@ int main(int count, char **names)
 {
     static uint8_t scratch[NETWORK_SCRATCH], image[NETWORK_IMAGE], patch[2 * NETWORK_IMAGE];
     float input[NETWORK_INPUTS], logits[NETWORK_CLASSES];
-    if (count > 1) {
+    if (count > 2) { /* an image as it is */
+        FILE *file = fopen(names[1], "rb");
+        if (!file || fread(image, 1, sizeof image, file) != sizeof image)
+            return 4;
+        fclose(file);
+    } else if (count > 1) {
         FILE *file = fopen(names[1], "rb");
         const size_t length = file ? fread(patch, 1, sizeof patch, file) : 0;
         if (obliq_patch_apply(patch, length, network_image, NETWORK_IMAGE, 0, image, sizeof image))
@@ -99,11 +104,11 @@ EVERY = [(name, precision) for precision, names in NETWORKS.items() for name in 
 
 
 def uneven() -> nn.Module:
-    """Windows that are padded by more after an axis, have gaps or unequal sizes, and groups of channels."""
+    """Windows that are padded by more after an axis or see padding alone, have gaps or unequal sizes, and groups."""
     return nn.Sequential(
         *(nn.Conv2d(3, 6, (3, 2), (1, 2), (2, 1), (2, 1), groups=3), nn.BatchNorm2d(6), nn.ReLU()),
         *(nn.MaxPool2d(3, 2, padding=1, ceil_mode=True), nn.Conv2d(6, 4, (3, 5), padding="same")),
-        *(nn.AvgPool2d((2, 1), 1), nn.Flatten(), nn.Linear(64, 5)),
+        *(nn.Conv2d(4, 5, 1, padding=(0, 2)), nn.AvgPool2d((2, 1), 1), nn.Flatten(), nn.Linear(160, 5)),
     )
 
 
@@ -135,8 +140,9 @@ def test_every_kernel_is_run_above() -> None:
     calls = set().union(
         *(re.findall(r"^    (\w+)\(", to_c(graph).decode(), re.MULTILINE) for graph in graphs)
     )
-    kernels = files("obliq.exporting.c").joinpath("kernels.c").read_text()
-    assert calls - {"memcpy"} == set(re.findall(r"^static void (\w+)\(", kernels, re.MULTILINE))
+    folder = files("obliq.exporting.c")
+    kernels = "".join(folder.joinpath(name).read_text() for name in ("kernels.c", "windows.c"))
+    assert calls - {"memcpy"} == set(re.findall(r"^static void (\w+)\([^)]*\*y\)$", kernels, re.MULTILINE))
 
 
 def test_what_the_c_decoder_patches_is_the_other_network(tmp_path: Path) -> None:
@@ -177,6 +183,55 @@ def test_the_file_states_what_it_is_and_how_inputs_come_about(tmp_path: Path) ->
     program = compiled(written, tmp_path)
     nothing = np.full((1, *graph.input_shape), np.nan, np.float32)
     assert subprocess.run([program], input=nothing.tobytes(), timeout=60).returncode == 2
+
+
+def test_names_of_layers_reach_nothing_but_comments(tmp_path: Path) -> None:
+    """A network of the user's, or a file from elsewhere, may have any names; none of them becomes C."""
+    _, graph = network("keywords", "W4A4")
+    names = ("a */ #error b", "??/", 'quote " \\', "line\n#error", "\x00\x1b[2J", "\u202e\u00e9", "x" * 9999)
+    steps = [
+        dataclasses.replace(step, path=f"{names[number % len(names)]}{number}")
+        for number, step in enumerate(graph.steps)
+    ]
+    hostile = dataclasses.replace(graph, steps=tuple(steps))
+    written = to_c(hostile)
+    assert max(map(len, written.splitlines())) < 500
+    assert set(written) <= {10, *range(32, 127)}
+    assert b"#error b" not in written
+    assert b"*/ #" not in written
+    inputs = random_inputs(graph.input_shape, 3)
+    np.testing.assert_array_equal(answers(compiled(written, tmp_path), inputs), expected(graph, inputs))
+
+
+def test_a_class_called_like_the_image_hides_nothing() -> None:
+    model, graph = network("keywords", "W4A4")
+    contract = InputContract(
+        shape=graph.input_shape,
+        axes="channels x height x width",
+        stored="float32",
+        divide_by=1.0,
+        mean=(0.0,),
+        deviation=(1.0,),
+        class_names=("const uint8_t network_image[NETWORK_IMAGE] = {0,}",),
+    )
+    export_file(model, graph.input_shape, to="c", inputs=contract)  # which reads the image back
+
+
+def test_an_image_of_any_bytes_is_computed_with_inside_of_the_arrays(tmp_path: Path) -> None:
+    """The compiler's sanitizers stop at accesses outside of arrays and at sums that are not defined."""
+    model, graph = network("gated", "W8A8")
+    program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
+    inputs = random_inputs(graph.input_shape, 2)
+    draw = np.random.default_rng(0)
+    size = len(to_device_image(content_of_graph(graph)))
+    for number in range(4):
+        image = tmp_path / f"image{number}"
+        image.write_bytes(bytes([255 * number]) * size if number < 2 else draw.bytes(size))
+        done = subprocess.run(
+            [program, image, "raw"], input=inputs.tobytes(), capture_output=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout) == 2 * 4 * 5
 
 
 def test_what_cannot_be_done_with_it_is_refused(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ class CFile(OwnFile):
 
     @classmethod
     def verify(cls, data: bytes, graph: Graph) -> None:
-        text = re.search(rb"network_image\[NETWORK_IMAGE\] = \{([\d,\s]*)\}", data)
+        text = re.search(
+            rb"^const uint8_t network_image\[NETWORK_IMAGE\] = \{([\d,\s]*)\}", data, re.MULTILINE
+        )
         try:
             image = bytes(map(int, text.group(1).split(b",")[:-1])) if text else b""
             found = content_digest(from_device_image(image))

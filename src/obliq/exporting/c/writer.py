@@ -34,7 +34,8 @@ _HEAD = """ *
  * int network_run(const uint8_t *image, const float *input, float *logits, uint8_t *scratch)
  *
  *     image    network_image, or a copy that was patched: the form that docs/patch-format.md of Obliq describes, and
- *              that c/obliq_patch.c of Obliq writes to flash memory. It needs no alignment. It is not checked here.
+ *              that c/obliq_patch.c of Obliq writes to flash memory. It needs no alignment. It is not checked here:
+ *              other bytes give other logits. They cause no access outside of these four arrays.
  *     input    NETWORK_INPUTS floats, {shape}, as described below
  *     logits   receives NETWORK_CLASSES floats
  *     scratch  NETWORK_SCRATCH bytes
@@ -47,7 +48,7 @@ _HEAD = """ *
  *
  * Two networks in one program: rename the functions of one, with -Dnetwork_run=... -Dnetwork_image=...
  *
- * Sums are int32. Each result is rounded by one multiplication in float and `rintf`, halves to the even number. Every
+ * Sums are int32. Each result is rounded by one multiplication in float, halves to the even number. Every
  * code equals that of Obliq's integer interpreter if float arithmetic is IEEE 754 in round-to-nearest, as it is
  * with -std=c99. Do not compile with -ffast-math or -funsafe-math-optimizations.
  *
@@ -175,7 +176,9 @@ class _Writer:
             read = [f"&{named[step.sources[source]]}" for source in call.reads]
             image = ["image"] if call.stored else []
             arguments = ", ".join([*image, f"&sizes_{number}", *read, f"&{named[step.name]}"])
-            lines.append(f"    {call.kernel}({arguments}); /* {step.path}: {_by(self.shapes[step.name])} */")
+            lines.append(
+                f"    {call.kernel}({arguments}); /* {_named(step.path)}: {_by(self.shapes[step.name])} */"
+            )
         result = named[last.name]
         lines += [
             "    for (i = 0; i < NETWORK_CLASSES; i++)",
@@ -242,9 +245,15 @@ class _Writer:
         return starts, largest
 
 
+_KERNELS = ("kernels.c", "windows.c")
+"""Functions of values one by one, and functions of windows that slide; a later file uses what is in an earlier one."""
+
+
 def _kernels(body: str) -> str:
     """The structures, and the functions that a text calls, in their order; compilers warn of others."""
-    blocks = files("obliq.exporting.c").joinpath("kernels.c").read_text(encoding="utf-8").split("\n\n")
+    folder = files("obliq.exporting.c")
+    texts = [folder.joinpath(name).read_text(encoding="utf-8").strip() for name in _KERNELS]
+    blocks = "\n\n".join(texts).split("\n\n")
     kept: list[str] = []
     for block in reversed(blocks):
         function = re.search(r"^static [^;{]*?(\w+)\(", block, flags=re.MULTILINE)
@@ -270,6 +279,14 @@ def _described(inputs: InputContract | None) -> str:
         return " * How stored values become inputs was not known when the file was written.\n"
     text = inputs.to_text().replace("/", "\\u002f")
     return f" * inputs   {inputs.values}, scaled by {inputs.scaling}; as JSON:\n * {text}\n"
+
+
+def _named(path: str) -> str:
+    """Where a step stands, for a comment: names in a network or a file may hold anything, as the end of a comment."""
+    return re.sub(r"[^\w.]", "_", path, flags=re.ASCII)[:_LONGEST_NAME]
+
+
+_LONGEST_NAME = 200
 
 
 def _by(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""What an operation is in a C file: calls of kernels, which `obliq/exporting/c/kernels.c` defines."""
+"""What an operation is in a C file: calls of kernels, which `kernels.c` and `windows.c` of `exporting/c` define."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -85,5 +85,5 @@ class Linear(Layer):
         return convolve(read[0], 1)
 
     def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
-        place = Window((1,), (1,), ((0, 0),), (1,))  # inputs are channels of a single place
-        return self.c_layer(window_sizes(place, (*reads[0], 1), (*result, 1), self.path), 1)
+        whole = Window(reads[0], (1,), ((0, 0),), (1,))  # of one channel, so that inputs are neighbours
+        return self.c_layer(window_sizes(whole, (1, *reads[0]), (*result, 1), self.path), 1)
