@@ -54,6 +54,7 @@ def test_patches_are_the_same_every_time(folders: Path, tmp_path: Path, obliq: O
     result = obliq(*words)
     assert result.status == 0
     assert "reveals what was forgotten" in result.out
+    assert "--key-file fleet.key" in result.out
     assert (tmp_path / "again").read_bytes() == (folders / "patch").read_bytes()
     assert (
         obliq(*words).err

@@ -2,6 +2,7 @@
 
 from obliq.auditing.accuracy import measure_utility
 from obliq.auditing.document import parse_audit, render_audit
+from obliq.auditing.exposure import Exposure, measure_exposure
 from obliq.auditing.histograms import Histogram
 from obliq.auditing.intervals import Interval
 from obliq.auditing.measure import AuditedModel, audit_models
@@ -22,6 +23,7 @@ __all__ = [
     "AuditedModel",
     "Counts",
     "DeviceAnswers",
+    "Exposure",
     "Histogram",
     "Interval",
     "Measurement",
@@ -36,6 +38,7 @@ __all__ = [
     "compute_signals",
     "confidence_separation",
     "judge",
+    "measure_exposure",
     "measure_utility",
     "memorisation_scores",
     "parse_audit",

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from obliq.auditing.exposure import Exposure
 from obliq.auditing.histograms import confidence_histograms, entropy_histograms
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.measurement import (
@@ -43,6 +44,7 @@ class AuditedModel:
         changed_codes_percent: integer weight codes that differ from the original's.
         artifact: the file that gave the answers, if a file did.
         device: the recording, if the answers were recorded on a device.
+        exposure: what the network and the original reveal together, where this was measured.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ class AuditedModel:
     changed_codes_percent: float | None = None
     artifact: Artifact | None = None
     device: DeviceAnswers | None = None
+    exposure: Exposure | None = None
 
     @property
     def title(self) -> str:
@@ -114,6 +117,7 @@ def audit_models(
             confidence=confidence_histograms(model.answers),
             entropy=entropy_histograms(model.answers),
             device=model.device,
+            exposure=model.exposure,
         )
         for model, found in zip(shown, alone, strict=True)
     ]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from obliq.auditing.exposure import Exposure
 from obliq.auditing.histograms import Histogram
 from obliq.auditing.intervals import Interval
 from obliq.auditing.metric import Aim, Values
@@ -130,6 +131,7 @@ class Measurement(HasMetrics):
         kind: the network before, one after unlearning, or one trained without the forget set.
         artifact: the file that was run, if the entry is of an exported file and not of a network in PyTorch.
         device: the recording, if the answers were recorded on a device.
+        exposure: what this network and the original reveal together; None where this was not measured.
         weights_digest: SHA-256 over its integer content; None for a file, which has digests of its own.
         values: the numbers by the name of their metric, for all of `METRICS` that audits have; None where there is
             no such number.
@@ -150,6 +152,7 @@ class Measurement(HasMetrics):
     confidence: Mapping[str, Histogram]
     entropy: Mapping[str, Histogram]
     device: DeviceAnswers | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    exposure: Exposure | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

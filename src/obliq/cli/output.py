@@ -117,6 +117,7 @@ def audit_output(
             "verdict": entry.verdict and entry.verdict.word,
             "artifact": encode(entry.artifact),
             "device": encode(entry.device),
+            "exposure": encode(entry.exposure),
         }
         for entry in measured.entries
     ]
@@ -162,7 +163,21 @@ def audit_lines(audit: Audit, report: Path) -> list[str]:
         if entry.verdict:
             lines += ["", f"{entry.name}: {entry.verdict.word}. {entry.verdict.reason}", *_evidence(entry)]
             lines += [f"What to do next: {entry.verdict.advice}"]
+    lines += _exposures(audit)
     return [*lines, "", *_most_important(audit), f"report: {report}"]
+
+
+def _exposures(audit: Audit) -> list[str]:
+    """What the old network and a patch reveal, in a line for each network."""
+    found = [entry for entry in audit.unlearned if entry.exposure is not None]
+    if not found:
+        return []
+    ranks = (f"{entry.name}: {entry.exposure} (1: the forgotten ones stand out most)" for entry in found)
+    return [
+        "",
+        "What the old network and a patch reveal: forgotten samples, ranked by the rise of their loss",
+        *ranks,
+    ]
 
 
 def _evidence(entry: Measurement) -> list[str]:

@@ -75,6 +75,23 @@ def explain_separation(audit: Audit, entry: Measurement) -> str:
     return " ".join(sentences)
 
 
+_PATCHES = "Not that a patch hides what was forgotten."
+
+
+def _exposed(audit: Audit) -> Sequence[tuple[str, str]]:
+    """What the network before unlearning and a patch reveal together, for the first network that was measured so."""
+    found = next((entry for entry in audit.unlearned if entry.exposure is not None), None)
+    if found is None or found.exposure is None:
+        rest = "Anyone who has the old network and a patch can compare both networks. This was not measured."
+        return [(_PATCHES, rest)]
+    rest = (
+        "Anyone who has the old network and a patch can compare both networks. Ranked by how much their loss rose, the "
+        f"forgotten samples are number {found.exposure.rank} of {found.exposure.of} {found.exposure.groups} "
+        f"({found.name}). Send patches encrypted."
+    )
+    return [(_PATCHES, rest)]
+
+
 def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
     """What the page does not claim: each point in a few words, and the rest of the sentence."""
     attacks = ["a support vector classifier on confidence", "a comparison of confidences with unseen samples"]
@@ -84,8 +101,9 @@ def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
         (
             "Not that every trace is gone.",
             f"Tried were these attacks: {'; '.join(attacks)}. Not tried were attacks on single samples with many "
-            "shadow networks, relearning, and a comparison of the networks before and after.",
+            "shadow networks, and relearning.",
         ),
+        *_exposed(audit),
         ("Not that the law is met.", "People judge that. This page is one piece of evidence."),
         (
             "Nothing beyond the networks whose digests are listed:",

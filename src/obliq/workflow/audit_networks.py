@@ -20,7 +20,7 @@ from obliq.quantization import activations, changed_codes, weighted_layers, weig
 from obliq.quantization.precision import FLOAT_BITS
 from obliq.run import device_named
 from obliq.training.prediction import TorchPredictor
-from obliq.workflow.compare_files import retrained_name, role_signals
+from obliq.workflow.compare_files import retrained_name, role_signals, with_exposure
 from obliq.workflow.device_answers import add_device, recording_of, recording_settings
 from obliq.workflow.network_checks import join_for, outputs_of
 
@@ -102,6 +102,7 @@ def audit(
     models = [
         _audited(kind, name, model, original, splits, where) for name, (kind, model) in networks.items()
     ]
+    models = with_exposure(models, splits)
     measured = audit_models(
         models if recording is None else add_device(models, recording),
         precision=precision_of(original),

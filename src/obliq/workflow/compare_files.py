@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from obliq.auditing import Artifact, Audit, AuditedModel, audit_models, compute_predictor_signals
+from obliq.auditing import (
+    Artifact,
+    Audit,
+    AuditedModel,
+    audit_models,
+    compute_predictor_signals,
+    measure_exposure,
+)
 from obliq.auditing.measure import ROLES
 from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints.file_record import FileRecord
@@ -81,6 +88,7 @@ def compare_files(
         answers = role_signals(file.predictor, splits)
         models.append(AuditedModel(kind="retrained", name=title, answers=answers))
         digests |= file_digests(title, file)
+    models = with_exposure(models, splits)
     measured = audit_models(
         models if recording is None else add_device(models, recording),
         precision=original.precision,
@@ -136,6 +144,17 @@ def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:
         role: compute_predictor_signals(predictor, part) for role, part in given.items()
     }
     return RoleSignals(**answers)
+
+
+def with_exposure(models: Sequence[AuditedModel], splits: Splits) -> list[AuditedModel]:
+    """The networks of an audit, those that unlearned with what they and the original reveal together."""
+    original = next(model for model in models if model.kind == "original")
+    return [
+        dataclasses.replace(model, exposure=measure_exposure(original.answers, model.answers, splits))
+        if model.kind == "unlearned"
+        else model
+        for model in models
+    ]
 
 
 def retrained_name(number: int) -> str:

@@ -16,7 +16,13 @@ from obliq.errors import AuditError
 from obliq.exporting import Exact, ExportedFile, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.training.prediction import TorchPredictor
-from obliq.workflow.compare_files import file_digests, is_exchangeable, retrained_name, role_signals
+from obliq.workflow.compare_files import (
+    file_digests,
+    is_exchangeable,
+    retrained_name,
+    role_signals,
+    with_exposure,
+)
 from obliq.workflow.device_answers import DeviceRecording, add_device, recording_settings
 
 DEVICE_SUMS = "computed in a device's sums"
@@ -93,6 +99,7 @@ def compare_runs(
             AuditedModel(kind="retrained", name=title, answers=role_signals(file.predictor, splits))
         )
         digests |= file_digests(title, file)
+    models = with_exposure(models, splits)
     measured = audit_models(
         models if recording is None else add_device(models, recording),
         precision=original.blueprint.bits,
