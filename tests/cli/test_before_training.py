@@ -1,6 +1,7 @@
 """What can be known before a long computation is checked before it."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +60,42 @@ class TestBeforeTraining:
         )
         nothing_written(tmp_path, "photos.npz")
 
+    def test_a_step_of_unlearning_and_of_retraining(
+        self, obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(memory, "available_memory", lambda device: 2**12)
+        adopt = ("adopt", f"npz:{way.data}", "--arch", f"{__name__}:cumulative", "--weights", "included")
+        for words in (
+            ("unlearn", way.original, "--forget", "class=1"),
+            ("retrain", way.original, "--forget", "class=1"),
+            (*adopt, "--trained-on", "all", "--fine-tune", 1),
+        ):
+            said = obliq(*words, "--out", tmp_path / "out")
+            refused(said, "samples of 1 x 6 x 6 takes about", "expected")
+        nothing_written(tmp_path)
+
+    def test_packages_of_an_export_and_keys_of_a_patch(
+        self, obliq: Obliq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        said = obliq("export", tmp_path / "no", "--out", tmp_path / "o.onnx", "--check", "digits")
+        refused(said, "onnxruntime is not installed", "pip install '.[onnx]'")
+        monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+        (tmp_path / "key").write_bytes(bytes(32))
+        patch = (
+            "patch",
+            "make",
+            tmp_path / "no",
+            tmp_path / "none",
+            "--sequence",
+            1,
+            "--key-file",
+            tmp_path / "key",
+        )
+        refused(
+            obliq(*patch, "--out", tmp_path / "p"), "cryptography is not installed", "pip install '.[patch]'"
+        )
+
 
 class Cumulative(nn.Module):
     """A step between layers that no integer graph has."""
@@ -88,3 +125,8 @@ def test_a_layer_that_cannot_be_exported_is_named_before_training(
     assert warning in said.out
     assert said.err.index(warning) < said.err.index(" of 2, ")
     assert "WARNING" not in obliq("train", f"npz:{way.data}", "--out", tmp_path / "usual", *SHORT).err
+    adopt = ("adopt", f"npz:{way.data}", "--arch", network, "--weights", "included", "--trained-on", "all")
+    said = obliq(*adopt, "--threads", 1, "--out", tmp_path / "adopted")
+    assert said.status == 0, said.err
+    assert "WARNING: this network cannot be exported: cumsum" in said.err
+    assert "WARNING: this network cannot be exported: cumsum" in said.out

@@ -165,6 +165,18 @@ def test_what_has_no_integer_form_is_named_in_one_line(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_everything_without_an_integer_form_is_named_at_once() -> None:
+    with pytest.raises(ModelError) as caught:
+        exported(nn.Sequential(nn.Softmax(1), nn.Conv2d(8, 8, 1), nn.LayerNorm(8), nn.PReLU(8)))
+    message = str(caught.value)
+    assert message.startswith(
+        "3 parts of the network cannot be exported: part.0 (Softmax) has no integer form here, "
+    )
+    assert ", part.2 (LayerNorm) has no integer form here; expected Conv1d" in message
+    assert "; and part.3 (PReLU) has a weight for each channel; expected one" in message
+    assert "\n" not in message
+
+
 def exported(part: nn.Module) -> None:
     model = quantize(Refused(part), "W8A8", input_shape=(3, 8, 8))
     calibrate_steps(model, torch.randn(8, 3, 8, 8))

@@ -154,14 +154,20 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
         layer_bits=layer_bits,
     )
     progress.stage(f"quantizing {arguments.arch} to {precision} on {len(parts.train)} samples of {data.name}")
-    adopted = adopt_original(loaded, parts, blueprint, recipe, run)
+    against_export: list[str] = []
+
+    def warn(line: str) -> None:
+        against_export.append(f"WARNING: {line}")
+        progress.print_line(against_export[-1])
+
+    adopted = adopt_original(loaded, parts, blueprint, recipe, run, warn)
     save_run(arguments.out, adopted, overwrite=arguments.overwrite)
     record = adopted.checkpoint.provenance.loaded
     assert record is not None
     counts = adopted.checkpoint.provenance.counts
     baselines = {name: most_frequent_share(getattr(parts, name)) for name, count in counts.items() if count}
     by_scale = accuracy_by_scale(loaded.as_it_came, parts.train, run)
-    warnings = doubts(record.accuracy, baselines, by_scale, data.name)
+    warnings = against_export + doubts(record.accuracy, baselines, by_scale, data.name)
     return VerbOutput(
         lines=[
             *loaded.notes,

@@ -20,6 +20,7 @@ from obliq.methods import Method, Retrain
 from obliq.run import Run
 from obliq.workflow.baseline import most_frequent_share
 from obliq.workflow.pipeline import create_request, request_in_words, same_partition, unlearn_original
+from obliq.workflow.rehearsal import require_step_memory
 
 RETRAINING = "retraining on {retain} samples, without {forget}"
 
@@ -92,9 +93,13 @@ def answer_request(
 def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
     """Answer a request by a method."""
     retrains = isinstance(method, Retrain)
+
+    def compute(splits: Splits, request: Request) -> SavedRun:
+        require_step_memory(original.model, splits.retain, method, run)
+        return unlearn_original(original, splits, request, method, run)
+
     return Answer(
-        stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}",
-        compute=lambda splits, request: unlearn_original(original, splits, request, method, run),
+        stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}", compute=compute
     )
 
 

@@ -82,6 +82,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         )
     if arguments.check:
         kind.require_read()
+    kind.require_packages(runs=bool(arguments.check))
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
     for file in (out, parity_out) if arguments.check else (out,):
         refuse_existing_file(file, overwrite=arguments.overwrite)

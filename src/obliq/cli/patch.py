@@ -110,6 +110,10 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     if arguments.sign is not None:
         refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
     key = _key(arguments.key_file)
+    # wrong keys and missing packages are known before the networks are read
+    if key is not None:
+        encryption.seal(b"", key)
+    _signature(b"", arguments.sign)
     old, new = (find_artifact(path, arguments.arch) for path in (arguments.old, arguments.new))
     if type(old) is not type(new):
         raise PatchError(

@@ -242,6 +242,14 @@ class OwnFile(ExportedFile):
                 "the .onnx file, which computes the same"
             )
 
+    @staticmethod
+    def require_packages(*, runs: bool) -> None:
+        """Raise where a package is missing that writes files of this format, and runs them where that is wanted.
+
+        Raises:
+            ModelError: with the extra to install.
+        """
+
     def with_content(self, content: Content) -> bytes:
         """A file of the same kind and form with other numbers; they are checked when it is read.
 

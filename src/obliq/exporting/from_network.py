@@ -13,7 +13,16 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid
 from obliq.exporting.known_sizes import KnownSizes
 from obliq.exporting.moved_values import in_place, moved, steps_for
-from obliq.exporting.operations import OPERATIONS, Convolution, Flatten, Layer, LookupTable, Step, TracedCall
+from obliq.exporting.operations import (
+    OPERATIONS,
+    Convolution,
+    Flatten,
+    Layer,
+    LookupTable,
+    Quantize,
+    Step,
+    TracedCall,
+)
 from obliq.io.user_code import first_line
 from obliq.quantization import QuantizedActivation, integer_state
 from obliq.quantization.operations import (
@@ -45,21 +54,41 @@ def graph_of(model: nn.Module, input_shape: Sequence[int]) -> Graph:
         input_shape: of one sample, channels first.
 
     Raises:
-        ModelError: naming the layer or call that has no integer form here.
+        ModelError: naming every layer or call that has no integer form here.
     """
     if not isinstance(model, fx.GraphModule):
         raise ModelError(f"cannot export a {type(model).__name__}; expected a network made by quantize")
     walk = _Walk(model, input_shape)
+    problems: list[ModelError] = []
     for node in walk.sizes.model.graph.nodes:
         try:
             walk.visit(node)
-        except ModelError:
-            raise
+        except ModelError as error:
+            problems.append(error)
         except Exception as error:  # calls of the user's network may have arguments of any kind
-            raise ModelError(
+            problem = ModelError(
                 f"{path_of(node)} cannot be read as an integer step ({first_line(error)}); expected {SUPPORTED}"
-            ) from error
+            )
+            problem.__cause__ = error
+            problems.append(problem)
+        if problems and not walk.stand_in(node):
+            break
+    if problems:
+        raise _together(problems) from problems[0].__cause__
     return Graph(input_shape=tuple(input_shape), steps=tuple(walk.steps))
+
+
+def _together(problems: Sequence[ModelError]) -> ModelError:
+    """All problems of a network in one line, with what was expected only once where it is the same."""
+    expected: dict[str, list[str]] = {}
+    for problem in dict.fromkeys(map(str, problems)):
+        what, _, instead = problem.partition("; expected ")
+        expected.setdefault(instead, []).append(what)
+    count = sum(map(len, expected.values()))
+    if count == 1:
+        return problems[0]
+    lines = [f"{', '.join(each)}; expected {instead}" for instead, each in expected.items()]
+    return ModelError(f"{count} parts of the network cannot be exported: {'; and '.join(lines)}")
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,29 @@ class _Walk:
             self._moved(node)
         elif not _ends_in_quantizer(node):
             raise _unsupported(node)
+
+    def stand_in(self, node: fx.Node) -> bool:
+        """Let a node carry codes although it has no integer form, so that the walk finds what else has none.
+
+        Returns:
+            Whether the walk can go on.
+        """
+        known = next((self.carried[one] for one in node.all_input_nodes if one in self.carried), None)
+        if node in self.carried or (known is None and operation(node) is not QuantizedActivation):
+            return True
+        if operation(node) is QuantizedActivation:
+            tensor = self.integers[str(node.target)]
+            low, high = activation_range(tensor.bits, tensor.signed)
+            grid = Grid(scale=float(tensor.scale), bits=tensor.bits, signed=tensor.signed, low=low, high=high)
+        elif known is not None and moves_values(node):
+            grid = known.step.grid
+        else:
+            return True
+        try:
+            self._append([Quantize(name=node.name, path=path_of(node), sources=(), grid=grid)], node)
+        except Exception:  # a size that nobody knows
+            return False
+        return True
 
     def _moved(self, node: fx.Node) -> None:
         """Values that stay on their grid; they become steps as soon as something computes with them."""

@@ -24,7 +24,7 @@ _FUSED_NORM = "bn"
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class ForeignGrid:
     """Values that a quantizer rounds to: whole multiples of a step.
 
     Attributes:
@@ -37,7 +37,7 @@ class Grid:
     low: int
     high: int
 
-    def is_same(self, other: "Grid") -> bool:
+    def is_same(self, other: "ForeignGrid") -> bool:
         """Whether two quantizers round alike."""
         return (self.low, self.high) == (other.low, other.high) and torch.equal(self.step, other.step)
 
@@ -58,9 +58,9 @@ class ForeignNetwork:
 
     module: nn.Module = field(repr=False)
     plain: nn.Module = field(repr=False)
-    weights: Mapping[str, Grid]
-    outputs: Mapping[str, Grid]
-    inputs: Mapping[str, Grid]
+    weights: Mapping[str, ForeignGrid]
+    outputs: Mapping[str, ForeignGrid]
+    inputs: Mapping[str, ForeignGrid]
     names: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -107,12 +107,12 @@ class _Reading:
     """One pass over a network, which replaces its quantized modules by ordinary ones and notes where each was."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.weights: dict[str, Grid] = {}
-        self.outputs: dict[str, Grid] = {}
-        self.inputs: dict[str, Grid] = {}
+        self.weights: dict[str, ForeignGrid] = {}
+        self.outputs: dict[str, ForeignGrid] = {}
+        self.inputs: dict[str, ForeignGrid] = {}
         self.names: dict[str, str] = {}
         self.problems: list[str] = []
-        self._found: list[tuple[dict[str, Grid], str, str, Any]] = []
+        self._found: list[tuple[dict[str, ForeignGrid], str, str, Any]] = []
         self.plain = self._taken_out(copy.deepcopy(model).eval(), "")
 
     def read(self) -> None:
@@ -120,7 +120,7 @@ class _Reading:
         for place, path, name, quantizer in self._found:
             reads = _grid_of_fake_quantizer if _is_fake_quantizer(quantizer) else _grid_of_proxy
             found = reads(quantizer)
-            if isinstance(found, Grid):
+            if isinstance(found, ForeignGrid):
                 place[path] = found
             else:
                 self.problems.append(f"{name or 'the network'}: {found}")
@@ -153,7 +153,7 @@ class _Reading:
             module._modules[name] = self._taken_out(child, f"{path}.{name}".strip("."))
         return module
 
-    def _note(self, place: dict[str, Grid], path: str, name: str, quantizer: object) -> None:
+    def _note(self, place: dict[str, ForeignGrid], path: str, name: str, quantizer: object) -> None:
         if _is_on(quantizer):
             self._found.append((place, path, name, quantizer))
 
@@ -212,7 +212,7 @@ def _is_on(quantizer: object) -> bool:
     return isinstance(quantizer, nn.Module) and bool(getattr(quantizer, "is_quant_enabled", False))
 
 
-def _grid_of_fake_quantizer(quantizer: Any) -> Grid | str:
+def _grid_of_fake_quantizer(quantizer: Any) -> ForeignGrid | str:
     """The grid of a fake quantizer of torch.ao, whose code q stands for the value (q - zero point) x scale."""
     scale, zero = (
         torch.as_tensor(quantizer.scale).float().flatten(),
@@ -226,7 +226,7 @@ def _grid_of_fake_quantizer(quantizer: Any) -> Grid | str:
     return _grid(scale, quantizer.quant_min - shift, quantizer.quant_max - shift)
 
 
-def _grid_of_proxy(quantizer: Any) -> Grid | str:
+def _grid_of_proxy(quantizer: Any) -> ForeignGrid | str:
     """The grid of a quantizer of Brevitas, or why it has none."""
     rounding = str(getattr(quantizer, "rounding_mode", "ROUND")).rpartition(".")[2].upper()
     if rounding != "ROUND":
@@ -248,10 +248,10 @@ def _grid_of_proxy(quantizer: Any) -> Grid | str:
     return _grid(scale.flatten(), 0, top - 1 - narrow)
 
 
-def _grid(scale: Tensor, low: int, high: int) -> Grid | str:
+def _grid(scale: Tensor, low: int, high: int) -> ForeignGrid | str:
     if not bool(torch.isfinite(scale).all()) or not bool((scale > 0).all()):
         return "a scale is 0, negative or not finite; expected one from training (were the weights loaded?)"
-    return Grid(scale.reshape(()) if len(scale) == 1 else scale.clone(), low, high)
+    return ForeignGrid(scale.reshape(()) if len(scale) == 1 else scale.clone(), low, high)
 
 
 def _copied_layer(module: Any, kind: type[nn.Module], norm: Any) -> nn.Module:

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from obliq.errors import ModelError
 from obliq.quantization.convert import calibrate_steps
-from obliq.quantization.foreign_quantizers import ForeignNetwork, Grid
+from obliq.quantization.foreign_quantizers import ForeignGrid, ForeignNetwork
 from obliq.quantization.layer_bits import LayerBits
 from obliq.quantization.layers import QuantizedActivation, activations, weighted_layers
 from obliq.quantization.operations import moves_values, tensor_users
@@ -189,7 +189,9 @@ def _weight_bits(foreign: ForeignNetwork, path: str, problems: list[str]) -> int
     return bits
 
 
-def _grids_after(node: fx.Node, foreign: ForeignNetwork, used: set[tuple[str, str]]) -> Iterator[Grid | None]:
+def _grids_after(
+    node: fx.Node, foreign: ForeignNetwork, used: set[tuple[str, str]]
+) -> Iterator[ForeignGrid | None]:
     """The grids that the values of a node are rounded to on their ways to what computes with them."""
     path = _path(node)
     if path in foreign.outputs:
@@ -215,7 +217,7 @@ def _path(node: fx.Node) -> str:
     return str(node.target) if node.op == "call_module" else "(no module)"
 
 
-def _next_grids(node: fx.Node, foreign: ForeignNetwork) -> Iterator[tuple[tuple[str, str], Grid]]:
+def _next_grids(node: fx.Node, foreign: ForeignNetwork) -> Iterator[tuple[tuple[str, str], ForeignGrid]]:
     """The quantizers that follow directly behind a quantizer, with only moves between."""
     for user in tensor_users(node):
         target = _path(user)
@@ -227,7 +229,7 @@ def _next_grids(node: fx.Node, foreign: ForeignNetwork) -> Iterator[tuple[tuple[
             yield from _next_grids(user, foreign)
 
 
-def _bits_of(grid: Grid, placement: Placement, foreign: ForeignNetwork, problems: list[str]) -> int:
+def _bits_of(grid: ForeignGrid, placement: Placement, foreign: ForeignNetwork, problems: list[str]) -> int:
     """The bits of an activation quantizer of ours with the codes of a grid."""
     bits = (grid.high + 1).bit_length() - (0 if placement.signed else 1)
     low = -(2 ** (bits - 1)) if placement.signed else 0

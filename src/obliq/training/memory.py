@@ -75,8 +75,14 @@ def rehearse(model: nn.Module, examples: Examples) -> tuple[nn.Module, StepMemor
     )
 
 
-def require_memory(memory: StepMemory, examples: Examples, batch_size: int, device: torch.device) -> None:
-    """Raise where a step does not fit into the memory that is free now.
+def require_memory(
+    memory: StepMemory,
+    examples: Examples,
+    batch_size: int,
+    device: torch.device,
+    option: str = "--batch-size",
+) -> None:
+    """Raise where a step does not fit into the memory that is free now; `option` sets its number of samples.
 
     Raises:
         ModelError: with the batch that fits.
@@ -87,7 +93,7 @@ def require_memory(memory: StepMemory, examples: Examples, batch_size: int, devi
         return
     fitting = memory.largest_batch(available)
     shape = " x ".join(map(str, examples.collection.sample_shape))
-    remedy = f"--batch-size {fitting}" if fitting >= SAMPLES else "a smaller network or smaller samples"
+    remedy = f"{option} {fitting}" if fitting >= SAMPLES else "a smaller network or smaller samples"
     raise ModelError(
         f"a step on {largest} samples of {shape} takes about {memory.of(largest) / 2**30:.1f} GiB of memory, and "
         f"{available / 2**30:.1f} GiB are free; expected {remedy}, or smaller samples (for folders ,image-size=64)"

@@ -7,7 +7,7 @@ at each stage, so that nobody ships a network that lost its way from one tool to
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,8 @@ from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, accuracy, fit
 from obliq.workflow.loaded_network import LoadedNetwork
 from obliq.workflow.network_checks import require_ready
-from obliq.workflow.pipeline import input_contract, part_counts
+from obliq.workflow.pipeline import input_contract, part_counts, silent_warning
+from obliq.workflow.rehearsal import rehearse_training
 
 CALIBRATION_SAMPLES = 512
 CALIBRATION_BYTES = 64 * 2**20
@@ -39,7 +40,12 @@ AS_IT_CAME = "as it came"
 
 
 def adopt_original(
-    loaded: LoadedNetwork, parts: Partition, blueprint: Blueprint, fine_tuning: Recipe | None, run: Run
+    loaded: LoadedNetwork,
+    parts: Partition,
+    blueprint: Blueprint,
+    fine_tuning: Recipe | None,
+    run: Run,
+    warn: Callable[[str], object] = silent_warning,
 ) -> SavedRun:
     """Turn a network that was trained elsewhere into an original.
 
@@ -49,14 +55,17 @@ def adopt_original(
         blueprint: form and precision; the architecture is the network's.
         fine_tuning: recipe of quantization-aware fine-tuning on the training part; None to calibrate only.
         run: seed, device and listener.
+        warn: receives what to know before anything long begins, such as a layer that cannot be exported.
 
     Raises:
-        ModelError: when the network cannot be quantized.
+        ModelError: when the network cannot be quantized, and when a batch of fine-tuning does not fit into memory.
     """
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
     measured = {role: part for role, part in _parts(parts).items() if len(part.indices)}
-    model, accuracies = quantize_loaded(loaded, blueprint, parts.train, measured, fine_tuning, listening)
+    model, accuracies = quantize_loaded(
+        loaded, blueprint, parts.train, measured, fine_tuning, listening, warn
+    )
     provenance = Provenance(
         role="original",
         data=parts.collection.name,
@@ -84,6 +93,7 @@ def quantize_loaded(
     measured: Mapping[str, Examples],
     fine_tuning: Recipe | None,
     run: Run,
+    warn: Callable[[str], object] = silent_warning,
 ) -> tuple[nn.Module, dict[str, dict[str, float]]]:
     """Quantize a float network, and measure its accuracy at each stage.
 
@@ -94,6 +104,7 @@ def quantize_loaded(
         measured: samples to measure accuracy on, by name.
         fine_tuning: recipe of quantization-aware fine-tuning; None to calibrate only.
         run: seed, device and listener.
+        warn: as in `adopt_original`.
 
     Returns:
         The network, and its accuracy in percent by stage and name.
@@ -115,6 +126,10 @@ def quantize_loaded(
             f"{blueprint.bits}, {blueprint.weight_grid}"
         )
     model = blueprint.build(lambda shape, classes: loaded.network)  # refusals come before the first long step
+    batch_size = None if fine_tuning is None else fine_tuning.batch_size
+    reason = rehearse_training(model, training, batch_size, blueprint, run)
+    if reason is not None:
+        warn(f"this network cannot be exported: {reason}")
     first = "FP32" if loaded.foreign is None else AS_IT_CAME
     accuracies = {first: accuracies_of(loaded.as_it_came, measured, run)}
     if loaded.foreign is not None and loaded.form is not None:

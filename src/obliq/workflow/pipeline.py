@@ -77,8 +77,9 @@ def train_original(
             require_drawn_weights(blueprint.build, blueprint.architecture)
         model = blueprint.build()
         initialise(model, run.seed)
-    for warning in rehearse_training(model, parts.train, recipe.batch_size, blueprint, run):
-        warn(warning)
+    reason = rehearse_training(model, parts.train, recipe.batch_size, blueprint, run)
+    if reason is not None:
+        warn(f"after training, this network cannot be exported: {reason}")
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
     provenance = Provenance(
         role="original",

@@ -20,6 +20,7 @@ from obliq.data.request_file import Request
 from obliq.errors import ModelError, ObliqError
 from obliq.io.strict_json import SettingValue, decode
 from obliq.io.user_code import first_line, import_function
+from obliq.methods import Retrain
 from obliq.models.architectures import require_module
 from obliq.quantization import float_state, integer_state, state_digest, weighted_layers, weights_digest
 from obliq.run import Run, Trace, together
@@ -28,6 +29,7 @@ from obliq.workflow.adoption import accuracies_of, quantize_loaded
 from obliq.workflow.loaded_network import LoadedNetwork, load_network, loaded_from_module
 from obliq.workflow.network_checks import require_ready
 from obliq.workflow.pipeline import role_counts
+from obliq.workflow.rehearsal import require_step_memory
 
 
 def retrained_by_function(
@@ -121,7 +123,9 @@ def retrained_from_start(
         )
     started, trace = time.perf_counter(), Trace()
     network = original.blueprint.build(lambda shape, classes: start.network)
-    network = fit(network, splits.retain, decode(Recipe, recipe, "the recipe"), _listening(run, trace))
+    wanted = decode(Recipe, recipe, "the recipe")
+    require_step_memory(network, splits.retain, Retrain(recipe=wanted), run)
+    network = fit(network, splits.retain, wanted, _listening(run, trace))
     return _saved(original, splits, request, network, known, recipe, run, started, trace)
 
 

@@ -36,6 +36,7 @@ from obliq.workflow.compare_files import require_fitting
 from obliq.workflow.file_claims import FileClaims
 from obliq.workflow.gate import pass_gate
 from obliq.workflow.pipeline import method_name, role_counts
+from obliq.workflow.rehearsal import require_step_memory
 
 NETWORK = "network"
 """The name of the new file, before the suffix of its kind."""
@@ -119,6 +120,7 @@ def unlearn_file(
         COMPARED
     )
     network, agreement = _rebuilt(shipped, compared)
+    require_step_memory(network, splits.retain, method, run)
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
     original = network

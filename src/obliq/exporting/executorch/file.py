@@ -22,6 +22,7 @@ from obliq.exporting.exported_file import Answer, OwnFile, Probe
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.reader import graph_in, read_onnx
 from obliq.exporting.onnx.writer import to_onnx
+from obliq.exporting.optional import import_executorch
 from obliq.patch import Content
 
 
@@ -39,6 +40,10 @@ class ExecuTorchFile(OwnFile):
     def write(graph: Graph, form: str = "integer", inputs: InputContract | None = None) -> bytes:
         read_onnx(to_onnx(graph))  # ExecuTorch has no error of its own for numbers that no network has
         return to_executorch(graph)
+
+    @staticmethod
+    def require_packages(*, runs: bool) -> None:
+        import_executorch("exir")  # the file is run once in any case, to compare its answers
 
     @classmethod
     def verify(cls, data: bytes, graph: Graph) -> None:

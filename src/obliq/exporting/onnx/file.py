@@ -75,6 +75,12 @@ class OnnxFile(OwnFile):
         written: bytes = model.SerializeToString(deterministic=True)
         return written
 
+    @staticmethod
+    def require_packages(*, runs: bool) -> None:
+        import_onnx()
+        if runs:
+            import_onnxruntime()
+
     def start(self) -> tuple[str, Answer]:
         opened = session(self.data, threads=self.threads)
         return onnx_runtime(), lambda batch: opened.run([LOGITS], {INPUT: batch})[0]
