@@ -87,7 +87,8 @@ def read_foreign_network(model: nn.Module) -> ForeignNetwork:
             enabled := getattr(part, "observer_enabled", None), Tensor
         ):
             enabled.fill_(0)  # it would move the scales, in evaluation mode as well
-        if _is_on(biases := getattr(part, BIAS, None)):
+        biases: Any = getattr(part, BIAS, None)
+        if _is_on(biases):
             biases.disable_quant = True  # ours stay floats until a file rounds them
     reading = _Reading(module)
     with torch.no_grad():
