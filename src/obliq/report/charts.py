@@ -10,6 +10,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -289,7 +290,7 @@ def band_chart(one: Comparison, title: str) -> Markup:
         axes.axhline(0, color=RULE, linewidth=0.8)
         for reference in references:
             axes.plot(*_placed(reference, -0.45), color=TEST, marker="|", markersize=7, markeredgewidth=1.6)
-        hollow = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.5}
+        hollow: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.5}
         axes.plot(*_placed(original, 0), marker=_marker(original), markersize=7, linestyle="", **hollow)
         axes.plot(*_placed(value, 0), color=FORGET, marker=_marker(value), markersize=7)
         axes.set_xlim(-REACH - 0.15, REACH + 0.15)
