@@ -174,7 +174,11 @@ def test_bands_share_one_axis_whatever_the_unit() -> None:
         for figure, one in zip(figures, entry.verdict.comparisons, strict=True)
         if one.sides == "both"
     ]
-    bands = {re.search(r'<path d="([^"]*)"[^>]*fill: var\(--range\)', str(drawing))[1] for drawing in both}
+    bands = {
+        found
+        for drawing in both
+        for found in re.findall(r'<path d="([^"]*)"[^>]*fill:var\(--range\)', str(drawing))
+    }
     assert len(both) > 1
     assert len(bands) == 1
 

@@ -1,100 +1,22 @@
-"""Charts as SVG that takes its colours from the page, so that one drawing serves light, dark and print.
+"""The charts of an audit report, each from numbers to a drawing.
 
 Forgotten samples are drawn filled, unseen ones solid, retained ones dotted: readable without colour.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from obliq.auditing import Histogram, Interval
 from obliq.auditing.reference_comparison import Comparison
-from obliq.io.visible_text import visible_line
 from obliq.report.content import Row
-
-# Placeholders: matplotlib draws with these colours, which `_inlined` then replaces by the page's variables.
-INK, MUTED, RULE = "#010101", "#020202", "#030303"
-FORGET, TEST, RETAIN, BAND = "#040404", "#050505", "#060606", "#070707"
-VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    RULE: "--rule",
-    FORGET: "--forget",
-    TEST: "--unseen",
-    RETAIN: "--retain",
-    BAND: "--range",
-}
-WIDE, HIGH = 3.5, 2.1  # inches; the page scales the drawing
-
-
-def draw_svg(
-    draw: Callable[[Axes], None],
-    title: str,
-    size: tuple[float, float] = (WIDE, HIGH),
-    *,
-    margins: bool = True,
-) -> Markup:
-    """Draw on a fresh figure, without pyplot's global state, and clean the SVG for use inside a page.
-
-    Args:
-        draw: draws on the axes.
-        title: the chart in words, for readers who do not see it.
-        size: in inches.
-        margins: whether to leave space for labels; without, the axes fill the drawing.
-    """
-    figure = Figure(figsize=size, layout="constrained" if margins else None)
-    figure.patch.set_visible(False)
-    axes = figure.add_subplot() if margins else figure.add_axes((0, 0, 1, 1))
-    axes.patch.set_visible(False)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(MUTED)
-    axes.tick_params(colors=MUTED, labelcolor=MUTED, labelsize=9, length=3)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", color=RULE, linewidth=0.7)
-    axes.set_axisbelow(True)
-    draw(axes)
-    written = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "obliq"}):
-        figure.savefig(
-            written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
-    return _inlined(written.getvalue(), title)
-
-
-def _inlined(document: str, title: str) -> Markup:
-    """The bare svg element: named, scalable, coloured by the page, with ids that no other drawing has."""
-    title = visible_line(title)
-    body = document[document.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<g id=\"[^\"]*\"", "<g", body)
-    prefix = f"c{zlib.crc32((title + body).encode()):08x}-"
-    body = re.sub(r'\bid="', f'id="{prefix}', body)
-    body = body.replace('href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
-    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
-    body = re.sub(r"font-family: [^;\"]*; |(?<=font-size: )([\d.]+px) [^;\"]*", r"\1", body)
-    body = re.sub(r"\s*\n\s*", "\n", body).replace("xlink:href", "href")
-    for color, variable in VARIABLES.items():
-        body = body.replace(color, f"var({variable})")
-    view = re.search(r'viewBox="[^"]*"', body)
-    # safe as markup: matplotlib wrote the inside, without any text from outside, and format() escapes the title
-    inside = Markup(body[body.index(">") + 1 :].strip())
-    opening = Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" {view}>'
-        "<title>{title}</title>"
-    )
-    return opening.format(title=title, view=Markup(view.group() if view else "")) + inside
-
+from obliq.report.drawing import BAND, FORGET, INK, MUTED, RETAIN, RULE, TEST, draw_svg
 
 CONFIDENCE_TICKS = {0.001: "0.1 %", 0.05: "5 %", 0.5: "50 %", 0.95: "95 %", 0.999: "99.9 %"}
 ENTROPY_TICKS = {0.0: "certain", 1.0: "guessing"}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from obliq.benchmark.report.label_placement import Box
-from obliq.report.charts import MUTED, RULE
+from obliq.report.drawing import MUTED, RULE
 
 FLOOR = 0.05
 """Smaller values are drawn here: a logarithmic scale has no zero, and differences below mean nothing."""

@@ -22,7 +22,7 @@ from obliq.benchmark.report.label_placement import (
     token,
 )
 from obliq.benchmark.report.statistics import Spread
-from obliq.report.charts import FORGET, INK, MUTED, RETAIN, RULE, TEST, draw_svg
+from obliq.report.drawing import FORGET, INK, MUTED, RETAIN, RULE, TEST, draw_svg
 
 SIZE = (7.4, 5.2)  # inches
 NAME_SIZE = 7.0  # points

@@ -20,7 +20,8 @@ from obliq.benchmark.report.tables import DISPLAY_NAMES
 from obliq.benchmark.suite import RETRAINED, RETRAINED_AGAIN
 from obliq.report.figures import Figure
 
-COLORED = 4
+COLORED, LINES = 4, 8
+"""Methods in colour, and methods at all, in a picture over bit widths; more lines cannot be told apart."""
 
 
 def trade_off(groups: Sequence[CellRows], ranked: Sequence[str], where: str) -> Figure | None:
@@ -89,7 +90,7 @@ def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Fig
         groups, key=lambda one: (one.cell.data, one.cell.architecture, one.cell.scenario)
     ):
         same = list(several)
-        gaps = {name: own for name in (*ranked, RETRAINED_AGAIN) if (own := _by_bits(same, name))}
+        gaps = {name: own for name in (*ranked[:LINES], RETRAINED_AGAIN) if (own := _by_bits(same, name))}
         bits = sorted(
             {one for own in gaps.values() for one in own}, key=lambda one: (number_of_bits(one), one)
         )
@@ -103,7 +104,11 @@ def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Fig
             f"Avg. Gap over bit widths, {where}",
         )
         found.append(
-            Figure(where, drawing, "Avg. Gap, mean over seeds, logarithmic; in colour: the first four")
+            Figure(
+                where,
+                drawing,
+                f"Avg. Gap, mean over seeds, logarithmic; the first {LINES} methods, in colour {COLORED}",
+            )
         )
     return found
 

@@ -27,23 +27,19 @@ def markdown_table(content: ReportTable) -> str:
     lines = [
         f"**{escape_markdown(content.caption)}**",
         "",
-        f"| {' | '.join(_without_bars(text) for text in head)} |",
+        f"| {' | '.join(escape_markdown(text) for text in head)} |",
         "| --- |" + " ---: |" * len(content.headings),
     ]
     for row in content.rows:
         name = f"*{escape_markdown(row.name)}*" if row.reference else escape_markdown(row.name)
         lines.append(f"| {' | '.join([name, *(_cell(cell) for cell in row.cells)])} |")
     explained = "; ".join(_explained(one) for one in content.headings if one.words or one.target)
-    return "\n".join([*lines, "", f"{explained}.", ""])
-
-
-def _without_bars(text: str) -> str:
-    return text.replace("|", "\\|")
+    return "\n".join([*lines, "", f"{explained}.", ""] if explained else [*lines, ""])
 
 
 def _explained(heading: ColumnHeading) -> str:
     words = f" ({heading.words})" if heading.words else ""
-    return f"{_without_bars(heading.label)}{words}" + (f": {heading.target}" if heading.target else "")
+    return f"{escape_markdown(heading.label)}{words}" + (f": {heading.target}" if heading.target else "")
 
 
 def _cell(cell: TableCell) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from obliq.benchmark.collect import read_rows
 from obliq.benchmark.report import figures, markdown, text
@@ -15,13 +19,16 @@ from obliq.benchmark.report.background import ABOUT, ABOUT_DOCUMENT, Background,
 from obliq.benchmark.report.overview import Leaderboard, rank_methods
 from obliq.benchmark.report.statistics import CellRows, group_by_cell
 from obliq.benchmark.report.summaries import CellSummary, summarise
-from obliq.benchmark.report.tables import ablation_table, cell_tables, leaderboard_table
+from obliq.benchmark.report.tables import ablation_table, cell_tables, gap_matrix, leaderboard_table
 from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
+from obliq.io.visible_text import visible_text
 from obliq.report.figures import Figure
 
 MARKDOWN, PAGE = "report.md", "report.html"
+DRAWN = 4
+"""Cells up to which each has pictures of its own; with more, they would be most of a page that few could load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +59,10 @@ class ReportContent:
 def render_benchmark_report(
     rows: Sequence[ResultRow], suite: str, background: Background | None = None
 ) -> tuple[str, str]:
-    """The report in Markdown and as one HTML document without scripts and without anything to fetch.
+    """The report in Markdown and as one HTML document that fetches nothing and is readable without its one script.
 
-    Names from outside are escaped in both. Equal inputs give equal documents, byte for byte.
+    Names from outside are escaped in both, and control characters in them made visible. Equal inputs give equal
+    documents, byte for byte.
 
     Args:
         rows: of every cell, method and seed.
@@ -91,10 +99,16 @@ def _page(content: ReportContent) -> str:
     )
     ranked = [one.method for one in content.board.standings if not one.reference]
     several = len(content.groups) > 1
-    return environment.get_template("benchmark.html.jinja").render(
+    script = files("obliq.benchmark.report").joinpath("sort_and_filter.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template("benchmark.html.jinja").render(
+        script=Markup(script),  # ours, and named by its digest, so that no other script can run
+        script_hash=f"sha256-{digest}",
+        cautions=text.cautions(content.board, content.summaries),
+        matrix=gap_matrix(content.board, content.summaries) if several else None,
         suite=content.suite,
         opening=text.opening(content.summaries, content.background),
-        verdict=text.verdict(content.board),
+        verdict=text.verdict(content.board, content.summaries),
         weighting=text.weighting(content.summaries),
         leaderboard=leaderboard_table(content.board),
         overall=_both(content.groups, ranked, f"all {len(content.groups)} cells") if several else (),
@@ -103,11 +117,12 @@ def _page(content: ReportContent) -> str:
         ablation_words=text.ABLATIONS,
         ablation_bars=figures.ablation_bars(content.effects),
         marks=text.marks(content.summaries),
+        columns=[one for table in cell_tables(content.summaries[0]) for one in table.headings],
         cells=[
             {
                 "title": str(summary.cell),
                 "samples": text.samples(summary),
-                "figures": _cell_figures(group, summary),
+                "figures": _cell_figures(group, summary) if len(content.groups) <= DRAWN else (),
                 "tables": cell_tables(summary),
             }
             for group, summary in zip(content.groups, content.summaries, strict=True)
@@ -115,6 +130,7 @@ def _page(content: ReportContent) -> str:
         failures=content.failures,
         facts=content.background.facts,
     )
+    return visible_text(page)
 
 
 def _cell_figures(group: CellRows, summary: CellSummary) -> Sequence[Figure]:
@@ -134,8 +150,12 @@ def _markdown(content: ReportContent) -> str:
     escape, table = markdown.escape_markdown, markdown.markdown_table
     parts = [f"# Benchmark: {escape(content.suite)}"]
     parts += [escape(sentence) for sentence in text.opening(content.summaries, content.background)]
-    parts += ["## Overview", escape(text.verdict(content.board))]
+    parts += ["## Overview", escape(text.verdict(content.board, content.summaries))]
+    if cautions := text.cautions(content.board, content.summaries):
+        parts += ["**When these numbers mean little**", markdown.sentence_list(cautions)]
     parts += [table(leaderboard_table(content.board)), text.weighting(content.summaries)]
+    if len(content.groups) > 1:
+        parts += [table(gap_matrix(content.board, content.summaries))]
     if content.effects:
         parts += ["## Ablations", text.ABLATIONS, table(ablation_table(content.effects))]
     parts += ["## How to read the tables", markdown.sentence_list(text.marks(content.summaries))]
@@ -146,7 +166,7 @@ def _markdown(content: ReportContent) -> str:
         parts += ["## What failed", markdown.failure_list(content.failures)]
     if content.background.facts:
         parts += ["## Machine and versions", markdown.fact_list(content.background.facts)]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return visible_text("\n\n".join(part.strip("\n") for part in parts) + "\n")
 
 
 def write_benchmark_report(folder: Path, rows: Sequence[ResultRow], background: Background) -> None:

@@ -170,6 +170,27 @@ def _standing_row(one: Standing, board: Leaderboard, leads: bool) -> TableRow:
     )
 
 
+def gap_matrix(board: Leaderboard, summaries: Sequence[CellSummary]) -> ReportTable:
+    """Avg. Gap of every method in every cell, methods in the order of the leaderboard."""
+    found = {(one.method, number): one for number, summary in enumerate(summaries) for one in summary.methods}
+    rows = []
+    for standing in board.standings:
+        cells = []
+        for number in range(len(summaries)):
+            own = found.get((standing.method, number))
+            gap = None if own is None or own.gap is None else own.gap.mean
+            cells.append(TableCell(value=shown(gap, 2), best=own is not None and own.best))
+        if any(cell.value != DASH for cell in cells):
+            name = DISPLAY_NAMES[standing.method] if standing.reference else standing.method
+            rows.append(TableRow(name=name, cells=cells, reference=standing.reference))
+    return ReportTable(
+        caption="Avg. Gap in every cell",
+        first=ColumnHeading(label="Method"),
+        headings=[ColumnHeading(label=summary.cell.among(board.cells)) for summary in summaries],
+        rows=rows,
+    )
+
+
 def ablation_table(effects: Sequence[AblationEffect]) -> ReportTable:
     """Each ablation against the method that it follows."""
     return ReportTable(

@@ -8,7 +8,10 @@ from obliq.benchmark.report.background import Background
 from obliq.benchmark.report.overview import Leaderboard
 from obliq.benchmark.report.summaries import CellSummary
 from obliq.benchmark.report.tables import NOT_APART, counted, shown
+from obliq.benchmark.suite import ORIGINAL, RETRAINED_AGAIN
 
+FEW = 100
+"""Forget samples below which a single answer moves an accuracy by more than a point."""
 ABLATIONS = (
     "Each ablation changes one setting of a method and takes all its other settings over. The change of Avg. Gap is "
     "paired by seed and cell. Above 0, the ablation is farther from retraining, so what it changes had helped."
@@ -86,19 +89,73 @@ def marks(summaries: Sequence[CellSummary]) -> Sequence[str]:
     ]
 
 
-def verdict(board: Leaderboard) -> str:
-    """The leaderboard in one sentence."""
+def verdict(board: Leaderboard, summaries: Sequence[CellSummary]) -> str:
+    """The leaderboard in a few sentences: the leader, and what chance and doing nothing give."""
     leaders = board.leaders
     if not leaders or leaders[0].gap is None:
         return "No method has a gap for every seed of every cell, so none leads."
-    first = leaders[0]
+    first, cells = leaders[0], len(board.cells)
     text = (
-        f"Smallest mean Avg. Gap: {first.method}, {shown(leaders[0].gap.mean, 2)} points; "
-        f"best in {first.firsts} of {counted(len(board.cells), 'cell')}"
+        f"Smallest mean Avg. Gap of {counted(len(leaders), 'method')}: {first.method}, "
+        f"{shown(leaders[0].gap.mean, 2)} points"
     )
     if board.lead is not None:
-        text += f"; {shown(board.lead, 2)} times the gap of the next, {leaders[1].method}"
-    return text + "."
+        text += f", {shown(board.lead, 2)} times that of the next, {leaders[1].method}"
+    text += f". It has the smallest gap of the methods in {first.firsts} of {counted(cells, 'cell')}"
+    better = sum(_is_left_alone(one) for one in summaries if one.best and one.best.method == first.method)
+    text += f"; in {better} of these, doing nothing is as near or nearer." if better else "."
+    floor, nothing = _mean_gap(board, RETRAINED_AGAIN), _mean_gap(board, ORIGINAL)
+    known = {"the noise floor (a second retraining)": floor, "doing nothing (the original)": nothing}
+    named = [f"{name} has {shown(gap, 2)}" for name, gap in known.items() if gap is not None]
+    return f"{text} For comparison: {', '.join(named)}." if named else text
+
+
+def cautions(board: Leaderboard, summaries: Sequence[CellSummary]) -> Sequence[str]:
+    """When the numbers of a suite mean little; empty where none of these is so."""
+    found = []
+    first = board.leaders[0].gap if board.leaders else None
+    floor, nothing = _mean_gap(board, RETRAINED_AGAIN), _mean_gap(board, ORIGINAL)
+    if first is not None and nothing is not None and nothing <= first.mean:
+        found.append(
+            f"Doing nothing has a mean gap of {shown(nothing, 2)}, which no method reaches "
+            f"({shown(first.mean, 2)} at best). These numbers do not rank methods."
+        )
+    elif alone := sum(map(_is_left_alone, summaries)):
+        found.append(
+            f"In {alone} of {counted(len(summaries), 'cell')}, doing nothing is as near to retraining as the best "
+            "method, or nearer. The gap shows nothing there that had to be forgotten."
+        )
+    if first is not None and floor is not None and floor >= first.mean:
+        found.append(
+            f"The noise floor has a mean gap of {shown(floor, 2)}, and the leader {shown(first.mean, 2)}. Differences "
+            "of this size are chance."
+        )
+    elif near := sum(one.best is not None and one.best.at_floor for one in summaries):
+        found.append(
+            f"In {near} of {counted(len(summaries), 'cell')}, the best method is not apart from the noise floor. Which "
+            "method is first there may be chance."
+        )
+    seeds = min((len(one.seeds) for one in summaries), default=0)
+    if seeds in (1, 2):
+        found.append(f"With {counted(seeds, 'seed')}, hardly any difference can be called more than noise.")
+    forgotten = min((count for one in summaries for count in one.forget), default=None)
+    if forgotten is not None and forgotten < FEW:
+        found.append(
+            f"The smallest request has {counted(forgotten, 'sample')}: UA and MIA move in steps of "
+            f"{shown(100 / forgotten)} points there."
+        )
+    return found
+
+
+def _mean_gap(board: Leaderboard, name: str) -> float | None:
+    return next((one.gap.mean for one in board.standings if one.method == name and one.gap), None)
+
+
+def _is_left_alone(summary: CellSummary) -> bool:
+    """Whether the original is as near to Retrain as the best method, or nearer."""
+    original = next((one.gap for one in summary.methods if one.method == ORIGINAL), None)
+    best = summary.best.gap if summary.best else None
+    return original is not None and best is not None and original.mean <= best.mean
 
 
 def samples(summary: CellSummary) -> str:
