@@ -1,8 +1,10 @@
 """What `obliq unlearn` and `obliq retrain` share: a request is answered by the network in a folder."""
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE
@@ -19,7 +21,14 @@ from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
 from obliq.methods import Method, Retrain
 from obliq.run import Run
 from obliq.workflow.baseline import most_frequent_share
-from obliq.workflow.pipeline import create_request, request_in_words, same_partition, unlearn_original
+from obliq.workflow.cost import CostEstimate, estimate_cost
+from obliq.workflow.pipeline import (
+    create_request,
+    recipe_of,
+    request_in_words,
+    same_partition,
+    unlearn_original,
+)
 from obliq.workflow.rehearsal import require_step_memory
 
 RETRAINING = "retraining on {retain} samples, without {forget}"
@@ -32,10 +41,12 @@ class Answer:
     Attributes:
         stage: what progress shows, with places for the numbers of samples to forget and to retain.
         compute: from the roles of the samples and the request to the new network.
+        cost: from the roles to what this will cost, compared with retraining; None where that is not known.
     """
 
     stage: str
     compute: Callable[[Splits, Request], SavedRun]
+    cost: Callable[[Splits], CostEstimate | None] = lambda splits: None
 
 
 def answer_request(
@@ -72,6 +83,9 @@ def answer_request(
     parts = same_partition(original, data.data_folder, data.data)
     splits, request = create_request(parts, arguments.forget, run.seed)
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
+    cost = answer.cost(splits)
+    if cost is not None and cost.warning:
+        progress.print_line(f"WARNING: {cost.warning}. Retraining: {_retrain_words(arguments)}")
     progress.stage(answer.stage.format(forget=len(splits.forget), retain=len(splits.retain)))
     answered = answer.compute(splits, request)
     gated = judge_gate(answered.checkpoint.provenance, out, accept=accept)
@@ -84,7 +98,7 @@ def answer_request(
             *gated.lines,
             f"{provenance.role} network in {folder}, in {provenance.seconds:.1f} s",
         ],
-        values={**saved_run_values(answered, folder), **gated.values},
+        values={**saved_run_values(answered, folder), **gated.values, **_cost_values(cost)},
         next_command=["show", folder] if gated.unmet else _next_command(arguments, original, provenance.role),
         unmet=gated.unmet,
     )
@@ -99,8 +113,34 @@ def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
         return unlearn_original(original, splits, request, method, run)
 
     return Answer(
-        stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}", compute=compute
+        stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}",
+        compute=compute,
+        cost=lambda splits: _estimated(original, method, splits),
     )
+
+
+def _estimated(original: Checkpoint, method: Method, splits: Splits) -> CostEstimate | None:
+    """The cost of a method; None for a network that was trained elsewhere, or began with loaded weights."""
+    if original.provenance.recipe is None or original.provenance.loaded is not None:
+        return None
+    return estimate_cost(method, splits, recipe_of(original))
+
+
+def _retrain_words(arguments: RequestOptions) -> str:
+    """The command that retrains for the same request."""
+    data = arguments.data
+    words = ["obliq", "retrain", arguments.original, "--forget", arguments.forget, "--out"]
+    words += [
+        free_name(arguments.out, "retrained"),
+        *repeated_options(data.data_folder, data.data, data.arch),
+    ]
+    seed = getattr(getattr(arguments, "compute", None), "seed", 0)
+    words += ["--seed", seed] if seed else []
+    return shlex.join(map(str, words))
+
+
+def _cost_values(cost: CostEstimate | None) -> dict[str, Any]:
+    return {} if cost is None else {"cost": {**asdict(cost), "warning": cost.warning}}
 
 
 def _accuracies(provenance: Provenance, splits: Splits) -> list[str]:

@@ -150,7 +150,7 @@ class OrthogonalDescent:
             descent=descent,
             run=run,
             steps=steps,
-            forget_batch=self.forget_batch or _automatic_forget_batch(len(splits.forget), steps),
+            forget_batch=self.forget_batch or automatic_forget_batch(len(splits.forget), steps),
             retain=numbered_cycle(kept, self.retain_batch, descent.generator, run.device, self.augment),
             reference=RetainReference(self.reference, self.memory),
         )
@@ -163,7 +163,7 @@ class OrthogonalDescent:
         return Examples(retain.collection, retain.indices[drawn.sort().values])
 
 
-def _automatic_forget_batch(forget: int, steps: int) -> int:
+def automatic_forget_batch(forget: int, steps: int) -> int:
     """Forget samples a step for 15 passes a round, within 32 and 128: larger batches cost more than they gain."""
     return max(32, min(128, math.ceil(15 * forget / steps)))
 

@@ -1,0 +1,98 @@
+"""The estimate of a method's cost is what the method then does."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from obliq.data import Splits
+from obliq.methods import (
+    OEU,
+    SCRUB,
+    Calibrated,
+    FineTune,
+    GradientAscent,
+    GradientDifference,
+    L1Sparse,
+    Method,
+    RandomLabel,
+    SalUn,
+    SelectiveDampening,
+    SFRon,
+)
+from obliq.run import Run
+from obliq.training.loop import Recipe
+from obliq.workflow.cost import WITHOUT_GRADIENTS, CostEstimate, estimate_cost
+
+METHODS = (
+    Calibrated(epochs=1, rounds=1, restarts=0),
+    Calibrated(epochs=2, rounds=1, restarts=0, retain_batch=20, forget_batch=5),
+    OEU(epochs=2),
+    OEU(epochs=1, retain_batch=50, forget_batch=5, retain_limit=100),
+    FineTune(epochs=2),
+    L1Sparse(epochs=2),
+    GradientAscent(epochs=3),
+    GradientDifference(epochs=2, retain_batch=16, forget_batch=6),
+    RandomLabel(epochs=2),
+    SalUn(epochs=2),
+    SCRUB(epochs=3, retain_batch=16),
+    SFRon(epochs=2, retain_batch=16),
+)
+
+
+def counted(method: Method, model: nn.Module, splits: Splits) -> tuple[int, int]:
+    """Samples that pass through a network's first layer, with and without gradients."""
+    passed, kind = [0, 0], type(next(module for module in model.modules() if isinstance(module, nn.Conv2d)))
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if type(module) is kind and inputs[0].shape[1] == 1:
+            passed[not torch.is_grad_enabled()] += len(inputs[0])
+
+    hook = register_module_forward_pre_hook(count)
+    try:
+        method.unlearn(model, splits, Run(seed=1))
+    finally:
+        hook.remove()
+    return passed[0], passed[1]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+def test_passes_are_counted_before_as_they_are_made(
+    method: Method, original: nn.Module, splits: Splits
+) -> None:
+    found = estimate_cost(method, splits, Recipe(epochs=4))
+    assert found is not None
+    assert found.retraining == 4 * len(splits.retain)
+    assert found.least == found.most
+    with_gradients, without = counted(method, original, splits)
+    expected = with_gradients + (WITHOUT_GRADIENTS * without if isinstance(method, SCRUB) else 0)
+    assert found.most == pytest.approx(expected, rel=0.02)
+
+
+def test_rounds_make_a_range_and_other_methods_have_no_estimate(splits: Splits) -> None:
+    found = estimate_cost(Calibrated(epochs=2, rounds=3), splits, Recipe(epochs=3))
+    assert found is not None
+    assert found.most == 3 * found.least
+    assert estimate_cost(SelectiveDampening(), splits, Recipe()) is None
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "words"),
+    [
+        (50, 100, ""),
+        (
+            50,
+            150,
+            "this may cost more than retraining: 50 to 150 passes of samples through the network, retraining 100 "
+            "(ratio 0.5 to 1.5)",
+        ),
+        (
+            1_150,
+            1_150,
+            "this will cost more than retraining: 1,150 passes of samples through the network, retraining "
+            "100 (ratio 11.5)",
+        ),
+    ],
+)
+def test_a_warning_states_both_estimates(least: int, most: int, words: str) -> None:
+    assert CostEstimate(least=least, most=most, retraining=100).warning == words
