@@ -18,6 +18,7 @@ LARGEST_SAMPLE = 2**28
 
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 _LARGEST_SCALE = float(np.finfo(np.float32).max) / 256
+_LARGEST_SETTING = 1e6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,9 +29,12 @@ class Value:
         kind: element type; codes of 4 and 2 bits are `int4` and `int2`.
         shape: of a constant, or of one sample of an activation.
         constant: its values, None for an activation.
-        scale: for reals that stand for codes, what one code stands for; a single one or one an output.
+        scale: for reals that stand for codes, what one code stands for; a single one or one along `axis`.
         codes: for constant reals that stand for codes, those codes.
-        span: smallest and largest byte of an activation; of reals that stand for one, their codes.
+        span: smallest and largest byte of an activation; of reals that stand for one, their codes. Of constant codes
+            in files of other quantizers, between which values they were clamped.
+        axis: along which a constant has several scales.
+        zero: the byte that stands for 0, in files of other quantizers; one, or one for each scale.
     """
 
     kind: str
@@ -39,11 +43,17 @@ class Value:
     scale: ndarray | None = field(default=None, repr=False)
     codes: ndarray | None = field(default=None, repr=False)
     span: tuple[int, int] = (0, 255)
+    axis: int = 0
+    zero: int | ndarray = 0
 
     @property
     def flows(self) -> bool:
         """Whether it depends on the input."""
-        return self.constant is None and self.codes is None
+        return self.constant is None and self.codes is None and self.kind != "nothing"
+
+
+NOTHING = Value(kind="nothing", shape=())
+"""What stands for an input that a node leaves out, in files of other quantizers."""
 
 
 def activation(
@@ -93,6 +103,23 @@ def setting(node: OnnxNode, name: str, otherwise: tuple[int, ...], low: int, hig
     require(fits, node, f"{len(otherwise)} numbers of {name}")
     assert isinstance(found, tuple)
     require(all(low <= number <= high for number in found), node, f"{name} from {low} to {high}")
+    return found
+
+
+def real(node: OnnxNode, name: str, otherwise: float) -> float:
+    """One real number from a node's settings."""
+    found = node.settings.get(name, otherwise)
+    usable = isinstance(found, float) and abs(found) <= _LARGEST_SETTING
+    require(usable, node, f"{name} from {-_LARGEST_SETTING:g} to {_LARGEST_SETTING:g}")
+    assert isinstance(found, float)
+    return found
+
+
+def text(node: OnnxNode, name: str, otherwise: str, known: tuple[str, ...]) -> str:
+    """One of some words from a node's settings."""
+    found = node.settings.get(name, otherwise)
+    require(isinstance(found, str) and found in known, node, f"{name} {' or '.join(known)}")
+    assert isinstance(found, str)
     return found
 
 
@@ -153,6 +180,12 @@ def followed(
         contents: as they were parsed.
         operators: the allow-list.
         idle: constants that may stand there unread.
+
+    Returns:
+        Every value; in files of other quantizers one without a name stands for inputs that are left out.
+
+    Raises:
+        ModelError: naming the node, what was found and what was expected.
     """
     first, last = contents.ends
     values = {
@@ -163,6 +196,8 @@ def followed(
         raise ModelError(f"a constant is called {first!r}; expected that of the input alone")
     values[first] = activation("float32", contents.input_shape)
     unread = set(values) - idle
+    if not contents.own:
+        values[""] = NOTHING
     products = 0
     for node in contents.nodes:
         operator = operators.get(node.operator)
@@ -181,9 +216,9 @@ def followed(
         require(values.keys() >= set(node.inputs), node, "inputs that were computed before")
         values[node.output] = result = operator.rule(node, [values[name] for name in node.inputs])
         unread = (unread - set(node.inputs)) | {node.output}
-        if operator.weighted:  # each result is a sum over all of the weight but its outputs
-            weight = values[node.inputs[1]].shape[1:]
-            products += int(np.prod(weight, dtype=object) * np.prod(result.shape, dtype=object))
+        if operator.weighted:  # the whole weight is multiplied with at each place
+            weight, places = values[node.inputs[1]].shape, result.shape[1:]
+            products += int(np.prod(weight, dtype=object) * np.prod(places, dtype=object))
     if unread != {last} or not values[last].flows:
         raise ModelError(f"{sorted(unread)[:3]} are not read by anything; expected that of {last!r} alone")
     if values[last].kind != "float32" or len(values[last].shape) != 1:

@@ -5,7 +5,7 @@ information, sparse tensors, sub-graphs or custom operator domains, has no numbe
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -52,6 +52,10 @@ _KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 22: "int4
 STORED_BITS = {"float32": 32, "uint8": 8, "int8": 8, "int32": 32, "int64": 64, "int4": 4, "int2": 2}
 
 
+Setting = int | float | str | tuple[int, ...]
+"""The value of an attribute of a node."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OnnxNode:
     """One operation.
@@ -60,14 +64,14 @@ class OnnxNode:
         operator: its ONNX name, in the standard domain.
         inputs: names of what it reads.
         output: name of what it makes.
-        settings: attributes, each a whole number or several.
+        settings: attributes, each a whole number or several; in files of other quantizers also a real number or a word.
         layer: where in the network it stands; only in packed files, whose weights do not have that name.
     """
 
     operator: str
     inputs: tuple[str, ...]
     output: str
-    settings: dict[str, int | tuple[int, ...]]
+    settings: dict[str, Setting]
     layer: str = ""
 
 
@@ -84,6 +88,8 @@ class Contents:
         ends: names of what goes in and what comes out.
         own: whether our exporter wrote it; otherwise see `obliq.exporting.qdq`.
         inputs: how stored values become inputs, where the file states it; no part of what the file computes.
+        codes: of the weights of each layer, in a file of another quantizer, by the name of what it computes.
+        batch: how many samples it takes at once; None for any number.
     """
 
     opset: int
@@ -94,6 +100,8 @@ class Contents:
     ends: tuple[str, str] = (INPUT, LOGITS)
     own: bool = True
     inputs: InputContract | None = None
+    codes: dict[str, ndarray] = field(default_factory=dict, repr=False)
+    batch: int | None = None
 
 
 def parsed(data: bytes) -> Contents:
@@ -203,24 +211,29 @@ _IN_FIELDS = {1: "f", 2: "i", 3: "s", 7: "ints"}
 
 
 def node_of(
-    entry: dict[str, Any], attributes: list[dict[str, Any]], usual: Mapping[str, object] | None = None
+    entry: dict[str, Any],
+    attributes: list[dict[str, Any]],
+    usual: Mapping[str, object] | None = None,
+    other: Collection[str] = (),
 ) -> OnnxNode:
     """A node whose settings are whole numbers.
 
     Args:
         entry: as `read_message` gives it.
         attributes: its settings, in the same form.
-        usual: settings that may have their default value, which are left out.
+        usual: settings that may have their default value, which are left out; None for a file of ours, in which no
+            node leaves out an input.
+        other: settings that may be a real number or a word.
 
     Raises:
         ModelError: naming the node, what was found and what was expected.
     """
-    operator, outputs, usual = entry["operator"] or "", entry["outputs"], usual or {}
-    if len(outputs) != 1 or "" in outputs + entry["inputs"]:
+    operator, outputs, own, usual = entry["operator"] or "", entry["outputs"], usual is None, usual or {}
+    if len(outputs) != 1 or "" in outputs or (own and "" in entry["inputs"]):
         raise ModelError(
             f"{operator} makes {outputs[:3]} of {entry['inputs'][:3]}; expected one value, and no name left empty"
         )
-    settings: dict[str, int | tuple[int, ...]] = {}
+    settings: dict[str, Setting] = {}
     names: set[str] = set()
     for attribute in attributes:
         name, kind = attribute["name"], _IN_FIELDS.get(attribute["type"], "")
@@ -232,8 +245,10 @@ def node_of(
             )
         names.add(name)
         value: Any = given[kind]
-        if name not in usual and kind in ("i", "ints"):
+        if name not in usual and (kind in ("i", "ints") or (kind == "f" and name in other)):
             settings[name] = value
+        elif kind == "s" and name in other and name not in usual:
+            settings[name] = bytes(value[:40]).decode("ascii", "replace")
         elif name not in usual or value != usual[name]:
             shown = bytes(value[:40]) if isinstance(value, memoryview) else value
             raise ModelError(
@@ -243,17 +258,25 @@ def node_of(
     return OnnxNode(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
 
 
-def sample_shape(first: dict[str, Any], last: dict[str, Any]) -> tuple[int, ...]:
+def sample_shape(
+    first: dict[str, Any], last: dict[str, Any], batch: int | None = None
+) -> tuple[int, ...]:
     """The shape of one sample, from the declared input; the declared output must be a row for each.
 
+    Args:
+        first: the declared input.
+        last: the declared output.
+        batch: how many samples both state; None for a free batch.
+
     Raises:
-        ModelError: when one of them is no float32 tensor with a free batch, or has sizes out of range.
+        ModelError: when one of them is no float32 tensor with such a batch, or has sizes out of range.
     """
     sizes = []
     for end in (first, last):
         tensor = (end["type"] or {}).get("tensor") or {}
         dimensions = (tensor.get("shape") or {}).get("dimensions") or []
-        if tensor.get("kind") != 1 or not dimensions or dimensions[0]["symbol"] is None:
+        fits = bool(dimensions) and (dimensions[0]["symbol"] is not None or dimensions[0]["size"] == batch)
+        if tensor.get("kind") != 1 or not fits:
             raise ModelError(f"{end['name']} is no float32 tensor with a free batch; expected one")
         sizes.append([dimension["size"] for dimension in dimensions[1:]])
     shape = tuple(size or 0 for size in sizes[0])

@@ -236,6 +236,8 @@ def widths(contents: Contents) -> dict[str, int]:
 
 def stored_weights(contents: Contents) -> str:
     """The narrowest type that weights are stored in: `int8`, `int4`, `int2`, or `float32`."""
+    if contents.codes:
+        return "int8"
     kinds = {contents.kinds[name] for name in weight_constants(contents)}
     return next((kind for kind in ("int2", "int4", "int8") if kind in kinds), "float32")
 
@@ -254,14 +256,14 @@ def share_of_changed_codes(before: Contents, after: Contents) -> float | None:
     Raises:
         ModelError: when the files are not of one form.
     """
-    names = weight_constants(before)
-    shapes = [[one.constants[name].shape for name in weight_constants(one)] for one in (before, after)]
-    if names != weight_constants(after) or shapes[0] != shapes[1]:
+    codes = [one.codes or {name: one.constants[name] for name in weight_constants(one)} for one in (before, after)]
+    shapes = [[(name, values.shape) for name, values in one.items()] for one in codes]
+    if shapes[0] != shapes[1]:
         raise ModelError("the files have other layers; expected two of one form")
-    if not names:
+    if not codes[0]:
         return None
-    changed = sum(int((before.constants[name] != after.constants[name]).sum()) for name in names)
-    return changed / sum(before.constants[name].size for name in names)
+    changed = sum(int((codes[0][name] != codes[1][name]).sum()) for name in codes[0])
+    return changed / sum(values.size for values in codes[0].values())
 
 
 def outline(contents: Contents) -> object:

@@ -10,18 +10,10 @@ from numpy import ndarray
 from torch import Tensor, fx, nn
 
 from obliq.exporting.grids import Grid
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, broadcast, require
-from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.onnx.check_graph import Operator, broadcast
 from obliq.exporting.operations.c_call import CCall, Shape, pair_sizes
 from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
 from obliq.quantization.operations import ADDITIONS
-
-
-def _check(node: OnnxNode, read: list[Value]) -> Value:
-    first, second = read
-    fits = first.flows and second.flows and first.kind == second.kind == "float32"
-    require(fits and first.shape == second.shape, node, "two real activations of one shape")
-    return activation("float32", first.shape)
 
 
 def _order(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, int]:
@@ -47,7 +39,6 @@ class Add(Step):
     calls: ClassVar[frozenset[Any]] = frozenset(ADDITIONS)
     offers: ClassVar[str] = "additions"
     onnx: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=broadcast, inputs=(2, 2))}
-    qdq: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=_check, inputs=(2, 2))}
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNAdd"})
 
     @classmethod

@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor, fx, nn
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
+from obliq.exporting.onnx.check_graph import NOTHING, Operator, Value, activation, require, setting, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.layer import CheckSums, Layer, check_foreign_sums, check_sums
@@ -26,7 +26,7 @@ _CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
 
 
 def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
-    source, weight, bias = read
+    source, weight, bias = [*read, NOTHING][:3]
     axes = len(source.shape) - 1
     spatial = source.flows and axes in (1, 2) and len(weight.shape) == axes + 2
     require(spatial, node, "one or two axes of space")
@@ -40,9 +40,9 @@ def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
     return activation("float32", (weight.shape[0], *space))
 
 
-def _operator(settings: frozenset[str], check: CheckSums) -> Operator:
+def _operator(settings: frozenset[str], check: CheckSums, fewest: int) -> Operator:
     rule = functools.partial(_check, check=check)
-    return Operator(rule=rule, inputs=(3, 3), settings=settings | {"group"}, weighted=True)
+    return Operator(rule=rule, inputs=(fewest, 3), settings=settings | {"group"}, weighted=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,8 +64,8 @@ class Convolution(Layer):
     weight_axes: ClassVar[tuple[int, ...]] = (3, 4)
     sizes: ClassVar[Mapping[str, int]] = {"stride": 1, "padding": 2, "dilation": 1, "groups": 0}
     offers: ClassVar[str] = "Conv1d, Conv2d"
-    onnx: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(SLIDING, check_sums)}
-    qdq: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(WINDOW, check_foreign_sums)}
+    onnx: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(SLIDING, check_sums, 3)}
+    qdq: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(WINDOW, check_foreign_sums, 2)}
 
     @property
     def window(self) -> Window:

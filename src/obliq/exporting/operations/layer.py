@@ -28,11 +28,12 @@ from obliq.exporting.operations.step import Codes, Kernel, Reals, Step, TracedCa
 from obliq.exporting.weights import fold
 from obliq.quantization import QuantizedWeight
 from obliq.quantization.operations import module_of
+from obliq.quantization.precision import weight_range
 
 _LARGEST_SUM = 2**31 - 1
 
 CheckSums = Callable[[OnnxNode, Value, Value, Value], None]
-"""What must hold of the input, the weight and the bias of a node."""
+"""What must hold of the input, the weight and the bias of a node; the bias is `NOTHING` where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,15 +142,60 @@ def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> Non
     require(largest <= _LARGEST_SUM, node, "sums that fit in int32")
 
 
-def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> None:
-    """The same for files of other quantizers: everything on grids, but the bias may be float32."""
-    on_grids = source.scale is not None and weight.codes is not None
-    require(on_grids, node, "an input and a weight that lie on grids")
-    if bias.codes is None:
-        fits = bias.constant is not None and bias.kind == "float32" and bias.shape == weight.shape[:1]
-        require(fits and bool(np.isfinite(bias.constant).all()), node, "one finite bias for each output")  # type: ignore[arg-type]
-        assert source.scale is not None
-        assert weight.scale is not None
-        unit = source.scale * weight.scale
-        bias = Value(kind="float32", shape=bias.shape, scale=unit, codes=np.zeros(bias.shape, np.int32))
-    check_sums(node, source, weight, bias)
+def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value, outputs: int = 0) -> None:
+    """The same for files of other quantizers: weights on a grid; bias and input on grids, or in real numbers.
+
+    Args:
+        node: the layer.
+        source: what it reads.
+        weight: codes with one scale, or one along the axis of outputs.
+        bias: constant, or `NOTHING`.
+        outputs: the axis of the weight that counts them.
+    """
+    real = source.flows and source.kind == "float32"
+    require(real, node, "a real activation")
+    if weight.codes is None and weight.constant is not None and weight.scale is None:
+        _check_real_parts(node, weight, bias, outputs)
+        return
+    on_grid = weight.codes is not None and weight.codes.dtype == np.int8
+    require(on_grid, node, "constant int8 weights around zero (symmetric, QInt8) that are dequantized")
+    assert weight.codes is not None
+    assert weight.scale is not None
+    fits = weight.scale.shape == () or weight.axis == outputs
+    require(fits, node, f"one scale, or one for each output along axis {outputs}")
+    limit = weight_range(bits_within(node, weight.span))[1]
+    low, high = int(weight.codes.min()), int(weight.codes.max())
+    require(-limit - 1 <= low and high <= limit, node, f"codes from {-limit - 1} to {limit}, not {low} to {high}")
+    codes = np.moveaxis(weight.codes, outputs, 0)
+    shape = codes.shape[:1]
+    if bias.kind != "nothing":
+        require(not bias.flows and bias.shape == shape, node, f"one constant bias for each of {shape[0]} outputs")
+    if bias.constant is not None:
+        finite = bias.kind == "float32" and bool(np.isfinite(bias.constant).all())
+        require(finite, node, "one finite bias for each output")
+    if bias.codes is not None:
+        require(bias.codes.dtype == np.int32, node, "an int32 bias")
+    if source.scale is None or source.scale.ndim:  # real numbers for a runtime, which adds them as such
+        return
+    with np.errstate(over="ignore", under="ignore"):
+        unit = source.scale.astype(np.float32) * weight.scale.astype(np.float32)
+    held = np.zeros(shape, np.int32) if bias.codes is None else bias.codes
+    scale = unit if bias.codes is None or bias.scale is None else bias.scale
+    weight = Value(kind="float32", shape=codes.shape, scale=weight.scale, codes=codes)
+    check_sums(node, source, weight, Value(kind="float32", shape=shape, scale=scale, codes=held))
+
+
+def _check_real_parts(node: OnnxNode, weight: Value, bias: Value, outputs: int) -> None:
+    """A layer that was not quantized."""
+    assert weight.constant is not None
+    finite = weight.kind == "float32" and bool(np.isfinite(weight.constant).all())
+    require(finite, node, "finite weights, quantized or real")
+    shape = weight.shape[outputs : outputs + 1]
+    require(bias.kind == "nothing" or (not bias.flows and bias.shape == shape), node, "one constant bias an output")
+
+
+def bits_within(node: OnnxNode, span: tuple[int, int]) -> int:
+    """The bits of weights whose codes a file clamps to these bounds; the range of such codes is symmetric."""
+    room = min(-span[0], span[1], 127)
+    require(room >= 1, node, "weights that are clamped around zero")
+    return (room + 1).bit_length()

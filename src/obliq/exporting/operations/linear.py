@@ -1,6 +1,5 @@
 """A matrix, applied to one row a sample."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,28 +11,35 @@ from torch import Tensor, fx, nn
 
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
+from obliq.exporting.onnx.check_graph import NOTHING, Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
-from obliq.exporting.operations.layer import CheckSums, Layer, check_foreign_sums, check_sums
+from obliq.exporting.operations.layer import Layer, check_foreign_sums, check_sums
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import Window
 from obliq.quantization import QuantizedLinear, QuantizedWeight
 from obliq.quantization.operations import operation
 
 
-def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
+def _check(node: OnnxNode, read: list[Value]) -> Value:
     source, weight, bias = read
     require(whole(node, "transB", 0, 1, 1) == 1, node, "transB of 1")
     fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
     require(fits and weight.shape[1] == source.shape[0], node, f"weights for inputs of shape {source.shape}")
-    check(node, source, weight, bias)
+    check_sums(node, source, weight, bias)
     return activation("float32", (weight.shape[0],))
 
 
-def _operator(check: CheckSums) -> Operator:
-    rule, settings = functools.partial(_check, check=check), frozenset({"transB"})
-    return Operator(rule=rule, inputs=(3, 3), settings=settings, weighted=True)
+def _check_foreign(node: OnnxNode, read: list[Value]) -> Value:
+    """The weight may have its inputs first, as MatMul has it, and the bias may be missing."""
+    source, weight, bias = [*read, NOTHING][:3]
+    outputs = 1 - whole(node, "transB", 0, 0, 1)
+    fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
+    require(
+        fits and weight.shape[1 - outputs] == source.shape[0], node, f"weights for inputs of shape {source.shape}"
+    )
+    check_foreign_sums(node, source, weight, bias, outputs)
+    return activation("float32", (weight.shape[outputs],))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,8 +50,13 @@ class Linear(Layer):
     weight_axes: ClassVar[tuple[int, ...]] = (2,)
     zeros_in_onnx: ClassVar[bool] = True  # ONNX Runtime 1.32 stops at Gemm without them
     offers: ClassVar[str] = "Linear"
-    onnx: ClassVar[Mapping[str, Operator]] = {"Gemm": _operator(check_sums)}
-    qdq: ClassVar[Mapping[str, Operator]] = {"Gemm": _operator(check_foreign_sums)}
+    onnx: ClassVar[Mapping[str, Operator]] = {
+        "Gemm": Operator(rule=_check, inputs=(3, 3), settings=frozenset({"transB"}), weighted=True)
+    }
+    qdq: ClassVar[Mapping[str, Operator]] = {
+        "Gemm": Operator(rule=_check_foreign, inputs=(2, 3), settings=frozenset({"transB"}), weighted=True),
+        "MatMul": Operator(rule=_check_foreign, inputs=(2, 2), weighted=True),
+    }
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:

@@ -1,20 +1,31 @@
-"""The operators that files of other quantizers may use, and what must hold of each.
+"""The operators that files of other quantizers may use, and what must hold of the whole.
 
 Activations are bytes of either sign with any zero point, weights int8 codes around zero with one scale or one
-an output, biases int32 codes in the accumulator's unit or plain float32. Rectifiers and clamps may stand
-between a sum and its rounding.
+an output, biases int32 codes in the accumulator's unit or plain float32. Between roundings a file computes in
+real numbers, and rounds where it likes.
 """
 
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import replace
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, followed, require, scales, whole
+from obliq.exporting.onnx.check_graph import Operator, Value, followed
 from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode
-from obliq.exporting.onnx.storage import clip, dequantized, identity
 from obliq.exporting.operations import OPERATIONS
+from obliq.exporting.operations.layer import bits_within
+from obliq.exporting.qdq.functions import FUNCTIONS, require_softmax_last
+from obliq.exporting.qdq.moves import MOVES
 from obliq.exporting.qdq.parse import foreign_parsed
+from obliq.exporting.qdq.rounding import ROUNDING
+from obliq.exporting.qdq.stored import stored_layer
 
-_BYTES = {"uint8": (0, 255), "int8": (-128, 127)}
+QDQ_RULES: dict[str, Operator] = {
+    **ROUNDING,
+    **{name: one for step in OPERATIONS for name, one in {**step.onnx, **step.qdq}.items() if not one.own},
+    **FUNCTIONS,
+    **MOVES,
+}
+"""Every operator that is read in these files, in the standard domain."""
 
 
 def foreign_contents(data: bytes) -> Contents:
@@ -26,80 +37,52 @@ def foreign_contents(data: bytes) -> Contents:
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
     parsed = foreign_parsed(data, QDQ_RULES)
-    values = followed(parsed.contents, QDQ_RULES, parsed.node_constants)
+    contents = parsed.contents
+    values = followed(contents, QDQ_RULES, parsed.node_constants)
     for name, kind, sizes in parsed.declared:
         if name in values:
-            _require_as_declared(name, values[name], kind, sizes)
-    return parsed.contents
+            _require_as_declared(name, values[name], kind, sizes, contents.batch)
+    require_softmax_last(contents.nodes, contents.ends[1])
+    layers = [node for node in contents.nodes if is_quantized(node, values)]
+    if not layers:
+        raise ModelError(
+            "no layer has int8 weights between rounding and products; expected a quantized network in QDQ form "
+            "(QuantizeLinear and DequantizeLinear)"
+        )
+    return replace(contents, codes={node.output: stored_layer(node, contents, values).codes for node in layers})
 
 
-def _require_as_declared(name: str, value: Value, kind: str, sizes: tuple[int | None, ...]) -> None:
+def is_quantized(node: OnnxNode, values: Mapping[str, Value]) -> bool:
+    """Whether a node is a layer with codes; a layer of real weights computes as it is and is not trained."""
+    return QDQ_RULES[node.operator].weighted and values[node.inputs[1]].codes is not None
+
+
+def values_in(contents: Contents) -> dict[str, Value]:
+    """What is known of each value in a file that was checked."""
+    return followed(contents, QDQ_RULES, frozenset(contents.constants))
+
+
+def precision_of(contents: Contents) -> str:
+    """Bits of weights and of the activations that layers read, such as W8A8; the largest where they differ.
+
+    Activations that are not rounded have 32.
+    """
+    values, weights, activations = values_in(contents), [1], [1]
+    for node in contents.nodes:
+        if is_quantized(node, values):
+            source, weight = (values[name] for name in node.inputs[:2])
+            weights.append(bits_within(node, weight.span))
+            codes = source.span[1] - source.span[0]
+            activations.append(32 if source.scale is None else min(codes.bit_length(), 8))
+    return f"W{max(weights)}A{max(activations)}"
+
+
+def _require_as_declared(
+    name: str, value: Value, kind: str, sizes: tuple[int | None, ...], batch: int | None
+) -> None:
     """Runtimes plan memory by declared shapes. Declarations of values that do not exist are ignored."""
-    found = (None, *value.shape) if value.flows else value.shape
-    free = (None, None) if value.flows and len(sizes) == 2 else found  # an output of unnamed size
-    if kind != value.kind or sizes not in (found, free):
+    found = (batch, *value.shape) if value.flows else value.shape
+    free = (None,) * len(found)  # sizes that have a name alone
+    fits = value.flows and len(sizes) == len(found) and all(s in (None, f) for s, f in zip(sizes, found, strict=True))
+    if kind != value.kind or (sizes not in (found, free) and not fits):
         raise ModelError(f"{name!r} is declared as {kind} of shape {sizes}; expected {value.kind} of {found}")
-
-
-def _single(value: Value) -> Value:
-    """Scales and zero points of one element, which may have an axis or none, without it."""
-    if value.constant is None or value.shape != (1,):
-        return value
-    return Value(kind=value.kind, shape=(), constant=value.constant.reshape(()))
-
-
-def _grid(node: OnnxNode, scale: Value, zero: Value) -> tuple[np.ndarray, str, tuple[int, int]]:
-    """The scale of an activation, the type of its bytes, and the codes that those stand for."""
-    scale, zero = _single(scale), _single(zero)
-    whole(node, "axis", 1, -8, 8)  # without a meaning for a single scale
-    step = scales(scale, node, ())
-    fits = zero.constant is not None and zero.kind in _BYTES and zero.shape == ()
-    require(fits, node, "one zero point of type uint8 or int8")
-    assert zero.constant is not None
-    low, high = _BYTES[zero.kind]
-    return step, zero.kind, (low - int(zero.constant), high - int(zero.constant))
-
-
-def _quantize(node: OnnxNode, read: list[Value]) -> Value:
-    source = read[0]
-    require(source.flows and source.kind == "float32", node, "a real activation")
-    step, kind, span = _grid(node, *read[1:])
-    return activation(kind, source.shape, step, span)
-
-
-def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
-    codes, scale, zero = read
-    if codes.flows:
-        step, kind, span = _grid(node, scale, zero)
-        same = (kind, span) == (codes.kind, codes.span) and bool(step == codes.scale)
-        require(same, node, "the scale and zero point that the bytes were rounded with")
-        return activation("float32", codes.shape, step, span)
-    scale, zero = _single(scale), _single(zero)
-    if scale.shape != ():
-        whole(node, "axis", 1, 0, 0)
-        require("axis" in node.settings, node, "scales along axis 0")
-    return dequantized(node, codes, scales(scale, node, () if scale.shape == () else codes.shape[:1]), zero)
-
-
-def _clip(node: OnnxNode, read: list[Value]) -> Value:
-    require(read[0].kind == "float32", node, "a real activation")
-    return clip(node, read)
-
-
-def _rectifier(node: OnnxNode, read: list[Value]) -> Value:
-    source = read[0]
-    require(source.flows and source.kind == "float32", node, "a real activation")
-    low, high = (max(0, code) for code in source.span)
-    return activation("float32", source.shape, source.scale, (low, high))
-
-
-_AXIS = frozenset({"axis"})
-QDQ_RULES: dict[str, Operator] = {
-    "QuantizeLinear": Operator(rule=_quantize, inputs=(3, 3), settings=_AXIS),
-    "DequantizeLinear": Operator(rule=_dequantize, inputs=(3, 3), settings=_AXIS),
-    "Clip": Operator(rule=_clip, inputs=(3, 3)),
-    "Relu": Operator(rule=_rectifier, inputs=(1, 1)),
-    "Identity": Operator(rule=identity, inputs=(1, 1)),
-    **{name: one for step in OPERATIONS for name, one in {**step.onnx, **step.qdq}.items() if not one.own},
-}
-"""Every operator that is read in these files, in the standard domain."""

@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+from numpy import ndarray
 from torch import nn
 
 from obliq.errors import ModelError
@@ -10,15 +12,23 @@ from obliq.exporting.exported_file import Answer, ExportedFile
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.file import stored_content
 from obliq.exporting.onnx.runtime import onnx_runtime, session
-from obliq.exporting.qdq.check import foreign_contents
+from obliq.exporting.qdq.check import foreign_contents, precision_of
 from obliq.exporting.qdq.parse import is_foreign
 from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
 from obliq.exporting.rebuild import RebuiltNetwork
 from obliq.patch import Content
 
 
+_SMALLEST = np.finfo(np.float32).tiny
+"""The smallest probability that has a logarithm."""
+
+
 class QdqFile(ExportedFile):
-    """A W8A8 file in ONNX's QDQ form; only the bytes of weights and biases are ever replaced."""
+    """A file in ONNX's QDQ form; only the bytes of weights and biases are ever replaced.
+
+    Where a softmax comes last, the logarithms of its probabilities are the logits. A file that takes one sample at a
+    time is given one at a time.
+    """
 
     format: ClassVar[str] = "qdq"
     title: ClassVar[str] = "ONNX"
@@ -33,7 +43,7 @@ class QdqFile(ExportedFile):
 
     @property
     def precision(self) -> str:
-        return "W8A8"
+        return precision_of(self.contents)
 
     @cached_property
     def graph(self) -> Graph:
@@ -63,4 +73,12 @@ class QdqFile(ExportedFile):
                 raise ModelError(
                     f"ONNX Runtime does not open the file: {reason}; expected one that runs"
                 ) from error
-        return runtime, lambda batch: opened.run([last], {first: batch})[0]
+        probabilities = self.contents.nodes[-1].operator == "Softmax"
+
+        def answer(samples: ndarray) -> ndarray:
+            size = self.contents.batch or len(samples)
+            parts = [samples[start : start + size] for start in range(0, len(samples), size)] or [samples]
+            logits: ndarray = np.concatenate([opened.run([last], {first: part})[0] for part in parts])
+            return np.log(np.maximum(logits, _SMALLEST)) if probabilities else logits
+
+        return runtime, answer

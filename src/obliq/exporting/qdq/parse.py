@@ -1,13 +1,13 @@
 """The nodes of another quantizer's file: their settings in one form, and the constants that some of them make."""
 
-import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from obliq.errors import ModelError
+from obliq.exporting.onnx.check_graph import Operator
 from obliq.exporting.onnx.contents import (
     METADATA,
     SCHEMA,
@@ -22,17 +22,20 @@ from obliq.exporting.onnx.protobuf import first_text, packed_numbers, read_messa
 
 KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64"}
 _ATTRIBUTES = schema("""
-    Tensor: 1 dims int*8, 2 kind int, 4 floats bytes, 5 numbers bytes, 8 name text, 9 raw bytes
-    Attribute: 1 name text, 2 f float, 3 i int, 4 s bytes, 5 t Tensor, 8 ints int*16, 20 type int
+    Tensor: 1 dims int*8, 2 kind int, 4 floats bytes, 5 numbers bytes, 7 longs bytes, 8 name text, 9 raw bytes
+    Tensor: 12 documentation bytes, 13 external bytes*8, 14 location int
+    Attribute: 1 name text, 2 f float, 3 i int, 4 s bytes, 5 t Tensor, 8 ints int*16, 13 documentation bytes, 20 type int
 """)
 _SCHEMA = schema(
     """
     Note: 1 key text, 2 value bytes
-    End: 4 notes Note*16
-    Node: 1 inputs text*16, 2 outputs text*16, 5 attributes bytes*16, 7 domain text, 9 notes Note*16
+    Dimension: 3 meaning text
+    End: 3 documentation bytes, 4 notes Note*16
+    Node: 1 inputs text*64, 2 outputs text*64, 5 attributes bytes*16, 6 documentation bytes, 7 domain text, 9 notes Note*16
     Graph: 1 nodes Node*20000, 2 name text, 5 constants Tensor*20000, 10 documentation bytes, 11 inputs End*2
     Graph: 12 outputs End*2, 13 declared End*20000, 16 notes Note*16
-    Model: 3 producer_version text, 7 graph Graph, 8 operator_sets OperatorSet*16, 14 notes Note*16
+    Model: 3 producer_version text, 4 domain text, 5 model_version int, 6 documentation bytes, 7 graph Graph
+    Model: 8 operator_sets OperatorSet*16, 14 notes Note*16
     """,
     **{**SCHEMA, **_ATTRIBUTES},
 )
@@ -49,7 +52,7 @@ def into_bytes(tensors: list[dict[str, Any]]) -> None:
     Raises:
         ModelError: for values in two fields or none, too many of them, and some that do not fit their type.
     """
-    typed = sum(len(tensor["numbers"] or b"") for tensor in tensors)
+    typed = sum(len(tensor[field] or b"") for tensor in tensors for field in ("numbers", "longs"))
     if typed > MOST_TYPED:
         raise ModelError(f"{typed} bytes of numbers in typed fields; expected at most {MOST_TYPED}")
     for tensor in tensors:
@@ -57,51 +60,64 @@ def into_bytes(tensors: list[dict[str, Any]]) -> None:
 
 
 def _into_bytes(tensor: dict[str, Any]) -> None:
-    given = [field for field in ("raw", "floats", "numbers") if tensor[field] is not None]
+    given = [field for field in ("raw", "floats", "numbers", "longs") if tensor[field] is not None]
     kind, name = KINDS.get(tensor["kind"]), tensor["name"]
-    fits = {"floats": kind == "float32", "numbers": kind in ("uint8", "int8", "int32")}
+    if tensor["external"] or tensor["location"]:
+        raise ModelError(
+            f"constant {name!r} lies in another file; expected one file (onnx.save with save_as_external_data=False)"
+        )
+    fits = {"floats": kind == "float32", "numbers": kind in ("uint8", "int8", "int32"), "longs": kind == "int64"}
     if len(given) != 1 or not fits.get(given[0], True):
         raise ModelError(
             f"constant {name!r} has values in {given or 'no field'}; expected one that fits its type"
         )
     if given == ["floats"]:
         tensor["raw"] = tensor["floats"]
-    elif given == ["numbers"]:
-        numbers = np.array(packed_numbers(tensor["numbers"], MOST_TYPED, f"constant {name!r}"), np.int64)
+    elif given != ["raw"]:
+        numbers = np.array(packed_numbers(tensor[given[0]], MOST_TYPED, f"constant {name!r}"), np.int64)
         limits = np.iinfo(str(kind))
         if numbers.size and not (limits.min <= numbers.min() and numbers.max() <= limits.max):
             raise ModelError(f"constant {name!r} has values beyond {kind}; expected some that fit")
         tensor["raw"] = memoryview(numbers.astype(np.dtype(str(kind)).newbyteorder("<")).tobytes())
 
 
-MOST_IN_NODE = 16
-"""Values of a constant that a node holds: bounds of a clamp, sizes of a shape."""
-
 _USUAL: dict[str, object] = {
     **{"auto_pad": b"NOTSET", "alpha": 1.0, "beta": 1.0},
     **dict.fromkeys(("ceil_mode", "storage_order", "transA", "noop_with_empty_axes"), 0),
+    **{"antialias": 0, "exclude_outside": 0, "cubic_coeff_a": -0.75, "extrapolation_value": 0.0},
+    **{"keep_aspect_ratio_policy": b"stretch"},
 }
-"""Settings that may stand there with the value that they have by default. They are left out of what is read."""
+"""Settings that may stand there with the value that they have by default. They are left out of what is read, unless an
+operator has them."""
 
 
 def node_constant(entry: dict[str, Any]) -> dict[str, Any]:
     """The constant that a node holds, under the node's own name for it.
 
     Raises:
-        ModelError: when it is anything but a few values.
+        ModelError: when it is anything but one tensor or number.
     """
     given = _attributes(entry)
-    fits = len(given) == 1 and (given[0]["name"], given[0]["type"]) == ("value", 4)
-    fits = fits and not entry["inputs"] and len(entry["outputs"]) == 1 and not entry["domain"]
-    if (
-        not fits
-        or given[0]["t"] is None
-        or math.prod(given[0]["t"]["dims"]) not in range(1, MOST_IN_NODE + 1)
-    ):
-        raise ModelError(
-            f"Constant that makes {entry['outputs'][:1]}: expected one value of 1 to {MOST_IN_NODE} elements"
-        )
-    return {**given[0]["t"], "name": entry["outputs"][0]}
+    fits = len(given) == 1 and not entry["inputs"] and len(entry["outputs"]) == 1
+    if not fits or entry["domain"] not in (None, "", "ai.onnx"):
+        raise ModelError(f"Constant that makes {entry['outputs'][:1]}: expected one value")
+    name, kind, found = given[0]["name"], given[0]["type"], given[0]
+    tensor = found["t"]
+    if (name, kind) == ("value_int", 2) and found["i"] is not None:
+        tensor = _held(7, (), np.array(found["i"], "<i8"))
+    elif (name, kind) == ("value_ints", 7) and found["ints"]:
+        tensor = _held(7, (len(found["ints"]),), np.array(found["ints"], "<i8"))
+    elif (name, kind) == ("value_float", 1) and found["f"] is not None:
+        tensor = _held(1, (), np.array(found["f"], "<f4"))
+    elif (name, kind) != ("value", 4) or tensor is None:
+        raise ModelError(f"Constant that makes {entry['outputs'][:1]} has {name!r}; expected one value")
+    return {**tensor, "name": entry["outputs"][0]}
+
+
+def _held(kind: int, shape: tuple[int, ...], values: np.ndarray) -> dict[str, Any]:
+    """A tensor as the parser would give it."""
+    empty = dict.fromkeys(("floats", "numbers", "longs", "location"))
+    return {**empty, "external": [], "kind": kind, "dims": list(shape), "raw": memoryview(values.tobytes())}
 
 
 def _attributes(entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,8 +125,10 @@ def _attributes(entry: dict[str, Any]) -> list[dict[str, Any]]:
     return [read_message(attribute, _ATTRIBUTES["Attribute"], what) for attribute in entry["attributes"]]
 
 
-def computing_node(entry: dict[str, Any], operators: Collection[str]) -> OnnxNode:
-    """A node of one of `operators`, whose settings are whole numbers once those of `_USUAL` are left out.
+def computing_nodes(entry: dict[str, Any], operators: Mapping[str, Operator]) -> list[OnnxNode]:
+    """A node of one of `operators`; those of `_USUAL` among its settings are left out.
+
+    A node of several results, as splits are, becomes one for each: `part` of `parts`.
 
     Raises:
         ModelError: naming the node, what was found and what was expected.
@@ -124,20 +142,30 @@ def computing_node(entry: dict[str, Any], operators: Collection[str]) -> OnnxNod
         raise ModelError(
             f"{operator} of domain {entry['domain']!r} makes {outputs[:3]}; expected the standard domain"
         )
-    return node_of(entry, _attributes(entry), _USUAL)
+    settings = operators[operator].settings
+    usual = {name: value for name, value in _USUAL.items() if name not in settings}
+    while entry["inputs"] and not entry["inputs"][-1]:
+        entry["inputs"].pop()
+    while operator == "Dropout" and len(outputs) > 1 and not outputs[-1]:
+        outputs.pop()
+    attributes = _attributes(entry)
+    if any(one["name"] in ("part", "parts") for one in attributes):
+        raise ModelError(f"{operator} that makes {outputs[:1]} has a setting 'part'; expected none of this name")
+    made = [node_of({**entry, "outputs": [one]}, attributes, usual, settings) for one in outputs or [""]]
+    if operator != "Split":
+        return made if len(made) == 1 else [node_of(entry, attributes, usual, settings)]
+    numbered = enumerate(made)
+    return [replace(one, settings=one.settings | {"part": n, "parts": len(made)}) for n, one in numbered]
 
 
-PRODUCERS = {
-    "onnx.quantize": "ONNX Runtime's quantizer",
-    "pytorch": "torch.onnx, of a network quantized by torchao's PT2E",
-}
-"""Whose files are read, by the producer that a file names."""
+OURS = "obliq"
+"""The producer that files of our exporter name; every other file is read by this list."""
 
-OPSETS, FORMATS = range(13, 22), range(7, 11)
-"""Operator sets, and versions of the file format."""
+OPSETS, FORMATS = range(13, 29), range(7, 15)
+"""Operator sets and versions of the file format, up to the newest that ONNX Runtime 1.32 takes."""
 
 _KEYS = ("namespace", "onnx.infer", "onnx.quant.pre_process")
-_PREFIXES = ("pkg.torch.", "pkg.onnxscript.")
+_PREFIXES = ("pkg.torch.", "pkg.onnxscript.", "nncf", "onnx_utils.")
 _UNUSED_DOMAINS = (
     *("ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training", "com.microsoft"),
     *("com.microsoft.experimental", "com.microsoft.nchwc", "org.pytorch.aten"),
@@ -161,14 +189,14 @@ class Parsed:
 
 
 def is_foreign(data: bytes) -> bool:
-    """Whether a file names another quantizer as its producer; that decides by which list it is read."""
+    """Whether a file names another producer than our exporter, or none; that decides by which list it is read."""
     try:
-        return first_text(memoryview(data), 2, "the model") in PRODUCERS
+        return first_text(memoryview(data), 2, "the model") != OURS
     except ModelError:
         return False
 
 
-def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
+def foreign_parsed(data: bytes, operators: Mapping[str, Operator]) -> Parsed:
     """The graph in a file's bytes; `obliq.exporting.qdq.check` checks whether it makes sense.
 
     Args:
@@ -191,21 +219,25 @@ def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
     if len(stated) > 1:
         raise ModelError(f"{len(stated)} notes called {METADATA!r}; expected one")
     _require_known_notes([others, graph, *graph["nodes"], *ends, *graph["declared"]])
-    held = [node_constant(entry) for entry in graph["nodes"] if entry["operator"] == "Constant"]
-    tensors = [*graph["constants"], *held]
+    tensors = tensors_in(graph)
+    held = tensors[len(graph["constants"]) :]
     into_bytes(tensors)
     kinds, constants = constants_in(tensors, KINDS)
     names = [end["name"] for end in ends]
     if len(graph["inputs"]) != 1 or len(graph["outputs"]) != 1 or not all(names) or names[0] == names[1]:
         raise ModelError(f"ends called {names}; expected one input and one output")
     computing = [entry for entry in graph["nodes"] if entry["operator"] != "Constant"]
+    nodes = [node for entry in computing for node in computing_nodes(entry, operators)]
+    read = {name for node in nodes for name in node.inputs} | {names[1]}
+    batch = _batch(ends[0])
     contents = Contents(
         opset=opset,
-        input_shape=sample_shape(*ends),
+        input_shape=sample_shape(ends[0], ends[1], batch),
+        batch=batch,
         constants=constants,
         kinds=kinds,
         ends=(names[0], names[1]),
-        nodes=tuple(computing_node(entry, operators) for entry in computing),
+        nodes=tuple(node for node in nodes if node.operator != "Split" or node.output in read),
         own=False,
         inputs=contract_in(stated[0]["value"]) if stated else None,  # of our file that was quantized
     )
@@ -214,6 +246,19 @@ def foreign_parsed(data: bytes, operators: Collection[str]) -> Parsed:
         declared=[_declared(entry) for entry in (*ends, *graph["declared"])],
         node_constants=frozenset(tensor["name"] for tensor in held),
     )
+
+
+def tensors_in(graph: dict[str, Any]) -> list[dict[str, Any]]:
+    """The constants of a graph, those that nodes hold included; see `tree`."""
+    held = [node_constant(entry) for entry in graph["nodes"] if entry["operator"] == "Constant"]
+    return [*graph["constants"], *held]
+
+
+def _batch(end: dict[str, Any]) -> int | None:
+    """1 for a file that takes one sample at a time, and None otherwise."""
+    tensor = (end["type"] or {}).get("tensor") or {}
+    dimensions = (tensor.get("shape") or {}).get("dimensions") or [{}]
+    return 1 if dimensions[0].get("size") == 1 else None
 
 
 def tree(data: memoryview) -> dict[str, Any]:

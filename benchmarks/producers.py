@@ -1,0 +1,282 @@
+"""Quantized ONNX files of other producers: made where the producer is installed, and read by Obliq.
+
+    python benchmarks/producers.py make nncf --out files      # in an environment with the producer
+    python benchmarks/producers.py read files --out benchmarks/results/producers.md
+
+`make` needs torch, scikit-learn, onnx and the producer, and not Obliq. It trains four small networks on the digits of
+scikit-learn, quantizes them as the producer documents it, and writes the files with the test samples. `read` reads each
+file, compares the rebuilt network with ONNX Runtime on the test samples, and writes one row for each file.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CALIBRATION = 256
+"""Training samples that a producer sees."""
+
+
+def block(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1, size: int = 3) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs)]
+
+
+class ConvNet(nn.Sequential):
+    """Two convolutions, a max pool, and a linear layer for all positions."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(*block(1, 12), nn.ReLU(), nn.MaxPool2d(2), *block(12, 24), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(24 * 16, 10)),
+        )
+
+
+class Residual(nn.Module):
+    """Two residual blocks, the second one with a projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*block(1, 12), nn.ReLU())
+        self.first = nn.Sequential(*block(12, 12), nn.ReLU(), *block(12, 12))
+        self.second = nn.Sequential(*block(12, 24, stride=2), nn.ReLU(), *block(24, 24))
+        self.shortcut = nn.Sequential(*block(12, 24, stride=2, size=1))
+        self.pool, self.head = nn.AdaptiveAvgPool2d(1), nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = F.relu(x + self.first(x))
+        x = F.relu(self.shortcut(x) + self.second(x))
+        return self.head(torch.flatten(self.pool(x), 1))
+
+
+class Mobile(nn.Module):
+    """Inverted residuals with Hardswish, ReLU6 and a squeeze-excite gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*block(1, 16), nn.Hardswish())
+        self.wide = nn.Sequential(
+            *(*block(16, 32, size=1), nn.ReLU6(), *block(32, 32, groups=32), nn.Hardswish())
+        )
+        self.gate = nn.Sequential(
+            *(nn.AdaptiveAvgPool2d(1), nn.Conv2d(32, 8, 1), nn.ReLU(), nn.Conv2d(8, 32, 1), nn.Hardsigmoid())
+        )
+        self.narrow = nn.Sequential(*block(32, 16, size=1))
+        self.last = nn.Sequential(*block(16, 32, stride=2), nn.Hardswish())
+        self.pool, self.head = nn.AdaptiveAvgPool2d(1), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        wide = self.wide(x)
+        x = x + self.narrow(wide * self.gate(wide))
+        return self.head(self.pool(self.last(x)).flatten(1))
+
+
+class Shuffled(nn.Module):
+    """Halves of the channels that are concatenated and shuffled, with SiLU, as in ShuffleNetV2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*block(1, 16), nn.SiLU())
+        self.branch = nn.Sequential(*block(8, 8, size=1), nn.SiLU(), *block(8, 8, groups=8), nn.SiLU())
+        self.last = nn.Sequential(*block(16, 32, stride=2), nn.SiLU())
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, changed = self.stem(x).chunk(2, dim=1)
+        x = torch.cat([kept, self.branch(changed)], 1)
+        x = x.view(-1, 2, 8, 8, 8).transpose(1, 2).reshape(-1, 16, 8, 8)
+        return self.head(self.last(x).mean((2, 3)))
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "convnet": ConvNet,
+    "residual": Residual,
+    "mobile": Mobile,
+    "shuffled": Shuffled,
+}
+
+
+def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Samples and labels for training, and for the comparison."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    x = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 8 - 1
+    y, order = torch.tensor(data.target), torch.randperm(1797, generator=torch.Generator().manual_seed(0))
+    train, test = order[:1300], order[1300:]
+    return x[train], y[train], x[test], y[test]
+
+
+def trained(name: str) -> nn.Module:
+    """One of the networks after six passes over the training samples."""
+    x, y, _, _ = digits()
+    torch.manual_seed(0)
+    model = NETWORKS[name]()
+    optimiser = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, nesterov=True)
+    for _ in range(6):
+        for part in torch.randperm(len(x)).split(64):
+            optimiser.zero_grad()
+            F.cross_entropy(model(x[part]), y[part]).backward()
+            optimiser.step()
+    return model.eval()
+
+
+def torch_export(model: nn.Module, file: Path, *, dynamo: bool, opset: int | None = None) -> None:
+    """A float or fake-quantized network by one of torch.onnx's two exporters, with a free batch."""
+    sample = torch.zeros(2, 1, 8, 8)
+    how: dict[str, Any] = {"dynamic_axes": {"image": {0: "batch"}, "logits": {0: "batch"}}}
+    if dynamo:
+        how = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), "external_data": False, "verbose": False}
+    names = {"input_names": ["image"], "output_names": ["logits"]}
+    torch.onnx.export(model, (sample,), str(file), opset_version=opset, dynamo=dynamo, **names, **how)
+
+
+Maker = Callable[[nn.Module, Tensor, Path], Iterator[tuple[str, Path]]]
+"""From a trained network, calibration samples and a folder to files, with how each was made."""
+
+
+def onnxruntime_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[tuple[str, Path]]:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.left = iter([{"image": inputs.numpy()}])
+
+        def get_next(self) -> Any:
+            return next(self.left, None)
+
+    for exporter, dynamo, opset in (("old exporter, opset 17", False, 17), ("dynamo, opset 20", True, 20)):
+        file, prepared = folder / "float.onnx", folder / "prepared.onnx"
+        torch_export(model, file, dynamo=dynamo, opset=opset)
+        quant_pre_process(file, prepared)
+        ways: dict[str, dict[str, Any]] = {
+            "defaults": {},
+            "per channel": {"per_channel": True, "activation_type": QuantType.QUInt8},
+        }
+        for way, settings in ways.items():
+            out = folder / f"{way} {exporter}.onnx"
+            quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, **settings)
+            yield f"quantize_static, {way}; {exporter}", out
+
+
+def nncf_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[tuple[str, Path]]:
+    import nncf
+    import onnx
+
+    file = folder / "float.onnx"
+    torch_export(model, file, dynamo=False, opset=17)
+    samples = nncf.Dataset([inputs[i : i + 1] for i in range(64)], lambda one: {"image": one.numpy()})
+    for preset in (nncf.QuantizationPreset.PERFORMANCE, nncf.QuantizationPreset.MIXED):
+        made = nncf.quantize(onnx.load(file), samples, preset=preset, subset_size=64)
+        onnx.save(made, folder / f"onnx {preset.value}.onnx")
+        yield f"nncf.quantize of ONNX, {preset.value}", folder / f"onnx {preset.value}.onnx"
+    made = nncf.quantize(model, nncf.Dataset([inputs[i : i + 1] for i in range(64)]), subset_size=64)
+    torch_export(nncf.strip(made), folder / "torch.onnx", dynamo=False, opset=17)
+    yield "nncf.quantize of torch; old exporter, opset 17", folder / "torch.onnx"
+
+
+def brevitas_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[tuple[str, Path]]:
+    from brevitas.export import export_onnx_qcdq
+    from brevitas.graph.calibrate import bias_correction_mode, calibration_mode
+    from brevitas.graph.quantize import preprocess_for_quantize, quantize
+
+    graph = quantize(preprocess_for_quantize(torch.fx.symbolic_trace(model)))
+    with torch.no_grad():
+        with calibration_mode(graph):
+            graph(inputs)
+        with bias_correction_mode(graph):
+            graph(inputs)
+    free = {"dynamic_axes": {"image": {0: "batch"}, "logits": {0: "batch"}}}
+    names = {"input_names": ["image"], "output_names": ["logits"]}
+    file = folder / "qcdq.onnx"
+    export_onnx_qcdq(graph.eval(), inputs[:2], export_path=str(file), opset_version=17, dynamo=False, **free, **names)
+    yield "graph.quantize, export_onnx_qcdq, opset 17", file
+
+
+def pt2e_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[tuple[str, Path]]:
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+        X86InductorQuantizer,
+        get_default_x86_inductor_quantization_config,
+    )
+
+    quantizers: dict[str, Any] = {
+        "X86InductorQuantizer": X86InductorQuantizer().set_global(get_default_x86_inductor_quantization_config())
+    }
+    try:
+        from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
+    except ImportError:
+        pass
+    else:
+        config = xnnpack.get_symmetric_quantization_config(is_per_channel=True)
+        quantizers["XNNPACKQuantizer"] = xnnpack.XNNPACKQuantizer().set_global(config)
+    for name, quantizer in quantizers.items():
+        free = ({0: torch.export.Dim("batch")},)
+        prepared = prepare_pt2e(torch.export.export(model, (inputs[:2],), dynamic_shapes=free).module(), quantizer)
+        prepared(inputs)
+        torch_export(convert_pt2e(prepared), folder / f"{name}.onnx", dynamo=True)
+        yield f"{name}; dynamo, default opset", folder / f"{name}.onnx"
+
+
+PRODUCERS: dict[str, tuple[Maker, tuple[str, ...]]] = {
+    "onnxruntime": (onnxruntime_files, ("onnxruntime", "torch")),
+    "nncf": (nncf_files, ("nncf", "onnx", "torch")),
+    "brevitas": (brevitas_files, ("brevitas", "torch")),
+    "pt2e": (pt2e_files, ("torchao", "torch")),
+}
+"""How each producer's files are made, and the packages whose versions count."""
+
+
+def make(producer: str, out: Path, networks: list[str]) -> None:
+    """Write the files of one producer, and `files.json`, which lists them."""
+    maker, packages = PRODUCERS[producer]
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    samples, _, test, labels = digits()
+    rows = []
+    for network in networks:
+        folder = out / producer / network
+        folder.mkdir(parents=True, exist_ok=True)
+        model = trained(network)
+        with torch.no_grad():
+            right = float((model(test).argmax(1) == labels).double().mean())
+        print(f"{network}: float accuracy {100 * right:.1f} %", flush=True)
+        try:
+            for how, file in maker(model, samples[:CALIBRATION], folder):
+                rows.append({"network": network, "how": how, "file": str(file.relative_to(out / producer))})
+                print(f"  {how}", flush=True)
+        except Exception as error:  # a producer's own failure is a result, too
+            rows.append({"network": network, "how": " ".join(f"{type(error).__name__}: {error}".split())[:200], "file": ""})
+            print(f"  failed: {rows[-1]['how']}", flush=True)
+    found = {"producer": producer, "versions": versions, "rows": rows}
+    (out / producer / "files.json").write_text(json.dumps(found, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    making = verbs.add_parser("make")
+    making.add_argument("producer", choices=PRODUCERS)
+    making.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    making.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    make(given.producer, given.out, given.networks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
