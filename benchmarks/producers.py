@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -202,7 +201,9 @@ def brevitas_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[t
     free = {"dynamic_axes": {"image": {0: "batch"}, "logits": {0: "batch"}}}
     names = {"input_names": ["image"], "output_names": ["logits"]}
     file = folder / "qcdq.onnx"
-    export_onnx_qcdq(graph.eval(), inputs[:2], export_path=str(file), opset_version=17, dynamo=False, **free, **names)
+    export_onnx_qcdq(
+        graph.eval(), inputs[:2], export_path=str(file), opset_version=17, dynamo=False, **free, **names
+    )
     yield "graph.quantize, export_onnx_qcdq, opset 17", file
 
 
@@ -214,7 +215,9 @@ def pt2e_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[tuple
     )
 
     quantizers: dict[str, Any] = {
-        "X86InductorQuantizer": X86InductorQuantizer().set_global(get_default_x86_inductor_quantization_config())
+        "X86InductorQuantizer": X86InductorQuantizer().set_global(
+            get_default_x86_inductor_quantization_config()
+        )
     }
     try:
         from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
@@ -225,7 +228,9 @@ def pt2e_files(model: nn.Module, inputs: Tensor, folder: Path) -> Iterator[tuple
         quantizers["XNNPACKQuantizer"] = xnnpack.XNNPACKQuantizer().set_global(config)
     for name, quantizer in quantizers.items():
         free = ({0: torch.export.Dim("batch")},)
-        prepared = prepare_pt2e(torch.export.export(model, (inputs[:2],), dynamic_shapes=free).module(), quantizer)
+        prepared = prepare_pt2e(
+            torch.export.export(model, (inputs[:2],), dynamic_shapes=free).module(), quantizer
+        )
         prepared(inputs)
         torch_export(convert_pt2e(prepared), folder / f"{name}.onnx", dynamo=True)
         yield f"{name}; dynamo, default opset", folder / f"{name}.onnx"
@@ -258,14 +263,22 @@ def make(producer: str, out: Path, networks: list[str]) -> None:
                 rows.append({"network": network, "how": how, "file": str(file.relative_to(out / producer))})
                 print(f"  {how}", flush=True)
         except Exception as error:  # a producer's own failure is a result, too
-            rows.append({"network": network, "how": " ".join(f"{type(error).__name__}: {error}".split())[:200], "file": ""})
+            rows.append(
+                {
+                    "network": network,
+                    "how": " ".join(f"{type(error).__name__}: {error}".split())[:200],
+                    "file": "",
+                }
+            )
             print(f"  failed: {rows[-1]['how']}", flush=True)
     found = {"producer": producer, "versions": versions, "rows": rows}
     (out / producer / "files.json").write_text(json.dumps(found, indent=1))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("make")
     making.add_argument("producer", choices=PRODUCERS)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.exporting import qdq_files
+from tests.exporting import producer_files, qdq_files
 from tests.hostile import onnx_files
 from tests.hostile.onnx_files import adds, constant, fields, first, node, opset, put, reads, settings, tag
 from tests.hostile.sample import quantizer_file
@@ -121,7 +121,6 @@ ALTERED: dict[str, Alteration] = {
     "foreign note of nobody": note("graph", ""),
     "foreign note on a node": note("node", "ort.kernel", "x" * 100),
     "foreign notes without end": lambda model: [note("graph", "namespace")(model) for _ in range(20)],
-    "foreign documentation of a node": lambda model: setattr(node(model, POOLED), "doc_string", "x"),
     "foreign padding by name": settings("/5/Clip_output_0", auto_pad="SAME_UPPER"),
     "foreign padding by a long name": settings("/5/Clip_output_0", auto_pad="N" * 100_000),
     "foreign product times two": settings("answer_QuantizeLinear_Input", alpha=2.0),
@@ -153,7 +152,6 @@ ALTERED: dict[str, Alteration] = {
     "foreign other scale on the way back": reads(
         "image_DequantizeLinear_Output", IMAGE, "answer_scale", "image_zero_point"
     ),
-    "foreign weights beyond the symmetric range": put(WEIGHT, first(-128)),
     "foreign bias on another grid": put(UNIT, lambda values: values * np.float32(2)),
     "foreign bias of another size": put(BIAS, lambda values: values[:-1]),
     "foreign sums beyond int32": put(BIAS, first(2**31 - 1)),
@@ -190,7 +188,7 @@ ALTERED: dict[str, Alteration] = {
     "foreign declared batch": declared(POOLED, lambda one: setattr(one.shape.dim[0], "dim_value", 1)),
     "foreign declared classes": declared("answer", lambda one: setattr(one.shape.dim[1], "dim_value", 7)),
     "foreign declared bytes": declared("image", lambda one: setattr(one, "elem_type", 2)),
-    "foreign fixed batch": declared("image", lambda one: setattr(one.shape.dim[0], "dim_value", 1)),
+    "foreign fixed batch": declared("image", lambda one: setattr(one.shape.dim[0], "dim_value", 2)),
     "foreign input beyond any memory": declared(
         "image", lambda one: setattr(one.shape.dim[2], "dim_value", 2**31)
     ),
@@ -232,6 +230,123 @@ RESHAPED: dict[str, Alteration] = {
     "foreign bias of too many": put("onnx::Conv_37", lambda values: np.append(values, values)),
 }
 """By name: what is done to a file as torch.onnx writes it of PT2E."""
+
+
+def forms() -> bytes:
+    """A file of somebody with the operators that need more than scales: sizes, parts, functions with settings."""
+    draft = producer_files.begun()
+    value = draft.at
+    zero, two = draft.constant([0], np.int64, "zero"), draft.constant([2], np.int64, "two")
+    channels = draft.node("Gather", draft.node("Shape", value), draft.constant([1], np.int64, "one"), axis=0)
+    half = draft.node("Div", channels, two)
+    first_half = draft.node("Slice", value, zero, half, draft.constant([1], np.int64, "along"))
+    parts = draft.node(
+        "Split", value, draft.constant([2, 2], np.int64, "lengths"), outputs=["low", "high"], axis=1
+    )
+    draft.node("Concat", first_half, "high", parts, axis=1)
+    draft.node("HardSigmoid", alpha=0.3, beta=0.4)
+    draft.node("Pad", draft.at, draft.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64, "pads"))
+    scales = draft.constant([1, 1, 2, 2], np.float32, "times")
+    how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    draft.node("Resize", draft.at, "", scales, **how)
+    parameters = ([1.0] * 6, [0.0] * 6, [0.0] * 6, [1.0] * 6)
+    names = [draft.constant(one, np.float32, f"norm {place}") for place, one in enumerate(parameters)]
+    draft.node("BatchNormalization", draft.at, *names)
+    draft.node("Transpose", perm=[0, 2, 3, 1])
+    draft.node("Reshape", draft.at, draft.constant([-1, 6 * 16 * 16], np.int64, "row"))
+    draft.rounded()
+    draft.matrix(6 * 16 * 16)
+    return draft.file()
+
+
+def _setting_of(operator: str, **values: object) -> Alteration:
+    """Another value for a setting of the only node of an operator."""
+
+    def alter(model: Any) -> None:
+        target = next(one for one in model.graph.node if one.op_type == operator)
+        kept = [one for one in target.attribute if one.name not in values]
+        target.ClearField("attribute")
+        target.attribute.extend(
+            [*kept, *(helper.make_attribute(name, value) for name, value in values.items())]
+        )
+
+    return alter
+
+
+def _cycle(model: Any) -> None:
+    nodes = {one.op_type: one for one in model.graph.node}
+    nodes["Slice"].input[0] = nodes["Transpose"].output[0]
+
+
+def _same_name_twice(model: Any) -> None:
+    next(one for one in model.graph.node if one.op_type == "Split").output[1] = "low"
+
+
+def _without(operator: str, place: int) -> Alteration:
+    """A node that lacks one of its inputs."""
+
+    def alter(model: Any) -> None:
+        target = next(one for one in model.graph.node if one.op_type == operator)
+        kept = list(target.input)
+        del kept[place]
+        target.ClearField("input")
+        target.input.extend(kept)
+
+    return alter
+
+
+def _elsewhere(model: Any) -> None:
+    tensor = constant(model, "row")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "../../../../etc/passwd"), ("offset", "0"), ("length", "16")):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+
+
+def _flows_into(operator: str, place: int) -> Alteration:
+    def alter(model: Any) -> None:
+        next(one for one in model.graph.node if one.op_type == operator).input[place] = "image"
+
+    return alter
+
+
+PRODUCED: dict[str, Alteration] = {
+    "foreign cycle": _cycle,
+    "foreign part of two names alike": _same_name_twice,
+    "foreign part with a number of its own": _setting_of("Split", part=3),
+    "foreign parts beyond the axis": put("lengths", lambda _: np.array([2, 2**40])),
+    "foreign parts below zero": put("lengths", lambda _: np.array([5, -1])),
+    "foreign row beyond any memory": put("row", lambda _: np.array([-1, 2**62])),
+    "foreign row that only a batch would fill": put("row", lambda _: np.array([-(2**40), 1536])),
+    "foreign row of another batch": put("row", lambda _: np.array([2, 768])),
+    "foreign row in another file": _elsewhere,
+    "foreign pads of a terabyte": put("pads", lambda _: np.array([0, 0, 0, 0, 0, 0, 2**40, 0])),
+    "foreign pads below zero": put("pads", lambda _: np.array([0, 0, -1, 0, 0, 0, 0, 0])),
+    "foreign pads of the batch": put("pads", lambda _: np.array([1, 0, 0, 0, 0, 0, 0, 0])),
+    "foreign sizes times a billion": put("times", lambda _: np.array([1, 1, 1e9, 1], np.float32)),
+    "foreign sizes times no number": put("times", lambda _: np.array([1, 1, np.nan, 1], np.float32)),
+    "foreign sizes times less than one": put("times", lambda _: np.array([1, 1, 0.5, -2], np.float32)),
+    "foreign slope beyond numbers": _setting_of("HardSigmoid", alpha=float("inf")),
+    "foreign slope as a word": _setting_of("HardSigmoid", alpha="0.3"),
+    "foreign variance below zero": put("norm 3", first(-2)),
+    "foreign mean that is no number": put("norm 2", first(np.nan)),
+    "foreign mean of too many": put("norm 2", lambda values: np.append(values, values)),
+    "foreign channels divided by zero": put("two", lambda _: np.array([0])),
+    "foreign channels of the batch": put("one", lambda _: np.array([0])),
+    "foreign channel of nowhere": put("one", lambda _: np.array([2**40])),
+    "foreign slice along the batch": put("along", lambda _: np.array([0])),
+    "foreign slice of flowing bounds": _flows_into("Slice", 1),
+    "foreign axes beyond counting": _setting_of("Transpose", perm=[0, 2, 3, 2**40]),
+    "foreign axes that mix samples": _setting_of("Transpose", perm=[2, 0, 3, 1]),
+    "foreign rounding without a scale": _without("DequantizeLinear", 1),
+    "foreign rounding of nothing": _without("QuantizeLinear", 0),
+    "foreign rounding to blocks": _setting_of("QuantizeLinear", block_size=4),
+    "foreign rounding to 16 bits": _setting_of("QuantizeLinear", output_dtype=5),
+    "foreign concatenation of samples": _setting_of("Concat", axis=0),
+    "foreign resize of another kind": _setting_of("Resize", mode="cubic"),
+}
+"""By name: what is done to a file with more operators than ONNX Runtime's quantizer writes for a plain network."""
 
 
 def raw_files() -> dict[str, bytes]:
@@ -276,4 +391,5 @@ def all_files() -> dict[str, bytes]:
     """Every one of them by its name."""
     written = {name: qdq_files.altered(quantizer_file(), alter) for name, alter in ALTERED.items()}
     written |= {name: qdq_files.altered(qdq_files.like_pt2e(), alter) for name, alter in RESHAPED.items()}
+    written |= {name: qdq_files.altered(forms(), alter) for name, alter in PRODUCED.items()}
     return written | raw_files()

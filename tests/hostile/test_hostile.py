@@ -20,7 +20,8 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, wh
 
 NAMES = [*networks.ALTERED, *(f"{name}.onnx" for name in (*onnx_files.ALTERED, *onnx_files.raw_files()))]
 NAMES += [f"{name}.onnx" for name in onnx_forms_files.ALTERED]
-FOREIGN = (*quantizer_files.ALTERED, *quantizer_files.RESHAPED, *quantizer_files.raw_files())
+FOREIGN = (*quantizer_files.ALTERED, *quantizer_files.RESHAPED, *quantizer_files.PRODUCED)
+FOREIGN += (*quantizer_files.raw_files(),)
 NAMES += [f"{name}.onnx" for name in FOREIGN]
 NAMES += ["link to another file.onnx", "terabyte.onnx"]
 PROGRAMS = [f"{name}.pte" for name in (*executorch_files.ALTERED, "link to another file", "terabyte")]

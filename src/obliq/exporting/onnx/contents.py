@@ -258,9 +258,7 @@ def node_of(
     return OnnxNode(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
 
 
-def sample_shape(
-    first: dict[str, Any], last: dict[str, Any], batch: int | None = None
-) -> tuple[int, ...]:
+def sample_shape(first: dict[str, Any], last: dict[str, Any], batch: int | None = None) -> tuple[int, ...]:
     """The shape of one sample, from the declared input; the declared output must be a row for each.
 
     Args:

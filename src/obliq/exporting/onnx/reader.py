@@ -256,7 +256,9 @@ def share_of_changed_codes(before: Contents, after: Contents) -> float | None:
     Raises:
         ModelError: when the files are not of one form.
     """
-    codes = [one.codes or {name: one.constants[name] for name in weight_constants(one)} for one in (before, after)]
+    codes = [
+        one.codes or {name: one.constants[name] for name in weight_constants(one)} for one in (before, after)
+    ]
     shapes = [[(name, values.shape) for name, values in one.items()] for one in codes]
     if shapes[0] != shapes[1]:
         raise ModelError("the files have other layers; expected two of one form")

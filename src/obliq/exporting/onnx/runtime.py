@@ -38,6 +38,8 @@ def session(
     options.use_deterministic_compute = True
     options.log_severity_level = 4 if silent else 3
     options.add_session_config_entry("session.x64quantprecision", "1")
+    # MatMul with weights of 8 bits would round its real inputs again, as they come in
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     if write_to is not None:
         options.optimized_model_filepath = write_to
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

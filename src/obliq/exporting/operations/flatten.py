@@ -35,6 +35,7 @@ class Flatten(Step):
         "Flatten": Operator(rule=_check, inputs=(1, 1), settings=frozenset({"axis"}))
     }
     xnnpack: ClassVar[frozenset[str] | None] = frozenset()
+
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         return read[0].reshape(len(read[0]), -1)
 

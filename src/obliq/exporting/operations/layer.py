@@ -165,11 +165,15 @@ def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value
     require(fits, node, f"one scale, or one for each output along axis {outputs}")
     limit = weight_range(bits_within(node, weight.span))[1]
     low, high = int(weight.codes.min()), int(weight.codes.max())
-    require(-limit - 1 <= low and high <= limit, node, f"codes from {-limit - 1} to {limit}, not {low} to {high}")
+    require(
+        -limit - 1 <= low and high <= limit, node, f"codes from {-limit - 1} to {limit}, not {low} to {high}"
+    )
     codes = np.moveaxis(weight.codes, outputs, 0)
     shape = codes.shape[:1]
     if bias.kind != "nothing":
-        require(not bias.flows and bias.shape == shape, node, f"one constant bias for each of {shape[0]} outputs")
+        require(
+            not bias.flows and bias.shape == shape, node, f"one constant bias for each of {shape[0]} outputs"
+        )
     if bias.constant is not None:
         finite = bias.kind == "float32" and bool(np.isfinite(bias.constant).all())
         require(finite, node, "one finite bias for each output")
@@ -178,7 +182,7 @@ def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value
     if source.scale is None or source.scale.ndim:  # real numbers for a runtime, which adds them as such
         return
     with np.errstate(over="ignore", under="ignore"):
-        unit = source.scale.astype(np.float32) * weight.scale.astype(np.float32)
+        unit = np.asarray(source.scale * weight.scale, np.float32)
     held = np.zeros(shape, np.int32) if bias.codes is None else bias.codes
     scale = unit if bias.codes is None or bias.scale is None else bias.scale
     weight = Value(kind="float32", shape=codes.shape, scale=weight.scale, codes=codes)
@@ -191,7 +195,11 @@ def _check_real_parts(node: OnnxNode, weight: Value, bias: Value, outputs: int) 
     finite = weight.kind == "float32" and bool(np.isfinite(weight.constant).all())
     require(finite, node, "finite weights, quantized or real")
     shape = weight.shape[outputs : outputs + 1]
-    require(bias.kind == "nothing" or (not bias.flows and bias.shape == shape), node, "one constant bias an output")
+    require(
+        bias.kind == "nothing" or (not bias.flows and bias.shape == shape),
+        node,
+        "one constant bias an output",
+    )
 
 
 def bits_within(node: OnnxNode, span: tuple[int, int]) -> int:

@@ -36,7 +36,9 @@ def _check_foreign(node: OnnxNode, read: list[Value]) -> Value:
     outputs = 1 - whole(node, "transB", 0, 0, 1)
     fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
     require(
-        fits and weight.shape[1 - outputs] == source.shape[0], node, f"weights for inputs of shape {source.shape}"
+        fits and weight.shape[1 - outputs] == source.shape[0],
+        node,
+        f"weights for inputs of shape {source.shape}",
     )
     check_foreign_sums(node, source, weight, bias, outputs)
     return activation("float32", (weight.shape[outputs],))

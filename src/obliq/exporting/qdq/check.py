@@ -13,10 +13,12 @@ from obliq.exporting.onnx.check_graph import Operator, Value, followed
 from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode
 from obliq.exporting.operations import OPERATIONS
 from obliq.exporting.operations.layer import bits_within
+from obliq.exporting.qdq.computed import BATCH
 from obliq.exporting.qdq.functions import FUNCTIONS, require_softmax_last
-from obliq.exporting.qdq.moves import MOVES
+from obliq.exporting.qdq.moves import MOVES, require_free_batch
 from obliq.exporting.qdq.parse import foreign_parsed
 from obliq.exporting.qdq.rounding import ROUNDING
+from obliq.exporting.qdq.selections import SELECTIONS
 from obliq.exporting.qdq.stored import stored_layer
 
 QDQ_RULES: dict[str, Operator] = {
@@ -24,6 +26,7 @@ QDQ_RULES: dict[str, Operator] = {
     **{name: one for step in OPERATIONS for name, one in {**step.onnx, **step.qdq}.items() if not one.own},
     **FUNCTIONS,
     **MOVES,
+    **SELECTIONS,
 }
 """Every operator that is read in these files, in the standard domain."""
 
@@ -38,18 +41,26 @@ def foreign_contents(data: bytes) -> Contents:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
     parsed = foreign_parsed(data, QDQ_RULES)
     contents = parsed.contents
+    for name, held in contents.constants.items():
+        if contents.kinds[name] == "int64" and bool((held == BATCH).any()):
+            raise ModelError(
+                f"constant {name!r} holds {BATCH}, which stands for the batch here; expected other sizes"
+            )
     values = followed(contents, QDQ_RULES, parsed.node_constants)
     for name, kind, sizes in parsed.declared:
         if name in values:
             _require_as_declared(name, values[name], kind, sizes, contents.batch)
     require_softmax_last(contents.nodes, contents.ends[1])
+    require_free_batch(contents.nodes, values, contents.batch)
     layers = [node for node in contents.nodes if is_quantized(node, values)]
     if not layers:
         raise ModelError(
             "no layer has int8 weights between rounding and products; expected a quantized network in QDQ form "
             "(QuantizeLinear and DequantizeLinear)"
         )
-    return replace(contents, codes={node.output: stored_layer(node, contents, values).codes for node in layers})
+    return replace(
+        contents, codes={node.output: stored_layer(node, contents, values).codes for node in layers}
+    )
 
 
 def is_quantized(node: OnnxNode, values: Mapping[str, Value]) -> bool:
@@ -62,7 +73,7 @@ def values_in(contents: Contents) -> dict[str, Value]:
     return followed(contents, QDQ_RULES, frozenset(contents.constants))
 
 
-def precision_of(contents: Contents) -> str:
+def bits_in(contents: Contents) -> str:
     """Bits of weights and of the activations that layers read, such as W8A8; the largest where they differ.
 
     Activations that are not rounded have 32.
@@ -83,6 +94,10 @@ def _require_as_declared(
     """Runtimes plan memory by declared shapes. Declarations of values that do not exist are ignored."""
     found = (batch, *value.shape) if value.flows else value.shape
     free = (None,) * len(found)  # sizes that have a name alone
-    fits = value.flows and len(sizes) == len(found) and all(s in (None, f) for s, f in zip(sizes, found, strict=True))
+    fits = (
+        value.flows
+        and len(sizes) == len(found)
+        and all(s in (None, f) for s, f in zip(sizes, found, strict=True))
+    )
     if kind != value.kind or (sizes not in (found, free) and not fits):
         raise ModelError(f"{name!r} is declared as {kind} of shape {sizes}; expected {value.kind} of {found}")

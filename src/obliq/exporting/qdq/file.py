@@ -12,12 +12,11 @@ from obliq.exporting.exported_file import Answer, ExportedFile
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.file import stored_content
 from obliq.exporting.onnx.runtime import onnx_runtime, session
-from obliq.exporting.qdq.check import foreign_contents, precision_of
+from obliq.exporting.qdq.check import bits_in, foreign_contents
 from obliq.exporting.qdq.parse import is_foreign
 from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
 from obliq.exporting.rebuild import RebuiltNetwork
 from obliq.patch import Content
-
 
 _SMALLEST = np.finfo(np.float32).tiny
 """The smallest probability that has a logarithm."""
@@ -43,7 +42,7 @@ class QdqFile(ExportedFile):
 
     @property
     def precision(self) -> str:
-        return precision_of(self.contents)
+        return bits_in(self.contents)
 
     @cached_property
     def graph(self) -> Graph:
@@ -61,17 +60,21 @@ class QdqFile(ExportedFile):
 
     def start(self) -> tuple[str, Answer]:
         (first, last), runtime = self.contents.ends, onnx_runtime()
+        trial = {first: np.zeros((1, *self.contents.input_shape), np.float32)}
         try:
             opened = session(self.data, threads=self.threads, silent=True)
+            opened.run([last], trial)
         except Exception:  # ONNX Runtime has no error of its own that all of these are
             # Release 1.32 stops at graphs whose layers share one constant of zero points, as torch.onnx writes
-            # them, when it is to turn int8 weights into bytes for processors without VNNI. They run unfused.
+            # them, when it is to turn int8 weights into bytes for processors without VNNI; and at activations with
+            # a scale for each channel, as NNCF writes them, when it fuses them with a layer. They run unfused.
             try:
                 opened = session(self.data, optimised=False, threads=self.threads, silent=True)
+                opened.run([last], trial)
             except Exception as error:
                 reason = " ".join(str(error).split())[:200]
                 raise ModelError(
-                    f"ONNX Runtime does not open the file: {reason}; expected one that runs"
+                    f"ONNX Runtime does not run the file: {reason}; expected one that runs"
                 ) from error
         probabilities = self.contents.nodes[-1].operator == "Softmax"
 

@@ -2,6 +2,7 @@
 
 import operator as arithmetic
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,16 @@ from torch import Tensor
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, real, require, text, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.qdq.computed import BATCH, ForeignOperator, Function, Plan, bound, made, operator, reals_of
+from obliq.exporting.qdq.computed import (
+    BATCH,
+    ForeignOperator,
+    Function,
+    Plan,
+    bound,
+    made,
+    operator,
+    reals_of,
+)
 
 _PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     **{"Sigmoid": torch.sigmoid, "Tanh": torch.tanh, "HardSwish": F.hardswish, "Mish": F.mish},
@@ -59,16 +69,23 @@ def _batch_norm(node: OnnxNode, read: list[Value]) -> Function:
     require(all(part is not None for part in held), node, "four constants a channel")
     scale, shift, mean, variance = (np.asarray(part, np.float64) for part in held)
     require(bool((variance + share > 0).all()) and share >= 0, node, "variances above zero")
+    finite = all(bool((np.abs(part) < 1e30).all()) for part in (scale, shift, mean, variance))
+    require(finite, node, "real numbers, finite where they are constant")
     gain = scale / np.sqrt(variance + share)
     column = (-1,) + (1,) * (len(source.shape) - 1)
-    numbers = [(one.reshape(column)).astype(np.float32) for one in (gain, shift - mean * gain)]
+    with np.errstate(over="ignore"):
+        numbers = [one.reshape(column).astype(np.float32) for one in (gain, shift - mean * gain)]
     constants = [Value(kind="float32", shape=one.shape, constant=one) for one in numbers]
     return bound(node, [source, *constants], lambda x, gain, shift: x * gain + shift)
 
 
 _ARITHMETIC: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     **{"Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": torch.div, "Pow": torch.pow},
-    **{"Max": torch.maximum, "Min": torch.minimum, "PRelu": lambda x, slope: torch.where(x < 0, slope * x, x)},
+    **{
+        "Max": torch.maximum,
+        "Min": torch.minimum,
+        "PRelu": lambda x, slope: torch.where(x < 0, slope * x, x),
+    },
 }
 _OF_SIZES = {"Add": arithmetic.add, "Sub": arithmetic.sub, "Mul": arithmetic.mul, "Div": arithmetic.floordiv}
 
@@ -93,16 +110,16 @@ def _of_two(name: str) -> ForeignOperator:
     return operator(plan, (2, 2), rule=rule)
 
 
-def _sizes(node: OnnxNode, read: list[Value], function: Callable[[int, int], int]) -> Value:
+def _sizes(node: OnnxNode, read: list[Value], function: Callable[[Any, Any], Any]) -> Value:
     """Arithmetic with sizes, such as half of the channels."""
-    rows = [value.constant for value in read]
-    known = all(row is not None and row.size <= 8 and bool((np.abs(row) < 2**31).all()) for row in rows)
+    rows = [value.constant for value in read if value.constant is not None]
+    known = len(rows) == 2 and all(row.size <= 8 and bool((np.abs(row) < 2**31).all()) for row in rows)
     require(known, node, "sizes other than that of the batch, and numbers below 2^31")
-    first, second = (np.asarray(row, object) for row in rows)
+    first, second = rows
     divides = function is not arithmetic.floordiv or bool((second > 0).all() and (first >= 0).all())
     require(divides and len({first.shape, second.shape} - {()}) <= 1, node, "sizes that can be computed")
-    values = np.asarray(function(first, second), object)
-    return Value(kind="int64", shape=values.shape, constant=values.astype(np.int64))
+    values = np.asarray(function(first, second), np.int64)  # below 2^62
+    return Value(kind="int64", shape=values.shape, constant=values)
 
 
 def _softmax(node: OnnxNode, read: list[Value]) -> Function:

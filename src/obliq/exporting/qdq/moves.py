@@ -5,16 +5,14 @@ keeps its samples apart, in the first axis.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, text, whole
+from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.qdq.computed import (
     BATCH,
@@ -26,14 +24,14 @@ from obliq.exporting.qdq.computed import (
     result_shape,
 )
 
-_MOST_AXES = 8
+MOST_AXES = 8
 _MOVED = ("float32", "uint8", "int8", "int32", "int64")
 
 Move = Callable[[OnnxNode, list[Value], int, int], Function]
 """`(node, read, rank, first)`: the function of its first input, of `rank` axes. Axes before `first` are left alone."""
 
 
-def _operator(move: Move, inputs: tuple[int, int], *settings: str) -> ForeignOperator:
+def mover(move: Move, inputs: tuple[int, int], *settings: str) -> ForeignOperator:
     """An operator that moves its first input; the others are constants."""
 
     def plan(node: OnnxNode, read: list[Value]) -> Function:
@@ -74,7 +72,7 @@ def numbers(node: OnnxNode, value: Value, what: str) -> tuple[int, ...]:
     return tuple(value.constant.reshape(-1).tolist())
 
 
-def _axis(node: OnnxNode, axis: int, rank: int, first: int) -> int:
+def whole_axis(node: OnnxNode, axis: int, rank: int, first: int) -> int:
     """An axis, counted from the front."""
     require(-rank <= axis < rank and axis % rank >= first, node, f"an axis from {first} to {rank - 1}")
     return axis % rank
@@ -82,7 +80,7 @@ def _axis(node: OnnxNode, axis: int, rank: int, first: int) -> int:
 
 def _axes(node: OnnxNode, read: list[Value], rank: int, first: int) -> tuple[int, ...]:
     given = numbers(node, read[1], "axes") if len(read) > 1 else ()
-    axes = tuple(_axis(node, axis, rank, first) for axis in given[:_MOST_AXES])
+    axes = tuple(whole_axis(node, axis, rank, first) for axis in given[:MOST_AXES])
     require(len(axes) == len(set(axes)) == len(given) > 0, node, "axes, each once")
     return axes
 
@@ -91,7 +89,7 @@ def _reshape(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functi
     source, wanted = read[0].shape, list(numbers(node, read[1], "a shape"))
     copies = whole(node, "allowzero", 0, 0, 1) == 0
     before = ((BATCH,) if first else ()) + source
-    require(0 < len(wanted) <= _MOST_AXES, node, f"a shape of at most {_MOST_AXES} axes")
+    require(0 < len(wanted) <= MOST_AXES, node, f"a shape of at most {MOST_AXES} axes")
     if copies:
         wanted = [before[place] if size == 0 and place < rank else size for place, size in enumerate(wanted)]
     if not first:
@@ -105,13 +103,36 @@ def _reshape(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functi
         others = math.prod(size for size in rest if size != -1)
         require(others > 0 and elements % others == 0, node, f"{elements} elements a sample")
         rest[rest.index(-1)] = elements // others
-    fits = all(0 < size for size in rest) and math.prod(rest) == elements
-    require(fits and batch in (-1, 1, BATCH), node, f"the shape (batch, ...) with {elements} elements a sample")
+    fits = all(size > 0 for size in rest) and math.prod(rest) == elements
+    require(
+        fits and batch in (-1, 1, BATCH), node, f"the shape (batch, ...) with {elements} elements a sample"
+    )
     return lambda x: x.reshape(x.shape[0], *rest)
 
 
+def require_free_batch(nodes: Sequence[OnnxNode], values: Mapping[str, Value], batch: int | None) -> None:
+    """Raise when a shape is for one sample in a file that takes several.
+
+    Args:
+        nodes: of the file.
+        values: what is known of each value.
+        batch: how many samples the file takes at once, if it states that.
+
+    Raises:
+        ModelError: naming the node.
+    """
+    for node in nodes:
+        if node.operator == "Reshape" and values[node.output].flows and batch is None:
+            wanted = values[node.inputs[1]].constant
+            require(
+                wanted is not None and int(wanted[0]) != 1,
+                node,
+                "a free batch: the shape (-1, ...) or (0, ...)",
+            )
+
+
 def _transpose(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    axes = setting(node, "perm", tuple(reversed(range(rank))), 0, _MOST_AXES)
+    axes = setting(node, "perm", tuple(reversed(range(rank))), 0, MOST_AXES)
     require(sorted(axes) == list(range(rank)), node, "each axis once")
     require(not first or axes[0] == 0, node, "the batch first")
     return lambda x: x.permute(axes)
@@ -122,7 +143,7 @@ def _transposed(node: OnnxNode, read: list[Value]) -> Value:
     source = read[0]
     if source.codes is None:
         return _TRANSPOSE.rule(node, read)
-    axes = setting(node, "perm", tuple(reversed(range(source.codes.ndim))), 0, _MOST_AXES)
+    axes = setting(node, "perm", tuple(reversed(range(source.codes.ndim))), 0, MOST_AXES)
     require(sorted(axes) == list(range(source.codes.ndim)), node, "each axis once")
     codes = source.codes.transpose(axes)
     return replace(source, codes=codes, shape=codes.shape, axis=axes.index(source.axis))
@@ -140,7 +161,7 @@ def _squeeze(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functi
 
 def _unsqueeze(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
     count = len(numbers(node, read[1], "axes")) if len(read) > 1 else 0
-    require(rank + count <= _MOST_AXES, node, f"at most {_MOST_AXES} axes")
+    require(rank + count <= MOST_AXES, node, f"at most {MOST_AXES} axes")
     axes = sorted(_axes(node, read, rank + count, first))
 
     def function(x: Tensor) -> Tensor:
@@ -152,120 +173,14 @@ def _unsqueeze(node: OnnxNode, read: list[Value], rank: int, first: int) -> Func
 
 
 def _flatten(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    axis = whole(node, "axis", 1, -_MOST_AXES, _MOST_AXES)
+    axis = whole(node, "axis", 1, -MOST_AXES, MOST_AXES)
     require(bool(first) and axis % rank == 1, node, "everything after the batch in one axis")
     return lambda x: x.flatten(1) if x.dim() > 1 else x.unsqueeze(1)
 
 
-def _taken(axis: int, places: Any) -> Function:
-    def function(x: Tensor) -> Tensor:
-        return x.index_select(axis, torch.tensor(places, dtype=torch.int64, device=x.device))
-
-    return function
-
-
-def _gather(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    axis = _axis(node, whole(node, "axis", 0, -_MOST_AXES, _MOST_AXES), rank, first)
-    size, given = read[0].shape[axis - first], numbers(node, read[1], "places")
-    require(len(given) > 0 and all(-size <= place < size for place in given), node, f"places below {size}")
-    places = [place % size for place in given]
-    select = _taken(axis, places)
-    return select if read[1].shape else lambda x: select(x).squeeze(axis)
-
-
-def _slice(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    starts, ends = (numbers(node, one, "bounds") for one in read[1:3])
-    given = [one for one in read[3:] if one.kind != "nothing"]
-    axes = numbers(node, read[3], "axes") if given and read[3].kind != "nothing" else tuple(range(len(starts)))
-    gaps = numbers(node, read[4], "steps") if len(read) == 5 and read[4].kind != "nothing" else (1,) * len(starts)
-    alike = len({len(starts), len(ends), len(axes), len(gaps)}) == 1 and 0 < len(starts) <= rank
-    require(alike, node, "as many starts as ends, axes and steps")
-    require(BATCH not in (*starts, *ends) and 0 not in gaps, node, "bounds without the batch, steps but 0")
-    selections = []
-    for start, end, axis, gap in zip(starts, ends, axes, gaps, strict=True):
-        place = _axis(node, axis, rank, first)
-        selections.append((place, list(range(read[0].shape[place - first]))[slice_of(start, end, gap)]))
-    require(all(places for _, places in selections), node, "at least one value")
-    require(len({axis for axis, _ in selections}) == len(selections), node, "axes, each once")
-
-    def function(x: Tensor) -> Tensor:
-        for axis, places in selections:
-            x = _taken(axis, places)(x)
-        return x
-
-    return function
-
-
-def slice_of(start: int, end: int, gap: int) -> slice:
-    """ONNX's bounds in Python's way: an end before the first value, when counting down, is none."""
-    return slice(start, None if gap < 0 and end <= -(2**31) else end, gap)
-
-
-def _split(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    """One of the parts: `parse` makes a node for each, with its number."""
-    axis = _axis(node, whole(node, "axis", 0, -_MOST_AXES, _MOST_AXES), rank, first)
-    size, parts = read[0].shape[axis - first], whole(node, "parts", 1, 1, 256)
-    number = whole(node, "part", 0, 0, parts - 1)
-    require(node.settings.get("num_outputs", parts) == parts, node, f"num_outputs of {parts}")
-    if len(read) == 2:
-        lengths = numbers(node, read[1], "lengths")
-    else:
-        most = -(-size // parts)
-        lengths = tuple(min(most, size - most * place) for place in range(parts))
-    fits = len(lengths) == parts and all(length > 0 for length in lengths) and sum(lengths) == size
-    require(fits, node, f"{parts} parts of {size} values")
-    start = sum(lengths[:number])
-    return lambda x: x.narrow(axis, start, lengths[number])
-
-
-def _pad(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    text(node, "mode", "constant", ("constant",))
-    given = [*read, *[None] * 3][1:4]
-    sizes = numbers(node, read[1], "pads")
-    if given[1] is not None and given[1].kind != "nothing":
-        value = given[1].constant
-        require(value is not None and value.size == 1 and not value.any(), node, "padding with zero")
-    axes = numbers(node, given[2], "axes") if given[2] is not None else tuple(range(rank))
-    require(len(sizes) == 2 * len(axes) and all(0 <= size <= 2**12 for size in sizes), node, "pads up to 4096")
-    around = [(0, 0)] * rank
-    for place, axis in enumerate(axes):
-        require(-rank <= axis < rank, node, f"an axis below {rank}")
-        around[axis % rank] = sizes[place], sizes[place + len(axes)]
-    require(bool(first) and not any(around[0]), node, "no padding of the batch")
-    flat = [size for pair in reversed(around[1:]) for size in pair]
-    return lambda x: F.pad(x, flat)
-
-
-def _resize(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
-    """Nearest upsampling by whole numbers."""
-    text(node, "mode", "nearest", ("nearest",))
-    text(node, "coordinate_transformation_mode", "half_pixel", ("asymmetric",))
-    text(node, "nearest_mode", "round_prefer_floor", ("floor",))
-    space, given = read[0].shape, [*read, *[None] * 3][1:4]
-    if given[2] is not None and given[2].kind != "nothing":
-        wanted = numbers(node, given[2], "sizes")
-        require(len(wanted) == rank, node, f"{rank} sizes")
-        times = [1, *(size / before for size, before in zip(wanted[1:], space, strict=True))]
-    else:
-        scales = None if given[1] is None else given[1].constant
-        require(scales is not None and scales.shape == (rank,), node, f"{rank} constant scales")
-        assert scales is not None
-        times = [float(one) for one in scales]
-    fits = times[:2] == [1, 1] and all(one == int(one) and 1 <= one <= 64 for one in times)
-    require(bool(first) and fits, node, "whole numbers from 1 to 64 for each axis of space")
-    steps = [(axis, int(count)) for axis, count in enumerate(times) if count != 1]
-
-    def function(x: Tensor) -> Tensor:
-        for axis, count in steps:
-            x = x.repeat_interleave(count, axis)
-        return x
-
-    return function
-
-
 def _concatenation(node: OnnxNode, read: list[Value]) -> Function:
     first = int(read[0].flows)
-    axis = _axis(node, whole(node, "axis", 0, -_MOST_AXES, _MOST_AXES), len(read[0].shape) + first, first)
+    axis = whole_axis(node, whole(node, "axis", 0, -MOST_AXES, MOST_AXES), len(read[0].shape) + first, first)
     return lambda *values: torch.cat(values, axis)
 
 
@@ -293,21 +208,14 @@ def _no_function(node: OnnxNode, read: list[Value]) -> Function:
     raise AssertionError("what it makes is a constant")
 
 
-_TRANSPOSE = _operator(_transpose, (1, 1), "perm")
+_TRANSPOSE = mover(_transpose, (1, 1), "perm")
 
 MOVES: dict[str, Operator] = {
-    "Reshape": _operator(_reshape, (2, 2), "allowzero"),
+    "Reshape": mover(_reshape, (2, 2), "allowzero"),
     "Transpose": replace(_TRANSPOSE, rule=_transposed),
-    "Squeeze": _operator(_squeeze, (1, 2)),
-    "Unsqueeze": _operator(_unsqueeze, (2, 2)),
-    "Flatten": _operator(_flatten, (1, 1), "axis"),
-    "Gather": _operator(_gather, (2, 2), "axis"),
-    "Slice": _operator(_slice, (3, 5)),
-    "Split": _operator(_split, (1, 2), "axis", "num_outputs", "parts", "part"),
-    "Pad": _operator(_pad, (2, 4), "mode"),
-    "Resize": _operator(
-        _resize, (2, 4), "mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a", "extrapolation_value"
-    ),
+    "Squeeze": mover(_squeeze, (1, 2)),
+    "Unsqueeze": mover(_unsqueeze, (2, 2)),
+    "Flatten": mover(_flatten, (1, 1), "axis"),
     "Concat": operator(_concatenation, (1, 64), "axis", rule=_concatenated),
     "Shape": operator(_no_function, (1, 1), "start", "end", rule=_shape),
 }

@@ -17,9 +17,10 @@ from obliq.exporting.onnx.contents import Contents
 from obliq.exporting.operations import Step, step_of
 from obliq.exporting.qdq.check import QDQ_RULES, is_quantized, values_in
 from obliq.exporting.qdq.computed import Computed, ForeignOperator
-from obliq.exporting.qdq.parse import tensors_in, tree
+from obliq.exporting.qdq.parse import tree
 from obliq.exporting.qdq.real_layers import real_layer
 from obliq.exporting.qdq.stored import StoredLayer, require_unshared, stored_layer
+from obliq.exporting.qdq.tensors import tensors_in
 from obliq.exporting.rebuild import RebuiltNetwork, require_rebuilt, trained_weights, with_integers
 
 _NOWHERE = Grid(scale=1.0, bits=8, signed=True, low=-128, high=127)

@@ -31,7 +31,11 @@ def _single(value: Value) -> Value:
 def _zero(node: OnnxNode, read: list[Value]) -> Value:
     """The zero point, which may be left out."""
     given = read[2] if len(read) == 3 else None
-    kind = _TYPES.get(whole(node, "output_dtype", 2, 0, 3) or 2, "") if node.operator == "QuantizeLinear" else "uint8"
+    kind = (
+        _TYPES.get(whole(node, "output_dtype", 2, 0, 3) or 2, "")
+        if node.operator == "QuantizeLinear"
+        else "uint8"
+    )
     if given is not None and given.kind != "nothing":
         stated = node.settings.get("output_dtype", 0) if node.operator == "QuantizeLinear" else 0
         require(stated in (0, *(one for one, name in _TYPES.items() if name == given.kind)), node, "one type")
@@ -105,7 +109,11 @@ def _axis(node: OnnxNode, rank: int) -> int:
 def _codes(node: OnnxNode, read: list[Value]) -> Value:
     """Constant weights that the file rounds when it runs."""
     reals, scale, zero = reals_of(read[0]), _single(read[1]), _zero(node, read)
-    require(reals is not None and bool(np.isfinite(reals).all()) and reals.ndim > 0, node, "finite constant weights")
+    require(
+        reals is not None and bool(np.isfinite(reals).all()) and reals.ndim > 0,
+        node,
+        "finite constant weights",
+    )
     assert reals is not None
     step = _along(node, scale, reals.shape)
     around = zero.constant is not None and zero.kind == "int8" and not zero.constant.any()
@@ -143,7 +151,7 @@ def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
     require(codes.kind in ("int8", "int32"), node, "int8 weights or an int32 bias")
     zeros = zero_point.constant
     around = zeros is not None and zero_point.kind == codes.kind and zero_point.shape in ((), steps.shape)
-    require(around and not np.any(zeros), node, "zero points of 0: codes around zero (symmetric)")  # type: ignore[arg-type]
+    require(around and not np.any(zeros), node, "zero points of 0: codes around zero (symmetric)")
     span = (-128, 127) if codes.span == _UNCLAMPED else codes.span
     return Value(kind="float32", shape=codes.shape, scale=steps, codes=codes.constant, axis=axis, span=span)
 
@@ -152,10 +160,12 @@ def _constant(node: OnnxNode, codes: Value, scale: Value, zero: Value) -> Value:
     """A constant that is added or multiplied, and was rounded as activations are."""
     step, held = scales(scale, node, ()), codes.constant
     around = zero.constant is not None and zero.shape == () and zero.kind == codes.kind
-    require(held is not None and held.size <= 2**20 and around, node, "a constant with one scale and zero point")
+    require(
+        held is not None and held.size <= 2**20 and around, node, "a constant with one scale and zero point"
+    )
     assert held is not None
     assert zero.constant is not None
-    reals = ((held.astype(np.int64) - int(zero.constant)) * step).astype(np.float32)
+    reals = np.asarray((held.astype(np.int64) - int(zero.constant)) * step, np.float32)
     return Value(kind="float32", shape=reals.shape, constant=reals, scale=step)
 
 

@@ -83,7 +83,9 @@ def stored_layer(node: OnnxNode, contents: Contents, values: Mapping[str, Value]
     value = values[weight]
     assert value.codes is not None
     assert value.scale is not None
-    outputs_last = node.operator == "MatMul" or (node.operator == "Gemm" and node.settings.get("transB", 0) == 0)
+    outputs_last = node.operator == "MatMul" or (
+        node.operator == "Gemm" and node.settings.get("transB", 0) == 0
+    )
     turned = sum(one.operator == "Transpose" for one in path) % 2 == 1
     names = [weight, *(one.output for one in path), name]  # which nothing else may read
     bias, unit, real = None, None, np.zeros(value.codes.shape[1 if outputs_last else 0])

@@ -1,0 +1,144 @@
+"""Values at some places of axes, in files of other quantizers: picked, cut, split, repeated, or with zeros around."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from obliq.exporting.onnx.check_graph import Operator, Value, require, text, whole
+from obliq.exporting.onnx.contents import OnnxNode
+from obliq.exporting.qdq.computed import BATCH, Function
+from obliq.exporting.qdq.moves import MOST_AXES, mover, numbers, whole_axis
+
+
+def _taken(axis: int, places: Any) -> Function:
+    def function(x: Tensor) -> Tensor:
+        return x.index_select(axis, torch.tensor(places, dtype=torch.int64, device=x.device))
+
+    return function
+
+
+def _gather(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
+    axis = whole_axis(node, whole(node, "axis", 0, -MOST_AXES, MOST_AXES), rank, first)
+    size, given = read[0].shape[axis - first], numbers(node, read[1], "places")
+    require(len(given) > 0 and all(-size <= place < size for place in given), node, f"places below {size}")
+    places = [place % size for place in given]
+    select = _taken(axis, places)
+    return select if read[1].shape else lambda x: select(x).squeeze(axis)
+
+
+def _slice(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
+    starts, ends = (numbers(node, one, "bounds") for one in read[1:3])
+    given = [one for one in read[3:] if one.kind != "nothing"]
+    axes = (
+        numbers(node, read[3], "axes") if given and read[3].kind != "nothing" else tuple(range(len(starts)))
+    )
+    gaps = (
+        numbers(node, read[4], "steps")
+        if len(read) == 5 and read[4].kind != "nothing"
+        else (1,) * len(starts)
+    )
+    alike = len({len(starts), len(ends), len(axes), len(gaps)}) == 1 and 0 < len(starts) <= rank
+    require(alike, node, "as many starts as ends, axes and steps")
+    require(BATCH not in (*starts, *ends) and 0 not in gaps, node, "bounds without the batch, steps but 0")
+    selections = []
+    for start, end, axis, gap in zip(starts, ends, axes, gaps, strict=True):
+        place = whole_axis(node, axis, rank, first)
+        selections.append((place, list(range(read[0].shape[place - first]))[_slice_of(start, end, gap)]))
+    require(all(places for _, places in selections), node, "at least one value")
+    require(len({axis for axis, _ in selections}) == len(selections), node, "axes, each once")
+
+    def function(x: Tensor) -> Tensor:
+        for axis, places in selections:
+            x = _taken(axis, places)(x)
+        return x
+
+    return function
+
+
+def _slice_of(start: int, end: int, gap: int) -> slice:
+    """ONNX's bounds in Python's way: an end before the first value, when counting down, is none."""
+    return slice(start, None if gap < 0 and end <= -(2**31) else end, gap)
+
+
+def _split(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
+    """One of the parts: `parse` makes a node for each, with its number."""
+    axis = whole_axis(node, whole(node, "axis", 0, -MOST_AXES, MOST_AXES), rank, first)
+    size, parts = read[0].shape[axis - first], whole(node, "parts", 1, 1, 256)
+    number = whole(node, "part", 0, 0, parts - 1)
+    require(node.settings.get("num_outputs", parts) == parts, node, f"num_outputs of {parts}")
+    if len(read) == 2:
+        lengths = numbers(node, read[1], "lengths")
+    else:
+        most = -(-size // parts)
+        lengths = tuple(min(most, size - most * place) for place in range(parts))
+    fits = len(lengths) == parts and all(length > 0 for length in lengths) and sum(lengths) == size
+    require(fits, node, f"{parts} parts of {size} values")
+    start = sum(lengths[:number])
+    return lambda x: x.narrow(axis, start, lengths[number])
+
+
+def _pad(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
+    text(node, "mode", "constant", ("constant",))
+    given = [*read, *[None] * 3][1:4]
+    sizes = numbers(node, read[1], "pads")
+    if given[1] is not None and given[1].kind != "nothing":
+        value = given[1].constant
+        require(value is not None and value.size == 1 and not value.any(), node, "padding with zero")
+    axes = numbers(node, given[2], "axes") if given[2] is not None else tuple(range(rank))
+    require(
+        len(sizes) == 2 * len(axes) and all(0 <= size <= 2**12 for size in sizes), node, "pads up to 4096"
+    )
+    around = [(0, 0)] * rank
+    for place, axis in enumerate(axes):
+        require(-rank <= axis < rank, node, f"an axis below {rank}")
+        around[axis % rank] = sizes[place], sizes[place + len(axes)]
+    require(bool(first) and not any(around[0]), node, "no padding of the batch")
+    flat = [size for pair in reversed(around[1:]) for size in pair]
+    return lambda x: F.pad(x, flat)
+
+
+def _resize(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
+    """Nearest upsampling by whole numbers."""
+    text(node, "mode", "nearest", ("nearest",))
+    text(node, "coordinate_transformation_mode", "half_pixel", ("asymmetric",))
+    text(node, "nearest_mode", "round_prefer_floor", ("floor",))
+    space, given = read[0].shape, [*read, *[None] * 3][1:4]
+    if given[2] is not None and given[2].kind != "nothing":
+        wanted = numbers(node, given[2], "sizes")
+        require(len(wanted) == rank, node, f"{rank} sizes")
+        times = [1, *(size / before for size, before in zip(wanted[1:], space, strict=True))]
+    else:
+        scales = None if given[1] is None else given[1].constant
+        require(scales is not None and scales.shape == (rank,), node, f"{rank} constant scales")
+        assert scales is not None
+        times = [float(one) for one in scales]
+    fits = times[:2] == [1, 1] and all(1 <= one <= 64 and one == int(one) for one in times)
+    require(bool(first) and fits, node, "whole numbers from 1 to 64 for each axis of space")
+    steps = [(axis, int(count)) for axis, count in enumerate(times) if count != 1]
+
+    def function(x: Tensor) -> Tensor:
+        for axis, count in steps:
+            x = x.repeat_interleave(count, axis)
+        return x
+
+    return function
+
+
+SELECTIONS: dict[str, Operator] = {
+    "Gather": mover(_gather, (2, 2), "axis"),
+    "Slice": mover(_slice, (3, 5)),
+    "Split": mover(_split, (1, 2), "axis", "num_outputs", "parts", "part"),
+    "Pad": mover(_pad, (2, 4), "mode"),
+    "Resize": mover(
+        _resize,
+        (2, 4),
+        "mode",
+        "coordinate_transformation_mode",
+        "nearest_mode",
+        "cubic_coeff_a",
+        "extrapolation_value",
+    ),
+}
+"""Those operators, by name."""
