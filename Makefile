@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test docs dist lint types imports check clean
+.PHONY: setup demo test test-oldest test-newest docs dist lint types imports check clean
 
 $(BIN)/python:
 	@echo "==> setting up a virtual environment in $(VENV) (a few minutes the first time)"
@@ -26,6 +26,19 @@ demo: setup
 test: setup
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@echo "==> all tests passed"
+
+# The suite on the oldest releases that pyproject.toml allows, and on the newest. Each takes an environment of its own, several
+# GB where pip finds torch as a build for GPUs, and half an hour. PIP_ARGS may name an index of builds for processors.
+test-oldest: setup
+	@$(PYTHON) -m venv .venv-oldest
+	@$(BIN)/python .ci/oldest_releases.py > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/pip install --quiet --disable-pip-version-check -c .venv-oldest/constraints.txt $(PIP_ARGS) -e '.[dev]'
+	@.venv-oldest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-newest:
+	@$(PYTHON) -m venv .venv-newest
+	@.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(PIP_ARGS) -e '.[dev]'
+	@.venv-newest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: $(VENV)/.installed-docs  # a warning is an error: broken links, public names without a docstring
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env -c docs/site -d build/doctrees . site
@@ -54,4 +67,4 @@ imports: setup
 check: lint types imports test
 
 clean:
-	rm -rf $(VENV) demo runs site build dist
+	rm -rf $(VENV) .venv-oldest .venv-newest demo runs site build dist

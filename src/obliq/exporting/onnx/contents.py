@@ -277,6 +277,11 @@ def sample_shape(first: dict[str, Any], last: dict[str, Any], batch: int | None 
         if tensor.get("kind") != 1 or not fits:
             raise ModelError(f"{end['name']} is no float32 tensor with a free batch; expected one")
         sizes.append([dimension["size"] for dimension in dimensions[1:]])
+    if None in sizes[0]:
+        raise ModelError(
+            f"{first['name']} takes samples of any size ({', '.join(str(size or 'free') for size in sizes[0])}); expected "
+            "numbers, and only the batch free"
+        )
     shape = tuple(size or 0 for size in sizes[0])
     if len(sizes[1]) != 1 or not shape or any(not 1 <= size <= 2**24 for size in shape):
         raise ModelError(f"samples of shape {shape}; expected sizes from 1 to {2**24} and one axis of logits")

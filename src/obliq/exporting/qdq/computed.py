@@ -4,6 +4,7 @@ A node has a plan: from what is known of its inputs to a function of the activat
 the shape of the result, computes in the rebuilt network, and computes constants from constants.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,13 +84,14 @@ def bound(node: OnnxNode, read: Sequence[Value], function: Function) -> Function
         usable = value.flows or (constant is not None and bool(np.isfinite(constant).all()))
         require(value.kind == "float32" and usable, node, "real numbers, finite where they are constant")
     tensors = [None if one is None else torch.from_numpy(one.copy()) for one in held]
+    return functools.partial(_applied, function, tensors)
 
-    def applied(*flowing: Tensor) -> Tensor:
-        left = iter(flowing)
-        device = flowing[0].device if flowing else torch.device("cpu")
-        return function(*(next(left) if one is None else one.to(device) for one in tensors))
 
-    return applied
+def _applied(function: Function, tensors: Sequence[Tensor | None], *flowing: Tensor) -> Tensor:
+    """A function of activations and constants, in the order of its arguments."""
+    left = iter(flowing)
+    device = flowing[0].device if flowing else torch.device("cpu")
+    return function(*(next(left) if one is None else one.to(device) for one in tensors))
 
 
 def result_shape(node: OnnxNode, function: Function, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

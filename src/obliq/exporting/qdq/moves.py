@@ -4,6 +4,7 @@ Each function here also moves constants, since shapes are computed by taking siz
 keeps its samples apart, in the first axis.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -163,13 +164,14 @@ def _unsqueeze(node: OnnxNode, read: list[Value], rank: int, first: int) -> Func
     count = len(numbers(node, read[1], "axes")) if len(read) > 1 else 0
     require(rank + count <= MOST_AXES, node, f"at most {MOST_AXES} axes")
     axes = sorted(_axes(node, read, rank + count, first))
+    return functools.partial(_with_axes, axes)
 
-    def function(x: Tensor) -> Tensor:
-        for axis in axes:
-            x = x.unsqueeze(axis)
-        return x
 
-    return function
+def _with_axes(axes: Sequence[int], x: Tensor) -> Tensor:
+    """Axes of size 1, at ascending places of the result."""
+    for axis in axes:
+        x = x.unsqueeze(axis)
+    return x
 
 
 def _flatten(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:

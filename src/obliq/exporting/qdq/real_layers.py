@@ -1,5 +1,6 @@
 """Layers that another quantizer left in real numbers. They compute as they are, and nothing in them is trained."""
 
+import functools
 from collections.abc import Callable
 
 import torch.nn.functional as F
@@ -22,17 +23,18 @@ def real_layer(node: OnnxNode, read: list[Value]) -> Function:
     """
     given = [value for value in read if value.kind != "nothing"]
     if node.operator == "Conv":
-        window = Window.of_node(node, read[1].shape[2:])
-        groups, convolve = whole(node, "group", 1, 1, FURTHEST), _CONVOLVE[len(window.kernel)]
-
-        def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-            values = padded(x, window.padding)
-            return convolve(values, weight, bias, window.stride, 0, window.dilation, groups)
-
-        return bound(node, given, convolution)
+        window, groups = Window.of_node(node, read[1].shape[2:]), whole(node, "group", 1, 1, FURTHEST)
+        return bound(node, given, functools.partial(_convolution, window, groups))
     outputs_first = node.operator == "Gemm" and node.settings.get("transB", 0) == 1
+    return bound(node, given, functools.partial(_product, outputs_first))
 
-    def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return F.linear(x, weight if outputs_first else weight.T, bias)
 
-    return bound(node, given, product)
+def _convolution(
+    window: Window, groups: int, x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    convolve, values = _CONVOLVE[len(window.kernel)], padded(x, window.padding)
+    return convolve(values, weight, bias, window.stride, 0, window.dilation, groups)
+
+
+def _product(outputs_first: bool, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(x, weight if outputs_first else weight.T, bias)

@@ -4,6 +4,7 @@ Activations have one scale and any zero point. Weights and biases lie around zer
 and dequantizing, which leaves fewer bits.
 """
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -210,12 +211,13 @@ def _rounded(node: OnnxNode, read: list[Value]) -> Function:
         return lambda x: fake_quantize(x, x.new_tensor(one), low, high, 1.0)
     ends = (np.broadcast_to(end, grid.step.shape).astype(np.float32) for end in grid.ends)
     step, least, most = (torch.from_numpy(part.reshape(grid.column).copy()) for part in (grid.step, *ends))
+    return functools.partial(_rounded_by_channel, step, least, most)
 
-    def function(x: Tensor) -> Tensor:
-        codes = (x / step.to(x)).clamp(least.to(x), most.to(x))
-        return (codes + (codes.round() - codes).detach()) * step.to(x)
 
-    return function
+def _rounded_by_channel(step: Tensor, least: Tensor, most: Tensor, x: Tensor) -> Tensor:
+    """The same with a grid for each channel."""
+    codes = (x / step.to(x)).clamp(least.to(x), most.to(x))
+    return (codes + (codes.round() - codes).detach()) * step.to(x)
 
 
 def _clamped(node: OnnxNode, read: list[Value]) -> Function:

@@ -1,6 +1,7 @@
 """Values at some places of axes, in files of other quantizers: picked, cut, split, repeated, or with zeros around."""
 
-from typing import Any
+import functools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +13,8 @@ from obliq.exporting.qdq.computed import BATCH, Function
 from obliq.exporting.qdq.moves import MOST_AXES, mover, numbers, whole_axis
 
 
-def _taken(axis: int, places: Any) -> Function:
-    def function(x: Tensor) -> Tensor:
-        return x.index_select(axis, torch.tensor(places, dtype=torch.int64, device=x.device))
-
-    return function
+def _taken(axis: int, places: Sequence[int], x: Tensor) -> Tensor:
+    return x.index_select(axis, torch.tensor(places, dtype=torch.int64, device=x.device))
 
 
 def _gather(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
@@ -24,7 +22,7 @@ def _gather(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functio
     size, given = read[0].shape[axis - first], numbers(node, read[1], "places")
     require(len(given) > 0 and all(-size <= place < size for place in given), node, f"places below {size}")
     places = [place % size for place in given]
-    select = _taken(axis, places)
+    select = functools.partial(_taken, axis, places)
     return select if read[1].shape else lambda x: select(x).squeeze(axis)
 
 
@@ -48,13 +46,13 @@ def _slice(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function
         selections.append((place, list(range(read[0].shape[place - first]))[_slice_of(start, end, gap)]))
     require(all(places for _, places in selections), node, "at least one value")
     require(len({axis for axis, _ in selections}) == len(selections), node, "axes, each once")
+    return functools.partial(_taken_along, selections)
 
-    def function(x: Tensor) -> Tensor:
-        for axis, places in selections:
-            x = _taken(axis, places)(x)
-        return x
 
-    return function
+def _taken_along(selections: Sequence[tuple[int, list[int]]], x: Tensor) -> Tensor:
+    for axis, places in selections:
+        x = _taken(axis, places, x)
+    return x
 
 
 def _slice_of(start: int, end: int, gap: int) -> slice:
@@ -117,13 +115,13 @@ def _resize(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functio
     fits = times[:2] == [1, 1] and all(1 <= one <= 64 and one == int(one) for one in times)
     require(bool(first) and fits, node, "whole numbers from 1 to 64 for each axis of space")
     steps = [(axis, int(count)) for axis, count in enumerate(times) if count != 1]
+    return functools.partial(_repeated, steps)
 
-    def function(x: Tensor) -> Tensor:
-        for axis, count in steps:
-            x = x.repeat_interleave(count, axis)
-        return x
 
-    return function
+def _repeated(steps: Sequence[tuple[int, int]], x: Tensor) -> Tensor:
+    for axis, count in steps:
+        x = x.repeat_interleave(count, axis)
+    return x
 
 
 SELECTIONS: dict[str, Operator] = {

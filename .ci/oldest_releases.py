@@ -1,0 +1,22 @@
+"""Print the oldest release of each package that pyproject.toml allows, as constraints of pip: see `make test-oldest`."""
+
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+EXTRAS = ("onnx", "patch", "ray")
+"""What the tests need in addition; tools such as pytest may be newer."""
+
+
+def main() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for line in (*project["dependencies"], *(line for extra in EXTRAS for line in extras[extra])):
+        requirement = Requirement(line)
+        lowest = [bound.version for bound in requirement.specifier if bound.operator == ">="]
+        print(f"{requirement.name}=={lowest[0]}")
+
+
+if __name__ == "__main__":
+    main()
