@@ -1,4 +1,4 @@
-"""Print the oldest release of each package that pyproject.toml allows, as constraints of pip: see `make test-oldest`."""
+"""Print the oldest release of each package that pyproject.toml allows, as constraints of pip: `make test-oldest`."""
 
 import tomllib
 from pathlib import Path
@@ -10,6 +10,7 @@ EXTRAS = ("onnx", "patch", "ray")
 
 
 def main() -> None:
+    """One line a package."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     for line in (*project["dependencies"], *(line for extra in EXTRAS for line in extras[extra])):

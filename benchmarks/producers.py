@@ -331,18 +331,17 @@ def read(folder: Path, out: Path) -> None:
     """Write the table of all files below a folder."""
     import onnxruntime
 
-    from obliq import __version__
-
     lines = [
         "# Quantized ONNX files of other producers",
         "",
-        "Written by `benchmarks/producers.py`. Small networks, trained on the digits of scikit-learn, were quantized by",
-        "each producer and read by Obliq. *Same class* is the share of 497 test samples to which the rebuilt network",
-        "and ONNX Runtime, on the producer's own file, give one class. *Difference* is the mean difference of their",
-        "logits, as a share of the mean size of a logit; ONNX Runtime rounds the real weights of layers that a producer",
-        "left out, and files of `X86InductorQuantizer` have the code -128, which is -127 for training. One trial each.",
+        "Written by `benchmarks/producers.py`. Small networks, trained on the digits of scikit-learn, were quantized",
+        "by each producer and read by Obliq. *Same class* is the share of 497 test samples to which the rebuilt",
+        "network and ONNX Runtime, on the producer's own file, give one class. *Difference* is the mean difference of",
+        "their logits, as a share of the mean size of a logit. ONNX Runtime rounds the real weights of layers that a",
+        "producer left out. Files of `X86InductorQuantizer` have the code -128, which is -127 for training. One trial",
+        "each.",
         "",
-        f"Obliq {__version__}, ONNX Runtime {onnxruntime.__version__}.",
+        f"Read with ONNX Runtime {onnxruntime.__version__}.",
     ]
     for listed in sorted(folder.glob("*/files.json")):
         found = json.loads(listed.read_text())

@@ -279,8 +279,8 @@ def sample_shape(first: dict[str, Any], last: dict[str, Any], batch: int | None 
         sizes.append([dimension["size"] for dimension in dimensions[1:]])
     if None in sizes[0]:
         raise ModelError(
-            f"{first['name']} takes samples of any size ({', '.join(str(size or 'free') for size in sizes[0])}); expected "
-            "numbers, and only the batch free"
+            f"{first['name']} takes samples of any size ({', '.join(str(size or 'free') for size in sizes[0])}); "
+            "expected numbers, and only the batch free"
         )
     shape = tuple(size or 0 for size in sizes[0])
     if len(sizes[1]) != 1 or not shape or any(not 1 <= size <= 2**24 for size in shape):

@@ -190,7 +190,11 @@ def _concatenated(node: OnnxNode, read: list[Value]) -> Value:
     """Activations in real numbers, or sizes."""
     function = _concatenation(node, read)
     if all(value.flows and value.kind == "float32" for value in read):
-        return activation("float32", result_shape(node, function, [value.shape for value in read]))
+        shape, steps = result_shape(node, function, [value.shape for value in read]), [v.scale for v in read]
+        same = all(step is not None and step.ndim == 0 and bool(step == steps[0]) for step in steps)
+        spans = [value.span for value in read]
+        span = min(low for low, _ in spans), max(high for _, high in spans)
+        return activation("float32", shape, steps[0] if same else None, span)
     held = [value.constant for value in read if value.kind == "int64" and len(value.shape) == 1]
     few = len(held) == len(read) and sum(one.size for one in held if one is not None) <= MOST_COMPUTED
     require(few, node, "real activations that differ in one axis, or rows of sizes")
