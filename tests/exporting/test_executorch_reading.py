@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError, PatchError
 from obliq.exporting import Graph, graph_of, parse_exported, patch_file, to_executorch, to_onnx
 from obliq.exporting.content import first_difference
 from obliq.exporting.description import describe_graph
 from obliq.exporting.executorch import reader as reading
 from obliq.exporting.executorch.reader import contents_of_program, graph_in_program
+from obliq.exporting.executorch.runtime import load_program
 from obliq.exporting.executorch.writer import held
 from obliq.exporting.operations import Convolution, Linear, MaxPool
 from obliq.patch import TensorRecord
@@ -78,8 +80,9 @@ def written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exporting the same integers gives the same bytes, so they are exported once."""
     good, expected = program("convnet", "W4A4"), held(graph("convnet", "W4A4"))
 
-    def write(given: Graph) -> bytes:
-        return good if first_difference(given, expected) is None else to_executorch(given)
+    def write(given: Graph, inputs: InputContract | None = None) -> bytes:
+        same = first_difference(given, expected) is None and inputs is None
+        return good if same else to_executorch(given, inputs=inputs)
 
     monkeypatch.setattr(reading, "to_executorch", write)
 
@@ -161,6 +164,39 @@ def test_what_is_no_program_of_this_form_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(reading, "LARGEST_FILE", len(good) - 1)
     with pytest.raises(ModelError, match=f"{len(good)} bytes; expected at most {len(good) - 1}"):
         graph_in_program(good)
+
+
+def test_how_inputs_come_about_is_in_the_program_and_read_back() -> None:
+    contract = InputContract(
+        shape=(1, 8, 8),
+        axes="channels x height x width",
+        stored="uint8",
+        divide_by=255.0,
+        mean=(0.5,),
+        deviation=(0.5,),
+        class_names=("cat", "H\u00fcndin", '*/ "eel"\n'),
+    )
+    written = graph("convnet", "W4A4")
+    stated = to_executorch(written, inputs=contract)
+    file = parse_exported(stated)
+    assert file.contents.inputs == contract
+    assert parse_exported(program("convnet", "W4A4")).contents.inputs is None
+    assert file.content_digest == parse_exported(program("convnet", "W4A4")).content_digest
+    inputs = made("convnet", "W4A4")[1].numpy()[:2]
+    plain = load_program(program("convnet", "W4A4"))(inputs)[0]
+    np.testing.assert_array_equal(load_program(stated)(inputs)[0], plain)
+    text = contract.to_text().encode()
+    assert stated.count(text) == 1
+    for before, after, refused in (
+        (b'"divide_by":255.0', b'"divide_by":0.00 ', "metadata 'inputs': "),
+        (b"cat", b"c\x00t", "metadata 'inputs': "),
+        (b'{"axes', b'{"axis', "metadata 'inputs': "),
+    ):
+        with pytest.raises(ModelError, match=refused) as caught:
+            contents_of_program(stated.replace(text, text.replace(before, after)))
+        assert str(caught.value).isprintable()
+    other = stated.replace(text, text.replace(b"cat", b"dog"))
+    assert contents_of_program(other).inputs != contract  # a program of its own, which computes the same
 
 
 def test_a_description_of_enormous_samples_costs_nothing() -> None:

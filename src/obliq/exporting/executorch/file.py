@@ -39,7 +39,7 @@ class ExecuTorchFile(OwnFile):
     @staticmethod
     def write(graph: Graph, form: str = "integer", inputs: InputContract | None = None) -> bytes:
         read_onnx(to_onnx(graph))  # ExecuTorch has no error of its own for numbers that no network has
-        return to_executorch(graph)
+        return to_executorch(graph, inputs=inputs)
 
     @staticmethod
     def require_packages(*, runs: bool) -> None:

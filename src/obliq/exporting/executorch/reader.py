@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.description import graph_of_description
 from obliq.exporting.executorch.runtime import executorch_version
@@ -19,7 +20,7 @@ from obliq.exporting.executorch.tables import Operations, Stored
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
-from obliq.exporting.onnx.contents import LARGEST_FILE, Contents
+from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, contract_in
 from obliq.exporting.onnx.reader import read_onnx
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.operations import Layer, Step
@@ -41,14 +42,25 @@ def contents_of_program(data: bytes) -> Contents:
         ModelError: when the file is anything but what this release of ExecuTorch makes of the integers in it, or one
             of the extras `executorch` and `onnx` is missing.
     """
-    graph = graph_in_program(data)
-    contents = read_onnx(to_onnx(graph))  # its rules on scales, codes and sums are those for every file
-    if to_executorch(graph) != data:
+    graph, inputs = graph_in_program(data), inputs_in_program(data)
+    # the rules for scales, codes and sums are those for every file
+    contents = read_onnx(to_onnx(graph, inputs=inputs))
+    if to_executorch(graph, inputs=inputs) != data:
         raise ModelError(
             f"not what ExecuTorch {executorch_version()} makes of the integers in it; expected a file of `obliq "
             "export --to executorch` under the same releases of ExecuTorch and PyTorch, unaltered"
         )
     return contents
+
+
+def inputs_in_program(data: bytes) -> InputContract | None:
+    """How stored values become inputs, by the program's own method for it; None where it has none.
+
+    Raises:
+        ModelError: for a text that our exporter does not write.
+    """
+    found = Operations(memoryview(data)).inputs
+    return None if found is None else contract_in(memoryview(found))
 
 
 def graph_in_program(data: bytes) -> Graph:

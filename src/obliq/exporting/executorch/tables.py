@@ -24,6 +24,9 @@ _SEGMENTS_START, _GRAPH_START, _GRAPH_SIZE = 24, 10, 14
 DESCRIPTION = "network"
 """The method that answers with the description of the network (`obliq.exporting.description`)."""
 
+INPUTS = "inputs"
+"""The method that answers with how stored values become inputs; a program has it where this is recorded."""
+
 CONVOLUTIONS = ("XNNConv2d", "XNNDepthwiseConv2d")
 
 COMPUTING = ("XNNAdd", "XNNClamp", *CONVOLUTIONS, "XNNMaxPooling2d", "XNNConvert")
@@ -67,6 +70,7 @@ class Operations:
 
     Attributes:
         description: the text that the program's method for it answers with.
+        inputs: likewise for the inputs; None in a program without that method.
         computing: what computes.
 
     Raises:
@@ -84,15 +88,14 @@ class Operations:
             one.text("key"): one_of(segments, one.whole("segment_index"))
             for one in program.tables("named_data", _MOST)
         }
-        methods = {one.text("name"): one for one in program.tables("execution_plan", 2)}
-        if set(methods) != {b"forward", DESCRIPTION.encode()}:
+        methods = {one.text("name"): one for one in program.tables("execution_plan", 3)}
+        if set(methods) - {INPUTS.encode()} != {b"forward", DESCRIPTION.encode()}:
             raise ModelError(
-                f"methods {sorted(name[:40] for name in methods)}; expected forward and {DESCRIPTION}"
+                f"methods {sorted(name[:40] for name in methods)}; expected forward and {DESCRIPTION}, and at most "
+                f"{INPUTS}"
             )
-        kind, described = one_of(methods[DESCRIPTION.encode()].tables("values", 1), 0).member("val")
-        if kind != "String":
-            raise ModelError(f"a {kind} as description of the network; expected a String")
-        self.description = described.text("string_val")
+        self.description = _answer(methods[DESCRIPTION.encode()])
+        self.inputs = _answer(methods[INPUTS.encode()]) if INPUTS.encode() in methods else None
         delegate = one_of(methods[b"forward"].tables("delegates", 1), 0)
         blob = one_of(segments, delegate.table("processed").whole("index"))
         graph_start, graph_size = (int(number_at(blob, place, "I")) for place in (_GRAPH_START, _GRAPH_SIZE))
@@ -172,3 +175,11 @@ class Operations:
         if name not in self._named:
             raise ModelError(f"no constant {name[:80]!r}; expected it among the named data")
         return stretch(self._named[name], 0, constant.whole("size"))
+
+
+def _answer(method: Table) -> bytes:
+    """The text that a method answers with, whatever it is given."""
+    kind, answer = one_of(method.tables("values", 1), 0).member("val")
+    if kind != "String":
+        raise ModelError(f"a {kind} as the answer of a method; expected a String")
+    return answer.text("string_val")

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from numpy import ndarray
 from torch import Tensor, nn
 
+from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.description import describe_graph
-from obliq.exporting.executorch.tables import DESCRIPTION
+from obliq.exporting.executorch.tables import DESCRIPTION, INPUTS
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
@@ -37,16 +38,18 @@ _EXACT_BITS = 21
 """Integers of so many bits come out of float32 arithmetic as they went in: 3 roundings of 2^-24 are below a half."""
 
 
-def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
+def to_executorch(graph: Graph, exposing: Sequence[str] = (), inputs: InputContract | None = None) -> bytes:
     """The bytes of a program whose method `forward` takes one float32 sample and returns a row of logits.
 
-    Another method, `network`, takes nothing and returns what network it is, as text.
+    Another method, `network`, takes nothing and returns what network it is, as text; a third one, `inputs`, how stored
+    values become inputs.
 
     Args:
         graph: as `graph_of` makes it. Codes of fewer than 8 bits are stored and computed with as bytes, and
             large biases as `held` has them.
         exposing: names of steps whose int8 codes the program returns too, after the logits; unsigned ones
             less 128.
+        inputs: how stored values become inputs; without it there is no method for it.
 
     Raises:
         ModelError: when the extra `executorch` is not installed, or XNNPACK does not take every operation.
@@ -56,12 +59,13 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = ()) -> bytes:
     importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers the operations on codes
     program = _Program(held(graph), exposing).eval()
     sample = torch.zeros(1, *graph.input_shape)
+    answers = {DESCRIPTION: describe_graph(graph)} | ({INPUTS: inputs.to_text()} if inputs else {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the lowering's own calls
         try:
             exported = torch.export.export(program, (sample,), strict=False)
             lowered = exir.to_edge_transform_and_lower(
-                exported, partitioner=[xnnpack], constant_methods={DESCRIPTION: describe_graph(graph)}
+                exported, partitioner=[xnnpack], constant_methods=answers
             )
             left = [node.name for node in lowered.exported_program().graph.nodes if _is_left(node)]
             written: bytes = lowered.to_executorch().buffer
