@@ -1,5 +1,6 @@
 """Networks of the forms that are common on devices come all the way into a file, and out of it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from obliq.exporting import (
     interpreter,
     parse_exported,
     patch_file,
+    to_executorch,
     to_onnx,
 )
 from obliq.exporting.description import describe_graph, graph_of_description
+from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.runtime import session
 from obliq.exporting.operations import Concatenate, LookupTable, Multiply
-from obliq.quantization import calibrate_steps, quantize
+from obliq.quantization import activations, calibrate_steps, quantize
 from tests.exporting.common_forms import FORMS, formed
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -112,6 +115,40 @@ def test_the_form_of_floats_names_what_it_does_not_have() -> None:
     model, inputs = formed("gated", "W8A8")
     with pytest.raises(ModelError, match=r"^act is computed by a table of codes, which the form float"):
         export_file(model, inputs.shape[1:], "float")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("functions", "LookupTable"), ("shuffled", "Take"), ("u-net", "Reshape"), ("dense", "Concatenate")],
+)
+def test_what_xnnpack_does_not_compute_is_refused_before_it_is_asked(name: str, kind: str) -> None:
+    model, inputs = formed(name, "W8A8")
+    refused = rf"is a {kind}, which has no ExecuTorch form here: .*; expected --to onnx or --to c"
+    with pytest.raises(ModelError, match=refused):
+        to_executorch(graph_of(model, inputs.shape[1:]))
+
+
+def test_products_next_to_a_half_have_no_executorch_form() -> None:
+    """3 x 0.49999997 + 128 is 129.5 in float32, so that the code is 2; 1.4999999 alone rounds to 1."""
+    first = Grid(scale=1.0, bits=8, signed=True, low=-128, high=127)
+    second = dataclasses.replace(first, scale=float(np.float32(0.49999997)))
+    product = Multiply(name="a", path="a", sources=("b", "c"), grid=first)
+    with pytest.raises(ModelError, match="lie so close to a half"):
+        product.require_in_executorch([first, second])
+    product.require_in_executorch([first, dataclasses.replace(first, scale=0.25)])
+    unsigned = Grid(scale=1.0, bits=8, signed=False, low=0, high=255)
+    dataclasses.replace(product, grid=unsigned).require_in_executorch([first, second])
+
+
+def test_means_that_onnx_runtime_stops_at_are_refused() -> None:
+    """An activation that is zero in all of the calibration has a step next to nothing."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    model = quantize(network, "W8A8", input_shape=(3, 8, 8))
+    calibrate_steps(model, torch.randn(4, 3, 8, 8))
+    pooled = next(one for name, one in activations(model).items() if "1_output" in name)
+    pooled.set_step(torch.tensor(2.0**-24))
+    with pytest.raises(ModelError, match=r"^1 averages values in steps of .* expected steps that are closer"):
+        graph_of(model.eval(), (3, 8, 8))
 
 
 class Refused(nn.Module):

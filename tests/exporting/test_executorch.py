@@ -5,12 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.exporting import check, export_file, graph_of, interpreter, to_executorch
+from obliq.exporting.content import first_difference
+from obliq.exporting.executorch.reader import graph_in_program
 from obliq.exporting.executorch.runtime import load_program
-from obliq.exporting.operations import Flatten
+from obliq.exporting.executorch.writer import held
+from obliq.exporting.operations import Flatten, Multiply
 from obliq.quantization import calibrate_steps, quantize
 from tests.exporting.networks import made
 
@@ -36,6 +41,35 @@ def test_every_code_is_the_interpreters(name: str, precision: str) -> None:
         shift = graph[step].grid.zero_point - 128
         assert np.array_equal(codes.astype(int).ravel() - shift, expected[step].ravel()), step
     assert np.array_equal(logits, interpreter.logits(graph, expected))
+
+
+class Products(nn.Module):
+    """A product of two activations, and one with a gate of each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(3, 6, 3), nn.Conv2d(3, 6, 3), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.first(x)) * F.relu(self.second(x))
+        return self.last((y * y.mean((2, 3), keepdim=True)).mean((2, 3)))
+
+
+@needs_executorch
+def test_products_are_the_interpreters() -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(8, 3, 8, 8)
+    model = quantize(Products(), "W8A8", input_shape=(3, 8, 8))
+    calibrate_steps(model, inputs)
+    graph = graph_of(model.eval(), (3, 8, 8))
+    names = [step.name for step in graph.steps if isinstance(step, Multiply)]
+    logits, *found = load_program(to_executorch(graph, names))(inputs.numpy())
+    expected = interpreter.run(graph, inputs.numpy())
+    for step, codes in zip(names, found, strict=True):
+        assert np.array_equal(codes.astype(int) + 128 - graph[step].grid.zero_point, expected[step]), step
+    assert np.array_equal(logits, interpreter.logits(graph, expected))
+    program = to_executorch(graph)
+    assert first_difference(graph_in_program(program), held(graph)) is None
 
 
 @needs_executorch

@@ -29,7 +29,7 @@ INPUTS = "inputs"
 
 CONVOLUTIONS = ("XNNConv2d", "XNNDepthwiseConv2d")
 
-COMPUTING = ("XNNAdd", "XNNClamp", *CONVOLUTIONS, "XNNMaxPooling2d", "XNNConvert")
+COMPUTING = ("XNNAdd", "XNNMultiply", "XNNClamp", *CONVOLUTIONS, "XNNMaxPooling2d", "XNNConvert")
 """What computes, by its name in the schema; other operations move codes."""
 
 

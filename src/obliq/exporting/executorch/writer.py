@@ -54,6 +54,8 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = (), inputs: InputContr
     Raises:
         ModelError: when the extra `executorch` is not installed, or XNNPACK does not take every operation.
     """
+    for step in graph.steps:
+        step.require_in_executorch([graph[name].grid for name in step.sources])
     exir = import_executorch("exir")
     xnnpack = import_executorch("backends.xnnpack.partition.xnnpack_partitioner").XnnpackPartitioner()
     importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers the operations on codes

@@ -14,7 +14,7 @@ from obliq.exporting.exported_file import Answer, OwnFile, Probe
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.contents import INPUT, LOGITS, Contents
 from obliq.exporting.onnx.reader import graph_in, read_onnx, widths
-from obliq.exporting.onnx.runtime import onnx_runtime, session
+from obliq.exporting.onnx.runtime import onnx_runtime, run_session, session
 from obliq.exporting.onnx.writer import FORMS, to_onnx
 from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.patch import Content, TensorRecord, content_digest
@@ -83,7 +83,7 @@ class OnnxFile(OwnFile):
 
     def start(self) -> tuple[str, Answer]:
         opened = session(self.data, threads=self.threads)
-        return onnx_runtime(), lambda batch: opened.run([LOGITS], {INPUT: batch})[0]
+        return onnx_runtime(), lambda batch: run_session(opened, [LOGITS], {INPUT: batch})[0]
 
     @staticmethod
     def probe(data: bytes, graph: Graph) -> tuple[str, Probe]:
@@ -99,7 +99,7 @@ class OnnxFile(OwnFile):
             raise ModelError(f"the file is for inputs of shape {shape}; expected {graph.input_shape}")
 
         def probe(batch: ndarray) -> tuple[ndarray, dict[str, ndarray]]:
-            logits, *found = running.run([LOGITS, *names], {INPUT: batch})
+            logits, *found = run_session(running, [LOGITS, *names], {INPUT: batch})
             zeros = (graph[name].grid.zero_point for name in names)
             codes = (one.astype(np.int32) - zero for one, zero in zip(found, zeros, strict=True))
             return logits, dict(zip(names, codes, strict=True))

@@ -1,7 +1,11 @@
 """ONNX Runtime, with settings under which its answers do not depend on the processor."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from numpy import ndarray
+
+from obliq.errors import ModelError
 from obliq.exporting.optional import import_onnxruntime
 
 
@@ -43,6 +47,20 @@ def session(
     if write_to is not None:
         options.optimized_model_filepath = write_to
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run_session(opened: Any, names: Sequence[str], inputs: Mapping[str, ndarray]) -> list[ndarray]:
+    """The results of a session by name.
+
+    Raises:
+        ModelError: when the runtime stops at an operation, whatever it raises.
+    """
+    try:
+        results: list[ndarray] = opened.run(names, inputs)
+    except Exception as error:  # the runtime has a class of errors for each of its states
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"ONNX Runtime does not run the file: {reason}; expected it to") from error
+    return results
 
 
 def onnx_runtime() -> str:

@@ -66,6 +66,10 @@ def _check_mean(node: OnnxNode, read: list[Value]) -> Value:
     return pooled if whole(node, "keepdims", 1, 0, 1) else activation("float32", source.shape[:1])
 
 
+_SMALLEST_FACTOR, _LARGEST_FACTOR = 2.0**-32, 2.0**8
+"""Of a mean over all of space in ONNX Runtime, which stops at others."""
+
+
 def _spelled(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes)) or "one value"
 
@@ -138,7 +142,7 @@ class AveragePool(Step):
         space, found = call.read[1:], call.result[1:]
         if kind in _OF_ALL and len(found) == len(space):
             if set(found) == {1}:
-                return (cls(**call.fields),)
+                return (cls._of_all(call),)
             windows = [_equal_windows(*pair) for pair in zip(space, found, strict=True)]
             if None not in windows:
                 return cls._of_equal_windows(call, [one for one in windows if one is not None])
@@ -147,7 +151,7 @@ class AveragePool(Step):
             axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
             over = set() if None in axes else {axis % call.rank for axis in axes}
             if over == set(range(2, call.rank)) and over:
-                mean = cls(**call.fields)
+                mean = cls._of_all(call)
                 row = Flatten(name=f"{mean.name}_flat", path=path, sources=(mean.name,), grid=mean.grid)
                 return (mean,) if given["keepdim"] else (mean, row)
             if over and over < set(range(2, call.rank)):
@@ -168,6 +172,20 @@ class AveragePool(Step):
             f"{path} averages {_spelled(space)} to {_spelled(found)} in a way without an integer form here; expected "
             "one value for all of space, windows without padding, a size that divides the input's or exceeds it"
         )
+
+    @classmethod
+    def _of_all(cls, call: TracedCall) -> "AveragePool":
+        """The mean over all of space."""
+        assert call.source is not None
+        read, grid, path = call.source, call.fields["grid"], call.fields["path"]
+        factor = np.float32(read.scale) / (np.float32(grid.scale) * np.float32(math.prod(call.read[1:])))
+        if not _SMALLEST_FACTOR <= factor < _LARGEST_FACTOR:
+            raise ModelError(
+                f"{path} averages values in steps of {read.scale:.3g} to steps of {grid.scale:.3g}, which runtimes do "
+                "not take; expected steps that are closer to each other (values that are zero wherever a network was "
+                "calibrated get steps next to nothing)"
+            )
+        return cls(**call.fields)
 
     @classmethod
     def _of_equal_windows(

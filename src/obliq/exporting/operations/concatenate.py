@@ -56,6 +56,8 @@ class Concatenate(Step):
         given = node.args[0] if node.args else node.kwargs.get("tensors")
         return given if isinstance(given, list | tuple) else [given]
 
+    not_in_xnnpack: ClassVar[str] = "XNNPACK joins activations of one scale alone"
+
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
         node, path = call.node, call.fields["path"]

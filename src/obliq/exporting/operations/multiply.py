@@ -29,6 +29,8 @@ class Multiply(Step):
     offers: ClassVar[str] = "products of activations"
     onnx: ClassVar[Mapping[str, Operator]] = {"Mul": Operator(rule=broadcast, inputs=(2, 2), own=True)}
 
+    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNMultiply"})
+
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
         return super().matches(node) and reads_two(node)
@@ -46,6 +48,17 @@ class Multiply(Step):
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return torch.mul(*read)
+
+    def require_in_executorch(self, grids: list[Grid]) -> None:
+        # XNNPACK adds the zero after it has rounded; all pairs of codes show whether that is the same
+        first, second = (np.arange(grid.low, grid.high + 1, dtype=np.int32) for grid in grids)
+        products = np.unique(np.multiply.outer(first, second)).astype(np.float32)
+        factor = np.float32(grids[0].scale) * np.float32(grids[1].scale) / np.float32(self.grid.scale)
+        ours = self.grid.codes_of_bytes(products * factor + np.float32(self.grid.zero_point))
+        if different := int((ours != self.grid.codes(products * factor)).sum()):
+            self.refuse_in_executorch(
+                f"of its products, {different} lie so close to a half that XNNPACK rounds them otherwise"
+            )
 
     def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:
         sizes = pair_sizes(reads, result, self.path)

@@ -17,6 +17,7 @@ from obliq.exporting.operations.c_call import CCall, Shape, axes_sizes, strides_
 from obliq.exporting.operations.step import Codes, Reals, Step
 
 _MOST_AXES = 7
+_NOT_IN_XNNPACK = "programs have two axes of space and one order of values"
 
 
 def _constant(node: OnnxNode, value: Value) -> tuple[int, ...]:
@@ -71,6 +72,7 @@ class Take(Step):
     places: tuple[int, ...]
 
     moves: ClassVar[bool] = True
+    not_in_xnnpack: ClassVar[str] = _NOT_IN_XNNPACK
     sizes: ClassVar[Mapping[str, int]] = {"axis": 0, "places": 3}
     offers: ClassVar[str] = "splits, slices, channel shuffles and nearest upsampling"
 
@@ -109,6 +111,7 @@ class Reshape(Step):
     shape: tuple[int, ...]
 
     moves: ClassVar[bool] = True
+    not_in_xnnpack: ClassVar[str] = _NOT_IN_XNNPACK
     sizes: ClassVar[Mapping[str, int]] = {"shape": 3}
     offers: ClassVar[str] = "reshapes that keep samples apart"
     onnx: ClassVar[Mapping[str, Operator]] = {
@@ -143,6 +146,7 @@ class Transpose(Step):
     axes: tuple[int, ...]
 
     moves: ClassVar[bool] = True
+    not_in_xnnpack: ClassVar[str] = _NOT_IN_XNNPACK
     sizes: ClassVar[Mapping[str, int]] = {"axes": 3}
     offers: ClassVar[str] = "transposition"
     onnx: ClassVar[Mapping[str, Operator]] = {

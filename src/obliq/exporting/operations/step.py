@@ -8,7 +8,7 @@ documented here alone.
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from jaxtyping import Float, Int32
 from numpy import ndarray
@@ -112,6 +112,8 @@ class Step(abc.ABC):
     xnnpack: ClassVar[frozenset[str] | None] = None
     """The operations of XNNPACK that it may be, by their names in its schema; empty where ExecuTorch has nothing to
     compute, and None where there is no form for it."""
+    not_in_xnnpack: ClassVar[str] = "it is not written for it here"
+    """Why there is none, for messages."""
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
@@ -171,6 +173,25 @@ class Step(abc.ABC):
         """
         return None
 
+    def require_in_executorch(self, grids: list[Grid]) -> None:
+        """Raise unless XNNPACK computes the same codes; asked before anything is written.
+
+        Args:
+            grids: of what the step reads.
+
+        Raises:
+            ModelError: with the reason, and the formats that have a form for it.
+        """
+        if self.xnnpack is None:
+            self.refuse_in_executorch(self.not_in_xnnpack)
+
+    def refuse_in_executorch(self, reason: str) -> NoReturn:
+        """Raise `ModelError`: there is no ExecuTorch form, for this reason."""
+        raise ModelError(
+            f"{self.path} is a {type(self).__name__}, which has no ExecuTorch form here: {reason}; expected "
+            "--to onnx or --to c, which compute it exactly"
+        )
+
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
         """The result in operations that XNNPACK takes, between dequantizing and quantizing; two axes of space.
 
@@ -181,8 +202,6 @@ class Step(abc.ABC):
         Raises:
             ModelError: when XNNPACK has no such operation.
         """
-        if self.xnnpack is None:
-            raise ModelError(f"{self.path} is a {type(self).__name__}, which has no ExecuTorch form here")
         return self.in_reals(read, None)
 
     def in_c(self, reads: Sequence[Shape], result: Shape) -> tuple[CCall, ...]:

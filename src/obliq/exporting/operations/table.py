@@ -85,6 +85,8 @@ class LookupTable(Step):
         "Gather": Operator(rule=_check, inputs=(2, 2), settings=frozenset({"axis"}), own=True)
     }
 
+    not_in_xnnpack: ClassVar[str] = "XNNPACK computes functions and looks no tables up"
+
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
         return super().matches(node) and len(cls.arguments(node)) == 1

@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.exporting.exported_file import Answer, ExportedFile
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.file import stored_content
-from obliq.exporting.onnx.runtime import onnx_runtime, session
+from obliq.exporting.onnx.runtime import onnx_runtime, run_session, session
 from obliq.exporting.qdq.check import bits_in, foreign_contents
 from obliq.exporting.qdq.parse import is_foreign
 from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
@@ -81,7 +81,9 @@ class QdqFile(ExportedFile):
         def answer(samples: ndarray) -> ndarray:
             size = self.contents.batch or len(samples)
             parts = [samples[start : start + size] for start in range(0, len(samples), size)] or [samples]
-            logits: ndarray = np.concatenate([opened.run([last], {first: part})[0] for part in parts])
+            logits: ndarray = np.concatenate(
+                [run_session(opened, [last], {first: part})[0] for part in parts]
+            )
             return np.log(np.maximum(logits, _SMALLEST)) if probabilities else logits
 
         return runtime, answer
