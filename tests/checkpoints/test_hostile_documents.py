@@ -14,7 +14,7 @@ Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("version",), 2, "version is 2, which a newer Obliq wrote; expected 1"),
+        (("version",), 3, "version is 3, which a newer Obliq wrote; expected 2"),
         (("version",), 0, "version is 0; expected a whole number from 1"),
         (("version",), "1", 'version is "1"; expected a whole number'),
         (("version",), True, "version is true; expected a whole number"),

@@ -31,11 +31,11 @@ def test_a_file_and_its_parity(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     record = read_parity_record(out.with_name("network.onnx.parity.json"))
     assert record.file_digest == sha256_of(out.read_bytes())
     assert record.network_digest == weights_digest(saved.model) != record.deployed_digest
-    found = record.checks[f"npz:{way.data}"]
+    found = record.checks["own data (npz)"]
     assert found.samples == saved.provenance.counts["test"]
     assert found.activations.equal == found.deployed_network.same_top1 == 1
     values = json.loads(said.out)
-    assert values["checks"][f"npz:{way.data}"]["activations"]["compared"] > 0
+    assert values["checks"]["own data (npz)"]["activations"]["compared"] > 0
     assert sorted(file.name for file in out.parent.iterdir()) == ["network.onnx", "network.onnx.parity.json"]
 
 
@@ -57,7 +57,7 @@ def test_what_is_printed(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     assert said.status == 0
     for words in (
         "compact ONNX file",
-        "7 samples of npz:",
+        "7 samples of own data (npz)",
         "run by onnxruntime",
         "network as trained",
         "deployed network",
@@ -90,17 +90,19 @@ def test_the_deployed_network_is_a_folder_that_is_audited_and_exports_to_the_sam
         digests.append(json.loads(said.out))
     assert digests[0]["file_digest"] == digests[1]["file_digest"]
     assert digests[0]["deployed_digest"] == digests[1]["network_digest"] == digests[1]["deployed_digest"]
-    assert digests[1]["checks"][f"npz:{way.data}"]["network"]["same_top1"] == 1
+    assert digests[1]["checks"]["own data (npz)"]["network"]["same_top1"] == 1
     audited = obliq(
         "audit",
         way.original,
         tmp_path / "deployed",
         "--retrained",
         way.retrained,
+        "--request",
+        way.unlearned / "request.json",
         "--out",
         tmp_path / "audit",
     )
-    assert (audited.status, audited.err.count("error")) == (0, 0)
+    assert (audited.status, audited.err.count("error")) == (0, 0), audited.err
 
 
 @pytest.mark.parametrize(

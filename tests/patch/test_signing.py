@@ -167,7 +167,7 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
     assert f"signed by the holder of {folder / 'public.pem'}" in known.out
     for said in (result, known):
         assert f"{patch.stat().st_size:,} bytes" in said.out
-        assert ("Send the patch encrypted" in said.out) == (not sealed)
+        assert ("Encrypt the patch" in said.out) == (not sealed)
         assert ("anyone who holds the key and the old network" in said.out) == sealed
     assert obliq(*apply, folder / "public.pem").status == 0
     assert out.is_dir()

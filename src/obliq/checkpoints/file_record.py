@@ -37,5 +37,6 @@ class FileRecord:
 
 
 FILE_RECORD_DOCUMENT = DocumentType(
-    content=FileRecord, format="obliq-shipped", version=2, title="record", error=ModelError
+    content=FileRecord, format="obliq-shipped", version=3, oldest=2, title="record", error=ModelError
 )
+"""Version 2 had the name of the data where version 3 has a label, and how many samples were forgotten."""

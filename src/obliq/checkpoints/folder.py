@@ -3,6 +3,9 @@
     model.safetensors   packed integer codes, scales, and the tensors that stay in floating point
     model.json          form of the network, bits of every tensor, provenance, weights digest
     latent.safetensors  optional: the float weights that are rounded to the codes, for further training
+    source.json         optional: where the data lie that the network was trained on; readable by its owner alone
+
+The last two never ship.
 
 Other files in the folder (a request, a trace of the training) are ignored. Loading runs no code that a file
 names or contains.
@@ -10,7 +13,7 @@ names or contains.
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -28,6 +31,7 @@ from obliq.checkpoints.tensors import (
     tensors_from_bytes,
     tensors_to_bytes,
 )
+from obliq.data.datasets import data_label
 from obliq.errors import ModelError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.documents import LARGEST_DOCUMENT, DocumentType
@@ -42,15 +46,24 @@ from obliq.quantization import (
 )
 
 TENSORS_FILE, DOCUMENT_FILE, LATENT_FILE = "model.safetensors", "model.json", "latent.safetensors"
+SOURCE_FILE = "source.json"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with its form and its history."""
+    """A network with its form and its history.
+
+    Attributes:
+        model: the network.
+        blueprint: its form.
+        provenance: how it came about.
+        source: the name that loads its data again, where it is not `provenance.data`; None where it is not known.
+    """
 
     model: nn.Module = field(repr=False)
     blueprint: Blueprint
     provenance: Provenance
+    source: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +88,21 @@ class NetworkDocument:
         require_digest("weights_digest", self.weights_digest)
 
 
-NETWORK_DOCUMENT = DocumentType(
-    content=NetworkDocument, format="obliq-network", version=1, title="network", error=ModelError
+@dataclass(frozen=True)
+class DataSource:
+    """What source.json holds: the name that `obliq.data.load_dataset` takes."""
+
+    data: str
+
+
+SOURCE_DOCUMENT = DocumentType(
+    content=DataSource, format="obliq-source", version=1, title="source", error=ModelError
 )
+
+NETWORK_DOCUMENT = DocumentType(
+    content=NetworkDocument, format="obliq-network", version=2, oldest=1, title="network", error=ModelError
+)
+"""Version 1 had the name of the data where version 2 has a label, and how many samples were forgotten."""
 
 
 def save_checkpoint(
@@ -93,7 +118,8 @@ def save_checkpoint(
     Args:
         folder: where.
         checkpoint: the network; equal ones give equal bytes of model.safetensors.
-        latent: whether to save the float weights too, which further training starts from.
+        latent: whether to save the float weights too, which further training starts from, and where the data lie; false
+            for a network that ships.
         overwrite: whether a folder that is there may be replaced, with all that is in it.
         created: a time stamp to note, as text.
 
@@ -125,7 +151,7 @@ def write_checkpoint(
     document = NetworkDocument(
         blueprint=blueprint,
         quantization=tensor_grids(model),
-        provenance=checkpoint.provenance,
+        provenance=checkpoint.provenance.as_saved(),
         weights_digest=state_digest(integers, floats),
         created=created,
     )
@@ -135,6 +161,8 @@ def write_checkpoint(
     (folder / DOCUMENT_FILE).write_text(text, encoding="utf-8")
     if latent and (weights := latent_state(model)):
         (folder / LATENT_FILE).write_bytes(tensors_to_bytes(weights))
+    if latent and checkpoint.source is not None:
+        SOURCE_DOCUMENT.write(folder / SOURCE_FILE, DataSource(checkpoint.source), private=True)
 
 
 def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> Checkpoint:
@@ -170,7 +198,11 @@ def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> 
     if latent.is_symlink() or latent.exists():
         with _errors_name(latent):
             model = load_latent_state(model, _read_tensors(latent, latent_tensor_forms(model)))
-    return Checkpoint(model.eval(), blueprint, document.provenance)
+    known, provenance = SOURCE_DOCUMENT.read_if_present(folder / SOURCE_FILE), document.provenance
+    source = None if known is None else known.data
+    if (label := data_label(provenance.data)) != provenance.data:  # as earlier versions wrote it
+        source, provenance = source or provenance.data, replace(provenance, data=label)
+    return Checkpoint(model.eval(), blueprint, provenance, source)
 
 
 def _read_tensors(file: Path, expected: Mapping[str, TensorForm]) -> dict[str, Tensor]:

@@ -3,13 +3,14 @@
 import platform
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 import torch
 from torch import nn
 
 from obliq.data import PartitionRule
+from obliq.data.datasets import data_label
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
@@ -69,12 +70,14 @@ class Provenance:
 
     Attributes:
         role: `original`, `retrained` or `unlearned`.
-        data: the name that loads the data set again.
+        data: the name of a built-in data set, or a label for one's own. Where those lie is in a file that never ships,
+            see `obliq.checkpoints.folder`.
         rule: how the data set was divided before training.
-        partition_digest: of the data set and its division; not personal.
+        partition_digest: of the data set and its division. Whoever has the data can compute it, too.
         splits_digest: the commitment to a request, keyed by a salt that is not here; None where
             nothing was forgotten.
-        counts: the number of samples in each part, as far as there is one.
+        counts: the number of samples in each part, as far as there is one. Files hold none that tells how many samples
+            were forgotten, since few samples can identify a person.
         recipe: the fields of the training recipe, None when the network was not trained by one of ours.
         method: the registered name of the unlearning method, None for ordinary training.
         method_fields: its hyper-parameters.
@@ -116,6 +119,11 @@ class Provenance:
         """Wall time of the training or unlearning; None for a network that was trained elsewhere."""
         elsewhere = self.recipe is None and self.loaded is not None and not self.loaded.trained_by_call
         return None if elsewhere else self.seconds
+
+    def as_saved(self) -> "Provenance":
+        """What files hold: not the size of the request, and no path."""
+        kept = {name: count for name, count in self.counts.items() if name not in ("forget", "retain")}
+        return replace(self, counts=kept, data=data_label(self.data))
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

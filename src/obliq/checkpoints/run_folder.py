@@ -1,8 +1,8 @@
 """A network as a folder, together with the trace of its training and the request that it answers.
 
-model.safetensors, model.json, latent.safetensors   see `obliq.checkpoints.folder`
-trace.json                                          what was measured while it was trained
-request.json                                        what was to be forgotten; personal data
+model.safetensors, model.json, latent.safetensors, source.json   see `obliq.checkpoints.folder`
+trace.json                                                       what was measured while it was trained
+request.json                                                     what was to be forgotten; personal data
 """
 
 from collections.abc import Sequence

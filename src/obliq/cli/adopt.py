@@ -7,6 +7,7 @@ import tyro
 
 from obliq.cli.options import (
     DataFolder,
+    LabelOption,
     LayerOption,
     OutputOptions,
     Overwrite,
@@ -59,6 +60,7 @@ class AdoptArguments:
     out: ResultFolder
     overwrite: Overwrite = False
     data_folder: DataFolder = None
+    label: LabelOption = None
     bits: Annotated[str | None, tyro.conf.arg(metavar="BITS", help_behavior_hint="")] = None
     layer_bits: LayerOption = ""
     preset: Literal["deploy", "paper"] = "deploy"
@@ -113,6 +115,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import accuracy_lines, doubts, saved_run_values
+    from obliq.data.datasets import require_label
     from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
@@ -124,6 +127,8 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.workflow.network_checks import outputs_of
 
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
+    if arguments.label is not None:
+        require_label(arguments.label)
     precision = Precision.parse(arguments.bits or "W8A8")
     require_at_least(0, fine_tune=arguments.fine_tune)
     recipe = None
@@ -160,7 +165,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
         against_export.append(f"WARNING: {line}")
         progress.print_line(against_export[-1])
 
-    adopted = adopt_original(loaded, parts, blueprint, recipe, run, warn)
+    adopted = adopt_original(loaded, parts, blueprint, recipe, run, warn, arguments.label)
     save_run(arguments.out, adopted, overwrite=arguments.overwrite)
     record = adopted.checkpoint.provenance.loaded
     assert record is not None

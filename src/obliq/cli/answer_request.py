@@ -56,6 +56,7 @@ def answer_request(
     answer_for: Callable[[Checkpoint], Answer],
     *,
     accept: bool = False,
+    check: Callable[[Splits, Request], object] = lambda splits, request: None,
 ) -> VerbOutput:
     """Answer a request with an original and save the result.
 
@@ -65,6 +66,7 @@ def answer_request(
         progress: shows the stage.
         answer_for: chooses how to answer, when the original is known.
         accept: keep a network that fails its gate where the result belongs.
+        check: raises for a request that needs an acceptance in words.
 
     Raises:
         DataError: when the network is no original.
@@ -83,6 +85,7 @@ def answer_request(
     parts = same_partition(original, data.data_folder, data.data)
     splits, request = create_request(parts, arguments.forget, run.seed)
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
+    check(splits, request)
     cost = answer.cost(splits)
     if cost is not None and cost.warning:
         progress.print_line(f"WARNING: {cost.warning}. Retraining: {_retrain_words(arguments)}")

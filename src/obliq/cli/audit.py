@@ -30,7 +30,8 @@ class AuditArguments:
 
     Example: obliq audit runs/original runs/unlearned --references 4 --out runs/audit
 
-    The result is a folder with audit.json and report.html.
+    The result is a folder with audit.json and report.html. The folder of each audited network keeps its verdict, and
+    `obliq export` and `obliq patch make` refuse one that was refused.
 
     The verdict compares each network with networks retrained without the forgotten samples. One retrained network gives
     the gaps. Two or more, better four, also show how much retraining varies by chance, which decides the verdict.
@@ -95,6 +96,7 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.file_inputs import is_exported_file
     from obliq.cli.output import audit_output
     from obliq.io.atomic import refuse_existing_folder
+    from obliq.workflow.last_audit import keep_verdicts
     from obliq.workflow.pipeline import write_report
 
     out, networks = arguments.out, arguments.networks
@@ -108,6 +110,8 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
         measured, context = audit_folders(arguments, run, progress)
     measured = dataclasses.replace(measured, case=arguments.case, operator=arguments.operator)
     write_report(measured, out, context, overwrite=arguments.overwrite)
+    for warning in keep_verdicts(measured, list(networks[1:])):
+        progress.print_line(f"WARNING: {warning}")
     return audit_output(measured, out, _next_command(arguments, measured), required)
 
 

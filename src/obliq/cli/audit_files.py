@@ -9,6 +9,7 @@ from obliq.cli.audit import AuditArguments
 from obliq.cli.file_inputs import is_exported_file, load_partition, open_exported_file, stated_data
 from obliq.cli.verbs import StageListener
 from obliq.data import Partition, Splits
+from obliq.data.datasets import data_label
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError, DataError
 from obliq.report import ReportContext, encode_images
@@ -119,7 +120,7 @@ def _context(
     method, settings = methods_in_words(records)
     return ReportContext(
         request=kind_of_request(request.selector),
-        data=parts.collection.name,
+        data=data_label(parts.collection.name),
         architecture="the layers of a file",
         method=method,
         method_settings=settings,

@@ -25,7 +25,8 @@ class ExportArguments:
     Attributes:
         folder: Folder of the network.
         to: `onnx` for ONNX Runtime, `executorch` for ExecuTorch with XNNPACK, `c` for one C99 file with the
-            network and its kernels, `network` for a folder that computes in PyTorch what the file does.
+            network and its kernels, `network` for a folder that computes in PyTorch what the file does. The folder
+            holds no request, float weights or trace.
         form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
             ExecuTorch and C support only `integer`.
         out: New file or folder. It is created when the result is complete.
@@ -33,7 +34,7 @@ class ExportArguments:
             the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
         check_samples: Check at most this many samples of each data set, evenly spaced; 0 for all.
         parity_out: Write the measured agreement to this file instead.
-        accept: Export a network although it failed its gate; see `obliq unlearn --help`.
+        accept: Export a network although it failed its gate (see `obliq unlearn --help`), or its last audit refused it.
         threads: CPU threads; 0 for the default of torch.
     """
 
@@ -64,6 +65,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     from obliq.checkpoints.run_folder import load_run
     from obliq.cli.output import parity_lines
     from obliq.exporting import (
+        Parity,
         check,
         export_file,
         format_named,
@@ -73,7 +75,8 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.io.strict_json import parse_json
     from obliq.workflow.gate import require_passed
-    from obliq.workflow.parity_samples import parity_samples
+    from obliq.workflow.last_audit import require_not_refused
+    from obliq.workflow.parity_samples import parity_label, parity_samples
 
     out, kind = arguments.out, format_named(arguments.to)
     if arguments.form not in kind.forms:
@@ -89,13 +92,17 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     saved = load_run(arguments.folder, arguments.arch).checkpoint
     model, shape = saved.model, saved.blueprint.input_shape
     require_passed(saved.provenance, str(arguments.folder), accept=arguments.accept)
+    require_not_refused(arguments.folder, accept=arguments.accept)
     contract = saved.provenance.inputs
     content = export_file(model, shape, arguments.form, to=arguments.to, inputs=contract)
-    checks = {}
+    checks: dict[str, Parity] = {}
     for data in arguments.check:
         inputs = parity_samples(saved, data, arguments.data_folder, arguments.check_samples)
         progress.stage(f"checking the file on {len(inputs)} samples of {data}")
-        checks[data] = check(model, content, inputs)
+        found = check(model, content, inputs)
+        label = parity_label(saved, data)
+        number = 1 + sum(name.startswith(label) for name in checks)
+        checks[label if number == 1 else f"{label} {number}"] = found
     record = record_parity(model, shape, content, arguments.form, checks, contract)
     proof = {parity_out: write_parity_record(record)} if checks else {}
     write_files({**proof, out: content}, overwrite=arguments.overwrite)
@@ -114,22 +121,26 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
 
 
 def _export_network(arguments: ExportArguments) -> VerbOutput:
-    """Write a folder like any other; its network adds the biases that the file adds."""
-    from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
+    """Write a folder that ships: its network adds the biases that the file adds, and nothing personal is with it."""
+    from obliq.checkpoints import load_checkpoint, save_checkpoint
     from obliq.cli.next_command import repeated_options
     from obliq.exporting import deployed
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import weights_digest
+    from obliq.run import utc_now
     from obliq.workflow.gate import require_passed
+    from obliq.workflow.last_audit import require_not_refused
 
     if arguments.check or arguments.parity_out:
         raise DataError("--check compares a file; expected it with --to onnx or executorch")
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
-    saved = load_run(arguments.folder, arguments.arch)
-    require_passed(saved.checkpoint.provenance, str(arguments.folder), accept=arguments.accept)
-    model = deployed(saved.checkpoint.model, saved.checkpoint.blueprint.input_shape)
-    changed = SavedRun(dataclasses.replace(saved.checkpoint, model=model), saved.trace, saved.request)
-    save_run(arguments.out, changed, overwrite=arguments.overwrite)
+    saved = load_checkpoint(arguments.folder, arguments.arch)
+    require_passed(saved.provenance, str(arguments.folder), accept=arguments.accept)
+    require_not_refused(arguments.folder, accept=arguments.accept)
+    model = deployed(saved.model, saved.blueprint.input_shape)
+    shipped = dataclasses.replace(saved, model=model)
+    created = utc_now().isoformat()
+    save_checkpoint(arguments.out, shipped, latent=False, overwrite=arguments.overwrite, created=created)
     digest = weights_digest(model)
     return VerbOutput(
         lines=[f"network with the file's biases in {arguments.out}", f"weights digest {digest}"],

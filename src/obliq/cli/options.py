@@ -35,6 +35,15 @@ Architecture = Annotated[
         help_behavior_hint="",
     ),
 ]
+LabelOption = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="TEXT",
+        help="What files call your own data. Without it they state only the kind, such as 'own data (npz)'; the "
+        "path stays in source.json, which never ships.",
+        help_behavior_hint="",
+    ),
+]
 PartOption = Annotated[str | None, tyro.conf.arg(metavar="SHARE|ids=FILE|SOURCE", help_behavior_hint="")]
 LayerOption = Annotated[
     str,

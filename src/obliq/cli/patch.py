@@ -9,8 +9,9 @@ import tyro
 
 from obliq.cli.next_command import free_name
 from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
+from obliq.cli.patch_files import encryption_key, read_patch, signature_of
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
-from obliq.errors import ObliqError, PatchError
+from obliq.errors import PatchError
 
 if TYPE_CHECKING:
     from obliq.checkpoints import Provenance
@@ -34,7 +35,8 @@ class PatchMakeArguments:
             highest number.
         key_file: Encrypt the patch with the 32 bytes in this file.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
-        accept: Make a patch although the new network failed its gate; see `obliq unlearn --help`.
+        accept: Make a patch although the new network failed its gate (see `obliq unlearn --help`), or its last audit
+            refused it.
     """
 
     old: tyro.conf.Positional[Path]
@@ -103,17 +105,18 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.gate import require_passed
+    from obliq.workflow.last_audit import require_not_refused
     from obliq.workflow.patch_targets import Folder, find_artifact
 
     out = arguments.out
     refuse_existing_file(out, overwrite=arguments.overwrite)
     if arguments.sign is not None:
         refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
-    key = _key(arguments.key_file)
+    key = encryption_key(arguments.key_file)
     # wrong keys and missing packages are known before the networks are read
     if key is not None:
         encryption.seal(b"", key)
-    _signature(b"", arguments.sign)
+    signature_of(b"", arguments.sign)
     old, new = (find_artifact(path, arguments.arch) for path in (arguments.old, arguments.new))
     if type(old) is not type(new):
         raise PatchError(
@@ -122,9 +125,10 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     provenance = new.checkpoint.provenance if isinstance(new, Folder) else _recorded(arguments.new)
     if provenance is not None:
         require_passed(provenance, str(arguments.new), accept=arguments.accept)
+    require_not_refused(arguments.new, accept=arguments.accept)
     patch = encode_patch(old.content, new.content, arguments.sequence)
     data = patch if key is None else encryption.seal(patch, key)
-    signature = _signature(data, arguments.sign)
+    signature = signature_of(data, arguments.sign)
     # the signature last: a device that demands one refuses a patch without it
     signed = {} if signature is None else {signing.signature_file(out): signature}
     write_files({out: data, **signed}, overwrite=arguments.overwrite)
@@ -167,7 +171,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     from obliq.workflow.patch_targets import Folder, find_artifact
 
     out = arguments.out
-    patch = _read(arguments.file, arguments.key_file, arguments.verify)
+    patch = read_patch(arguments.file, arguments.key_file, arguments.verify)
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
     refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
@@ -217,7 +221,7 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
     """Read a patch's head."""
     from obliq.patch import LEAK_WARNING, read_patch_head
 
-    head = read_patch_head(_read(arguments.file, arguments.key_file, arguments.verify))
+    head = read_patch_head(read_patch(arguments.file, arguments.key_file, arguments.verify))
     head = dataclasses.replace(head, bytes=arguments.file.stat().st_size)  # encryption adds some
     signed = [] if arguments.verify is None else [f"signed by the holder of {arguments.verify}"]
     return VerbOutput(
@@ -251,63 +255,6 @@ def _what_it_reveals(changed_records: int, *, encrypted: bool) -> list[str]:
             "that will drop the old network."
         ]
     return [LEAK_WARNING]
-
-
-def _read(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:
-    from obliq.io.regular_file import read_regular_file
-    from obliq.patch import LARGEST_PATCH, encryption
-
-    key = _key(key_file)
-    try:
-        data = read_regular_file(file, LARGEST_PATCH)
-        if public_key is not None:  # before anything looks into it
-            _require_signed(file, data, public_key)
-        if key is not None:
-            return encryption.unseal(data, key)
-        if encryption.is_sealed(data):
-            raise PatchError("it is encrypted; expected --key-file")
-    except ObliqError as error:
-        raise PatchError(f"{file}: {error}") from error
-    return data
-
-
-def _signature(data: bytes, private_key: Path | None) -> bytes | None:
-    from obliq.io.regular_file import read_regular_file
-    from obliq.patch import signing
-
-    if private_key is None:
-        return None
-    try:
-        return signing.sign(data, read_regular_file(private_key, signing.LARGEST_KEY))
-    except ObliqError as error:
-        raise PatchError(f"{private_key}: {error}") from error
-
-
-def _require_signed(file: Path, data: bytes, public_key: Path) -> None:
-    from obliq.io.regular_file import read_regular_file
-    from obliq.patch import signing
-
-    try:
-        key = read_regular_file(public_key, signing.LARGEST_KEY)
-    except ObliqError as error:
-        raise PatchError(f"key {public_key}: {error}") from error
-    try:
-        signature = read_regular_file(signing.signature_file(file), signing.SIGNATURE_BYTES)
-    except ObliqError as error:
-        raise PatchError(f"its signature {signing.signature_file(file).name}: {error}") from error
-    signing.require_signed(data, signature, key)
-
-
-def _key(file: Path | None) -> bytes | None:
-    from obliq.io.regular_file import read_regular_file
-    from obliq.patch import encryption
-
-    if file is None:
-        return None
-    try:
-        return encryption.require_key(read_regular_file(file, encryption.KEY_BYTES + 1))
-    except ObliqError as error:
-        raise PatchError(f"{file}: {error}") from error
 
 
 VERBS = {

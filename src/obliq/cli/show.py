@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from obliq.cli.options import Architecture, OutputOptions
 from obliq.cli.tables import fields, settings, table
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
+
+if TYPE_CHECKING:
+    from obliq.data.request_file import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,8 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
     from obliq.workflow.baseline import accuracy_in_words
 
     folder = arguments.path
-    saved = load_run(folder, arguments.arch).checkpoint
+    run = load_run(folder, arguments.arch)
+    saved = run.checkpoint
     found, measured = summarise_checkpoint(saved), saved.provenance.accuracy
     blueprint, provenance = found.blueprint, found.provenance
     shape = "x".join(map(str, blueprint["input_shape"]))
@@ -56,6 +60,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
                 f"{smaller:.1f} times smaller than float32",
                 "weights digest": found.weights_digest,
                 **_inputs(saved.provenance.inputs),
+                **_request(run.request),
                 **_history(provenance),
             }
         ),
@@ -69,7 +74,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
             ],
         ),
     ]
-    repeated = repeated_options(None, provenance["data"], arguments.arch)
+    repeated = repeated_options(None, saved.source, arguments.arch)
     next_command: list[str | Path] = ["export", folder, "--out", free_name(folder, f"{folder.name}.onnx")]
     next_command += repeated_options(None, architecture=arguments.arch)
     if provenance["role"] == "original":
@@ -89,6 +94,18 @@ def _inputs(contract: Any) -> dict[str, str]:
         "scaling": f"{contract.scaling} for a stored value x",
     }
     return found | ({"classes": listed(contract.class_names)} if contract.class_names else {})
+
+
+def _request(request: "Request | None") -> dict[str, str]:
+    """How many samples were forgotten, while the request is still there; and that nobody vouches for it."""
+    from obliq.data.request_file import REQUEST_FILE
+
+    if request is None:
+        return {}
+    return {
+        "request": f"{len(request.ids):,} samples in {REQUEST_FILE}",
+        "authenticity": "none: whoever can write this folder can replace the request together with its digest",
+    }
 
 
 def _history(provenance: dict[str, Any]) -> dict[str, str]:

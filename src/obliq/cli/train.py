@@ -8,6 +8,7 @@ import tyro
 
 from obliq.cli.options import (
     DataFolder,
+    LabelOption,
     LayerOption,
     OutputOptions,
     Overwrite,
@@ -47,6 +48,7 @@ class TrainArguments:
     out: ResultFolder
     overwrite: Overwrite = False
     data_folder: DataFolder = None
+    label: LabelOption = None
     arch: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     bits: str = "W4A4"
     layer_bits: LayerOption = ""
@@ -69,6 +71,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import saved_run_values
     from obliq.data import MissingExamples
+    from obliq.data.datasets import require_label
     from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
@@ -80,6 +83,8 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.workflow.pipeline import train_original
 
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
+    if arguments.label is not None:
+        require_label(arguments.label)
     precision = Precision.parse(arguments.bits)
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
     words = PartWords(holdout=arguments.holdout, test=arguments.test, seed=run.seed, limit=arguments.limit)
@@ -108,7 +113,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         warnings.append(f"WARNING: {line}")
         progress.print_line(warnings[-1])
 
-    trained = train_original(parts, blueprint, arguments.recipe, run, start, warn)
+    trained = train_original(parts, blueprint, arguments.recipe, run, start, warn, arguments.label)
     if not isinstance(parts.test, MissingExamples):
         progress.stage(f"testing on {len(parts.test)} samples")
     trained = with_accuracy(trained, parts.test, run)

@@ -47,11 +47,14 @@ class UnlearnArguments(RequestOptions):
             accuracy is clearly lower.
         accept: Keep a network that fails its gate in OUT. Otherwise it goes to OUT.failed, cannot be exported, and the
             exit status is 3. A network fails when it loses more than 5 points of accuracy on samples that remain.
+        accept_large: Forget more than half of the training samples, or the last samples of a class that the request
+            does not name.
     """
 
     expect_accuracy: Annotated[float | None, tyro.conf.arg(metavar="PERCENT", help_behavior_hint="")] = None
     method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)] = field(default_factory=Calibrated)
     accept: bool = False
+    accept_large: bool = False
     division: DivisionOptions = field(default_factory=DivisionOptions)
     compute: tyro.conf.CascadeSubcommandArgs[ComputeOptions] = field(default_factory=ComputeOptions)
     output: tyro.conf.CascadeSubcommandArgs[OutputOptions] = field(default_factory=OutputOptions)
@@ -62,6 +65,8 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
     from obliq.cli.answer_request import answer_request, by_method
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import is_exported_file, refuse_division
+    from obliq.data import parse_selector
+    from obliq.workflow.request_limits import require_moderate
 
     if is_exported_file(arguments.original):
         return _unlearn_in_file(arguments, progress)
@@ -77,6 +82,9 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
         progress,
         lambda original: by_method(original, arguments.method, run),
         accept=arguments.accept,
+        check=lambda splits, request: require_moderate(
+            splits, parse_selector(request.selector), accept=arguments.accept_large
+        ),
     )
 
 
@@ -86,12 +94,14 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.cli.file_inputs import division_words, load_partition, stated_data
     from obliq.cli.gate import judge_gate
     from obliq.cli.next_command import free_name, repeated_options
+    from obliq.data import parse_selector
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.training.orthogonal_descent import OrthogonalDescent
     from obliq.workflow.compare_files import require_fitting
     from obliq.workflow.file_claims import check_claims
     from obliq.workflow.pipeline import create_request, request_in_words
+    from obliq.workflow.request_limits import require_moderate
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
     out = arguments.out
@@ -102,6 +112,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
     splits, request = create_request(parts, arguments.forget, run.seed)
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
+    require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
     method = arguments.method
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's

@@ -58,6 +58,74 @@ def runs_code(name: str) -> bool:
     )
 
 
+def data_label(name: str) -> str:
+    """What files that may leave the machine call a data set: a path or a function's name can be personal.
+
+    Args:
+        name: of a built-in set, of data in a file, a folder or a function, or any name without a colon.
+
+    Example:
+        >>> data_label("digits"), data_label("npz:/home/anna/diagnosis.npz")
+        ('digits', 'own data (npz)')
+    """
+    kind, colon, _ = name.partition(":")
+    if not colon:
+        return name
+    if len(sources_of(name)) > 1:
+        return "own data (several sources)"
+    return f"own data ({kind if kind in ('npz', 'folder') else 'function'})"
+
+
+def require_label(label: str) -> str:
+    """A label that a user gave to data.
+
+    Raises:
+        DataError: for one that could be taken for the name of a data set, and one that is no short line.
+    """
+    if label in DATASETS or ":" in label or not label.isprintable() or not 1 <= len(label) <= 80:
+        raise DataError(
+            f"the label {label[:80]!r}; expected 1 to 80 printable characters without a colon, and not the name of a "
+            "built-in data set"
+        )
+    return label
+
+
+def recorded_data(name: str, label: str | None) -> tuple[str, str | None]:
+    """What a network's record calls its data, and the private name that loads them, where that is another.
+
+    Raises:
+        DataError: for a label that is none.
+    """
+    named = data_label(name) if label is None else require_label(label)
+    return named, None if named == name else name
+
+
+def data_to_load(recorded: str, trusted: str | None) -> str:
+    """The name that loads a network's data.
+
+    Args:
+        recorded: the private name that the network's folder holds; otherwise what its record calls the data.
+        trusted: the name that the user gave.
+
+    Raises:
+        DataError: when only a label is recorded and the user gave no name, and when the name would run code that the
+            user did not name.
+    """
+    if recorded not in DATASETS and ":" not in recorded:
+        if trusted is None:
+            raise DataError(
+                f"the network records only that its data are called {recorded!r}, and not where they lie (its folder "
+                "has no source.json); expected the data from you, for instance --data npz:FILE"
+            )
+        return trusted
+    if runs_code(recorded) and trusted != recorded:
+        raise DataError(
+            f"the network's data {recorded!r} come from a function outside Obliq, which is never imported "
+            f"because a file names it; expected that name from you (--data {recorded}) if you trust it"
+        )
+    return recorded
+
+
 def load_dataset(name: str, folder: Path | None = None) -> Collection:
     """Load a data set; the result's `name` loads it again.
 

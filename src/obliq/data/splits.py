@@ -138,7 +138,10 @@ class Partition:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the content and the roles before any request: not personal, safe to publish."""
+        """SHA-256 over the content and the roles before any request.
+
+        It names no person, but it is not keyed: whoever has the same data can confirm that they were used.
+        """
         parts = (self.train.indices, self.holdout.indices, self.test.indices)
         return hashlib.sha256(b"".join([self.collection.digest.encode(), *map(_packed, parts)])).hexdigest()
 

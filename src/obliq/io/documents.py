@@ -30,6 +30,7 @@ class DocumentType(Generic[Content]):
         content: the dataclass that holds its fields; see `obliq.io.strict_json` for what they may be.
         format: the name in its header; None for a document without a header.
         version: the version in its header. A change that older readers would misread gets a new one.
+        oldest: the oldest version that is read, with the same fields; the newest when left out.
         title: what errors call the document.
         error: what is raised when a document cannot be read.
         largest: size in bytes up to which it is read.
@@ -42,6 +43,7 @@ class DocumentType(Generic[Content]):
     content: type[Content]
     format: str | None
     version: int = 1
+    oldest: int | None = None
     title: str = "document"
     error: type[ObliqError] = ObliqError
     largest: int = LARGEST_DOCUMENT
@@ -94,7 +96,7 @@ class DocumentType(Generic[Content]):
             return None
         with self._own_errors(f"{file}: "):
             values, version = self._values(read_regular_file(file, self.largest))
-            return None if version < self.version else self._content(values, version)
+            return None if version < self._oldest else self._content(values, version)
 
     def write(self, file: Path, content: Content, *, overwrite: bool = False, private: bool = False) -> None:
         """Write a file; see `obliq.io.atomic.write_file`.
@@ -121,9 +123,13 @@ class DocumentType(Generic[Content]):
         return values, version
 
     def _content(self, values: dict[str, Any], version: int) -> Content:
-        if version < self.version:
+        if version < self._oldest:
             raise ObliqError(f"version is {version}, which an older Obliq wrote; expected {self.version}")
         return decode(self.content, self.from_stored(values), self.title)
+
+    @property
+    def _oldest(self) -> int:
+        return self.version if self.oldest is None else self.oldest
 
     @contextlib.contextmanager
     def _own_errors(self, prefix: str = "") -> Iterator[None]:

@@ -36,6 +36,19 @@ def record_files(folder: Path) -> None:
     (folder / FILES_RECORD).write_text(text, encoding="utf-8")
 
 
+def record_file(folder: Path, name: str, content: bytes) -> None:
+    """Note that a file with this content is added to a folder of ours; a folder without a record is left as it is.
+
+    Raises:
+        ObliqError: when the record cannot be read.
+    """
+    if not (folder / FILES_RECORD).exists():
+        return
+    files = read_files_record(folder).files | {name: hashlib.sha256(content).hexdigest()}
+    text = render_json({**_HEADER, **encode(FilesRecord(files))})
+    (folder / FILES_RECORD).write_text(text, encoding="utf-8")
+
+
 def read_files_record(folder: Path) -> FilesRecord:
     """The record of a folder.
 

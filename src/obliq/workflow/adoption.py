@@ -18,6 +18,7 @@ from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Examples, Partition
 from obliq.data.collection import SCALES
+from obliq.data.datasets import recorded_data
 from obliq.errors import ModelError
 from obliq.io.strict_json import encode
 from obliq.models.weights_file import load_weights
@@ -46,6 +47,7 @@ def adopt_original(
     fine_tuning: Recipe | None,
     run: Run,
     warn: Callable[[str], object] = silent_warning,
+    label: str | None = None,
 ) -> SavedRun:
     """Turn a network that was trained elsewhere into an original.
 
@@ -56,6 +58,7 @@ def adopt_original(
         fine_tuning: recipe of quantization-aware fine-tuning on the training part; None to calibrate only.
         run: seed, device and listener.
         warn: receives what to know before anything long begins, such as a layer that cannot be exported.
+        label: what the network's record calls the data; see `data_label` where it is left out.
 
     Raises:
         ModelError: when the network cannot be quantized, and when a batch of fine-tuning does not fit into memory.
@@ -66,9 +69,10 @@ def adopt_original(
     model, accuracies = quantize_loaded(
         loaded, blueprint, parts.train, measured, fine_tuning, listening, warn
     )
+    named, source = recorded_data(parts.collection.name, label)
     provenance = Provenance(
         role="original",
-        data=parts.collection.name,
+        data=named,
         rule=parts.drawn_by,
         partition_digest=parts.digest,
         counts=part_counts(parts),
@@ -83,7 +87,7 @@ def adopt_original(
             accuracy=accuracies,
         ),
     )
-    return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
+    return SavedRun(Checkpoint(model.cpu(), blueprint, provenance, source), trace.rows)
 
 
 def quantize_loaded(

@@ -132,13 +132,20 @@ def require_comparable(
             raise AuditError(
                 f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
             )
-        if run.request is None:
-            raise AuditError(f"{name} comes without a request; expected the request that all of them answer")
-        if run.request.ids != tuple(splits.forget.indices.tolist()):
+        if (
+            run.request is None
+        ):  # a network that ships has none; its record has the digest of the one it answers
+            if provenance.splits_digest != splits.digest:
+                raise AuditError(
+                    f"{name} comes without a request, and its record names another one; expected the request that it "
+                    "answers (--request FILE)"
+                )
+        elif run.request.ids != tuple(splits.forget.indices.tolist()):
             raise AuditError(
                 f"{name} answers another request; expected networks that forgot the same samples"
             )
-        run.request.splits(splits.partition)  # raises unless the digest is that of these ids
+        else:
+            run.request.splits(splits.partition)  # raises unless the digest is that of these ids
         kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
         recipes = (provenance.recipe, original.provenance.recipe)
         if kind == "retrained" and None not in recipes and recipes[0] != recipes[1]:

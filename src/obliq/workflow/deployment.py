@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from obliq.data import DataLike, as_examples
+from obliq.data.datasets import data_label
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError, PatchError
 from obliq.exporting import (
@@ -92,7 +93,7 @@ def export(
     checks = {}
     if check_on is not None:
         examples = as_examples(check_on, "check_on")
-        checks = {examples.collection.name: check(model, content, examples.inputs())}
+        checks = {data_label(examples.collection.name): check(model, content, examples.inputs())}
     record = record_parity(model, shape, content, form, checks, contract)
     measured = {proof: write_parity_record(record)} if checks else {}
     write_files({**measured, path: content}, overwrite=overwrite)

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from obliq.checkpoints import Checkpoint
-from obliq.data import load_dataset
+from obliq.data import load_dataset, partition
+from obliq.data.datasets import DATASETS, data_label
 from obliq.errors import DataError
 from obliq.workflow.pipeline import same_partition
 
@@ -30,7 +31,7 @@ def parity_samples(
     """
     if most < 0:
         raise DataError(f"check_samples {most}; expected 0 (all) or more")
-    if data == checkpoint.provenance.data:
+    if _is_own(checkpoint, data, folder):
         parts = same_partition(checkpoint, folder, data)
         collection = parts.collection
         indices = next(part.indices for part in (parts.test, parts.holdout, parts.train) if len(part.indices))
@@ -48,3 +49,21 @@ def parity_samples(
     if 0 < most < len(indices):
         indices = indices[torch.arange(most) * len(indices) // most]
     return collection.fetch(indices)
+
+
+def parity_label(checkpoint: Checkpoint, data: str) -> str:
+    """What the record of parity, which may ship, calls these data."""
+    return checkpoint.provenance.data if data == checkpoint.source else data_label(data)
+
+
+def _is_own(checkpoint: Checkpoint, data: str, folder: Path | None) -> bool:
+    """Whether a network was trained on these data, by their name or, where only a label is known, by their content."""
+    source, provenance = checkpoint.source, checkpoint.provenance
+    if data in (source, provenance.data):
+        return True
+    if source is not None or provenance.data in DATASETS:
+        return False
+    try:
+        return partition(load_dataset(data, folder), provenance.rule).digest == provenance.partition_digest
+    except DataError:
+        return False

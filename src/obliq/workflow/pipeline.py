@@ -18,7 +18,7 @@ from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_version
 from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
-from obliq.data.datasets import runs_code
+from obliq.data.datasets import data_to_load, recorded_data
 from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
@@ -50,6 +50,7 @@ def train_original(
     run: Run,
     start: LoadedNetwork | None = None,
     warn: Callable[[str], object] = silent_warning,
+    label: str | None = None,
 ) -> SavedRun:
     """Train a network on the whole training part.
 
@@ -60,6 +61,7 @@ def train_original(
         run: its seed draws the weights, unless they were loaded.
         start: weights to begin with.
         warn: receives what to know before training begins, such as a layer that cannot be exported.
+        label: what the network's record calls the data; see `data_label` where it is left out.
 
     Raises:
         ModelError: when the network is built by code of the user's and comes with trained weights, although none were
@@ -81,9 +83,10 @@ def train_original(
     if reason is not None:
         warn(f"after training, this network cannot be exported: {reason}")
     model = fit(model, parts.train, recipe, dataclasses.replace(run, listen=together(run.listen, trace)))
+    named, source = recorded_data(parts.collection.name, label)
     provenance = Provenance(
         role="original",
-        data=parts.collection.name,
+        data=named,
         rule=parts.drawn_by,
         partition_digest=parts.digest,
         counts=part_counts(parts),
@@ -94,7 +97,7 @@ def train_original(
         inputs=input_contract(parts, blueprint.classes),
         loaded=None if start is None else LoadedWeights(source=start.source, digest=start.digest),
     )
-    return SavedRun(Checkpoint(model.cpu(), blueprint, provenance), trace.rows)
+    return SavedRun(Checkpoint(model.cpu(), blueprint, provenance, source), trace.rows)
 
 
 def _require_float(network: nn.Module, blueprint: Blueprint) -> None:
@@ -173,7 +176,8 @@ def unlearn_original(
         loaded=None,  # the weights are no longer those
         gate=None if isinstance(method, Retrain) else pass_gate(original.model, model, splits, trace.rows),
     )
-    return SavedRun(Checkpoint(model.cpu(), original.blueprint, provenance), trace.rows, request)
+    found = Checkpoint(model.cpu(), original.blueprint, provenance, original.source)
+    return SavedRun(found, trace.rows, request)
 
 
 def input_contract(parts: Partition, outputs: int) -> InputContract:
@@ -224,21 +228,17 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
         original: records which data.
         folder: where the files of a built-in set are.
         trusted: needed when the data come from code of the user's (`module:function`), which is never
-            imported on a file's word alone: that text again.
+            imported on a file's word alone: that text again. Also where the network records only a label.
 
     Raises:
         DataError: when the data are no longer the same, or would run code that the caller has not named.
     """
     provenance = original.provenance
-    if runs_code(provenance.data) and trusted != provenance.data:
-        raise DataError(
-            f"the network's data {provenance.data!r} come from a function outside Obliq, which is never imported "
-            f"because a file names it; expected that name from you (--data {provenance.data}) if you trust it"
-        )
-    parts = partition(load_dataset(provenance.data, folder), provenance.rule)
+    data = data_to_load(original.source or provenance.data, trusted)
+    parts = partition(load_dataset(data, folder), provenance.rule)
     if parts.digest != provenance.partition_digest:
         raise DataError(
-            f"{provenance.data} is not what the network was trained on: digest {parts.digest[:12]}..., expected "
+            f"{data} is not what the network was trained on: digest {parts.digest[:12]}..., expected "
             f"{provenance.partition_digest[:12]}..."
         )
     return parts

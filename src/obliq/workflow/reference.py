@@ -199,7 +199,9 @@ def _saved(
         accuracy={},
         loaded=record,
     )
-    return SavedRun(Checkpoint(network.cpu(), original.blueprint, provenance), trace.rows, request)
+    return SavedRun(
+        Checkpoint(network.cpu(), original.blueprint, provenance, original.source), trace.rows, request
+    )
 
 
 def _listening(run: Run, trace: Trace) -> Run:

@@ -22,6 +22,7 @@ from obliq.checkpoints import Provenance
 from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, FileRecord
 from obliq.checkpoints.run_folder import write_trace
 from obliq.data import Examples, Splits
+from obliq.data.datasets import data_label
 from obliq.data.input_contract import InputContract
 from obliq.data.request_file import REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError
@@ -134,7 +135,7 @@ def unlearn_file(
     rule = splits.partition.drawn_by
     provenance = Provenance(
         role="unlearned",
-        data=splits.partition.collection.name,
+        data=data_label(splits.partition.collection.name),
         rule=rule,
         partition_digest=splits.partition.digest,
         splits_digest=splits.digest,
@@ -205,7 +206,7 @@ def save_unlearned_file(folder: Path, forgotten: UnlearnedFile, *, overwrite: bo
         changed_codes_percent=forgotten.changed_codes_percent,
         agreement_percent=100 * forgotten.agreement,
         agreement_after_percent=100 * forgotten.agreement_after,
-        provenance=forgotten.provenance,
+        provenance=forgotten.provenance.as_saved(),
     )
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / forgotten.name).write_bytes(forgotten.content)

@@ -45,7 +45,9 @@ def test_the_parts_are_those_of_ids_in_one_source(obliq: Obliq, elsewhere: Elsew
     assert values["accuracy"]["FP32"] == elsewhere.accuracy
     assert values["counts"] == {"train": 90, "holdout": 25, "test": 29}
     provenance = json.loads((tmp_path / "o" / "model.json").read_text())["provenance"]
-    assert provenance["data"] == "npz:train.npz,holdout=npz:holdout.npz,test=npz:test.npz"
+    assert provenance["data"] == "own data (several sources)"
+    source = json.loads((tmp_path / "o" / "source.json").read_text())
+    assert source["data"] == "npz:train.npz,holdout=npz:holdout.npz,test=npz:test.npz"
 
 
 def test_unlearning_audit_export_and_files(obliq: Obliq, tmp_path: Path) -> None:
