@@ -61,6 +61,7 @@ def test_every_kind_is_found_wherever_it_lies(obliq: Obliq, runs: Path) -> None:
         "p": "patch",
         "notes.txt": "request",
         **{f"{name}/latent.safetensors": "latent" for name in ("original", "unlearned", "retrained")},
+        **{f"{name}/source.json": "source" for name in ("original", "unlearned", "retrained")},
         **{f"{name}/request.json": "request" for name in ("unlearned", "retrained")},
         **{f"original/{name}": "original" for name in ("model.json", "model.safetensors", "trace.json")},
     }

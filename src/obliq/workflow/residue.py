@@ -29,6 +29,7 @@ from obliq.run import utc_now
 
 KINDS = {
     "request": "the ids of the samples to forget",
+    "source": "where the data lie, which can be personal",
     "latent": "float weights; integers of a network are rounded from them",
     "original": "the network before it forgot",
     "export": "a file that was exported from the original",
@@ -40,6 +41,7 @@ KINDS = {
 
 _HEAD = 2**16  # bytes in which a document states its format
 _REQUEST = re.compile(rb'"format":\s*"obliq-request"')
+_SOURCE = re.compile(rb'"format":\s*"obliq-source"')
 _C_DIGEST = re.compile(rb"content  SHA-256 ([0-9a-f]{64})")
 
 
@@ -241,6 +243,8 @@ def _kind(file: Path, known: _Originals) -> str:
         head = opened.read(_HEAD)
     if _REQUEST.search(head):
         return "request"
+    if _SOURCE.search(head):
+        return "source"
     if file.name == LATENT_FILE and head[8:9] == b"{":  # a safetensors file
         return "latent"
     if file.name in (DOCUMENT_FILE, TENSORS_FILE, TRACE_FILE) and _is_original(file.parent / DOCUMENT_FILE):
