@@ -20,8 +20,8 @@ class ResidueArguments:
     Example: obliq residue runs
 
     Files are found by what they hold, also in hidden folders: requests, paths of data, float (latent) weights,
-    the original, files that were exported from it, patches, reports with images of forgotten samples, and unfinished results. Obliq
-    cannot find lists of ids of your own, archives, backups and copies on other machines.
+    the original, files that were exported from it, patches, reports with images of forgotten samples, and unfinished
+    results. Obliq cannot find lists of ids of your own, archives, backups and copies on other machines.
 
     Destroying removes files. A disk can still hold their bytes afterwards (SECURITY.md).
 
