@@ -5,8 +5,9 @@ import pytest
 
 from obliq.auditing import Audit, Signals, audit_models, parse_audit, render_audit
 from obliq.auditing.intervals import Estimate, wilson
+from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.metric import Metric, Target
-from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION, metrics_in
+from obliq.auditing.metrics import GROUPS, METRICS, RECOGNITION
 from obliq.benchmark.report.render import render_benchmark_report
 from obliq.benchmark.rows import from_csv, to_csv
 from obliq.cli.output import audit_output

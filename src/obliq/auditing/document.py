@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.measurement import Audit
-from obliq.auditing.metrics import metrics_in
 from obliq.errors import AuditError
 from obliq.io.documents import DocumentType
 

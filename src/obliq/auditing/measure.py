@@ -11,6 +11,7 @@ from torch import Tensor
 from obliq.auditing.exposure import Exposure
 from obliq.auditing.histograms import confidence_histograms, entropy_histograms
 from obliq.auditing.intervals import Estimate
+from obliq.auditing.measured_values import DIGITS, compare_with_retrained, measure_alone, metrics_in
 from obliq.auditing.measurement import (
     Artifact,
     Audit,
@@ -20,8 +21,8 @@ from obliq.auditing.measurement import (
     Measurement,
 )
 from obliq.auditing.metric import Evidence
-from obliq.auditing.metrics import DIGITS, compare_with_retrained, measure_alone, metrics_in
-from obliq.auditing.reference_attacks import OFFLINE, ReferenceAnswers, ReferenceSignals
+from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals, retrained_references
+from obliq.auditing.relearning import LEAST_OTHERS, RELEARNED, RETAINED, STEPS
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.auditing.verdict import Verdict, judge
 from obliq.errors import AuditError
@@ -94,7 +95,8 @@ def audit_models(
     shown = [model for model in ordered if model.kind != "retrained"] + retrained[:1]
     classes = frozenset(forgotten_classes)
     evidence = [
-        _evidence(model, classes, references or _retrained_signals(model, retrained)) for model in shown
+        _evidence(model, shown[0], classes, references or _retrained_signals(model, retrained))
+        for model in shown
     ]
     alone = [measure_alone(network) for network in evidence]
     aim = alone[-1] if retrained else None
@@ -135,6 +137,7 @@ def audit_models(
             "non-members; AUC of true-class confidence",
             "forgotten classes left out of test accuracy": str(len(forgotten_classes)),
             **_described(references, len(retrained)),
+            "relearning": _relearning(ordered),
         },
     )
 
@@ -157,25 +160,30 @@ def _described(references: ReferenceSignals | None, retrained: int) -> dict[str,
         networks = f"the {retrained} retrained ones"
     else:
         return {}
-    return {"reference networks": f"{networks}; RMIA in its offline form, a = {OFFLINE:g}"}
+    return {"reference networks": f"{networks}; RMIA in its offline form, a = {OFFLINE:g}; IAM"}
 
 
-def _retrained_signals(model: AuditedModel, retrained: Sequence[AuditedModel]) -> ReferenceSignals | None:
-    """The retrained networks as reference networks for RMIA, without the network itself; None for fewer than two.
-
-    No retrained network saw any forget sample or any unseen one, so all of them count as OUT networks for both.
-    """
-    others = [one.answers for one in retrained if one is not model]
-    if len(retrained) < 2 or model.answers.test is None:
-        return None
-    return ReferenceSignals(
-        forget=_outsiders([one.forget for one in others]), test=_outsiders([one.tested for one in others])
+def _relearning(models: Sequence[AuditedModel]) -> str:
+    if all(model.kind != "retrained" for model in models):
+        return "not measured: there is no retrained network to compare with"
+    missing = [model.title for model in models if model.answers.relearned is None]
+    if missing:
+        return (
+            f"not measured for {', '.join(missing)}: this needs a network that can be trained, "
+            f"{RELEARNED + LEAST_OTHERS} forgotten and {LEAST_OTHERS} unseen samples"
+        )
+    return (
+        f"{STEPS} steps on {RETAINED} retained and {RELEARNED} forgotten samples each; measured on "
+        f"{len(models[0].answers.forget) - RELEARNED} other forgotten samples"
     )
 
 
-def _outsiders(signals: Sequence[Signals]) -> ReferenceAnswers:
-    margin = np.stack([one.margin for one in signals])
-    return ReferenceAnswers(margin=margin, out=np.ones_like(margin, dtype=bool))
+def _retrained_signals(model: AuditedModel, retrained: Sequence[AuditedModel]) -> ReferenceSignals | None:
+    """The retrained networks as reference networks, without the network itself; None for fewer than two."""
+    others = [one.answers for one in retrained if one is not model]
+    if len(retrained) < 2 or model.answers.test is None:
+        return None
+    return retrained_references(others)
 
 
 def _in_order(models: Sequence[AuditedModel]) -> list[AuditedModel]:
@@ -219,11 +227,15 @@ def _labels(answers: RoleSignals, role: str) -> Tensor:
 
 
 def _evidence(
-    model: AuditedModel, forgotten_classes: frozenset[int], references: ReferenceSignals | None
+    model: AuditedModel,
+    original: AuditedModel,
+    forgotten_classes: frozenset[int],
+    references: ReferenceSignals | None,
 ) -> Evidence:
     return Evidence(
         answers=model.answers,
         forgotten_classes=forgotten_classes,
+        original=original.answers,
         references=references,
         seconds=model.seconds,
         changed_codes_percent=model.changed_codes_percent,

@@ -8,8 +8,9 @@ from typing import Literal
 from obliq.auditing.exposure import Exposure
 from obliq.auditing.histograms import Histogram
 from obliq.auditing.intervals import Interval
+from obliq.auditing.measured_values import HasMetrics, metrics_in
 from obliq.auditing.metric import Aim, Values
-from obliq.auditing.metrics import COST, HasMetrics, metrics_in
+from obliq.auditing.metrics import COST
 from obliq.auditing.verdict import Verdict
 from obliq.data.answers_file import Recorded
 from obliq.errors import AuditError

@@ -8,7 +8,7 @@ from typing import Literal
 from obliq.auditing.accuracy import Utility, measure_utility
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.membership import Separation, confidence_separation
-from obliq.auditing.reference_attacks import ReferenceSignals, rmia_separation
+from obliq.auditing.reference_attacks import ReferenceSignals, iam_separation, rmia_separation
 from obliq.auditing.signals import RoleSignals
 
 Unit = Literal["%", "points", "share", "nats", "s", "MB", "codes", ""]
@@ -28,6 +28,7 @@ class Evidence:
     Attributes:
         answers: the network's signals in every role.
         forgotten_classes: classes of which nothing is retained; see `measure_utility`.
+        original: the signals of the network before the request; None where attacks do not know it.
         references: answers of reference networks to the same samples; None without reference networks.
         seconds: wall time that producing the network took; None when unknown.
         changed_codes_percent: integer weight codes that differ from the original's; None when not counted.
@@ -35,6 +36,7 @@ class Evidence:
 
     answers: RoleSignals
     forgotten_classes: frozenset[int] = frozenset()
+    original: RoleSignals | None = None
     references: ReferenceSignals | None = None
     seconds: float | None = None
     changed_codes_percent: float | None = None
@@ -53,6 +55,13 @@ class Evidence:
     def relative(self) -> Separation | None:
         """The same by RMIA's likelihood ratio; None without reference networks."""
         return None if self.references is None else rmia_separation(self.answers, self.references)
+
+    @cached_property
+    def interpolated(self) -> Separation | None:
+        """The same by IAM; None without reference networks or original."""
+        if self.references is None or self.original is None:
+            return None
+        return iam_separation(self.answers, self.original, self.references)
 
 
 NOT_KNOWN = "not known without retraining"

@@ -4,15 +4,13 @@ The table decides the fields of `audit.json`, the columns of a benchmark's `rows
 report, of the terminal and of docs/audit-format.md. To add a metric, add an entry to `METRICS` and its test.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+from obliq.auditing.accuracy import accuracy_estimate
 from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
-from obliq.auditing.intervals import Estimate
-from obliq.auditing.membership import Separation, svc_attack
-from obliq.auditing.metric import NOT_KNOWN, Evidence, Metric, Place, Target, Values
-
-DIGITS = 4  # decimals that are kept: far below what any number of samples resolves
+from obliq.auditing.membership import svc_attack
+from obliq.auditing.metric import NOT_KNOWN, Metric, Target
+from obliq.auditing.signals import Signals
 
 LIKE_RETRAINED = Target("like retrained", NOT_KNOWN, retrained=True)
 AT_LEAST_RETRAINED = Target("like retrained or higher", "not below the original's")
@@ -21,18 +19,8 @@ ONE_PERCENT = Target("like retrained", "1", retrained=True, chance=1)
 ZERO, ONE, LOW = Target("0"), Target("1"), Target("low")
 
 
-def _at_one_percent(apart: Separation | None) -> Estimate | None:
-    return None if apart is None else apart.recognised_at_one_percent
-
-
-def _holdout_entropy(network: Evidence) -> float | None:
-    holdout = network.answers.holdout
-    return None if holdout is None else float(holdout.entropy.mean())
-
-
-def _test_entropy(network: Evidence) -> float | None:
-    test = network.answers.test
-    return None if test is None else float(test.entropy.mean())
+def _mean_entropy(signals: Signals | None) -> float | None:
+    return None if signals is None else float(signals.entropy.mean())
 
 
 UTILITY, RECOGNITION, COST = (
@@ -128,7 +116,7 @@ _ENTRIES = (
         group=RECOGNITION,
         target=ONE_PERCENT,
         samples=("forget",),
-        measure=lambda network: _at_one_percent(network.separation),
+        measure=lambda network: network.separation and network.separation.recognised_at_one_percent,
         places=frozenset({"audit", "report", "benchmark"}),
     ),
     Metric(
@@ -151,8 +139,20 @@ _ENTRIES = (
         group=RECOGNITION,
         target=ONE_PERCENT,
         samples=("forget",),
-        measure=lambda network: _at_one_percent(network.relative),
+        measure=lambda network: network.relative and network.relative.recognised_at_one_percent,
         places=frozenset({"audit", "report", "benchmark"}),
+    ),
+    Metric(
+        name="iam_auc",
+        label="IAM",
+        words="the same AUC by IAM, between retrained networks and original",
+        definition="the same chance by the IAM attack (below), which measures how far each confidence has come from "
+        "that of reference networks to the original's; null without them",
+        group=RECOGNITION,
+        target=FIFTY,
+        samples=("forget", "unseen"),
+        measure=lambda network: None if network.interpolated is None else network.interpolated.estimate,
+        places=frozenset({"audit", "report"}),
     ),
     Metric(
         name="tow",
@@ -166,6 +166,18 @@ _ENTRIES = (
         digits=2,
         compare=tug_of_war,
         places=frozenset({"audit", "report", "benchmark"}),
+    ),
+    Metric(
+        name="relearned_accuracy",
+        label="FA, relearned",
+        words="other forgotten samples correct after relearning some",
+        definition="correct answers on forgotten samples after relearning others (below); null where that was not done",
+        group=RECOGNITION,
+        target=LIKE_RETRAINED,
+        measure=lambda network: (
+            network.answers.relearned and accuracy_estimate(network.answers.relearned.forget)
+        ),
+        places=frozenset({"audit", "report"}),
     ),
     Metric(
         name="entropy_forget",
@@ -205,7 +217,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("holdout",),
-        measure=_holdout_entropy,
+        measure=lambda network: _mean_entropy(network.answers.holdout),
         places=frozenset({"audit", "report"}),
     ),
     Metric(
@@ -218,7 +230,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("test",),
-        measure=_test_entropy,
+        measure=lambda network: _mean_entropy(network.answers.test),
         required=True,
         needs_test=True,
         places=frozenset({"audit", "report", "benchmark"}),
@@ -294,46 +306,3 @@ _ENTRIES = (
 )
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ENTRIES}
 """The table, by name; its order is that of the fields and columns."""
-
-
-def metrics_in(place: Place) -> tuple[Metric, ...]:
-    """The metrics that a place shows or stores, in the order of the table."""
-    return tuple(metric for metric in METRICS.values() if place in metric.places)
-
-
-def measure_alone(network: Evidence) -> dict[str, Estimate]:
-    """Every metric that needs no retrained network and has a value, rounded to `DIGITS` decimals."""
-    found = {}
-    for metric in METRICS.values():
-        measure = metric.measure if metric.of_classes or not network.answers.classes_alone else None
-        value = None if measure is None else measure(network)
-        if value is not None:
-            found[metric.name] = (value if isinstance(value, Estimate) else Estimate(float(value))).rounded(
-                DIGITS
-            )
-    return found
-
-
-def compare_with_retrained(values: Values, retrained: Values) -> dict[str, float]:
-    """Every metric that is measured from the retrained network and has a value, rounded to `DIGITS` decimals."""
-    found = {
-        metric.name: metric.compare(values, retrained)
-        for metric in METRICS.values()
-        if metric.compare is not None
-    }
-    return {name: round(float(value), DIGITS) for name, value in found.items() if value is not None}
-
-
-class HasMetrics:
-    """Gives values as attributes: `entry.average_gap` reads `entry.values["average_gap"]`."""
-
-    values: Values
-
-    def __getattr__(self, name: str) -> Any:
-        """The value of the metric of this name; None where the network has none."""
-        if name.startswith("_") or name not in METRICS:
-            raise AttributeError(f"{type(self).__name__} has no attribute or metric {name!r}")
-        return self.values.get(name)
-
-    def __dir__(self) -> Sequence[str]:
-        return [*super().__dir__(), *METRICS]

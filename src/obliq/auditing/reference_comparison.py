@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from obliq.auditing.signals import RoleSignals
-from obliq.auditing.statistics import CLASS_STATISTICS, PROBE, STATISTICS, Judged, Kind, Statistic
+from obliq.auditing.statistic import Judged, Kind, Statistic
+from obliq.auditing.statistics import CLASS_STATISTICS, PROBE, RELEARNED_GAP, STATISTICS
 from obliq.auditing.variation import Sides, estimate_variation, expected_variance, reach
 from obliq.errors import AuditError
 
@@ -121,14 +122,16 @@ def compare_with_references(
     Raises:
         AuditError: for fewer than two retrained networks.
     """
-    compared = [Judged(answers, references, forgotten_classes) for answers in (candidate, original)]
+    compared = [Judged(answers, original, references, forgotten_classes) for answers in (candidate, original)]
     among = [
-        Judged(answers, [*references[:place], *references[place + 1 :]], forgotten_classes)
+        Judged(answers, original, [*references[:place], *references[place + 1 :]], forgotten_classes)
         for place, answers in enumerate(references)
     ]
     table: Sequence[Statistic] = CLASS_STATISTICS if forgotten_classes else STATISTICS
-    if any(one.probe is None for one in (candidate, original, *references)):
-        table = [statistic for statistic in table if statistic is not PROBE]
+    networks = (candidate, original, *references)
+    left_out = [PROBE] if any(one.probe is None for one in networks) else []
+    left_out += [RELEARNED_GAP] if any(one.relearned is None for one in networks) else []
+    table = [statistic for statistic in table if statistic not in left_out]
     if candidate.classes_alone:
         table = [statistic for statistic in table if statistic.of_classes]
     return tuple(_compared(statistic, compared, among) for statistic in table)
@@ -137,10 +140,11 @@ def compare_with_references(
 def _compared(statistic: Statistic, compared: Sequence[Judged], among: Sequence[Judged]) -> Comparison:
     value, original = (statistic.measure(one) for one in compared)
     values = tuple(statistic.measure(one) for one in among)
-    expected = None
+    expected = None if statistic.usual is None else statistic.usual**2
     if statistic.parts is not None:
         by_network = [statistic.parts(one) for one in among]
-        expected = expected_variance([np.stack(part) for part in zip(*by_network, strict=True)])
+        stacked = [np.stack(part) for part in zip(*by_network, strict=True)]
+        expected = expected_variance(stacked, statistic.inflation)
     spread = estimate_variation(values, statistic.resolution(compared[0]), expected)
     interval = spread.interval(statistic.error, statistic.sides)
     return Comparison(

@@ -124,13 +124,27 @@ class Signals:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Relearned:
+    """The answers of a network that was trained further on the retain set and on a few forgotten samples.
+
+    Attributes:
+        forget: to the forgotten samples that it was not trained on again.
+        unseen: to the test samples of the forget set's classes.
+    """
+
+    forget: Signals
+    unseen: Signals
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RoleSignals:
     """The answers of one network in the four roles, each in the order of the data set (an attack uses it).
 
     A holdout set is optional: no attack and no accuracy reads it. Without a test set there is nothing to compare forget
     samples with, and every number that needs one is left out. `probe` has what a linear probe answers to unseen samples
-    of forgotten classes (`obliq.auditing.probe`), where it could be fitted. With `classes_alone`, only the classes of
-    the answers are known: logits are then 1 for the class that was answered and 0 otherwise.
+    of forgotten classes (`obliq.auditing.probe`), where it could be fitted. `relearned` has those after relearning
+    (`obliq.auditing.relearning`), where that was possible. With `classes_alone`, only the classes of the answers are
+    known: logits are then 1 for the class that was answered and 0 otherwise.
     """
 
     forget: Signals
@@ -138,6 +152,7 @@ class RoleSignals:
     test: Signals | None = None
     holdout: Signals | None = None
     probe: Signals | None = None
+    relearned: Relearned | None = None
     classes_alone: bool = False
 
     @property

@@ -1,105 +1,19 @@
-"""The statistics by which a network is compared with retrained ones: the table, and how each is computed.
+"""The table of statistics by which a network is compared with retrained ones, and how each is computed.
 
 `obliq.auditing.reference_comparison` compares them. To add a statistic, add an entry to `STATISTICS` or
 `CLASS_STATISTICS`, take its error from others, and run `benchmarks/auditor_errors.py`.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from obliq.auditing.membership import Separation, confidence_separation
-from obliq.auditing.signals import RoleSignals, Signals
-from obliq.auditing.variation import Sides
-
-Kind = Literal["memory", "utility", "answers"]
-Parts = tuple[Float64[ndarray, " _"], ...]
-CLIP = 6.0
-"""Nats. Margins beyond it, a confidence of .9975, differ between equal trainings without any meaning."""
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What the statistics of one network are computed from.
-
-    Attributes:
-        answers: the network's signals in every role.
-        others: those of the retrained networks that it is compared with, without itself.
-        forgotten_classes: classes of which nothing is retained.
-    """
-
-    answers: RoleSignals
-    others: Sequence[RoleSignals]
-    forgotten_classes: frozenset[int] = frozenset()
-
-    @cached_property
-    def kept(self) -> Bool[ndarray, " test"]:
-        """Marks the test samples of classes that are retained."""
-        return ~np.isin(self.answers.tested.labels.numpy(), sorted(self.forgotten_classes))
-
-    @cached_property
-    def test(self) -> Signals:
-        """The answers to these samples."""
-        return self.answers.tested.where(self.kept)
-
-    @cached_property
-    def separation(self) -> Separation:
-        """Forget samples against unseen ones by confidence."""
-        return confidence_separation(self.answers)
-
-    @cached_property
-    def class_correct(self) -> Bool[ndarray, " samples"]:
-        """Whether each forget sample, and each unseen one of the same classes, is answered correctly."""
-        return np.concatenate([self.answers.forget.correct, self.answers.unseen.correct])
-
-    @cached_property
-    def class_margin(self) -> Float64[ndarray, " samples"]:
-        """The clipped margins of the same samples."""
-        return _clipped(np.concatenate([self.answers.forget.margin, self.answers.unseen.margin]))
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """One number of a network that retraining decides.
-
-    Attributes:
-        name: in audit.json.
-        words: what it is, in a few plain words.
-        kind: `memory` of the forget set, `utility` on other data, or other properties of the `answers` to unseen data.
-        error: the share of the whole error of 5 % that this statistic may use.
-        sides: on which side of the interval a value counts as outside.
-        measure: the number.
-        resolution: the smallest standard deviation that is believed, see `estimate_variation`.
-        parts: what each sample contributes to the number, for each set of samples over which it is a mean; see
-            `expected_variance`. None for numbers that are no means.
-        bounds: the smallest and the largest value that there is.
-        digits: decimals to show.
-        of_classes: whether the classes that a network answers with suffice to measure it.
-    """
-
-    name: str
-    words: str
-    kind: Kind
-    _: KW_ONLY
-    error: float
-    measure: Callable[[Judged], float]
-    resolution: Callable[[Judged], float]
-    parts: Callable[[Judged], Parts] | None = None
-    sides: Sides = "both"
-    bounds: tuple[float, float] = (-math.inf, math.inf)
-    digits: int = 1
-    of_classes: bool = False
-
-
-def _clipped(margin: Float64[ndarray, " samples"]) -> Float64[ndarray, " samples"]:
-    bounded: ndarray = CLIP * np.tanh(margin / CLIP)
-    return bounded
+from obliq.auditing.membership import Separation
+from obliq.auditing.signals import Signals
+from obliq.auditing.statistic import Judged, Parts, Statistic, clipped
 
 
 def _share(hits: Callable[[Judged], Bool[ndarray, " samples"]]) -> dict[str, Any]:
@@ -113,24 +27,35 @@ def _share(hits: Callable[[Judged], Bool[ndarray, " samples"]]) -> dict[str, Any
     }
 
 
-def _deviation(one: Judged) -> float:
-    """The common standard deviation of the margins of forget and unseen samples."""
-    return float(np.sqrt((one.answers.forget.margin.var() + one.answers.unseen.margin.var()) / 2))
+def _area(separation: Callable[[Judged], Separation]) -> dict[str, Any]:
+    """How to measure an AUC, in percent."""
+    return {
+        "measure": lambda one: separation(one).auc,
+        "parts": lambda one: tuple(100 * part for part in separation(one).placements),
+        # one sample that moves past all the others
+        "resolution": lambda one: 100 / min(len(separation(one).forget), len(separation(one).unseen)),
+        "bounds": (0.0, 100.0),
+    }
 
 
-def _margin_gap(one: Judged) -> float:
-    """Mean margin of forget samples minus that of unseen ones, over their common standard deviation (Cohen's d).
+def _gap(sets: Callable[[Judged], tuple[Signals, Signals]]) -> dict[str, Any]:
+    """How to measure the mean margin of one set minus that of another, over their standard deviation (Cohen's d).
 
     A temperature on the logits changes margins and deviation alike, and leaves this number as it is. So does a
     general shift of confidence.
     """
-    forget, unseen = _standard_margins(one)
-    return float(forget.mean() - unseen.mean())
 
+    def parts(one: Judged) -> Parts:
+        first, second = (signals.margin for signals in sets(one))
+        # margins that are all equal have no gap, whatever the scale
+        scale = float(np.sqrt((first.var() + second.var()) / 2)) or 1.0
+        return first / scale, second / scale
 
-def _standard_margins(one: Judged) -> Parts:
-    scale = _deviation(one) or 1.0  # margins that are all equal have no gap, whatever the scale
-    return one.answers.forget.margin / scale, one.answers.unseen.margin / scale
+    def measure(one: Judged) -> float:
+        first, second = parts(one)
+        return float(first.mean() - second.mean())
+
+    return {"measure": measure, "parts": parts, "resolution": lambda one: _SMALL, "digits": 2}
 
 
 def _confidence_level(one: Judged) -> float:
@@ -139,26 +64,60 @@ def _confidence_level(one: Judged) -> float:
 
 
 def _scatter(one: Judged) -> float:
-    """Log variance of the differences to the retrained networks' mean answers on unseen samples: noise raises it."""
-    mean = np.mean([_clipped(other.tested.margin[one.kept]) for other in one.others], axis=0)
-    return float(np.log(np.var(_clipped(one.test.margin) - mean) + 1e-6))
+    """Log variance of the differences to the retrained networks' mean answers on unseen samples."""
+    mean = np.mean([clipped(other.tested.margin[one.kept]) for other in one.others], axis=0)
+    return _log_variance(float(np.var(clipped(one.test.margin) - mean)), one)
 
 
-_SMALL = 0.02  # of a standard deviation (`margin_gap`), or a factor of 1.02 (logarithms)
-_UTILITY = (
+def _noise(one: Judged) -> float:
+    """Log variance of the same differences in the third of all directions of the logits that varies least.
+
+    Networks differ from each other along few directions, such as between two classes that are alike. Noise has the
+    same variance along every direction, and therefore shows first where networks differ least. The value is the mean
+    logarithm of the smallest third of the eigenvalues of the differences' covariance.
+    """
+    classes = [number for number in range(one.answers.forget.classes) if number not in one.forgotten_classes]
+    if len(classes) < 2:
+        return 0.0  # one class is left, whose logit alone means nothing
+
+    def centred(signals: Signals) -> Float64[ndarray, "samples classes"]:
+        logits: ndarray = signals.logits.double().numpy()[one.kept][:, classes]
+        return logits - logits.mean(axis=1, keepdims=True)
+
+    difference = centred(one.answers.tested) - np.mean(
+        [centred(other.tested) for other in one.others], axis=0
+    )
+    difference -= difference.mean(axis=0)
+    # the first one is zero, as the centred logits of a sample add up to zero
+    variances = np.linalg.eigvalsh(difference.T @ difference / len(difference))[1:]
+    least = variances[: max(1, len(variances) // 3)].clip(min=0)
+    return float(np.mean([_log_variance(float(variance), one) for variance in least]))
+
+
+def _log_variance(variance: float, one: Judged) -> float:
+    """The logarithm, corrected for the variance of the mean over the other networks.
+
+    A network's difference to the mean of n others has 1 + 1 / n times the variance of a single network.
+    """
+    return float(np.log(variance + 1e-6) - np.log1p(1 / len(one.others)))
+
+
+_SMALL = 0.02  # of a standard deviation (gaps), or a factor of 1.02 (logarithms)
+_OTHERS = (
     Statistic(
         "retain_accuracy",
         "correct answers on retained samples, %",
         "utility",
-        error=0.005,
+        error=0.0025,
         sides="low",
+        inflation=5.0,
         **_share(lambda one: one.answers.retain.correct),
     ),
     Statistic(
         "test_accuracy",
         "correct answers on unseen samples, %",
         "utility",
-        error=0.005,
+        error=0.0025,
         sides="low",
         **_share(lambda one: one.test.correct),
     ),
@@ -166,9 +125,10 @@ _UTILITY = (
         "confidence_level",
         "level of confidence on unseen samples (log)",
         "answers",
-        error=0.005,
+        error=0.0025,
         measure=_confidence_level,
         resolution=lambda one: _SMALL,
+        usual=0.03,
         digits=2,
     ),
     Statistic(
@@ -179,49 +139,76 @@ _UTILITY = (
         sides="high",
         measure=_scatter,
         resolution=lambda one: _SMALL,
+        usual=0.15,
+        digits=2,
+    ),
+    Statistic(
+        "noise",
+        "noise in answers to unseen samples (log)",
+        "answers",
+        error=0.0025,
+        sides="high",
+        measure=_noise,
+        resolution=lambda one: _SMALL,
+        usual=0.15,
         digits=2,
     ),
 )
 
 
-def _gap(error: float) -> Statistic:
-    return Statistic(
-        "margin_gap",
-        "confidence on forgotten minus unseen samples, standardised",
-        "memory",
-        error=error,
-        measure=_margin_gap,
-        parts=_standard_margins,
-        resolution=lambda one: _SMALL,
-        digits=2,
+def _recognition(gap: float, area: float) -> tuple[Statistic, ...]:
+    """The statistics of memory that every request has, with their errors."""
+    return (
+        Statistic(
+            "margin_gap",
+            "confidence on forgotten minus unseen samples, standardised",
+            "memory",
+            error=gap,
+            **_gap(lambda one: (one.answers.forget, one.answers.unseen)),
+        ),
+        Statistic(
+            "auc_forget_vs_test",
+            "forgotten samples recognised among unseen ones (AUC), %",
+            "memory",
+            error=area,
+            **_area(lambda one: one.separation),
+        ),
     )
 
 
-def _area(error: float) -> Statistic:
-    return Statistic(
-        "auc_forget_vs_test",
-        "forgotten samples recognised among unseen ones (AUC), %",
-        "memory",
-        error=error,
-        measure=lambda one: one.separation.auc,
-        parts=lambda one: tuple(100 * part for part in one.separation.placements),
-        # one sample that moves past all the others
-        resolution=lambda one: 100 / min(len(one.answers.forget), len(one.answers.unseen)),
-        bounds=(0.0, 100.0),
-    )
+def _after_relearning(one: Judged) -> tuple[Signals, Signals]:
+    relearned = one.answers.relearned
+    assert relearned is not None  # the statistic is left out where a network has none
+    return relearned.forget, relearned.unseen
 
+
+RELEARNED_GAP: Final = Statistic(
+    "relearned_gap",
+    "the same confidence after relearning some forgotten samples",
+    "memory",
+    error=0.0075,
+    **_gap(_after_relearning),
+)
+"""Left out where it was not measured, as for files."""
 
 STATISTICS: Final = (
-    _gap(0.015),
-    _area(0.01),
+    *_recognition(0.015, 0.0025),
+    Statistic(
+        "iam_auc",
+        "the same by IAM, next to the original and retrained networks, %",
+        "memory",
+        error=0.0075,
+        **_area(lambda one: one.interpolated),
+    ),
+    RELEARNED_GAP,
     Statistic(
         "forget_accuracy",
         "correct answers on forgotten samples, %",
         "memory",
-        error=0.005,
+        error=0.0025,
         **_share(lambda one: one.answers.forget.correct),
     ),
-    *_UTILITY,
+    *_OTHERS,
 )
 """For requests of people, random shares and listed samples. The errors follow from what had power in trials: see
 docs/audit-format.md."""
@@ -247,6 +234,7 @@ PROBE: Final = Statistic(
     measure=lambda one: float(_probe_margins(one).mean()),
     parts=lambda one: (_probe_margins(one),),
     resolution=lambda one: 0.01,
+    inflation=4.0,
     digits=2,
 )
 """Left out where features are not known, as for files."""
@@ -264,15 +252,14 @@ CLASS_STATISTICS: Final = (
         "mean margin on the forgotten classes, nats",
         "memory",
         error=0.005,
+        # no parts: all samples of a class move together, by 150 times the variance of independent ones
         measure=lambda one: float(one.class_margin.mean()),
-        parts=lambda one: (one.class_margin,),
         resolution=lambda one: 0.1,
         digits=2,
     ),
     PROBE,
-    _gap(0.0025),
-    _area(0.0025),
-    *_UTILITY,
+    *_recognition(0.005, 0.005),
+    *_OTHERS,
 )
 """For requests of whole classes."""
 

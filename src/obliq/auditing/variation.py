@@ -16,12 +16,11 @@ Sides = Literal["both", "low", "high"]
 MOST_REFERENCES = 32
 """The largest number of retrained networks that an audit recommends; beyond it the interval hardly gets narrower."""
 
-
 PRIOR_FREEDOM = 4
-"""Degrees of freedom that `expected_variance` counts for, beside the K - 1 of K observed values."""
-INFLATION = 3.0
-"""Variance between retrained networks over that of independent samples, as measured on writers of digits (2.1 to 3.9):
-samples of one person or class rise and fall together. docs/audit-format.md has the measurement."""
+"""Degrees of freedom that an expected variance counts for, beside the K - 1 of K observed values."""
+INFLATION = 2.0
+"""Variance between retrained networks over that of independent samples: samples of one person or class rise and fall
+together. docs/audit-format.md has the measurement."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +88,17 @@ def require_several(count: int) -> None:
         )
 
 
-def expected_variance(parts: Sequence[Float64[ndarray, "networks _"]]) -> float:
+def expected_variance(parts: Sequence[Float64[ndarray, "networks _"]], inflation: float = INFLATION) -> float:
     """The variance between networks to expect of a sum of means over samples, from the samples themselves.
 
     For each sample, the networks' contributions are taken from their mean. If samples varied independently, the
-    variance of these residuals over the number of samples would be that of the mean. `INFLATION` accounts for their
+    variance of these residuals over the number of samples would be that of the mean. `inflation` accounts for their
     dependence.
 
     Args:
         parts: the contributions of every sample in every network, one array for each set of samples. Signs do
             not matter.
+        inflation: the variance to expect over that of independent samples.
     """
     total = 0.0
     for part in parts:
@@ -106,7 +106,7 @@ def expected_variance(parts: Sequence[Float64[ndarray, "networks _"]]) -> float:
         require_several(networks)
         residual = part - part.mean(axis=0)
         total += float((residual**2).sum()) / (networks - 1) / samples**2
-    return INFLATION * total
+    return inflation * total
 
 
 def reach(count: int, freedom: int, error: float, sides: Sides = "both") -> float:

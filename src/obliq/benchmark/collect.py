@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from obliq.auditing.metrics import DIGITS, compare_with_retrained, metrics_in
+from obliq.auditing.measured_values import DIGITS, compare_with_retrained, metrics_in
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys
 from obliq.benchmark.plan import PlannedRow, cell_of

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from obliq.auditing import ReferenceSignals
+from obliq.auditing.measured_values import measure_alone, metrics_in
 from obliq.auditing.metric import Evidence
-from obliq.auditing.metrics import measure_alone, metrics_in
 from obliq.auditing.reference_models import reference_halves, train_reference_network
 from obliq.auditing.signals import RoleSignals
 from obliq.benchmark.tasks import (

@@ -12,7 +12,8 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from obliq.auditing.metrics import METRICS, HasMetrics, metrics_in
+from obliq.auditing.measured_values import HasMetrics, metrics_in
+from obliq.auditing.metrics import METRICS
 from obliq.errors import ObliqError
 from obliq.io.strict_json import decode
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from obliq.auditing.metrics import compare_with_retrained
+from obliq.auditing.measured_values import compare_with_retrained
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys, load_environment
 from obliq.benchmark.collect import require_writable, write_results

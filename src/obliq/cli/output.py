@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from obliq.auditing import Audit, Measurement
+from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.measurement import AIMS
-from obliq.auditing.metrics import metrics_in
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.cli.requirements import Requirement, check_requirements, requirement_lines, unmet

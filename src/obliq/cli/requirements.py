@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from obliq.auditing import Audit, Interval, Measurement
+from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.metric import Metric
-from obliq.auditing.metrics import COST, metrics_in
+from obliq.auditing.metrics import COST
 from obliq.cli.tables import number, table
 from obliq.errors import AuditError
 

@@ -10,8 +10,9 @@ from datetime import UTC
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from obliq.auditing import Audit
+from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.metric import Aim, Metric
-from obliq.auditing.metrics import GROUPS, metrics_in
+from obliq.auditing.metrics import GROUPS
 from obliq.errors import AuditError
 from obliq.io.visible_text import visible_text
 from obliq.report import first_page

@@ -12,15 +12,13 @@ from torch import nn
 
 from obliq.auditing import Audit, AuditedModel, audit_models
 from obliq.auditing.measurement import Kind
-from obliq.auditing.probe import probe_signals
 from obliq.data import DataLike, Splits
 from obliq.errors import AuditError, ModelError
 from obliq.exporting import exact_if_deployed
 from obliq.quantization import activations, changed_codes, weighted_layers, weights_digest
 from obliq.quantization.precision import FLOAT_BITS
 from obliq.run import device_named
-from obliq.training.prediction import TorchPredictor
-from obliq.workflow.compare_files import retrained_name, role_signals, with_exposure
+from obliq.workflow.compare_files import network_signals, retrained_name, with_exposure
 from obliq.workflow.device_answers import add_device, recording_of, recording_settings
 from obliq.workflow.network_checks import join_for, outputs_of
 
@@ -100,7 +98,8 @@ def audit(
         raise AuditError(f"answers of a device to {len(named)} networks; expected one unlearned network")
     where = device_named(device)
     models = [
-        _audited(kind, name, model, original, splits, where) for name, (kind, model) in networks.items()
+        _audited(kind, name, model, original, splits, where, relearned=bool(references))
+        for name, (kind, model) in networks.items()
     ]
     models = with_exposure(models, splits)
     measured = audit_models(
@@ -124,14 +123,22 @@ def precision_of(model: nn.Module) -> str:
 
 
 def _audited(
-    kind: Kind, name: str, model: nn.Module, original: nn.Module, splits: Splits, device: torch.device
+    kind: Kind,
+    name: str,
+    model: nn.Module,
+    original: nn.Module,
+    splits: Splits,
+    device: torch.device,
+    *,
+    relearned: bool,
 ) -> AuditedModel:
     """Measure a network in every role: with the arithmetic of a device, where its biases are those of its file."""
     shape = splits.forget.collection.sample_shape
-    computed = (exact_if_deployed(model, shape) if weighted_layers(model) else None) or copy.deepcopy(model)
+    computed = exact_if_deployed(model, shape) if weighted_layers(model) else None
     try:
-        answers = role_signals(TorchPredictor(computed.to(device), device), splits)
-        answers = dataclasses.replace(answers, probe=probe_signals(copy.deepcopy(model), splits, device))
+        answers = network_signals(
+            copy.deepcopy(model), splits, device, computed=computed, relearned=relearned
+        )
     except AuditError as error:
         raise AuditError(f"{name}: {error}") from error
     return AuditedModel(

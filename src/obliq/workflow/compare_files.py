@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import nn
+
 from obliq.auditing import (
     Artifact,
     Audit,
@@ -18,6 +21,8 @@ from obliq.auditing import (
     measure_exposure,
 )
 from obliq.auditing.measure import ROLES
+from obliq.auditing.probe import probe_signals
+from obliq.auditing.relearning import relearn
 from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints.file_record import FileRecord
 from obliq.data import MissingExamples, Partition, Splits, parse_selector
@@ -26,7 +31,7 @@ from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare
 from obliq.errors import AuditError, DataError
 from obliq.exporting import ExportedFile, share_of_changed_codes
-from obliq.training.prediction import Predictor
+from obliq.training.prediction import Predictor, TorchPredictor
 from obliq.workflow.device_answers import DeviceRecording, add_device, recording_settings
 
 
@@ -155,6 +160,33 @@ def with_exposure(models: Sequence[AuditedModel], splits: Splits) -> list[Audite
         else model
         for model in models
     ]
+
+
+def network_signals(
+    model: nn.Module,
+    splits: Splits,
+    device: torch.device,
+    *,
+    computed: nn.Module | None = None,
+    relearned: bool,
+) -> RoleSignals:
+    """What a network answers, with what only a network itself can show: the probe of its features, and relearning.
+
+    Args:
+        model: the network; left as it was.
+        splits: the request's.
+        device: where to compute.
+        computed: what gives the answers, where that is not the network itself.
+        relearned: whether relearning is measured, which takes some steps of training.
+    """
+    computing = computed or model
+    answers = role_signals(TorchPredictor(computing.to(device), device), splits)
+    computing.cpu()
+    return dataclasses.replace(
+        answers,
+        probe=probe_signals(model, splits, device),
+        relearned=relearn(model, splits, device) if relearned else None,
+    )
 
 
 def retrained_name(number: int) -> str:

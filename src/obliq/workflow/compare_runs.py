@@ -7,18 +7,18 @@ import torch
 
 from obliq.auditing import Artifact, Audit, AuditedModel, audit_models
 from obliq.auditing.measurement import Kind
-from obliq.auditing.probe import probe_signals
+from obliq.auditing.signals import RoleSignals
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Splits
 from obliq.data.request_file import Request
 from obliq.errors import AuditError
-from obliq.exporting import Exact, ExportedFile, exact_if_deployed, graph_of
+from obliq.exporting import ExportedFile, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
-from obliq.training.prediction import TorchPredictor
 from obliq.workflow.compare_files import (
     file_digests,
     is_exchangeable,
+    network_signals,
     retrained_name,
     role_signals,
     with_exposure,
@@ -77,9 +77,17 @@ def compare_runs(
         name: _artifact_of(file, name, original, unlearned) for name, file in (shipped or {}).items()
     }
     requests = [run.request for run in others.values() if run.request] + ([request] if request else [])
-    models = [_network("original", "original", original, original, shipping, splits, device)]
+    relearned = "retrained" in kinds.values()  # there is nothing to compare with otherwise
+
+    def network(kind: Kind, name: str, saved: Checkpoint) -> AuditedModel:
+        answers = network_signals(
+            saved.model, splits, device, computed=shipping.get(name), relearned=relearned
+        )
+        return _network(kind, name, saved, original, answers)
+
+    models = [network("original", "original", original)]
     for name, run in others.items():
-        models.append(_network(kinds[name], name, run.checkpoint, original, shipping, splits, device))
+        models.append(network(kinds[name], name, run.checkpoint))
         models += [
             _file(title, file, artifacts[title], original, models[-1], splits)
             for title, file in (shipped or {}).items()
@@ -209,22 +217,12 @@ def _artifact_of(
 
 
 def _network(
-    kind: Kind,
-    name: str,
-    saved: Checkpoint,
-    original: Checkpoint,
-    shipping: Mapping[str, Exact],
-    splits: Splits,
-    device: torch.device,
+    kind: Kind, name: str, saved: Checkpoint, original: Checkpoint, answers: RoleSignals
 ) -> AuditedModel:
-    """Measure a network: with the arithmetic of a device, bit for bit, where its biases are those of its file."""
+    """An entry for a network: with the arithmetic of a device, bit for bit, where its biases are those of its file."""
     moved = None
     if weighted_layers(original.model) and kind == "unlearned":
         moved = 100 * changed_codes(original.model, saved.model)
-    model = shipping.get(name, saved.model)
-    answers = role_signals(TorchPredictor(model.to(device), device), splits)
-    model.cpu()
-    answers = replace(answers, probe=probe_signals(saved.model, splits, device))
     return AuditedModel(
         kind=kind,
         name=name,

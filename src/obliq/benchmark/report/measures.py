@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.metric import Metric
-from obliq.auditing.metrics import GROUPS, METRICS, metrics_in
+from obliq.auditing.metrics import GROUPS, METRICS
 from obliq.benchmark.rows import ResultRow
 
 Reading = Callable[[ResultRow, ResultRow | None], float | None]
