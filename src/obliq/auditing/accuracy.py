@@ -4,8 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
 
 from obliq.auditing.intervals import Estimate, Interval, Z, wilson
+from obliq.auditing.people import People, design_effect
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.errors import AuditError
 
@@ -58,20 +61,21 @@ def _on_kept_classes(test: Signals, forgotten_classes: Collection[int]) -> Estim
 
 def accuracy_estimate(answers: Signals) -> Estimate:
     """The share of samples whose largest logit is the true class's, in percent."""
-    return share_estimate(int(answers.correct.sum()), len(answers))
+    return share_estimate(answers.correct, answers.people)
 
 
-def share_estimate(hits: int, samples: int) -> Estimate:
-    """`hits` of `samples` in percent, with the Wilson interval."""
-    percent = 100 * hits / samples
-    return Estimate(percent, wilson(percent, samples))
+def share_estimate(hits: Bool[ndarray, " samples"], people: People = None) -> Estimate:
+    """The share of hits in percent, with the Wilson interval, widened where samples are of several people."""
+    percent = 100 * float(hits.mean())
+    return Estimate(percent, wilson(percent, len(hits) / design_effect([(hits.astype(np.float64), people)])))
 
 
 def paired_accuracy_difference(mine: Signals, theirs: Signals) -> tuple[float, Interval]:
     """The difference of two accuracies on the same samples, in points, with a 95 % interval that has a width.
 
     Source: Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in
-    Medicine 2005: half an observation is added to each of the four cells, and the normal interval is taken.
+    Medicine 2005: half an observation is added to each of the four cells, and the normal interval is taken. It is
+    widened where samples are of several people.
 
     Raises:
         AuditError: when the networks answered different numbers of samples.
@@ -83,7 +87,9 @@ def paired_accuracy_difference(mine: Signals, theirs: Signals) -> tuple[float, I
     samples = len(mine) + 2
     difference = (better - worse) / samples
     deviation = float(np.sqrt(max(0.0, better + worse - samples * difference**2))) / samples
-    points = 100 * float(mine.correct.mean() - theirs.correct.mean())
+    change = mine.correct.astype(np.float64) - theirs.correct
+    deviation *= float(np.sqrt(design_effect([(change, mine.people)])))
+    points = 100 * float(change.mean())
     return points, Interval(100 * (difference - Z * deviation), 100 * (difference + Z * deviation))
 
 

@@ -39,7 +39,7 @@ class Estimate:
         return Estimate(round(self.value, digits), self.interval and self.interval.rounded(digits))
 
 
-def wilson(percent: float, samples: int) -> Interval:
+def wilson(percent: float, samples: float) -> Interval:
     """The Wilson score interval of a share, in percent; it has a width at 0, at 100 and for few samples.
 
     It contains every p whose normal approximation would not reject the share: those with

@@ -21,6 +21,7 @@ from obliq.auditing.measurement import (
     Measurement,
 )
 from obliq.auditing.metric import Evidence
+from obliq.auditing.people import FEWEST_PEOPLE
 from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals, retrained_references
 from obliq.auditing.relearning import LEAST_OTHERS, RELEARNED, RETAINED, STEPS
 from obliq.auditing.signals import RoleSignals, Signals
@@ -132,7 +133,8 @@ def audit_models(
         digests=dict(digests or {}),
         settings={
             "verdict": _rule(len(retrained)),
-            "intervals": "95 %; accuracies and shares: Wilson; AUC: Newcombe; shares at 1 %: with the threshold's own",
+            "intervals": "95 %; accuracies and shares: Wilson; AUC: Newcombe; shares at 1 %: with the threshold's own; "
+            f"by person where a set has {FEWEST_PEOPLE} or more",
             "attack": "SVC(C=3, gamma=auto, rbf) on true-class confidence, equal numbers of members and "
             "non-members; AUC of true-class confidence",
             "forgotten classes left out of test accuracy": str(len(forgotten_classes)),

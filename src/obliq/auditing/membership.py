@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from obliq.auditing.accuracy import share_estimate
 from obliq.auditing.intervals import Estimate, Interval, Z, wilson
+from obliq.auditing.people import design_effect
 from obliq.auditing.signals import RoleSignals
 
 GRID = 1000  # confidences are merged to multiples of 1/1000 before the fit
@@ -41,7 +42,7 @@ def svc_attack(answers: RoleSignals) -> Estimate:
     chosen = np.linspace(0, len(test) - 1, count).round().astype(int)
     non_members = test.confidence[chosen]
     outsider = ~svc_membership(answers.retain.confidence[:count], non_members, answers.forget.confidence)
-    return share_estimate(int(outsider.sum()), len(answers.forget))
+    return share_estimate(outsider, answers.forget.people)
 
 
 def svc_membership(
@@ -82,16 +83,19 @@ class Separation:
 
     Source of the paired interval: DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more
     correlated receiver operating characteristic curves", Biometrics 1988, in the midrank form of Sun and Xu,
-    "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 2014. Samples count as independent.
-    Several samples of one person are not quite independent, so their intervals are a little too narrow.
+    "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 2014. Intervals are widened where a side
+    has samples of several people, see `design_effect`.
 
     Attributes:
         forget: the score of each forget sample.
         unseen: the score of each sample of the same classes that no network was trained on.
+        forget_people, unseen_people: whose each sample is; None where that is not recorded.
     """
 
     forget: Float[ndarray, " forget"]
     unseen: Float[ndarray, " unseen"]
+    forget_people: Int[ndarray, " forget"] | None = None
+    unseen_people: Int[ndarray, " unseen"] | None = None
 
     @cached_property
     def auc(self) -> float:
@@ -101,7 +105,8 @@ class Separation:
     @cached_property
     def interval(self) -> Interval:
         """Newcombe's 95 % interval, which holds what it promises near 100 and for few samples, too."""
-        return score_interval(self.auc, len(self.forget), len(self.unseen))
+        effect = self._design_effect(*self.placements)
+        return score_interval(self.auc, len(self.forget) / effect, len(self.unseen) / effect)
 
     @property
     def estimate(self) -> Estimate:
@@ -116,7 +121,8 @@ class Separation:
         both networks find the same samples easy. Where nothing varies, as for scores that are all equal, the
         interval has the width of an AUC's own.
         """
-        deviation = _deviation(*(a - b for a, b in zip(self.placements, other.placements, strict=True)))
+        differences = [a - b for a, b in zip(self.placements, other.placements, strict=True)]
+        deviation = _deviation(*differences) * float(np.sqrt(self._design_effect(*differences)))
         difference = self.auc - other.auc
         half = Z * deviation or self.interval.half_width
         return difference, Interval(difference - half, difference + half)
@@ -141,8 +147,14 @@ class Separation:
         fewest, most = _above_threshold(count)
         strict = self._share_above(np.inf if fewest == 0 else float(falling[fewest - 1]))
         lenient = self._share_above(float(falling[most]))
-        samples = len(self.forget)
+        above = (self.forget > falling[count // 100]).astype(np.float64)
+        samples = len(self.forget) / design_effect([(above, self.forget_people)])
         return Estimate(share, Interval(wilson(strict, samples).low, wilson(lenient, samples).high))
+
+    def _design_effect(
+        self, forget: Float64[ndarray, " forget"], unseen: Float64[ndarray, " unseen"]
+    ) -> float:
+        return design_effect([(forget, self.forget_people), (unseen, self.unseen_people)])
 
     def _share_above(self, threshold: float) -> float:
         """The share of forget samples above a threshold, in percent."""
@@ -172,10 +184,17 @@ def confidence_separation(answers: RoleSignals) -> Separation:
     The score is the logit-scaled confidence. It orders samples as confidence does, without ties at 1, where
     float32 confidences of certain networks collapse.
     """
-    return Separation(answers.forget.margin, answers.unseen.margin)
+    return separate(answers, answers.forget.margin, answers.unseen.margin)
 
 
-def score_interval(auc: float, forget: int, unseen: int) -> Interval:
+def separate(
+    answers: RoleSignals, forget: Float[ndarray, " forget"], unseen: Float[ndarray, " unseen"]
+) -> Separation:
+    """Compare forget samples with unseen ones of the same classes by any score."""
+    return Separation(forget, unseen, answers.forget.people, answers.unseen.people)
+
+
+def score_interval(auc: float, forget: float, unseen: float) -> Interval:
     """Newcombe's interval of an AUC, in percent, from the AUC and the numbers of samples alone.
 
     It contains every t with abs(A - t) <= Z sqrt(V(t)), where V is Hanley and McNeil's variance with both numbers

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from obliq.auditing.accuracy import Utility, measure_utility
+from obliq.auditing.accuracy import Utility, accuracy_estimate, measure_utility
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.reference_attacks import ReferenceSignals, iam_separation, rmia_separation
@@ -50,6 +50,11 @@ class Evidence:
     def separation(self) -> Separation | None:
         """Forget samples against unseen ones by confidence; None without a test set."""
         return None if self.answers.test is None else confidence_separation(self.answers)
+
+    @cached_property
+    def relearned(self) -> Estimate | None:
+        """Accuracy on the other forgotten samples after relearning some; None where that was not measured."""
+        return self.answers.relearned and accuracy_estimate(self.answers.relearned.forget)
 
     @cached_property
     def relative(self) -> Separation | None:

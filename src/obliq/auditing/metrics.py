@@ -6,7 +6,6 @@ report, of the terminal and of docs/audit-format.md. To add a metric, add an ent
 
 from typing import Final
 
-from obliq.auditing.accuracy import accuracy_estimate
 from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
 from obliq.auditing.membership import svc_attack
 from obliq.auditing.metric import NOT_KNOWN, Metric, Target
@@ -174,9 +173,7 @@ _ENTRIES = (
         definition="correct answers on forgotten samples after relearning others (below); null where that was not done",
         group=RECOGNITION,
         target=LIKE_RETRAINED,
-        measure=lambda network: (
-            network.answers.relearned and accuracy_estimate(network.answers.relearned.forget)
-        ),
+        measure=lambda network: network.relearned,
         places=frozenset({"audit", "report"}),
     ),
     Metric(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 from numpy import ndarray
 
-from obliq.auditing.membership import Separation
+from obliq.auditing.membership import Separation, separate
 from obliq.auditing.signals import RoleSignals, Signals
 from obliq.errors import AuditError
 
@@ -127,7 +127,8 @@ def rmia_separation(answers: RoleSignals, references: ReferenceSignals) -> Separ
         AuditError: when the numbers of samples differ between network and references.
     """
     unseen = _unseen_references(answers, references)
-    return Separation(
+    return separate(
+        answers,
         rmia_log_ratio(answers.forget.margin, references.forget.out_margin),
         rmia_log_ratio(answers.unseen.margin, unseen.out_margin),
     )
@@ -191,7 +192,7 @@ def iam_separation(answers: RoleSignals, original: RoleSignals, references: Refe
     outsiders = np.concatenate([references.forget.out_margin, unseen.out_margin], axis=1)
     mine, before = (np.concatenate([one.forget.margin, one.unseen.margin]) for one in (answers, original))
     evidence = iam_evidence(mine, before, outsiders)
-    return Separation(evidence[: len(answers.forget)], evidence[len(answers.forget) :])
+    return separate(answers, evidence[: len(answers.forget)], evidence[len(answers.forget) :])
 
 
 def iam_evidence(

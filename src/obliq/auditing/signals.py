@@ -24,10 +24,12 @@ class Signals:
     Attributes:
         logits: as the network returned them.
         labels: the true classes.
+        subjects: whose each sample is, -1 where unknown; None where that is not recorded.
     """
 
     logits: Float32[Tensor, "samples classes"] = field(repr=False)
     labels: Int[Tensor, " samples"] = field(repr=False)
+    subjects: Int[Tensor, " samples"] | None = field(repr=False, default=None)
 
     def __post_init__(self) -> None:
         if self.logits.dim() != 2 or self.logits.shape[1] < 2 or len(self.logits) != len(self.labels):
@@ -53,6 +55,14 @@ class Signals:
     def classes(self) -> int:
         """The number of classes."""
         return int(self.logits.shape[1])
+
+    @cached_property
+    def people(self) -> Int[ndarray, " samples"] | None:
+        """Whose each sample is, in numbers from 0; samples of nobody known count as one person each."""
+        if self.subjects is None:
+            return None
+        known = self.subjects.numpy()
+        return np.where(known < 0, int(known.max(initial=0)) + 1 + np.arange(len(known)), known)
 
     @cached_property
     def confidence(self) -> Float64[ndarray, " samples"]:
@@ -111,7 +121,8 @@ class Signals:
             AuditError: when none is.
         """
         marks = torch.from_numpy(np.ascontiguousarray(chosen))
-        return Signals(self.logits[marks], self.labels[marks])
+        subjects = None if self.subjects is None else self.subjects[marks]
+        return Signals(self.logits[marks], self.labels[marks], subjects)
 
     @cached_property
     def _log_probabilities(self) -> Float64[ndarray, "samples classes"]:
@@ -203,4 +214,9 @@ def compute_predictor_signals(predictor: Predictor, examples: Examples) -> Signa
     """
     if len(examples) == 0:
         raise AuditError("no samples to audit; expected at least one in every role")
-    return Signals(collect_logits(predictor, examples), examples.labels)
+    subjects = examples.collection.subjects
+    return Signals(
+        collect_logits(predictor, examples),
+        examples.labels,
+        None if subjects is None else subjects[examples.indices],
+    )
