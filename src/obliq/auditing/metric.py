@@ -9,7 +9,7 @@ from obliq.auditing.accuracy import Utility, accuracy_estimate, measure_utility
 from obliq.auditing.intervals import Estimate
 from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.reference_attacks import ReferenceSignals, iam_separation, rmia_separation
-from obliq.auditing.signals import RoleSignals
+from obliq.auditing.signals import RoleSignals, Signals
 
 Unit = Literal["%", "points", "share", "nats", "s", "MB", "codes", ""]
 Place = Literal["audit", "report", "terminal", "benchmark"]
@@ -45,6 +45,11 @@ class Evidence:
     def utility(self) -> Utility:
         """Accuracy in every role."""
         return measure_utility(self.answers, self.forgotten_classes)
+
+    def mean_entropy(self, role: Literal["forget", "retain", "holdout", "test"]) -> float | None:
+        """Of the predictions in a role, in nats; None where the role has no samples."""
+        signals: Signals | None = getattr(self.answers, role)
+        return None if signals is None else float(signals.entropy.mean())
 
     @cached_property
     def separation(self) -> Separation | None:

@@ -9,17 +9,12 @@ from typing import Final
 from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
 from obliq.auditing.membership import svc_attack
 from obliq.auditing.metric import NOT_KNOWN, Metric, Target
-from obliq.auditing.signals import Signals
 
 LIKE_RETRAINED = Target("like retrained", NOT_KNOWN, retrained=True)
 AT_LEAST_RETRAINED = Target("like retrained or higher", "not below the original's")
 FIFTY = Target("like retrained", "50", retrained=True, chance=50)
 ONE_PERCENT = Target("like retrained", "1", retrained=True, chance=1)
 ZERO, ONE, LOW = Target("0"), Target("1"), Target("low")
-
-
-def _mean_entropy(signals: Signals | None) -> float | None:
-    return None if signals is None else float(signals.entropy.mean())
 
 
 UTILITY, RECOGNITION, COST = (
@@ -186,7 +181,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("forget",),
-        measure=lambda network: float(network.answers.forget.entropy.mean()),
+        measure=lambda network: network.mean_entropy("forget"),
         required=True,
         places=frozenset({"audit", "report", "benchmark"}),
     ),
@@ -200,7 +195,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("retain",),
-        measure=lambda network: float(network.answers.retain.entropy.mean()),
+        measure=lambda network: network.mean_entropy("retain"),
         required=True,
         places=frozenset({"audit"}),
     ),
@@ -214,7 +209,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("holdout",),
-        measure=lambda network: _mean_entropy(network.answers.holdout),
+        measure=lambda network: network.mean_entropy("holdout"),
         places=frozenset({"audit", "report"}),
     ),
     Metric(
@@ -227,7 +222,7 @@ _ENTRIES = (
         unit="nats",
         digits=2,
         samples=("test",),
-        measure=lambda network: _mean_entropy(network.answers.test),
+        measure=lambda network: network.mean_entropy("test"),
         required=True,
         needs_test=True,
         places=frozenset({"audit", "report", "benchmark"}),

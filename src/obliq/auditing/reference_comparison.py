@@ -16,7 +16,7 @@ from obliq.auditing.statistics import CLASS_STATISTICS, PROBE, RELEARNED_GAP, ST
 from obliq.auditing.variation import Sides, estimate_variation, expected_variance, reach
 from obliq.errors import AuditError
 
-DOUBT: Final[dict[Kind, float]] = {"memory": 0.08, "answers": 0.04, "utility": 0.01}
+DOUBT: Final[dict[Kind, float]] = {"memory": 0.05, "answers": 0.02, "utility": 0.01}
 """The share of retrainings that each single statistic may keep from INDISTINGUISHABLE, by kind."""
 
 

@@ -97,11 +97,15 @@ def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
     attacks = ["a support vector classifier on confidence", "a comparison of confidences with unseen samples"]
     if audit.original.rmia_auc is not None:
         attacks.append("the same relative to the retrained networks (RMIA)")
+    if audit.original.iam_auc is not None:
+        attacks.append("the same between these and the network before (IAM)")
+    if audit.original.relearned_accuracy is not None:
+        attacks.append("relearning a few samples")
     points = [
         (
             "Not that every trace is gone.",
             f"Tried were these attacks: {'; '.join(attacks)}. Not tried were attacks on single samples with many "
-            "shadow networks, and relearning.",
+            "shadow networks, and longer relearning.",
         ),
         *_exposed(audit),
         ("Not that the law is met.", "People judge that. This page is one piece of evidence."),
@@ -111,8 +115,8 @@ def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
         ),
         (
             "Nothing about a single sample.",
-            f"Numbers are averages over {audit.counts.forget} forgotten samples, taken as independent. Several samples "
-            "of one person are not quite.",
+            f"Numbers are averages over {audit.counts.forget} forgotten samples. Intervals account for samples of one "
+            "person where a set has five people or more, and take samples as independent otherwise.",
         ),
         (
             "Not who ran this, and on what.",
