@@ -13,11 +13,11 @@ from obliq.auditing.intervals import Z
 FEWEST_PEOPLE: Final = 5
 """With fewer people in a set, their samples show too little of how people differ, and count as independent."""
 
-People = Int[ndarray, " samples"] | None
+People = Int[ndarray, " _"] | None
 """Whose each sample is; None where that is not recorded."""
 
 
-def design_effect(sets: Sequence[tuple[Float64[ndarray, " samples"], People]]) -> float:
+def design_effect(sets: Sequence[tuple[Float64[ndarray, " _"], People]]) -> float:
     """The variance of a sum of means over the one that independent samples would give it; 1 or more.
 
     People are drawn, and samples come with them, as in a bootstrap that resamples people. For a mean of n samples with

@@ -213,12 +213,15 @@ def iam_evidence(
         outsiders: margins of each sample's OUT networks.
     """
     mine, before, without = map(_iam_signal, (target, original, outsiders))
+    way = before - without
+    centre, covariance = without.mean(axis=0), np.cov(without.ravel(), way.ravel(), ddof=0)
     shares = np.linspace(0, 1, INTERPOLATIONS)
     total = np.zeros_like(mine)
     for share, weight in itertools.pairwise(shares):
-        between = without + share * (before - without)
-        scale = np.sqrt(6) / np.pi * (between.std() or 1e-12)  # equal signals: any scale will do
-        location = between.mean(axis=0) - EULER * scale
+        weights = np.array([1.0, share])
+        variance = max(0.0, float(weights @ covariance @ weights))  # of without + share * way
+        scale = np.sqrt(6 * variance) / np.pi or 1e-12  # equal signals: any scale will do
+        location = centre + share * (before - centre) - EULER * scale
         # far below the location the inner exponential overflows to infinity, and the probability is 0
         total += weight * np.exp(-np.exp(np.minimum(700.0, (location - mine) / scale)))
     evidence: ndarray = total / shares[1:].sum()

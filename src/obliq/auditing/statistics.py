@@ -60,13 +60,13 @@ def _gap(sets: Callable[[Judged], tuple[Signals, Signals]]) -> dict[str, Any]:
 
 def _confidence_level(one: Judged) -> float:
     """Log of the median absolute margin on unseen samples of retained classes: a temperature shifts it."""
-    return float(np.log(np.median(np.abs(one.test.margin)) + 1e-6))
+    return float(np.log(np.median(np.abs(one.answers.tested.margin[one.kept])) + 1e-6))
 
 
 def _scatter(one: Judged) -> float:
     """Log variance of the differences to the retrained networks' mean answers on unseen samples."""
     mean = np.mean([clipped(other.tested.margin[one.kept]) for other in one.others], axis=0)
-    return _log_variance(float(np.var(clipped(one.test.margin) - mean)), one)
+    return _log_variance(float(np.var(clipped(one.answers.tested.margin[one.kept]) - mean)), one)
 
 
 def _noise(one: Judged) -> float:
@@ -80,15 +80,11 @@ def _noise(one: Judged) -> float:
     if len(classes) < 2:
         return 0.0  # one class is left, whose logit alone means nothing
 
-    def centred(signals: Signals) -> Float64[ndarray, "samples classes"]:
-        logits: ndarray = signals.logits.double().numpy()[one.kept][:, classes]
-        return logits - logits.mean(axis=1, keepdims=True)
-
-    difference = centred(one.answers.tested) - np.mean(
-        [centred(other.tested) for other in one.others], axis=0
-    )
+    others = sum(other.tested.logits.double() for other in one.others) / len(one.others)
+    difference: ndarray = (one.answers.tested.logits.double() - others).numpy()[one.kept][:, classes]
+    difference = difference - difference.mean(axis=1, keepdims=True)
     difference -= difference.mean(axis=0)
-    # the first one is zero, as the centred logits of a sample add up to zero
+    # the first one is zero, as the differences of a sample add up to zero
     variances = np.linalg.eigvalsh(difference.T @ difference / len(difference))[1:]
     least = variances[: max(1, len(variances) // 3)].clip(min=0)
     return float(np.mean([_log_variance(float(variance), one) for variance in least]))

@@ -270,7 +270,7 @@ def _agreement(name: str, recording: DeviceRecording, there: RoleSignals, here: 
     ]
     mine, theirs = (torch.cat([pair[side].logits for pair in pairs]).double() for side in (0, 1))
     same: Bool[Tensor, " samples"] = mine.argmax(dim=1) == theirs.argmax(dim=1)
-    share = share_estimate(int(same.sum()), len(same))
+    share = share_estimate(same.numpy())
     assert share.interval is not None
     largest, scale = None, None
     if recording.recorded == "probabilities":
