@@ -22,9 +22,9 @@ def test_one_more_value_lies_within_as_often_as_promised(count: int) -> None:
     assert 0.935 <= np.mean(within) <= 0.965
 
 
-@pytest.mark.parametrize("dependence", [1.0, 3.0, 6.0])
+@pytest.mark.parametrize("dependence", [1.0, 2.0, 6.0])
 def test_pooled_with_what_samples_show_it_errs_little_where_these_mislead(dependence: float) -> None:
-    """Exact where networks vary three times as independent samples do; less certain below, a little more above."""
+    """Exact where networks vary twice as independent samples do; less certain below, a little more above."""
     generator, samples = np.random.default_rng(5), 100
     within = []
     for _ in range(600):
@@ -34,7 +34,7 @@ def test_pooled_with_what_samples_show_it_errs_little_where_these_mislead(depend
         found = estimate_variation(values[:4].tolist(), 1e-9, expected_variance([parts[:4]]))
         interval = found.interval(0.05)
         within.append(interval.low <= values[4] <= interval.high)
-    assert np.mean(within) >= {1.0: 0.97, 3.0: 0.92, 6.0: 0.88}[dependence]
+    assert np.mean(within) >= {1.0: 0.96, 2.0: 0.92, 6.0: 0.86}[dependence]
 
 
 def test_equal_values_have_the_resolution_as_deviation() -> None:

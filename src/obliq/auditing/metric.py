@@ -59,7 +59,8 @@ class Evidence:
     @cached_property
     def relearned(self) -> Estimate | None:
         """Accuracy on the other forgotten samples after relearning some; None where that was not measured."""
-        return self.answers.relearned and accuracy_estimate(self.answers.relearned.forget)
+        relearned = self.answers.relearned
+        return None if relearned is None else accuracy_estimate(relearned.forget)
 
     @cached_property
     def relative(self) -> Separation | None:
@@ -75,6 +76,11 @@ class Evidence:
 
 
 NOT_KNOWN = "not known without retraining"
+
+
+def at_one_percent(apart: Separation | None) -> Estimate | None:
+    """The share that an attack recognises at 1 % false alarms; None without the attack or too few samples for it."""
+    return None if apart is None else apart.recognised_at_one_percent
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from obliq.auditing.comparison import average_gap, time_ratio, tug_of_war
 from obliq.auditing.membership import svc_attack
-from obliq.auditing.metric import NOT_KNOWN, Metric, Target
+from obliq.auditing.metric import NOT_KNOWN, Metric, Target, at_one_percent
 
 LIKE_RETRAINED = Target("like retrained", NOT_KNOWN, retrained=True)
 AT_LEAST_RETRAINED = Target("like retrained or higher", "not below the original's")
@@ -110,7 +110,7 @@ _ENTRIES = (
         group=RECOGNITION,
         target=ONE_PERCENT,
         samples=("forget",),
-        measure=lambda network: network.separation and network.separation.recognised_at_one_percent,
+        measure=lambda network: at_one_percent(network.separation),
         places=frozenset({"audit", "report", "benchmark"}),
     ),
     Metric(
@@ -133,7 +133,7 @@ _ENTRIES = (
         group=RECOGNITION,
         target=ONE_PERCENT,
         samples=("forget",),
-        measure=lambda network: network.relative and network.relative.recognised_at_one_percent,
+        measure=lambda network: at_one_percent(network.relative),
         places=frozenset({"audit", "report", "benchmark"}),
     ),
     Metric(
@@ -143,7 +143,7 @@ _ENTRIES = (
         definition="the same chance by the IAM attack (below), which measures how far each confidence has come from "
         "that of reference networks to the original's; null without them",
         group=RECOGNITION,
-        target=FIFTY,
+        target=LIKE_RETRAINED,
         samples=("forget", "unseen"),
         measure=lambda network: None if network.interpolated is None else network.interpolated.estimate,
         places=frozenset({"audit", "report"}),

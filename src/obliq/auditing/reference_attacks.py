@@ -180,7 +180,8 @@ def iam_separation(answers: RoleSignals, original: RoleSignals, references: Refe
 
     Source: Wang et al., "Towards lifecycle unlearning commitment management: measuring sample-level unlearning
     completeness" (interpolated approximate measurement), USENIX Security 2025, and its public code, which needs one
-    reference network and gains little from more. The target is the retrained network's AUC, or 50 without one.
+    reference network and gains little from more. The target is the retrained network's AUC, which need not be 50: the
+    original, and so the way to it, treats forgotten samples and unseen ones differently.
 
     Deviations: the published score is the completeness of unlearning, of which this is the complement. The AUC is that
     of forget against unseen samples, as for the other attacks. All of these together give the standard deviations.

@@ -103,7 +103,7 @@ def _unseen(splits: Splits) -> Examples | None:
     """The test samples of the forget set's classes; None for too few."""
     if isinstance(splits.test, MissingExamples):
         return None
-    same = torch.isin(splits.test.labels, splits.forget.labels.unique())
+    same = torch.isin(splits.test.labels, splits.forget.labels)
     if int(same.sum()) < LEAST_OTHERS:
         return None
     return splits.test.where(same)
