@@ -65,7 +65,12 @@ def test_what_cannot_be_relearned_is_left_out(splits: Splits, original: nn.Modul
             logits = super().forward(inputs)
             return (logits, logits) if self.training else logits
 
+    class WithoutGradients(SmallNet):
+        @torch.no_grad()
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs)
+
     frozen = copy.deepcopy(original).requires_grad_(False)
-    for model in (Pair(), frozen, nn.Flatten()):
+    for model in (Pair(), WithoutGradients(), frozen, nn.Flatten()):
         assert relearn(model, splits, CPU) is None
     assert relearn(SmallNet(), splits, CPU) is not None

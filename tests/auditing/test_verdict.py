@@ -107,7 +107,7 @@ def test_no_trace_before_unlearning_is_nothing_to_measure() -> None:
 
 def test_too_few_references_are_told_from_no_trace() -> None:
     """With two retrained networks the interval is so wide that the original lies within it."""
-    verdict = judge(network(1), network(2, memory=0.4), REFERENCES[:2])
+    verdict = judge(network(1), network(2, memory=0.6), REFERENCES[:2])
     assert verdict.word == "INCONCLUSIVE"
     assert verdict.references_wanted is not None
     assert verdict.references_wanted > 2

@@ -59,7 +59,7 @@ def relearn(model: nn.Module, splits: Splits, device: torch.device) -> Relearned
     others = Examples(collection, indices[order[RELEARNED:].sort().values])
     try:
         network = _trained_again(model, splits.retain, again, run)
-    except ModelError:
+    except (ModelError, RuntimeError):  # diverges, has no gradients, or does not fit into memory
         return None
     return Relearned(
         forget=compute_signals(network, others, device), unseen=compute_signals(network, unseen, device)
