@@ -63,6 +63,7 @@ BAD_ARRAYS: list[tuple[dict[str, Any], str]] = [
         {"id": [7, 40], "logits": LOGITS * np.nan},
         "2 of 2 answers hold NaN or infinity, the first that of id 7",
     ),
+    ({"id": [7, 40], "logits": LOGITS * 1e300}, "hold NaN or infinity, the first that of id 7"),
     ({"id": [7, 40], "probabilities": LOGITS}, "are no probabilities, the first that of id 7"),
     ({"id": [7, 40], "probabilities": PROBABILITIES / 2}, "add up to 0.5; expected numbers from 0 to 1"),
     ({"id": [7, 40], "classes": [0, 3]}, "class '3'; expected one of 3 classes"),

@@ -1,12 +1,13 @@
 """Audits: does a network still show that it was trained on the forget set, and what can it still do?"""
 
 from obliq.auditing.accuracy import measure_utility
+from obliq.auditing.device_answers import DeviceAnswers
 from obliq.auditing.document import parse_audit, render_audit
 from obliq.auditing.exposure import Exposure, measure_exposure
 from obliq.auditing.histograms import Histogram
 from obliq.auditing.intervals import Interval
 from obliq.auditing.measure import AuditedModel, audit_models
-from obliq.auditing.measurement import Artifact, Audit, Counts, DeviceAnswers, Measurement
+from obliq.auditing.measurement import Artifact, Audit, Counts, Measurement
 from obliq.auditing.membership import Separation, confidence_separation, svc_attack
 from obliq.auditing.reference_attacks import (
     ReferenceAnswers,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from obliq.auditing.device_answers import DeviceAnswers
 from obliq.auditing.exposure import Exposure
 from obliq.auditing.histograms import confidence_histograms, entropy_histograms
 from obliq.auditing.intervals import Estimate
@@ -16,7 +17,6 @@ from obliq.auditing.measurement import (
     Artifact,
     Audit,
     Counts,
-    DeviceAnswers,
     Kind,
     Measurement,
 )

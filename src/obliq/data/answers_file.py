@@ -29,6 +29,8 @@ LARGEST_ANSWERS = 64 * 2**20
 _COLUMNS: Final = {"logit": "logits", "probability": "probabilities", "class": "classes"}
 """What the columns of a .csv file are called, before the number of the class."""
 
+_LARGEST_NUMBER = float(np.finfo(np.float32).max)  # of the logits that audits hold
+
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 
 
@@ -76,11 +78,11 @@ def read_answers(file: Path, classes: int, class_names: Sequence[str] = ()) -> R
         raise DataError(
             f"{file}: {recorded} of {values.shape[1]} classes; expected {classes}, as the network distinguishes"
         )
-    unusable = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    unusable = np.flatnonzero(~(np.abs(values) <= _LARGEST_NUMBER).all(axis=1))
     if len(unusable):
         raise DataError(
             f"{file}: {len(unusable)} of {len(ids)} answers hold NaN or infinity, the first that of id "
-            f"{ids[unusable[0]]}; expected finite numbers"
+            f"{ids[unusable[0]][:40]}; expected finite numbers"
         )
     if recorded == "probabilities":
         _require_probabilities(file, ids, values)
@@ -188,6 +190,7 @@ def _require_probabilities(
     )
     if len(wrong):
         raise DataError(
-            f"{file}: {len(wrong)} of {len(ids)} answers are no probabilities, the first that of id {ids[wrong[0]]}, "
-            f"which add up to {values[wrong[0]].sum():.4g}; expected numbers from 0 to 1 that add up to 1 (or logits)"
+            f"{file}: {len(wrong)} of {len(ids)} answers are no probabilities, the first that of id "
+            f"{ids[wrong[0]][:40]}, which add up to {values[wrong[0]].sum():.4g}; "
+            "expected numbers from 0 to 1 that add up to 1 (or logits)"
         )
