@@ -327,7 +327,7 @@ def _table(rows: list[Row]) -> str:
     """All rows as text: a line for each classifier, and one for each network written by hand."""
     reasons: list[str] = []
     by_name = {one.key: one for one in rows}
-    lines, came = [], dict.fromkeys(IMAGES, 0)
+    lines, came = [], {side: [0, 0] for side in IMAGES}
     for source, name, _ in CLASSIFIERS:
         sizes = {side: by_name.get((source, name, f"3 x {side} x {side}")) for side in IMAGES}
         found = [one for one in sizes.values() if one is not None]
@@ -337,21 +337,21 @@ def _table(rows: list[Row]) -> str:
         cells = [source, name, f"{found[0].parameters:.2f} M", f"{size:.2f} MB" if size else ""]
         cells += [_cell(one, reasons) for one in sizes.values()]
         for side, one in sizes.items():
-            came[side] += one is not None and not one.refused
+            came[side][0] += one is not None and not one.refused
+            came[side][1] += one is not None
         lines.append("| " + " | ".join(cells) + " |")
     own = [one for one in rows if one.source == "by hand"]
-    of = len(CLASSIFIERS)
     versions = [f"{name} {importlib.import_module(name).__version__}" for name in ("torchvision", "timm")]
     every = [one for one in rows if not one.refused]
     equal = sum(one.different == 0 and one.same_top1 == 100 for one in every)
-    sizes_text = ", ".join(f"**{count} of {of}** at {side} pixels" for side, count in came.items())
+    sizes_text = ", ".join(f"**{count} of {of}** at {side} pixels" for side, (count, of) in came.items())
     return (
         HEAD.format(
             versions=", ".join(versions),
             torch=torch.__version__,
             runtime=onnx_runtime(),
             steps=STEPS,
-            images="; ".join(f"{some} of {side} pixels" for side, (_, some) in IMAGES.items()),
+            images="; ".join(f"{some} images of {side} pixels" for side, (_, some) in IMAGES.items()),
             by_hand=BY_HAND[1],
             counts=sizes_text,
             own=f"{sum(not one.refused for one in own)} of {len(own)}",
@@ -398,10 +398,11 @@ one thread. Weights and data are random, and each network was trained for {steps
 layer has an integer form and whether the file computes what the interpreter does, not how accurate a network is.
 Networks are quantized to W8A8 and exported in the `integer` form.
 
-Of the classifiers of torchvision and timm, {counts} come through, and {own} networks
-written by hand. The others are refused before training, in one line with the path of the layer. A number is that of
-the integer activations that were compared with the interpreter's, on {images}; on {by_hand} inputs
-for networks written by hand. In **{equal}** files that came through, every activation and every top-1 answer
+Classifiers of torchvision and timm that come through, of those that were run: {counts}.
+Networks written by hand: {own}. The others are refused, in one line with the path of the layer.
+
+A number is that of the integer activations that were compared with the interpreter's, on {images};
+on {by_hand} inputs for networks written by hand. In **{equal}** files every activation and every top-1 answer
 equals the interpreter's; where something differs, the table states it.
 
 | from | network | parameters | file | 32 x 32 | 64 x 64 | 224 x 224 |
