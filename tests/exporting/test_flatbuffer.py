@@ -5,6 +5,7 @@ import pytest
 from obliq.errors import ModelError
 from obliq.exporting.executorch.flatbuffer import Table, root, stretch
 from obliq.exporting.executorch.schema import TableField, parse_schema
+from obliq.io.budget import Budget
 
 flatbuffers = pytest.importorskip("flatbuffers", reason="flatbuffers comes with the extra `onnx`")
 
@@ -46,7 +47,7 @@ def test_a_schema_numbers_its_fields_and_a_union_takes_two() -> None:
 
 
 def outer(data: bytes) -> Table:
-    return root(memoryview(data), "Outer", SCHEMA)
+    return root(memoryview(data), "Outer", SCHEMA, Budget(len(data)))
 
 
 def written() -> bytes:
@@ -131,9 +132,8 @@ def test_long_lists_missing_fields_and_places_outside_are_refused() -> None:
         table.tables("inner", 1)
     with pytest.raises(ModelError, match="a list of 3 entries; expected at most 2"):
         table.wholes("numbers", 2)
-    lacking = Table(
-        memoryview(data), table.position, "Other", parse_schema("table Other { a: string; gone: Other; }")
-    )
+    other = parse_schema("table Other { a: string; gone: Other; }")
+    lacking = Table(memoryview(data), table.position, "Other", other, Budget(len(data)))
     with pytest.raises(ModelError, match="Other without its field gone; expected one"):
         lacking.table("gone")
     narrow = parse_schema(
@@ -141,9 +141,9 @@ def test_long_lists_missing_fields_and_places_outside_are_refused() -> None:
         "g: uint; held: Held; }"
     )
     with pytest.raises(ModelError, match="member 2 of Held; expected 1 to 1"):
-        root(memoryview(data), "Outer", narrow).member("held")
+        root(memoryview(data), "Outer", narrow, Budget(len(data))).member("held")
     for start, size in ((-1, 2), (3, 2), (0, 5), (2**63, 1)):
         with pytest.raises(ModelError, match="expected them inside"):
             stretch(memoryview(b"four"), start, size)
     with pytest.raises(ModelError, match="expected them inside"):
-        Table(memoryview(b"four"), 2**40, "Inner", SCHEMA).whole("number")
+        Table(memoryview(b"four"), 2**40, "Inner", SCHEMA, Budget(4)).whole("number")

@@ -102,6 +102,7 @@ def test_refusals_leave_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("key").write_bytes(KEY)
+    Path("key").chmod(0o600)
     patch = bytearray((folders / "patch").read_bytes())
     if damage:
         patch[damage] ^= 1
@@ -176,6 +177,8 @@ def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa
     key, other, sealed = (tmp_path / name for name in ("key", "other", "sealed"))
     key.write_bytes(KEY)
     other.write_bytes(KEY[::-1])
+    for file in (key, other):
+        file.chmod(0o600)
     make = ("patch", "make", folders / "old", folders / "new", "--sequence", 3, "--key-file", key)
     assert obliq(*make, "--out", sealed).status == 0
     assert (folders / "patch").read_bytes()[16:48] not in sealed.read_bytes()
@@ -184,6 +187,12 @@ def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa
     assert "encrypted with another key" in obliq("patch", "info", sealed, "--key-file", other).err
     apply = ("patch", "apply", folders / "old", sealed, "--out", tmp_path / "patched")
     assert obliq(*apply, "--key-file", key).status == 0
+    info = ("patch", "info", sealed, "--key-file", key)
+    for mode in (0o640, 0o604, 0o622):
+        key.chmod(mode)
+        assert f"others may read or write it (mode {mode:o})" in obliq(*info).err
+        assert obliq(*info, "--allow-readable-key").status == 0
+    key.chmod(0o600)
     key.write_bytes(KEY + b"\n")
     assert "the key has 33 bytes; expected 32" in obliq(*make, "--out", tmp_path / "next").err
 

@@ -137,6 +137,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_bytes(key)
     (folder / "other.pem").write_bytes(pair(2)[1])
     (folder / "seal").write_bytes(bytes(32))
+    for file in folder.iterdir():
+        file.chmod(0o600)
     return folder
 
 

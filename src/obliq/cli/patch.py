@@ -33,8 +33,9 @@ class PatchMakeArguments:
         sequence: Number of the patch, which grows with every patch. A device refuses a patch whose number is not above
             its floor, the number of its last confirmed patch. At most 2^32 - 1, since no patch can follow the
             highest number.
-        key_file: Encrypt the patch with the 32 bytes in this file.
+        key_file: Encrypt the patch with the 32 bytes in this file, which only you may read and write.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
+        allow_readable_key: Use a key although others may read or write its file.
         accept: Make a patch although the new network failed its gate (see `obliq unlearn --help`), or its last audit
             refused it.
     """
@@ -46,6 +47,7 @@ class PatchMakeArguments:
     sequence: int = 1
     key_file: File = None
     sign: File = None
+    allow_readable_key: Flag = False
     accept: bool = False
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -66,7 +68,8 @@ class PatchApplyArguments:
         floor: The sequence number of the last confirmed patch. The number of this patch must be larger. By default the
             one in OLD.floor. The new floor is written to PATH.floor.
         go_back: Apply the patch although it leads to an earlier network, or --floor is below the kept floor.
-        key_file: The 32 bytes that the patch was encrypted with.
+        key_file: The 32 bytes that the patch was encrypted with, in a file that only you may read and write.
+        allow_readable_key: Use a key although others may read or write its file.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
     """
 
@@ -77,6 +80,7 @@ class PatchApplyArguments:
     floor: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     go_back: Flag = False
     key_file: File = None
+    allow_readable_key: Flag = False
     verify: File = None
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -90,12 +94,14 @@ class PatchInfoArguments:
 
     Attributes:
         file: The patch.
-        key_file: The 32 bytes that the patch was encrypted with.
+        key_file: The 32 bytes that the patch was encrypted with, in a file that only you may read and write.
+        allow_readable_key: Use a key although others may read or write its file.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
     """
 
     file: tyro.conf.Positional[Path]
     key_file: File = None
+    allow_readable_key: Flag = False
     verify: File = None
     output: OutputOptions = field(default_factory=OutputOptions)
 
@@ -112,11 +118,11 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     refuse_existing_file(out, overwrite=arguments.overwrite)
     if arguments.sign is not None:
         refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
-    key = encryption_key(arguments.key_file)
+    key = encryption_key(arguments.key_file, allow_others=arguments.allow_readable_key)
     # wrong keys and missing packages are known before the networks are read
     if key is not None:
         encryption.seal(b"", key)
-    signature_of(b"", arguments.sign)
+    signature_of(b"", arguments.sign, allow_others=arguments.allow_readable_key)
     old, new = (find_artifact(path, arguments.arch) for path in (arguments.old, arguments.new))
     if type(old) is not type(new):
         raise PatchError(
@@ -128,7 +134,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     require_not_refused(arguments.new, accept=arguments.accept)
     patch = encode_patch(old.content, new.content, arguments.sequence)
     data = patch if key is None else encryption.seal(patch, key)
-    signature = signature_of(data, arguments.sign)
+    signature = signature_of(data, arguments.sign, allow_others=arguments.allow_readable_key)
     # the signature last: a device that demands one refuses a patch without it
     signed = {} if signature is None else {signing.signature_file(out): signature}
     write_files({out: data, **signed}, overwrite=arguments.overwrite)
@@ -171,7 +177,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     from obliq.workflow.patch_targets import Folder, find_artifact
 
     out = arguments.out
-    patch = read_patch(arguments.file, arguments.key_file, arguments.verify)
+    patch = read_patch(arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key)
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
     refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
@@ -221,7 +227,7 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
     """Read a patch's head."""
     from obliq.patch import LEAK_WARNING, read_patch_head
 
-    head = read_patch_head(read_patch(arguments.file, arguments.key_file, arguments.verify))
+    head = read_patch_head(read_patch(arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key))
     head = dataclasses.replace(head, bytes=arguments.file.stat().st_size)  # encryption adds some
     signed = [] if arguments.verify is None else [f"signed by the holder of {arguments.verify}"]
     return VerbOutput(

@@ -5,18 +5,19 @@ from pathlib import Path
 from obliq.errors import ObliqError, PatchError
 
 
-def read_patch(file: Path, key_file: Path | None, public_key: Path | None = None) -> bytes:
+def read_patch(
+    file: Path, key_file: Path | None, public_key: Path | None = None, *, allow_others: bool = False
+) -> bytes:
     """The bytes of a patch, after its signature was checked, if there is a key, and decrypted.
 
     Raises:
         PatchError: naming the file, or the key.
     """
-    from obliq.io.regular_file import read_regular_file
-    from obliq.patch import LARGEST_PATCH, encryption
+    from obliq.patch import encryption, read_patch_file
 
-    key = encryption_key(key_file)
+    key = encryption_key(key_file, allow_others=allow_others)
     try:
-        data = read_regular_file(file, LARGEST_PATCH)
+        data = read_patch_file(file)
         if public_key is not None:  # before anything looks into it
             _require_signed(file, data, public_key)
         if key is not None:
@@ -28,19 +29,19 @@ def read_patch(file: Path, key_file: Path | None, public_key: Path | None = None
     return data
 
 
-def signature_of(data: bytes, private_key: Path | None) -> bytes | None:
+def signature_of(data: bytes, private_key: Path | None, *, allow_others: bool = False) -> bytes | None:
     """The signature of a patch; None without a key.
 
     Raises:
         PatchError: naming the key.
     """
-    from obliq.io.regular_file import read_regular_file
     from obliq.patch import signing
 
     if private_key is None:
         return None
+    secret = _secret(private_key, signing.LARGEST_KEY, allow_others=allow_others)
     try:
-        return signing.sign(data, read_regular_file(private_key, signing.LARGEST_KEY))
+        return signing.sign(data, secret)
     except ObliqError as error:
         raise PatchError(f"{private_key}: {error}") from error
 
@@ -60,18 +61,28 @@ def _require_signed(file: Path, data: bytes, public_key: Path) -> None:
     signing.require_signed(data, signature, key)
 
 
-def encryption_key(file: Path | None) -> bytes | None:
+def encryption_key(file: Path | None, *, allow_others: bool = False) -> bytes | None:
     """The 32 bytes in a file; None without a file.
 
     Raises:
         PatchError: naming the file.
     """
-    from obliq.io.regular_file import read_regular_file
     from obliq.patch import encryption
 
     if file is None:
         return None
+    secret = _secret(file, encryption.KEY_BYTES + 1, allow_others=allow_others)
     try:
-        return encryption.require_key(read_regular_file(file, encryption.KEY_BYTES + 1))
+        return encryption.require_key(secret)
     except ObliqError as error:
         raise PatchError(f"{file}: {error}") from error
+
+
+def _secret(file: Path, largest: int, *, allow_others: bool) -> bytes:
+    from obliq.io.regular_file import read_secret_file
+
+    try:
+        return read_secret_file(file, largest, allow_others=allow_others)
+    except ObliqError as error:
+        option = ", or --allow-readable-key" if "others may" in str(error) else ""
+        raise PatchError(f"{file}: {error}{option}") from error

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
+from obliq.io.visible_text import visible_line
+
 BOX = "╭│╰+|"
 """How lines begin that a box draws: they fit already."""
 
@@ -58,8 +60,8 @@ def terminal_width(stream: Any) -> int:
 
 
 def print_fitted(text: str, stream: Any) -> None:
-    """Print a line, broken between words where the stream is a terminal."""
-    print_encoded(fitted(text, terminal_width(stream)), stream)
+    """Print a line, broken between words where the stream is a terminal; nothing in it controls the terminal."""
+    print_encoded(fitted(visible_line(text), terminal_width(stream)), stream)
 
 
 class _Recorder(io.StringIO):

@@ -3,8 +3,6 @@
 import csv
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,8 @@ from numpy import ndarray
 from obliq.data.names import Lookup
 from obliq.data.npz_file import read_array
 from obliq.errors import DataError, ObliqError
+from obliq.io.archive import open_archive
+from obliq.io.budget import STEP, Budget
 from obliq.io.regular_file import read_regular_file
 
 Recorded = Literal["logits", "probabilities", "classes"]
@@ -91,21 +91,24 @@ def read_answers(file: Path, classes: int, class_names: Sequence[str] = ()) -> R
 
 def _from_npz(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, npt.NDArray[Any]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        budget = Budget(len(content), DataError)
+        with open_archive(io.BytesIO(content), ".npz", "numpy.savez's") as archive:
             size = sum(entry.file_size for entry in archive.infolist())
             if size > LARGEST_ANSWERS:
                 raise DataError(f"{file}: it unpacks to {size} bytes; expected at most {LARGEST_ANSWERS}")
-            held = [entry.removesuffix(".npy") for entry in archive.namelist()]
+            held = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
             given = [name for name in get_args(Recorded) if name in held]
             if "id" not in held or len(given) != 1:
                 raise DataError(
                     f"{file}: it holds {', '.join(held[:8]) or 'nothing'}; expected the array id and one of "
                     f"{', '.join(get_args(Recorded))}"
                 )
-            ids = read_array(str(file), archive, "id")
-            values = read_array(str(file), archive, given[0])
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:
-        raise DataError(f"{file}: cannot be read as .npz ({error}); expected numpy.savez's") from error
+            ids = read_array(str(file), archive, "id", budget)
+            values = read_array(str(file), archive, given[0], budget)
+    except DataError:
+        raise
+    except ObliqError as error:
+        raise DataError(f"{file}: {error}") from error
     if ids.ndim != 1 or ids.dtype.kind not in "iuU":
         raise DataError(
             f"{file}: id has shape {ids.shape} and type {ids.dtype}; expected integers or names in one row"
@@ -118,6 +121,8 @@ def _from_npz(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, np
 
 
 def _from_csv(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, npt.NDArray[Any]]:
+    marks = content.count(b",") + content.count(b"\n")
+    Budget(len(content), DataError).spend(f"{file}: the table", memory=56 * marks, work=STEP * marks // 8)
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:

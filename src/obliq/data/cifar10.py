@@ -15,13 +15,17 @@ from torch import Tensor
 from obliq.data.collection import Collection
 from obliq.data.dataset_files import candidate_folders, missing_files
 from obliq.data.pickled_arrays import read_pickled_arrays
-from obliq.errors import DataError
+from obliq.data.pictures import PICTURE_ERRORS, open_picture
+from obliq.errors import DataError, ObliqError
+from obliq.io.budget import Budget
+from obliq.io.regular_file import read_regular_file, size_of
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PARTS = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 LABEL_FILES = ("train_lables.json", "test_lables.json")  # as the package spells them
 _PIXELS = 3 * 32 * 32
-_LARGEST_BINARY = 64 * 2**20  # bytes; the originals have 31 MB
+_LARGEST_FILE = 64 * 2**20  # bytes; the originals have 31 MB, pictures 23 MB
+_LARGEST_LIST = 2**20  # bytes of labels
 _LARGEST_ROWS = 20_000  # images in one PNG; the originals have 10,000
 
 Part = tuple[Tensor, Tensor]  # images as rows of 3,072 bytes in the order of the layout, and labels
@@ -71,22 +75,28 @@ def _binary(place: Path) -> list[Part]:
 
 def _binary_part(file: Path) -> Part:
     """Rows of one label byte and 3,072 pixels, channel by channel."""
-    try:
-        size = file.stat().st_size
-        if size % (1 + _PIXELS) or not 0 < size <= _LARGEST_BINARY:
-            raise DataError(f"{file} has {size} bytes; expected some rows of {1 + _PIXELS}")
-        rows = torch.from_numpy(np.fromfile(file, np.uint8)).view(-1, 1 + _PIXELS)
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    data = bytearray(_content(file, _LARGEST_FILE))
+    if len(data) % (1 + _PIXELS) or not data:
+        raise DataError(f"{file} has {len(data)} bytes; expected some rows of {1 + _PIXELS}")
+    rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, 1 + _PIXELS)
     return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].long()
 
 
+def _content(file: Path, largest: int) -> bytes:
+    """The content of one file; links are followed, since packages and caches hold some."""
+    try:
+        return read_regular_file(file.resolve(), largest)
+    except ObliqError as error:
+        raise DataError(f"{file}: {error}") from error
+
+
 def _python(place: Path) -> list[Part]:
-    return [_python_part(place / name) for name in PARTS]
+    budget = Budget(size_of(*(place / name for name in PARTS)), DataError)
+    return [_python_part(place / name, budget) for name in PARTS]
 
 
-def _python_part(file: Path) -> Part:
-    content = read_pickled_arrays(file)
+def _python_part(file: Path, budget: Budget) -> Part:
+    content = read_pickled_arrays(file, budget)
     if not isinstance(content, dict):
         raise DataError(f"{file} holds a {type(content).__name__}; expected data and labels")
     data, labels = (content.get(key.encode(), content.get(key)) for key in ("data", "labels"))
@@ -103,7 +113,9 @@ def _labels(file: Path, labels: object) -> Tensor:
 
 def _png(place: Path) -> list[Part]:
     """Pictures of one row an image, each pixel's three colours together; labels of all parts in one list."""
-    images = [_png_part(place / f"{name}.png") for name in PARTS]
+    files = [place / f"{name}.png" for name in PARTS]
+    budget = Budget(size_of(*files), DataError)
+    images = [_png_part(file, budget) for file in files]
     train, test = (_json_labels(place / name) for name in LABEL_FILES)
     counts = [len(part) for part in images]
     if len(train) != sum(counts[:-1]) or len(test) != counts[-1]:
@@ -114,29 +126,31 @@ def _png(place: Path) -> list[Part]:
     return list(zip(images, [*torch.split(train, counts[:-1]), test], strict=True))
 
 
-def _png_part(file: Path) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
+def _png_part(file: Path, budget: Budget) -> Tensor:
+    from PIL import UnidentifiedImageError
 
+    data = _content(file, _LARGEST_FILE)
     try:
-        with Image.open(file, formats=("PNG",)) as picture:
+        with open_picture(data, ("PNG",), budget) as picture:
             width, height = picture.size
             if picture.mode != "RGB" or width != 32 * 32 or height > _LARGEST_ROWS:
                 raise DataError(
                     f"{file} is a {width}x{height} picture in mode {picture.mode}; expected RGB, 1024 wide, "
                     f"one row an image and at most {_LARGEST_ROWS} rows"
                 )
+            budget.spend("its pixels", memory=2 * height * _PIXELS)  # once more where parts are joined
             pixels = np.array(picture)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+    except ObliqError as error:
+        raise DataError(f"{file}: {error}") from error
+    except (*PICTURE_ERRORS, UnidentifiedImageError) as error:
         raise DataError(f"cannot read {file} as a PNG picture: {error}") from error
     return torch.from_numpy(pixels).view(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
 
 
 def _json_labels(file: Path) -> Tensor:
     try:
-        if file.stat().st_size > 2**20:
-            raise DataError(f"{file} has {file.stat().st_size} bytes; expected a short list")
-        return _labels(file, json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
+        return _labels(file, json.loads(_content(file, _LARGEST_LIST)))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read the labels in {file}: {error}") from error
 
 

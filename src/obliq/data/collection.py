@@ -15,6 +15,9 @@ from obliq.errors import DataError
 
 UNKNOWN_SUBJECT = -1
 
+MOST_CLASSES = 2**16
+"""Everything that counts classes takes memory for each number up to the highest, ImageNet-21k has 21,841."""
+
 
 @runtime_checkable
 class MapDataset(Protocol):
@@ -79,6 +82,8 @@ class Collection:
                 f"{self.name}: {len(set(self.sample_names))} different ids for {count} samples; expected one each"
             )
         low, high = int(self.labels.min()), int(self.labels.max())
+        if high >= MOST_CLASSES:
+            raise DataError(f"{self.name}: labels up to {high}; expected classes below {MOST_CLASSES}")
         if low < 0 or high >= self.classes:
             raise DataError(f"{self.name}: labels run from {low} to {high}; expected 0 to {self.classes - 1}")
         if isinstance(self.inputs, Tensor) and self.inputs.is_floating_point():

@@ -8,12 +8,16 @@ from torch import Tensor
 
 from obliq.data.collection import LARGEST, Collection, user_collection
 from obliq.data.names import in_order
+from obliq.data.pictures import PICTURE_ERRORS, open_picture
 from obliq.data.source_options import SourceOptions
-from obliq.errors import DataError
+from obliq.errors import DataError, ObliqError
+from obliq.io.budget import Budget
+from obliq.io.regular_file import read_regular_file, size_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _CHANNELS = {"L": 1, "RGB": 3}
 _LARGEST_IMAGE = 2**24  # pixels
+_LARGEST_FILE = 2**28  # bytes of one image
 
 
 def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -> Collection:
@@ -33,13 +37,15 @@ def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -
     """
     options = options or SourceOptions()
     files, labels, class_names = _listing(name, folder)
-    first = _pixels(name, files[0], options.image_size)
+    budget = Budget(size_of(*files), DataError)
+    first = _pixels(name, files[0], options.image_size, budget)
     size = len(files) * first.numel()
+    budget.spend(f"{name}: pixels of {len(files)} images", memory=size)
     if size > LARGEST:
         raise DataError(f"{name}: {size} bytes of pixels; expected at most {LARGEST}")
     images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
     for position, file in enumerate(files):
-        pixels = _pixels(name, file, options.image_size)
+        pixels = _pixels(name, file, options.image_size, budget)
         if pixels.shape != first.shape:
             raise DataError(
                 f"{name}: {file} is {_size_of(pixels)} but {files[0]} is {_size_of(first)}; expected all alike"
@@ -79,15 +85,16 @@ def _listing(name: str, folder: Path) -> tuple[list[Path], list[int], tuple[str,
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()
 
 
-def _pixels(name: str, file: Path, size: tuple[int, int] | None) -> Tensor:
+def _pixels(name: str, file: Path, size: tuple[int, int] | None, budget: Budget) -> Tensor:
     """One image as (channels, height, width), upright and scaled to a size where one is given."""
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file, formats=("PNG", "JPEG")) as image:
+        data = read_regular_file(file, _LARGEST_FILE)
+        with open_picture(data, ("PNG", "JPEG"), budget) as image:
             if image.mode not in _CHANNELS:
                 raise DataError(f"{name}: {file} has mode {image.mode}; expected grey (L) or RGB")
             if image.width * image.height > _LARGEST_IMAGE:
@@ -99,7 +106,11 @@ def _pixels(name: str, file: Path, size: tuple[int, int] | None) -> Tensor:
             if size is not None:
                 upright = upright.resize(size, Image.Resampling.BILINEAR)
             pixels = np.array(upright)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except ObliqError as error:
+        raise DataError(f"{name}: {file}: {error}") from error
+    except PICTURE_ERRORS as error:
         raise DataError(f"{name}: cannot read {file} as an image ({error}); expected PNG or JPEG") from error
     return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
 

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection
 from obliq.data.dataset_files import candidate_folders, missing_files
-from obliq.errors import DataError
+from obliq.errors import DataError, ObliqError
+from obliq.io.budget import Budget
+from obliq.io.regular_file import open_regular_file, size_of
 
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(">u1"), 0x0C: np.dtype(">i4")}
 _LARGEST = 2**30  # bytes; the largest of the family has 0.2 GiB, and a forged header must not fill memory
@@ -26,15 +28,16 @@ _LARGEST = 2**30  # bytes; the largest of the family has 0.2 GiB, and a forged h
 
 def find_idx(folder: Path, name: str) -> Path | None:
     """The file of this name in `folder`, plain or as .gz."""
-    return next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None)
+    return next((file for file in (folder / name, folder / f"{name}.gz") if file.exists()), None)
 
 
-def read_idx(file: Path, dimensions: int) -> Shaped[Tensor, "samples ..."]:
+def read_idx(file: Path, dimensions: int, budget: Budget | None = None) -> Shaped[Tensor, "samples ..."]:
     """Read an IDX file, compressed when its name ends in .gz.
 
     Args:
-        file: where it is.
+        file: where it is; links are followed, since packages and caches hold some.
         dimensions: how many it must have.
+        budget: of all the files that belong together; by default of this one.
 
     Returns:
         uint8 or int32, of the shape in the header.
@@ -43,13 +46,21 @@ def read_idx(file: Path, dimensions: int) -> Shaped[Tensor, "samples ..."]:
         DataError: for another format, another number of dimensions, or a file that is cut off or too long.
     """
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
-            return _read_stream(opened, file, dimensions)
-    except (OSError, EOFError, zlib.error) as error:
+        with open_regular_file(file.resolve(), _LARGEST) as (plain, held):
+            budget = budget or Budget(held, DataError)
+            if file.suffix != ".gz":
+                return _read_stream(plain, file, dimensions, budget, held)
+            with gzip.GzipFile(fileobj=plain) as opened:
+                return _read_stream(opened, file, dimensions, budget)
+    except DataError:
+        raise
+    except (ObliqError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {file}: {error}") from error
 
 
-def _read_stream(opened: io.BufferedIOBase, file: Path, dimensions: int) -> Tensor:
+def _read_stream(
+    opened: io.BufferedIOBase, file: Path, dimensions: int, budget: Budget, held: int | None = None
+) -> Tensor:
     magic = opened.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
         raise DataError(f"{file} is not an IDX file of bytes or 32-bit integers; expected the original file")
@@ -63,6 +74,14 @@ def _read_stream(opened: io.BufferedIOBase, file: Path, dimensions: int) -> Tens
     size = math.prod(shape) * kind.itemsize
     if size > _LARGEST:
         raise DataError(f"{file} claims to hold {size} bytes; expected at most {_LARGEST}")
+    rest = size if held is None else held - opened.tell()
+    if rest != size:
+        found = "more" if rest > size else str(rest)
+        raise DataError(f"{file} holds {found} bytes of numbers; expected {size} for shape {tuple(shape)}")
+    if held is None:
+        budget.spend(
+            f"{file}, which is unpacked,", memory=3 * size, work=4 * size
+        )  # twice more where parts join
     content = opened.read(size + 1)
     if len(content) != size:
         found = "more" if len(content) > size else str(len(content))
@@ -169,19 +188,21 @@ def _place(
 
 def _is_balanced(place: Path) -> bool | None:
     """Whether classes are equally frequent, which distinguishes the two full sets; None for other sizes."""
-    counts = _file(place, FILES[1], 1).long().bincount(minlength=10)
+    labels = _file(place, FILES[1], 1).long()
+    counts = labels[(labels >= 0) & (labels < 10)].bincount(minlength=10)
     return bool((counts == 6000).all()) if int(counts.sum()) == 60_000 else None
 
 
-def _file(place: Path, name: str, dimensions: int) -> Tensor:
+def _file(place: Path, name: str, dimensions: int, budget: Budget | None = None) -> Tensor:
     file = find_idx(place, name)
     assert file is not None, "the folder was chosen because it has the files"
-    return read_idx(file, dimensions)
+    return read_idx(file, dimensions, budget)
 
 
 def _read(place: Path) -> tuple[Tensor, Tensor, Tensor]:
+    budget = Budget(size_of(*filter(None, (find_idx(place, name) for name in FILES))), DataError)
     train, train_labels, test, test_labels = (
-        _file(place, name, dimensions) for name, dimensions in zip(FILES, (3, 1, 3, 1), strict=True)
+        _file(place, name, dimensions, budget) for name, dimensions in zip(FILES, (3, 1, 3, 1), strict=True)
     )
     if train.shape[1:] != test.shape[1:]:
         raise DataError(

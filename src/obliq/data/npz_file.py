@@ -2,7 +2,6 @@
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,14 @@ from torch import Tensor
 from obliq.data.collection import LARGEST, Collection, channels_of, user_collection
 from obliq.data.names import numbered
 from obliq.data.source_options import SourceOptions, channels_first, require_clear_layout
-from obliq.errors import DataError
+from obliq.errors import DataError, ObliqError
+from obliq.io.archive import open_archive
+from obliq.io.budget import Budget
+from obliq.io.regular_file import open_regular_file
 
 _HEADER = 4096  # bytes allowed for the description of an array
 _LONGEST_NAME = 256  # letters of a label, a subject or an id
+_OF_NAME = 200  # bytes of a name as a text, in the lists and sets that it goes through
 
 
 def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Collection:
@@ -36,26 +39,32 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
     """
     options = options or SourceOptions()
     try:
-        with zipfile.ZipFile(file) as archive:
-            held = [entry.removesuffix(".npy") for entry in archive.namelist()]
+        with (
+            open_regular_file(file, 2 * LARGEST) as (opened, size),
+            open_archive(opened, ".npz", "numpy.savez's") as archive,
+        ):
+            budget = Budget(size, DataError)
+            held = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
             lacking = [array for array in ("x", "y") if array not in held]
             if lacking:
                 raise DataError(
                     f"{name}: no array {' and '.join(lacking)} (it holds {', '.join(held[:8])}); "
                     "expected x, y and optionally subject and id"
                 )
-            inputs = _inputs(name, read_array(name, archive, "x"))
-            labels, class_names = _named(name, "y", read_array(name, archive, "y"), len(inputs))
+            inputs = _inputs(name, read_array(name, archive, "x", budget))
+            labels, class_names = _named(name, "y", read_array(name, archive, "y", budget), len(inputs))
             subjects: Tensor | None = None
             subject_names: tuple[str, ...] = ()
             ids: tuple[str, ...] = ()
             if "subject" in held:
-                owners = read_array(name, archive, "subject")
+                owners = read_array(name, archive, "subject", budget)
                 subjects, subject_names = _named(name, "subject", owners, len(inputs))
             if "id" in held:
-                ids = _words(name, "id", read_array(name, archive, "id"), len(inputs))
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:
-        raise DataError(f"{name}: cannot be read as .npz ({error}); expected numpy.savez's") from error
+                ids = _words(name, "id", read_array(name, archive, "id", budget), len(inputs))
+    except DataError:
+        raise
+    except ObliqError as error:
+        raise DataError(f"{name}: {error}") from error
     require_clear_layout(name, inputs.shape[1:], inputs.dtype, options.layout)
     inputs = channels_first(inputs, options.layout)
     return user_collection(
@@ -71,13 +80,14 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
     )
 
 
-def read_array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any]:
+def read_array(name: str, archive: zipfile.ZipFile, key: str, budget: Budget) -> npt.NDArray[Any]:
     """Read one array after its size has been checked in both headers.
 
     Args:
         name: of the file, in errors.
         archive: the open file.
         key: name of the array. Only `x` may hold no names.
+        budget: of the file.
 
     Raises:
         DataError: for an array of objects, of another type than numbers or names, too large, or of another size
@@ -86,6 +96,9 @@ def read_array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any
     entry = archive.getinfo(f"{key}.npy")
     if entry.file_size > LARGEST:
         raise DataError(f"{name}: {key} unpacks to {entry.file_size} bytes; expected at most {LARGEST}")
+    slow = entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    what = f"{name}: {key}, which is packed to {entry.compress_size:,} bytes,"
+    budget.spend(what, memory=entry.file_size, work=(20 if slow else 2) * entry.file_size)
     shape, kind, described = _described(name, key, archive)
     if kind.hasobject:
         raise DataError(f"{name}: {key} is an array of Python objects; expected plain numbers")
@@ -100,6 +113,9 @@ def read_array(name: str, archive: zipfile.ZipFile, key: str) -> npt.NDArray[Any
             f"{name}: {key} claims shape {shape} but holds {entry.file_size - described} bytes; "
             f"expected {math.prod(shape) * kind.itemsize}"
         )
+    if kind != np.uint8:  # a copy in another type follows, or a text for each name
+        each = _OF_NAME if names else kind.itemsize
+        budget.spend(f"{name}: {key}", memory=each * math.prod(shape), work=math.prod(shape))
     with archive.open(entry) as opened:
         array: npt.NDArray[Any] = npy.read_array(opened, allow_pickle=False, max_header_size=_HEADER)
     return array
@@ -113,6 +129,8 @@ def _described(name: str, key: str, archive: zipfile.ZipFile) -> tuple[tuple[int
         if version not in readers:
             raise DataError(f"{name}: {key} is in array format {version}; expected 1.0 or 2.0")
         shape, _, kind = readers[version](opened, max_header_size=_HEADER)
+        if not all(type(size) is int and size >= 0 for size in shape):
+            raise DataError(f"{name}: {key} has shape {shape}; expected whole numbers")
         return shape, kind, opened.tell()
 
 

@@ -4,6 +4,7 @@ A pickle is a program that may call any function. Here every name in it is looke
 and any other name is an error.
 """
 
+import io
 import math
 import pickle
 from pathlib import Path
@@ -11,29 +12,35 @@ from typing import Any
 
 import numpy as np
 
-from obliq.errors import DataError
+from obliq.errors import DataError, ObliqError
+from obliq.io.budget import Budget
+from obliq.io.pickle_check import check_pickle
+from obliq.io.regular_file import read_regular_file
 
 _LARGEST_FILE = 64 * 2**20  # bytes; CIFAR-10's files have 31 MB
 
 
-def read_pickled_arrays(file: Path) -> object:
+def read_pickled_arrays(file: Path, budget: Budget | None = None) -> object:
     """Read numbers, text, bytes, lists, tuples, dictionaries and uint8 arrays from a pickle.
 
     An array may be the whole content or a value of the dictionary that is the content.
+
+    Args:
+        file: where it is.
+        budget: of all the files that belong together; by default of this one.
 
     Raises:
         DataError: for any other content, damage, or more than 64 MiB.
     """
     try:
-        if file.stat().st_size > _LARGEST_FILE:
-            raise DataError(f"{file} has {file.stat().st_size} bytes; expected at most {_LARGEST_FILE}")
-        with file.open("rb") as opened:
-            # "bytes": Python 2 wrote the originals, and its text is read as bytes
-            content = _OnlyArrays(opened, encoding="bytes").load()
-    except DataError as error:
+        data = read_regular_file(file.resolve(), _LARGEST_FILE)
+        budget = budget or Budget(len(data), DataError)
+        budget.spend("its content", memory=2 * len(data))  # the array and its copy
+        check_pickle(io.BytesIO(data), budget)
+        # "bytes": Python 2 wrote the originals, and its text is read as bytes
+        content = _OnlyArrays(io.BytesIO(data), encoding="bytes").load()
+    except ObliqError as error:
         raise DataError(f"{file}: {error}") from error
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle may raise almost anything
         raise DataError(f"{file} is damaged ({type(error).__name__}); expected the original") from error
     if isinstance(content, dict):

@@ -72,7 +72,7 @@ REQUEST_DOCUMENT = DocumentType(
     version=1,
     title="request",
     error=DataError,
-    largest=2**28,  # 20 million ids
+    largest=2**26,  # 5 million ids
 )
 
 

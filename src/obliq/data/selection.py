@@ -11,7 +11,9 @@ from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.names import SHOWN, Lookup, listed
 from obliq.data.selectors import NUMBER, Classes, Listed, RandomCount, RandomShare, Selector, Subjects
 from obliq.data.splits import Partition
-from obliq.errors import DataError
+from obliq.errors import DataError, ObliqError
+from obliq.io.budget import STEP, Budget
+from obliq.io.regular_file import read_regular_file
 
 AIMS: dict[str, float] = {"high": 1.0, "low": 0.0, "medium": 0.5}  # in the order in which they choose
 MOST = 1 / 3  # three groups have to fit in
@@ -237,11 +239,12 @@ def _outside(outside: Mapping[str, list[str]], known: int, collection: Collectio
 
 def _lines(file: Path) -> list[str]:
     try:
-        if file.stat().st_size > _LARGEST_FILE:
-            raise DataError(f"{file}: {file.stat().st_size} bytes; expected at most {_LARGEST_FILE}")
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read the ids in {file}: {error.strerror or error}") from error
+        data = read_regular_file(file, _LARGEST_FILE)
+        ends = data.count(b"\n") + data.count(b"\r")
+        Budget(len(data), DataError).spend("the list of ids", memory=100 * ends, work=ends * STEP // 2)
+        return data.decode("utf-8-sig").splitlines()
+    except ObliqError as error:
+        raise DataError(f"cannot read the ids in {file}: {error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not a text file; expected one id a line") from error
 

@@ -65,7 +65,11 @@ class DocumentType(Generic[Content]):
         """
         with self._own_errors():
             text = render_json({**self.fields_of_header, **self.to_stored(encode(content))}, sort=self.sort)
-            self._content(*self._values(text.encode()))
+            if len(written := text.encode()) > self.largest:
+                raise ObliqError(
+                    f"{len(written)} bytes; expected at most {self.largest}, which are read back"
+                )
+            self._content(*self._values(written))
         return text
 
     def from_text(self, text: bytes) -> Content:

@@ -122,6 +122,8 @@ def _decode(kind: Any, value: object, where: str) -> Any:
     if origin is Literal and any(type(value) is type(choice) and value == choice for choice in inner):
         return value
     if origin is tuple and isinstance(value, list):
+        if inner[0] is int and all(type(item) is int and abs(item) < 2**63 for item in value):
+            return tuple(value)  # a request may have millions
         return tuple(_decode(inner[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin in (dict, Mapping) and isinstance(value, dict):
         return {name: _decode(inner[1], item, f"{where}[{name[:80]!r}]") for name, item in value.items()}

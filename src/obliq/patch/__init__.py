@@ -11,16 +11,15 @@ from obliq.patch.content import (
     to_device_image,
 )
 from obliq.patch.difference import (
-    LARGEST_PATCH,
     LEAK_WARNING,
     PatchHead,
     decode_patch,
     encode_patch,
+    read_patch_file,
     read_patch_head,
 )
 
 __all__ = [
-    "LARGEST_PATCH",
     "LEAK_WARNING",
     "Content",
     "PatchBound",
@@ -33,6 +32,7 @@ __all__ = [
     "network_content",
     "network_state",
     "patch_bound",
+    "read_patch_file",
     "read_patch_head",
     "to_device_image",
 ]

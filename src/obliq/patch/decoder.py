@@ -46,7 +46,11 @@ def read_head(patch: bytes) -> tuple[int, bytes, bytes, bytes, int, bytes]:
     _require(len(patch) >= PATCH_HEAD.size + 32 and patch[:4] == b"OBQP", DAMAGED, "not a patch, or cut off")
     _, version, zero, sequence, form, base, result, changed, length = PATCH_HEAD.unpack_from(patch)
     whole = len(patch) == PATCH_HEAD.size + length + 32
-    _require(whole and hashlib.sha256(patch[:-32]).digest() == patch[-32:], DAMAGED, "cut off or altered")
+    _require(
+        whole and hashlib.sha256(memoryview(patch)[:-32]).digest() == patch[-32:],
+        DAMAGED,
+        "cut off or altered",
+    )
     _require((version, zero) == (1, 0), NEWER_FORMAT, f"format version {version}; expected 1")
     return sequence, form, base, result, changed, patch[PATCH_HEAD.size : -32]
 

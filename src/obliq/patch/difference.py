@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
 from obliq.errors import PatchError
+from obliq.io.regular_file import open_regular_file
 from obliq.patch.content import (
     Content,
     TensorRecord,
@@ -18,6 +20,7 @@ from obliq.patch.content import (
 )
 from obliq.patch.decoder import PATCH_HEAD, RECORD_HEAD, TABLE, WORDS, apply_to_image, read_head
 from obliq.patch.encoder import Encoder
+from obliq.patch.encryption import is_sealed
 
 NO_FLOOR, FIRST_SEQUENCE, LAST_SEQUENCE = 0, 1, 2**32 - 1
 """The format has room for 2^64 - 1. A patch with the highest number would be the last that a device accepts, so that a
@@ -25,6 +28,9 @@ typing error must not come near it."""
 
 LARGEST_PATCH = 2**31 - 1
 """Bytes."""
+
+_LARGE = 2**26
+"""Bytes from which a file must begin as a patch before it is read."""
 
 LEAK_WARNING = (
     "Anyone who holds the old network and this patch has the new network, too, and the difference between the two "
@@ -100,6 +106,23 @@ def read_patch_head(patch: bytes) -> PatchHead:
         changed_records=changed,
         bytes=len(patch),
     )
+
+
+def read_patch_file(file: Path) -> bytes:
+    """The bytes of a patch, encrypted or not.
+
+    A large file that cannot be a patch is refused before it is read: a sparse file takes no room on a disk.
+
+    Raises:
+        ObliqError: when it is no regular file, too large, or large without the head of a patch.
+    """
+    with open_regular_file(file, LARGEST_PATCH) as (opened, size):
+        head = opened.read(PATCH_HEAD.size)
+        length = PATCH_HEAD.unpack(head)[-1] if len(head) == PATCH_HEAD.size and head[:4] == b"OBQP" else -1
+        if size > _LARGE and size != PATCH_HEAD.size + length + 32 and not is_sealed(head):
+            raise PatchError(f"patch refused: {size} bytes that do not begin as a patch of that size")
+        opened.seek(0)
+        return opened.read(size)
 
 
 def decode_patch(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:

@@ -39,7 +39,7 @@ def unseal(data: bytes, key: bytes) -> bytes:
     if data[: len(_HEAD)] != _HEAD:
         raise PatchError("encrypted by a newer Obliq; expected version 1 of the encrypted form")
     try:
-        patch: bytes = cipher.decrypt(data[len(_HEAD) : start], data[start:], _HEAD)
+        patch: bytes = cipher.decrypt(data[len(_HEAD) : start], memoryview(data)[start:], _HEAD)
     except importlib.import_module("cryptography.exceptions").InvalidTag as error:
         raise PatchError(
             "altered, or encrypted with another key; expected the file and the key of `obliq patch make`"

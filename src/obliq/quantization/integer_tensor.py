@@ -16,6 +16,10 @@ _GROUP = 8
 """Codes that are packed together: eight codes of b bits fill exactly b bytes and fit in one 64-bit word."""
 
 
+_AT_ONCE = 2**16
+"""Codes that are packed or unpacked in one step, a multiple of a group: each takes some twenty bytes on the way."""
+
+
 def pack(codes: Int8[Tensor, "..."], bits: int) -> UInt8[Tensor, " bytes"]:
     """Write signed codes of any shape into ceil(elements * bits / 8) bytes.
 
@@ -29,12 +33,18 @@ def pack(codes: Int8[Tensor, "..."], bits: int) -> UInt8[Tensor, " bytes"]:
         raise ModelError(
             f"codes lie in {flat.min()}..{flat.max()}; expected {-limit}..{limit - 1} for {bits} bits"
         )
+    parts = [_packed(flat[start : start + _AT_ONCE], bits) for start in range(0, flat.size, _AT_ONCE)]
+    return torch.from_numpy(np.concatenate([np.zeros(0, np.uint8), *parts]))
+
+
+def _packed(flat: Int8[np.ndarray, " codes"], bits: int) -> UInt8[np.ndarray, " bytes"]:
+    """Codes of a part that begins with a whole group."""
     # Each row of eight codes becomes one little-endian word, code i at bit i * bits; its lower b bytes are kept.
     padded = np.zeros((-(-flat.size // _GROUP), _GROUP), dtype=np.uint64)
     padded.reshape(-1)[: flat.size] = flat.view(np.uint8) & (2**bits - 1)
     words = np.bitwise_or.reduce(padded << _shifts(bits), axis=1).astype("<u8")
-    stream = words.view(np.uint8).reshape(-1, 8)[:, :bits].reshape(-1)
-    return torch.from_numpy(stream[: packed_size(flat.size, bits)].copy())
+    stream: np.ndarray = words.view(np.uint8).reshape(-1, 8)[:, :bits].reshape(-1)
+    return stream[: packed_size(flat.size, bits)]
 
 
 def unpack(packed: UInt8[Tensor, " bytes"], bits: int, shape: Sequence[int]) -> Int8[Tensor, "..."]:
@@ -50,9 +60,21 @@ def unpack(packed: UInt8[Tensor, " bytes"], bits: int, shape: Sequence[int]) -> 
     size = packed_size(elements, bits)
     if packed.numel() != size:
         raise ModelError(f"{packed.numel()} bytes for shape {tuple(shape)} at {bits} bits; expected {size}")
+    stored, codes = packed.detach().cpu().numpy(), np.empty(elements, np.int8)
+    for start in range(0, elements, _AT_ONCE):
+        count = min(_AT_ONCE, elements - start)
+        first = start * bits // 8
+        codes[start : start + count] = _unpacked(
+            stored[first : first + packed_size(count, bits)], bits, count
+        )
+    return torch.from_numpy(codes).reshape(tuple(shape))
+
+
+def _unpacked(stored: UInt8[np.ndarray, " bytes"], bits: int, elements: int) -> Int8[np.ndarray, " codes"]:
+    """Codes of a part that begins with a whole group, as int8."""
     groups = -(-elements // _GROUP)
     stream = np.zeros(groups * bits, dtype=np.uint8)
-    stream[:size] = packed.detach().cpu().numpy()
+    stream[: len(stored)] = stored
     words = np.zeros((groups, 8), dtype=np.uint8)
     words[:, :bits] = stream.reshape(groups, bits)
     fields = (words.view("<u8").astype(np.uint64) >> _shifts(bits)) & np.uint64(2**bits - 1)
@@ -60,8 +82,7 @@ def unpack(packed: UInt8[Tensor, " bytes"], bits: int, shape: Sequence[int]) -> 
     if flat[elements:].any():
         raise ModelError("the bits after the last code are not zero; expected zeros")
     # Sign extension: move the code's sign bit to the sign bit of the byte, then shift back arithmetically.
-    signed = (flat[:elements] << np.uint8(8 - bits)).view(np.int8) >> np.int8(8 - bits)
-    return torch.from_numpy(signed.copy()).reshape(tuple(shape))
+    return (flat[:elements] << np.uint8(8 - bits)).view(np.int8) >> np.int8(8 - bits)
 
 
 def packed_size(elements: int, bits: int) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from obliq.data import DataLike, as_examples
 from obliq.data.datasets import data_label
 from obliq.data.input_contract import InputContract
-from obliq.errors import ModelError, PatchError
+from obliq.errors import ModelError, ObliqError, PatchError
 from obliq.exporting import (
     SUFFIXES,
     ParityRecord,
@@ -21,9 +21,7 @@ from obliq.exporting import (
     write_parity_record,
 )
 from obliq.io.atomic import refuse_existing_file, write_file, write_files
-from obliq.io.regular_file import read_regular_file
 from obliq.patch import (
-    LARGEST_PATCH,
     Content,
     PatchHead,
     content_digest,
@@ -32,6 +30,7 @@ from obliq.patch import (
     encryption,
     network_content,
     network_state,
+    read_patch_file,
     read_patch_head,
 )
 from obliq.quantization import float_state, integer_state, load_integer_state
@@ -176,7 +175,10 @@ def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: byte
         >>> obliq.weights_digest(patched) == obliq.weights_digest(after)
         True
     """
-    data = read_regular_file(Path(file), LARGEST_PATCH)
+    try:
+        data = read_patch_file(Path(file))
+    except ObliqError as error:
+        raise PatchError(f"{file}: {error}") from error
     if key is None and encryption.is_sealed(data):
         raise PatchError(f"{file} is encrypted; expected key=...")
     content = decode_patch(data if key is None else encryption.unseal(data, key), _content_of(model), floor)

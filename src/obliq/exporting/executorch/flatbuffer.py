@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from obliq.errors import ModelError
 from obliq.exporting.executorch.schema import Schema
+from obliq.io.budget import OBJECT, STEP, Budget
 
 Entry = TypeVar("Entry")
 
@@ -26,12 +27,14 @@ class Table:
         position: of the table in it, in bytes.
         kind: the table's name in the schema.
         schema: that the buffer was written by.
+        budget: of the file; lists and texts may overlap, so that their sizes have no total.
     """
 
     data: memoryview
     position: int
     kind: str
     schema: Schema
+    budget: Budget
 
     def number(self, field: str) -> int | float:
         """Read a number, 0 where it was left out.
@@ -57,7 +60,7 @@ class Table:
         Raises:
             ModelError: when there is none, or it lies outside.
         """
-        return Table(self.data, self._target(field), self.schema.field(self.kind, field).kind, self.schema)
+        return self._table(self._target(field), self.schema.field(self.kind, field).kind)
 
     def member(self, field: str) -> "tuple[str, Table]":
         """Read the table in a union, with the name of the member that it is.
@@ -72,7 +75,7 @@ class Table:
         if not 1 <= number <= len(members):
             raise ModelError(f"member {number} of {found.kind}; expected 1 to {len(members)}")
         name, kind = members[number - 1]
-        return name, Table(self.data, self._target(field), kind, self.schema)
+        return name, self._table(self._target(field), kind)
 
     def tables(self, field: str, most: int) -> list["Table"]:
         """Read the tables in a vector, of which there may be `most`.
@@ -83,10 +86,7 @@ class Table:
         start, count = self._vector(field, most)
         kind = self.schema.field(self.kind, field).kind.strip("[]")
         places = (start + 4 * index for index in range(count))
-        return [
-            Table(self.data, place + int(number_at(self.data, place, "I")), kind, self.schema)
-            for place in places
-        ]
+        return [self._table(place + int(number_at(self.data, place, "I")), kind) for place in places]
 
     def wholes(self, field: str, most: int) -> tuple[int, ...]:
         """Read the whole numbers in a vector, of which there may be `most`.
@@ -99,14 +99,19 @@ class Table:
         width = struct.calcsize("<" + letter)
         return tuple(int(number_at(self.data, start + width * index, letter)) for index in range(count))
 
-    def text(self, field: str) -> bytes:
-        """Read the bytes of a text.
+    def text(self, field: str, most: int = 512) -> bytes:
+        """Read the bytes of a text, of which there may be `most`.
 
         Raises:
-            ModelError: when there is none, or it lies outside.
+            ModelError: when there is none, it is longer, or it lies outside.
         """
-        start, count = self._vector(field, len(self.data))
+        start, count = self._vector(field, most)
+        self.budget.spend(f"texts of {self.kind}", memory=OBJECT + count, work=count)
         return bytes(stretch(self.data, start, count))
+
+    def _table(self, position: int, kind: str) -> "Table":
+        self.budget.spend(f"tables of {self.kind}", memory=2 * OBJECT, work=10 * STEP)
+        return Table(self.data, position, kind, self.schema, self.budget)
 
     def _vector(self, field: str, most: int) -> tuple[int, int]:
         """Where its first entry is, and how many there are."""
@@ -142,13 +147,13 @@ def one_of(entries: Sequence[Entry], index: int) -> Entry:
     return entries[index]
 
 
-def root(data: memoryview, kind: str, schema: Schema) -> Table:
+def root(data: memoryview, kind: str, schema: Schema, budget: Budget) -> Table:
     """Return the outermost table of a buffer, which is of a known kind.
 
     Raises:
         ModelError: when the buffer is too short to hold one.
     """
-    return Table(data, int(number_at(data, 0, "I")), kind, schema)
+    return Table(data, int(number_at(data, 0, "I")), kind, schema, budget)
 
 
 def number_at(data: memoryview, place: int, form: str) -> int | float:

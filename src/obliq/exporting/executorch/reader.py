@@ -117,4 +117,4 @@ def _weights(stored: Stored, shape: tuple[int, ...], source: Grid) -> Weights:
         raise ModelError(
             f"steps of weights up to {scale.max()}; expected positive numbers below {_LARGEST_STEP}"
         )
-    return weights_from(codes.astype(np.int64).reshape(shape), scale, bias, source)
+    return weights_from(codes.astype(np.int16).reshape(shape), scale, bias, source)

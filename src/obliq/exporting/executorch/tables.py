@@ -11,8 +11,10 @@ import numpy as np
 from numpy import ndarray
 
 from obliq.errors import ModelError
+from obliq.exporting.description import LONGEST
 from obliq.exporting.executorch.flatbuffer import Table, number_at, one_of, root, stretch
 from obliq.exporting.executorch.schema import PROGRAM, XNNPACK, installed_schema
+from obliq.io.budget import Budget
 
 _MOST = 100_000
 """Entries of any list; more than a network of a thousand layers has."""
@@ -26,6 +28,9 @@ DESCRIPTION = "network"
 
 INPUTS = "inputs"
 """The method that answers with how stored values become inputs; a program has it where this is recorded."""
+
+_OF_WEIGHT = 32
+"""Work for each code of a convolution, which is taken over, checked and exported anew."""
 
 CONVOLUTIONS = ("XNNConv2d", "XNNDepthwiseConv2d")
 
@@ -78,7 +83,8 @@ class Operations:
     """
 
     def __init__(self, data: memoryview) -> None:
-        program = root(data, "Program", installed_schema(PROGRAM))
+        self._budget = budget = Budget(len(data), ModelError)
+        program = root(data, "Program", installed_schema(PROGRAM), budget)
         start = int(number_at(data, _SEGMENTS_START, "Q"))
         segments = [
             stretch(data, start + one.whole("offset"), one.whole("size"))
@@ -99,7 +105,7 @@ class Operations:
         delegate = one_of(methods[b"forward"].tables("delegates", 1), 0)
         blob = one_of(segments, delegate.table("processed").whole("index"))
         graph_start, graph_size = (int(number_at(blob, place, "I")) for place in (_GRAPH_START, _GRAPH_SIZE))
-        graph = root(stretch(blob, graph_start, graph_size), "XNNGraph", installed_schema(XNNPACK))
+        graph = root(stretch(blob, graph_start, graph_size), "XNNGraph", installed_schema(XNNPACK), budget)
         self._constants = graph.tables("constant_data", _MOST)
         values = (value.member("xvalue_union") for value in graph.tables("xvalues", _MOST))
         self._values = {
@@ -145,6 +151,7 @@ class Operations:
         weight, bias = (self._value(computing.table.whole(name)) for name in ("filter_id", "bias_id"))
         tensor = weight.table("tensor_value")
         shape = tensor.wholes("dims", 4)
+        self._budget.spend("its weights", memory=4 * math.prod(shape), work=_OF_WEIGHT * math.prod(shape))
         codes = np.frombuffer(self._constant(tensor.whole("constant_buffer_idx")), np.int8)
         if len(shape) != 4 or math.prod(shape) != codes.size:
             raise ModelError(f"{codes.size} codes for a filter of shape {shape}; expected as many as it has")
@@ -182,4 +189,4 @@ def _answer(method: Table) -> bytes:
     kind, answer = one_of(method.tables("values", 1), 0).member("val")
     if kind != "String":
         raise ModelError(f"a {kind} as the answer of a method; expected a String")
-    return answer.text("string_val")
+    return answer.text("string_val", LONGEST)

@@ -30,6 +30,7 @@ from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import import_executorch
+from obliq.io.budget import Budget
 
 _LOW, _HIGH = -128, 127
 _MOST_CODES = 2**26
@@ -108,7 +109,9 @@ def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     Raises:
         ModelError: when the sizes do not fit together, or the codes of one sample are too many.
     """
-    values = followed(parsed(to_onnx(graph)), RULES)
+    written = to_onnx(graph)
+    budget = Budget(len(written), ModelError)
+    values = followed(parsed(written, budget), RULES, budget=budget)
     shapes = {step.name: values[step.name].shape for step in graph.steps}
     if (elements := sum(map(math.prod, shapes.values()))) > _MOST_CODES:
         raise ModelError(f"{elements} codes for one sample; expected at most {_MOST_CODES}")

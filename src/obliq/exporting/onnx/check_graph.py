@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.io.budget import OBJECT, STEP, Budget
 
 LARGEST_SAMPLE = 2**28
 """Elements of one activation of one sample."""
@@ -161,6 +162,7 @@ class Operator:
         step: `(node, contents, **fields)`, the step that a node is; by default `from_onnx` of the operation.
         own: whether it stands in files of our exporter only.
         weighted: whether its second input is the weight of a layer; only such a node has a layer's name.
+        width: bytes that it makes of each element of the constants that it reads.
     """
 
     rule: Rule
@@ -169,10 +171,18 @@ class Operator:
     step: Callable[..., Any] | None = None
     own: bool = False
     weighted: bool = False
+    width: int = 0
+
+
+_OF_LAYER = 16
+"""Work for each weight of a layer: its sums are checked here, and its codes are recovered later."""
 
 
 def followed(
-    contents: Contents, operators: Mapping[str, Operator], idle: frozenset[str] = frozenset()
+    contents: Contents,
+    operators: Mapping[str, Operator],
+    idle: frozenset[str] = frozenset(),
+    budget: Budget | None = None,
 ) -> dict[str, Value]:
     """Every value of a graph by name.
 
@@ -180,6 +190,7 @@ def followed(
         contents: as they were parsed.
         operators: the allow-list.
         idle: constants that may stand there unread.
+        budget: of the file, in which a constant costs as often as nodes read it; None for what was counted before.
 
     Returns:
         Every value; in files of other quantizers one without a name stands for inputs that are left out.
@@ -214,8 +225,12 @@ def followed(
         require(not node.layer or operator.weighted, node, f"no name, but {node.layer!r} is one of a layer")
         require(node.output not in values, node, "a name of its own for each value")
         require(values.keys() >= set(node.inputs), node, "inputs that were computed before")
-        values[node.output] = result = operator.rule(node, [values[name] for name in node.inputs])
-        unread = (unread - set(node.inputs)) | {node.output}
+        read = [values[name] for name in node.inputs]
+        if budget is not None:
+            _spend_on(node, operator, read, budget)
+        values[node.output] = result = operator.rule(node, read)
+        unread.difference_update(node.inputs)
+        unread.add(node.output)
         if operator.weighted:  # the whole weight is multiplied with at each place
             weight, places = values[node.inputs[1]].shape, result.shape[1:]
             products += int(np.prod(weight, dtype=object) * np.prod(places, dtype=object))
@@ -226,3 +241,16 @@ def followed(
     if products > MOST_PRODUCTS:
         raise ModelError(f"{products} multiplications for a sample; expected at most {MOST_PRODUCTS}")
     return values
+
+
+def _spend_on(node: OnnxNode, operator: Operator, read: list[Value], budget: Budget) -> None:
+    """Count what a rule is about to cost: it passes over every constant that the node reads."""
+    held = [value.codes if value.constant is None else value.constant for value in read]
+    elements = sum(0 if values is None else values.size for values in held)
+    listed = sum(value.constant.size for value in read if value.kind == "int64" and value.constant is not None)
+    width, passes = (2, _OF_LAYER) if operator.weighted else (operator.width, 1)  # a layer's codes are copied
+    budget.spend(
+        f"{node.operator} that makes {node.output!r}",
+        memory=2 * OBJECT + width * elements + 40 * listed,  # sizes and places become numbers of Python
+        work=(10 + len(read)) * STEP + passes * elements + 128 * listed,
+    )

@@ -16,6 +16,7 @@ from numpy import ndarray
 from obliq.data.input_contract import LONGEST, InputContract
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting.onnx.protobuf import read_message, schema
+from obliq.io.budget import Budget
 from obliq.quantization import packed_size, unpack
 
 LARGEST_FILE = 2**29
@@ -104,13 +105,13 @@ class Contents:
     batch: int | None = None
 
 
-def parsed(data: bytes) -> Contents:
+def parsed(data: bytes, budget: Budget) -> Contents:
     """The graph in a file's bytes; whether it makes sense is checked by `obliq.exporting.onnx.storage`.
 
     Raises:
-        ModelError: for anything that our exporter does not write.
+        ModelError: for anything that our exporter does not write, and when it costs too much.
     """
-    model = read_message(memoryview(data), SCHEMA["Model"], "the model")
+    model = read_message(memoryview(data), SCHEMA["Model"], "the model", budget)
     sets, graph = model["operator_sets"], model["graph"]
     if graph is None or len(sets) != 1 or sets[0]["domain"] or sets[0]["version"] not in OPSETS:
         raise ModelError(
@@ -120,7 +121,7 @@ def parsed(data: bytes) -> Contents:
     opset: int = sets[0]["version"]
     if model["ir_version"] != OPSETS[opset]:
         raise ModelError(f"format version {model['ir_version']}; expected {OPSETS[opset]}")
-    kinds, constants = constants_in(graph["constants"], _KINDS)
+    kinds, constants = constants_in(graph["constants"], _KINDS, budget)
     named = [[end["name"] for end in graph[ends]] for ends in ("inputs", "outputs")]
     if named != [[INPUT], [LOGITS]]:
         raise ModelError(f"from {named[0]} to {named[1]}; expected one {INPUT!r} and one {LOGITS!r}")
@@ -156,13 +157,14 @@ def contract_in(value: memoryview | None) -> InputContract:
 
 
 def constants_in(
-    tensors: list[dict[str, Any]], known: Mapping[int, str]
+    tensors: list[dict[str, Any]], known: Mapping[int, str], budget: Budget
 ) -> tuple[dict[str, str], dict[str, ndarray]]:
     """The type and the values of each constant, by name.
 
     Args:
         tensors: as `read_message` gives them.
         known: names of the types that are read, by their number.
+        budget: of the file.
 
     Raises:
         ModelError: for a name that is missing or given twice, another type, and sizes that do not fit.
@@ -178,11 +180,11 @@ def constants_in(
             raise ModelError(
                 f"constant {name!r} is of type {tensor['kind']}; expected {', '.join(known.values())}"
             )
-        kinds[name], constants[name] = kind, _values(name, kind, tensor)
+        kinds[name], constants[name] = kind, _values(name, kind, tensor, budget)
     return kinds, constants
 
 
-def _values(name: str, kind: str, tensor: dict[str, Any]) -> ndarray:
+def _values(name: str, kind: str, tensor: dict[str, Any], budget: Budget) -> ndarray:
     """The values of a constant: its size is known to fit the bytes before any are looked at."""
     shape, raw = tuple(tensor["dims"]), tensor["raw"]
     if any(not 1 <= size <= _MOST_ELEMENTS for size in shape) or math.prod(shape) > _MOST_ELEMENTS:
@@ -193,6 +195,7 @@ def _values(name: str, kind: str, tensor: dict[str, Any]) -> ndarray:
     if raw is None or len(raw) != size:
         raise ModelError(f"constant {name!r} has {0 if raw is None else len(raw)} bytes; expected {size}")
     if STORED_BITS[kind] < 8:
+        budget.spend(f"constant {name!r}", memory=math.prod(shape), work=8 * math.prod(shape))
         packed = torch.from_numpy(np.frombuffer(raw, np.uint8).copy())
         unpacked: ndarray = unpack(packed, STORED_BITS[kind], shape).numpy()
         return unpacked

@@ -10,9 +10,11 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from obliq.errors import ModelError
+from obliq.io.budget import OBJECT, STEP, Budget
 
 _VARINT, _BYTES, _FLOAT = 0, 2, 5
 
@@ -53,18 +55,27 @@ def schema(text: str, **known: Table) -> dict[str, Table]:
     return tables
 
 
-def read_message(data: memoryview, table: Table, what: str) -> dict[str, Any]:
+def read_message(data: memoryview, table: Table, what: str, budget: Budget | None = None) -> dict[str, Any]:
     """The fields of one message by name; those that may occur often are lists, the others None if missing.
 
+    Args:
+        data: the bytes of the message.
+        table: its fields.
+        what: the name of the message in errors.
+        budget: of the file that it stands in; None for a part that is limited otherwise.
+
     Raises:
-        ModelError: naming the message and what is wrong with it.
+        ModelError: naming the message and what is wrong with it, or when the file costs too much.
     """
+    budget = budget or Budget(len(data), ModelError)
+    budget.spend(what, memory=2 * OBJECT, work=STEP)
     found: dict[str, Any] = {field.name: [] if field.most > 1 else None for field in table.values()}
     for number, wire, value in _entries(data, what):
+        budget.spend(what, memory=OBJECT, work=2 * STEP)
         field = table.get(number)
         if field is None:
             raise ModelError(f"{what} has a field {number}, which is not read; expected {_names(table)}")
-        decoded = _decoded(field, wire, value, what)
+        decoded = _decoded(field, wire, value, what, budget)
         if field.most == 1:
             if found[field.name] is not None:
                 raise ModelError(f"{what} has two values for {field.name}; expected one")
@@ -92,20 +103,24 @@ def packed_numbers(data: memoryview, most: int, what: str) -> list[int]:
     return found
 
 
+_MOST_LOOKED_AT = 100
+"""Entries of a message of which only one is wanted; a model has fewer than fifty."""
+
+
 def first_text(data: memoryview, wanted: int, what: str) -> str | None:
     """The first text under a number of a message, of which nothing else is looked at; None when there is none.
 
     Raises:
         ModelError: when the message ends too early, or the text cannot be printed.
     """
-    for number, wire, value in _entries(data, what):
+    for number, wire, value in islice(_entries(data, what), _MOST_LOOKED_AT):
         if number == wanted and wire == _BYTES:
             assert isinstance(value, memoryview)
             return _text(value, what)
     return None
 
 
-def _decoded(field: Field, wire: int, value: int | memoryview, what: str) -> Any:
+def _decoded(field: Field, wire: int, value: int | memoryview, what: str, budget: Budget) -> Any:
     expected = _VARINT if field.kind == "int" else _FLOAT if field.kind == "float" else _BYTES
     if wire != expected:
         raise ModelError(f"{what} has {field.name} of wire type {wire}; expected {expected}")
@@ -118,7 +133,8 @@ def _decoded(field: Field, wire: int, value: int | memoryview, what: str) -> Any
     if field.kind == "text":
         return _text(value, f"{field.name} of {what}")
     assert isinstance(field.kind, Mapping)
-    return read_message(value, field.kind, f"{field.name} of {what}" if len(what) < 60 else field.name)
+    inner = f"{field.name} of {what}" if len(what) < 60 else field.name
+    return read_message(value, field.kind, inner, budget)
 
 
 def _entries(data: memoryview, what: str) -> Iterator[tuple[int, int, int | memoryview]]:
@@ -127,6 +143,8 @@ def _entries(data: memoryview, what: str) -> Iterator[tuple[int, int, int | memo
     while position < len(data):
         tag, position = _varint(data, position, what)
         number, wire = tag >> 3, tag & 7
+        if number == 0:
+            raise ModelError(f"{what} has a field 0; expected numbers from 1")
         if wire == _VARINT:
             value, position = _varint(data, position, what)
             yield number, wire, value

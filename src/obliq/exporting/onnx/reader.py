@@ -20,6 +20,7 @@ from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNod
 from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.operations import IN_FILES, MOVING, Layer, LookupTable, Quantize, Step, step_of
 from obliq.exporting.weights import EVERY, grid_from, weights_from
+from obliq.io.budget import Budget
 
 
 def read_onnx(data: bytes) -> Contents:
@@ -33,8 +34,9 @@ def read_onnx(data: bytes) -> Contents:
     """
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
-    contents = parsed(data)
-    followed(contents, RULES)
+    budget = Budget(len(data), ModelError)
+    contents = parsed(data, budget)
+    followed(contents, RULES, budget=budget)
     return contents
 
 
@@ -60,6 +62,10 @@ def graph_in(contents: Contents) -> Graph:
     return Graph(input_shape=contents.input_shape, steps=tuple(reader.steps.values()))
 
 
+_LARGEST_FACTOR = 64
+"""Codes have two bits or more, and their products eight."""
+
+
 @dataclass(frozen=True)
 class _Stored:
     """Codes that are widened step by step: the constant's name, its values, and what they were multiplied with."""
@@ -83,8 +89,10 @@ class _Reader:
     tables: dict[str, tuple[str, OnnxNode]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
+    packed: bool = False
 
     def __post_init__(self) -> None:
+        self.packed = bool({"int4", "int2"} & set(self.contents.kinds.values()))
         self.stored = {
             name: _Stored(name, values)
             for name, values in self.contents.constants.items()
@@ -197,11 +205,17 @@ class _Reader:
 
     def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
         """A constant of this type may stand for some widths only, and a narrow one shows what it is multiplied by."""
-        packed = {"int4", "int2"} & set(self.contents.kinds.values())
         widths = {"int2": range(2, 3), "int4": range(3, 5)}.get(
-            self.contents.kinds[stored.name], range(5, 9) if packed else EVERY
+            self.contents.kinds[stored.name], range(5, 9) if self.packed else EVERY
         )
-        wide, times = stored.codes.astype(np.int64) * stored.times, stored.times if widths[-1] < 8 else None
+        if stored.times > _LARGEST_FACTOR:
+            raise ModelError(
+                f"{stored.name} is multiplied by {stored.times}; expected at most {_LARGEST_FACTOR}"
+            )
+        wide, times = (
+            stored.codes.astype(np.int16) * np.int16(stored.times),
+            stored.times if widths[-1] < 8 else None,
+        )
         try:
             return weights_from(wide, scale, bias, source, widths=widths, times=times)
         except ModelError as error:
@@ -213,12 +227,12 @@ _BITS = {"int8": 8, "int4": 4, "int2": 2}
 
 def weight_constants(contents: Contents) -> tuple[str, ...]:
     """The constants that hold the codes of layers, in the order of their layers; none for a file of floats."""
-    source = {node.output: node for node in contents.nodes}
+    origin: dict[str, str] = {}
+    for node in contents.nodes:
+        origin[node.output] = origin.get(node.inputs[0], node.inputs[0])
     found = []
     for node in _weighted(contents):
-        name = node.inputs[1]
-        while name not in contents.constants:
-            name = source[name].inputs[0]
+        name = origin.get(node.inputs[1], node.inputs[1])
         if contents.kinds[name] != "float32":
             found.append(name)
     return tuple(found)

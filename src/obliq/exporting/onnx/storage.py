@@ -55,6 +55,8 @@ def dequantized(node: OnnxNode, codes: Value, step: np.ndarray, zero: Value | No
     """Constant codes around zero as real numbers."""
     require(codes.kind in ("int8", "int32") and len(codes.shape) >= 1, node, "int8 weights or an int32 bias")
     assert codes.constant is not None
+    stored = codes.constant.dtype == codes.kind  # codes that are widened are bytes again before this
+    require(stored, node, "int8 weights, or an int32 bias as it is stored")
     if codes.kind == "int8":
         require(int(codes.constant.min()) >= -127, node, "codes from -127: their range is symmetric")
     if zero is not None:
@@ -96,7 +98,8 @@ def _cast(node: OnnxNode, read: list[Value]) -> Value:
     if source.kind == "int32":
         low, high = int(source.constant.min()), int(source.constant.max())
         require(kind == "int8" and low >= -127 and high <= 127, node, "codes that fit in a byte")
-    return Value(kind=kind, shape=source.shape, constant=source.constant.astype(kind))
+    # codes take no more bytes than they need, whatever their type is called
+    return Value(kind=kind, shape=source.shape, constant=source.constant.astype(np.int8, copy=False))
 
 
 def _multiply(node: OnnxNode, read: list[Value]) -> Value:
@@ -113,7 +116,8 @@ def _multiply(node: OnnxNode, read: list[Value]) -> Value:
     times = scalar(second, node, "int32")
     require(times in (1, 2, 4, 8, 16, 32, 64), node, "a power of two up to 64")
     assert first.constant is not None
-    return Value(kind="int32", shape=first.shape, constant=first.constant * np.int32(times))
+    wide = first.constant.astype(np.int16, copy=False) * np.int16(times)  # at most 127 * 64
+    return Value(kind="int32", shape=first.shape, constant=wide)
 
 
 def _gather(node: OnnxNode, read: list[Value]) -> Value:
@@ -125,9 +129,9 @@ RULES: dict[str, Operator] = {
     "DequantizeLinear": Operator(rule=_dequantize, inputs=(2, 3), settings=frozenset({"axis"})),
     "Clip": Operator(rule=clip, inputs=(3, 3)),
     "Identity": Operator(rule=identity, inputs=(1, 1)),
-    "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"})),
+    "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"}), width=1),
     **{name: one for step in OPERATIONS for name, one in step.onnx.items()},
-    "Mul": Operator(rule=_multiply, inputs=(2, 2)),  # of constants, or of activations
+    "Mul": Operator(rule=_multiply, inputs=(2, 2), width=4),  # of constants, or of activations
     "Gather": Operator(
         rule=_gather, inputs=(2, 2), settings=frozenset({"axis"})
     ),  # places of an axis, or a table

@@ -77,11 +77,11 @@ class Window:
         kernel, dilation, stride = (
             np.array(one, object) for one in (self.kernel, self.dilation, self.stride)
         )
-        room = (
-            np.array(space, object)
-            + np.array(self.padding, object).sum(axis=1)
-            - ((kernel - 1) * dilation + 1)
-        )
+        extent, sizes = (kernel - 1) * dilation + 1, np.array(space, object)
+        padding = np.array(self.padding, object)
+        slight = padding.max(axis=1) <= np.maximum(extent, sizes)  # a result is no multiple of what is read
+        require(bool(slight.all()), node, f"pads of at most the window's size, or those of {space}")
+        room = sizes + padding.sum(axis=1) - extent
         require(all(size >= 0 for size in room), node, f"a window that fits into {space}")
         return tuple(int(size) for size in room // stride + 1)
 

@@ -8,6 +8,7 @@ real numbers, and rounds where it likes.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from obliq.io.budget import Budget
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator, Value, followed
 from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode
@@ -39,14 +40,15 @@ def foreign_contents(data: bytes) -> Contents:
     """
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
-    parsed = foreign_parsed(data, QDQ_RULES)
+    budget = Budget(len(data), ModelError)
+    parsed = foreign_parsed(data, QDQ_RULES, budget)
     contents = parsed.contents
     for name, held in contents.constants.items():
         if contents.kinds[name] == "int64" and bool((held == BATCH).any()):
             raise ModelError(
                 f"constant {name!r} holds {BATCH}, which stands for the batch here; expected other sizes"
             )
-    values = followed(contents, QDQ_RULES, parsed.node_constants)
+    values = followed(contents, QDQ_RULES, parsed.node_constants, budget)
     for name, kind, sizes in parsed.declared:
         if name in values:
             _require_as_declared(name, values[name], kind, sizes, contents.batch)

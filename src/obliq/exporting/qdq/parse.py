@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from obliq.io.budget import Budget
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator
 from obliq.exporting.onnx.contents import (
@@ -122,17 +123,18 @@ def is_foreign(data: bytes) -> bool:
         return False
 
 
-def foreign_parsed(data: bytes, operators: Mapping[str, Operator]) -> Parsed:
+def foreign_parsed(data: bytes, operators: Mapping[str, Operator], budget: Budget) -> Parsed:
     """The graph in a file's bytes; `obliq.exporting.qdq.check` checks whether it makes sense.
 
     Args:
         data: the file.
         operators: those that are read; of other nodes nothing but their names is looked at.
+        budget: of the file.
 
     Raises:
         ModelError: for anything that these quantizers do not write.
     """
-    model = tree(memoryview(data))
+    model = tree(memoryview(data), budget)
     graph = model["graph"]
     opset = _opset(model["operator_sets"])
     if graph is None or model["ir_version"] not in FORMATS:
@@ -148,7 +150,7 @@ def foreign_parsed(data: bytes, operators: Mapping[str, Operator]) -> Parsed:
     tensors = tensors_in(graph)
     held = tensors[len(graph["constants"]) :]
     into_bytes(tensors)
-    kinds, constants = constants_in(tensors, KINDS)
+    kinds, constants = constants_in(tensors, KINDS, budget)
     names = [end["name"] for end in ends]
     if len(graph["inputs"]) != 1 or len(graph["outputs"]) != 1 or not all(names) or names[0] == names[1]:
         raise ModelError(f"ends called {names}; expected one input and one output")
@@ -181,13 +183,13 @@ def _batch(end: dict[str, Any]) -> int | None:
     return 1 if dimensions[0].get("size") == 1 else None
 
 
-def tree(data: memoryview) -> dict[str, Any]:
+def tree(data: memoryview, budget: Budget) -> dict[str, Any]:
     """The messages of a file; raw values are views of `data`.
 
     Raises:
         ModelError: for anything that these quantizers do not write.
     """
-    return read_message(data, _SCHEMA["Model"], "the model")
+    return read_message(data, _SCHEMA["Model"], "the model", budget)
 
 
 def _opset(sets: list[dict[str, Any]]) -> int:

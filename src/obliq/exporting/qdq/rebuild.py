@@ -11,6 +11,7 @@ from typing import Any
 from numpy import ndarray
 from torch import nn
 
+from obliq.io.budget import Budget
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.contents import Contents
@@ -97,7 +98,7 @@ def _steps(contents: Contents) -> tuple[list[Step], dict[str, StoredLayer]]:
 def _replaced(data: bytes, changed: Mapping[str, ndarray]) -> bytes:
     """The bytes of a file with other values for some constants, in place."""
     copy = bytearray(data)
-    for tensor in tensors_in(tree(memoryview(copy))["graph"]):
+    for tensor in tensors_in(tree(memoryview(copy), Budget(len(copy), ModelError))["graph"]):
         if tensor["name"] in changed:
             values = changed[tensor["name"]]
             raw = values.astype(values.dtype.newbyteorder("<")).tobytes()
