@@ -3,9 +3,10 @@
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from obliq.auditing import parse_audit
@@ -35,10 +36,19 @@ SLOW_TO_MAKE = {
         "six pictures of zeros",
     ),
     *("scales read 15,000 times", "places read 15,000 times", "a million names in few bytes"),
-    *("a million numbers in a typed field", "120,000 tensors"),
+    *("a million numbers in a typed field", "120,000 tensors", "3,000,000 dictionaries"),
+    *("4,000,000 lists in lists", "1,500,000 dictionaries"),
 }
 READ = {"subjects up to a thousand billion", "PNG with texts that unpack"}
 """Harmless after all."""
+
+
+@pytest.fixture(autouse=True)
+def _without_shape_checks() -> Iterator[None]:
+    """As users run it: the checks of the tests would take most of the time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def peak() -> float:
