@@ -82,7 +82,9 @@ def parse_json(text: bytes) -> dict[str, Any]:
         if _SURROGATE.search(text):
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise ObliqError(f"not readable as JSON: {' '.join(str(error).split())[:200]!r}; expected text of JSON") from error
+        raise ObliqError(
+            f"not readable as JSON: {' '.join(str(error).split())[:200]!r}; expected text of JSON"
+        ) from error
     if not isinstance(values, dict):
         raise ObliqError(f"the text is {in_message(values)}; expected a JSON object")
     return values
