@@ -247,10 +247,20 @@ def _spend_on(node: OnnxNode, operator: Operator, read: list[Value], budget: Bud
     """Count what a rule is about to cost: it passes over every constant that the node reads."""
     held = [value.codes if value.constant is None else value.constant for value in read]
     elements = sum(0 if values is None else values.size for values in held)
-    listed = sum(value.constant.size for value in read if value.kind == "int64" and value.constant is not None)
+    listed = sum(
+        value.constant.size for value in read if value.kind == "int64" and value.constant is not None
+    )
+    narrow = sum(  # codes that `Cast` left in fewer bytes than their type has
+        value.constant.size
+        for value in read
+        if value.kind == "int32" and value.constant is not None and value.constant.itemsize < 4
+    )
     width, passes = (2, _OF_LAYER) if operator.weighted else (operator.width, 1)  # a layer's codes are copied
     budget.spend(
         f"{node.operator} that makes {node.output!r}",
-        memory=2 * OBJECT + width * elements + 40 * listed,  # sizes and places become numbers of Python
+        memory=2 * OBJECT
+        + width * elements
+        + 4 * narrow * (not width)
+        + 40 * listed,  # sizes and places become numbers of Python
         work=(10 + len(read)) * STEP + passes * elements + 128 * listed,
     )

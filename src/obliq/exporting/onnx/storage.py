@@ -55,14 +55,14 @@ def dequantized(node: OnnxNode, codes: Value, step: np.ndarray, zero: Value | No
     """Constant codes around zero as real numbers."""
     require(codes.kind in ("int8", "int32") and len(codes.shape) >= 1, node, "int8 weights or an int32 bias")
     assert codes.constant is not None
-    stored = codes.constant.dtype == codes.kind  # codes that are widened are bytes again before this
-    require(stored, node, "int8 weights, or an int32 bias as it is stored")
     if codes.kind == "int8":
         require(int(codes.constant.min()) >= -127, node, "codes from -127: their range is symmetric")
     if zero is not None:
         fits = zero.constant is not None and zero.kind == codes.kind and zero.shape == step.shape
         require(fits and not np.any(zero.constant), node, "zero points of 0, one a scale: codes around zero")
-    return Value(kind="float32", shape=codes.shape, scale=step, codes=codes.constant)
+    return Value(
+        kind="float32", shape=codes.shape, scale=step, codes=codes.constant.astype(codes.kind, copy=False)
+    )
 
 
 def clip(node: OnnxNode, read: list[Value]) -> Value:

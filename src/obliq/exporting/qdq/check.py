@@ -8,7 +8,6 @@ real numbers, and rounds where it likes.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from obliq.io.budget import Budget
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator, Value, followed
 from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, OnnxNode
@@ -21,6 +20,7 @@ from obliq.exporting.qdq.parse import foreign_parsed
 from obliq.exporting.qdq.rounding import ROUNDING
 from obliq.exporting.qdq.selections import SELECTIONS
 from obliq.exporting.qdq.stored import stored_layer
+from obliq.io.budget import Budget
 
 QDQ_RULES: dict[str, Operator] = {
     **ROUNDING,

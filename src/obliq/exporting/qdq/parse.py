@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from obliq.io.budget import Budget
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator
 from obliq.exporting.onnx.contents import (
@@ -19,6 +18,7 @@ from obliq.exporting.onnx.contents import (
 )
 from obliq.exporting.onnx.protobuf import first_text, read_message, schema
 from obliq.exporting.qdq.tensors import ATTRIBUTES, KINDS, attributes_of, into_bytes, tensors_in
+from obliq.io.budget import Budget
 
 _SCHEMA = schema(
     """

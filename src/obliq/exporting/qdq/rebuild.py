@@ -11,7 +11,6 @@ from typing import Any
 from numpy import ndarray
 from torch import nn
 
-from obliq.io.budget import Budget
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.contents import Contents
@@ -23,6 +22,7 @@ from obliq.exporting.qdq.real_layers import real_layer
 from obliq.exporting.qdq.stored import StoredLayer, require_unshared, stored_layer
 from obliq.exporting.qdq.tensors import tensors_in
 from obliq.exporting.rebuild import RebuiltNetwork, require_rebuilt, trained_weights, with_integers
+from obliq.io.budget import Budget
 
 _NOWHERE = Grid(scale=1.0, bits=8, signed=True, low=-128, high=127)
 """The grid of a step that is not rounded: other quantizers round where they like."""
