@@ -1,7 +1,6 @@
 """What small hostile files cost: memory and time of the verb that reads each, until it refuses.
 
     python benchmarks/hostile_files.py [--only TEXT]
-    python benchmarks/hostile_files.py --mutations 10000 [--only TEXT]
 
 Each file is read in a child process, which has read a harmless file of its kind before. What is measured is the peak of
 memory beyond that start, and the processor time from there until the verb ends. Needs Linux, and the extras `onnx`
@@ -140,6 +139,21 @@ def row(case: Case, found: Found) -> str:
     )
 
 
+def heading() -> list[str]:
+    """What stands above the rows of the table."""
+    return [
+        "# What hostile files cost",
+        "",
+        "Peak memory beyond the start of the process (MB of 2^20 bytes) and processor seconds of the verb that reads",
+        f"each file, until it refuses. The aim for files of 10 MB or less is {MOST_MEMORY} MB and {MOST_SECONDS:.0f} s;",
+        "(!) marks what is above.",
+        f"Python {platform.python_version()}, one thread.",
+        "",
+        "| format | file | kB | MB | seconds | outcome |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -159,6 +173,8 @@ def main() -> None:
                     continue
             rows.append(row(case, found))
             print(rows[-1], flush=True)
+    if not arguments.only:
+        TABLE.write_text("\n".join([*heading(), *rows]) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from obliq.io.budget import Budget
 from tests.hostile import executorch_files
 from tests.hostile.onnx_files import settings, tag
 from tests.hostile.sample import onnx_file, quantizer_file
@@ -217,7 +218,7 @@ def overlapping_names() -> bytes:
     from obliq.exporting.executorch.schema import PROGRAM, installed_schema
 
     good = bytearray(executorch_files.harmless())
-    program = root(memoryview(good), "Program", installed_schema(PROGRAM))
+    program = root(memoryview(good), "Program", installed_schema(PROGRAM), Budget(len(good)))
     field = program.schema.field("Program", "named_data")
     place = program._place(field.slot)
     assert place is not None
