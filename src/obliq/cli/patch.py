@@ -177,7 +177,9 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     from obliq.workflow.patch_targets import Folder, find_artifact
 
     out = arguments.out
-    patch = read_patch(arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key)
+    patch = read_patch(
+        arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key
+    )
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
     refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
@@ -227,7 +229,11 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
     """Read a patch's head."""
     from obliq.patch import LEAK_WARNING, read_patch_head
 
-    head = read_patch_head(read_patch(arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key))
+    head = read_patch_head(
+        read_patch(
+            arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key
+        )
+    )
     head = dataclasses.replace(head, bytes=arguments.file.stat().st_size)  # encryption adds some
     signed = [] if arguments.verify is None else [f"signed by the holder of {arguments.verify}"]
     return VerbOutput(
