@@ -106,7 +106,25 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_steps_of_other_quantizers_are_refused_with_what_to_do(tmp_path: Path, name: str, tool: str) -> None:
     torch.save({**network().state_dict(), name: torch.ones(())}, tmp_path / "w.pt")
     with pytest.raises(
-        ModelError, match=f"state dict of .*{tool}.*expected its float weights alone"
+        ModelError, match=f"state dict of .*{tool}.*expected --arch module:function that returns"
     ) as caught:
         loaded(tmp_path / "w.pt")
     assert "obliq unlearn FILE.onnx" in str(caught.value)
+
+
+def test_tensors_that_are_no_plain_numbers_are_refused_without_reading_them(tmp_path: Path) -> None:
+    given = network().state_dict()
+    name, weight = "0.weight", given["0.weight"]
+    for state, words in (
+        ({name: torch.zeros(1).expand(10**6, 10**6)}, "expected"),
+        ({name: weight.to_sparse()}, "expected"),
+        ({name: torch.empty(weight.shape, device="meta")}, "expected"),
+        ({name: weight.double() * 1e300}, "1 NaN or infinite (0.weight)"),
+        ({"1.running_var": -given["1.running_var"]}, "1 negative variances (1.running_var)"),
+        ({"a\nb": torch.ones(1)}, r"a tensor called 'a\nb'..."),
+    ):
+        torch.save({**given, **state}, tmp_path / "w.pt")
+        with pytest.raises(ModelError) as caught:
+            loaded(tmp_path / "w.pt")
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)

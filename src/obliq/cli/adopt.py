@@ -115,7 +115,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import accuracy_lines, doubts, saved_run_values
-    from obliq.data.datasets import require_label
+    from obliq.data.datasets import require_label, require_outside
     from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
@@ -141,6 +141,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
         trained_on=_trained_on(arguments), holdout=arguments.holdout, test=arguments.test, seed=run.seed
     )
     parts = load_parts(arguments.data, arguments.data_folder, words)
+    require_outside(parts.collection.name, arguments.out)
     data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
     loaded = load_network(arguments.arch, arguments.weights, parts.train)

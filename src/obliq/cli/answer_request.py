@@ -15,6 +15,7 @@ from obliq.cli.options import RequestOptions
 from obliq.cli.output import accuracy_lines, saved_run_values
 from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data import Splits
+from obliq.data.datasets import require_outside
 from obliq.data.request_file import REQUEST_FILE, Request
 from obliq.errors import DataError
 from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
@@ -83,6 +84,7 @@ def answer_request(
         )
     answer = answer_for(original)
     parts = same_partition(original, data.data_folder, data.data)
+    require_outside(parts.collection.name, out)
     splits, request = create_request(parts, arguments.forget, run.seed)
     progress.print_line(f"to forget: {request_in_words(request, splits)}")
     check(splits, request)

@@ -71,7 +71,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.next_command import repeated_options, unlearn_command
     from obliq.cli.output import saved_run_values
     from obliq.data import MissingExamples
-    from obliq.data.datasets import require_label
+    from obliq.data.datasets import require_label, require_outside
     from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words
     from obliq.io.atomic import refuse_existing_folder
@@ -89,6 +89,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
     words = PartWords(holdout=arguments.holdout, test=arguments.test, seed=run.seed, limit=arguments.limit)
     parts = load_parts(arguments.data, arguments.data_folder, words)
+    require_outside(parts.collection.name, arguments.out)
     data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
     blueprint = Blueprint(

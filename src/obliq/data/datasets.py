@@ -126,6 +126,23 @@ def data_to_load(recorded: str, trusted: str | None) -> str:
     return recorded
 
 
+def require_outside(name: str, out: Path) -> None:
+    """Raise where a result would lie in a folder of pictures, whose sub-folders are classes.
+
+    Args:
+        name: of a data set.
+        out: where a result is to go.
+
+    Raises:
+        DataError: naming the folder.
+    """
+    for source in sources_of(name).values():
+        if source.startswith("folder:"):
+            folder = Path(split_options(source)[0].partition(":")[2]).resolve()
+            if folder in (out.resolve(), *out.resolve().parents):
+                raise DataError(f"{out} lies in the data ({source}); expected a folder outside them")
+
+
 def load_dataset(name: str, folder: Path | None = None) -> Collection:
     """Load a data set; the result's `name` loads it again.
 

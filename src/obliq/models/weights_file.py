@@ -28,6 +28,7 @@ LARGEST = 8 * 2**30
 SAFETENSORS, TORCH = (".safetensors",), (".pt", ".pth", ".bin", ".ckpt")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 """What DataParallel, torch.compile and classes around a network put before the names of its tensors."""
+LONGEST_NAME = 1000
 UNUSED = "num_batches_tracked"
 """A counter of batch norm that older files lack; it has no effect with a fixed momentum."""
 
@@ -96,7 +97,7 @@ def read_weights(file: Path) -> WeightsFile:
     digest = hashlib.sha256(data).hexdigest()
     if file.suffix in SAFETENSORS:
         try:
-            return WeightsFile(safetensors.torch.load(data), digest)
+            return WeightsFile(_plain(file, safetensors.torch.load(data)), digest)
         except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
             raise ModelError(f"{file}: {first_line(error)}; expected a whole safetensors file") from error
     try:
@@ -109,7 +110,26 @@ def read_weights(file: Path) -> WeightsFile:
     except Exception as error:  # torch raises many kinds for damaged files
         raise ModelError(f"{file}: {first_line(error)}; expected a file that torch.save wrote") from error
     tensors, notes = _state_dict(file, held)
-    return WeightsFile(tensors, digest, notes)
+    return WeightsFile(_plain(file, tensors), digest, notes)
+
+
+def _plain(file: Path, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors, which hold their values one by one in memory.
+
+    Raises:
+        ModelError: for sparse and nested tensors, those without values, and names that a line cannot show.
+    """
+    for name, tensor in tensors.items():
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise ModelError(
+                f"{file} has a tensor called {name[:40]!r}...; expected names of at most {LONGEST_NAME} printable "
+                "letters"
+            )
+        if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise ModelError(
+                f"{file}: {name} is sparse, nested or without values; expected dense tensors (tensor.to_dense())"
+            )
+    return tensors
 
 
 def _state_dict(file: Path, held: Any) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
@@ -191,8 +211,8 @@ def load_state(network: nn.Module, weights: WeightsFile, names: tuple[str, str])
         network.load_state_dict(dict(weights.tensors), strict=True)
     except Exception as error:  # the modules are those of another tool
         raise ModelError(
-            f"{names[0]} does not fit {names[1]}: {first_line(error)}; expected the state dict of this network, with "
-            "its quantizers"
+            f"{names[0]} does not fit {names[1]}: {' '.join(str(error).split())[:300]}; expected the state dict of "
+            "this network, with its quantizers"
         ) from error
     infinite = [name for name, value in network.named_parameters() if not bool(torch.isfinite(value).all())]
     if infinite:
@@ -221,10 +241,12 @@ def _problems(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[
         for name in shared
         if tensors[name].is_floating_point() != own[name].is_floating_point()
     ]
-    infinite = [
-        name
-        for name in shared
-        if tensors[name].is_floating_point() and not bool(torch.isfinite(tensors[name]).all())
+    # only what has the right shape: a file of a few bytes can hold one number as a tensor of any size
+    fitting = [name for name in shared if tensors[name].shape == own[name].shape]
+    floats = {name: tensors[name].float() for name in fitting if tensors[name].is_floating_point()}
+    infinite = [name for name, value in floats.items() if not bool(torch.isfinite(value).all())]
+    negative = [
+        name for name, value in floats.items() if name.endswith("running_var") and bool((value < 0).any())
     ]
     return [
         *_listed("missing", missing),
@@ -232,6 +254,7 @@ def _problems(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[
         *_listed("of another shape", shapes),
         *_listed("of another type", kinds),
         *_listed("NaN or infinite", infinite),
+        *_listed("negative variances", negative),
     ]
 
 

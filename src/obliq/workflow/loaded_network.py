@@ -8,6 +8,7 @@ from torch import nn
 
 from obliq.data import Examples
 from obliq.errors import ModelError
+from obliq.io.user_code import first_line
 from obliq.models import build_model
 from obliq.models.weights_file import WeightsFile, load_state, load_weights, read_weights
 from obliq.quantization import (
@@ -112,7 +113,13 @@ def loaded_from_module(
     if not has_foreign_quantizers(network):
         found = digest or state_digest({}, float_state(network))
         return LoadedNetwork(network.eval(), architecture, source, found, notes)
-    foreign = read_foreign_network(network)
+    try:
+        foreign = read_foreign_network(network)
+    except Exception as error:  # the modules are those of another tool, in a version that nobody knows
+        raise ModelError(
+            f"{architecture} has quantizers that cannot be read: {first_line(error)}; expected those of Brevitas 0.13 "
+            "or of torch.ao (prepare_qat), or a network in floating point"
+        ) from error
     form = form_of(foreign)
     notes += (f"bits and steps were read from the quantizers of {architecture}: {form.bits}",)
     if form.has_powers_of_two:

@@ -113,6 +113,10 @@ def test_training_by_obliq_on_folders_of_pictures(
     said = obliq(*words, "--out", "o", "--json")
     assert said.status == 0, said.err
     assert json.loads(said.out)["counts"]["holdout"] == len(list(Path("val").rglob("*.png")))
+    inside = obliq(*words, "--out", "val/o")
+    assert "val/o lies in the data (folder:val); expected a folder outside them" in inside.err
+    unlearn = ("unlearn", "o", "--forget", "class=ape", "--out", "train/u")
+    assert "train/u lies in the data (folder:train)" in obliq(*unlearn).err
     shown = obliq("data", "folder:train,holdout=folder:val")
     assert "holdout part" in shown.out
     assert "ape" in shown.out
