@@ -248,7 +248,7 @@ def test_several_networks_in_one_audit(obliq: Obliq, way: Way, tmp_path: Path) -
 )
 def test_selectors(selector: str, count: int | None, obliq: Obliq, way: Way, tmp_path: Path) -> None:
     words = ("unlearn", way.original, "--forget", selector, "--out", tmp_path / "u", "--json")
-    counts = only_json(obliq(*words, "fine-tune", "--epochs", 1))["counts"]
+    counts = only_json(obliq(*words, "--accept-large", "fine-tune", "--epochs", 1))["counts"]
     assert counts["forget"] == count or count is None
     assert 0 < counts["forget"] < counts["retain"] + counts["forget"]
 
