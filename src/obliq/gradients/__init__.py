@@ -1,7 +1,15 @@
 """The mathematics of unlearning on tensors: losses, projections of gradients, and a check of first-order theory."""
 
 from obliq.gradients.first_order import FirstOrderRecord
-from obliq.gradients.losses import calibrated_loss, distillation_loss, entropy, negative_entropy, uniform_loss
+from obliq.gradients.losses import (
+    calibrated_loss,
+    distillation_loss,
+    entropy,
+    margin_loss,
+    negative_entropy,
+    true_class_margin,
+    uniform_loss,
+)
 from obliq.gradients.projection import (
     ProjectionScope,
     ProjectionWhen,
@@ -27,9 +35,11 @@ __all__ = [
     "entropy",
     "gradient_of",
     "inner_product",
+    "margin_loss",
     "negative_entropy",
     "project_",
     "remove_component",
+    "true_class_margin",
     "unfold_inputs",
     "uniform_loss",
 ]

@@ -73,3 +73,40 @@ def calibrated_loss(
         others = F.softmax(logits.masked_fill(true_class, -math.inf), dim=1)
         label = torch.where(true_class, targets.unsqueeze(1), (1 - targets).unsqueeze(1) * others)
     return -(label * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+HUBER = 2.0
+"""Nats at which `margin_loss` turns from a square into a line."""
+
+
+def true_class_margin(
+    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """The logit-scaled confidence log(p / (1 - p)) of the true class, in nats; unlike p, it never saturates.
+
+    It is z_y minus the log of the summed exponentials of the other logits z.
+
+    Source: Carlini et al., "Membership inference attacks from first principles" (S&P 2022), section VI.
+    """
+    true_class = F.one_hot(labels, logits.shape[1]).bool()
+    return logits[true_class] - torch.logsumexp(logits.masked_fill(true_class, -math.inf), dim=1)
+
+
+def margin_loss(
+    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], targets: Float[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """Mean Huber loss between the margins of the true class and their targets.
+
+    Its gradient with respect to the true class's logit has a length of at most 1/2, and reaches it 2 nats from the
+    target. So a confident sample is moved as fast as any other; compare `calibrated_loss`, whose gradient vanishes
+    where p is near 1. The gradient with respect to the other logits is shared among them in proportion to the
+    current prediction, so that no wrong class is taught.
+
+    Args:
+        logits: of the network that is trained.
+        labels: the true classes.
+        targets: margins to reach, in nats; see `obliq.methods.proxy_matching`.
+
+    Source: ours.
+    """
+    return F.smooth_l1_loss(true_class_margin(logits, labels), targets, beta=HUBER) / 2

@@ -18,6 +18,7 @@ from obliq.methods.masked import Maskable, Masked
 from obliq.methods.method import Method
 from obliq.methods.oeu import OEU
 from obliq.methods.projected_gradient import ProjectedGradient
+from obliq.methods.proxy_matching import ProxyMatching
 from obliq.methods.q_mul import QMUL
 from obliq.methods.random_label import RandomLabel
 from obliq.methods.retrain import Retrain
@@ -30,6 +31,7 @@ ENTRY_POINTS = "obliq.methods"
 """The group of entry points in which installed packages register their methods."""
 
 BUILT_IN: dict[str, type[Method]] = {
+    "proxy-matching": ProxyMatching,
     "calibrated": Calibrated,
     "oeu": OEU,
     "amun": AMUN,
@@ -104,6 +106,7 @@ __all__ = [
     "Masked",
     "Method",
     "ProjectedGradient",
+    "ProxyMatching",
     "RandomLabel",
     "Retrain",
     "SFRon",

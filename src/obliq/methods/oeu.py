@@ -20,6 +20,7 @@ from obliq.run import Run
 from obliq.training.loop import move_to_device, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
+from obliq.training.orthogonal_rounds import start_rounds
 
 
 @final
@@ -46,6 +47,6 @@ class OEU(OrthogonalDescent):
         loss = negative_entropy if self.objective == "entropy" else uniform_loss
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
-            rounds = self.start(network, splits, mask, run)
+            rounds = start_rounds(self, network, splits, mask, run)
             rounds.run_round(rounds.passes(splits.forget), lambda logits, labels, positions: loss(logits))
             return network.eval()

@@ -1,6 +1,6 @@
 """Descent on a retain and a forget loss at once, with the forget gradient projected away from the retain gradient.
 
-    g_r = grad CE(B_r),  g_f = grad L_f(B_f),  u = g_f - (<g_f, g_r> / ||g_r||^2) g_r        (1)
+    g_r = grad L_r(B_r),  g_f = grad L_f(B_f),  u = g_f - (<g_f, g_r> / ||g_r||^2) g_r        (1)
     theta <- theta - rate * (g_r + forget_weight * u)                                        (2)
 
 The two terms have separate momentum, and each raw gradient is clipped to the length `clip`. Early forget gradients
@@ -20,48 +20,22 @@ Source: equations (1) and (2) are our reconstruction of orthogonal gradient proj
 arXiv 2602.00567) from its abstract; everything that the abstract leaves open is a field.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from obliq.data import Examples, Splits
-from obliq.data.batches import numbered_cycle
-from obliq.gradients import (
-    FirstOrderRecord,
-    ProjectionScope,
-    ProjectionWhen,
-    ReferenceKind,
-    RetainReference,
-    clip_norm_,
-    gradient_of,
-)
-from obliq.quantization import keep_steps_near_
+from obliq.data import Examples
+from obliq.gradients import ProjectionScope, ProjectionWhen, ReferenceKind
 from obliq.run import Run
 from obliq.training.descent import require_descent, require_share
-from obliq.training.loop import (
-    cosine_schedule,
-    mixed_precision,
-    require_at_least,
-    require_finite,
-    require_finite_weights,
-    steps_per_epoch,
-)
+from obliq.training.loop import require_at_least
 from obliq.training.masks import Mask, saliency_mask
-from obliq.training.paired_descent import PairedDescent
 
 SALIENCY_BATCH = 128
 """Forget samples a gradient of the mask for `movable`."""
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Inputs, labels, and positions of the samples in their set."""
-ForgetLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From logits, labels and positions to L_f."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,26 +110,7 @@ class OrthogonalDescent:
             return None
         return saliency_mask(model, forget, share=self.movable, batch_size=SALIENCY_BATCH, run=run)
 
-    def start(self, network: nn.Module, splits: Splits, mask: Mask | None, run: Run) -> OrthogonalRounds:
-        """Prepare to change `network` in place, in rounds of `epochs` passes over the retain set.
-
-        Raises:
-            ModelError: when the mask does not fit the network.
-        """
-        descent = PairedDescent.start(network.train(), frozen_grid=self.steps == "frozen", run=run, mask=mask)
-        kept = self._retained(splits.retain, run)
-        steps = self.epochs * steps_per_epoch(len(kept), self.retain_batch)
-        return OrthogonalRounds(
-            settings=self,
-            descent=descent,
-            run=run,
-            steps=steps,
-            forget_batch=self.forget_batch or automatic_forget_batch(len(splits.forget), steps),
-            retain=numbered_cycle(kept, self.retain_batch, descent.generator, run.device, self.augment),
-            reference=RetainReference(self.reference, self.memory),
-        )
-
-    def _retained(self, retain: Examples, run: Run) -> Examples:
+    def retained(self, retain: Examples, run: Run) -> Examples:
         """The retain samples that are used, in the order of the data."""
         if not 0 < self.retain_limit < len(retain):
             return retain
@@ -166,125 +121,3 @@ class OrthogonalDescent:
 def automatic_forget_batch(forget: int, steps: int) -> int:
     """Forget samples a step for 15 passes a round, within 32 and 128: larger batches cost more than they gain."""
     return max(32, min(128, math.ceil(15 * forget / steps)))
-
-
-@dataclass(kw_only=True)
-class OrthogonalRounds:
-    """The state of a descent, from one round to the next; momentum continues and the learning rate starts again.
-
-    Attributes:
-        settings: the hyper-parameters.
-        descent: the network, its velocities and the steps taken.
-        run: device, seed and listener.
-        steps: of a round.
-        forget_batch: Forget samples per step.
-        retain: endless batches of the retain set.
-        reference: the retain gradients that forget gradients are projected against.
-        rate_factor: of the learning rate; halved by `go_back_`.
-    """
-
-    settings: OrthogonalDescent
-    descent: PairedDescent
-    run: Run
-    steps: int
-    forget_batch: int
-    retain: Iterator[Batch]
-    reference: RetainReference
-    rate_factor: float = 1.0
-
-    def go_back_(self, state: Mapping[str, Tensor]) -> None:
-        """Undo the last round: take the network back to `state`, without momentum, and halve the learning rate."""
-        descent = self.descent
-        descent.model.load_state_dict(state)
-        for velocity in (*descent.retain_velocity, *descent.forget_velocity):
-            velocity.zero_()
-        descent.step -= self.steps
-        self.rate_factor /= 2
-
-    def passes(self, forget: Examples) -> Iterator[Batch]:
-        """Endless batches of the forget set, pass after pass."""
-        return numbered_cycle(
-            forget, self.forget_batch, self.descent.generator, self.run.device, self.settings.augment
-        )
-
-    def run_round(self, forget: Iterator[Batch], forget_loss: ForgetLoss) -> None:
-        """Take the steps of one round.
-
-        Raises:
-            ModelError: when the loss or a weight is no longer finite.
-        """
-        settings, descent = self.settings, self.descent
-        rate = cosine_schedule(self.rate_factor * settings.learning_rate, self.steps)
-        start, end = descent.step, descent.step + self.steps
-        while descent.step < end:
-            now = rate(descent.step - start)
-            values = self._step(next(self.retain), next(forget), forget_loss, now)
-            self.run.listen("unlearn", descent.step, end, values)
-        require_finite_weights(descent.model, settings.learning_rate)
-
-    def _step(self, retain: Batch, forget: Batch, forget_loss: ForgetLoss, rate: float) -> dict[str, float]:
-        """Take one step, equations (1) and (2); the values recorded in it, none between records."""
-        settings, descent, run = self.settings, self.descent, self.run
-        by_batch = settings.batch_norm == "retain"
-
-        def retain_loss() -> Tensor:
-            inputs, labels, _ = retain
-            with mixed_precision(run):
-                return F.cross_entropy(descent.model(inputs), labels)
-
-        descent.normalise_by_batch(by_batch)
-        descent.remember_random_state_()
-        loss_r = retain_loss()
-        g_r = gradient_of(loss_r, descent.parameters)
-        # Forget batches never set the statistics: those of one person or class would replace everybody's.
-        descent.normalise_by_batch(False)
-        inputs, labels, positions = forget
-        with mixed_precision(run):
-            loss_f = forget_loss(descent.model(inputs), labels, positions)
-        g_f = gradient_of(loss_f, descent.parameters)
-        require_finite(float(loss_r.detach() + loss_f.detach()), descent.step, settings.learning_rate)
-
-        recorded = settings.record_every > 0 and descent.step % settings.record_every == 0
-        record = FirstOrderRecord.before(g_r, g_f, loss_r, loss_f) if recorded else None
-        if settings.clip:
-            if record:
-                g_r = [tensor.clone() for tensor in g_r]  # the record predicts with the gradient as it is
-            clip_norm_(g_r, settings.clip)
-            clip_norm_(g_f, settings.clip)
-        self.reference.remember(g_r)
-        u = self._forget_direction(g_f)  # equation (1), with momentum
-        v = self._retain_direction(g_r)
-        steps_before = [learned.detach().clone() for learned in descent.learned_steps]
-        # Equation (2) in two parts, so that the change of the retain loss can be measured after each.
-        descent.move_(u, rate * settings.forget_weight)
-        if record:
-            with descent.statistics_kept(by_batch):
-                record.after_forget_part(u, rate * settings.forget_weight, retain_loss)
-        descent.move_(v, rate)
-        if record:
-            with descent.statistics_kept(by_batch):
-                record.after_retain_part(v, rate, retain_loss)
-        keep_steps_near_(descent.learned_steps, steps_before)
-        descent.step += 1
-        return {**record.values, "changed_codes": descent.changed_codes()} if record else {}
-
-    def _forget_direction(self, g_f: list[Tensor]) -> list[Tensor]:
-        """The forget part of the step: its momentum, with either the gradient or the velocity projected."""
-        settings, descent = self.settings, self.descent
-        if settings.projected == "gradient":
-            self.reference.project_(g_f, when=settings.projection, scope=settings.scope)
-            descent.accelerate_(descent.forget_velocity, g_f, settings.momentum)
-            return descent.forget_velocity
-        # The velocity itself stays unprojected: only what is applied in this step loses its retain component.
-        descent.accelerate_(descent.forget_velocity, g_f, settings.momentum)
-        applied = [velocity.clone() for velocity in descent.forget_velocity]
-        self.reference.project_(applied, when=settings.projection, scope=settings.scope)
-        return applied
-
-    def _retain_direction(self, g_r: list[Tensor]) -> list[Tensor]:
-        """The retain part of the step: its momentum and weight decay; zeros under `forget_only`."""
-        settings, descent = self.settings, self.descent
-        if settings.update == "retain+forget":
-            descent.accelerate_(descent.retain_velocity, g_r, settings.momentum)
-            descent.decay_(settings.weight_decay)
-        return descent.retain_velocity

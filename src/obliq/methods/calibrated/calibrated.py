@@ -30,6 +30,7 @@ from obliq.run import Run
 from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
+from obliq.training.orthogonal_rounds import start_rounds
 
 
 @final
@@ -82,7 +83,7 @@ class Calibrated(OrthogonalDescent):
             def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
                 return calibrated_loss(logits, labels, confidence[positions.to(run.device)])
 
-            rounds = self.start(network, splits, mask, run)
+            rounds = start_rounds(self, network, splits, mask, run)
             forget = (
                 rounds.passes(splits.forget)
                 if self.draw == "even"
@@ -99,12 +100,9 @@ class Calibrated(OrthogonalDescent):
             restarts = self.restarts
             least = accuracy(network, watched, run.device) - LARGEST_DROP if restarts else 0.0
             for _ in range(self.rounds):
-                before = copy.deepcopy(network.state_dict()) if restarts else {}
-                rounds.run_round(forget, loss)
-                while restarts and accuracy(network, watched, run.device) < least:
-                    restarts -= 1
-                    rounds.go_back_(before)
-                    rounds.run_round(forget, loss)
+                restarts = rounds.run_restarting(
+                    forget, loss, lambda: accuracy(network, watched, run.device) >= least, restarts
+                )
                 left = distance_left(network, splits.forget, targets, run)
                 step = rounds.descent.step
                 run.listen("unlearn", step, step, left)
