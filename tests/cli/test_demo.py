@@ -18,6 +18,7 @@ def test_the_demo_leaves_what_ships(
     pytest.importorskip("onnxruntime", reason="exports: extra onnx")
     monkeypatch.setattr(demo, "RECIPE", Recipe(epochs=1))
     monkeypatch.setattr(demo, "METHODS", {"unlearned": FineTune(epochs=1)})
+    monkeypatch.setattr(demo, "REFERENCES", 2)
     out = tmp_path / "demo"
     said = obliq("demo", "--out", out, "--threads", 1, "--json")
     assert said.status == 0
