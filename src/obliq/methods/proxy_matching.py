@@ -1,17 +1,18 @@
-"""Proxy matching: treat every forgotten sample as a briefly trained network does that never saw it.
+"""Proxy matching: treat every forgotten sample as briefly trained networks do that never saw it.
 
 The network to imitate is the one that is retrained without the forget set, but it costs too much. A proxy is the same
 network, trained from new weights on the retain set for a few epochs only. It has not memorised any forgotten sample,
 and it errs on the samples of an unusual person or of a forgotten class much as the retrained network does. Its margins
-(log p / (1 - p) of the true class) are smaller, because it was trained for a shorter time. So they are mapped to the
-scale of the original, on samples that neither network has seen:
+(log p / (1 - p) of the true class) are smaller, because it was trained for a shorter time. So the mean margin m over
+a few proxies is mapped to the scale of the original, on samples that none of these networks has seen:
 
-    target(x) = mean_o + deviation_o * (margin_proxy(x) - mean_p) / deviation_p                          (1)
+    target(x) = mean_o + deviation_o * (m(x) - mean_p) / deviation_p                                     (1)
 
-with the means and standard deviations of the margins on holdout samples, under the original (o) and the proxy (p).
+with the means and standard deviations of margins on holdout samples, under the original (o) and of m (p).
 The forget loss is the Huber distance to these targets. The retain loss is the distance to the original's predictions,
 softened by a temperature, and not the cross-entropy to the labels: further training on labels would make the network
-more confident on all unseen data, which an audit notices. Both gradients are combined by
+more confident on all unseen data, which an audit notices. In these predictions the forgotten classes get no
+probability, since a retrained network does not know them. Both gradients are combined by
 `obliq.training.orthogonal_descent`.
 
 Source: ours, and no part of the OEU paper. Precedents: Bad Teacher (Chundawat et al., AAAI 2023) has two teachers as
@@ -26,6 +27,7 @@ In quantized networks the proxy has the precision of the original. Learned steps
 import copy
 import dataclasses
 import math
+from collections.abc import Collection as Container
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -40,7 +42,7 @@ from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true
 from obliq.methods.calibrated.targets import batches_by_distance
 from obliq.methods.method import COMPARED, LARGEST_DROP, Search
 from obliq.models import initialise
-from obliq.run import Listener, Run
+from obliq.run import Run
 from obliq.training.descent import require_above
 from obliq.training.loop import (
     Recipe,
@@ -56,31 +58,42 @@ from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
 
-FEWEST_STEPS = 100
-"""Of the proxy's training. A small retain set is passed more often, until there are as many."""
+FEWEST_STEPS = 60
+"""Of a proxy's training. A small retain set is passed more often, until there are as many."""
+UNKNOWN = 20.0
+"""Nats by which the original's logits of forgotten classes are put below all others."""
 FEWEST_HOLDOUT_SAMPLES = 20
 PROXY_BATCH = 64
+PROXY_SEED = 1_000  # purposes of a run's generator, from here on: one per proxy
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class ProxyMatching(OrthogonalDescent):
-    """Bring each forgotten sample to the margin of a proxy, a network that is briefly trained on the retain set.
+    """Bring each forgotten sample to the mean margin of proxies, networks that are briefly trained on the retain set.
 
     Attributes:
-        proxy_epochs: Passes of the proxy over the retain set. A few are enough. Small sets are passed more often,
-            until 100 steps are reached.
-        proxy_learning_rate: Largest learning rate of the proxy's training.
+        proxies: Number of proxies.
+        proxy_epochs: Passes of a proxy over the retain set. A few are enough. Small sets are passed more often, until
+            60 steps are reached.
+        proxy_learning_rate: Largest learning rate of a proxy's training.
         temperature: Temperature that softens predictions in the distance to the original.
-        restarts: How many times the descent may be undone and repeated at half the learning rate. It is undone when
-            accuracy on retained samples falls more than 5 points below the original's.
+        rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
+            learning rate starts again. Forgotten classes need more than one round.
+        tolerance: Stop when the forget set's mean margin is at most this share of its first distance away from the
+            mean target.
+        restarts: How many rounds may be undone and repeated at half the learning rate. A round is undone when accuracy
+            on retained samples falls more than 5 points below the original's.
         projection: When to project the forget gradient g_f against the retain gradient g_r: `always`, `on_conflict`
             (only if <g_f, g_r> < 0), or `never`.
     """
 
-    proxy_epochs: int = 6
+    proxies: int = 3
+    proxy_epochs: int = 4
     proxy_learning_rate: float = 0.05
     temperature: float = 2.0
+    rounds: int = 3
+    tolerance: float = 0.2
     restarts: int = 3
     projection: ProjectionWhen = "on_conflict"
     forget_weight: float = 0.3
@@ -92,8 +105,8 @@ class ProxyMatching(OrthogonalDescent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(1, proxy_epochs=self.proxy_epochs)
-        require_at_least(0, restarts=self.restarts)
+        require_at_least(1, proxies=self.proxies, proxy_epochs=self.proxy_epochs, rounds=self.rounds)
+        require_at_least(0, restarts=self.restarts, tolerance=self.tolerance)
         require_above(0, proxy_learning_rate=self.proxy_learning_rate, temperature=self.temperature)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
@@ -110,7 +123,7 @@ class ProxyMatching(OrthogonalDescent):
             targets, own = self._targets(network, splits, run)
             aims = targets.to(run.device)
             kept = self.retained(splits.retain, run)
-            answers = predict(network, kept, run.device).to(run.device)
+            answers = _without(splits.forgotten_classes, predict(network, kept, run.device)).to(run.device)
 
             def retain_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
                 return distillation_loss(answers[positions.to(run.device)], logits.float(), self.temperature)
@@ -129,26 +142,22 @@ class ProxyMatching(OrthogonalDescent):
             )
             watched = splits.retain.spread(COMPARED)
             least = accuracy(network, watched, run.device) - LARGEST_DROP if self.restarts else 0.0
-            rounds.run_restarting(
-                forget, forget_loss, lambda: accuracy(network, watched, run.device) >= least, self.restarts
-            )
-            started = float((targets - own).abs().mean())
-            left = float((margins(network, splits.forget, run) - targets).abs().mean())
-            step = rounds.descent.step
-            run.listen("unlearn", step, step, {"distance_left": left / started if started > 0 else 0.0})
+            restarts = self.restarts
+            for _ in range(self.rounds):
+                restarts = rounds.run_restarting(
+                    forget, forget_loss, lambda: accuracy(network, watched, run.device) >= least, restarts
+                )
+                reached = margins(network, splits.forget, run)
+                left = _distance_left(own, reached, targets)
+                run.listen("unlearn", rounds.descent.step, rounds.descent.step, {"distance_left": left})
+                if left <= self.tolerance:
+                    break
             return network.eval()
 
     def proxy(self, model: nn.Module, retain: Examples, run: Run) -> nn.Module:
-        """The network with new weights, trained on the retain set for `proxy_epochs` epochs.
-
-        Its seed is not that of the run: a network that is retrained under the run's seed would resemble it, and an
-        audit against that network would favour this method.
-        """
-        own = dataclasses.replace(
-            run, seed=run.generator(purpose=9).initial_seed() % 2**32, listen=_as_proxy(run)
-        )
+        """The network with new weights, trained on the retain set for `proxy_epochs` epochs."""
         fresh = copy.deepcopy(model)
-        initialise(fresh, own.seed)
+        initialise(fresh, run.seed)
         fewest = math.ceil(FEWEST_STEPS / steps_per_epoch(len(retain), PROXY_BATCH))
         recipe = Recipe(
             epochs=max(self.proxy_epochs, fewest),
@@ -156,7 +165,7 @@ class ProxyMatching(OrthogonalDescent):
             batch_size=PROXY_BATCH,
             augment=self.augment,
         )
-        return fit(fresh, retain, recipe, own)
+        return fit(fresh, retain, recipe, run)
 
     def _targets(
         self, original: nn.Module, splits: Splits, run: Run
@@ -170,10 +179,13 @@ class ProxyMatching(OrthogonalDescent):
                 f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
                 "unseen data"
             )
-        proxy = self.proxy(original, splits.retain, run)
-        unseen = margins(original, splits.holdout, run)[remaining]
-        unseen_by_proxy = margins(proxy, splits.holdout, run)[remaining]
-        targets = on_the_scale_of(margins(proxy, splits.forget, run), unseen_by_proxy, unseen)
+        forget, holdout = torch.zeros(len(splits.forget)), torch.zeros(len(splits.holdout))
+        for number in range(self.proxies):
+            proxy = self.proxy(original, splits.retain, _run_of_proxy(run, number))
+            forget += margins(proxy, splits.forget, run) / self.proxies
+            holdout += margins(proxy, splits.holdout, run) / self.proxies
+        wanted = margins(original, splits.holdout, run)
+        targets = on_the_scale_of(forget, holdout[remaining], wanted[remaining])
         return targets, margins(original, splits.forget, run)
 
 
@@ -193,10 +205,32 @@ def margins(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " s
     return true_class_margin(predict(model, examples, run.device), examples.labels)
 
 
-def _as_proxy(run: Run) -> Listener:
-    """Reports the proxy's training under a name of its own."""
+def _run_of_proxy(run: Run, number: int) -> Run:
+    """The same run with a seed of its own, which reports as `proxy`.
+
+    A network that is retrained under the run's own seed would resemble a proxy under that seed, and an audit against
+    that network would favour this method.
+    """
 
     def listen(stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
-        run.listen("proxy", step, of, values)
+        run.listen(f"proxy {number + 1}", step, of, {})
 
-    return listen
+    seed = run.generator(purpose=PROXY_SEED + number).initial_seed() % 2**32
+    return dataclasses.replace(run, seed=seed, listen=listen)
+
+
+def _without(
+    classes: Container[int], logits: Float[Tensor, "samples classes"]
+) -> Float[Tensor, "samples classes"]:
+    """The logits with those of these classes far below all others, so that they get no probability."""
+    known = torch.tensor([label not in classes for label in range(logits.shape[1])])
+    lowest = logits.min(dim=1, keepdim=True).values - UNKNOWN
+    return torch.where(known, logits, lowest)
+
+
+def _distance_left(
+    own: Float[Tensor, " forget"], reached: Float[Tensor, " forget"], targets: Float[Tensor, " forget"]
+) -> float:
+    """How far the mean margin is from the mean target, as a share of the distance at the start; 0 if that was 0."""
+    started = float((own.mean() - targets.mean()).abs())
+    return float((reached.mean() - targets.mean()).abs()) / started if started > 0 else 0.0
