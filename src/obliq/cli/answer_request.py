@@ -173,4 +173,4 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
         audit = free_name(out, "audit")
         return ["audit", original, unlearned, "--retrained", out, *several, "--out", audit, *repeated]
     unlearned = free_name(out, "unlearned")
-    return ["unlearn", original, *same_request, unlearned, *repeated, "calibrated"]
+    return ["unlearn", original, *same_request, unlearned, *repeated, "proxy-matching"]

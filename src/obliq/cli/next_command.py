@@ -37,5 +37,5 @@ def unlearn_command(original: Path, repeated: list[str | Path], *, has_holdout: 
         "--out",
         out,
         *repeated,
-        "calibrated" if has_holdout else "oeu",
+        "proxy-matching" if has_holdout else "oeu",
     ]

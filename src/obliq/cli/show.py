@@ -79,7 +79,16 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
     next_command += repeated_options(None, architecture=arguments.arch)
     if provenance["role"] == "original":
         unlearned = free_name(folder, "unlearned")
-        next_command = ["unlearn", folder, "--forget", "class=0", "--out", unlearned, *repeated, "calibrated"]
+        next_command = [
+            "unlearn",
+            folder,
+            "--forget",
+            "class=0",
+            "--out",
+            unlearned,
+            *repeated,
+            "proxy-matching",
+        ]
     return VerbOutput(lines=lines, values=found.as_json(), next_command=next_command)
 
 

@@ -212,7 +212,7 @@ def unlearn(
     forget: DataLike,
     retain: DataLike,
     holdout: DataLike | None = None,
-    method: str | Method = "calibrated",
+    method: str | Method = "proxy-matching",
     accept: bool = False,
     seed: int = 0,
     device: str = "auto",

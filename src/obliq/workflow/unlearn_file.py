@@ -29,7 +29,7 @@ from obliq.errors import ModelError
 from obliq.exporting import ExportedFile, parse_exported, sha256_of, share_of_changed_codes
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import encode
-from obliq.methods import Method
+from obliq.methods import Method, ProxyMatching
 from obliq.run import Run, Trace, TraceRow, together
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
@@ -114,6 +114,11 @@ def unlearn_file(
         raise ModelError(
             f"{method_name(method)} moves the scales of a file; expected calibrated or oeu with "
             "steps frozen, which keeps them"
+        )
+    if isinstance(method, ProxyMatching):
+        raise ModelError(
+            "proxy-matching trains networks with new weights, which a file cannot become; expected calibrated or oeu, "
+            "or the folder of the original"
         )
     require_fitting(shipped, splits.partition)
     parts = splits.partition
