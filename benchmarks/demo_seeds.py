@@ -1,6 +1,6 @@
-"""The demo with twenty seeds: how often its verdict is which.
+"""The demo with forty seeds: how often its verdict is which.
 
-    python benchmarks/demo_seeds.py [--seeds 20]
+    python benchmarks/demo_seeds.py [--seeds 40]
 
 The seed decides who is in training, the weights, and every random draw. The writer is always the demo's: number 7, or
 the first writer of the training set where 7 is not in it. Nothing is exported. Writes results/demo_seeds.md, row by
@@ -19,10 +19,11 @@ from obliq.workflow import demo
 from obliq.workflow.compare_runs import compare_runs
 
 RESULTS = Path(__file__).parent / "results" / "demo_seeds.md"
-HEAD = """# The demo with twenty seeds
+HEAD = """# The demo with forty seeds
 
 Written by `benchmarks/demo_seeds.py`: the networks of `make demo`, for each seed with other writers in training, other
-weights and other draws. AUC is that of forgotten against unseen samples; the interval is the one in which one more
+weights and other draws. The tolerance of `proxy-matching` was chosen after a look at seeds 0, 4 and 11; no choice was made
+on seeds 20 to 39. AUC is that of forgotten against unseen samples; the interval is the one in which one more
 retrained network would lie. **Ours** is `proxy-matching` with its defaults; **entropy** is the reconstruction of
 orthogonal entropy unlearning.
 
@@ -58,10 +59,17 @@ def _verdict(measured: Measurement):
     return measured.verdict
 
 
+def _counted(rows: list[list[str]]) -> list[str]:
+    return [
+        f"{whose}: " + ", ".join(f"{count} {word}" for word, count in Counter(column).most_common())
+        for whose, column in (("Ours", [row[7] for row in rows]), ("Entropy", [row[9] for row in rows]))
+    ]
+
+
 def main() -> None:
     """Add the rows that are missing, and count the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=40)
     seeds = parser.parse_args().seeds
     torch.set_num_threads(1)
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
@@ -73,14 +81,11 @@ def main() -> None:
         print(rows[-1], end="", flush=True)
         RESULTS.write_text(HEAD + "".join(rows), encoding="utf-8")
     words = [[cell.strip() for cell in line.split("|")] for line in rows]
-    counted = [
-        f"{whose}: " + ", ".join(f"{word} {count}" for word, count in Counter(column).most_common())
-        for whose, column in (
-            ("Ours", [cells[7] for cells in words]),
-            ("Entropy", [cells[9] for cells in words]),
-        )
-    ]
-    summary = f"\nOf {len(rows)} seeds. " + ". ".join(counted) + ".\n"
+    summary = "\n" + "".join(
+        f"- Seeds {first} to {first + len(part) - 1}. {'; '.join(_counted(part))}.\n"
+        for first in range(0, len(words), 20)
+        if (part := words[first : first + 20])
+    )
     RESULTS.write_text(HEAD + "".join(rows) + summary, encoding="utf-8")
     print(summary)
 

@@ -93,7 +93,7 @@ class ProxyMatching(OrthogonalDescent):
     proxy_learning_rate: float = 0.05
     temperature: float = 2.0
     rounds: int = 3
-    tolerance: float = 0.2
+    tolerance: float = 0.05
     restarts: int = 3
     projection: ProjectionWhen = "on_conflict"
     forget_weight: float = 0.3

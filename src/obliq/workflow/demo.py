@@ -35,7 +35,7 @@ RECIPE = Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64)
 REFERENCES = 4
 """Retrained networks, from which the audit learns what chance does to retraining."""
 # Ours with its defaults, and the reconstruction of the paper's method with the best of nine settings on two seeds and
-# writers other than the demo's. benchmarks/demo_seeds.py repeats the demo with twenty seeds.
+# writers other than the demo's. benchmarks/demo_seeds.py repeats the demo with forty seeds.
 METHODS: dict[str, Method] = {
     "unlearned": ProxyMatching(),
     "unlearned by entropy": OEU(objective="entropy", forget_weight=0.1, epochs=5, retain_batch=64),
