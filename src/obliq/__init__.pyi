@@ -36,6 +36,7 @@ from obliq.methods import (
     FineTune as FineTune,
     Method as Method,
     OEU as OEU,
+    ProxyMatching as ProxyMatching,
     SFRon as SFRon,
     available_methods as available_methods,
 )

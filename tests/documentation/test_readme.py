@@ -34,17 +34,16 @@ def test_the_python_example_shows_a_network_that_forgets(
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr()
-    assert printed.err.count("training: ") == 10
-    assert "unlearning: 5 of 5" in printed.err
+    assert printed.err.count("training: ") > 10
+    assert "proxy 3: " in printed.err
     (shown,) = blocks("text")
     head, *rows = (line.split() for line in printed.out.splitlines()[:4])
     assert head == shown.splitlines()[0].split()
     assert [row[0] for row in rows] == [line.split()[0] for line in shown.splitlines()[1:]]
-    wrong = {name: float(answers) for name, answers, *_ in rows}
-    assert wrong["original"] < 10
-    assert wrong["unlearned"] > 90
-    assert wrong["retrained"] > 90
-    assert rows[1][-1] == "INCONCLUSIVE"  # one retrained network does not show how much retraining varies
+    area = {name: float(values[4]) for name, *values in rows}
+    assert area["original"] > 70
+    assert abs(area["unlearned"] - area["retrained"]) < (area["original"] - area["retrained"]) / 2
+    assert rows[1][-1] in ("INDISTINGUISHABLE", "INCONCLUSIVE")  # other processors compute other integers
     assert list(tmp_path.iterdir()) == []
 
 

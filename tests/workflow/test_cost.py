@@ -15,6 +15,7 @@ from obliq.methods import (
     GradientDifference,
     L1Sparse,
     Method,
+    ProxyMatching,
     RandomLabel,
     SalUn,
     SelectiveDampening,
@@ -27,6 +28,7 @@ from obliq.workflow.cost import WITHOUT_GRADIENTS, CostEstimate, estimate_cost
 METHODS = (
     Calibrated(epochs=1, rounds=1, restarts=0),
     Calibrated(epochs=2, rounds=1, restarts=0, retain_batch=20, forget_batch=5),
+    ProxyMatching(epochs=1, rounds=1, restarts=0, proxies=2, proxy_epochs=1),
     OEU(epochs=2),
     OEU(epochs=1, retain_batch=50, forget_batch=5, retain_limit=100),
     FineTune(epochs=2),

@@ -155,17 +155,20 @@ class ProxyMatching(OrthogonalDescent):
             return network.eval()
 
     def proxy(self, model: nn.Module, retain: Examples, run: Run) -> nn.Module:
-        """The network with new weights, trained on the retain set for `proxy_epochs` epochs."""
+        """The network with new weights, trained on the retain set; see `proxy_recipe`."""
         fresh = copy.deepcopy(model)
         initialise(fresh, run.seed)
-        fewest = math.ceil(FEWEST_STEPS / steps_per_epoch(len(retain), PROXY_BATCH))
-        recipe = Recipe(
+        return fit(fresh, retain, self.proxy_recipe(len(retain)), run)
+
+    def proxy_recipe(self, retain: int) -> Recipe:
+        """How a proxy is trained on that many retain samples."""
+        fewest = math.ceil(FEWEST_STEPS / steps_per_epoch(retain, PROXY_BATCH))
+        return Recipe(
             epochs=max(self.proxy_epochs, fewest),
             learning_rate=self.proxy_learning_rate,
             batch_size=PROXY_BATCH,
             augment=self.augment,
         )
-        return fit(fresh, retain, recipe, run)
 
     def _targets(
         self, original: nn.Module, splits: Splits, run: Run

@@ -18,6 +18,7 @@ from obliq.methods import (
     GradientDifference,
     L1Sparse,
     Method,
+    ProxyMatching,
     RandomLabel,
     SalUn,
     SFRon,
@@ -83,6 +84,10 @@ def _passes(method: Method, forget: int, retain: int) -> tuple[float, float] | N
         case Calibrated():
             one = _orthogonal(method, forget, retain, even=method.draw == "even")
             return one, method.rounds * one
+        case ProxyMatching():
+            proxies = method.proxies * method.proxy_recipe(retain).epochs * retain
+            one = _orthogonal(method, forget, retain, even=False)
+            return proxies + one, proxies + method.rounds * one
         case OEU():
             return _once(_orthogonal(method, forget, retain, even=True))
         case FineTune() | L1Sparse():
