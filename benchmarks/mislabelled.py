@@ -1,9 +1,9 @@
-"""The README's example from ten seeds: a 4-bit network forgets 5 % of its training samples, whose labels are wrong.
+"""The example of docs/getting-started.md from ten seeds: a 4-bit network forgets 5 % of its training samples, whose labels are wrong.
 
     python benchmarks/mislabelled.py
 
 Every seed draws the split, the weights, the order of samples and the retrained network. What is forgotten, the method
-and its settings are those of the README. Writes results/mislabelled.md; about ten minutes on one processor core.
+and its settings are those of the page. Writes results/mislabelled.md; about ten minutes on one processor core.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ COLUMNS = {
     "AUC": "auc_forget_vs_test",
     "Avg. Gap": "average_gap",
 }
-HEAD = """# The README's example from ten seeds
+HEAD = """# Wrong labels forgotten, from ten seeds
 
 Written by `benchmarks/mislabelled.py`. A W4A4 ConvNet is trained on scikit-learn's digits, of which every twentieth
 training sample has a wrong label. It forgets these by SFRon with default settings, and is retrained without them by

@@ -35,7 +35,7 @@ def test_the_python_example_shows_a_network_that_forgets(
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr()
     assert printed.err.count("training: ") > 10
-    assert "proxy 3: " in printed.err
+    assert "unlearning: " in printed.err
     (shown,) = blocks("text")
     head, *rows = (line.split() for line in printed.out.splitlines()[:4])
     assert head == shown.splitlines()[0].split()
