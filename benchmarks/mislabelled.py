@@ -1,4 +1,4 @@
-"""The example of docs/getting-started.md from ten seeds: a 4-bit network forgets 5 % of its training samples, whose labels are wrong.
+"""Wrong labels forgotten, from ten seeds: the example of docs/getting-started.md.
 
     python benchmarks/mislabelled.py
 

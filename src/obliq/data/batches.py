@@ -240,3 +240,39 @@ def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]
         inputs.new_tensor(collection.mean).view(along_channels),
         inputs.new_tensor(collection.deviation).view(along_channels),
     )
+
+
+def batches_by_distance(
+    examples: Examples,
+    distances: Float[Tensor, " samples"],
+    batch_size: int,
+    generator: torch.Generator,
+    device: torch.device,
+    augment: bool = False,
+) -> Iterator[tuple[Shaped[Tensor, "batch ..."], Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
+    """Endless batches of inputs, labels and the samples' positions, each drawn independently of the others.
+
+    Most of a forget set is nearly at its targets, and a pass in order spends most of its time there. The first
+    sample of a batch is drawn with weight 1 + distance / mean distance: half evenly, half in proportion to the
+    distance. A batch holds no sample twice, so the larger it is, the smaller the preference; a batch of the whole
+    set has none.
+
+    Args:
+        examples: the forget set.
+        distances: how far each sample is from its target, 0 or more.
+        batch_size: samples a batch.
+        generator: draws, and augments.
+        device: where batches go; positions stay on the processor.
+        augment: random crops and flips.
+
+    Source: ours. Preferred to purely proportional draws, and to distances that are updated as batches are seen.
+    """
+    mean = distances.mean()
+    weights = 1 + (distances / mean if mean > 0 else torch.zeros_like(distances))
+    size = min(batch_size, len(examples))
+    while True:
+        positions = torch.multinomial(weights, size, generator=generator)
+        few = Examples(examples.collection, examples.indices[positions])
+        # One batch of the drawn samples, for its augmentation; it comes in an order of its own.
+        inputs, labels, order = next(numbered_cycle(few, size, generator, device, augment))
+        yield inputs, labels, positions[order]

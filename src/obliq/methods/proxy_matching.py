@@ -37,9 +37,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
+from obliq.data.batches import batches_by_distance
 from obliq.errors import DataError
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
-from obliq.methods.calibrated.targets import batches_by_distance
 from obliq.methods.method import COMPARED, LARGEST_DROP, Search
 from obliq.models import initialise
 from obliq.run import Run

@@ -18,10 +18,10 @@ from typing import ClassVar, Literal, final
 from torch import Tensor, nn
 
 from obliq.data import Splits
+from obliq.data.batches import batches_by_distance
 from obliq.gradients import ProjectionWhen, calibrated_loss
 from obliq.methods.calibrated.targets import (
     Difficulty,
-    batches_by_distance,
     calibrated_targets,
     distance_left,
 )

@@ -1,56 +1,16 @@
-"""The target confidence of every forgotten sample, and batches that favour samples far from their target."""
+"""The target confidence of every forgotten sample, and the distance that is left to it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
-from obliq.data.batches import numbered_cycle
 from obliq.methods.calibrated.difficulty import Features, RidgeSums, reference_features, ridge_margins
 from obliq.methods.calibrated.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.run import Run
 from obliq.training.loop import predict
-
-
-def batches_by_distance(
-    examples: Examples,
-    distances: Float[Tensor, " samples"],
-    batch_size: int,
-    generator: torch.Generator,
-    device: torch.device,
-    augment: bool = False,
-) -> Iterator[tuple[Shaped[Tensor, "batch ..."], Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
-    """Endless batches of inputs, labels and the samples' positions, each drawn independently of the others.
-
-    Most of a forget set is nearly at its targets, and a pass in order spends most of its time there. The first
-    sample of a batch is drawn with weight 1 + distance / mean distance: half evenly, half in proportion to the
-    distance. A batch holds no sample twice, so the larger it is, the smaller the preference; a batch of the whole
-    set has none.
-
-    Args:
-        examples: the forget set.
-        distances: how far each sample is from its target, 0 or more.
-        batch_size: samples a batch.
-        generator: draws, and augments.
-        device: where batches go; positions stay on the processor.
-        augment: random crops and flips.
-
-    Source: ours. Preferred to purely proportional draws, and to distances that are updated as batches are seen.
-    """
-    mean = distances.mean()
-    weights = 1 + (distances / mean if mean > 0 else torch.zeros_like(distances))
-    size = min(batch_size, len(examples))
-    while True:
-        positions = torch.multinomial(weights, size, generator=generator)
-        few = Examples(examples.collection, examples.indices[positions])
-        # One batch of the drawn samples, for its augmentation; it comes in an order of its own.
-        inputs, labels, order = next(numbered_cycle(few, size, generator, device, augment))
-        yield inputs, labels, positions[order]
-
 
 Difficulty = Literal["average", "estimated"]
 """How hard the forget set is assumed to be among unseen data; see `calibrated_targets`."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from obliq.data import Collection, Examples
-from obliq.methods.calibrated.targets import batches_by_distance
+from obliq.data.batches import batches_by_distance
 
 NUMBERED = Collection(
     "numbered", torch.arange(40.0).reshape(40, 1), torch.arange(40) % 4, None, class_names=tuple("abcd")
