@@ -63,7 +63,7 @@ def test_rounds_end_where_the_tolerance_is_met(original: nn.Module, splits: Spli
 
 
 def test_too_few_holdout_samples_are_refused(original: nn.Module, parts: Partition) -> None:
-    few = dataclasses.replace(parts, holdout=parts.holdout.spread(19))
+    few = dataclasses.replace(parts, holdout=parts.holdout.spread(9))
     splits = few.forgetting(parts.train.indices[:10], salt=b"1" * 32)
-    with pytest.raises(DataError, match="19 holdout samples of retained classes; expected at least 20"):
+    with pytest.raises(DataError, match="9 holdout samples of retained classes; expected at least 10"):
         SHORT.unlearn(original, splits, Run(seed=1))

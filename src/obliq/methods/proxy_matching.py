@@ -62,7 +62,7 @@ FEWEST_STEPS = 60
 """Of a proxy's training. A small retain set is passed more often, until there are as many."""
 UNKNOWN = 20.0
 """Nats by which the original's logits of forgotten classes are put below all others."""
-FEWEST_HOLDOUT_SAMPLES = 20
+FEWEST_HOLDOUT_SAMPLES = 10
 PROXY_BATCH = 64
 PROXY_SEED = 1_000  # purposes of a run's generator, from here on: one per proxy
 
@@ -115,7 +115,7 @@ class ProxyMatching(OrthogonalDescent):
         Outside `mask` it stays as it was; with a mask, `movable` has no effect.
 
         Raises:
-            DataError: for fewer than 20 holdout samples of retained classes.
+            DataError: for fewer than 10 holdout samples of retained classes.
         """
         mask = mask or self.mask(model, splits.forget, run)
         with seeded(run):
