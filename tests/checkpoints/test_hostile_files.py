@@ -37,7 +37,7 @@ def test_links_pipes_and_folders_in_place_of_files(stored: Path, tmp_path: Path,
     assert "not a regular file" in refused(stored, file)
     (stored / file).unlink()
     (stored / file).mkdir()
-    assert "not a regular file" in refused(stored, file)
+    assert "expected a regular file" in refused(stored, file)
 
 
 def test_a_link_to_nothing_in_place_of_the_latent_weights(stored: Path) -> None:

@@ -65,6 +65,8 @@ def test_a_file_stands_beside_its_network(way: Way, files: Files, tmp_path: Path
         files.float,
         "--retrained",
         way.retrained,
+        "--request",
+        way.unlearned / "request.json",
         "--out",
         tmp_path / "a",
     )

@@ -82,6 +82,7 @@ class TestBeforeTraining:
         refused(said, "onnxruntime is not installed", "pip install '.[onnx]'")
         monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
         (tmp_path / "key").write_bytes(bytes(32))
+        (tmp_path / "key").chmod(0o600)
         patch = (
             "patch",
             "make",

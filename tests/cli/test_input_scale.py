@@ -105,7 +105,7 @@ def test_the_example_runs_a_file_without_obliq(
     obliq: Obliq, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (example,) = (
-        code for _, code in blocks((DOCS / "edge-engineer.md").read_text()) if "import onnxruntime" in code
+        code for _, code in blocks((DOCS / "edge-engineer.md").read_text()) if "custom_metadata_map" in code
     )
     monkeypatch.chdir(folder)
     stored = np.load("bytes.npz")["x"]

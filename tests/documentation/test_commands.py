@@ -35,7 +35,7 @@ NOT_RUN = {
     "pip install '.[onnx,patch]'": INSTALLS,
     "obliq train fashion-mnist --data-folder DIR --arch resnet20 --bits W4A4 --out runs/original": NO_DATA,
     "obliq unlearn runs/original --forget random=10% --data-folder DIR --out runs/unlearned "
-    "calibrated": NO_DATA,
+    "proxy-matching": NO_DATA,
     "obliq retrain runs/original --forget request=runs/unlearned/request.json --data-folder DIR "
     "--out runs/retrained": NO_DATA,
     "obliq audit runs/original runs/unlearned --retrained runs/retrained --data-folder DIR "
