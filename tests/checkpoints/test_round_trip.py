@@ -175,7 +175,7 @@ def test_a_network_of_ones_own_is_imported_with_consent_only(
     save_checkpoint(tmp_path / "network", saved)
     canary.unlink()
 
-    with pytest.raises(ModelError, match=r"is code outside obliq.*expected architecture='my_network:tiny'"):
+    with pytest.raises(ModelError, match=r"is code outside obliq.*expected --arch my_network:tiny"):
         load_checkpoint(tmp_path / "network")
     with pytest.raises(ModelError, match="but 'other:function' was given"):
         load_checkpoint(tmp_path / "network", architecture="other:function")

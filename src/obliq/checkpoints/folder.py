@@ -220,7 +220,8 @@ def _trusted_user_code(blueprint: Blueprint, given: str | Builder | None) -> str
     if blueprint.is_user_code and given is None:
         raise ModelError(
             f"its architecture {architecture!r} is code outside obliq, which is never imported only because a file "
-            f"names it; expected architecture={architecture!r} (or the function itself) if you trust it"
+            f"names it; expected --arch {architecture} (in Python architecture={architecture!r}, or the function "
+            "itself) if you trust it"
         )
     if given is not None and given != architecture and not (blueprint.is_user_code and callable(given)):
         raise ModelError(f"its architecture is {architecture!r}, but {given!r} was given; expected the first")

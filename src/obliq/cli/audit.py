@@ -156,7 +156,7 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
     request = arguments.request or folder / "request.json"
     out = free_name(arguments.out, "unlearned")
     words: list[str | Path] = ["unlearn", original, "--forget", f"request={request}", "--out", out, *repeated]
-    return [*words, "proxy-matching", "--proxies", "6", "--epochs", "10"]
+    return [*words, "calibrated", "--epochs", "20"]
 
 
 def _shipping_command(arguments: AuditArguments) -> list[str | Path]:
