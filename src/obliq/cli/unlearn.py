@@ -34,7 +34,7 @@ class UnlearnArguments(RequestOptions):
     Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned proxy-matching --epochs 8
 
     The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
-    proxy-matching, which the audit's verdict passed most often in the measured comparison (docs/results.md).
+    proxy-matching, which passes the audit's verdict in most runs of the demo (docs/methods.md).
 
     ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
     result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
