@@ -1,12 +1,13 @@
 """What a method is: hyper-parameters in its fields, the algorithm in one function."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
-from obliq.data import Splits
+from obliq.data import Examples, Splits
 from obliq.run import Run
+from obliq.training.loop import accuracy
 
 Search = Mapping[str, tuple[Any, ...]]
 """What a benchmark tries when it tunes a method: values for some of its fields, in all combinations."""
@@ -21,6 +22,13 @@ suites, none differs from its original by more than 3.6 on retained or test samp
 
 COMPARED = 2000
 """Samples on which such a loss is measured, at most."""
+
+
+def keeps_accuracy(network: nn.Module, retain: Examples, run: Run) -> Callable[[], bool]:
+    """A check whether a network, as it changes, has lost at most `LARGEST_DROP` on `COMPARED` retained samples."""
+    watched = retain.spread(COMPARED)
+    least = accuracy(network, watched, run.device) - LARGEST_DROP
+    return lambda: accuracy(network, watched, run.device) >= least
 
 
 @runtime_checkable

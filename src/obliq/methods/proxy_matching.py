@@ -40,13 +40,12 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import batches_by_distance
 from obliq.errors import DataError
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
-from obliq.methods.method import COMPARED, LARGEST_DROP, Search
+from obliq.methods.method import Search, keeps_accuracy
 from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.descent import require_above
 from obliq.training.loop import (
     Recipe,
-    accuracy,
     fit,
     move_to_device,
     predict,
@@ -140,18 +139,15 @@ class ProxyMatching(OrthogonalDescent):
                 run.device,
                 self.augment,
             )
-            watched = splits.retain.spread(COMPARED)
-            least = accuracy(network, watched, run.device) - LARGEST_DROP if self.restarts else 0.0
-            restarts = self.restarts
-            for _ in range(self.rounds):
-                restarts = rounds.run_restarting(
-                    forget, forget_loss, lambda: accuracy(network, watched, run.device) >= least, restarts
-                )
-                reached = margins(network, splits.forget, run)
-                left = _distance_left(own, reached, targets)
-                run.listen("unlearn", rounds.descent.step, rounds.descent.step, {"distance_left": left})
-                if left <= self.tolerance:
-                    break
+            rounds.run_until_near(
+                forget,
+                forget_loss,
+                lambda: _distance_left(own, margins(network, splits.forget, run), targets),
+                rounds=self.rounds,
+                tolerance=self.tolerance,
+                is_sound=keeps_accuracy(network, splits.retain, run) if self.restarts else lambda: True,
+                restarts=self.restarts,
+            )
             return network.eval()
 
     def proxy(self, model: nn.Module, retain: Examples, run: Run) -> nn.Module:
@@ -233,7 +229,8 @@ def _without(
 
 def _distance_left(
     own: Float[Tensor, " forget"], reached: Float[Tensor, " forget"], targets: Float[Tensor, " forget"]
-) -> float:
+) -> dict[str, float]:
     """How far the mean margin is from the mean target, as a share of the distance at the start; 0 if that was 0."""
     started = float((own.mean() - targets.mean()).abs())
-    return float((reached.mean() - targets.mean()).abs()) / started if started > 0 else 0.0
+    left = float((reached.mean() - targets.mean()).abs())
+    return {"distance_left": left / started if started > 0 else 0.0}

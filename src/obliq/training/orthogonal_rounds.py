@@ -69,30 +69,43 @@ class OrthogonalRounds:
         descent.step -= self.steps
         self.rate_factor /= 2
 
-    def run_restarting(
-        self, forget: Iterator[Batch], forget_loss: BatchLoss, is_sound: Callable[[], bool], restarts: int
-    ) -> int:
-        """Take a round, and repeat it at half the learning rate while the network is not sound.
+    def run_until_near(
+        self,
+        forget: Iterator[Batch],
+        forget_loss: BatchLoss,
+        distance_left: Callable[[], Mapping[str, float]],
+        *,
+        rounds: int,
+        tolerance: float,
+        is_sound: Callable[[], bool],
+        restarts: int,
+    ) -> None:
+        """Take rounds until the forget set is near its targets. One that damages is repeated at half the rate.
 
         Args:
             forget: endless batches of the forget set.
             forget_loss: L_f.
-            is_sound: whether the network, as it is now, has lost no more than it may.
-            restarts: how many times the round may be undone.
-
-        Returns:
-            How many restarts are left.
+            distance_left: measures the network as it is; reported after each round. `distance_left` of the result is
+                the share of the first distance that is left.
+            rounds: how many at most.
+            tolerance: the share at which no further round begins.
+            is_sound: whether the network, as it is, has lost no more than it may; not called without restarts.
+            restarts: how many rounds may be undone.
 
         Raises:
             ModelError: when the loss or a weight is no longer finite.
         """
-        before = copy.deepcopy(self.descent.model.state_dict()) if restarts else {}
-        self.run_round(forget, forget_loss)
-        while restarts and not is_sound():
-            restarts -= 1
-            self.go_back_(before)
+        for _ in range(rounds):
+            before = copy.deepcopy(self.descent.model.state_dict()) if restarts else {}
             self.run_round(forget, forget_loss)
-        return restarts
+            while restarts and not is_sound():
+                restarts -= 1
+                self.go_back_(before)
+                self.run_round(forget, forget_loss)
+            left = distance_left()
+            self.run.listen("unlearn", self.descent.step, self.descent.step, left)
+            if left["distance_left"] <= tolerance:
+                break
 
     def passes(self, forget: Examples) -> Iterator[Batch]:
         """Endless batches of the forget set, pass after pass."""

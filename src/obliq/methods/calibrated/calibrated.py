@@ -25,9 +25,9 @@ from obliq.methods.calibrated.targets import (
     calibrated_targets,
     distance_left,
 )
-from obliq.methods.method import COMPARED, LARGEST_DROP, Search
+from obliq.methods.method import Search, keeps_accuracy
 from obliq.run import Run
-from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
@@ -96,16 +96,13 @@ class Calibrated(OrthogonalDescent):
                     self.augment,
                 )
             )
-            watched = splits.retain.spread(COMPARED)
-            restarts = self.restarts
-            least = accuracy(network, watched, run.device) - LARGEST_DROP if restarts else 0.0
-            for _ in range(self.rounds):
-                restarts = rounds.run_restarting(
-                    forget, loss, lambda: accuracy(network, watched, run.device) >= least, restarts
-                )
-                left = distance_left(network, splits.forget, targets, run)
-                step = rounds.descent.step
-                run.listen("unlearn", step, step, left)
-                if left["distance_left"] <= self.tolerance:
-                    break
+            rounds.run_until_near(
+                forget,
+                loss,
+                lambda: distance_left(network, splits.forget, targets, run),
+                rounds=self.rounds,
+                tolerance=self.tolerance,
+                is_sound=keeps_accuracy(network, splits.retain, run) if self.restarts else lambda: True,
+                restarts=self.restarts,
+            )
             return network.eval()
