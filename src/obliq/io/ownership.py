@@ -31,9 +31,7 @@ class FilesRecord:
 
 def record_files(folder: Path) -> None:
     """Write the record of a folder that is complete."""
-    files = {file.relative_to(folder).as_posix(): digest_of_file(file) for file in _files_in(folder)}
-    text = render_json({**_HEADER, **encode(FilesRecord(files))})
-    (folder / FILES_RECORD).write_text(text, encoding="utf-8")
+    _write(folder, {file.relative_to(folder).as_posix(): digest_of_file(file) for file in _files_in(folder)})
 
 
 def record_file(folder: Path, name: str, content: bytes) -> None:
@@ -44,7 +42,10 @@ def record_file(folder: Path, name: str, content: bytes) -> None:
     """
     if not (folder / FILES_RECORD).exists():
         return
-    files = read_files_record(folder).files | {name: hashlib.sha256(content).hexdigest()}
+    _write(folder, read_files_record(folder).files | {name: hashlib.sha256(content).hexdigest()})
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
     text = render_json({**_HEADER, **encode(FilesRecord(files))})
     (folder / FILES_RECORD).write_text(text, encoding="utf-8")
 
