@@ -72,6 +72,28 @@ def test_a_ruined_network_is_damaged_with_any_number_of_references() -> None:
         assert "on unseen samples" in verdict.reason
 
 
+def test_a_damaged_network_is_said_to_remember_as_well() -> None:
+    damaged = changed(
+        1, lambda margin: np.where(np.arange(len(margin)) % 3 == 0, -margin, margin), only="test"
+    )
+    remembers = judge(dataclasses.replace(damaged, forget=ORIGINAL.forget), ORIGINAL, REFERENCES)
+    assert remembers.word == "DAMAGED"
+    assert "still recognised" in remembers.reason
+
+
+def test_what_the_original_shares_is_not_blamed_on_unlearning() -> None:
+    """A level of confidence that no retrained network has, before unlearning and after it."""
+    original, candidate = (
+        changed(seed, lambda margin: 1.5 * margin, memory=memory) for seed, memory in ((8, 2.0), (9, 0.0))
+    )
+    verdict = judge(candidate, original, REFERENCES)
+    assert verdict.word == "INCONCLUSIVE"
+    assert "before unlearning lies outside, too" in verdict.reason
+    assert judge(candidate, ORIGINAL, REFERENCES).word == "DAMAGED"
+    further = changed(9, lambda margin: 3 * margin)
+    assert judge(further, original, REFERENCES).word == "DAMAGED"
+
+
 def test_a_network_that_answers_correctly_where_retraining_errs_is_not_indistinguishable() -> None:
     """Forgotten by entropy: the AUC is near, but it errs on .8 % of the forget set and retraining on 11.4 %."""
 

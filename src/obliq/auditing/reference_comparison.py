@@ -93,10 +93,13 @@ class Comparison:
 
     @property
     def is_no_worse_than_original(self) -> bool:
-        """Whether an original that is outside, too, explains a value below the interval."""
-        if self.low is None or self.outside(self.original) >= 0:
+        """Whether an original that is outside on the same side explains a value outside the interval."""
+        side = self.outside(self.original)
+        if side == 0 or side != self.outside(self.value):
             return False
-        return self.value >= self.original - (self.centre - self.low)
+        end = self.low if side < 0 else self.high
+        assert end is not None  # a side that does not count has nothing outside
+        return abs(self.value - self.centre) <= abs(self.original - self.centre) + abs(end - self.centre)
 
     def outside(self, value: float) -> int:
         """-1 for a value below the interval, 1 above, 0 within."""

@@ -79,14 +79,17 @@ def judge(
     With two or more retrained networks, in this order:
 
     1. No test samples, or fewer than 20 forget or unseen samples: INCONCLUSIVE.
-    2. An accuracy below the interval of the retrained networks (see `compare_with_references`): DAMAGED. Where the
-       original lies below it, too, the accuracy must also have fallen from the original's by half the interval.
+    2. An accuracy below the interval of the retrained networks (see `compare_with_references`): DAMAGED, and whether
+       statistics of memory are outside as well. Where the original lies below it, too, the accuracy must also have
+       fallen from the original's by half the interval.
     3. A statistic of memory outside: above, as for samples that a network was trained on, REMEMBERED; below,
        OVER-FORGOTTEN. The statistic that is furthest outside decides.
-    4. Other properties of the answers to unseen samples outside, as noise or a temperature cause: DAMAGED.
+    4. Other properties of the answers to unseen samples outside, as noise or a temperature cause: DAMAGED. Where the
+       original lies outside on the same side, they must also be further away by half the interval.
     5. The original lies within the intervals of every statistic of memory. If its distance would be outside with more
        retrained networks, INCONCLUSIVE; otherwise NOTHING TO MEASURE: these attacks never saw a trace.
-    6. To pass, each statistic must lie within the narrower interval that leaves out `DOUBT` of the retrainings for
+    6. An accuracy or another property of the answers that the original shares, as in 2 and 4: INCONCLUSIVE.
+    7. To pass, each statistic must lie within the narrower interval that leaves out `DOUBT` of the retrainings for
        this statistic alone. Where the original lies outside, the candidate must also be nearer to the retrained
        networks' mean than to the original. Then INDISTINGUISHABLE, by these attacks; otherwise INCONCLUSIVE.
 
@@ -125,11 +128,14 @@ def judge(
 
 def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:
     out: dict[str, list[Comparison]] = {kind: [] for kind in ("utility", "memory", "answers")}
+    inherited = []
     for one in comparisons:
-        if one.outside(one.value) and not (one.kind == "utility" and one.is_no_worse_than_original):
+        if one.outside(one.value) and one.kind != "memory" and one.is_no_worse_than_original:
+            inherited.append(one)
+        elif one.outside(one.value):
             out[one.kind].append(one)
     if out["utility"]:
-        return "DAMAGED", _described(out["utility"]), "other settings", None
+        return "DAMAGED", _described(out["utility"]) + _also_memory(out["memory"]), "other settings", None
     if out["memory"]:
         first = max(out["memory"], key=lambda one: abs(one.deviations))
         word: Word = "REMEMBERED" if first.deviations > 0 else "OVER-FORGOTTEN"
@@ -140,6 +146,12 @@ def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, S
     powerful = [one for one in memory if one.outside(one.original)]
     if not powerful:
         return _without_power(memory, count)
+    if inherited:
+        reason = (
+            f"{_described(inherited)} The network before unlearning lies outside, too, so that unlearning need not be "
+            "the cause. A network that was retrained as the original was trained would still differ."
+        )
+        return "INCONCLUSIVE", reason, "more references", None
     undecided = [
         one for one in comparisons if one.is_doubtful or (one in powerful and one.is_nearer_to_original)
     ]
@@ -190,6 +202,15 @@ def _references_for(deviations: Sequence[float], among: Sequence[Comparison], co
     ]
     found = min((number for number in needed if number is not None), default=None)
     return None if found is None or found > MOST_REFERENCES else max(found, count + 2)
+
+
+def _also_memory(which: Sequence[Comparison]) -> str:
+    """Whether a damaged network remembers, in a sentence that follows others; empty where nothing is outside."""
+    if not which:
+        return ""
+    above = any(one.deviations > 0 for one in which)
+    how = "still recognised" if above else "treated worse than by retrained networks, too"
+    return f" The forgotten samples are {how}: {_described(which)}"
 
 
 def _named(which: Sequence[Comparison]) -> str:
