@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import platform
 import re
 import signal
 import sys

@@ -7,7 +7,7 @@ SECTIONS = {
     "Guides": ["edge-engineer", "privacy-officer", "benchmark"],
     "Methods and results": ["methods", "results", "results-tables", "measurements"],
     "Formats": ["audit-format", "export", "patch-format"],
-    "Reference": ["api", "/CONTRIBUTING", "/CHANGELOG", "/SECURITY"],
+    "Reference": ["api", "/CONTRIBUTING", "/CHANGELOG", "/SECURITY", "promises"],
 }
 """Pages by the heading that stands above them in the sidebar."""
 
