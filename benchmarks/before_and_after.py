@@ -27,7 +27,7 @@ COMMANDS = (
     "--out retrained",
     "export original --form compact --out original.onnx",
     "export unlearned --form compact --out unlearned.onnx",
-    "patch make original.onnx unlearned.onnx --out forget.patch",
+    "patch make original.onnx unlearned.onnx --out forget.patch --plain",
     "audit original unlearned --data-folder DIR --retrained retrained --references 4 --threads 1 --out audit --json",
 )
 INTRODUCTION = f"""\

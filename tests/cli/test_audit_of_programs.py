@@ -170,7 +170,7 @@ def test_programs_alone_are_unlearned_audited_and_patched(
     assert row["artifact"]["runtime"].startswith("ExecuTorch 1.")
     assert 0 < row["changed_codes_percent"] <= 100
     assert "data:image/png" in (tmp_path / "a" / "report.html").read_text()
-    said = obliq("patch", "make", programs["original"], new, "--out", tmp_path / "forget.patch")
+    said = obliq("patch", "make", "--plain", programs["original"], new, "--out", tmp_path / "forget.patch")
     assert said.status == 0, said.err
     assert row["artifact"]["content_digest"] in said.out
     made = tmp_path / "patched.pte"
@@ -188,7 +188,7 @@ def test_one_patch_fits_every_file_of_a_network(
             out = tmp_path / f"{name}-{form}.onnx"
             assert obliq("export", getattr(way, name), "--form", form, "--out", out).status == 0
     old, new = (tmp_path / f"{name}-integer.onnx" for name in ("original", "unlearned"))
-    assert obliq("patch", "make", old, new, "--out", patch).status == 0
+    assert obliq("patch", "make", "--plain", old, new, "--out", patch).status == 0
     for before, after in (
         (programs["original"], files.program),
         (tmp_path / "original-compact.onnx", tmp_path / "unlearned-compact.onnx"),

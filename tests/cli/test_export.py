@@ -154,7 +154,7 @@ def test_a_c_file_is_written_and_not_read(way: Way, tmp_path: Path, obliq: Obliq
     for words in (
         ("show", out),
         ("audit", way.original, out, "--retrained", way.retrained, "--out", tmp_path / "audit"),
-        ("patch", "make", out, out, "--out", tmp_path / "patch"),
+        ("patch", "make", "--plain", out, out, "--out", tmp_path / "patch"),
     ):
         refused = obliq(*words)
         assert refused.status == 1

@@ -31,7 +31,7 @@ def test_a_ruined_network_is_kept_apart_until_it_is_accepted(way: Way, tmp_path:
         assert "failed its gate" in said.err
         assert "--accept" in said.err
     assert obliq("export", failed, "--out", tmp_path / "x.onnx", "--accept").status == 0
-    patch = ("patch", "make", way.original, failed, "--out", tmp_path / "p")
+    patch = ("patch", "make", "--plain", way.original, failed, "--out", tmp_path / "p")
     said = obliq(*patch)
     assert (said.status, (tmp_path / "p").exists()) == (1, False)
     assert "failed its gate" in said.err
@@ -41,7 +41,7 @@ def test_a_ruined_network_is_kept_apart_until_it_is_accepted(way: Way, tmp_path:
     assert said.status == 0, said.err
     values = json.loads(said.out)
     assert (values["folder"], values["gate"]["passed"], values["gate"]["accepted"]) == (str(out), False, True)
-    assert obliq("patch", "make", way.original, out, "--out", tmp_path / "q").status == 0
+    assert obliq("patch", "make", "--plain", way.original, out, "--out", tmp_path / "q").status == 0
 
 
 def test_a_file_that_was_ruined_is_kept_apart_too(way: Way, tmp_path: Path, obliq: Obliq) -> None:
@@ -52,6 +52,6 @@ def test_a_file_that_was_ruined_is_kept_apart_too(way: Way, tmp_path: Path, obli
     said = obliq("unlearn", file, *request, "--out", tmp_path / "u", *ruin)
     assert said.status == 3, said.err
     ruined = tmp_path / "u.failed" / "network.onnx"
-    said = obliq("patch", "make", file, ruined, "--out", tmp_path / "p")
+    said = obliq("patch", "make", "--plain", file, ruined, "--out", tmp_path / "p")
     assert said.status == 1
     assert "failed its gate" in said.err

@@ -26,7 +26,7 @@ def test_a_refused_network_ships_only_if_that_is_accepted(obliq: Obliq, own_way:
     ways = [
         ("export", unlearned, "--out", tmp_path / "n.onnx"),
         ("export", unlearned, "--to", "network", "--out", tmp_path / "n"),
-        ("patch", "make", own_way.original, unlearned, "--out", tmp_path / "p"),
+        ("patch", "make", "--plain", own_way.original, unlearned, "--out", tmp_path / "p"),
     ]
     for verdict in ("REMEMBERED", "OVER-FORGOTTEN", "DAMAGED"):
         kept(unlearned, verdict)

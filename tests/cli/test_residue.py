@@ -33,7 +33,7 @@ def prepared(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Path:
         kind = () if name.endswith(".onnx") else ("--to", "c")
         obliq("export", runs / source, "--out", runs / name, *kind)
     obliq("export", runs / "original", "--form", "compact", "--out", runs / "compact.onnx")
-    obliq("patch", "make", runs / "old.onnx", runs / "new.onnx", "--out", runs / "p")
+    obliq("patch", "make", "--plain", runs / "old.onnx", runs / "new.onnx", "--out", runs / "p")
     draft = runs / ".out-0123456789ab"
     shutil.copytree(way.unlearned, draft)
     (runs / ".out-0123456789ab.obliq-lock").touch()

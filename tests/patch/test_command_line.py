@@ -26,7 +26,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, saved in zip(("old", "new"), saved_pair(), strict=True):
         save_checkpoint(folder / name, saved)
     words = [folder / "old", folder / "new", "--sequence", 3, "--out", folder / "patch"]
-    assert main(["patch", "make", *map(str, words)]) == 0
+    assert main(["patch", "make", "--plain", *map(str, words)]) == 0
     return folder
 
 
@@ -50,11 +50,21 @@ def test_from_folder_to_folder(folders: Path, tmp_path: Path, obliq: Obliq) -> N
 
 
 def test_patches_are_the_same_every_time(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    words = ("patch", "make", folders / "old", folders / "new", "--sequence", 3, "--out", tmp_path / "again")
+    words = (
+        "patch",
+        "make",
+        "--plain",
+        folders / "old",
+        folders / "new",
+        "--sequence",
+        3,
+        "--out",
+        tmp_path / "again",
+    )
     result = obliq(*words)
     assert result.status == 0
     assert "reveals what was forgotten" in result.out
-    assert "--key-file fleet.key" in result.out
+    assert "--new-key" in result.out
     assert (tmp_path / "again").read_bytes() == (folders / "patch").read_bytes()
     assert (
         obliq(*words).err
@@ -72,7 +82,7 @@ def test_information_says_what_leaks(folders: Path, obliq: Obliq) -> None:  # no
 
 
 def test_an_empty_patch_is_said_to_be_empty(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    made = obliq("patch", "make", folders / "old", folders / "old", "--out", tmp_path / "empty")
+    made = obliq("patch", "make", "--plain", folders / "old", folders / "old", "--out", tmp_path / "empty")
     for said in (made, obliq("patch", "info", tmp_path / "empty")):
         assert "The patch is empty: both networks hold the same integers" in said.out
         assert "reveals" not in said.out
@@ -122,14 +132,14 @@ def test_exported_files(form: str, folders: Path, tmp_path: Path, obliq: Obliq) 
     old, new, patched, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "patched.onnx", "patch"))
     for file, saved in zip((old, new), saved_pair(), strict=True):
         file.write_bytes(export_file(saved.model, SHAPE, form))
-    assert obliq("patch", "make", old, new, "--out", patch).status == 0
+    assert obliq("patch", "make", "--plain", old, new, "--out", patch).status == 0
     assert obliq("patch", "apply", old, patch, "--out", patched).status == 0
     assert patched.read_bytes() == new.read_bytes()
     result = obliq("patch", "apply", new, patch, "--out", tmp_path / "no.onnx")
     assert "other values" in result.err
     result = obliq("patch", "apply", folders / "old", patch, "--out", tmp_path / "no")
     assert "another form" in result.err
-    result = obliq("patch", "make", folders / "old", new, "--out", tmp_path / "no")
+    result = obliq("patch", "make", "--plain", folders / "old", new, "--out", tmp_path / "no")
     assert "expected two folders or two files" in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "new.onnx",
@@ -147,15 +157,15 @@ def test_files_that_a_runtime_must_not_see(place: str, tmp_path: Path, obliq: Ob
     old, new, hostile, patch = (tmp_path / name for name in ("old.onnx", "new.onnx", "bad.onnx", "patch"))
     for file, saved in zip((old, new), saved_pair(), strict=True):
         file.write_bytes(export_file(saved.model, SHAPE, "integer"))
-    assert obliq("patch", "make", old, new, "--out", patch).status == 0
+    assert obliq("patch", "make", "--plain", old, new, "--out", patch).status == 0
     model = onnx.load_model_from_string(old.read_bytes())
     model.metadata_props.add(key="a", value="b")
     hostile.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError) as refused:
         read_exported(hostile)
     words = {
-        "old": ("make", hostile, new),
-        "new": ("make", old, hostile),
+        "old": ("make", "--plain", hostile, new),
+        "new": ("make", "--plain", old, hostile),
         "base": ("apply", hostile, patch),
     }
     result = obliq("patch", *words[place], "--out", tmp_path / "patched.onnx")
@@ -167,7 +177,9 @@ def test_networks_of_another_form(folders: Path, tmp_path: Path, obliq: Obliq) -
     save_checkpoint(tmp_path / "other", saved_pair("W2A2")[0])
     result = obliq("patch", "apply", tmp_path / "other", folders / "patch", "--out", tmp_path / "patched")
     assert "made for a network of another form" in result.err
-    result = obliq("patch", "make", folders / "old", tmp_path / "other", "--out", tmp_path / "patched")
+    result = obliq(
+        "patch", "make", "--plain", folders / "old", tmp_path / "other", "--out", tmp_path / "patched"
+    )
     assert "expected them to differ in values only" in result.err
     assert not (tmp_path / "patched").exists()
 
@@ -195,6 +207,32 @@ def test_encrypted(folders: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa
     key.chmod(0o600)
     key.write_bytes(KEY + b"\n")
     assert "the key has 33 bytes; expected 32" in obliq(*make, "--out", tmp_path / "next").err
+
+
+def test_a_patch_is_encrypted_unless_somebody_decides_otherwise(
+    folders: Path,
+    tmp_path: Path,
+    obliq: Obliq,  # noqa: F811
+) -> None:
+    pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
+    make = ("patch", "make", folders / "old", folders / "new", "--out", tmp_path / "patch")
+    undecided = obliq(*make)
+    assert (undecided.status, undecided.err.count("\n")) == (1, 1)
+    commands = [words for words in undecided.err.split("'") if words.startswith("obliq patch make")]
+    assert [words.split()[-2:] for words in commands] == [
+        ["--new-key", "fleet.key"],
+        [commands[1].split()[-2], "--plain"],
+    ]
+    assert "given; expected one of" in obliq(*make, "--plain", "--new-key", tmp_path / "key").err
+    assert list(tmp_path.iterdir()) == []
+    assert obliq(*make, "--new-key", tmp_path / "key").status == 0
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert obliq("patch", "info", tmp_path / "patch", "--key-file", tmp_path / "key").status == 0
+    kept = (tmp_path / "key").read_bytes()
+    again = obliq(*make, "--overwrite", "--new-key", tmp_path / "key")
+    assert (again.status, (tmp_path / "key").read_bytes() == kept) == (1, True)
+    assert obliq(*make[:-1], tmp_path / "patch" / "below", "--new-key", tmp_path / "other").status == 1
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("action", ["make", "apply", "info"])

@@ -26,6 +26,7 @@ def networks(tmp_path: Path, obliq: Obliq) -> Path:  # noqa: F811
         made = obliq(
             "patch",
             "make",
+            "--plain",
             tmp_path / before,
             tmp_path / after,
             "--sequence",
@@ -83,7 +84,16 @@ def test_the_floor_at_the_place_of_the_result_counts_too(networks: Path, obliq: 
 
 
 def test_numbers_that_would_end_all_patching_are_refused(networks: Path, obliq: Obliq) -> None:  # noqa: F811
-    make = ("patch", "make", networks / "old", networks / "new", "--out", networks / "last", "--sequence")
+    make = (
+        "patch",
+        "make",
+        "--plain",
+        networks / "old",
+        networks / "new",
+        "--out",
+        networks / "last",
+        "--sequence",
+    )
     assert "expected 1 to 4294967295" in obliq(*make, 2**64 - 1).err
     patch = bytearray((networks / "old-new-3").read_bytes())
     patch[8:16] = (2**64 - 1).to_bytes(8, "little")

@@ -146,18 +146,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     patch, out = tmp_path / "patch", tmp_path / "patched"
     key = ("--key-file", folder / "seal") if sealed else ()
-    make = (
-        "patch",
-        "make",
-        folder / "old",
-        folder / "new",
-        "--out",
-        patch,
-        "--sign",
-        folder / "key.pem",
-        *key,
-    )
-    result = obliq(*make)
+    make = ("patch", "make", folder / "old", folder / "new", "--out", patch, "--sign", folder / "key.pem")
+    result = obliq(*make, *(key or ("--plain",)))
     assert (result.status, result.err) == (0, "")
     assert sign(patch.read_bytes(), PRIVATE) == (tmp_path / "patch.sig").read_bytes()
     apply = ("patch", "apply", folder / "old", patch, "--out", out, *key, "--verify")
@@ -192,7 +182,17 @@ def test_refusals_leave_nothing(
     obliq: Obliq,  # noqa: F811
 ) -> None:
     patch = tmp_path / "patch"
-    words = ("patch", "make", folder / "old", folder / "new", "--out", patch, "--sign", folder / "key.pem")
+    words = (
+        "patch",
+        "make",
+        "--plain",
+        folder / "old",
+        folder / "new",
+        "--out",
+        patch,
+        "--sign",
+        folder / "key.pem",
+    )
     assert obliq(*words).status == 0
     assert "exists already" in obliq(*words).err
     damage(patch, tmp_path / "patch.sig")
@@ -204,7 +204,7 @@ def test_refusals_leave_nothing(
 
 
 def test_a_key_that_is_none_leaves_nothing(folder: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    words = ("patch", "make", folder / "old", folder / "new", "--out", tmp_path / "patch")
+    words = ("patch", "make", "--plain", folder / "old", folder / "new", "--out", tmp_path / "patch")
     result = obliq(*words, "--sign", folder / "public.pem")
     assert (result.status, f"{folder / 'public.pem'}: this is a public key" in result.err) == (
         1,

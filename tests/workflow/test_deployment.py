@@ -42,7 +42,7 @@ def test_a_network_trained_elsewhere_goes_the_whole_way(
     assert read_parity_record(tmp_path / "unlearned.onnx.parity.json") == record
     (parity,) = record.checks.values()
     assert parity.samples == len(splits.test)
-    head = obliq.make_patch(before, after, tmp_path / "forget.patch", sequence=2)
+    head = obliq.make_patch(before, after, tmp_path / "forget.patch", key=None, sequence=2)
     assert head.sequence == 2
     assert head.bytes == (tmp_path / "forget.patch").stat().st_size < after.stat().st_size
 
@@ -52,14 +52,14 @@ def test_a_patch_leads_from_one_network_to_the_other(
 ) -> None:
     original, unlearned = pair
     digest = weights_digest(original)
-    head = obliq.make_patch(original, unlearned, tmp_path / "forget.patch")
-    patched = obliq.apply_patch(original, tmp_path / "forget.patch")
+    head = obliq.make_patch(original, unlearned, tmp_path / "forget.patch", key=None)
+    patched = obliq.apply_patch(original, tmp_path / "forget.patch", key=None)
     assert weights_digest(patched) == weights_digest(unlearned) == head.result
     assert weights_digest(original) == digest == head.base
     with pytest.raises(PatchError, match="sequence 1; expected more than 1"):
         obliq.apply_patch(original, tmp_path / "forget.patch", floor=1)
     with pytest.raises(PatchError):
-        obliq.apply_patch(unlearned, tmp_path / "forget.patch")
+        obliq.apply_patch(unlearned, tmp_path / "forget.patch", key=None)
 
 
 def test_a_patch_can_be_encrypted(pair: tuple[nn.Module, nn.Module], tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_a_patch_can_be_encrypted(pair: tuple[nn.Module, nn.Module], tmp_path: P
 
 def test_files_are_not_replaced_unasked(pair: tuple[nn.Module, nn.Module], tmp_path: Path) -> None:
     file = tmp_path / "forget.patch"
-    obliq.make_patch(*pair, file)
+    obliq.make_patch(*pair, file, key=None)
     with pytest.raises(ObliqError, match="exists"):
-        obliq.make_patch(*pair, file)
-    obliq.make_patch(*pair, file, overwrite=True)
+        obliq.make_patch(*pair, file, key=None)
+    obliq.make_patch(*pair, file, key=None, overwrite=True)
 
 
 def test_what_cannot_be_shipped_is_refused(
@@ -90,9 +90,9 @@ def test_what_cannot_be_shipped_is_refused(
     with pytest.raises(ModelError):
         obliq.export(trained_elsewhere(parts.train), tmp_path / "float.onnx", example)
     with pytest.raises(PatchError, match="expected two of one kind"):
-        obliq.make_patch(pair[0], tmp_path / "unlearned.onnx", tmp_path / "forget.patch")
+        obliq.make_patch(pair[0], tmp_path / "unlearned.onnx", tmp_path / "forget.patch", key=None)
     with pytest.raises(PatchError, match="sequence 0"):
-        obliq.make_patch(*pair, tmp_path / "forget.patch", sequence=0)
+        obliq.make_patch(*pair, tmp_path / "forget.patch", key=None, sequence=0)
     assert list(tmp_path.iterdir()) == []
 
 

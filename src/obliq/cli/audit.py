@@ -161,12 +161,18 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
 
 def _shipping_command(arguments: AuditArguments) -> list[str | Path]:
     """Export the network that unlearned, or make the patch to its file."""
+    from importlib.util import find_spec
+
     from obliq.cli.file_inputs import is_exported_file
     from obliq.cli.next_command import free_name, repeated_options
 
     original, unlearned, *_ = arguments.networks
     if is_exported_file(original):
-        return ["patch", "make", original, unlearned, "--out", free_name(arguments.out, "forget.patch")]
+        encrypts = find_spec("cryptography") is not None
+        key: list[str | Path] = (
+            ["--new-key", free_name(arguments.out, "fleet.key")] if encrypts else ["--plain"]
+        )
+        return ["patch", "make", original, unlearned, "--out", free_name(arguments.out, "forget.patch"), *key]
     if is_exported_file(unlearned):
         return ["show", unlearned]
     file = free_name(arguments.out, "unlearned.onnx")

@@ -1,6 +1,10 @@
 """`obliq patch make`, `apply` and `info`: the changed integers of a network as a small file for devices."""
 
+import contextlib
 import dataclasses
+import os
+import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +27,9 @@ RequiredFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 class PatchMakeArguments:
     """Write the integers that differ between two networks.
 
-    Example: obliq patch make runs/original runs/unlearned --out forget.patch
+    Example: obliq patch make runs/original runs/unlearned --out forget.patch --new-key fleet.key
+
+    A patch and the old network together reveal what was forgotten. So the patch is encrypted, or --plain is passed.
 
     Attributes:
         old: The network that devices have now: a model folder or an exported file (.onnx or .pte).
@@ -34,6 +40,9 @@ class PatchMakeArguments:
             its floor, the number of its last confirmed patch. At most 2^32 - 1, since no patch can follow the
             highest number.
         key_file: Encrypt the patch with the 32 bytes in this file, which only you may read and write.
+        new_key: Encrypt the patch with 32 new random bytes, and write them to this new file. Keep it apart from the
+            patch; devices need it.
+        plain: Do not encrypt the patch.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
         allow_readable_key: Use a key although others may read or write its file.
         accept: Make a patch although the new network failed its gate (see `obliq unlearn --help`), or its last audit
@@ -46,6 +55,8 @@ class PatchMakeArguments:
     overwrite: Overwrite = False
     sequence: int = 1
     key_file: File = None
+    new_key: File = None
+    plain: Flag = False
     sign: File = None
     allow_readable_key: Flag = False
     accept: bool = False
@@ -111,14 +122,19 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.gate import require_passed
-    from obliq.workflow.last_audit import require_not_refused
+    from obliq.workflow.last_audit import last_exposure, require_not_refused
     from obliq.workflow.patch_targets import Folder, find_artifact
 
     out = arguments.out
     refuse_existing_file(out, overwrite=arguments.overwrite)
     if arguments.sign is not None:
         refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
-    key = encryption_key(arguments.key_file, allow_others=arguments.allow_readable_key)
+    _require_decision(arguments)
+    if arguments.new_key is not None:
+        refuse_existing_file(arguments.new_key, overwrite=False)
+        key: bytes | None = os.urandom(encryption.KEY_BYTES)
+    else:
+        key = encryption_key(arguments.key_file, allow_others=arguments.allow_readable_key)
     # wrong keys and missing packages are known before the networks are read
     if key is not None:
         encryption.seal(b"", key)
@@ -137,15 +153,20 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     signature = signature_of(data, arguments.sign, allow_others=arguments.allow_readable_key)
     # the signature last: a device that demands one refuses a patch without it
     signed = {} if signature is None else {signing.signature_file(out): signature}
-    write_files({out: data, **signed}, overwrite=arguments.overwrite)
+    with _kept_key(arguments.new_key, key):
+        write_files({out: data, **signed}, overwrite=arguments.overwrite)
     head = dataclasses.replace(read_patch_head(patch), bytes=len(data))
     result = free_name(out, f"patched{arguments.old.suffix}")
-    with_key = () if arguments.key_file is None else ("--key-file", arguments.key_file)
+    key_file = arguments.new_key or arguments.key_file
+    with_key = () if key_file is None else ("--key-file", key_file)
+    created = [] if arguments.new_key is None else [f"its key, for devices alone, in {arguments.new_key}"]
     return VerbOutput(
         lines=[
             f"{'patch' if key is None else 'encrypted patch'} of {head.bytes:,} bytes in {out}",
+            *created,
             f"to network {head.result}",
             *_what_it_reveals(head.changed_records, encrypted=key is not None),
+            *_as_measured(last_exposure(arguments.new)),
         ],
         values={
             "file": str(out),
@@ -153,9 +174,56 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             "signed": signature is not None,
             **asdict(head),
             "leak": LEAK_WARNING if head.changed_records else None,
+            "exposure": last_exposure(arguments.new),
         },
         next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key),
     )
+
+
+def _require_decision(arguments: PatchMakeArguments) -> None:
+    """Raise unless it was stated in one way whether the patch is encrypted."""
+    ways = {
+        "--key-file": arguments.key_file,
+        "--new-key": arguments.new_key,
+        "--plain": arguments.plain or None,
+    }
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) == 1:
+        return
+    if given:
+        raise PatchError(
+            f"{' and '.join(given)} are given; expected one of --key-file, --new-key and --plain"
+        )
+    words = ["obliq", "patch", "make", str(arguments.old), str(arguments.new), "--out", str(arguments.out)]
+    words += [] if arguments.sequence == 1 else ["--sequence", str(arguments.sequence)]
+    command = shlex.join(words)
+    raise PatchError(
+        "a patch that is not encrypted reveals what was forgotten to anyone who holds the old network; expected "
+        f"'{command} --new-key fleet.key' (or --key-file with a key that you have), or, if that is no secret, "
+        f"'{command} --plain'"
+    )
+
+
+@contextlib.contextmanager
+def _kept_key(file: Path | None, key: bytes | None) -> Iterator[None]:
+    """Write a new key before the patch that it opens, and take it back where no patch is written."""
+    from obliq.io.atomic import write_file
+
+    if file is None or key is None:
+        yield
+        return
+    write_file(file, key, private=True)
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _as_measured(exposure: str | None) -> list[str]:
+    if exposure is None:
+        return []
+    return [f"Last audit: {exposure} by the rise of the loss (1: the forgotten ones stand out most)."]
 
 
 def _recorded(file: Path) -> "Provenance | None":

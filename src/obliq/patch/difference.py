@@ -34,8 +34,8 @@ _LARGE = 2**26
 
 LEAK_WARNING = (
     "Anyone who holds the old network and this patch has the new network, too, and the difference between the two "
-    "reveals what was forgotten; `obliq audit` measures how well. Encrypt the patch (head -c 32 /dev/urandom > "
-    "fleet.key, then --key-file fleet.key), and send it only to devices that will drop the old network."
+    "reveals what was forgotten; `obliq audit` measures how well. Encrypt the patch (--new-key or --key-file), and "
+    "send it only to devices that will drop the old network."
 )
 """What a patch reveals; shown wherever a patch is created or described."""
 

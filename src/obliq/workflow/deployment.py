@@ -104,21 +104,22 @@ def make_patch(
     after: nn.Module | str | Path,
     file: str | Path,
     *,
+    key: bytes | None,
     sequence: int = 1,
-    key: bytes | None = None,
     overwrite: bool = False,
 ) -> PatchHead:
     """Write the integers in which two networks of one form differ as a small file for devices.
 
-    Anyone with the old network and the patch can find out what was forgotten, so encrypt the patch.
+    Anyone with the old network and the patch can find out what was forgotten, so a key is expected.
 
     Args:
         before: what devices hold: a quantized network, or the path of an exported file or of a saved network.
         after: what they shall hold, of the same kind and form.
         file: where to write the patch.
+        key: 32 random bytes to encrypt it with (extra `patch`), such as `secrets.token_bytes(32)`; None for a patch
+            that is not encrypted.
         sequence: its number. A device refuses a number that is not above its last one, so that nobody can bring
             erased weights back.
-        key: 32 random bytes to encrypt it with (extra `patch`).
         overwrite: whether a file that exists may be replaced.
 
     Returns:
@@ -135,7 +136,7 @@ def make_patch(
         ...     obliq.calibrate(obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4", seed=seed), data)
         ...     for seed in (0, 1)
         ... )
-        >>> obliq.make_patch(before, after, "forget.patch", sequence=2).sequence
+        >>> obliq.make_patch(before, after, "forget.patch", key=None, sequence=2).sequence
         2
     """
     path = Path(file)
@@ -170,7 +171,7 @@ def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: byte
         ...     obliq.calibrate(obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4", seed=seed), data)
         ...     for seed in (0, 1)
         ... )
-        >>> head = obliq.make_patch(before, after, "forget.patch", sequence=2)
+        >>> head = obliq.make_patch(before, after, "forget.patch", key=None, sequence=2)
         >>> patched = obliq.apply_patch(before, "forget.patch", floor=1)
         >>> obliq.weights_digest(patched) == obliq.weights_digest(after)
         True

@@ -1,6 +1,6 @@
 """`verdict.json`: the verdict of the last audit, kept with the network, so that no refused one ships by mistake."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obliq.auditing import Audit
@@ -12,6 +12,7 @@ from obliq.errors import ModelError, ObliqError
 from obliq.exporting import read_exported
 from obliq.io.documents import DocumentType
 from obliq.io.ownership import record_file
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.run import utc_now
 
 VERDICT_FILE = "verdict.json"
@@ -27,11 +28,13 @@ class LastAudit:
         digest: content digest of the audited network.
         verdict: the word.
         audited: when, in UTC and ISO 8601.
+        exposure: what the old network and a patch to this one reveal together, in words, where it was measured.
     """
 
     digest: str
     verdict: Word
     audited: str
+    exposure: str | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         require_digest("digest", self.digest)
@@ -56,13 +59,16 @@ def keep_verdicts(audit: Audit, networks: list[Path]) -> list[str]:
     for entry in audit.unlearned:
         digest = entry.weights_digest or (entry.artifact.content_digest if entry.artifact else None)
         if entry.verdict is not None and digest is not None:
-            verdicts[digest] = entry.verdict.word
+            exposure = None if entry.exposure is None else str(entry.exposure)
+            verdicts[digest] = LastAudit(
+                digest=digest, verdict=entry.verdict.word, audited=utc_now().isoformat(), exposure=exposure
+            )
     warnings = []
     for network in networks:
         folder, digest = _place(network)
         if folder is None or digest not in verdicts:
             continue
-        found = LastAudit(digest=digest, verdict=verdicts[digest], audited=utc_now().isoformat())
+        found = verdicts[digest]
         text = LAST_AUDIT_DOCUMENT.to_text(found)
         try:
             record_file(folder, VERDICT_FILE, text.encode())
@@ -82,15 +88,24 @@ def require_not_refused(network: Path, *, accept: bool) -> None:
     Raises:
         ModelError: with the verdict, unless it was accepted.
     """
-    folder, digest = _place(network)
-    if accept or folder is None:
-        return
-    found = LAST_AUDIT_DOCUMENT.read_if_present(folder / VERDICT_FILE)
-    if found is not None and found.digest == digest and found.verdict in REFUSED:
+    found = None if accept else _last_audit(network)
+    if found is not None and found.verdict in REFUSED:
         raise ModelError(
             f"the last audit of {network} found {found.verdict} ({found.audited[:10]}); expected a network that was "
             "not refused. Unlearn with other settings, or pass --accept to ship it as it is"
         )
+
+
+def last_exposure(network: Path) -> str | None:
+    """What the last audit found the old network and a patch to this one to reveal, in words; None if not measured."""
+    found = _last_audit(network)
+    return None if found is None else found.exposure
+
+
+def _last_audit(network: Path) -> LastAudit | None:
+    folder, digest = _place(network)
+    found = None if folder is None else LAST_AUDIT_DOCUMENT.read_if_present(folder / VERDICT_FILE)
+    return found if found is not None and found.digest == digest else None
 
 
 def _place(network: Path) -> tuple[Path | None, str | None]:
