@@ -33,3 +33,7 @@ class AuditError(ObliqError):
 
 class PatchError(ObliqError):
     """A patch that cannot be created, read, or applied to the given network."""
+
+
+class RecordError(ObliqError):
+    """A record of requests that cannot be read, was changed, or does not allow what was asked for."""

@@ -27,6 +27,18 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "patch apply": "Create the new network from the old one and a patch.",
         "patch info": "Print what a patch states, and what it reveals.",
     },
+    "Keep a record of requests": {
+        "record init": "Create the erasure record of a network.",
+        "record add": "Note a request, or why it is rejected.",
+        "record list": "List all cases, overdue ones first.",
+        "record show": "Print everything that is known of one case.",
+        "record approve": "Approve a request.",
+        "record run": "Answer all requests that wait, together.",
+        "record confirm": "Note how many devices run the new network.",
+        "record close": "Close a case and destroy the key of its request.",
+        "record verify": "Check that nothing in a record was changed.",
+        "record export": "Write all cases as one file for other programs.",
+    },
     "Compare methods": {
         "bench": "Compare methods over many networks, requests and seeds.",
     },
@@ -118,7 +130,7 @@ def overview(first_word: str = "") -> str:
     lines = []
     for title, verbs in GROUPS.items():
         rows = [
-            f"  {name:<14}{summary}" for name, summary in verbs.items() if first_word in ("", name.split()[0])
+            f"  {name:<15}{summary}" for name, summary in verbs.items() if first_word in ("", name.split()[0])
         ]
         if rows:
             lines += ["", title, *rows]

@@ -18,8 +18,12 @@ LOCK, HOLDER = ".lock", ".lock-holder"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, remedy: str = "one run at a time, or another --cache") -> Iterator[None]:
     """Hold the lock of a folder, which is created if it does not exist.
+
+    Args:
+        folder: that only one run at a time works in.
+        remedy: what errors expect instead of a second run.
 
     Raises:
         ObliqError: when another run holds it, or the folder cannot be written.
@@ -33,9 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
                 f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8"
             )
         except Timeout as error:
-            raise ObliqError(
-                f"{folder} is in use by {_holder(holder)}; expected one run at a time, or another --cache"
-            ) from error
+            raise ObliqError(f"{folder} is in use by {_holder(holder)}; expected {remedy}") from error
         except OSError as error:
             raise ObliqError(f"cannot write {folder}: {error.strerror or error}") from error
         yield

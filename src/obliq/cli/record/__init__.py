@@ -1,0 +1,7 @@
+"""`obliq record`: the erasure record of a network, for people who receive requests for years."""
+
+from obliq.cli.record.cases import CASE_VERBS
+from obliq.cli.record.reading import READING_VERBS
+from obliq.cli.record.work import RUN
+
+VERBS = {**CASE_VERBS, "record run": RUN, **READING_VERBS}

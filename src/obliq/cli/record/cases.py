@@ -1,0 +1,312 @@
+"""`obliq record init`, `add`, `approve`, `confirm` and `close`: what people note in a record."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from obliq.cli.options import Architecture, DataOptions, Folder, OutputOptions, ResultFolder
+from obliq.cli.record.options import (
+    Actor,
+    CaseNumber,
+    Day,
+    Reason,
+    RecordOptions,
+    head_line,
+    load_data,
+    open_record,
+)
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
+from obliq.errors import ObliqError, RecordError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordInitArguments:
+    """Create the erasure record of a network.
+
+    Example: obliq record init runs/original --out record --by "A. Example"
+
+    A record belongs to one network. It keeps every request and everything that was done about it in a log that only
+    grows. The network is copied into it. Who was asked to be forgotten is encrypted, each request under a key of its
+    own in the folder RECORD.keys. Do not back up this folder together with the record: the keys are destroyed when
+    cases are closed, and a copy of them would outlive that.
+
+    Attributes:
+        original: Folder of the network, as `obliq train` or `obliq adopt` wrote it.
+        keys: Another folder for the keys.
+        approvals: How many different people must approve a request before it is answered.
+        devices: How many devices run the network; 0 if that is not known.
+        references: How many retrained networks each audit compares with; 0, or 2 to 64. Each takes about the time
+            of the original training.
+        method: Unlearning method, as `obliq unlearn --help` lists them.
+        settings: Settings of the method, such as epochs=8.
+        to: Format of the file that devices run.
+    """
+
+    original: tyro.conf.Positional[Path]
+    out: ResultFolder
+    by: Actor
+    keys: Folder = None
+    approvals: int = 1
+    devices: int = 0
+    references: int = 4
+    method: str = "proxy-matching"
+    settings: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]", help_behavior_hint="")
+    ] = ()
+    to: Literal["onnx", "executorch"] = "onnx"
+    arch: Architecture = None
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordAddArguments(RecordOptions):
+    """Note a request, or why it is rejected.
+
+    Example: obliq record add record DSR-2026-0114 --forget subject=7 --by "A. Example"
+
+    The answer states what the request means in samples. A request that does not fit the data, or that would
+    forget too much, is not noted. Adding the same request again changes nothing.
+
+    Attributes:
+        case: Number of the case. It should not contain a name.
+        forget: What to forget, as for `obliq unlearn`: class=cat, subject=7, ids=FILE or request=FILE.
+        received: Day on which the request arrived, such as 2026-01-31; today by default. The answer is due one month
+            later.
+        reject: Note instead that the request will not be answered by unlearning, and why. A request that fits no data
+            of the network can be rejected without --forget.
+        accept_large: Accept a request for more than half of the training samples, or for the last samples of a class
+            that it does not name.
+    """
+
+    case: CaseNumber
+    forget: Annotated[str | None, tyro.conf.arg(metavar="WHAT", help_behavior_hint="")] = None
+    by: Actor
+    received: Day = ""
+    reject: Reason = ""
+    accept_large: bool = False
+    data: DataOptions = field(default_factory=DataOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordApproveArguments(RecordOptions):
+    """Approve a request.
+
+    Example: obliq record approve record DSR-2026-0114 --by "B. Example"
+
+    The rules of the record state how many different people must approve a request before it is answered.
+
+    Attributes:
+        case: Number of the case.
+    """
+
+    case: CaseNumber
+    by: Actor
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordConfirmArguments(RecordOptions):
+    """Note how many devices run the new network.
+
+    Example: obliq record confirm record --floor 1 --devices 250 --by fleet
+
+    A device that has confirmed a patch refuses earlier ones: the sequence number of the patch is its floor. Count all
+    devices whose floor is this number or a higher one. A later report replaces an earlier one for the same floor.
+
+    Attributes:
+        floor: Sequence number of the patch, which is the number of the batch.
+        devices: How many devices have at least this floor.
+    """
+
+    floor: int
+    devices: int
+    by: Actor
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordCloseArguments(RecordOptions):
+    """Close a case and destroy the key of its request.
+
+    Example: obliq record close record DSR-2026-0114 --by "A. Example"
+
+    Afterwards nobody can read who the request was about, not even from a backup of the record. What remains are keyed
+    fingerprints of its samples, so that later batches do not train on them again. Without the samples, the fingerprints
+    reveal nothing.
+
+    Attributes:
+        case: Number of the case.
+        reason: Why the case is closed before every device has confirmed.
+    """
+
+    case: CaseNumber
+    by: Actor
+    reason: Reason = ""
+    data: DataOptions = field(default_factory=DataOptions)
+
+
+def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> VerbOutput:
+    """Create a record."""
+    from obliq.record.events import Policy
+    from obliq.record.folder import Record, create_record
+    from obliq.record.method_settings import parse_settings
+
+    policy = Policy(
+        approvals=arguments.approvals,
+        devices=arguments.devices,
+        references=arguments.references,
+        method=arguments.method,
+        settings=parse_settings(arguments.settings),
+        format=arguments.to,
+    )
+    state = create_record(
+        arguments.out,
+        arguments.original,
+        policy,
+        arguments.by,
+        keys=arguments.keys,
+        architecture=arguments.arch,
+    )
+    keys = Record(arguments.out).keys.folder
+    return VerbOutput(
+        lines=[
+            f"record  {arguments.out}, for the network {state.begun.network}",
+            f"keys    {keys}; keep it out of backups of the record",
+            head_line(state),
+        ],
+        values={
+            "record": str(arguments.out),
+            "keys": str(keys),
+            "network": state.begun.network,
+            "head": state.head,
+        },
+        next_command=("record", "add", arguments.out, "CASE", "--forget", "subject=7", "--by", arguments.by),
+    )
+
+
+def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> VerbOutput:
+    """Note a request, or its rejection."""
+    from obliq.record.requests import receive, reject, understand
+
+    record = open_record(arguments)
+    if arguments.reject:
+        state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)
+        words = f"rejected: {arguments.reject}"
+    elif arguments.forget is None:
+        raise RecordError("nothing to forget was named; expected --forget WHAT, or --reject REASON")
+    else:
+        _, parts = load_data(record, arguments.data)
+        try:
+            understood = understand(parts, arguments.forget, accept_large=arguments.accept_large)
+        except ObliqError as error:
+            raise RecordError(
+                f"{error}. The request was not noted; --reject REASON notes it as rejected"
+            ) from error
+        state = receive(record, arguments.case, understood, arguments.by, arguments.received)
+        words = f"to forget: {understood.words}"
+    case = state.case(arguments.case)
+    missing = state.missing_approvals(case)
+    follows: tuple[str | Path, ...] = ("record", "run", arguments.record, "--by", arguments.by)
+    if case.rejected:
+        follows = ("record", "close", arguments.record, case.number, "--by", arguments.by)
+    elif missing:
+        follows = ("record", "approve", arguments.record, case.number, "--by", "NAME")
+    return VerbOutput(
+        lines=[
+            f"case    {case.number}: {state.state_of(case)}",
+            words,
+            f"due     {case.due} (one month after {case.received.received})",
+            *([f"needs   {missing} more to approve it"] if missing and not case.rejected else []),
+            head_line(state),
+        ],
+        values={**_case_values(arguments, state, case), "means": words},
+        next_command=follows,
+    )
+
+
+def run_record_approve(arguments: RecordApproveArguments, progress: StageListener) -> VerbOutput:
+    """Note an approval."""
+    from obliq.record.requests import approve
+
+    state = approve(open_record(arguments), arguments.case, arguments.by)
+    case = state.case(arguments.case)
+    missing = state.missing_approvals(case)
+    follows: tuple[str | Path, ...] = ("run", arguments.record, "--by", arguments.by)
+    if missing:
+        follows = ("approve", arguments.record, case.number, "--by", "NAME")
+    return VerbOutput(
+        lines=[
+            f"case    {case.number}: approved by {', '.join(case.approvals)}",
+            *([f"needs   {missing} more to approve it"] if missing else []),
+            head_line(state),
+        ],
+        values=_case_values(arguments, state, case),
+        next_command=("record", *follows),
+    )
+
+
+def run_record_confirm(arguments: RecordConfirmArguments, progress: StageListener) -> VerbOutput:
+    """Note a report of the fleet."""
+    from obliq.record.events import Confirmed
+
+    record = open_record(arguments)
+    state = record.append(arguments.by, Confirmed(floor=arguments.floor, devices=arguments.devices))
+    confirmed, wanted = state.confirmed(arguments.floor), state.begun.policy.devices
+    of = f" of {wanted:,}" if wanted else ""
+    cases = [
+        case.number
+        for case in state.cases.values()
+        if case.batch and case.batch.number <= arguments.floor and not case.closed
+    ]
+    complete = confirmed >= wanted > 0 or (wanted == 0 and confirmed > 0)
+    closing = complete and cases
+    return VerbOutput(
+        lines=[
+            f"floor   {arguments.floor}: {confirmed:,}{of} devices",
+            *([f"can be closed: {', '.join(cases)}"] if closing else []),
+            head_line(state),
+        ],
+        values={"floor": arguments.floor, "devices": confirmed, "of": wanted, "head": state.head},
+        next_command=("record", "close", arguments.record, cases[0], "--by", arguments.by)
+        if closing
+        else ("record", "list", arguments.record),
+    )
+
+
+def run_record_close(arguments: RecordCloseArguments, progress: StageListener) -> VerbOutput:
+    """Close a case."""
+    from obliq.record.requests import close
+
+    record = open_record(arguments)
+    case = record.state().case(arguments.case)
+    needs_data = case.batch is not None and case.closed is None
+    parts = load_data(record, arguments.data)[1] if needs_data else None
+    state = close(record, arguments.case, arguments.by, parts=parts, reason=arguments.reason)
+    case = state.case(arguments.case)
+    return VerbOutput(
+        lines=[
+            f"case    {case.number}: closed, {case.closed.outcome if case.closed else ''}",
+            "the key of its request is destroyed: nobody can read any more who it was about",
+            head_line(state),
+        ],
+        values=_case_values(arguments, state, case),
+        next_command=("record", "verify", arguments.record, "--head", state.head),
+    )
+
+
+def _case_values(arguments: RecordOptions, state: Any, case: Any) -> dict[str, Any]:
+    from obliq.io.strict_json import encode
+    from obliq.record.summary import summarise_cases
+    from obliq.run import utc_now
+
+    summary = next(one for one in summarise_cases(state, utc_now().date()) if one.case == case.number)
+    return {**encode(summary), "head": state.head}
+
+
+CASE_VERBS = {
+    "record init": Verb(RecordInitArguments, run_record_init),
+    "record add": Verb(RecordAddArguments, run_record_add),
+    "record approve": Verb(RecordApproveArguments, run_record_approve),
+    "record confirm": Verb(RecordConfirmArguments, run_record_confirm),
+    "record close": Verb(RecordCloseArguments, run_record_close),
+}

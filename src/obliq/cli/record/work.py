@@ -1,0 +1,196 @@
+"""`obliq record run`: everything that is due, from the requests that wait to the patches for devices."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from obliq.cli.options import ComputeOptions, DataOptions, File, Flag
+from obliq.cli.record.options import Actor, Reason, RecordOptions, head_line, load_data, open_record
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
+from obliq.errors import RecordError
+
+if TYPE_CHECKING:
+    from obliq.record.cases import Batch, RecordState
+    from obliq.record.folder import Record
+    from obliq.record.jobs import Seal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRunArguments(RecordOptions):
+    """Answer all requests that wait, together.
+
+    Example: obliq record run record --by "A. Example"
+
+    All approved requests are answered by one network, which is unlearned from the original without the samples of these
+    and of all earlier requests. Then references are retrained, the file for devices is exported, both are audited, and
+    a patch is made from every file that devices may run.
+
+    If the process is killed, the same command goes on: finished steps are kept, and no step is done twice.
+
+    Attributes:
+        method: Another method than that of the rules, for a new batch.
+        settings: Other settings of the method, such as epochs=8.
+        accept: Go on although the network failed its gate or the audit refused it, and why. The log keeps it.
+        again: Give up the batch that is under way, and why; its requests are answered again.
+        key_file: Encrypt the patches with the 32 bytes in this file, which only you may read and write.
+        sign: Sign the patches with this Ed25519 private key (PEM).
+        allow_readable_key: Use a key although others may read or write its file.
+    """
+
+    by: Actor
+    method: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    settings: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]", help_behavior_hint="")
+    ] = ()
+    accept: Reason = ""
+    again: Reason = ""
+    key_file: File = None
+    sign: File = None
+    allow_readable_key: Flag = False
+    data: DataOptions = field(default_factory=DataOptions)
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
+
+
+def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> VerbOutput:
+    """Plan a batch, or go on with the one that is under way."""
+    from obliq.cli.computation import start_run
+    from obliq.io.lock import locked
+    from obliq.record.batches import Choices, plan
+    from obliq.record.jobs import Worker, work
+    from obliq.record.method_settings import parse_settings
+    from obliq.record.requests import destroy_keys_of_closed
+
+    record = open_record(arguments)
+    seal = _sealing(arguments)
+    run = start_run(arguments.compute, progress)
+    settings = parse_settings(arguments.settings) if arguments.settings else None
+    with locked(record.folder, "one `obliq record run` at a time"):
+        _decide(record, arguments)
+        if not _is_due(record.state()):
+            return _nothing_due(record, arguments)
+        original, parts = load_data(record, arguments.data)
+        choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
+        batch = plan(record, parts, choices, arguments.by)
+        worker = Worker(
+            record=record,
+            original=original,
+            parts=parts,
+            run=run,
+            actor=arguments.by,
+            stage=progress.stage,
+            architecture=arguments.data.arch,
+            seal=seal,
+        )
+        state = work(worker, batch.number)
+        destroy_keys_of_closed(record, state)
+    return _answered(record, state, state.batch(batch.number), arguments)
+
+
+def _is_due(state: "RecordState") -> bool:
+    """Whether a batch is under way, or a request waits for one."""
+    last = state.last_batch
+    return bool(state.waiting()) or (last is not None and not (last.patched or last.abandoned))
+
+
+def _decide(record: "Record", arguments: RecordRunArguments) -> None:
+    """Note that a refused batch goes on, or that one is given up."""
+    from obliq.record.events import Abandoned, Tolerated
+
+    batch = record.state().last_batch
+    if arguments.accept and arguments.again:
+        raise RecordError("--accept and --again together; expected one of them")
+    if not (arguments.accept or arguments.again):
+        return
+    if batch is None or batch.patched or batch.abandoned:
+        raise RecordError("no batch is under way; expected neither --accept nor --again")
+    if arguments.accept:
+        record.append(arguments.by, Tolerated(batch=batch.number, reason=arguments.accept))
+    else:
+        record.append(arguments.by, Abandoned(batch=batch.number, reason=arguments.again))
+
+
+def _sealing(arguments: RecordRunArguments) -> "Seal":
+    """What encrypts and signs patches; wrong keys and missing packages are known before any long work."""
+    from obliq.cli.patch_files import encryption_key, signature_of
+    from obliq.patch import encryption, signing
+
+    others = arguments.allow_readable_key
+    key = encryption_key(arguments.key_file, allow_others=others)
+    if key is not None:
+        encryption.seal(b"", key)
+    signature_of(b"", arguments.sign, allow_others=others)
+
+    def seal(name: str, patch: bytes) -> dict[str, bytes]:
+        data = patch if key is None else encryption.seal(patch, key)
+        signature = signature_of(data, arguments.sign, allow_others=others)
+        return {name: data} | (
+            {} if signature is None else {signing.signature_file(Path(name)).name: signature}
+        )
+
+    return seal
+
+
+def _nothing_due(record: "Record", arguments: RecordRunArguments) -> VerbOutput:
+    state = record.state()
+    lacking = [
+        case.number
+        for case in state.cases.values()
+        if case.accepted
+        and not (case.rejected or case.batch or case.closed)
+        and state.missing_approvals(case)
+    ]
+    words = "nothing is due"
+    if lacking:
+        words += f"; {len(lacking)} requests wait for approval: {', '.join(lacking)}"
+    follows = (
+        ("approve", arguments.record, lacking[0], "--by", "NAME") if lacking else ("list", arguments.record)
+    )
+    return VerbOutput(
+        lines=[words, head_line(state)],
+        values={"batch": None, "waiting_for_approval": lacking, "head": state.head},
+        next_command=("record", *follows),
+    )
+
+
+def _answered(
+    record: "Record", state: "RecordState", batch: "Batch", arguments: RecordRunArguments
+) -> VerbOutput:
+    from obliq.io.strict_json import encode
+
+    folder = record.batch(batch.number)
+    outcome = "refused" if batch.refusal else batch.state
+    lines = [f"batch   {batch.number} ({', '.join(batch.planned.cases)}): {outcome}"]
+    if batch.audited:
+        lines.append(f"verdict {batch.audited.verdict or 'none'}, in {folder / 'audit' / 'report.html'}")
+    if batch.patched:
+        lines.append(f"file    {record.released(batch.number)}")
+        lines += [
+            f"patch   {folder / 'patches' / f'from-{made.base}.patch'}" for made in batch.patched.patches
+        ]
+    follows: tuple[str | Path, ...] = (
+        *("record", "confirm", arguments.record, "--floor", str(batch.number)),
+        *("--devices", str(state.begun.policy.devices or 1), "--by", arguments.by),
+    )
+    if batch.refusal:
+        other = ("--again", "REASON", "--method", "calibrated")
+        follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
+    return VerbOutput(
+        lines=[*lines, head_line(state)],
+        values={
+            "batch": batch.number,
+            "cases": list(batch.planned.cases),
+            "state": outcome,
+            "verdict": batch.audited.verdict if batch.audited else None,
+            "patches": encode(batch.patched.patches) if batch.patched else [],
+            "head": state.head,
+        },
+        next_command=follows,
+        unmet=f"{batch.refusal}; expected --again REASON with another --method or --settings, or --accept REASON"
+        if batch.refusal
+        else "",
+    )
+
+
+RUN = Verb(RecordRunArguments, run_record_run)

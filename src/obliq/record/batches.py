@@ -1,0 +1,127 @@
+"""Requests that are answered together: which samples a batch takes out, and the plan that names them by a digest.
+
+Every batch starts from the original network and takes out the samples of all requests so far: those of the new cases,
+of earlier cases that are open, and of closed ones, which are known by their fingerprints. So there is no drift, and
+nobody who was forgotten before is learned again.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from obliq.data import Partition, Splits
+from obliq.data.request_file import Request
+from obliq.errors import RecordError
+from obliq.io.strict_json import SettingValue
+from obliq.record.cases import Batch, RecordState
+from obliq.record.events import Planned
+from obliq.record.folder import Record
+from obliq.record.method_settings import method_of
+from obliq.record.requests import request_of, withheld_file
+from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, withheld_ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What a person chooses for a batch; the rules of the record decide the rest.
+
+    Attributes:
+        method: registered name of the method; that of the rules when left out.
+        settings: of its fields, those that are not the default.
+        seed: of every random draw.
+    """
+
+    method: str | None = None
+    settings: dict[str, SettingValue] | None = None
+    seed: int = 0
+
+
+def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batch:
+    """The batch that is under way; else a new one of all requests that wait.
+
+    Raises:
+        RecordError: when no request waits, the data are not those of the record, or a batch is under way with other
+            choices.
+    """
+    with record.appending() as appending:
+        state = appending.state
+        if parts.digest != state.begun.partition:
+            raise RecordError(
+                "the data are not those of the record; expected the data of its original network"
+            )
+        last = state.last_batch
+        if last and not (last.patched or last.abandoned):
+            _require_same(last.planned, choices)
+            return last
+        waiting = tuple(case.number for case in state.waiting())
+        if not waiting:
+            raise RecordError("no request waits; expected at least one that is accepted and approved")
+        policy = state.begun.policy
+        own = choices.method is not None and choices.method != policy.method
+        settings = choices.settings if choices.settings is not None else ({} if own else policy.settings)
+        method = choices.method or policy.method
+        method_of(method, settings)
+        number = len(state.batches) + 1
+        splits, _ = _union(record, parts, state, waiting, record.keys.create(f"batch-{number}"))
+        planned = Planned(
+            batch=number,
+            cases=waiting,
+            splits=splits.digest,
+            samples=len(splits.forget),
+            method=method,
+            settings=settings,
+            seed=choices.seed,
+        )
+        return appending.append(actor, planned).batch(number)
+
+
+def batch_request(
+    record: Record, parts: Partition, state: RecordState, batch: Batch
+) -> tuple[Splits, Request]:
+    """The roles of the samples under a batch, and the same as a request.
+
+    Raises:
+        RecordError: when they are no longer those that were planned.
+    """
+    salt = record.keys.read(f"batch-{batch.number}")
+    splits, request = _union(record, parts, state, batch.planned.cases, salt)
+    if splits.digest != batch.planned.splits:
+        raise RecordError(
+            f"the samples of batch {batch.number} are not those that were planned; expected the requests, keys and "
+            "data of then"
+        )
+    return splits, request
+
+
+def _union(
+    record: Record, parts: Partition, state: RecordState, new: tuple[str, ...], salt: bytes
+) -> tuple[Splits, Request]:
+    earlier = [
+        case for case in state.cases.values() if case.batch and not case.closed and case.number not in new
+    ]
+    requests = [
+        request_of(record, case, state) for case in [*(state.case(number) for number in new), *earlier]
+    ]
+    found = [one.splits(parts).forget.indices for one in requests]
+    file = withheld_file(record, state)
+    if file is not None:
+        found.append(withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME)))
+    splits = parts.forgetting(torch.unique(torch.cat(found)), salt=salt)
+    selector = requests[0].selector if len(found) == 1 else f"ids=samples of {len(state.cases)} cases"
+    return splits, Request.of(splits, selector)
+
+
+def _require_same(planned: Planned, choices: Choices) -> None:
+    """Refuse choices for a batch that is under way with others."""
+    given: dict[str, Any] = {
+        "method": choices.method,
+        "settings": choices.settings,
+        "seed": choices.seed or None,
+    }
+    for name, value in given.items():
+        if value is not None and value != getattr(planned, name):
+            raise RecordError(
+                f"batch {planned.batch} is under way with {name} {getattr(planned, name)}, and {value} was given; "
+                "expected the same, or --again REASON to begin another batch"
+            )

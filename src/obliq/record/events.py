@@ -1,0 +1,377 @@
+"""What a record notes: one dataclass for each kind of event.
+
+No event holds the name, the ids or the data of a person. A request is present as a digest that is keyed by a secret
+salt, and as the digest of the encrypted file that names its samples.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar
+
+from obliq.errors import RecordError
+from obliq.io.strict_json import SettingValue
+
+LONGEST_TEXT = 200
+"""Characters of a case number, a name or a reason."""
+
+
+def require_text(**texts: str) -> None:
+    """Refuse texts that are empty, too long, or cannot be printed on one line.
+
+    Raises:
+        RecordError: naming the text.
+    """
+    for name, text in texts.items():
+        if not text.strip() or len(text) > LONGEST_TEXT or not text.isprintable():
+            raise RecordError(
+                f"{name.replace('_', ' ')} {text[:40]!r} has {len(text)} characters; expected one line of 1 to "
+                f"{LONGEST_TEXT} that can all be printed"
+            )
+
+
+def require_digests(**digests: str) -> None:
+    """Refuse what is no SHA-256 in hexadecimal.
+
+    Raises:
+        RecordError: naming the digest.
+    """
+    for name, digest in digests.items():
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise RecordError(f"{name} {digest[:80]!r}; expected 64 hexadecimal digits")
+
+
+def parse_day(name: str, text: str) -> date:
+    """A day in the form 2026-01-31.
+
+    Raises:
+        RecordError: for another form.
+    """
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            pass
+    raise RecordError(f"{name} {text[:40]!r}; expected a day such as 2026-01-31")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The rules of a record, which hold for all its cases.
+
+    Attributes:
+        approvals: how many different people must approve a request before it is answered.
+        devices: how many devices run the network; 0 where that is not known.
+        references: how many retrained networks each audit compares with.
+        method: the registered name of the unlearning method.
+        settings: of its fields, those that are not the default.
+        format: of the file that devices run: onnx or executorch.
+    """
+
+    approvals: int = 1
+    devices: int = 0
+    references: int = 4
+    method: str = "proxy-matching"
+    settings: dict[str, SettingValue] = field(default_factory=dict)
+    format: str = "onnx"
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("approvals", 0, 10), ("devices", 0, 2**31), ("references", 0, 64)):
+            if not least <= getattr(self, name) <= most:
+                raise RecordError(f"{name} {getattr(self, name)}; expected {least} to {most}")
+        if self.references == 1:
+            raise RecordError(
+                "references 1; expected 0, or 2 to 64: one retrained network does not show how much retraining varies"
+            )
+
+
+class Event:
+    """A fact that a record notes; each kind is a dataclass with a name."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun(Event):
+    """The record was created for a network.
+
+    Attributes:
+        record: random name of the record, 32 hexadecimal digits.
+        network: weights digest of the original.
+        partition: digest of its data and their division.
+        data: what the network's record calls its data.
+        released: SHA-256 of the file that devices run at the beginning.
+        policy: the rules.
+    """
+
+    kind: ClassVar[str] = "begun"
+    record: str
+    network: str
+    partition: str
+    data: str
+    released: str
+    policy: Policy
+
+    def __post_init__(self) -> None:
+        require_digests(network=self.network, partition=self.partition, released=self.released)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received(Event):
+    """A request came in.
+
+    Attributes:
+        case: number of the case.
+        request: random name of the encrypted file and of its key.
+        received: day on which the request arrived, from which the deadline counts.
+        about: kind of the request, for instance `one subject`.
+        digest: of the samples, keyed by a salt that is encrypted with them; None where it was rejected at once.
+        encrypted: SHA-256 of the encrypted file; None likewise.
+    """
+
+    kind: ClassVar[str] = "received"
+    case: str
+    request: str
+    received: str
+    about: str
+    digest: str | None
+    encrypted: str | None
+
+    def __post_init__(self) -> None:
+        require_text(case_number=self.case, about=self.about)
+        parse_day("received", self.received)
+        if not re.fullmatch("[0-9a-f]{16}", self.request):
+            raise RecordError(f"request {self.request[:40]!r}; expected 16 hexadecimal digits")
+        if self.digest is not None and self.encrypted is not None:
+            require_digests(digest=self.digest, encrypted=self.encrypted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted(Event):
+    """A request fits the data and is within the limits."""
+
+    kind: ClassVar[str] = "accepted"
+    case: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected(Event):
+    """A request will not be answered by unlearning."""
+
+    kind: ClassVar[str] = "rejected"
+    case: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        require_text(reason=self.reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approved(Event):
+    """The actor approved a request, which is named by its keyed digest."""
+
+    kind: ClassVar[str] = "approved"
+    case: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned(Event):
+    """Several requests will be answered together, from the original network.
+
+    Attributes:
+        batch: its number from 1, which is also the sequence number of its patches.
+        cases: the new requests.
+        splits: keyed digest of all samples that the new network must not have learned from, those of earlier batches
+            included.
+        samples: how many these are.
+        method: registered name of the method.
+        settings: its fields that are not the default.
+        seed: of every random draw.
+    """
+
+    kind: ClassVar[str] = "planned"
+    batch: int
+    cases: tuple[str, ...]
+    splits: str
+    samples: int
+    method: str
+    settings: dict[str, SettingValue]
+    seed: int
+
+    def __post_init__(self) -> None:
+        require_digests(splits=self.splits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearned(Event):
+    """A network was unlearned.
+
+    Attributes:
+        batch: number of the batch.
+        network: weights digest of the result.
+        base: that of the network that the method started from.
+        failures: what its gate found, in words; none when it passed.
+    """
+
+    kind: ClassVar[str] = "unlearned"
+    batch: int
+    network: str
+    base: str
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained(Event):
+    """A reference network was trained without the samples.
+
+    Attributes:
+        batch: number of the batch.
+        number: of the reference, from 1.
+        network: its weights digest.
+    """
+
+    kind: ClassVar[str] = "retrained"
+    batch: int
+    number: int
+    network: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported(Event):
+    """The file that devices will run was written.
+
+    Attributes:
+        batch: number of the batch.
+        file: SHA-256 of the file.
+        content: its content digest, which its patches lead to.
+    """
+
+    kind: ClassVar[str] = "exported"
+    batch: int
+    file: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited(Event):
+    """Network and file were audited.
+
+    Attributes:
+        batch: number of the batch.
+        verdict: word of the verdict on the network; empty where there is none.
+        audit: SHA-256 of audit.json.
+    """
+
+    kind: ClassVar[str] = "audited"
+    batch: int
+    verdict: str
+    audit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadePatch:
+    """One patch.
+
+    Attributes:
+        base: the batch whose file it changes; 0 for the file of the original.
+        file: SHA-256 of the patch as it is sent, encrypted or not.
+    """
+
+    base: int
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patched(Event):
+    """Patches from the file of every earlier release were written; their sequence number is that of the batch."""
+
+    kind: ClassVar[str] = "patched"
+    batch: int
+    patches: tuple[MadePatch, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerated(Event):
+    """The actor lets a batch go on although its gate or its audit refused it."""
+
+    kind: ClassVar[str] = "tolerated"
+    batch: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        require_text(reason=self.reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abandoned(Event):
+    """A batch will not be shipped; its requests are open again."""
+
+    kind: ClassVar[str] = "abandoned"
+    batch: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        require_text(reason=self.reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed(Event):
+    """So many devices run the network of a batch or a later one, and accept no earlier one.
+
+    Attributes:
+        floor: number of the batch, the sequence number that these devices confirmed.
+        devices: how many, all together.
+    """
+
+    kind: ClassVar[str] = "confirmed"
+    floor: int
+    devices: int
+
+    def __post_init__(self) -> None:
+        if self.devices < 0:
+            raise RecordError(f"{self.devices} devices; expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed(Event):
+    """A case ended, and the key of its request is destroyed.
+
+    Attributes:
+        case: number of the case.
+        outcome: in words.
+        withheld: SHA-256 of the file with the fingerprints of samples that must not be trained on again; None where
+            there is none yet.
+    """
+
+    kind: ClassVar[str] = "closed"
+    case: str
+    outcome: str
+    withheld: str | None
+
+    def __post_init__(self) -> None:
+        require_text(outcome=self.outcome)
+
+
+EVENTS: Mapping[str, Any] = {
+    kind.kind: kind
+    for kind in (
+        Begun,
+        Received,
+        Accepted,
+        Rejected,
+        Approved,
+        Planned,
+        Unlearned,
+        Retrained,
+        Exported,
+        Audited,
+        Patched,
+        Tolerated,
+        Abandoned,
+        Confirmed,
+        Closed,
+    )
+}
+"""Every kind of event by its name in the log."""

@@ -1,0 +1,267 @@
+"""The steps of a batch, any of which a process may be killed in.
+
+The result of a step is a folder that appears when it is complete, and an event in the log. A process that is killed
+leaves a draft, which the next one removes; or a folder without its event, which the next one reads and notes. So a
+finished step is never computed again, and an unfinished one leaves nothing.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from obliq.auditing import Audit
+from obliq.auditing.document import AUDIT_DOCUMENT
+from obliq.auditing.measurement import LONGEST_LINE
+from obliq.checkpoints import Checkpoint
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, write_checkpoint
+from obliq.checkpoints.metadata import Provenance
+from obliq.checkpoints.run_folder import SavedRun, load_run, write_trace
+from obliq.data import Partition, Splits
+from obliq.data.request_file import Request
+from obliq.exporting import export_file, format_named, open_exported, read_exported
+from obliq.io.atomic import new_folder
+from obliq.io.drafts import sweep
+from obliq.io.ownership import digest_of_file, require_written_by_us
+from obliq.methods import Retrain
+from obliq.patch import encode_patch
+from obliq.record.batches import batch_request
+from obliq.record.cases import REFUSED, Batch, RecordState
+from obliq.record.events import Audited, Event, Exported, MadePatch, Patched, Retrained, Unlearned
+from obliq.record.folder import ORIGINAL, Record
+from obliq.record.method_settings import method_of
+from obliq.run import Run, utc_now
+from obliq.workflow.compare_files import retrained_name
+from obliq.workflow.compare_runs import compare_runs
+from obliq.workflow.pipeline import AUDIT, recipe_of, unlearn_original, write_report_files
+from obliq.workflow.rehearsal import require_step_memory
+from obliq.workflow.report_context import report_context
+from obliq.workflow.retrained_networks import RETRAINED
+
+Seal = Callable[[str, bytes], dict[str, bytes]]
+"""From the name of a patch and its bytes to the files to write, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """What the steps of a batch need.
+
+    Attributes:
+        record: the record.
+        original: the network before all requests.
+        parts: its data.
+        run: device and listener; the seed is that of the plan.
+        actor: who runs it.
+        stage: hears which step begins.
+        architecture: see `obliq.checkpoints.load_checkpoint`.
+        seal: encrypts and signs patches.
+    """
+
+    record: Record
+    original: Checkpoint
+    parts: Partition
+    run: Run
+    actor: str
+    stage: Callable[[str], None]
+    architecture: str | None = None
+    seal: Seal = lambda name, patch: {name: patch}
+
+
+@dataclass(frozen=True)
+class BatchStep:
+    """One step of a batch.
+
+    Attributes:
+        name: of its folder.
+        words: what progress shows.
+        write: writes the result into an empty folder.
+        read: from the complete folder to the event.
+    """
+
+    name: str
+    words: str
+    write: Callable[[Path], None]
+    read: Callable[[Path], Event]
+
+
+def work(worker: Worker, number: int) -> RecordState:
+    """Do the steps of a batch that are not done, up to its end or to a refusal.
+
+    Args:
+        worker: what the steps need.
+        number: of the batch.
+
+    Raises:
+        ObliqError: when a step fails; the steps before it are kept.
+    """
+    record = worker.record
+    state, folder = record.state(), record.batch(number)
+    for line in sweep(folder):
+        worker.stage(line)
+    splits, request = batch_request(record, worker.parts, state, state.batch(number))
+    while (step := BatchSteps(worker, state, state.batch(number), splits, request).next()) is not None:
+        result = folder / step.name
+        if result.exists():
+            require_written_by_us(result)
+        else:
+            worker.stage(step.words)
+            with new_folder(result) as draft:
+                step.write(draft)
+        state = record.append(worker.actor, step.read(result))
+    return state
+
+
+@dataclass(frozen=True)
+class BatchSteps:
+    """The steps of one batch, as its state demands them.
+
+    Attributes:
+        worker: what they need.
+        state: of the record.
+        batch: the batch.
+        splits: the roles of the samples; the forget set holds those of all requests so far.
+        request: the same as a request.
+    """
+
+    worker: Worker
+    state: RecordState
+    batch: Batch
+    splits: Splits
+    request: Request
+
+    def next(self) -> BatchStep | None:
+        """The first step that is not done; None at the end, and where the batch must not go on."""
+        batch, policy = self.batch, self.state.begun.policy
+        if batch.refusal or batch.patched or batch.abandoned:
+            return None
+        if batch.unlearned is None:
+            return self._unlearning()
+        missing = (number for number in range(1, policy.references + 1) if number not in batch.retrained)
+        if (number := next(missing, None)) is not None:
+            return self._retraining(number, policy.references)
+        if batch.exported is None:
+            return self._exporting(policy.format)
+        return self._auditing(policy.references) if batch.audited is None else self._patching()
+
+    def _unlearning(self) -> BatchStep:
+        planned = self.batch.planned
+        method = method_of(planned.method, planned.settings)
+
+        def write(folder: Path) -> None:
+            run = dataclasses.replace(self.worker.run, seed=planned.seed)
+            require_step_memory(self.worker.original.model, self.splits.retain, method, run)
+            _save(folder, unlearn_original(self.worker.original, self.splits, self.request, method, run))
+
+        def read(folder: Path) -> Event:
+            digest, found = _recorded(folder)
+            failures = found.gate.failures if found.gate else ()
+            return Unlearned(
+                batch=self.batch.number, network=digest, base=found.base_digest or "", failures=failures
+            )
+
+        words = f"unlearning {len(self.splits.forget):,} samples by {planned.method}"
+        return BatchStep("unlearned", words, write, read)
+
+    def _retraining(self, number: int, count: int) -> BatchStep:
+        planned = self.batch.planned
+
+        def write(folder: Path) -> None:
+            drawn = dataclasses.replace(self.worker.run, seed=planned.seed).generator(
+                purpose=RETRAINED + number
+            )
+            run = dataclasses.replace(self.worker.run, seed=drawn.initial_seed() % 2**32)
+            method = Retrain(recipe=recipe_of(self.worker.original))
+            _save(folder, unlearn_original(self.worker.original, self.splits, self.request, method, run))
+
+        def read(folder: Path) -> Event:
+            return Retrained(batch=self.batch.number, number=number, network=_recorded(folder)[0])
+
+        return BatchStep(f"retrained-{number}", f"retraining reference {number} of {count}", write, read)
+
+    def _exporting(self, format_: str) -> BatchStep:
+        name = f"network{format_named(format_).suffix}"
+
+        def write(folder: Path) -> None:
+            saved = self._network("unlearned").checkpoint
+            shape, inputs = saved.blueprint.input_shape, saved.provenance.inputs
+            (folder / name).write_bytes(export_file(saved.model, shape, to=format_, inputs=inputs))
+
+        def read(folder: Path) -> Event:
+            file = read_exported(folder / name)
+            return Exported(batch=self.batch.number, file=file.file_digest, content=file.content_digest)
+
+        return BatchStep("exported", "exporting the file for devices", write, read)
+
+    def _auditing(self, references: int) -> BatchStep:
+        def write(folder: Path) -> None:
+            audited = {"unlearned": self._network("unlearned")}
+            audited |= {
+                retrained_name(number): self._network(f"retrained-{number}")
+                for number in range(1, references + 1)
+            }
+            file = open_exported(self.worker.record.released(self.batch.number))
+            measured = compare_runs(
+                self.worker.original,
+                audited,
+                self.splits,
+                self.worker.run.device,
+                {file.name: file},
+                self.request,
+            )
+            cases = ", ".join(self.batch.planned.cases)
+            if len(cases) > LONGEST_LINE:
+                cases = f"{len(self.batch.planned.cases)} cases of batch {self.batch.number}"
+            measured = dataclasses.replace(measured, case=cases, operator=self.worker.actor)
+            original = load_run(self.worker.record.folder / ORIGINAL, self.worker.architecture)
+            context = report_context(original, audited, self.request.selector)
+            write_report_files(measured, folder, context)
+
+        def read(folder: Path) -> Event:
+            file = folder / AUDIT
+            verdict = verdict_of(AUDIT_DOCUMENT.read(file))
+            return Audited(batch=self.batch.number, verdict=verdict, audit=digest_of_file(file))
+
+        return BatchStep("audit", "auditing network and file", write, read)
+
+    def _patching(self) -> BatchStep:
+        record, number = self.worker.record, self.batch.number
+        bases = self.state.released
+
+        def write(folder: Path) -> None:
+            new = read_exported(record.released(number)).content
+            for base in bases:
+                patch = encode_patch(read_exported(record.released(base)).content, new, number)
+                for name, content in self.worker.seal(patch_name(base), patch).items():
+                    (folder / name).write_bytes(content)
+
+        def read(folder: Path) -> Event:
+            made = [MadePatch(base=base, file=digest_of_file(folder / patch_name(base))) for base in bases]
+            return Patched(batch=number, patches=tuple(made))
+
+        words = "making the patch" if len(bases) == 1 else f"making patches from {len(bases)} earlier files"
+        return BatchStep("patches", words, write, read)
+
+    def _network(self, name: str) -> SavedRun:
+        return load_run(self.worker.record.batch(self.batch.number) / name, self.worker.architecture)
+
+
+def patch_name(base: int) -> str:
+    """Name of the patch from the file of a batch; 0 for the file of the original."""
+    return f"from-{base}.patch"
+
+
+def verdict_of(audit: Audit) -> str:
+    """The word of the first verdict that refuses a network or its file; else that of the network; empty without one."""
+    words = [entry.verdict.word for entry in audit.unlearned if entry.verdict is not None]
+    return next((word for word in words if word in REFUSED), words[0] if words else "")
+
+
+def _save(folder: Path, run: SavedRun) -> None:
+    """Write a network without the request, which is kept encrypted."""
+    write_checkpoint(folder, run.checkpoint, created=utc_now().isoformat())
+    write_trace(folder, run.trace)
+
+
+def _recorded(folder: Path) -> tuple[str, Provenance]:
+    document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
+    return document.weights_digest, document.provenance

@@ -1,0 +1,245 @@
+"""The erasure record as a privacy officer uses it: from a new record to closed cases, and what goes wrong."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from obliq.cli import main
+from obliq.record.cases import RecordState
+from obliq.record.folder import Record
+from obliq.record.log import LOG_FILE, Entry
+from tests.cli.conftest import PEOPLE, Said, Way
+from tests.cli.refusals import refused
+
+pytest.importorskip("cryptography", reason="requests are encrypted: extra patch")
+pytest.importorskip("onnxruntime", reason="devices run a file: extra onnx")
+
+Obliq = Callable[..., Said]
+RULES = ("--method", "oeu", "--settings", "epochs=1", "--references", "0", "--devices", "3")
+BY, OTHER = ("--by", "A. Example"), ("--by", "B. Example")
+
+
+@dataclass(frozen=True)
+class Officer:
+    """Somebody with a record."""
+
+    obliq: Obliq
+    record: Path
+    person: int
+    other: int
+
+    def __call__(self, verb: str, *words: object) -> Said:
+        return self.obliq("record", verb, self.record, *words)
+
+    def values(self, verb: str, *words: object) -> dict[str, object]:
+        said = self(verb, *words, "--json")
+        assert said.status == 0, said.err
+        return dict(json.loads(said.out))
+
+    def added(self, case: str, person: int) -> None:
+        assert self("add", case, "--forget", f"subject={person}", *BY).status == 0
+        assert self("approve", case, *OTHER).status == 0
+
+    @property
+    def state(self) -> RecordState:
+        return Record(self.record).state()
+
+    def record_entries(self) -> list[Entry]:
+        return Record(self.record).entries()
+
+    def copied(self, folder: Path, obliq: Obliq) -> "Officer":
+        shutil.copytree(self.record, folder / "record")
+        shutil.copytree(self.record.with_name("record.keys"), folder / "record.keys")
+        return Officer(obliq, folder / "record", self.person, self.other)
+
+
+def new_officer(obliq: Obliq, way: Way, folder: Path, *rules: object) -> Officer:
+    from obliq.checkpoints.run_folder import load_run
+    from obliq.workflow.pipeline import same_partition
+
+    said = obliq("record", "init", way.original, "--out", folder / "record", *BY, *RULES, *rules)
+    assert said.status == 0, said.err
+    parts = same_partition(load_run(way.original).checkpoint, None)
+    trained = parts.collection.subjects[parts.train.indices].unique().tolist()  # type: ignore[index]
+    return Officer(obliq, folder / "record", *[one for one in trained if one in PEOPLE][:2])
+
+
+@pytest.fixture
+def officer(obliq: Obliq, way: Way, tmp_path: Path) -> Officer:
+    return new_officer(obliq, way, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def answered_once(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Officer:
+    """A record with one case that was answered."""
+
+    def quietly(*words: object) -> Said:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            return Said(main([*map(str, words), "-q"]), out.getvalue(), "")
+
+    officer = new_officer(quietly, way, tmp_path_factory.mktemp("answered"))
+    officer.added("C-1", officer.person)
+    assert officer.values("run", *BY)["state"] == "patched"
+    return officer
+
+
+@pytest.fixture
+def answered(answered_once: Officer, obliq: Obliq, tmp_path: Path) -> Officer:
+    return answered_once.copied(tmp_path, obliq)
+
+
+def texts_below(*folders: Path) -> bytes:
+    return b"\n".join(
+        file.read_bytes() for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()
+    )
+
+
+def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path) -> None:
+    officer = answered
+    refused(officer("close", "C-1", *BY), "0 of 3 devices have confirmed batch 1")
+    assert officer("confirm", "--floor", 1, "--devices", 3, "--by", "fleet").status == 0
+    backup = officer.copied(tmp_path / "backup", officer.obliq)
+    shutil.rmtree(backup.record.with_name("record.keys"))
+    closed = officer.values("close", "C-1", *BY)
+    assert closed["state"] == "closed"
+    for verb in ("show", "close"):
+        again = officer(verb, "C-1", *(BY if verb == "close" else ()))
+        assert again.status == 0
+    refused(officer("show", "C-1", "--reveal"), "Without its key a request cannot be read")
+    assert officer("verify", "--head", closed["head"]).status == 0
+    # nothing that can be read names the person, neither here nor in the backup without keys
+    for left in (officer.record, backup.record):
+        assert str(officer.person).encode() not in texts_below(left)
+
+    # the second request: who was forgotten before is still left out, although nobody can read who it was
+    before = officer.state.batches[0].planned.samples
+    officer.added("C-2", officer.other)
+    assert officer.values("run", *BY)["state"] == "patched"
+    batch = officer.state.batches[1]
+    assert batch.planned.samples == 2 * before
+    assert [made.base for made in batch.patched.patches] == [0, 1]
+    unlearned = officer.record / "batches" / "2" / "exported" / "network.onnx"
+    for base in (0, 1):
+        old = officer.record / "batches" / str(base) / "exported" / "network.onnx"
+        patch, out = (
+            officer.record / "batches" / "2" / "patches" / f"from-{base}.patch",
+            tmp_path / f"{base}.onnx",
+        )
+        floor = ("--floor", base)
+        assert officer.obliq("patch", "apply", old, patch, "--out", out, *floor).status == 0
+        assert out.read_bytes() == unlearned.read_bytes()
+
+
+def test_a_request_that_one_of_two_people_approved_waits(obliq: Obliq, way: Way, tmp_path: Path) -> None:
+    officer = new_officer(obliq, way, tmp_path, "--approvals", 2)
+    for case, person in (("C-1", officer.person), ("C-2", officer.other)):
+        officer.added(case, person)
+    said = officer("run", *BY)
+    assert said.status == 0
+    assert "2 requests wait for approval: C-1, C-2" in said.out
+    refused(officer("approve", "C-1", "--by", " b.  example "), "expected another person")
+    assert officer("approve", "C-1", *BY).status == 0
+    listed = officer.values("list")["cases"]
+    assert {case["case"]: case["state"] for case in listed} == {  # type: ignore[attr-defined]
+        "C-1": "approved",
+        "C-2": "waiting for approval",
+    }
+    assert [case.number for case in officer.state.waiting()] == ["C-1"]
+
+
+def test_what_an_officer_gets_wrong_is_one_line(officer: Officer, tmp_path: Path) -> None:
+    add = ("add", "C-1", *BY)
+    refused(officer(*add), "expected --forget WHAT, or --reject REASON")
+    refused(officer(*add, "--forget", "subject=1"), "--reject REASON notes it as rejected")
+    refused(officer(*add, "--forget", "class=0,1"), "at most 50 %")
+    refused(officer(*add, "--forget", f"subject={officer.person}", "--received", "31.1.2026"), "2026-01-31")
+    refused(officer(*add, "--forget", f"subject={officer.person}", "--received", "2999-01-01"), "lies ahead")
+    assert officer.state.cases == {}
+    assert list((officer.record / "requests").iterdir()) == []
+    assert officer(*add, "--forget", f"subject={officer.person}").status == 0
+    head = officer.state.head
+    assert officer(*add, "--forget", f"subject={officer.person}").status == 0, (
+        "the same again changes nothing"
+    )
+    assert officer.state.head == head
+    refused(officer(*add, "--forget", f"subject={officer.other}"), "exists already, for other samples")
+    refused(officer("approve", "C-9", *BY), "there is no case C-9")
+    refused(officer("close", "C-1", *BY), "C-1 is waiting for approval")
+    refused(officer("run", *BY, "--again", "x"), "no batch is under way")
+    refused(officer.obliq("record", "list", tmp_path), "there is no record")
+    refused(
+        officer.obliq("record", "init", tmp_path / "x", "--out", tmp_path / "y", *BY), "there is no folder"
+    )
+    assert officer("add", "C-8", "--reject", "not in training", *BY).status == 0
+    assert officer("close", "C-8", *BY).status == 0
+    assert officer.state.case("C-8").closed.outcome == "rejected: not in training"  # type: ignore[union-attr]
+
+
+def test_a_refused_batch_stops_until_somebody_decides(
+    officer: Officer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from obliq.workflow import gate
+
+    officer.added("C-1", officer.person)
+    monkeypatch.setattr(gate, "LARGEST_DROP", -101.0)
+    for _ in range(2):
+        said = officer("run", *BY)
+        assert said.status == 3
+        assert "failed its gate" in said.err
+    assert (
+        officer("run", *BY, "--again", "ruined", "--method", "fine-tune", "--settings", "epochs=1").status
+        == 3
+    )
+    assert [batch.state for batch in officer.state.batches] == ["abandoned", "unlearned"]
+    assert officer.values("run", *BY, "--accept", "the only one")["state"] == "patched"
+
+
+def test_verify_finds_what_was_changed(answered: Officer) -> None:
+    officer = answered
+    assert officer("verify", "--head", officer.record_entries()[3].digest).status == 0
+    log = officer.record / LOG_FILE
+    whole = log.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    now = officer.state.head
+    log.write_bytes(b"".join(lines[:-1]))
+    assert officer("verify").status == 0, "an end that is missing needs the head"
+    said = officer("verify", "--head", now)
+    assert (said.status, "entries are missing at its end" in said.out) == (3, True)
+    log.write_bytes(whole.replace(b"B. Example", b"C. Example"))
+    assert officer("verify").status == 3
+    log.write_bytes(whole)
+    state = officer.state
+    request = state.case("C-1").received.request
+    for name in (
+        f"requests/{request}.encrypted",
+        "original/model.safetensors",
+        "batches/0/exported/network.onnx",
+        "batches/1/unlearned/model.safetensors",
+        "batches/1/exported/network.onnx",
+        "batches/1/audit/audit.json",
+        "batches/1/patches/from-0.patch",
+    ):
+        file = officer.record / name
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        said = officer("verify")
+        assert (said.status, said.out.count("PROBLEM")) == (3, 1), name
+        file.write_bytes(content)
+    assert officer("verify").status == 0
+
+
+def test_the_export_names_cases_and_no_person(officer: Officer, tmp_path: Path) -> None:
+    officer.added("C-1", officer.person)
+    assert officer("export", "--out", tmp_path / "cases.json").status == 0
+    text = (tmp_path / "cases.json").read_text()
+    assert str(officer.person) not in text
+    written = json.loads(text)
+    assert [case["case"] for case in written["cases"]] == ["C-1"]
+    assert [entry["event"] for entry in written["entries"]] == ["begun", "received", "accepted", "approved"]
