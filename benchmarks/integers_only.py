@@ -45,7 +45,8 @@ from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.training.prediction import Predictor
 from obliq.workflow.compare_files import role_signals
-from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import train_original, unlearn_original
 from obliq.workflow.unlearn_file import unlearn_file
 
 TABLE = Path(__file__).parent / "results" / "integers_only.md"

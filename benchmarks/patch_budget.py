@@ -23,7 +23,8 @@ from obliq.quantization import Precision, float_state, integer_state
 from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.compare_runs import compare_runs
-from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import train_original, unlearn_original
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "patch_budget.md"

@@ -26,7 +26,8 @@ from obliq.patch import Content, decode_patch, encode_patch, network_content, pa
 from obliq.quantization import Precision, float_state, integer_state
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import train_original, unlearn_original
 
 TABLE = Path(__file__).parent / "results" / "patch_size.md"
 NETWORKS = {"convnet": (4000, 6, 64), "resnet20": (600, 3, 64)}

@@ -44,7 +44,8 @@ from obliq.methods.gradient_difference import GradientDifference
 from obliq.quantization import Precision, changed_codes, weighted_layers
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import train_original, unlearn_original
 from rounding_weights import CPU, rounded, rounded_only, settled
 
 RESULTS = Path(__file__).parent / "results"

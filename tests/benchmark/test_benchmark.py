@@ -137,7 +137,8 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
     from obliq.methods import Retrain
     from obliq.run import Run
     from obliq.workflow.compare_runs import compare_runs
-    from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+    from obliq.workflow.new_request import create_request
+    from obliq.workflow.pipeline import train_original, unlearn_original
 
     finished = by_name(run_suite(suite(data), options(tmp_path)).rows)
     (setup,) = suite(data).setups

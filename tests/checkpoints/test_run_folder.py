@@ -13,7 +13,8 @@ from obliq.methods import FineTune
 from obliq.quantization import weights_digest
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import train_original, unlearn_original
 
 
 @pytest.fixture(scope="module")

@@ -97,10 +97,20 @@ def test_diverging_unlearning(obliq: Obliq, way: Way, tmp_path: Path) -> None:
     nothing_written(tmp_path)
 
 
-def test_unlearning_what_unlearned_already(obliq: Obliq, way: Way, tmp_path: Path) -> None:
-    words = ("--forget", "class=1", "--out", tmp_path / "x")
-    refused(obliq("unlearn", way.unlearned, *words, "oeu"), "is unlearned already")
-    refused(obliq("retrain", way.retrained, *words), "is retrained already")
+def test_unlearning_what_unlearned_already(obliq: Obliq, own_way: Way, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "x")
+    again = ("--forget", f"subject={own_way.person}", *out)
+    refused(obliq("unlearn", own_way.unlearned, *again, "oeu"), "all 12 samples", "forgotten before")
+    same = ("--forget", f"request={own_way.unlearned / 'request.json'}", *out)
+    refused(obliq("unlearn", own_way.unlearned, *same, "oeu"), "was answered before")
+    refused(obliq("retrain", own_way.unlearned, *again), "only the original records how it was trained")
+    known = ("--forgotten", own_way.unlearned / "request.json")
+    refused(obliq("unlearn", own_way.original, *again, *known, "oeu"), "has forgotten nothing")
+    (own_way.unlearned / "request.json").rename(tmp_path / "elsewhere.json")
+    words = ("unlearn", own_way.unlearned, "--forget", "class=1", *out)
+    refused(obliq(*words, "oeu"), "answers 1 request", "not at hand", "--forgotten FILE")
+    kept = ("--forgotten", tmp_path / "elsewhere.json")
+    assert obliq(*words, *kept, "fine-tune", "--epochs", 1).status == 0
 
 
 class TestAudit:

@@ -21,7 +21,8 @@ from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.audit_networks import precision_of
 from obliq.workflow.compare_runs import compare_runs
-from obliq.workflow.pipeline import create_request, train_original, unlearn_original
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import train_original, unlearn_original
 from tests.workflow.networks_and_sets import FORMS, ROLES, Elsewhere, sets, trained_elsewhere
 
 SHORT = Recipe(epochs=2, batch_size=32)

@@ -13,8 +13,8 @@ from obliq.methods import FineTune, Retrain
 from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.compare_runs import compare_runs
+from obliq.workflow.new_request import create_request
 from obliq.workflow.pipeline import (
-    create_request,
     method_name,
     recipe_of,
     same_partition,

@@ -65,6 +65,30 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlierRequest:
+    """One request that was answered before the newest, without who it was about and how many samples it named.
+
+    Attributes:
+        request: its keyed digest.
+        parts: the keyed digests of the requests that were joined to it; empty for a single one.
+        method: the registered name of the method.
+        base_digest: the weights digest of the network that the method started from. The result is the base of the next
+            request.
+    """
+
+    request: str
+    parts: tuple[str, ...] = field(default=(), metadata=OMITTED_BY_DEFAULT)
+    method: str
+    base_digest: str
+
+    def __post_init__(self) -> None:
+        for name, digest in (("request", self.request), ("base_digest", self.base_digest)):
+            require_digest(name, digest)
+        for digest in self.parts:
+            require_digest("parts", digest)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """How a network came about. It outlives a request, so it holds only counts and digests of the request.
 
@@ -93,6 +117,8 @@ class Provenance:
             original file that was unlearned: on `retain` and `holdout` samples. Of always answering with the
             `most frequent class` of the last of these.
         gate: how an unlearned network compares with its original; None for other networks.
+        earlier: the requests that were answered before this one, oldest first.
+        parts: the keyed digests of the requests that were joined to this one; empty for a single one.
     """
 
     role: str
@@ -113,6 +139,26 @@ class Provenance:
     inputs: InputContract | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     accuracy: dict[str, float] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
     gate: Gate | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    earlier: tuple[EarlierRequest, ...] = field(default=(), metadata=OMITTED_BY_DEFAULT)
+    parts: tuple[str, ...] = field(default=(), metadata=OMITTED_BY_DEFAULT)
+
+    @property
+    def original_digest(self) -> str | None:
+        """The weights digest of the network before all requests; None for an original."""
+        return self.earlier[0].base_digest if self.earlier else self.base_digest
+
+    @property
+    def forgotten_so_far(self) -> tuple[EarlierRequest, ...]:
+        """Every request that the network answers, oldest first; empty for an original, and where nothing is known."""
+        if self.splits_digest is None or self.base_digest is None:
+            return self.earlier
+        newest = EarlierRequest(
+            request=self.splits_digest,
+            parts=self.parts,
+            method=self.method or "unknown",
+            base_digest=self.base_digest,
+        )
+        return (*self.earlier, newest)
 
     @property
     def training_seconds(self) -> float | None:
@@ -132,6 +178,8 @@ class Provenance:
             digest = getattr(self, name)
             if digest is not None:
                 require_digest(name, digest)
+        for digest in self.parts:
+            require_digest("parts", digest)
         if not self.seconds >= 0 or not self.threads >= 1:
             raise ModelError(
                 f"seconds={self.seconds}, threads={self.threads}; expected 0 or more and 1 or more"

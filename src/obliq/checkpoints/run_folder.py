@@ -95,5 +95,12 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
             f"{folder / REQUEST_FILE} is not the request that the network in the same folder answers; expected the "
             "digest of the request to be the one in model.json"
         )
+    if request and [one.digest for one in request.earlier] != [
+        one.request for one in checkpoint.provenance.earlier
+    ]:
+        raise ModelError(
+            f"{folder / REQUEST_FILE} follows other requests than the network in the same folder; expected those that "
+            "model.json records"
+        )
     trace = TRACE_DOCUMENT.read_if_present(folder / TRACE_FILE)
     return SavedRun(checkpoint, list(trace.rows) if trace else [], request)

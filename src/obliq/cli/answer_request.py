@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from obliq.checkpoints import Checkpoint, Provenance
-from obliq.checkpoints.folder import DOCUMENT_FILE
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.gate import judge_gate
 from obliq.cli.next_command import free_name, repeated_options
@@ -16,20 +17,22 @@ from obliq.cli.output import accuracy_lines, saved_run_values
 from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data import Splits
 from obliq.data.datasets import require_outside
-from obliq.data.request_file import REQUEST_FILE, Request
-from obliq.errors import DataError
+from obliq.data.request_file import REQUEST_FILE, Request, load_request
+from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
 from obliq.methods import Method, Retrain
 from obliq.run import Run
 from obliq.workflow.baseline import most_frequent_share
 from obliq.workflow.cost import CostEstimate, estimate_cost
-from obliq.workflow.pipeline import (
+from obliq.workflow.earlier_requests import counted_requests, requests_behind
+from obliq.workflow.gate import require_passed
+from obliq.workflow.new_request import (
     create_request,
-    recipe_of,
+    forgotten_before,
+    request_file,
     request_in_words,
-    same_partition,
-    unlearn_original,
 )
+from obliq.workflow.pipeline import recipe_of, same_partition, unlearn_original
 from obliq.workflow.rehearsal import require_step_memory
 
 RETRAINING = "retraining on {retain} samples, without {forget}"
@@ -43,11 +46,13 @@ class Answer:
         stage: what progress shows, with places for the numbers of samples to forget and to retain.
         compute: from the roles of the samples and the request to the new network.
         cost: from the roles to what this will cost, compared with retraining; None where that is not known.
+        retrains: whether the new network never receives the samples of earlier requests, whatever it is computed from.
     """
 
     stage: str
     compute: Callable[[Splits, Request], SavedRun]
     cost: Callable[[Splits], CostEstimate | None] = lambda splits: None
+    retrains: bool = True
 
 
 def answer_request(
@@ -74,19 +79,19 @@ def answer_request(
     """
     out, data = arguments.out, arguments.data
     refuse_existing_folder(out, overwrite=arguments.overwrite)
-    original = load_run(arguments.original, data.arch).checkpoint
+    if not arguments.forget:
+        raise DataError("nothing to forget was named; expected --forget, for instance --forget subject=7")
+    base = load_run(arguments.original, data.arch)
+    original = base.checkpoint
     stored = sum(file.stat().st_size for file in arguments.original.iterdir() if file.is_file())
     require_room(out, stored + LEAST_ROOM)
-    if original.provenance.role != "original":
-        raise DataError(
-            f"{arguments.original} is {original.provenance.role} already; expected an original (one request "
-            "may name several classes, subjects or ids)"
-        )
     answer = answer_for(original)
+    earlier = _earlier(arguments, base, retrains=answer.retrains)
     parts = same_partition(original, data.data_folder, data.data)
     require_outside(parts.collection.name, out)
-    splits, request = create_request(parts, arguments.forget, run.seed)
-    progress.print_line(f"to forget: {request_in_words(request, splits)}")
+    splits, request = create_request(parts, arguments.forget, run.seed, earlier, retrains=answer.retrains)
+    for line in request_lines(request, splits):
+        progress.print_line(line)
     check(splits, request)
     cost = answer.cost(splits)
     if cost is not None and cost.warning:
@@ -109,6 +114,38 @@ def answer_request(
     )
 
 
+def _earlier(arguments: RequestOptions, base: SavedRun, *, retrains: bool) -> tuple[Request, ...]:
+    """The requests whose samples do not remain, oldest first.
+
+    Raises:
+        DataError: when one of them is not at hand, or was given although the network has forgotten nothing.
+        ModelError: when the network failed its gate.
+    """
+    folder, provenance = arguments.original, base.checkpoint.provenance
+    given = [load_request(file) for file in arguments.forgotten]
+    if provenance.role != "original":
+        require_passed(provenance, str(folder), accept=False)
+        return requests_behind(provenance, [*given, *([base.request] if base.request else [])], str(folder))
+    if given and not retrains:
+        raise DataError(
+            f"--forgotten {arguments.forgotten[0]}, but {folder} is an original, which has forgotten nothing; expected "
+            "--forget request=FILE for each request that it is to forget"
+        )
+    single = (replace(one, earlier=()) for request in given for one in (*request.earlier, request))
+    return tuple({one.digest: one for one in single}.values())
+
+
+def request_lines(request: Request, splits: Splits) -> list[str]:
+    """What will be forgotten, and what was forgotten before."""
+    lines = [f"to forget: {request_in_words(request, splits)}"]
+    if again := forgotten_before(request):
+        named = len(request.ids) + again
+        lines.append(f"to forget: {again:,} of {named:,} samples were forgotten before and are left out")
+    if request.earlier:
+        lines.append(f"to forget: the network has forgotten {counted_requests(request.earlier)} before")
+    return lines
+
+
 def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
     """Answer a request by a method."""
     retrains = isinstance(method, Retrain)
@@ -121,6 +158,7 @@ def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
         stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}",
         compute=compute,
         cost=lambda splits: _estimated(original, method, splits),
+        retrains=retrains,
     )
 
 
@@ -134,7 +172,8 @@ def _estimated(original: Checkpoint, method: Method, splits: Splits) -> CostEsti
 def _retrain_words(arguments: RequestOptions) -> str:
     """The command that retrains for the same request."""
     data = arguments.data
-    words = ["obliq", "retrain", arguments.original, "--forget", arguments.forget, "--out"]
+    named = [word for text in arguments.forget for word in ("--forget", text)]
+    words = ["obliq", "retrain", arguments.original, *named, "--out"]
     words += [
         free_name(arguments.out, "retrained"),
         *repeated_options(data.data_folder, data.data, data.arch),
@@ -164,13 +203,24 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request = ("--forget", f"request={out / REQUEST_FILE}", "--out")
     if role == "unlearned":
-        return ["retrain", original, *same_request, free_name(out, "retrained"), *repeated]
-    kind, _, file = arguments.forget.partition("=")
-    unlearned = Path(file).parent
-    if kind == "request" and (unlearned / DOCUMENT_FILE).exists():
+        first = original if base.provenance.role == "original" else _original_beside(original, base)
+        if first is None:
+            return ["show", out]
+        return ["retrain", first, *same_request, free_name(out, "retrained"), *repeated]
+    file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
+    if file is not None and (file.parent / DOCUMENT_FILE).exists():
         repeatable = base.provenance.recipe is not None and base.provenance.loaded is None
         several = ["--references", "4"] if repeatable else []  # one retrained network does not decide
         audit = free_name(out, "audit")
-        return ["audit", original, unlearned, "--retrained", out, *several, "--out", audit, *repeated]
+        return ["audit", original, file.parent, "--retrained", out, *several, "--out", audit, *repeated]
     unlearned = free_name(out, "unlearned")
     return ["unlearn", original, *same_request, unlearned, *repeated, "proxy-matching"]
+
+
+def _original_beside(folder: Path, base: Checkpoint) -> Path | None:
+    """The folder next to another one that holds the network before all requests; None where it is elsewhere."""
+    for document in sorted(folder.parent.glob(f"*/{DOCUMENT_FILE}")):
+        with suppress(ObliqError):
+            if NETWORK_DOCUMENT.read(document).weights_digest == base.provenance.original_digest:
+                return document.parent
+    return None

@@ -141,11 +141,20 @@ class RequestOptions:
     Attributes:
         original: Folder of the original network.
         forget: What to forget: class=3 or class=cat, subject=7 (a person), random=10%, random=600, ids=FILE (one id per
-            line), or request=FILE (an earlier request.json). `obliq data SOURCE` lists the names.
+            line), or request=FILE (an earlier request.json). It can be repeated; all are then forgotten together.
+            `obliq data SOURCE` lists the names.
+        forgotten: A request.json that was answered before, where the folder of the network does not hold it. It can be
+            repeated.
     """
 
     original: tyro.conf.Positional[Path]
-    forget: Annotated[str, tyro.conf.arg(metavar="WHAT")]
+    forget: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="WHAT", help_behavior_hint="(required)"),
+    ] = ()
+    forgotten: Annotated[
+        tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE", help_behavior_hint="")
+    ] = ()
     out: ResultFolder
     overwrite: Overwrite = False
     data: DataOptions = field(default_factory=DataOptions)

@@ -94,6 +94,12 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
     from obliq.workflow.pipeline import recipe_of
     from obliq.workflow.reference import retrained_by_function, retrained_from_file, retrained_from_start
 
+    if original.provenance.role != "original":
+        raise ModelError(
+            f"{arguments.original} is {original.provenance.role}, and only the original records how it was trained; "
+            "expected the folder of the original, with --forget request=FILE for the request.json of the network that "
+            "unlearned"
+        )
     function, weights, start = arguments.with_, arguments.weights, arguments.from_weights
     own = arguments.recipe.given
     named = {"--with": function, "--weights": weights, "--from-weights": start, "--epochs": own or None}

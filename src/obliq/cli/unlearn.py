@@ -103,7 +103,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.training.orthogonal_descent import OrthogonalDescent
     from obliq.workflow.compare_files import require_fitting
     from obliq.workflow.file_claims import check_claims
-    from obliq.workflow.pipeline import create_request, request_in_words
+    from obliq.workflow.new_request import create_request, request_in_words
     from obliq.workflow.request_limits import require_moderate
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 

@@ -5,7 +5,7 @@ request need no longer be proven. Networks and reports hold only counts and a ke
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from obliq.data import Partition, Splits
 from obliq.errors import DataError
 from obliq.io.documents import DocumentType
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 
 REQUEST_FILE = "request.json"
 
@@ -27,12 +28,16 @@ class Request:
         ids: the samples to forget, ascending.
         salt: 64 hexadecimal digits: the key of the digest.
         digest: the commitment that provenance and reports hold, see `Splits.digest`.
+        earlier: the requests that were answered before, oldest first; their samples do not remain either.
+        parts: the requests that were joined to this one, where there were several.
     """
 
     selector: str
     ids: tuple[int, ...] = field(repr=False)
     salt: str = field(repr=False)
     digest: str
+    earlier: tuple["Request", ...] = field(default=(), repr=False, metadata=OMITTED_BY_DEFAULT)
+    parts: tuple["Request", ...] = field(default=(), repr=False, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         for name in ("salt", "digest"):
@@ -44,6 +49,19 @@ class Request:
             raise DataError(
                 f"{len(self.ids)} ids in the request; expected at least one, each once, ascending from 0 on"
             )
+        if any(one.earlier for one in (*self.earlier, *self.parts)) or any(one.parts for one in self.parts):
+            raise DataError(
+                "an earlier request, or a part, holds earlier requests of its own; expected one list of them"
+            )
+        again = len(set(self.ids) & set(self.ids_before))
+        if again:
+            raise DataError(
+                f"{again} of {len(self.ids)} samples of the request are in earlier ones, too; expected each in one"
+            )
+        if self.parts and not set(self.ids) <= {number for one in self.parts for number in one.ids}:
+            raise DataError(
+                "the request names samples that none of its parts names; expected those of its parts"
+            )
 
     @classmethod
     def of(cls, splits: Splits, selector: str) -> "Request":
@@ -51,13 +69,25 @@ class Request:
         ids = tuple(int(index) for index in splits.forget.indices)
         return cls(selector=selector, ids=ids, salt=splits.salt.hex(), digest=splits.digest)
 
+    @property
+    def ids_before(self) -> tuple[int, ...]:
+        """Every sample of the earlier requests, ascending."""
+        return tuple(sorted({number for one in self.earlier for number in one.ids}))
+
+    @property
+    def every(self) -> tuple["Request", ...]:
+        """Every single request, oldest first: the earlier ones and this one, each by its parts where it has some."""
+        alone = replace(self, earlier=())
+        return tuple(single for one in (*self.earlier, alone) for single in one.parts or (one,))
+
     def splits(self, partition: Partition) -> Splits:
         """The splits that the request led to.
 
         Raises:
             DataError: when the request is for other data or another division of them.
         """
-        splits = partition.forgetting(torch.tensor(self.ids), salt=bytes.fromhex(self.salt))
+        before = torch.tensor(self.ids_before, dtype=torch.int64)
+        splits = partition.forgetting(torch.tensor(self.ids), salt=bytes.fromhex(self.salt), earlier=before)
         if splits.digest != self.digest:
             raise DataError(
                 f"the request has digest {self.digest[:12]}..., but these data and ids have "

@@ -9,7 +9,16 @@ from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.names import SHOWN, Lookup, listed
-from obliq.data.selectors import NUMBER, Classes, Listed, RandomCount, RandomShare, Selector, Subjects
+from obliq.data.selectors import (
+    NUMBER,
+    Classes,
+    Listed,
+    RandomCount,
+    RandomShare,
+    Selector,
+    Several,
+    Subjects,
+)
 from obliq.data.splits import Partition
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import STEP, Budget
@@ -100,6 +109,9 @@ def select_from(
             return _at_random(selector, count, train.indices, seed)
         case Listed(file):
             return _listed(file, train, elsewhere or {})
+        case Several(selectors):
+            chosen = [select_from(one, train, seed, elsewhere) for one in selectors]
+            return train.indices[torch.isin(train.indices, torch.cat(chosen))]
 
 
 def _of_classes(selector: Selector, names: tuple[str, ...], train: Examples) -> Tensor:
@@ -275,6 +287,8 @@ def in_words(selector: Selector, forget: Examples) -> str:
             return f"{len(forget):,} {_samples(len(forget))} drawn at random"
         case Listed():
             return f"{len(forget):,} listed {_samples(len(forget))}"
+        case Several(selectors):
+            return f"{len(forget):,} {_samples(len(forget))} by {len(selectors)} selectors"
 
 
 def _counted(one: str, many: str, names: list[str], counts: Tensor) -> str:

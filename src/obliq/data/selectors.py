@@ -7,6 +7,8 @@ from pathlib import Path
 from obliq.errors import DataError
 
 ACCEPTED = "class=3, class=cat,dog, subject=7, subject=7,12, random=10%, random=600 or ids=FILE"
+JOINED = " + "
+_BETWEEN = re.compile(r" \+ (?=(?:class|subject|random|ids|request)=)")
 NUMBER = re.compile(r"[0-9]{1,18}")
 """A whole number from 0; int() alone also takes 1_000, signs and more than 64 bits."""
 
@@ -61,7 +63,17 @@ class Listed:
         return f"ids={self.file}"
 
 
-Selector = Classes | Subjects | RandomShare | RandomCount | Listed
+@dataclass(frozen=True)
+class Several:
+    """Every sample that at least one of several selectors names."""
+
+    selectors: "tuple[Classes | Subjects | RandomShare | RandomCount | Listed, ...]"
+
+    def __str__(self) -> str:
+        return JOINED.join(map(str, self.selectors))
+
+
+Selector = Several | Classes | Subjects | RandomShare | RandomCount | Listed
 
 
 def parse_selector(text: str, *, accepted: str = ACCEPTED) -> Selector:
@@ -74,6 +86,9 @@ def parse_selector(text: str, *, accepted: str = ACCEPTED) -> Selector:
     Raises:
         DataError: for anything but the accepted forms, and for shares outside 0 to 100 percent.
     """
+    if len(texts := split_selectors(text)) > 1:
+        found = tuple(parse_selector(one, accepted=accepted) for one in texts)
+        return Several(tuple(one for one in found if not isinstance(one, Several)))
     kind, _, given = (part.strip() for part in text.partition("="))
     if kind == "class":
         return Classes(_names(text, given, accepted))
@@ -88,6 +103,11 @@ def parse_selector(text: str, *, accepted: str = ACCEPTED) -> Selector:
     if kind == "ids" and given:
         return Listed(Path(given))
     raise DataError(f"{text!r} does not name anything to forget; expected {accepted}")
+
+
+def split_selectors(text: str) -> list[str]:
+    """The single selectors in a text such as `class=3 + subject=7`."""
+    return _BETWEEN.split(text.strip())
 
 
 def _names(text: str, given: str, accepted: str) -> tuple[str, ...]:

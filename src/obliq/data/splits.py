@@ -145,25 +145,62 @@ class Partition:
         parts = (self.train.indices, self.holdout.indices, self.test.indices)
         return hashlib.sha256(b"".join([self.collection.digest.encode(), *map(_packed, parts)])).hexdigest()
 
-    def forgetting(self, forget: Int[Tensor, " forget"], *, salt: bytes | None = None) -> "Splits":
+    def forgetting(
+        self,
+        forget: Int[Tensor, " forget"],
+        *,
+        salt: bytes | None = None,
+        earlier: Int[Tensor, " earlier"] | None = None,
+    ) -> "Splits":
         """Divide the training part into what is forgotten and what is retained.
 
         Args:
             forget: ids of samples, all of them in the training part, without repetition.
             salt: key of the commitment; a fresh random one when left out.
+            earlier: ids of training samples that earlier requests named, none of them in `forget`. They have no role.
+                Where these requests left nothing of a class, no holdout or test sample of it has one either, because
+                the class is no longer part of what the network is for.
 
         Raises:
-            DataError: for no ids, unknown or repeated ids, ids outside the training part, or all of it.
+            DataError: for no ids, unknown or repeated ids, ids outside the training part or forgotten before, or
+                nothing to retain.
         """
-        forgotten, retain = divide(self.train, forget)
+        remaining, holdout, test = self.train, self.holdout, self.test
+        if earlier is not None and len(earlier):
+            remaining = self.remaining(earlier)
+            if again := int(torch.isin(forget, earlier).sum()):
+                raise DataError(
+                    f"{again} of {len(forget)} samples were forgotten before; expected samples that remain"
+                )
+            lost = sorted(set(self.train.labels.tolist()) - set(remaining.labels.tolist()))
+            gone = torch.tensor(lost, dtype=torch.int64)
+            holdout = _without_classes(holdout, gone, "holdout")
+            test = _without_classes(test, gone, "test")
+        forgotten, retain = divide(remaining, forget)
         return Splits(
             partition=self,
             forget=forgotten,
             retain=retain,
-            holdout=self.holdout,
-            test=self.test,
+            holdout=holdout,
+            test=test,
             salt=secrets.token_bytes(32) if salt is None else salt,
         )
+
+    def remaining(self, earlier: Int[Tensor, " earlier"]) -> Examples:
+        """The training samples that no earlier request named.
+
+        Args:
+            earlier: ids of samples that earlier requests named.
+
+        Raises:
+            DataError: for ids outside the training part.
+        """
+        if outside := int((~torch.isin(earlier, self.train.indices)).sum()):
+            raise DataError(
+                f"{outside} of {len(earlier)} samples of earlier requests were never trained on; expected requests "
+                "for this division of the data"
+            )
+        return self.train.where(~torch.isin(self.train.indices, earlier))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +233,11 @@ class Splits:
         gone = set(self.forget.labels.tolist()) - set(self.retain.labels.tolist())
         return frozenset(int(label) for label in gone)
 
+    @cached_property
+    def absent_classes(self) -> frozenset[int]:
+        """Classes that were trained on and of which nothing is retained, those of earlier requests among them."""
+        return frozenset(set(self.partition.train.labels.tolist()) - set(self.retain.labels.tolist()))
+
 
 def divide(train: Examples, forget: Int[Tensor, " forget"]) -> tuple[Examples, Examples]:
     """Divide training samples into those to forget, in ascending order, and those to retain.
@@ -224,6 +266,14 @@ def divide(train: Examples, forget: Int[Tensor, " forget"]) -> tuple[Examples, E
             f"all {len(forget)} training samples are to be forgotten; expected some to be retained"
         )
     return Examples(train.collection, forget), train.where(~torch.isin(train.indices, forget))
+
+
+def _without_classes(part: Examples, gone: Int[Tensor, " classes"], role: str) -> Examples:
+    """The samples of other classes; a part that is missing stays so."""
+    if isinstance(part, MissingExamples) or len(gone) == 0:
+        return part
+    kept = part.where(~torch.isin(part.labels, gone))
+    return kept if len(kept) else MissingExamples(kept.collection, kept.indices, role)
 
 
 def _packed(indices: Tensor) -> bytes:

@@ -104,7 +104,10 @@ def decode(kind: type[Value], value: object, where: str = "the document") -> Val
     Raises:
         ObliqError: naming the first place that has another type, a missing or an unknown field.
     """
-    decoded: Value = _decode(kind, value, where)
+    try:
+        decoded: Value = _decode(kind, value, where)
+    except RecursionError as error:  # a kind may hold others of itself
+        raise ObliqError(f"{where} is nested too deeply; expected a few levels") from error
     return decoded
 
 

@@ -28,7 +28,7 @@ from obliq.checkpoints.file_record import FileRecord
 from obliq.data import MissingExamples, Partition, Splits, parse_selector
 from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request
-from obliq.data.selectors import RandomCount, RandomShare
+from obliq.data.selectors import RandomCount, RandomShare, Several
 from obliq.errors import AuditError, DataError
 from obliq.exporting import ExportedFile, share_of_changed_codes
 from obliq.training.prediction import Predictor, TorchPredictor
@@ -138,7 +138,9 @@ def require_fitting(shipped: ExportedFile, parts: Partition) -> None:
 
 def is_exchangeable(request: Request) -> bool:
     """Whether chance alone decided which samples a request is about."""
-    return isinstance(parse_selector(request.selector), RandomShare | RandomCount)
+    selector = parse_selector(request.selector)
+    every = selector.selectors if isinstance(selector, Several) else (selector,)
+    return all(isinstance(one, RandomShare | RandomCount) for one in every)
 
 
 def role_signals(predictor: Predictor, splits: Splits) -> RoleSignals:

@@ -136,7 +136,7 @@ def require_comparable(
     base, kinds = weights_digest(original.model), dict[str, Kind]()
     for name, run in others.items():
         provenance = run.checkpoint.provenance
-        if provenance.base_digest != base:
+        if provenance.original_digest != base:
             raise AuditError(
                 f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
             )

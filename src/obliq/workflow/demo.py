@@ -20,13 +20,8 @@ from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.compare_files import retrained_name
 from obliq.workflow.compare_runs import compare_runs
-from obliq.workflow.pipeline import (
-    create_request,
-    recipe_of,
-    train_original,
-    unlearn_original,
-    write_report_files,
-)
+from obliq.workflow.new_request import create_request
+from obliq.workflow.pipeline import recipe_of, train_original, unlearn_original, write_report_files
 from obliq.workflow.release import Release, write_release
 from obliq.workflow.report_context import report_context
 

@@ -17,12 +17,10 @@ from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_versions
 from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
-from obliq.data import Partition, Splits, load_dataset, parse_selector, partition, select
+from obliq.data import Partition, Splits, load_dataset, partition
 from obliq.data.datasets import data_to_load, recorded_data
 from obliq.data.input_contract import InputContract
-from obliq.data.request_file import Request, load_request
-from obliq.data.selection import in_words
-from obliq.data.selectors import ACCEPTED
+from obliq.data.request_file import Request
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
@@ -32,6 +30,7 @@ from obliq.quantization import has_foreign_quantizers, weights_digest
 from obliq.report import ReportContext, Shipment
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit
+from obliq.workflow.earlier_requests import earlier_entries
 from obliq.workflow.gate import pass_gate
 from obliq.workflow.loaded_network import LoadedNetwork
 from obliq.workflow.rehearsal import rehearse_training
@@ -113,33 +112,6 @@ def _require_float(network: nn.Module, blueprint: Blueprint) -> None:
         )
 
 
-def create_request(parts: Partition, selector: str, seed: int) -> tuple[Splits, Request]:
-    """Divide the training part as a request demands.
-
-    Args:
-        parts: who was trained on.
-        selector: a selector's text, or `request=FILE` for a request of an earlier run, so that networks answer
-            one request and record one digest.
-        seed: decides a random request.
-
-    Raises:
-        DataError: when the request does not fit the data.
-    """
-    accepted = f"{ACCEPTED}, or request=FILE for the request.json of an earlier run"
-    kind, _, file = selector.partition("=")
-    if kind.strip() == "request" and file.strip():
-        request = load_request(Path(file.strip()))
-        return request.splits(parts), request
-    parsed = parse_selector(selector, accepted=accepted)
-    splits = parts.forgetting(select(parsed, parts, seed))
-    return splits, Request.of(splits, str(parsed))
-
-
-def request_in_words(request: Request, splits: Splits) -> str:
-    """What a request forgets, for instance `class 'cat' (97 samples) of the training part`."""
-    return f"{in_words(parse_selector(request.selector), splits.forget)} of the training part"
-
-
 def unlearn_original(
     original: Checkpoint, splits: Splits, request: Request, method: Method, run: Run
 ) -> SavedRun:
@@ -153,6 +125,7 @@ def unlearn_original(
             f"the network was trained on a division with digest {original.provenance.partition_digest[:12]}..., this "
             f"one has {splits.partition.digest[:12]}...; expected the same data, divided in the same way"
         )
+    entries = earlier_entries(original, request.earlier)
     trace, started = Trace(), time.perf_counter()
     model = method.unlearn(
         original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace))
@@ -175,6 +148,8 @@ def unlearn_original(
         accuracy={},
         loaded=None,  # the weights are no longer those
         gate=None if isinstance(method, Retrain) else pass_gate(original.model, model, splits, trace.rows),
+        earlier=entries,
+        parts=tuple(part.digest for part in request.parts),
     )
     found = Checkpoint(model.cpu(), original.blueprint, provenance, original.source)
     return SavedRun(found, trace.rows, request)

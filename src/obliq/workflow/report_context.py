@@ -6,7 +6,7 @@ from typing import Any
 from obliq.checkpoints import Provenance, present_versions
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import parse_selector
-from obliq.data.selectors import Classes, RandomCount, RandomShare, Subjects
+from obliq.data.selectors import Classes, RandomCount, RandomShare, Several, Subjects
 from obliq.report import ReportContext
 
 
@@ -66,6 +66,8 @@ def kind_of_request(selector: str) -> str:
             return _counted(len(names), "subject", "subjects")
         case RandomShare() | RandomCount():
             return "a random share of the samples"
+        case Several(selectors):
+            return " and ".join(dict.fromkeys(kind_of_request(str(one)) for one in selectors))
         case _:
             return "listed samples"
 

@@ -4,7 +4,7 @@ import torch
 
 from obliq.data import Splits
 from obliq.data.names import listed
-from obliq.data.selectors import Classes, Selector
+from obliq.data.selectors import Classes, Selector, Several
 from obliq.errors import DataError
 
 LARGEST_SHARE = 0.5
@@ -24,13 +24,16 @@ def require_moderate(splits: Splits, selector: Selector, *, accept: bool) -> Non
     """
     if accept:
         return
-    forget, train = len(splits.forget), len(splits.forget) + len(splits.retain)
-    if forget > LARGEST_SHARE * train:
+    forget, train = len(splits.forget), len(splits.partition.train)
+    before = train - forget - len(splits.retain)
+    if forget + before > LARGEST_SHARE * train:
+        earlier = f", after {before:,} in earlier requests" if before else ""
         raise DataError(
-            f"the request forgets {forget:,} of {train:,} training samples; expected at most "
-            f"{100 * LARGEST_SHARE:.0f} %. Train again on the others, or pass --accept-large"
+            f"the request forgets {forget:,} of {train:,} training samples{earlier}; expected at most "
+            f"{100 * LARGEST_SHARE:.0f} % in all. Train again on the others, or pass --accept-large"
         )
-    if isinstance(selector, Classes) or not splits.forgotten_classes:
+    every = selector.selectors if isinstance(selector, Several) else (selector,)
+    if any(isinstance(one, Classes) for one in every) or not splits.forgotten_classes:
         return
     names = splits.partition.collection.class_names
     gone = torch.tensor(sorted(splits.forgotten_classes))
