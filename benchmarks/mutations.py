@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="Number of the first file.")
     arguments = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
+    with tempfile.TemporaryDirectory() as place:
         for format in formats(Path(place)):
             if arguments.only not in format.name:
                 continue

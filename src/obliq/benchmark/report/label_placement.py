@@ -78,7 +78,7 @@ def insert_names(drawing: Markup, names: Mapping[int, str]) -> Markup:
     for number, name in names.items():
         text = text.replace(f">{token(number)}<", f">{escape(name)}<")
     # matplotlib has drawn everything but the names, which are escaped
-    return Markup(text)
+    return Markup(text)  # noqa: S704 - see above
 
 
 RADII = (5, 8, 12, 17, 23, 30, 38, 48, 60, 75, 92, 112, 135, 160, 190)  # points
