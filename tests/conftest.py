@@ -1,5 +1,6 @@
 """What tests share: one thread, one small learnable data set, one small quantized network."""
 
+import gc
 from collections.abc import Iterator
 
 import jaxtyping
@@ -14,6 +15,11 @@ from obliq.run import Run
 from obliq.training.loop import Recipe, fit
 
 CLASSES = 3
+
+
+def pytest_collection_finish() -> None:
+    """Every collection of garbage would go through all imported modules again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

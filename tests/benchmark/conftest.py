@@ -1,12 +1,16 @@
-"""The data set of the benchmark's tests, and a count of the tasks that are computed."""
+"""The data set of the benchmark's tests, runs that several tests go on from, and a count of the tasks computed."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from obliq.benchmark import execute, workers
+from obliq.benchmark.collect import read_rows
+from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.tasks import Task
 from obliq.benchmark.worker_state import WorkerState
 from tests.benchmark import toys
@@ -15,6 +19,38 @@ from tests.benchmark import toys
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return toys.people(tmp_path_factory.mktemp("people") / "people.npz")
+
+
+@pytest.fixture(scope="session")
+def _tuned_run(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tuned")
+    run_suite(toys.suite(data), toys.options(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _fixed_run(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fixed")
+    run_suite(toys.suite(data, toys.FIXED), toys.options(folder))
+    return folder
+
+
+def _copied(run: Path, folder: Path) -> BenchmarkResult:
+    shutil.copytree(run, folder, dirs_exist_ok=True)
+    results = folder / "results" / "toy"
+    return BenchmarkResult(results, read_rows(results), [])
+
+
+@pytest.fixture
+def tuned(_tuned_run: Path, tmp_path: Path) -> BenchmarkResult:
+    """A run of `toys.suite(data)` in `tmp_path`, with its cache; computed once for all tests."""
+    return _copied(_tuned_run, tmp_path)
+
+
+@pytest.fixture
+def fixed(_fixed_run: Path, tmp_path: Path) -> BenchmarkResult:
+    """The same of `toys.suite(data, FIXED)`, in which nothing is tuned."""
+    return _copied(_fixed_run, tmp_path)
 
 
 class Counted:

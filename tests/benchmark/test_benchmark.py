@@ -10,46 +10,60 @@ from rich.console import Console
 
 from obliq.benchmark.collect import read_rows
 from obliq.benchmark.rows import ResultRow
-from obliq.benchmark.run import run_suite
+from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.variants import MethodVariant
 from obliq.errors import DataError, ObliqError
 from tests.benchmark.conftest import Counted
-from tests.benchmark.toys import Broken, Dying, Failing, Tunable, but_for_times, options, people, suite
-
-TUNABLE = MethodVariant(name="tunable", method_class=Tunable)
+from tests.benchmark.toys import (
+    TUNABLE,
+    Broken,
+    Dying,
+    Failing,
+    Tunable,
+    but_for_times,
+    options,
+    people,
+    suite,
+)
 
 
 def by_name(rows: list[ResultRow]) -> dict[str, ResultRow]:
     return {row.method: row for row in rows}
 
 
-def test_an_interrupted_run_goes_on_where_it_was(data: str, tmp_path: Path, counted: Counted) -> None:
-    straight = run_suite(suite(data), options(tmp_path / "straight"))
-    tasks = set(counted.computed)
-    counted.computed.clear()
+def keys_in(cache: Path) -> set[str]:
+    """The tasks that a cache holds."""
+    return {entry.parent.name for entry in cache.glob("*/*/entry.json")}
+
+
+def test_an_interrupted_run_goes_on_where_it_was(
+    data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult
+) -> None:
     for interrupt_at in (3, 9):
         counted.interrupt_at = interrupt_at
         with pytest.raises(KeyboardInterrupt):
             run_suite(suite(data), options(tmp_path / "torn", resume=True))
     counted.interrupt_at = None
     resumed = run_suite(suite(data), options(tmp_path / "torn", resume=True))
-    assert set(counted.computed) == tasks
+    assert set(counted.computed) == keys_in(tmp_path / "cache")
     assert set(counted.computed.values()) == {1}
-    assert but_for_times(resumed.rows) == but_for_times(straight.rows)
+    assert but_for_times(resumed.rows) == but_for_times(tuned.rows)
     assert [row.kind for row in resumed.rows] == ["original", "retrained", "retrained", "unlearned"]
 
 
-def test_processes_give_the_same_rows_and_survive_a_death(data: str, tmp_path: Path) -> None:
+def test_processes_give_the_same_rows_and_survive_a_death(
+    data: str, tmp_path: Path, tuned: BenchmarkResult
+) -> None:
     variants = (MethodVariant(name="dying", method_class=Dying), TUNABLE)
-    alone = run_suite(suite(data), options(tmp_path / "alone"))
     together = run_suite(suite(data, *variants), options(tmp_path / "together", jobs=2))
     lost = by_name(together.rows).pop("dying")
     assert (lost.kind, "status 9" in lost.error) == ("failed", True)
-    assert but_for_times([row for row in together.rows if row.method != "dying"]) == but_for_times(alone.rows)
+    assert but_for_times([row for row in together.rows if row.method != "dying"]) == but_for_times(tuned.rows)
     assert len(together.failures) == 1
 
 
+@pytest.mark.usefixtures("tuned")
 def test_a_failing_method_gets_a_row_and_the_others_their_own(data: str, tmp_path: Path) -> None:
     variants = (
         MethodVariant(name="failing", method_class=Failing),
@@ -57,7 +71,8 @@ def test_a_failing_method_gets_a_row_and_the_others_their_own(data: str, tmp_pat
         TUNABLE,
     )
     said = StringIO()
-    finished = run_suite(suite(data, *variants), options(tmp_path, console=Console(file=said)))
+    console = Console(file=said)
+    finished = run_suite(suite(data, *variants), options(tmp_path, resume=True, console=console))
     rows = by_name(finished.rows)
     assert (
         f"  failed: unlearned (Failing, random=20%, {data}, convnet, W4A4, seed 1): nothing works here; expected a "
@@ -70,22 +85,21 @@ def test_a_failing_method_gets_a_row_and_the_others_their_own(data: str, tmp_pat
     assert read_rows(finished.folder) == finished.rows
 
 
+@pytest.mark.usefixtures("tuned")
 def test_results_are_used_only_when_that_is_said(data: str, tmp_path: Path) -> None:
-    run_suite(suite(data), options(tmp_path))
     with pytest.raises(ObliqError, match=r"holds \d+ results of toy already; expected --resume"):
         run_suite(suite(data), options(tmp_path, results=tmp_path / "others"))
 
 
-def test_what_was_tuned_stays(data: str, tmp_path: Path, counted: Counted) -> None:
-    first = run_suite(suite(data), options(tmp_path))
-    (choice,) = json.loads((first.folder / "tuned.json").read_text())["choices"]
+def test_what_was_tuned_stays(data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult) -> None:
+    (choice,) = json.loads((tuned.folder / "tuned.json").read_text())["choices"]
     assert choice["gaps"][choice["chosen"]] == min(choice["gaps"])
-    assert json.loads(choice["trials"][choice["chosen"]]).items() <= json.loads(first.rows[-1].fields).items()
-    both = set(counted.computed)
-    counted.computed.clear()
+    assert json.loads(choice["trials"][choice["chosen"]]).items() <= json.loads(tuned.rows[-1].fields).items()
     again = run_suite(suite(data), options(tmp_path, cache=tmp_path / "empty"))
-    assert set(counted.computed) < both  # the tuning split's networks were not made again
-    assert but_for_times(again.rows) == but_for_times(first.rows)
+    assert set(counted.computed) < keys_in(
+        tmp_path / "cache"
+    )  # the tuning split's networks were not made again
+    assert but_for_times(again.rows) == but_for_times(tuned.rows)
 
 
 def test_references_serve_attacks_and_select_memorised_samples(data: str, tmp_path: Path) -> None:
@@ -105,9 +119,10 @@ def test_references_serve_attacks_and_select_memorised_samples(data: str, tmp_pa
     assert (cell["references"], cell["seeds"]) == (2, [1])
 
 
+@pytest.mark.usefixtures("tuned")
 def test_a_follower_takes_what_was_tuned_for_another(data: str, tmp_path: Path) -> None:
     ablation = MethodVariant(name="twice", method_class=Tunable, fixed={"epochs": 2}, follows="tunable")
-    rows = by_name(run_suite(suite(data, TUNABLE, ablation), options(tmp_path)).rows)
+    rows = by_name(run_suite(suite(data, TUNABLE, ablation), options(tmp_path, resume=True)).rows)
     followed, own = (json.loads(rows[name].fields) for name in ("tunable", "twice"))
     assert own == followed | {"epochs": 2}
 
@@ -132,7 +147,7 @@ def test_float_networks_take_part(data: str, tmp_path: Path) -> None:
     assert (row.bits, row.kind, row.changed_codes) == ("FP32", "unlearned", None)
 
 
-def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Path) -> None:
+def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tuned: BenchmarkResult) -> None:
     from obliq.data import load_dataset, partition
     from obliq.methods import Retrain
     from obliq.run import Run
@@ -140,7 +155,7 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tmp_path: Pa
     from obliq.workflow.new_request import create_request
     from obliq.workflow.pipeline import train_original, unlearn_original
 
-    finished = by_name(run_suite(suite(data), options(tmp_path)).rows)
+    finished = by_name(tuned.rows)
     (setup,) = suite(data).setups
     parts, seed = partition(load_dataset(data), setup.partition_rule(1)), Run(seed=1)
     original = train_original(parts, setup.blueprint(parts.collection), setup.recipe, seed)

@@ -19,9 +19,8 @@ from obliq.benchmark.variants import MethodVariant, with_default_fields
 from obliq.errors import ObliqError
 from obliq.methods import FineTune
 from tests.benchmark.conftest import Counted
-from tests.benchmark.toys import Failing, Tunable, but_for_times, options, suite
+from tests.benchmark.toys import FIXED, Failing, but_for_times, options, suite
 
-FIXED = MethodVariant(name="fixed", method_class=Tunable, fixed={"learning_rate": 0.05})
 OTHER = with_default_fields(
     MethodVariant(name="other", method_class=FineTune, fixed={"epochs": 1, "batch_size": 32})
 )
@@ -54,32 +53,34 @@ def change(file: Path, edit: Callable[[dict[str, Any]], object], *, sealed: bool
     file.write_text(json.dumps(values))
 
 
-def test_results_are_reused_without_the_cache(data: str, tmp_path: Path, counted: Counted) -> None:
-    first = run_suite(suite(data), options(tmp_path))
-    before = files(first.folder)
-    counted.computed.clear()
+def test_results_are_reused_without_the_cache(
+    data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult
+) -> None:
+    before = files(tuned.folder)
     again, said = resumed(suite(data), tmp_path)
     assert not counted.computed
-    assert again.rows == first.rows
+    assert again.rows == tuned.rows
     assert files(again.folder) == before
-    assert said == f"4 of 4 rows reused from {first.folder}"
+    assert said == f"4 of 4 rows reused from {tuned.folder}"
 
 
-def test_a_half_done_cell_goes_on(data: str, tmp_path: Path, counted: Counted) -> None:
-    first = run_suite(suite(data, FIXED, seeds=(1, 2)), options(tmp_path / "whole"))
-    half = run_suite(suite(data, FIXED), options(tmp_path))
+def test_a_half_done_cell_goes_on(
+    data: str, tmp_path: Path, counted: Counted, fixed: BenchmarkResult
+) -> None:
+    other_half = run_suite(suite(data, FIXED, seeds=(2,)), options(tmp_path / "other half"))
     counted.computed.clear()
     whole, said = resumed(suite(data, FIXED, seeds=(1, 2)), tmp_path)
     assert said.startswith("4 of 8 rows reused from")
-    assert whole.rows[:4] == half.rows
-    assert but_for_times(whole.rows) == but_for_times(first.rows)
+    assert whole.rows[:4] == fixed.rows
+    assert but_for_times(whole.rows[4:]) == but_for_times(other_half.rows)
     assert counted.computed.total() == 8  # a network and its audit for each row of the second seed
 
 
+@pytest.mark.usefixtures("fixed")
 def test_a_changed_method_has_its_rows_computed_again(
     data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_suite(suite(data, FIXED, OTHER), options(tmp_path))
+    first = run_suite(suite(data, FIXED, OTHER), options(tmp_path, resume=True))
     counted.computed.clear()
     monkeypatch.setattr(FineTune, "version", 2)
     again, said = resumed(suite(data, FIXED, OTHER), tmp_path, cache="cache")
@@ -89,11 +90,10 @@ def test_a_changed_method_has_its_rows_computed_again(
     assert counted.computed.total() == 2  # the network and its audit
 
 
+@pytest.mark.usefixtures("fixed")
 def test_another_version_of_pytorch_makes_other_rows(
     data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_suite(suite(data, FIXED), options(tmp_path))
-    counted.computed.clear()
     now = run.load_environment
     monkeypatch.setattr(
         run,
@@ -107,10 +107,9 @@ def test_another_version_of_pytorch_makes_other_rows(
 
 
 def test_another_version_of_python_makes_the_same_rows_which_keep_theirs(
-    data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+    data: str, tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch, fixed: BenchmarkResult
 ) -> None:
-    before = files(run_suite(suite(data, FIXED), options(tmp_path)).folder)
-    counted.computed.clear()
+    before = files(fixed.folder)
     monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     again, said = resumed(suite(data, FIXED), tmp_path)
     assert said.startswith("4 of 4 rows reused from")
@@ -118,18 +117,19 @@ def test_another_version_of_python_makes_the_same_rows_which_keep_theirs(
     assert files(again.folder) == before
 
 
+@pytest.mark.usefixtures("fixed")
 def test_failures_are_tried_again(data: str, tmp_path: Path) -> None:
     failing = suite(data, FIXED, MethodVariant(name="failing", method_class=Failing))
-    run_suite(failing, options(tmp_path))
+    run_suite(failing, options(tmp_path, resume=True))
     again, said = resumed(failing, tmp_path, cache="cache")
     assert said.startswith("4 of 5 rows reused from")
     assert len(again.failures) == 1
 
 
+@pytest.mark.usefixtures("fixed")
 def test_each_row_keeps_the_machine_that_made_it(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_suite(suite(data, FIXED), options(tmp_path))
     monkeypatch.setattr("platform.machine", lambda: "abacus")
     both, _ = resumed(suite(data, FIXED, seeds=(1, 2)), tmp_path)
     machines = [row["machine"]["machine"] for row in json.loads(cell(both).read_text())["rows"]]
@@ -140,10 +140,9 @@ def test_each_row_keeps_the_machine_that_made_it(
 
 @pytest.mark.parametrize("damage", ["row", "made_by", "cut", "link", "newer", "no row"])
 def test_a_file_that_is_not_what_was_written_is_refused(
-    damage: str, data: str, tmp_path: Path, counted: Counted
+    damage: str, data: str, tmp_path: Path, counted: Counted, fixed: BenchmarkResult
 ) -> None:
-    file = cell(run_suite(suite(data, FIXED), options(tmp_path)))
-    counted.computed.clear()
+    file = cell(fixed)
     match damage:
         case "row":
             change(file, lambda one: one["rows"][3].update(average_gap=0.0), sealed=False)
@@ -165,11 +164,11 @@ def test_a_file_that_is_not_what_was_written_is_refused(
     assert files(file.parent) == left
 
 
-def test_files_of_an_older_version_are_written_again(data: str, tmp_path: Path, counted: Counted) -> None:
-    first = run_suite(suite(data, FIXED), options(tmp_path))
-    change(cell(first), lambda one: one.update(version=CELL_DOCUMENT.version - 1), sealed=False)
-    counted.computed.clear()
+def test_files_of_an_older_version_are_written_again(
+    data: str, tmp_path: Path, counted: Counted, fixed: BenchmarkResult
+) -> None:
+    change(cell(fixed), lambda one: one.update(version=CELL_DOCUMENT.version - 1), sealed=False)
     again, _ = resumed(suite(data, FIXED), tmp_path, cache="cache")
     assert not counted.computed  # the cache has it all
-    assert again.rows == first.rows
+    assert again.rows == fixed.rows
     assert len(result_files.read_cell(cell(again))) == 4

@@ -74,6 +74,10 @@ class Dying:
         os._exit(9)
 
 
+TUNABLE = MethodVariant(name="tunable", method_class=Tunable)
+FIXED = MethodVariant(name="fixed", method_class=Tunable, fixed={"learning_rate": 0.05})
+
+
 def people(file: Path, samples: int = 240) -> str:
     """Write the data set; the words that load it."""
     generator = np.random.default_rng(0)
@@ -92,7 +96,7 @@ def suite(data: str, *variants: MethodVariant, **changes: Any) -> Suite:
         scenarios=(Scenario("random=20%"),),
         seeds=(1,),
         references=0,
-        variants=variants or (MethodVariant(name="tunable", method_class=Tunable),),
+        variants=variants or (TUNABLE,),
     )
     return dataclasses.replace(plain, **changes)
 

@@ -1,4 +1,4 @@
-"""Ten thousand altered files of each kind: refused with our error, or read as the usual library reads them."""
+"""A thousand altered files of each kind: refused with our error, or read as the usual library reads them."""
 
 import time
 from collections import Counter
@@ -29,13 +29,9 @@ from tests.hostile.sample import onnx_file, quantizer_file
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 
-pytestmark = pytest.mark.timeout(
-    900
-)  # each takes under 20 s of processor time, which a loaded machine stretches
-
 EACH = 10
 MANY = settings(
-    max_examples=1_100,  # some alterations change nothing, and are not counted
+    max_examples=110,  # some alterations change nothing, and are not counted
     deadline=None,
     database=None,
     derandomize=True,
@@ -101,10 +97,10 @@ def test_altered_onnx() -> None:
             assert [node.op_type for node in usual.graph.node] == [node.operator for node in found.nodes]
 
     refused_or_equal()
-    assert outcomes["refused"] + outcomes["read"] >= 10_000
-    assert outcomes["refused"] > 5_000
-    assert outcomes["read"] > 100  # other weights, bounds and names make other networks, not bad ones
-    assert outcomes["rebuilt"] > 100
+    assert outcomes["refused"] + outcomes["read"] >= 1_000
+    assert outcomes["refused"] > 500
+    assert outcomes["read"] > 20  # other weights, bounds and names make other networks, not bad ones
+    assert outcomes["rebuilt"] > 20
 
 
 def test_altered_files_of_another_quantizer() -> None:
@@ -112,7 +108,7 @@ def test_altered_files_of_another_quantizer() -> None:
     good = quantizer_file()
     outcomes: Counter[str] = Counter()
 
-    @settings(MANY, max_examples=500)
+    @MANY
     @given(CHOICES)
     def refused_or_equal(choices: list[bytes]) -> None:
         for data in choices:
@@ -131,10 +127,10 @@ def test_altered_files_of_another_quantizer() -> None:
             assert [list(node.input) for node in computing] == [list(node.inputs) for node in found.nodes]
 
     refused_or_equal()
-    assert outcomes["refused"] + outcomes["read"] > 4_500
-    assert outcomes["refused"] > 2_500
-    assert outcomes["read"] > 100
-    assert outcomes["rebuilt"] > 100
+    assert outcomes["refused"] + outcomes["read"] >= 1_000
+    assert outcomes["refused"] > 500
+    assert outcomes["read"] > 20
+    assert outcomes["rebuilt"] > 20
 
 
 def test_altered_safetensors() -> None:
@@ -157,6 +153,6 @@ def test_altered_safetensors() -> None:
             assert all(torch.equal(values, usual[name]) for name, values in found.items())
 
     refused_or_equal()
-    assert outcomes["refused"] + outcomes["read"] >= 10_000
-    assert outcomes["refused"] > 5_000
-    assert outcomes["read"] > 100
+    assert outcomes["refused"] + outcomes["read"] >= 1_000
+    assert outcomes["refused"] > 500
+    assert outcomes["read"] > 20

@@ -5,6 +5,7 @@ from torch import nn
 from obliq.errors import ModelError
 from obliq.models import ARCHITECTURES, build_model, initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps, quantize
+from tests.quantization.nets import made
 
 SHAPES = {
     "convnet": (1, 8, 8),
@@ -86,11 +87,14 @@ def test_the_memory_layout_does_not_matter_and_is_kept() -> None:
     assert [id(parameter) for parameter in other.parameters()] == identities
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet20", "mobilenetv2", "signal-convnet"])
+@pytest.mark.parametrize("name", ["plain", "residual", "inverted", "signal-convnet"])
 def test_the_quantized_form_gets_the_weights_of_the_float_form(name: str) -> None:
-    model = build_model(name, SHAPES[name], 10)
+    if name in SHAPES:
+        model, inputs = build_model(name, SHAPES[name], 10), torch.randn(4, *SHAPES[name])
+    else:
+        model, inputs = made(name)
     quantized = quantize(model, Precision(4, 4))
-    calibrate_steps(quantized, torch.randn(4, *SHAPES[name]))
+    calibrate_steps(quantized, inputs)
     initialise(model, seed=5)
     initialise(quantized, seed=5)
     values = quantized.state_dict()

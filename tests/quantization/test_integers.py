@@ -1,4 +1,6 @@
+import copy
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -26,8 +28,14 @@ from tests.quantization.nets import NETS, made
 
 
 def ready(name: str = "residual", seed: int = 0, **options: object) -> tuple[nn.Module, torch.Tensor]:
+    quantized, inputs = _ready(name, seed, tuple({"precision": "W4A4", **options}.items()))
+    return copy.deepcopy(quantized), inputs
+
+
+@functools.cache
+def _ready(name: str, seed: int, options: tuple[tuple[str, object], ...]) -> tuple[nn.Module, torch.Tensor]:
     net, inputs = made(name, seed=seed)
-    quantized = quantize(net, **{"precision": "W4A4", **options})
+    quantized = quantize(net, **dict(options))
     calibrate_steps(quantized, inputs)
     return quantized.eval(), inputs
 
@@ -47,7 +55,7 @@ def same(one: dict[str, IntegerTensor], other: dict[str, IntegerTensor]) -> bool
     return {key: parts(value) for key, value in one.items()} == {k: parts(v) for k, v in other.items()}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     name=st.sampled_from(list(NETS)),
     bits=st.integers(2, 8),
