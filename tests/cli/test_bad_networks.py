@@ -7,7 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from obliq.checkpoints.request_tag import bind_request
+from obliq.checkpoints.run_folder import load_run
+from obliq.data.request_file import load_request
+from obliq.workflow.pipeline import same_partition
 from tests.cli.conftest import SHORT, Said, Way, pictures
 from tests.cli.refusals import content, nothing_written, refused
 
@@ -159,6 +164,28 @@ class TestAudit:
         shutil.copy(own_way.retrained / "request.json", own_way.unlearned / "request.json")
         said = obliq("audit", *own_way.folders[:2], "--out", tmp_path / "x")
         refused(said, "not the request that the network in the same folder answers")
+
+    def test_a_request_whose_digest_was_computed_again(
+        self, obliq: Obliq, own_way: Way, tmp_path: Path
+    ) -> None:
+        """The salt lies in the request, so only a key from elsewhere shows that it was exchanged."""
+        key, file = tmp_path / "key", own_way.unlearned / "request.json"
+        key.write_bytes(bytes(32))
+        key.chmod(0o600)
+        request = load_request(file)
+        bind_request(own_way.unlearned, request, bytes(32))
+        parts = same_partition(load_run(own_way.original).checkpoint, None)
+        others = [int(index) for index in parts.train.indices if int(index) not in request.ids][:12]
+        forged = parts.forgetting(torch.tensor(others), salt=bytes.fromhex(request.salt))
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"ids": others, "digest": forged.digest}))
+        document = own_way.unlearned / "model.json"
+        document.write_text(document.read_text().replace(request.digest, forged.digest))
+        audit = ("audit", own_way.original, own_way.unlearned, "--out")
+        plain = obliq(*audit, tmp_path / "plain")
+        assert (plain.status, "not authenticated: nothing shows" in plain.err) == (0, True)
+        refused(
+            obliq(*audit, tmp_path / "x", "--request-key", key), "belongs to another key, another request"
+        )
 
     def test_a_request_of_other_samples(self, obliq: Obliq, own_way: Way, tmp_path: Path) -> None:
         file = own_way.unlearned / "request.json"

@@ -37,10 +37,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def at(name: str) -> Path:
         return folder / name
 
+    key = data.with_name("key")
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
     for seed in range(50):  # until the person is in training
         shutil.rmtree(at("original"), ignore_errors=True)
         run("train", f"npz:{data}", "--out", at("original"), "--seed", seed, *SHORT)
-        request = ("--forget", f"subject={PERSON}", "--threads", 1, "--out")
+        request = ("--forget", f"subject={PERSON}", "--threads", 1, "--request-key", key, "--out")
         if (
             main(
                 [
@@ -56,7 +59,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             break
     run("retrain", at("original"), *request, at("retrained"))
-    run("audit", *map(at, ("original", "unlearned")), "--retrained", at("retrained"), "--out", at("audit"))
+    audit = ("audit", *map(at, ("original", "unlearned")), "--retrained", at("retrained"))
+    run(*audit, "--request-key", key, "--out", at("audit"))
     run("export", at("original"), "--out", at("old.onnx"))
     check = ("--check", f"npz:{data}")
     run("export", at("unlearned"), "--out", at("new.onnx"), *check)

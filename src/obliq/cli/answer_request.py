@@ -9,11 +9,13 @@ from typing import Any
 
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
+from obliq.checkpoints.request_tag import bind_request
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.gate import judge_gate
 from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import RequestOptions
 from obliq.cli.output import accuracy_lines, saved_run_values
+from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data import Splits
 from obliq.data.datasets import require_outside
@@ -79,6 +81,7 @@ def answer_request(
     """
     out, data = arguments.out, arguments.data
     refuse_existing_folder(out, overwrite=arguments.overwrite)
+    key = encryption_key(arguments.request_key)
     if not arguments.forget:
         raise DataError("nothing to forget was named; expected --forget, for instance --forget subject=7")
     base = load_run(arguments.original, data.arch)
@@ -102,6 +105,8 @@ def answer_request(
     provenance, folder = gated.provenance, gated.out
     answered = replace(answered, checkpoint=replace(answered.checkpoint, provenance=provenance))
     save_run(folder, answered, overwrite=arguments.overwrite)
+    if key is not None and answered.request is not None:
+        bind_request(folder, answered.request, key)
     return VerbOutput(
         lines=[
             *_accuracies(provenance, splits),

@@ -55,6 +55,8 @@ class AuditArguments:
         answers: Answers of a device, as .npz or .csv: logits, probabilities or classes by sample id. `obliq inputs`
             writes the samples to run. All networks are then measured on these samples alone.
         request: The request.json to audit, if no folder contains it.
+        request_key: Refuse networks and requests that were not bound by the key in this file (see `obliq unlearn
+            --help`), so that nobody can have exchanged them. Reference networks are bound by it, too.
         runtime: What runs exported files. `own` is the runtime that a file was written for. `interpreter` is the exact
             integer interpreter of Obliq, which is slow.
         show_forgotten: Show up to this many forgotten images in the report. A report may be kept for longer than the
@@ -79,6 +81,7 @@ class AuditArguments:
     operator: str = ""
     answers: File = None
     request: File = None
+    request_key: File = None
     runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     show_forgotten: int = 0
     data: DataOptions = field(default_factory=DataOptions)

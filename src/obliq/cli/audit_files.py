@@ -5,8 +5,10 @@ from pathlib import Path
 from obliq.auditing import Audit
 from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.metadata import present_versions
+from obliq.checkpoints.request_tag import require_bound
 from obliq.cli.audit import AuditArguments
 from obliq.cli.file_inputs import is_exported_file, load_partition, open_exported_file, stated_data
+from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener
 from obliq.data import Partition, Splits
 from obliq.data.datasets import data_label
@@ -41,9 +43,28 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Aud
     progress.print_line(
         f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
     )
+    authenticated(arguments, request, progress)
     progress.stage("auditing")
     measured = compare_files(original, unlearned, retrained, splits, request, recording)
     return measured, _context(parts, unlearned, request, images)
+
+
+def authenticated(arguments: AuditArguments, request: Request, progress: StageListener) -> bytes | None:
+    """The key by which request and networks were bound, after that was checked; None without one, which is printed.
+
+    Raises:
+        ModelError: when a network or the request was not bound by this key.
+    """
+    key = encryption_key(arguments.request_key)
+    if key is None:
+        progress.print_line(
+            "not authenticated: nothing shows that the request is the one that was filed (--request-key)"
+        )
+        return None
+    for network in (*arguments.networks[1:], *arguments.retrained):
+        if network.is_dir() or (network.parent / FILE_RECORD).exists():
+            require_bound(network, request, key)
+    return key
 
 
 def forgotten_images(splits: Splits, count: int) -> list[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from obliq.auditing import Audit
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.audit import AuditArguments
-from obliq.cli.audit_files import forgotten_images, given_recording
+from obliq.cli.audit_files import authenticated, forgotten_images, given_recording
 from obliq.cli.file_inputs import is_exported_file, open_exported_file, refuse_division
 from obliq.cli.verbs import StageListener
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
@@ -59,6 +59,7 @@ def audit_folders(
     progress.print_line(
         f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
     )
+    key = authenticated(arguments, request, progress)
     images = forgotten_images(splits, arguments.show_forgotten)
     recording = given_recording(arguments, splits, original.blueprint.classes)
     retrained = given.retrained
@@ -79,6 +80,7 @@ def audit_folders(
             kept,
             progress.stage,
             data.arch,
+            key,
         )
     progress.stage("auditing")
     others = _named(given.others, retrained)

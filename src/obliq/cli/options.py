@@ -145,6 +145,8 @@ class RequestOptions:
             `obliq data SOURCE` lists the names.
         forgotten: A request.json that was answered before, where the folder of the network does not hold it. It can be
             repeated.
+        request_key: Bind the request to the result with the 32 random bytes in this file, which only you may read and
+            write. Keep it outside of the folders: an audit with the same key then refuses what was exchanged.
     """
 
     original: tyro.conf.Positional[Path]
@@ -155,6 +157,7 @@ class RequestOptions:
     forgotten: Annotated[
         tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE", help_behavior_hint="")
     ] = ()
+    request_key: File = None
     out: ResultFolder
     overwrite: Overwrite = False
     data: DataOptions = field(default_factory=DataOptions)

@@ -60,7 +60,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
                 f"{smaller:.1f} times smaller than float32",
                 "weights digest": found.weights_digest,
                 **_inputs(saved.provenance.inputs),
-                **_request(run.request),
+                **_request(run.request, folder),
                 **_history(provenance),
             }
         ),
@@ -105,15 +105,18 @@ def _inputs(contract: Any) -> dict[str, str]:
     return found | ({"classes": listed(contract.class_names)} if contract.class_names else {})
 
 
-def _request(request: "Request | None") -> dict[str, str]:
-    """How many samples were forgotten, while the request is still there; and that nobody vouches for it."""
+def _request(request: "Request | None", folder: Path) -> dict[str, str]:
+    """How many samples were forgotten, while the request is still there; and what vouches for it."""
+    from obliq.checkpoints.request_tag import TAG_FILE
     from obliq.data.request_file import REQUEST_FILE
 
     if request is None:
         return {}
     return {
         "request": f"{len(request.ids):,} samples in {REQUEST_FILE}",
-        "authenticity": "none: whoever can write this folder can replace the request together with its digest",
+        "authenticity": f"{TAG_FILE}, which an audit checks with --request-key"
+        if (folder / TAG_FILE).exists()
+        else "none: whoever can write this folder can replace the request together with its digest",
     }
 
 

@@ -93,10 +93,12 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
 
 def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Integers in, integers out."""
+    from obliq.checkpoints.request_tag import bind_request
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import division_words, load_partition, stated_data
     from obliq.cli.gate import judge_gate
     from obliq.cli.next_command import free_name, repeated_options
+    from obliq.cli.patch_files import encryption_key
     from obliq.data import parse_selector
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
@@ -109,6 +111,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
 
     out = arguments.out
     refuse_existing_folder(out, overwrite=arguments.overwrite)
+    key = encryption_key(arguments.request_key)
     data = stated_data(arguments.original, arguments.data)
     run = start_run(arguments.compute, progress)
     shipped = open_exported(arguments.original)
@@ -135,6 +138,8 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     gated = judge_gate(found.provenance, out, accept=arguments.accept)
     found = dataclasses.replace(found, provenance=gated.provenance)
     save_unlearned_file(gated.out, found, overwrite=arguments.overwrite)
+    if key is not None:
+        bind_request(gated.out, request, key)
     file = gated.out / found.name
     return VerbOutput(
         lines=[

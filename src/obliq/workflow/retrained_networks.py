@@ -6,6 +6,7 @@ from pathlib import Path
 
 from obliq.checkpoints import Checkpoint
 from obliq.checkpoints.folder import DOCUMENT_FILE
+from obliq.checkpoints.request_tag import bind_request, require_bound
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.data import Splits
 from obliq.data.request_file import Request
@@ -34,6 +35,7 @@ def complete_retrained(
     folder: Path,
     stage: Callable[[str], None],
     architecture: str | None = None,
+    key: bytes | None = None,
 ) -> list[SavedRun]:
     """Retrain until there are `count` networks without the forget set; those that an earlier audit kept are read.
 
@@ -47,6 +49,7 @@ def complete_retrained(
         folder: where the networks are kept, see `kept_folder`.
         stage: hears which network is trained, and how long that will take.
         architecture: see `load_run`.
+        key: binds the networks to the request, see `obliq.checkpoints.request_tag`.
 
     Returns:
         The networks, the given ones first.
@@ -73,6 +76,8 @@ def complete_retrained(
         number += 1
         kept = folder / str(seed)
         if (kept / DOCUMENT_FILE).exists():
+            if key is not None:
+                require_bound(kept, request, key)
             networks.append(load_run(kept, architecture))
             continue
         seconds = original.provenance.seconds
@@ -80,5 +85,7 @@ def complete_retrained(
         made = unlearn_original(original, splits, request, method, dataclasses.replace(run, seed=seed))
         folder.mkdir(parents=True, exist_ok=True)
         save_run(kept, made)
+        if key is not None:
+            bind_request(kept, request, key)
         networks.append(made)
     return networks
