@@ -106,8 +106,11 @@ def test_actions_of_a_verb_are_listed_after_it(obliq: Obliq) -> None:
         (("unlaern", "x"), "did you mean 'unlearn'?"),
         (("patch", "aply"), "did you mean 'patch apply'?"),
         (("path", "apply"), "did you mean 'patch'?"),
-        (("unlearn", "x", "--forget", "class=1", "--out", "y", "oue"), "Did you mean 'oeu'?"),
-        (("unlearn", "x", "--forget", "class=1", "--out", "y", "finetune"), "Did you mean 'fine-tune'?"),
+        (
+            ("unlearn", "x", "--forget", "class=1", "--out", "y", "oue"),
+            "there is no method 'oue'; did you mean 'oeu'?",
+        ),
+        (("unlearn", "x", "--forget", "class=1", "--out", "y", "finetune"), "did you mean 'fine-tune'?"),
         (("unlearn", "x", "--forget", "class=1", "--out", "y", "oeu", "--epoch", "3"), "--epochs"),
     ],
 )

@@ -69,7 +69,7 @@ def unlearn(obliq: Obliq, folder: Path, file: str, data: str, out: Path, *more: 
 def test_a_file_that_states_its_scale_refuses_another_one(obliq: Obliq, folder: Path, tmp_path: Path) -> None:
     for file in ("own.onnx", "stated.onnx"):
         said = unlearn(obliq, folder, file, "", tmp_path / "out")
-        refused(said, f"scaled by x / 127.5 - 1; {file} expects bytes, 0 to 255, scaled by x / 255")
+        refused(said, f"read as x / 127.5 - 1; {file} expects bytes, 0 to 255, read as x / 255")
     right = unlearn(obliq, folder, "own.onnx", ",scale=0..1", tmp_path / "out")
     assert right.status == 0, right.err
     values = json.loads(right.out)

@@ -117,7 +117,7 @@ def test_sources_that_do_not_fit_together_are_refused_in_one_line(files: Path) -
             Collection("npz:b", torch.rand(2, 3, 3), torch.arange(2)),
             "have shape (3, 3), training samples (folder:t",
         ),
-        (source("npz:b", 4, 1, ("ape", "bee"), **scaled), "scaled by (x - 0.5) / 0.5; training samples"),
+        (source("npz:b", 4, 1, ("ape", "bee"), **scaled), "read as (x - 0.5) / 0.5; training samples"),
         (source("npz:b", 4, 1, ("ape", "cow", "dog")), "has the classes cow, dog, which training"),
         (source("npz:b", 4, 1), "has the classes 0 to 2, which"),
         (source("npz:b", 60, 0, ("ape", "bee")), "60 holdout samples (npz:b) are training samples (folder:t"),

@@ -43,6 +43,18 @@ def test_it_is_outside_of_everything_that_is_computed(form: str) -> None:
     assert patch_file(plain, stated.content) == plain.data
 
 
+def test_a_file_that_a_tool_saved_again_under_its_name_is_ours() -> None:
+    model, inputs = made("convnet", "W4A4")
+    data = export_file(model, tuple(inputs.shape[1:]), "integer", inputs=CONTRACT)
+    message = onnx.load_model_from_string(data)
+    message.producer_name = "tool"
+    found = parse_exported(message.SerializeToString(deterministic=True))
+    assert (found.format, found.contents.inputs) == ("onnx", CONTRACT)
+    assert found.content_digest == parse_exported(data).content_digest
+    message.graph.node[0].name = "first"  # no longer as our exporter writes it
+    assert parse_exported(message.SerializeToString(deterministic=True)).format == "qdq"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -102,7 +114,7 @@ def test_its_formula_is_what_a_collection_computes(
 def test_differences_are_named() -> None:
     digits = InputContract.of(load_dataset("digits"))
     with pytest.raises(
-        DataError, match=r"digits gives floats .* scaled by \(x - 0.3053\) / 0.376; a.onnx expects bytes"
+        DataError, match=r"digits gives floats .* read as \(x - 0.3053\) / 0.376; a.onnx expects bytes"
     ):
         CONTRACT.require_same(digits, "a.onnx", "digits")
     other = dataclasses.replace(CONTRACT, class_names=("cat", "eel", "Hündin", *CONTRACT.class_names[3:]))

@@ -169,6 +169,13 @@ def test_what_may_be_replaced(ours: Path, tmp_path: Path) -> None:
     link.symlink_to(ours)
     with pytest.raises(ObliqError, match="was not written by obliq"):
         refuse_existing_folder(link, overwrite=True)
+    (ours / FILES_RECORD).unlink()
+    with pytest.raises(ObliqError, match=rf"it has no {FILES_RECORD}; expected") as refused:
+        refuse_existing_folder(ours, overwrite=True)
+    assert "rm -r" not in str(refused.value)  # it may be anything
+    (ours / "audit.json").write_text('{"schema": "obliq.audit"}')
+    with pytest.raises(ObliqError, match=rf"earlier version has none, and `rm -r {ours}` makes room"):
+        refuse_existing_folder(ours, overwrite=True)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")

@@ -76,6 +76,7 @@ class Statistic:
         name: in audit.json.
         words: what it is, in a few plain words.
         kind: `memory` of the forget set, `utility` on other data, or other properties of the `answers` to unseen data.
+        label: the words short enough for a table.
         error: the share of the whole error of 5 % that this statistic may use.
         sides: on which side of the interval a value counts as outside.
         measure: the number.
@@ -94,6 +95,7 @@ class Statistic:
     words: str
     kind: Kind
     _: KW_ONLY
+    label: str
     error: float
     measure: Callable[[Judged], float]
     resolution: Callable[[Judged], float]

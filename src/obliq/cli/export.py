@@ -63,6 +63,7 @@ def run_export(arguments: ExportArguments, progress: StageListener) -> VerbOutpu
 
 def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints.run_folder import load_run
+    from obliq.cli.next_command import repeated_options
     from obliq.cli.output import parity_lines
     from obliq.exporting import (
         Parity,
@@ -111,13 +112,14 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         f"{arguments.form} {kind.title} file {out}, {len(content):,} bytes",
         f"sha256 {record.file_digest}",
     ]
-    lines += [f"inputs: {contract.values}, scaled by {contract.scaling}"] if contract else []
+    lines += [f"inputs: {contract.described}"] if contract else []
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)
-    return VerbOutput(
-        lines=lines, values=values, next_command=("show", out if kind.is_read else arguments.folder)
+    shown = (
+        [out] if kind.is_read else [arguments.folder, *repeated_options(None, architecture=arguments.arch)]
     )
+    return VerbOutput(lines=lines, values=values, next_command=("show", *shown))
 
 
 def _export_network(arguments: ExportArguments) -> VerbOutput:

@@ -7,6 +7,7 @@ from typing import Any
 from obliq.auditing import Audit, Measurement
 from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.measurement import AIMS
+from obliq.auditing.metrics import METRICS
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.cli.requirements import Requirement, check_requirements, requirement_lines, unmet
@@ -186,12 +187,20 @@ def _evidence(entry: Measurement) -> list[str]:
     rows = []
     for one in entry.verdict.comparisons:
         digits = EVERY_STATISTIC[one.name].digits
-        low, high = (number(end, digits) for end in (one.low, one.high))
-        mark = " *" if one.outside(one.value) else ""
-        rows.append([one.name, number(one.original, digits), number(one.value, digits) + mark, low, high])
+        label, ends = EVERY_STATISTIC[one.name].label, [one.low, one.high]
+        values: list[float | None] = [one.original, one.value]
+        if one.name == "forget_accuracy":  # the table of networks shows its complement
+            label = f"{METRICS['unlearning_accuracy'].label}, %"
+            ends, values = [_rest(end) for end in reversed(ends)], [_rest(value) for value in values]
+        original, value, low, high = (number(each, digits) for each in (*values, *ends))
+        rows.append([label, original, value + (" *" if one.outside(one.value) else ""), low, high])
     if not rows:
         return []
     return table(["", "original", "value", "low", "high"], rows)
+
+
+def _rest(percent: float | None) -> float | None:
+    return None if percent is None else 100 - percent
 
 
 def _artifact(entry: Measurement) -> str:
@@ -232,7 +241,7 @@ def _most_important(audit: Audit) -> list[str]:
         "average gap": f"{number(entry.average_gap)} points (original {number(audit.original.average_gap)})",
         "test accuracy": _against(entry, retrained, "test_accuracy"),
         "AUC": _against(entry, retrained, "auc_forget_vs_test"),
-        "time": f"{number(entry.time_ratio, 2)} of the retraining time",
+        "time": f"{number(entry.time_ratio, 2)} times as long as retraining",
     }
     unknown = {"average gap": entry.average_gap, "time": entry.time_ratio}
     return fields({name: text for name, text in found.items() if text and unknown.get(name, 0) is not None})

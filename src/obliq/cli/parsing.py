@@ -79,7 +79,7 @@ def _arguments(name: str, verb: Verb, options: list[str]) -> Any:
             return tyro.cli(verb.arguments, prog=f"obliq {name}", args=options, config=_config())
         except SystemExit as exit:
             if exit.code == 2:
-                _suggest(options, errors.getvalue(), verb.choices())
+                _suggest(name, options, errors, verb.choices())
             raise
 
 
@@ -94,14 +94,14 @@ def _config() -> tuple[Any, ...]:
     )
 
 
-def _suggest(options: Sequence[str], message: str, choices: Iterable[str]) -> None:
-    """Add a suggestion to the parser's message about a word that it does not know."""
-    unknown = re.search(r"Unrecognized options: ([^-\s]\S*)", message)
-    near = (
-        difflib.get_close_matches(unknown[1], list(choices), n=1) if unknown and unknown[1] in options else []
-    )
-    if near:
-        print(f"Did you mean '{near[0]}'?", file=sys.stderr)
+def _suggest(verb: str, options: Sequence[str], message: io.StringIO, choices: Iterable[str]) -> None:
+    """Replace the parser's message about a word that it does not know, where one method has nearly this name."""
+    unknown = re.search(r"Unrecognized options: ([^-\s]\S*)", message.getvalue())
+    known = list(choices)
+    if unknown and unknown[1] in options and difflib.get_close_matches(unknown[1], known, n=1):
+        message.seek(0)
+        message.truncate()
+        _refuse(f"there is no method '{unknown[1]}'", unknown[1], known, f"obliq {verb}")
 
 
 def _refuse(problem: str, word: str, known: Iterable[str], program: str) -> NoReturn:

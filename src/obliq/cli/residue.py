@@ -10,7 +10,7 @@ import tyro
 from obliq.cli.options import Architecture, File, Flag, Folder, OutputOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
-Kind = Literal["request", "source", "latent", "original", "export", "patch", "images", "draft"]
+Kind = Literal["request", "source", "latent", "weights", "original", "export", "patch", "images", "draft"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,9 @@ class ResidueArguments:
     Example: obliq residue runs
 
     Files are found by what they hold, also in hidden folders: requests, paths of data, float (latent) weights,
-    the original, files that were exported from it, patches, reports with images of forgotten samples, and unfinished
-    results. Obliq cannot find lists of ids of your own, archives, backups and copies on other machines.
+    weights that `obliq adopt` read, the original, files that were exported from it, patches, reports with images
+    of forgotten samples, and unfinished results. Obliq cannot find lists of ids of your own, archives, backups
+    and copies on other machines.
 
     Destroying removes files. A disk can still hold their bytes afterwards (SECURITY.md).
 

@@ -108,6 +108,11 @@ class InputContract:
         """What is stored, in words."""
         return "bytes, 0 to 255" if self.stored == "uint8" else "floats in the units of the training data"
 
+    @property
+    def described(self) -> str:
+        """What is stored and what a network reads, for instance `bytes, 0 to 255, read as x / 255`."""
+        return f"{self.values}, read as {self.scaling}"
+
     def require_same(self, other: "InputContract", name: str, other_name: str) -> None:
         """Raise where two contracts scale stored values in another way, or name classes otherwise.
 
@@ -115,10 +120,7 @@ class InputContract:
             DataError: with both.
         """
         if self.scaling != other.scaling or self.stored != other.stored:
-            raise DataError(
-                f"{other_name} gives {other.values}, scaled by {other.scaling}; {name} expects {self.values}, scaled "
-                f"by {self.scaling}"
-            )
+            raise DataError(f"{other_name} gives {other.described}; {name} expects {self.described}")
         both = self.class_names and other.class_names
         if both and self.class_names != other.class_names:
             differing = [

@@ -112,8 +112,8 @@ def _require_alike(training: Collection, part: Collection, role: str) -> None:
     one, other = InputContract.of(training), InputContract.of(part)
     if (one.stored, one.scaling) != (other.stored, other.scaling):
         raise DataError(
-            f"{role} samples ({part.name}) are {other.values}, scaled by {other.scaling}; training samples "
-            f"({training.name}) are {one.values}, scaled by {one.scaling}; expected the same. The option scale follows "
+            f"{role} samples ({part.name}) are {other.described}; training samples ({training.name}) are "
+            f"{one.described}; expected the same. The option scale follows "
             "the name of each source"
         )
 

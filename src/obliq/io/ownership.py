@@ -5,6 +5,7 @@ signature: whoever can write the folder can write the record, too.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from obliq.io.strict_json import decode, encode, in_message, parse_json, render_
 
 FILES_RECORD = "files.json"
 _HEADER = {"format": "obliq-files", "version": 1}
+_DOCUMENT = re.compile(rb'"(format|schema)":\s*"obliq[-.]')
 _LARGEST = 2**26  # bytes, some 500,000 files
 
 
@@ -75,6 +77,9 @@ def require_written_by_us(folder: Path) -> None:
     try:
         if folder.is_symlink() or not folder.is_dir():
             raise ObliqError("it is no folder")
+        if not (folder / FILES_RECORD).exists():
+            old = f"; a result of an earlier version has none, and `rm -r {folder}` makes room for a new one"
+            raise ObliqError(f"it has no {FILES_RECORD}{old if _holds_document(folder) else ''}")
         record = read_files_record(folder).files
         for file in _files_in(folder):
             name = file.relative_to(folder).as_posix()
@@ -85,7 +90,7 @@ def require_written_by_us(folder: Path) -> None:
     except ObliqError as error:
         raise ObliqError(
             f"{folder} was not written by obliq as it is, so it is not replaced: {error}; expected a folder whose "
-            f"{FILES_RECORD} records every file in it, or another --out. Remove results of earlier versions yourself"
+            f"{FILES_RECORD} records every file in it, or another --out"
         ) from error
 
 
@@ -109,6 +114,16 @@ def digest_of_file(file: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _holds_document(folder: Path) -> bool:
+    """Whether a JSON file directly in a folder begins as our documents do."""
+    for file in folder.glob("*.json"):
+        if file.is_file() and not file.is_symlink():
+            with file.open("rb") as opened:
+                if _DOCUMENT.search(opened.read(2**16)):
+                    return True
+    return False
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

@@ -24,6 +24,7 @@ from obliq.io.drafts import is_draft, is_held
 from obliq.io.durable import sync
 from obliq.io.ownership import FILES_RECORD, digest_of_file
 from obliq.io.regular_file import read_regular_file
+from obliq.models.weights_file import SAFETENSORS, TORCH
 from obliq.patch import content_digest
 from obliq.run import utc_now
 
@@ -31,6 +32,7 @@ KINDS = {
     "request": "the ids of the samples to forget",
     "source": "where the data lie, which can be personal",
     "latent": "float weights; integers of a network are rounded from them",
+    "weights": "the weights of a network that was trained elsewhere, before it forgot",
     "original": "the network before it forgot",
     "export": "a file that was exported from the original",
     "patch": "the difference of two networks",
@@ -160,10 +162,12 @@ class _Originals:
     Attributes:
         networks: those that could be loaded.
         digests: digests of networks, of the contents and of the bytes of files that were their bases.
+        weights: digests of the files of weights that `obliq adopt` read.
     """
 
     networks: list[Checkpoint]
     digests: set[str] = field(default_factory=set)
+    weights: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, files: Sequence[Path], elsewhere: Path | None, architecture: str | None) -> "_Originals":
@@ -184,6 +188,8 @@ class _Originals:
             self.digests.add(document.provenance.base_digest)
         if document.provenance.role == "original":
             self.digests.add(document.weights_digest)
+            if document.provenance.loaded and document.provenance.recipe is None:
+                self.weights.add(document.provenance.loaded.digest)
             try:
                 self.networks.append(load_checkpoint(file.parent, architecture))
             except ObliqError:  # a network of the user's code, or one that is damaged
@@ -253,6 +259,8 @@ def _kind(file: Path, known: _Originals) -> str:
         return "patch"
     if file.suffix == ".html" and b"Obliq" in head and b"data:image/png;base64" in file.read_bytes():
         return "images"
+    if known.weights and file.suffix in SAFETENSORS + TORCH and digest_of_file(file) in known.weights:
+        return "weights"
     if file.suffix in SUFFIXES and known.exported(file):
         return "export"
     return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""

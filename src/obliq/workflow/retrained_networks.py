@@ -66,7 +66,8 @@ def complete_retrained(
     if original.provenance.recipe is None or original.provenance.loaded is not None:
         raise AuditError(
             "the original was trained elsewhere or began with given weights, so that no recipe of Obliq repeats its "
-            "training; expected several networks from `obliq retrain` (--retrained DIR DIR ...) and no --references"
+            "training; expected several networks from `obliq retrain` with --with module:function, --weights FILE or "
+            "--epochs N (--retrained DIR DIR ...) and no --references"
         )
     method = Retrain(recipe=recipe_of(original))
     networks = list(given)

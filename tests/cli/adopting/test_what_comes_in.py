@@ -1,6 +1,7 @@
 """The network that `obliq adopt` writes is the one that came in, or its user is told why not."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,9 @@ def test_the_network_that_came_in_is_the_one_that_is_measured(
         digests.add(values["weights_digest"])
         assert obliq("show", tmp_path / str(number), "--arch", given[1]).status == 0
     assert len(digests) == 1
+    shutil.copy("weights.pt", tmp_path / "old.bin")
+    found = json.loads(obliq("residue", tmp_path, "--only", "weights", "--json").out)["found"]
+    assert [one["file"] for one in found] == ["old.bin"]
     said = obliq(
         *elsewhere.words, *OWN, "--weights", "weights.pt", "--fine-tune", 1, "--out", tmp_path / "tuned"
     )

@@ -17,6 +17,7 @@ from obliq.exporting.onnx.contents import (
     sample_shape,
 )
 from obliq.exporting.onnx.protobuf import first_text, read_message, schema
+from obliq.exporting.onnx.reader import read_onnx
 from obliq.exporting.qdq.tensors import ATTRIBUTES, KINDS, attributes_of, into_bytes, tensors_in
 from obliq.io.budget import Budget
 
@@ -83,7 +84,7 @@ def computing_nodes(entry: dict[str, Any], operators: Mapping[str, Operator]) ->
 
 
 OURS = "obliq"
-"""The producer that files of our exporter name; every other file is read by this list."""
+"""The producer that files of our exporter name."""
 
 OPSETS, FORMATS = range(13, 28), range(7, 15)
 """Operator sets and versions of the file format, up to the newest whose rounding ONNX Runtime 1.32 computes."""
@@ -116,11 +117,29 @@ class Parsed:
 
 
 def is_foreign(data: bytes) -> bool:
-    """Whether a file names another producer than our exporter, or none; that decides by which list it is read."""
+    """Whether a file is read by the list of other quantizers.
+
+    It names another producer than our exporter, or none. A file that states our description of inputs, and that our own
+    reader takes, is ours all the same: a tool has saved it again under its own name.
+    """
     try:
-        return first_text(memoryview(data), 2, "the model") != OURS
+        if first_text(memoryview(data), 2, "the model") == OURS:
+            return False
     except ModelError:
         return False
+    return not (_CONTRACT in data and _reads_as_ours(data))
+
+
+_CONTRACT = b'"divide_by":'
+"""A part of the description of inputs, which all our files with known inputs hold."""
+
+
+def _reads_as_ours(data: bytes) -> bool:
+    try:
+        read_onnx(data)
+    except ModelError:
+        return False
+    return True
 
 
 def foreign_parsed(data: bytes, operators: Mapping[str, Operator], budget: Budget) -> Parsed:
