@@ -29,7 +29,7 @@ from obliq.benchmark.tasks import AuditTask, NetworkTask, OriginalTask, Retraine
 from obliq.benchmark.tuning import fields_text
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
-from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import encode
 

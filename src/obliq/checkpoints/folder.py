@@ -34,7 +34,8 @@ from obliq.checkpoints.tensors import (
 from obliq.data.datasets import data_label
 from obliq.errors import ModelError, ObliqError
 from obliq.io.atomic import new_folder
-from obliq.io.documents import LARGEST_DOCUMENT, DocumentType
+from obliq.io.document_text import LARGEST_DOCUMENT
+from obliq.io.documents import DocumentType
 from obliq.io.regular_file import read_regular_file
 from obliq.quantization import (
     float_state,

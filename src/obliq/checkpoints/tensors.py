@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from obliq.errors import ModelError, ObliqError
-from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.strict_json import parse_json
 from obliq.quantization import IntegerTensor, activations, pack, packed_size, unpack, weighted_layers
 

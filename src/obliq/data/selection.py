@@ -23,6 +23,7 @@ from obliq.data.splits import Partition
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import STEP, Budget
 from obliq.io.regular_file import read_regular_file
+from obliq.io.visible_text import first_of
 
 AIMS: dict[str, float] = {"high": 1.0, "low": 0.0, "medium": 0.5}  # in the order in which they choose
 MOST = 1 / 3  # three groups have to fit in
@@ -296,8 +297,7 @@ def _counted(one: str, many: str, names: list[str], counts: Tensor) -> str:
         f"{name!r} ({count:,} {_samples(count)})" if index == 0 else f"{name!r} ({count:,})"
         for index, (name, count) in enumerate(zip(names, counts.tolist(), strict=True))
     ]
-    shown = ", ".join(each[:SHOWN]) + (f" and {len(each) - SHOWN} more" if len(each) > SHOWN else "")
-    return f"{one if len(each) == 1 else many} {shown}"
+    return f"{one if len(each) == 1 else many} {first_of(each, SHOWN)}"
 
 
 def _samples(count: int) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.errors import ObliqError
+from obliq.io.visible_text import first_of
 
 LOCK_SUFFIX, REPLACED_SUFFIX = ".obliq-lock", "-replaced"
 _LOCK_NAME = re.compile(rf"\.(?P<name>.+)-[0-9a-f]{{12}}{re.escape(LOCK_SUFFIX)}", re.DOTALL)
@@ -165,8 +166,7 @@ def what_is_left(path: Path) -> str:
     if not path.is_dir():
         return f"{path} is left"
     files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
-    shown = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
-    return f"{path} still holds {shown or 'empty folders'}"
+    return f"{path} still holds {first_of(files, 4) or 'empty folders'}"
 
 
 def _exists(path: Path) -> bool:

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.errors import ObliqError
-from obliq.io.regular_file import read_regular_file
-from obliq.io.strict_json import decode, encode, in_message, parse_json, render_json
+from obliq.io.document_text import DocumentText
 
 FILES_RECORD = "files.json"
-_HEADER = {"format": "obliq-files", "version": 1}
 _DOCUMENT = re.compile(rb'"(format|schema)":\s*"obliq[-.]')
-_LARGEST = 2**26  # bytes, some 500,000 files
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,14 @@ class FilesRecord:
     """
 
     files: dict[str, str]
+
+
+_FILES_DOCUMENT = DocumentText(
+    content=FilesRecord,
+    format="obliq-files",
+    title="record",
+    largest=2**26,  # bytes, some 500,000 files
+)
 
 
 def record_files(folder: Path) -> None:
@@ -48,8 +53,7 @@ def record_file(folder: Path, name: str, content: bytes) -> None:
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
-    text = render_json({**_HEADER, **encode(FilesRecord(files))})
-    (folder / FILES_RECORD).write_text(text, encoding="utf-8")
+    (folder / FILES_RECORD).write_text(_FILES_DOCUMENT.to_text(FilesRecord(files)), encoding="utf-8")
 
 
 def read_files_record(folder: Path) -> FilesRecord:
@@ -58,14 +62,7 @@ def read_files_record(folder: Path) -> FilesRecord:
     Raises:
         ObliqError: when there is none, or it cannot be read.
     """
-    try:
-        values = parse_json(read_regular_file(folder / FILES_RECORD, _LARGEST))
-        for name, wanted in _HEADER.items():
-            if (given := values.pop(name, None)) != wanted:
-                raise ObliqError(f"{name} is {in_message(given)}; expected {wanted!r}")
-        return decode(FilesRecord, values, "record")
-    except ObliqError as error:
-        raise ObliqError(f"{FILES_RECORD} {error}") from error
+    return _FILES_DOCUMENT.read(folder / FILES_RECORD)
 
 
 def require_written_by_us(folder: Path) -> None:

@@ -1,6 +1,7 @@
-"""Names from outside on pages and terminals: characters that would act on a reader become visible escapes."""
+"""Names from outside on pages and terminals: acting characters become visible escapes, and long lists are cut."""
 
 import re
+from collections.abc import Sequence
 
 _ACTING = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and line feed
@@ -22,6 +23,11 @@ def visible_text(text: str) -> str:
 def visible_line(text: str) -> str:
     """The same, with tabs and line feeds as escapes too, so that a name cannot add a line."""
     return _IN_LINE.sub(_escaped, text)
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first names of a list and how many more there are, for a message of one line."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _escaped(found: re.Match[str]) -> str:

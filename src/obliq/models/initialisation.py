@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from obliq.errors import ModelError
+from obliq.io.visible_text import first_of
 
 
 def initialise(model: nn.Module, seed: int) -> None:
@@ -73,10 +74,10 @@ def require_drawn_weights(build_network: Callable[[], nn.Module], name: str) -> 
     ]
     if given:
         raise ModelError(
-            f"{name} returns a network with weights of its own ({given[0]} and {len(given) - 1} more have the same "
-            "values each time), which training would draw again; expected `obliq adopt --weights included`, which "
-            "keeps them, `obliq train --from-weights included`, which trains them further, or a function that draws "
-            "its weights from torch's random state (freeze weights that should stay by requires_grad_(False))"
+            f"{name} returns a network with weights of its own ({first_of(given, 1)}: the same values each time), "
+            "which training would draw again; expected `obliq adopt --weights included`, which keeps them, "
+            "`obliq train --from-weights included`, which trains them further, or a function that draws its weights "
+            "from torch's random state (freeze weights that should stay by requires_grad_(False))"
         )
 
 

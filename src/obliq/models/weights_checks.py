@@ -5,7 +5,7 @@ import io
 from obliq.errors import ObliqError
 from obliq.io.archive import open_archive
 from obliq.io.budget import OBJECT, STEP, Budget
-from obliq.io.documents import LARGEST_DOCUMENT
+from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.pickle_check import check_pickle
 from obliq.io.strict_json import parse_json
 

@@ -21,6 +21,7 @@ from obliq.errors import ModelError, ObliqError
 from obliq.io.budget import Budget
 from obliq.io.regular_file import open_regular_file
 from obliq.io.user_code import first_line
+from obliq.io.visible_text import first_of
 from obliq.models.weights_checks import check_header, check_saved
 
 LARGEST = 8 * 2**30
@@ -261,5 +262,4 @@ def _problems(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[
 def _listed(what: str, names: Sequence[str], most: int = 3) -> Iterable[str]:
     """A kind of problem with the first few tensors that have it."""
     if names:
-        more = f", and {len(names) - most} more" if len(names) > most else ""
-        yield f"{len(names)} {what} ({', '.join(names[:most])}{more})"
+        yield f"{len(names)} {what} ({first_of(names, most)})"
