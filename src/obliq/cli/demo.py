@@ -1,6 +1,6 @@
 """`obliq demo`: everything once, on real data, in about two minutes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,8 @@ class DemoArguments:
     Example: obliq demo --out demo
 
     It trains a 4-bit network on scikit-learn's digits, forgets one writer, retrains without that writer for comparison,
-    and writes an audit, a report, an ONNX file (extra `onnx`) and a patch.
+    and writes an audit, a report, an ONNX file (extra `onnx`) and a patch. It uses one thread unless --threads states
+    another number, because more threads round sums differently and can end with another verdict.
 
     Attributes:
         out: New folder for the results. It is created when they are complete.
@@ -40,7 +41,7 @@ def run_demo(arguments: DemoArguments, progress: StageListener) -> VerbOutput:
 
     out = arguments.out
     refuse_existing_folder(out, overwrite=arguments.overwrite)
-    run = start_run(arguments.compute, progress)
+    run = start_run(replace(arguments.compute, threads=arguments.compute.threads or 1), progress)
     result = demo.demonstrate(out, run, progress.stage, overwrite=arguments.overwrite)
     audited = audit_output(result.audit, out, ())
     return VerbOutput(

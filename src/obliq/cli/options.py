@@ -97,7 +97,8 @@ class ComputeOptions:
 
     Attributes:
         seed: Decides every random draw. The same seed and threads give the same integers (not on cuda).
-        threads: CPU threads; 0 for the default of torch.
+        threads: CPU threads; 0 for the default of torch. The number is recorded with the network: state it to repeat
+            a result, because another number rounds sums differently.
         device: Where to compute.
         autocast: Compute in bfloat16 on accelerators, where that is faster.
     """

@@ -13,10 +13,14 @@ def read_patch(
     Raises:
         PatchError: naming the file, or the key.
     """
-    from obliq.patch import encryption, read_patch_file
+    from obliq.io.regular_file import open_regular_file
+    from obliq.patch import LARGEST_PATCH, encryption, read_patch_file
 
     key = encryption_key(key_file, allow_others=allow_others)
     try:
+        if key is not None and public_key is None:
+            with open_regular_file(file, LARGEST_PATCH) as (opened, size):
+                return encryption.unseal_from(opened, size, key)
         data = read_patch_file(file)
         if public_key is not None:  # before anything looks into it
             _require_signed(file, data, public_key)

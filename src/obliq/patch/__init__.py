@@ -11,6 +11,7 @@ from obliq.patch.content import (
     to_device_image,
 )
 from obliq.patch.difference import (
+    LARGEST_PATCH,
     LEAK_WARNING,
     PatchHead,
     decode_patch,
@@ -20,6 +21,7 @@ from obliq.patch.difference import (
 )
 
 __all__ = [
+    "LARGEST_PATCH",
     "LEAK_WARNING",
     "Content",
     "PatchBound",

@@ -5,6 +5,7 @@ the user's fleet tool. Since nonces are random, one key is safe for 2^32 patches
 """
 
 import importlib
+import io
 import os
 from typing import Any
 
@@ -13,6 +14,9 @@ from obliq.errors import PatchError
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 12, 16
 _HEAD = b"OBQE\x01\x00\x00\x00"
 """Magic, version 1, two bytes of zero; authenticated with the patch."""
+
+_PIECE = 2**20
+"""Bytes that are decrypted at once."""
 
 
 def seal(patch: bytes, key: bytes) -> bytes:
@@ -32,19 +36,44 @@ def unseal(data: bytes, key: bytes) -> bytes:
     Raises:
         PatchError: when it is none, was altered, or was encrypted with another key.
     """
-    cipher = _cipher(key)
+    return unseal_from(io.BytesIO(data), len(data), key)
+
+
+def unseal_from(opened: io.BufferedIOBase, size: int, key: bytes) -> bytes:
+    """The patch in an encrypted file that is read piece by piece: one without the right tag takes no memory.
+
+    Args:
+        opened: stands anywhere; it is read twice.
+        size: bytes of the file.
+        key: 32 bytes.
+
+    Raises:
+        PatchError: when it is none, was altered, or was encrypted with another key.
+    """
     start = len(_HEAD) + NONCE_BYTES
-    if not is_sealed(data) or len(data) < start + TAG_BYTES:
-        raise PatchError("not an encrypted patch; expected one from `obliq patch make --key-file`")
-    if data[: len(_HEAD)] != _HEAD:
+    opened.seek(0)
+    head = opened.read(start)
+    if not is_sealed(head) or size < start + TAG_BYTES:
+        raise PatchError("not an encrypted patch; expected one from `obliq patch make`")
+    if head[: len(_HEAD)] != _HEAD:
         raise PatchError("encrypted by a newer Obliq; expected version 1 of the encrypted form")
-    try:
-        patch: bytes = cipher.decrypt(data[len(_HEAD) : start], memoryview(data)[start:], _HEAD)
-    except importlib.import_module("cryptography.exceptions").InvalidTag as error:
-        raise PatchError(
-            "altered, or encrypted with another key; expected the file and the key of `obliq patch make`"
-        ) from error
-    return patch
+    opened.seek(size - TAG_BYTES)
+    tag, length = opened.read(TAG_BYTES), size - start - TAG_BYTES
+    kept = bytearray()
+    for keep in (False, True):  # the tag first: what it does not vouch for is never kept
+        decryptor = _decryptor(key, head[len(_HEAD) :], tag)
+        decryptor.authenticate_additional_data(_HEAD)
+        opened.seek(start)
+        for place in range(0, length, _PIECE):
+            piece = decryptor.update(opened.read(min(_PIECE, length - place)))
+            kept += piece if keep else b""
+        try:
+            decryptor.finalize()
+        except importlib.import_module("cryptography.exceptions").InvalidTag as error:
+            raise PatchError(
+                "altered, or encrypted with another key; expected the file and the key of `obliq patch make`"
+            ) from error
+    return bytes(kept)
 
 
 def is_sealed(data: bytes) -> bool:
@@ -64,8 +93,17 @@ def require_key(key: bytes) -> bytes:
 
 
 def _cipher(key: bytes) -> Any:
+    return _library("aead").AESGCM(require_key(key))
+
+
+def _decryptor(key: bytes, nonce: bytes, tag: bytes) -> Any:
+    cipher = _library("algorithms").AES(require_key(key))
+    return _library("base").Cipher(cipher, _library("modes").GCM(nonce, tag)).decryptor()
+
+
+def _library(name: str) -> Any:
     try:
-        return importlib.import_module("cryptography.hazmat.primitives.ciphers.aead").AESGCM(require_key(key))
+        return importlib.import_module(f"cryptography.hazmat.primitives.ciphers.{name}")
     except ImportError as error:
         raise PatchError(
             f"cryptography is not installed ({error}); expected the extra patch: "
