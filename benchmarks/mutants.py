@@ -178,7 +178,10 @@ def _run(tests: tuple[str, ...], limit: float) -> None:
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
     signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])))
+    # without the options of the project: the checks of shapes would take most of the time
+    os._exit(
+        int(pytest.main(["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+    )
 
 
 def main() -> None:

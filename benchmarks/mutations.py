@@ -138,6 +138,16 @@ def heading() -> list[str]:
     ]
 
 
+def kept_rows() -> dict[str, str]:
+    """The rows of earlier runs by format; those that are measured again are replaced."""
+    lines = TABLE.read_text().splitlines() if TABLE.exists() else []
+    return {
+        line.split(" | ")[0][2:]: line
+        for line in lines
+        if line.startswith("| ") and line[2:5] not in ("---", "for")
+    }
+
+
 def main() -> None:
     """Read altered files of all formats."""
     parser = argparse.ArgumentParser(
@@ -147,7 +157,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="Only formats whose name contains this.")
     parser.add_argument("--start", type=int, default=0, help="Number of the first file.")
     arguments = parser.parse_args()
-    rows = []
+    rows = kept_rows()
     with tempfile.TemporaryDirectory() as place:
         for format in formats(Path(place)):
             if arguments.only not in format.name:
@@ -155,15 +165,16 @@ def main() -> None:
             found, number, end = Found(), arguments.start, arguments.start + arguments.mutations
             while number < end:
                 number = batch(format, range(number, min(number + BATCH, end)), found)
-            rows.append(row(format, found))
-            if not arguments.only and not arguments.start:
-                TABLE.write_text("\n".join([*heading(), *rows]) + "\n")
+            written = row(format, found)
             print(
-                rows[-1],
+                written,
                 *(f"  {number}: {what}" for number, what in found.findings[:20]),
                 sep="\n",
                 flush=True,
             )
+            if not arguments.start:
+                rows[format.name] = written
+                TABLE.write_text("\n".join([*heading(), *rows.values()]) + "\n")
 
 
 if __name__ == "__main__":
