@@ -4,22 +4,31 @@ The network to imitate is the one that is retrained without the forget set, but 
 network, trained from new weights on the retain set for a few epochs only. It has not memorised any forgotten sample,
 and it errs on the samples of an unusual person or of a forgotten class much as the retrained network does. Its margins
 (log p / (1 - p) of the true class) are smaller, because it was trained for a shorter time. So the mean margin m over
-a few proxies is mapped to the scale of the original, on samples that none of these networks has seen:
+a few proxies is mapped to the scale of the network, on samples that none of these networks has seen:
 
-    target(x) = mean_o + deviation_o * (m(x) - mean_p) / deviation_p                                     (1)
+    target(x) = mean_n + deviation_n * (m(x) - mean_p) / deviation_p                                     (1)
 
-with the means and standard deviations of margins on holdout samples, under the original (o) and of m (p).
-The forget loss is the Huber distance to these targets. The retain loss is the distance to the original's predictions,
-softened by a temperature, and not the cross-entropy to the labels: further training on labels would make the network
-more confident on all unseen data, which an audit notices. In these predictions the forgotten classes get no
-probability, since a retrained network does not know them. Both gradients are combined by
-`obliq.training.orthogonal_descent`.
+with the means and standard deviations of margins on holdout samples, under the network (n) and of m (p). The network is
+the original at first. Unlearning moves its answers to unseen samples, too, so (1) is repeated after each round. The
+forget loss is the Huber distance to these targets.
+
+The retain loss is the distance to fixed answers, softened by a temperature, and not the cross-entropy to the labels:
+further training on labels would make the network more confident on all unseen data, which an audit notices. These
+answers are a mixture of the original's logits z_o and the proxies' mean logits z_p:
+
+    z(x) = c * ((1 - b) * z_o(x) + b * s * z_p(x))                                                       (2)
+
+A network that keeps the original's answer on every unseen sample, and only moves on forgotten ones, can be told by just
+that from a retrained one, which differs everywhere a little. The factor s brings the proxies to the original's level of
+confidence (the median absolute margin on holdout samples), and c the mixture. After each round, c is multiplied by
+the square root of what the network's own level lacks. Forgotten classes get no probability, since a retrained network
+does not know them. Both gradients are combined by `obliq.training.orthogonal_descent`.
 
 Source: ours, and no part of the OEU paper. Precedents: Bad Teacher (Chundawat et al., AAAI 2023) has two teachers as
 well, but the one for the forget set has random weights, so it teaches noise. KGA (Wang et al., ACL 2023) trains an
 additional network on new data, and aligns gaps between networks. ReGUn (arXiv 2603.11210) teaches one prediction,
 averaged over unseen samples, to all forget samples. Ours are the proxy that is trained on the retain set, its
-calibration on holdout samples (1), targets as margins, and the projection.
+calibration on holdout samples (1), targets as margins, the mixture (2), and the projection.
 
 In quantized networks the proxy has the precision of the original. Learned steps are trained in both.
 """
@@ -33,7 +42,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
@@ -43,7 +52,7 @@ from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true
 from obliq.methods.method import Search, keeps_accuracy
 from obliq.models import initialise
 from obliq.run import Run
-from obliq.training.descent import require_above
+from obliq.training.descent import require_above, require_share
 from obliq.training.loop import (
     Recipe,
     fit,
@@ -76,7 +85,8 @@ class ProxyMatching(OrthogonalDescent):
         proxy_epochs: Passes of a proxy over the retain set. A few are enough. Small sets are passed more often, until
             60 steps are reached.
         proxy_learning_rate: Largest learning rate of a proxy's training.
-        temperature: Temperature that softens predictions in the distance to the original.
+        proxy_share: Share b of the proxies in the answers that the retain set keeps, equation (2).
+        temperature: Temperature that softens predictions in the distance to these answers.
         rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
             learning rate starts again. Forgotten classes need more than one round.
         tolerance: Stop when the forget set's mean margin is at most this share of its first distance away from the
@@ -87,11 +97,12 @@ class ProxyMatching(OrthogonalDescent):
             (only if <g_f, g_r> < 0), or `never`.
     """
 
-    proxies: int = 3
+    proxies: int = 4
     proxy_epochs: int = 4
     proxy_learning_rate: float = 0.05
+    proxy_share: float = 0.6
     temperature: float = 2.0
-    rounds: int = 3
+    rounds: int = 4
     tolerance: float = 0.05
     restarts: int = 3
     projection: ProjectionWhen = "on_conflict"
@@ -99,7 +110,7 @@ class ProxyMatching(OrthogonalDescent):
     epochs: int = 5
     retain_batch: int = 64
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.1, 0.3, 1.0)}
 
     def __post_init__(self) -> None:
@@ -107,6 +118,7 @@ class ProxyMatching(OrthogonalDescent):
         require_at_least(1, proxies=self.proxies, proxy_epochs=self.proxy_epochs, rounds=self.rounds)
         require_at_least(0, restarts=self.restarts, tolerance=self.tolerance)
         require_above(0, proxy_learning_rate=self.proxy_learning_rate, temperature=self.temperature)
+        require_share(proxy_share=self.proxy_share)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.
@@ -119,21 +131,27 @@ class ProxyMatching(OrthogonalDescent):
         mask = mask or self.mask(model, splits.forget, run)
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
-            targets, own = self._targets(network, splits, run)
-            aims = targets.to(run.device)
             kept = self.retained(splits.retain, run)
-            answers = _without(splits.forgotten_classes, predict(network, kept, run.device)).to(run.device)
+            aims = self._aims(network, splits, kept, run)
+            own = margins(network, splits.forget, run)
+            started = float((own.mean() - aims.targets.mean()).abs())
 
             def retain_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-                return distillation_loss(answers[positions.to(run.device)], logits.float(), self.temperature)
+                answers = aims.factor * aims.answers[positions]
+                return distillation_loss(answers.to(run.device), logits.float(), self.temperature)
 
             def forget_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-                return margin_loss(logits.float(), labels, aims[positions.to(run.device)])
+                return margin_loss(logits.float(), labels, aims.targets[positions].to(run.device))
+
+            def distance_left() -> dict[str, float]:
+                aims.follow_(margins(network, aims.unseen, run))
+                left = float((margins(network, splits.forget, run).mean() - aims.targets.mean()).abs())
+                return {"distance_left": left / started if started > 0 else 0.0}
 
             rounds = start_rounds(self, network, splits, mask, run, retain_loss)
             forget = batches_by_distance(
                 splits.forget,
-                (targets - own).abs(),
+                (aims.targets - own).abs(),
                 rounds.forget_batch,
                 rounds.descent.generator,
                 run.device,
@@ -142,7 +160,7 @@ class ProxyMatching(OrthogonalDescent):
             rounds.run_until_near(
                 forget,
                 forget_loss,
-                lambda: _distance_left(own, margins(network, splits.forget, run), targets),
+                distance_left,
                 rounds=self.rounds,
                 tolerance=self.tolerance,
                 is_sound=keeps_accuracy(network, splits.retain, run) if self.restarts else lambda: True,
@@ -166,26 +184,85 @@ class ProxyMatching(OrthogonalDescent):
             augment=self.augment,
         )
 
-    def _targets(
-        self, original: nn.Module, splits: Splits, run: Run
-    ) -> tuple[Float[Tensor, " forget"], Float[Tensor, " forget"]]:
-        """Equation (1) for every forget sample, and the original's own margins, in the order of the set."""
+    def _aims(self, original: nn.Module, splits: Splits, kept: Examples, run: Run) -> "_Aims":
+        """What proxies show: targets for the forget set, and answers for `kept`, the retain samples in use."""
         gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
-        remaining = ~torch.isin(splits.holdout.labels, gone)
-        if int(remaining.sum()) < FEWEST_HOLDOUT_SAMPLES:
+        unseen = splits.holdout.where(~torch.isin(splits.holdout.labels, gone))
+        if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
             raise DataError(
-                f"{int(remaining.sum())} holdout samples of retained classes; expected at least "
+                f"{len(unseen)} holdout samples of retained classes; expected at least "
                 f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
                 "unseen data"
             )
-        forget, holdout = torch.zeros(len(splits.forget)), torch.zeros(len(splits.holdout))
-        for number in range(self.proxies):
-            proxy = self.proxy(original, splits.retain, _run_of_proxy(run, number))
-            forget += margins(proxy, splits.forget, run) / self.proxies
-            holdout += margins(proxy, splits.holdout, run) / self.proxies
-        wanted = margins(original, splits.holdout, run)
-        targets = on_the_scale_of(forget, holdout[remaining], wanted[remaining])
-        return targets, margins(original, splits.forget, run)
+        proxies = [
+            self.proxy(original, splits.retain, _run_of_proxy(run, number)) for number in range(self.proxies)
+        ]
+
+        def logits(examples: Examples) -> tuple[Tensor, Tensor]:
+            """Of the original, and the mean of the proxies'."""
+            others = torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
+            return predict(original, examples, run.device), others.mean(0)
+
+        mixed = _mixture(logits(kept), logits(unseen), unseen.labels, self.proxy_share)
+        forget, holdout = (
+            torch.stack([margins(proxy, examples, run) for proxy in proxies]).mean(0)
+            for examples in (splits.forget, unseen)
+        )
+        wanted = margins(original, unseen, run)
+        return _Aims(
+            unseen=unseen,
+            answers=_without(splits.forgotten_classes, mixed),
+            level=float(wanted.abs().median()),
+            proxies=(forget, holdout),
+            targets=on_the_scale_of(forget, holdout, wanted),
+        )
+
+
+@dataclass
+class _Aims:
+    """Targets and answers, which follow the network's answers to unseen samples from round to round.
+
+    Attributes:
+        unseen: holdout samples of retained classes.
+        answers: logits for the retain samples in use, equation (2) at the start.
+        level: the original's median absolute margin on the unseen samples.
+        proxies: mean margins of the proxies on the forget set and on the unseen samples.
+        targets: of the forget set, equation (1).
+        factor: of the answers.
+    """
+
+    unseen: Examples
+    answers: Float[Tensor, "kept classes"]
+    level: float
+    proxies: tuple[Float[Tensor, " forget"], Float[Tensor, " unseen"]]
+    targets: Float[Tensor, " forget"]
+    factor: float = 1.0
+
+    def follow_(self, margin: Float[Tensor, " unseen"]) -> None:
+        """Repeat equation (1) with the network's margins on the unseen samples, and correct the answers' level."""
+        self.targets = on_the_scale_of(*self.proxies, margin)
+        self.factor *= math.sqrt(_ratio(self.level, float(margin.abs().median())))
+
+
+def _mixture(
+    kept: tuple[Float[Tensor, "kept classes"], Float[Tensor, "kept classes"]],
+    unseen: tuple[Float[Tensor, "unseen classes"], Float[Tensor, "unseen classes"]],
+    labels: Int[Tensor, " unseen"],
+    share: float,
+) -> Float[Tensor, "kept classes"]:
+    """Equation (2), from logits of the original and of the proxies on retain samples and on unseen ones."""
+
+    def level(logits: Float[Tensor, "unseen classes"]) -> float:
+        return float(true_class_margin(logits, labels).abs().median())
+
+    scale = _ratio(level(unseen[0]), level(unseen[1]))
+    mixed, shown = ((1 - share) * own + share * scale * others for own, others in (kept, unseen))
+    return _ratio(level(unseen[0]), level(shown)) * mixed
+
+
+def _ratio(wanted: float, there: float) -> float:
+    """The factor from one level to another; 1 where a level is 0, which no factor changes."""
+    return wanted / there if wanted > 0 and there > 0 else 1.0
 
 
 def on_the_scale_of(
@@ -225,12 +302,3 @@ def _without(
     known = torch.tensor([label not in classes for label in range(logits.shape[1])])
     lowest = logits.min(dim=1, keepdim=True).values - UNKNOWN
     return torch.where(known, logits, lowest)
-
-
-def _distance_left(
-    own: Float[Tensor, " forget"], reached: Float[Tensor, " forget"], targets: Float[Tensor, " forget"]
-) -> dict[str, float]:
-    """How far the mean margin is from the mean target, as a share of the distance at the start; 0 if that was 0."""
-    started = float((own.mean() - targets.mean()).abs())
-    left = float((reached.mean() - targets.mean()).abs())
-    return {"distance_left": left / started if started > 0 else 0.0}
