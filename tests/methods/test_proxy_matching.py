@@ -8,8 +8,9 @@ from torch import nn
 
 from obliq.data import Partition, Splits
 from obliq.errors import DataError
+from obliq.gradients import true_class_margin
 from obliq.methods import ProxyMatching
-from obliq.methods.proxy_matching import _without, on_the_scale_of
+from obliq.methods.proxy_matching.aims import Aims, mixture, on_the_scale_of, without_classes
 from obliq.run import Run, Trace
 from obliq.training.loop import predict
 
@@ -28,8 +29,43 @@ def test_without_a_spread_only_the_mean_is_matched() -> None:
     torch.testing.assert_close(mapped, torch.tensor([2.0, 3.0]))
 
 
+def _level(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    return float(true_class_margin(logits, labels).abs().median())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_mixture_has_the_level_of_the_original_on_unseen_samples(share: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    own, others = (scale * torch.randn(200, 5, generator=generator) for scale in (4.0, 0.5))
+    labels = torch.arange(200) % 5
+    mixed, _ = mixture((own, others), (own, others), labels, share)
+    # margins of more than two classes do not quite grow with the factor
+    assert _level(mixed, labels) == pytest.approx(_level(own, labels), rel=0.2)
+    if share == 0:
+        torch.testing.assert_close(mixed, own)
+    if share == 1:
+        assert torch.equal(mixed.argmax(1), others.argmax(1))
+
+
+def test_targets_and_answers_follow_the_network(parts: Partition) -> None:
+    """Half the confidence on unseen samples: half the targets, and answers raised by the root of two."""
+    unseen = torch.tensor([-2.0, 1.0, 3.0, 5.0])
+    aims = Aims(
+        unseen=parts.holdout,
+        answers=torch.zeros(1, 2),
+        level=float(unseen.abs().median()),
+        proxies=(torch.tensor([0.0, 2.0]), unseen),
+        targets=torch.tensor([0.0, 2.0]),
+    )
+    aims.follow_(unseen)
+    assert aims.factor == pytest.approx(1)
+    aims.follow_(unseen / 2)
+    torch.testing.assert_close(aims.targets, torch.tensor([0.0, 1.0]))
+    assert aims.factor == pytest.approx(2**0.5)
+
+
 def test_a_forgotten_class_gets_no_probability() -> None:
-    kept = _without({1}, torch.tensor([[1.0, 9.0, 0.0], [-3.0, 2.0, 4.0]])).softmax(1)
+    kept = without_classes({1}, torch.tensor([[1.0, 9.0, 0.0], [-3.0, 2.0, 4.0]])).softmax(1)
     assert float(kept[:, 1].max()) < 1e-8
     expected = torch.tensor([[1.0, 0.0], [-3.0, 4.0]]).softmax(1)
     torch.testing.assert_close(kept[:, [0, 2]], expected)

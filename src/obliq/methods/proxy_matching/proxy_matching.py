@@ -12,17 +12,20 @@ with the means and standard deviations of margins on holdout samples, under the 
 the original at first. Unlearning moves its answers to unseen samples, too, so (1) is repeated after each round. The
 forget loss is the Huber distance to these targets.
 
-The retain loss is the distance to fixed answers, softened by a temperature, and not the cross-entropy to the labels:
-further training on labels would make the network more confident on all unseen data, which an audit notices. These
-answers are a mixture of the original's logits z_o and the proxies' mean logits z_p:
+The retain loss is the distance to fixed answers, softened by a temperature, and `label_weight` times the cross-entropy
+to the labels. The answers are a mixture of the original's logits z_o and the proxies' mean logits z_p:
 
     z(x) = c * ((1 - b) * z_o(x) + b * s * z_p(x))                                                       (2)
 
-A network that keeps the original's answer on every unseen sample, and only moves on forgotten ones, can be told by just
+A network that keeps the original's answers on unseen samples, and only moves on forgotten ones, can be told by just
 that from a retrained one, which differs everywhere a little. The factor s brings the proxies to the original's level of
-confidence (the median absolute margin on holdout samples), and c the mixture. After each round, c is multiplied by
-the square root of what the network's own level lacks. Forgotten classes get no probability, since a retrained network
-does not know them. Both gradients are combined by `obliq.training.orthogonal_descent`.
+confidence (the median absolute margin on holdout samples), and c the mixture, nearly. Training on labels raises that
+level and forgetting lowers it, and an audit notices both. So after each round, c is multiplied by the square root of
+what the network's own level lacks. The share b is halved until the mixture is as often right on unseen samples as the
+original, within a point. Where only the mixture errs on a retained sample, the original's answer is kept. Forgotten
+classes get no probability, since a retrained network does not know them.
+
+Both gradients are combined by `obliq.training.orthogonal_descent`.
 
 Source: ours, and no part of the OEU paper. Precedents: Bad Teacher (Chundawat et al., AAAI 2023) has two teachers as
 well, but the one for the forget set has random weights, so it teaches noise. KGA (Wang et al., ACL 2023) trains an
@@ -36,13 +39,13 @@ In quantized networks the proxy has the precision of the original. Learned steps
 import copy
 import dataclasses
 import math
-from collections.abc import Collection as Container
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
@@ -50,6 +53,7 @@ from obliq.data.batches import batches_by_distance
 from obliq.errors import DataError
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
 from obliq.methods.method import Search, keeps_accuracy
+from obliq.methods.proxy_matching.aims import Aims, mixed_answers, on_the_scale_of, without_classes
 from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share
@@ -68,8 +72,6 @@ from obliq.training.orthogonal_rounds import start_rounds
 
 FEWEST_STEPS = 60
 """Of a proxy's training. A small retain set is passed more often, until there are as many."""
-UNKNOWN = 20.0
-"""Nats by which the original's logits of forgotten classes are put below all others."""
 FEWEST_HOLDOUT_SAMPLES = 10
 PROXY_BATCH = 64
 PROXY_SEED = 1_000  # purposes of a run's generator, from here on: one per proxy
@@ -87,6 +89,7 @@ class ProxyMatching(OrthogonalDescent):
         proxy_learning_rate: Largest learning rate of a proxy's training.
         proxy_share: Share b of the proxies in the answers that the retain set keeps, equation (2).
         temperature: Temperature that softens predictions in the distance to these answers.
+        label_weight: Weight of the cross-entropy to the labels of the retain set, next to this distance.
         rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
             learning rate starts again. Forgotten classes need more than one round.
         tolerance: Stop when the forget set's mean margin is at most this share of its first distance away from the
@@ -97,11 +100,12 @@ class ProxyMatching(OrthogonalDescent):
             (only if <g_f, g_r> < 0), or `never`.
     """
 
-    proxies: int = 4
-    proxy_epochs: int = 4
+    proxies: int = 2
+    proxy_epochs: int = 8
     proxy_learning_rate: float = 0.05
     proxy_share: float = 0.6
     temperature: float = 2.0
+    label_weight: float = 0.5
     rounds: int = 4
     tolerance: float = 0.05
     restarts: int = 3
@@ -116,7 +120,7 @@ class ProxyMatching(OrthogonalDescent):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, proxies=self.proxies, proxy_epochs=self.proxy_epochs, rounds=self.rounds)
-        require_at_least(0, restarts=self.restarts, tolerance=self.tolerance)
+        require_at_least(0, restarts=self.restarts, tolerance=self.tolerance, label_weight=self.label_weight)
         require_above(0, proxy_learning_rate=self.proxy_learning_rate, temperature=self.temperature)
         require_share(proxy_share=self.proxy_share)
 
@@ -138,7 +142,8 @@ class ProxyMatching(OrthogonalDescent):
 
             def retain_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
                 answers = aims.factor * aims.answers[positions]
-                return distillation_loss(answers.to(run.device), logits.float(), self.temperature)
+                distance = distillation_loss(answers.to(run.device), logits.float(), self.temperature)
+                return distance + self.label_weight * F.cross_entropy(logits.float(), labels)
 
             def forget_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
                 return margin_loss(logits.float(), labels, aims.targets[positions].to(run.device))
@@ -184,7 +189,7 @@ class ProxyMatching(OrthogonalDescent):
             augment=self.augment,
         )
 
-    def _aims(self, original: nn.Module, splits: Splits, kept: Examples, run: Run) -> "_Aims":
+    def _aims(self, original: nn.Module, splits: Splits, kept: Examples, run: Run) -> Aims:
         """What proxies show: targets for the forget set, and answers for `kept`, the retain samples in use."""
         gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
         unseen = splits.holdout.where(~torch.isin(splits.holdout.labels, gone))
@@ -203,77 +208,19 @@ class ProxyMatching(OrthogonalDescent):
             others = torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
             return predict(original, examples, run.device), others.mean(0)
 
-        mixed = _mixture(logits(kept), logits(unseen), unseen.labels, self.proxy_share)
+        mixed = mixed_answers(logits(kept), logits(unseen), kept.labels, unseen.labels, self.proxy_share)
         forget, holdout = (
             torch.stack([margins(proxy, examples, run) for proxy in proxies]).mean(0)
             for examples in (splits.forget, unseen)
         )
         wanted = margins(original, unseen, run)
-        return _Aims(
+        return Aims(
             unseen=unseen,
-            answers=_without(splits.forgotten_classes, mixed),
+            answers=without_classes(splits.forgotten_classes, mixed),
             level=float(wanted.abs().median()),
             proxies=(forget, holdout),
             targets=on_the_scale_of(forget, holdout, wanted),
         )
-
-
-@dataclass
-class _Aims:
-    """Targets and answers, which follow the network's answers to unseen samples from round to round.
-
-    Attributes:
-        unseen: holdout samples of retained classes.
-        answers: logits for the retain samples in use, equation (2) at the start.
-        level: the original's median absolute margin on the unseen samples.
-        proxies: mean margins of the proxies on the forget set and on the unseen samples.
-        targets: of the forget set, equation (1).
-        factor: of the answers.
-    """
-
-    unseen: Examples
-    answers: Float[Tensor, "kept classes"]
-    level: float
-    proxies: tuple[Float[Tensor, " forget"], Float[Tensor, " unseen"]]
-    targets: Float[Tensor, " forget"]
-    factor: float = 1.0
-
-    def follow_(self, margin: Float[Tensor, " unseen"]) -> None:
-        """Repeat equation (1) with the network's margins on the unseen samples, and correct the answers' level."""
-        self.targets = on_the_scale_of(*self.proxies, margin)
-        self.factor *= math.sqrt(_ratio(self.level, float(margin.abs().median())))
-
-
-def _mixture(
-    kept: tuple[Float[Tensor, "kept classes"], Float[Tensor, "kept classes"]],
-    unseen: tuple[Float[Tensor, "unseen classes"], Float[Tensor, "unseen classes"]],
-    labels: Int[Tensor, " unseen"],
-    share: float,
-) -> Float[Tensor, "kept classes"]:
-    """Equation (2), from logits of the original and of the proxies on retain samples and on unseen ones."""
-
-    def level(logits: Float[Tensor, "unseen classes"]) -> float:
-        return float(true_class_margin(logits, labels).abs().median())
-
-    scale = _ratio(level(unseen[0]), level(unseen[1]))
-    mixed, shown = ((1 - share) * own + share * scale * others for own, others in (kept, unseen))
-    return _ratio(level(unseen[0]), level(shown)) * mixed
-
-
-def _ratio(wanted: float, there: float) -> float:
-    """The factor from one level to another; 1 where a level is 0, which no factor changes."""
-    return wanted / there if wanted > 0 and there > 0 else 1.0
-
-
-def on_the_scale_of(
-    margin: Float[Tensor, " samples"], unseen: Float[Tensor, " holdout"], wanted: Float[Tensor, " holdout"]
-) -> Float[Tensor, " samples"]:
-    """Map margins by the line that gives `unseen` the mean and the standard deviation of `wanted`; equation (1).
-
-    Without any spread in `unseen`, which a network that answers everything alike has, only the mean is matched.
-    """
-    spread = float(unseen.std())
-    return wanted.mean() + (float(wanted.std()) / spread if spread > 0 else 1.0) * (margin - unseen.mean())
 
 
 def margins(model: nn.Module, examples: Examples, run: Run) -> Float[Tensor, " samples"]:
@@ -293,12 +240,3 @@ def _run_of_proxy(run: Run, number: int) -> Run:
 
     seed = run.generator(purpose=PROXY_SEED + number).initial_seed() % 2**32
     return dataclasses.replace(run, seed=seed, listen=listen)
-
-
-def _without(
-    classes: Container[int], logits: Float[Tensor, "samples classes"]
-) -> Float[Tensor, "samples classes"]:
-    """The logits with those of these classes far below all others, so that they get no probability."""
-    known = torch.tensor([label not in classes for label in range(logits.shape[1])])
-    lowest = logits.min(dim=1, keepdim=True).values - UNKNOWN
-    return torch.where(known, logits, lowest)
