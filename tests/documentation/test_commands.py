@@ -21,7 +21,7 @@ ALONE = ("getting-started", "benchmark")
 """Pages that begin with nothing."""
 FOLLOWING = ("methods", "export", "privacy-officer", "patch-format")
 """Pages that go on with the files of the edge engineer's page."""
-SHORTER = {"--epochs 40": "--epochs 2", "--epochs 5": "--epochs 1"}
+SHORTER = {"--epochs 40": "--epochs 10", "--epochs 5": "--epochs 1"}
 """Less training, so that the tests are quick."""
 
 NO_DATA = "Fashion-MNIST does not come with this repository"
