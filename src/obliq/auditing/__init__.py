@@ -16,7 +16,8 @@ from obliq.auditing.reference_attacks import (
     rmia_separation,
 )
 from obliq.auditing.signals import RoleSignals, Signals, compute_predictor_signals, compute_signals
-from obliq.auditing.verdict import Verdict, judge
+from obliq.auditing.verdict import Verdict
+from obliq.auditing.verdict_rules import judge
 
 __all__ = [
     "Artifact",

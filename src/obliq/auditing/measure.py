@@ -25,7 +25,8 @@ from obliq.auditing.people import FEWEST_PEOPLE
 from obliq.auditing.reference_attacks import OFFLINE, ReferenceSignals, retrained_references
 from obliq.auditing.relearning import LEAST_OTHERS, RELEARNED, RETAINED, STEPS
 from obliq.auditing.signals import RoleSignals, Signals
-from obliq.auditing.verdict import Verdict, judge
+from obliq.auditing.verdict import Verdict
+from obliq.auditing.verdict_rules import judge
 from obliq.errors import AuditError
 
 ROLES = ("forget", "retain", "holdout", "test")

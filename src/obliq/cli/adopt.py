@@ -113,8 +113,9 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints import Blueprint
     from obliq.checkpoints.run_folder import save_run
     from obliq.cli.computation import start_run
+    from obliq.cli.loaded_accuracy import accuracy_lines, doubts
     from obliq.cli.next_command import repeated_options, unlearn_command
-    from obliq.cli.output import accuracy_lines, doubts, saved_run_values
+    from obliq.cli.output import saved_run_values
     from obliq.data.datasets import require_label, require_outside
     from obliq.data.named_parts import PartWords, load_parts
     from obliq.data.summary import contents_in_words

@@ -12,9 +12,10 @@ from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.checkpoints.request_tag import bind_request
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.gate import judge_gate
+from obliq.cli.loaded_accuracy import accuracy_lines
 from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import RequestOptions
-from obliq.cli.output import accuracy_lines, saved_run_values
+from obliq.cli.output import saved_run_values
 from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data import Splits
