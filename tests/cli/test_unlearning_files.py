@@ -51,6 +51,23 @@ def test_a_file_forgets_and_keeps_everything_but_codes_and_biases(
     assert record["changed_codes_percent"] > 0
     assert record["provenance"]["method_fields"]["steps"] == "frozen"
 
+    again = (
+        "unlearn",
+        out / "network.onnx",
+        *words[2:4],
+        "--forget",
+        "class=1",
+        "--accept",
+        "--out",
+        tmp_path / "2",
+    )
+    assert obliq(*again, "oeu", "--epochs", 1).status == 0
+    second = json.loads((tmp_path / "2" / "shipped.json").read_text())["provenance"]
+    assert [one["base_digest"] for one in second["earlier"]] == [before_file.content_digest]
+    assert [one.digest for one in load_request(tmp_path / "2" / "request.json").earlier] == [
+        load_request(out / "request.json").digest
+    ]
+
     audited = obliq(
         "audit", way.original, out / "network.onnx", "--retrained", way.retrained, "--out", tmp_path / "a"
     )

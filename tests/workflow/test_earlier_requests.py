@@ -102,9 +102,9 @@ def test_a_class_that_was_forgotten_is_no_longer_part_of_the_data(
 
 def test_requests_of_other_data_are_refused(parts: Partition, named: Named) -> None:
     first = named("class=1")
-    with pytest.raises(DataError, match=r"expected a request for these data"):
+    with pytest.raises(DataError, match="expected the data and the division it was made for"):
         join_requests([dataclasses.replace(first, ids=first.ids[1:])], parts)
-    with pytest.raises(DataError, match=r"expected a request for these data"):
+    with pytest.raises(DataError, match="expected the data and the division it was made for"):
         join_requests([named("class=2")], parts, [dataclasses.replace(first, salt="0" * 64)])
     with pytest.raises(DataError, match="no requests to join"):
         join_requests([], parts)

@@ -47,6 +47,20 @@ def test_a_constant_answer_fails_on_both_sets(original: nn.Module, splits: Split
         assert "one class is the answer to all" in constant
 
 
+def test_losses_of_several_requests_add_up(original: nn.Module, splits: Splits) -> None:
+    ruined = copy.deepcopy(original)
+    with torch.no_grad():
+        ruined.classifier.bias[0] += 1000
+    now = pass_gate(ruined, ruined, splits, [])
+    assert now.failures == ()  # nothing was lost since the last request
+    earlier = dataclasses.replace(now, start={"holdout": 100.0})
+    gate = pass_gate(ruined, ruined, splits, [], earlier)
+    assert gate.start == {"holdout": 100.0}  # of the network before all requests, not of the last one
+    assert [failure[:36] for failure in gate.failures] == ["accuracy on holdout samples fell from"[:36]]
+    assert "over all requests so far" in gate.failures[0]
+    assert pass_gate(ruined, ruined, splits, [], now).start == now.before
+
+
 def test_gradient_ascent_at_a_high_rate_fails(original: nn.Module, splits: Splits) -> None:
     ruined = GradientAscent(learning_rate=1.0).unlearn(original, splits, Run(seed=1))
     assert pass_gate(original, ruined, splits, []).failures

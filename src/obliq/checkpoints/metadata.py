@@ -55,6 +55,7 @@ class Gate:
             no targets.
         failures: why the network failed, one sentence each; none when it passed.
         accepted: whether the operator accepted the failures.
+        start: accuracy of the network before all requests, as far as its gate measured it; empty for the first request.
     """
 
     before: dict[str, float]
@@ -62,6 +63,7 @@ class Gate:
     distance: float | None = None
     failures: tuple[str, ...] = ()
     accepted: bool = False
+    start: dict[str, float] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ def require_bound(network: Path, request: Request, key: bytes) -> None:
             "same --request-key, or no --request-key"
         )
     bound = REQUEST_DOCUMENT.read_if_present(folder / REQUEST_FILE) or request  # its salt may be its own
-    if bound.ids != request.ids or not hmac.compare_digest(found.tag, _tag(folder, bound, key)):
+    if bound.all_ids != request.all_ids or not hmac.compare_digest(found.tag, _tag(folder, bound, key)):
         raise ModelError(
             f"{network} is not authenticated: its {TAG_FILE} belongs to another key, another request or another "
             "network; expected the key with which it was made, and files that nobody exchanged"

@@ -1,7 +1,7 @@
 """What `obliq unlearn` and `obliq retrain` share: a request is answered by the network in a folder."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
-from obliq.checkpoints.request_tag import bind_request
+from obliq.checkpoints.request_tag import bind_request, require_bound
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.gate import judge_gate
 from obliq.cli.loaded_accuracy import accuracy_lines
@@ -83,13 +83,14 @@ def answer_request(
     out, data = arguments.out, arguments.data
     refuse_existing_folder(out, overwrite=arguments.overwrite)
     key = encryption_key(arguments.request_key)
-    if not arguments.forget:
-        raise DataError("nothing to forget was named; expected --forget, for instance --forget subject=7")
+    require_named(arguments)
     base = load_run(arguments.original, data.arch)
     original = base.checkpoint
     stored = sum(file.stat().st_size for file in arguments.original.iterdir() if file.is_file())
     require_room(out, stored + LEAST_ROOM)
     answer = answer_for(original)
+    if key is not None and base.request is not None:
+        require_bound(arguments.original, base.request, key)
     earlier = _earlier(arguments, base, retrains=answer.retrains)
     parts = same_partition(original, data.data_folder, data.data)
     require_outside(parts.collection.name, out)
@@ -120,6 +121,38 @@ def answer_request(
     )
 
 
+def require_named(arguments: RequestOptions) -> None:
+    """Raise unless something to forget was named.
+
+    Raises:
+        DataError: with an example.
+    """
+    if not arguments.forget:
+        raise DataError("nothing to forget was named; expected --forget, for instance --forget subject=7")
+
+
+def earlier_of_file(arguments: RequestOptions, base: Provenance | None) -> tuple[Request, ...]:
+    """The requests that an exported file answers, oldest first; those that the user names, where it has no record.
+
+    Raises:
+        DataError: when one of them is not at hand.
+        ModelError: when the file failed its gate.
+    """
+    file = arguments.original
+    given = [load_request(one) for one in arguments.forgotten]
+    if base is None:
+        return _each_once(given)
+    require_passed(base, str(file), accept=False)
+    nearby = file.parent / REQUEST_FILE
+    return requests_behind(base, [*given, *([load_request(nearby)] if nearby.exists() else [])], str(file))
+
+
+def _each_once(requests: Sequence[Request]) -> tuple[Request, ...]:
+    """Requests and those before them."""
+    single = (replace(one, earlier=()) for request in requests for one in (*request.earlier, request))
+    return tuple({one.digest: one for one in single}.values())
+
+
 def _earlier(arguments: RequestOptions, base: SavedRun, *, retrains: bool) -> tuple[Request, ...]:
     """The requests whose samples do not remain, oldest first.
 
@@ -137,8 +170,7 @@ def _earlier(arguments: RequestOptions, base: SavedRun, *, retrains: bool) -> tu
             f"--forgotten {arguments.forgotten[0]}, but {folder} is an original, which has forgotten nothing; expected "
             "--forget request=FILE for each request that it is to forget"
         )
-    single = (replace(one, earlier=()) for request in given for one in (*request.earlier, request))
-    return tuple({one.digest: one for one in single}.values())
+    return _each_once(given)
 
 
 def request_lines(request: Request, splits: Splits) -> list[str]:

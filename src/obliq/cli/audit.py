@@ -1,7 +1,6 @@
 """`obliq audit`: what networks still show of the forgotten samples, and the report."""
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,6 +56,8 @@ class AuditArguments:
         request: The request.json to audit, if no folder contains it.
         request_key: Refuse networks and requests that were not bound by the key in this file (see `obliq unlearn
             --help`), so that nobody can have exchanged them. Reference networks are bound by it, too.
+        requests: `newest` measures the newest request. `all` also measures, one by one, every request that the networks
+            answered before and every one that was joined to another, to see whether what they named has come back.
         runtime: What runs exported files. `own` is the runtime that a file was written for. `interpreter` is the exact
             integer interpreter of Obliq, which is slow.
         show_forgotten: Show up to this many forgotten images in the report. A report may be kept for longer than the
@@ -82,6 +83,7 @@ class AuditArguments:
     answers: File = None
     request: File = None
     request_key: File = None
+    requests: Literal["newest", "all"] = "newest"
     runtime: Literal["own", "onnxruntime", "executorch", "interpreter"] = "own"
     show_forgotten: int = 0
     data: DataOptions = field(default_factory=DataOptions)
@@ -95,12 +97,14 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     from obliq.auditing.measurement import require_one_line
     from obliq.cli.audit_files import audit_files
     from obliq.cli.audit_folders import audit_folders
+    from obliq.cli.audit_requests import request_table, request_values
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import is_exported_file
     from obliq.cli.output import audit_output
-    from obliq.io.atomic import refuse_existing_folder
+    from obliq.cli.requirements import check_requirements, unmet
+    from obliq.io.atomic import new_folder, refuse_existing_folder
     from obliq.workflow.last_audit import keep_verdicts
-    from obliq.workflow.pipeline import write_report
+    from obliq.workflow.pipeline import write_report_files
 
     out, networks = arguments.out, arguments.networks
     refuse_existing_folder(out, overwrite=arguments.overwrite)
@@ -108,14 +112,31 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     require_one_line(case=arguments.case, operator=arguments.operator)  # before hours of work, not after
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
     if len(networks) > 1 and is_exported_file(networks[0]):
-        measured, context = audit_files(arguments, progress)
+        audited = audit_files(arguments, progress)
     else:
-        measured, context = audit_folders(arguments, run, progress)
-    measured = dataclasses.replace(measured, case=arguments.case, operator=arguments.operator)
-    write_report(measured, out, context, overwrite=arguments.overwrite)
-    for warning in keep_verdicts(measured, list(networks[1:])):
+        audited = audit_folders(arguments, run, progress)
+    named = [
+        replace(one, audit=replace(one.audit, case=arguments.case, operator=arguments.operator))
+        for one in audited
+    ]
+    (newest, *each), measured = named, named[0].audit
+    with new_folder(out, overwrite=arguments.overwrite) as draft:
+        write_report_files(measured, draft, newest.context)
+        for place, one in enumerate(each, 1):
+            (draft / f"request-{place}").mkdir()
+            write_report_files(one.audit, draft / f"request-{place}", one.context)
+    for warning in keep_verdicts([one.audit for one in named], list(networks[1:])):
         progress.print_line(f"WARNING: {warning}")
-    return audit_output(measured, out, _next_command(arguments, measured), required)
+    said = audit_output(measured, out, _next_command(arguments, measured), required)
+    if not each:
+        return said
+    results = [check_requirements(required, one.audit) for one in each]
+    return replace(
+        said,
+        lines=[*said.lines, *request_table(each)],
+        values={**said.values, "requests": request_values(each)},
+        unmet=said.unmet or next(filter(None, map(unmet, results)), ""),
+    )
 
 
 def _required(arguments: AuditArguments) -> "list[Requirement]":
@@ -158,7 +179,15 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
     folder = unlearned.parent if is_exported_file(unlearned) else unlearned
     request = arguments.request or folder / "request.json"
     out = free_name(arguments.out, "unlearned")
-    words: list[str | Path] = ["unlearn", original, "--forget", f"request={request}", "--out", out, *repeated]
+    words: list[str | Path] = [
+        "unlearn",
+        original,
+        "--forget",
+        f"requests={request}",
+        "--out",
+        out,
+        *repeated,
+    ]
     return [*words, "calibrated", "--epochs", "20"]
 
 

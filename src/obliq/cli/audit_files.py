@@ -1,5 +1,6 @@
 """The audit of exported files alone, of which the command line states the data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from obliq.auditing import Audit
@@ -7,6 +8,7 @@ from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.metadata import present_versions
 from obliq.checkpoints.request_tag import require_bound
 from obliq.cli.audit import AuditArguments
+from obliq.cli.audit_requests import AuditedRequest, each_request, newest_in_words
 from obliq.cli.file_inputs import is_exported_file, load_partition, open_exported_file, stated_data
 from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener
@@ -20,7 +22,7 @@ from obliq.workflow.device_answers import DeviceRecording, load_recording
 from obliq.workflow.report_context import kind_of_request, methods_in_words
 
 
-def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Audit, ReportContext]:
+def audit_files(arguments: AuditArguments, progress: StageListener) -> list[AuditedRequest]:
     """Audit files alone.
 
     Raises:
@@ -40,13 +42,23 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> tuple[Aud
     images = forgotten_images(splits, arguments.show_forgotten)
     recording = given_recording(arguments, splits, parts.collection.classes)
     # Never who: what an audit prints may be kept longer than the request.
-    progress.print_line(
-        f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
-    )
+    progress.print_line(f"audited request: {newest_in_words(request)}, {len(splits.forget):,} samples")
     authenticated(arguments, request, progress)
+
+    def compare(one: Request, roles: Splits, recording: DeviceRecording | None) -> Audit:
+        answered = None if one is request else request.digest
+        return compare_files(original, unlearned, retrained, roles, one, recording, answered)
+
+    def context(one: Request) -> ReportContext:
+        return _context(parts, unlearned, one, images if one is request else [])
+
     progress.stage("auditing")
-    measured = compare_files(original, unlearned, retrained, splits, request, recording)
-    return measured, _context(parts, unlearned, request, images)
+    newest = AuditedRequest(
+        title=newest_in_words(request),
+        audit=compare(request, splits, recording),
+        context=replace(context(request), request=newest_in_words(request)),
+    )
+    return [newest, *each_request(arguments, request, parts, progress, compare, context)]
 
 
 def authenticated(arguments: AuditArguments, request: Request, progress: StageListener) -> bytes | None:

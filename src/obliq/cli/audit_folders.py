@@ -1,14 +1,16 @@
 """The audit of networks in folders, and of files that were exported from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from obliq.auditing import Audit
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.cli.audit import AuditArguments
 from obliq.cli.audit_files import authenticated, forgotten_images, given_recording
+from obliq.cli.audit_requests import AuditedRequest, each_request, newest_in_words
 from obliq.cli.file_inputs import is_exported_file, open_exported_file, refuse_division
 from obliq.cli.verbs import StageListener
+from obliq.data import Splits
 from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError
 from obliq.exporting import ExportedFile
@@ -17,8 +19,9 @@ from obliq.report import ReportContext
 from obliq.run import Run
 from obliq.workflow.compare_files import retrained_name
 from obliq.workflow.compare_runs import compare_runs, require_comparable
+from obliq.workflow.device_answers import DeviceRecording
 from obliq.workflow.pipeline import same_partition
-from obliq.workflow.report_context import kind_of_request, report_context
+from obliq.workflow.report_context import report_context
 from obliq.workflow.retrained_networks import complete_retrained, kept_folder
 
 
@@ -41,9 +44,7 @@ class AuditedRuns:
     retrained_files: list[ExportedFile]
 
 
-def audit_folders(
-    arguments: AuditArguments, run: Run, progress: StageListener
-) -> tuple[Audit, ReportContext]:
+def audit_folders(arguments: AuditArguments, run: Run, progress: StageListener) -> list[AuditedRequest]:
     """Audit networks of which at least the original is in a folder.
 
     Raises:
@@ -56,9 +57,7 @@ def audit_folders(
     parts = same_partition(original, data.data_folder, data.data)
     splits = request.splits(parts)
     # Never who: what an audit prints may be kept longer than the request.
-    progress.print_line(
-        f"audited request: {kind_of_request(request.selector)}, {len(splits.forget):,} samples"
-    )
+    progress.print_line(f"audited request: {newest_in_words(request)}, {len(splits.forget):,} samples")
     key = authenticated(arguments, request, progress)
     images = forgotten_images(splits, arguments.show_forgotten)
     recording = given_recording(arguments, splits, original.blueprint.classes)
@@ -67,7 +66,7 @@ def audit_folders(
         require_comparable(
             original, _named(given.others, retrained), splits
         )  # before hours of training, not after
-        kept = kept_folder(arguments.networks[0], splits)
+        kept = kept_folder(arguments.networks[0], request)
         for line in sweep(kept):
             progress.print_line(line)
         retrained = complete_retrained(
@@ -82,12 +81,31 @@ def audit_folders(
             data.arch,
             key,
         )
-    progress.stage("auditing")
     others = _named(given.others, retrained)
-    measured = compare_runs(
-        original, others, splits, run.device, given.files, request, given.retrained_files, recording
+
+    def compare(one: Request, roles: Splits, recording: DeviceRecording | None) -> Audit:
+        return compare_runs(
+            original,
+            others,
+            roles,
+            run.device,
+            given.files,
+            one,
+            given.retrained_files,
+            recording,
+            None if one is request else request.digest,
+        )
+
+    def context(one: Request) -> ReportContext:
+        return report_context(given.original, others, one.selector, images=images if one is request else ())
+
+    progress.stage("auditing")
+    newest = AuditedRequest(
+        title=newest_in_words(request),
+        audit=compare(request, splits, recording),
+        context=replace(context(request), request=newest_in_words(request)),
     )
-    return measured, report_context(given.original, others, request.selector, images=images)
+    return [newest, *each_request(arguments, request, parts, progress, compare, context)]
 
 
 def _load(arguments: AuditArguments) -> AuditedRuns:

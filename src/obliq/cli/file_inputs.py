@@ -4,11 +4,13 @@ from pathlib import Path
 
 import torch
 
+from obliq.checkpoints import Provenance
+from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.cli.options import DataOptions, DivisionOptions
 from obliq.data import Partition
 from obliq.data.named_parts import PartWords, load_parts
 from obliq.errors import DataError
-from obliq.exporting import SUFFIXES, ExportedFile, open_exported
+from obliq.exporting import SUFFIXES, ExportedFile, open_exported, sha256_of
 
 
 def is_exported_file(path: Path) -> bool:
@@ -23,6 +25,14 @@ def open_exported_file(file: Path, runtime: str) -> ExportedFile:
         ModelError: naming the file and what is wrong with it.
     """
     return open_exported(file, runtime, threads=torch.get_num_threads())
+
+
+def recorded_provenance(file: Path) -> Provenance | None:
+    """The provenance in the record next to an exported file, where it is the record of this file."""
+    record = FILE_RECORD_DOCUMENT.read_if_present(file.parent / FILE_RECORD)
+    if record is None or record.file_digest != sha256_of(file.read_bytes()):
+        return None
+    return record.provenance
 
 
 def stated_data(file: Path, options: DataOptions) -> str:

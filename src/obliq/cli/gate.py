@@ -46,7 +46,9 @@ def judge_gate(provenance: Provenance, out: Path, *, accept: bool) -> GatedResul
     lines = [
         "accuracy: "
         + ", ".join(
-            f"{gate.before[role]:.1f} to {gate.after[role]:.1f} % on {role} samples" for role in gate.before
+            f"{gate.before[role]:.1f} to {gate.after[role]:.1f} % on {role} samples"
+            + (f" ({gate.start[role]:.1f} % before all requests)" if role in gate.start else "")
+            for role in gate.before
         )
     ]
     if not failed:

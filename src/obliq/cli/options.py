@@ -142,8 +142,8 @@ class RequestOptions:
     Attributes:
         original: Folder of the original network.
         forget: What to forget: class=3 or class=cat, subject=7 (a person), random=10%, random=600, ids=FILE (one id per
-            line), or request=FILE (an earlier request.json). It can be repeated; all are then forgotten together.
-            `obliq data SOURCE` lists the names.
+            line), request=FILE (an earlier request.json) or requests=FILE (that one and all before it). It can be
+            repeated; all are then forgotten together. `obliq data SOURCE` lists the names.
         forgotten: A request.json that was answered before, where the folder of the network does not hold it. It can be
             repeated.
         request_key: Bind the request to the result with the 32 random bytes in this file, which only you may read and

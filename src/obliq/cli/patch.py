@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
@@ -16,9 +16,6 @@ from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
 from obliq.cli.patch_files import encryption_key, read_patch, signature_of
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import PatchError
-
-if TYPE_CHECKING:
-    from obliq.checkpoints import Provenance
 
 RequiredFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 
@@ -37,8 +34,9 @@ class PatchMakeArguments:
             is a file.
         out: New file for the patch.
         sequence: Number of the patch, which grows with every patch. A device refuses a patch whose number is not above
-            its floor, the number of its last confirmed patch. At most 2^32 - 1, since no patch can follow the
-            highest number.
+            its floor, the number of its last confirmed patch. It belongs to NEW, whichever network OLD is, so that
+            one patch can skip releases. By default the number of times that NEW was unlearned; 1 where this is not
+            recorded, as for most exported files. At most 2^32 - 1, since no patch can follow the highest number.
         key_file: Encrypt the patch with the 32 bytes in this file, which only you may read and write.
         new_key: Encrypt the patch with 32 new random bytes, and write them to this new file. Keep it apart from the
             patch; devices need it.
@@ -53,7 +51,7 @@ class PatchMakeArguments:
     new: tyro.conf.Positional[Path]
     out: RequiredFile
     overwrite: Overwrite = False
-    sequence: int = 1
+    sequence: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     key_file: File = None
     new_key: File = None
     plain: Flag = False
@@ -119,6 +117,7 @@ class PatchInfoArguments:
 
 def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> VerbOutput:
     """Make a patch, encrypt and sign it, and write it."""
+    from obliq.cli.file_inputs import recorded_provenance
     from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.gate import require_passed
@@ -144,11 +143,14 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         raise PatchError(
             f"{arguments.old} and {arguments.new} are of different kinds; expected two folders or two files"
         )
-    provenance = new.checkpoint.provenance if isinstance(new, Folder) else _recorded(arguments.new)
+    provenance = new.checkpoint.provenance if isinstance(new, Folder) else recorded_provenance(arguments.new)
     if provenance is not None:
         require_passed(provenance, str(arguments.new), accept=arguments.accept)
     require_not_refused(arguments.new, accept=arguments.accept)
-    patch = encode_patch(old.content, new.content, arguments.sequence)
+    times = 1 if provenance is None else max(1, len(provenance.forgotten_so_far))
+    sequence = times if arguments.sequence is None else arguments.sequence
+    counted = arguments.sequence is None and times > 1
+    patch = encode_patch(old.content, new.content, sequence)
     data = patch if key is None else encryption.seal(patch, key)
     signature = signature_of(data, arguments.sign, allow_others=arguments.allow_readable_key)
     # the signature last: a device that demands one refuses a patch without it
@@ -164,6 +166,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         lines=[
             f"{'patch' if key is None else 'encrypted patch'} of {head.bytes:,} bytes in {out}",
             *created,
+            *([f"number {sequence}, as the new network was unlearned {sequence} times"] if counted else []),
             f"to network {head.result}",
             *_what_it_reveals(head.changed_records, encrypted=key is not None),
             *_as_measured(last_exposure(arguments.new)),
@@ -195,7 +198,7 @@ def _require_decision(arguments: PatchMakeArguments) -> None:
             f"{' and '.join(given)} are given; expected one of --key-file, --new-key and --plain"
         )
     words = ["obliq", "patch", "make", str(arguments.old), str(arguments.new), "--out", str(arguments.out)]
-    words += [] if arguments.sequence == 1 else ["--sequence", str(arguments.sequence)]
+    words += [] if arguments.sequence is None else ["--sequence", str(arguments.sequence)]
     command = shlex.join(words)
     raise PatchError(
         "a patch that is not encrypted reveals what was forgotten to anyone who holds the old network; expected "
@@ -226,19 +229,9 @@ def _as_measured(exposure: str | None) -> list[str]:
     return [f"Last audit: {exposure} by the rise of the loss (1: the forgotten ones stand out most)."]
 
 
-def _recorded(file: Path) -> "Provenance | None":
-    """The provenance in the record next to an exported file, where it is the record of this file."""
-    from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
-    from obliq.exporting import sha256_of
-
-    record = FILE_RECORD_DOCUMENT.read_if_present(file.parent / FILE_RECORD)
-    if record is None or record.file_digest != sha256_of(file.read_bytes()):
-        return None
-    return record.provenance
-
-
 def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:
     """Apply a patch to a network, all or nothing."""
+    from obliq.cli.file_inputs import recorded_provenance
     from obliq.io.atomic import refuse_existing_file
     from obliq.patch import decode_patch, read_patch_head
     from obliq.workflow.patch_floor import FLOOR_DOCUMENT, PatchFloor, floor_file, kept_floor, require_forward
@@ -251,7 +244,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
     refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
-    provenance = old.checkpoint.provenance if isinstance(old, Folder) else _recorded(arguments.old)
+    provenance = old.checkpoint.provenance if isinstance(old, Folder) else recorded_provenance(arguments.old)
     known = kept_floor((arguments.old, out), provenance)
     kept, head = known or PatchFloor(), read_patch_head(patch)
     floor = arguments.floor or 0

@@ -11,6 +11,7 @@ from obliq.cli.tables import fields, settings, table
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 if TYPE_CHECKING:
+    from obliq.checkpoints import Provenance
     from obliq.data.request_file import Request
 
 
@@ -43,6 +44,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
     from obliq.checkpoints.summary import summarise_checkpoint
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.workflow.baseline import accuracy_in_words
+    from obliq.workflow.earlier_requests import samples_of, single_requests
 
     folder = arguments.path
     run = load_run(folder, arguments.arch)
@@ -61,6 +63,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
                 "weights digest": found.weights_digest,
                 **_inputs(saved.provenance.inputs),
                 **_request(run.request, folder),
+                **_so_far(saved.provenance, run.request),
                 **_history(provenance),
             }
         ),
@@ -89,7 +92,27 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
             *repeated,
             "proxy-matching",
         ]
-    return VerbOutput(lines=lines, values=found.as_json(), next_command=next_command)
+    answered = saved.provenance.forgotten_so_far
+    values = found.as_json() | {
+        "forgotten_so_far": {
+            "requests": single_requests(answered),
+            "samples": None if run.request is None else len(samples_of([*run.request.earlier, run.request])),
+        }
+    }
+    return VerbOutput(lines=lines, values=values, next_command=next_command)
+
+
+def _so_far(provenance: "Provenance", request: "Request | None") -> dict[str, str]:
+    """What a network has forgotten where that was more than one request; samples while the requests are there."""
+    from obliq.workflow.earlier_requests import counted_requests, samples_of, single_requests
+
+    answered = provenance.forgotten_so_far
+    if single_requests(answered) < 2:
+        return {}
+    words = f"{counted_requests(answered)} forgotten so far"
+    if request is not None:
+        words += f", {len(samples_of([*request.earlier, request])):,} samples"
+    return {"forgotten": words}
 
 
 def _inputs(contract: Any) -> dict[str, str]:

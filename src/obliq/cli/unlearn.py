@@ -94,8 +94,14 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
 def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Integers in, integers out."""
     from obliq.checkpoints.request_tag import bind_request
+    from obliq.cli.answer_request import earlier_of_file, request_lines, require_named
     from obliq.cli.computation import start_run
-    from obliq.cli.file_inputs import division_words, load_partition, stated_data
+    from obliq.cli.file_inputs import (
+        division_words,
+        load_partition,
+        recorded_provenance,
+        stated_data,
+    )
     from obliq.cli.gate import judge_gate
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.cli.patch_files import encryption_key
@@ -105,19 +111,23 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.training.orthogonal_descent import OrthogonalDescent
     from obliq.workflow.compare_files import require_fitting
     from obliq.workflow.file_claims import check_claims
-    from obliq.workflow.new_request import create_request, request_in_words
+    from obliq.workflow.new_request import create_request
     from obliq.workflow.request_limits import require_moderate
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
     out = arguments.out
     refuse_existing_folder(out, overwrite=arguments.overwrite)
     key = encryption_key(arguments.request_key)
+    require_named(arguments)
     data = stated_data(arguments.original, arguments.data)
     run = start_run(arguments.compute, progress)
     shipped = open_exported(arguments.original)
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
-    splits, request = create_request(parts, arguments.forget, run.seed)
-    progress.print_line(f"to forget: {request_in_words(request, splits)}")
+    base = recorded_provenance(arguments.original)
+    earlier = earlier_of_file(arguments, base)
+    splits, request = create_request(parts, arguments.forget, run.seed, earlier)
+    for line in request_lines(request, splits):
+        progress.print_line(line)
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
     method = arguments.method
     if method == ProxyMatching():
@@ -134,7 +144,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     for warning in warnings:
         progress.print_line(warning)
     progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
-    found = unlearn_file(shipped, splits, request, method, run, claims)
+    found = unlearn_file(shipped, splits, request, method, run, claims, base)
     gated = judge_gate(found.provenance, out, accept=arguments.accept)
     found = dataclasses.replace(found, provenance=gated.provenance)
     save_unlearned_file(gated.out, found, overwrite=arguments.overwrite)
@@ -164,7 +174,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         },
         unmet=gated.unmet,
         next_command=("show", file)
-        if gated.unmet
+        if gated.unmet or base is not None  # an audit needs the file before all requests
         else (
             "audit",
             arguments.original,

@@ -75,6 +75,11 @@ class Request:
         return tuple(sorted({number for one in self.earlier for number in one.ids}))
 
     @property
+    def all_ids(self) -> frozenset[int]:
+        """Every sample of this request and of the earlier ones."""
+        return frozenset(self.ids) | frozenset(self.ids_before)
+
+    @property
     def every(self) -> tuple["Request", ...]:
         """Every single request, oldest first: the earlier ones and this one, each by its parts where it has some."""
         alone = replace(self, earlier=())
@@ -86,6 +91,8 @@ class Request:
         Raises:
             DataError: when the request is for other data or another division of them.
         """
+        for one in self.earlier:
+            one.splits(partition)
         before = torch.tensor(self.ids_before, dtype=torch.int64)
         splits = partition.forgetting(torch.tensor(self.ids), salt=bytes.fromhex(self.salt), earlier=before)
         if splits.digest != self.digest:

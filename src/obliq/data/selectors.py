@@ -8,7 +8,7 @@ from obliq.errors import DataError
 
 ACCEPTED = "class=3, class=cat,dog, subject=7, subject=7,12, random=10%, random=600 or ids=FILE"
 JOINED = " + "
-_BETWEEN = re.compile(r" \+ (?=(?:class|subject|random|ids|request)=)")
+_BETWEEN = re.compile(r" \+ (?=(?:class|subject|random|ids|requests?)=)")
 NUMBER = re.compile(r"[0-9]{1,18}")
 """A whole number from 0; int() alone also takes 1_000, signs and more than 64 bits."""
 

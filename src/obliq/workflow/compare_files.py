@@ -50,6 +50,7 @@ def compare_files(
     splits: Splits,
     request: Request,
     recording: DeviceRecording | None = None,
+    answered: str | None = None,
 ) -> Audit:
     """Audit files without the networks that they were exported from.
 
@@ -61,13 +62,15 @@ def compare_files(
         splits: the roles of the samples under the request.
         request: decides whether there is a value to aim at without a retrained network.
         recording: answers of a device that runs the unlearned file; every file is then measured on its samples alone.
+        answered: the digest of the request that the files answer, where `splits` and `request` are those of an earlier
+            one, or of a part.
 
     Raises:
         AuditError: when a file is of another form, or its record names another original or request.
         DataError: when the samples do not fit a file.
     """
     for name, given in unlearned.items():
-        _require_related(name, given, original, splits)
+        _require_related(name, given, original, answered or splits.digest)
     for file in (
         original,
         *(given.shipped for given in unlearned.values()),
@@ -196,7 +199,7 @@ def retrained_name(number: int) -> str:
     return "retrained" if number == 1 else f"retrained {number}"
 
 
-def _require_related(name: str, given: GivenFile, original: ExportedFile, splits: Splits) -> None:
+def _require_related(name: str, given: GivenFile, original: ExportedFile, answered: str) -> None:
     if given.shipped.outline() != original.outline():
         raise AuditError(
             f"{name} has other layers than {original.name}; expected a file of the original's form"
@@ -209,13 +212,13 @@ def _require_related(name: str, given: GivenFile, original: ExportedFile, splits
             f"{name} has sha256 {given.shipped.file_digest[:12]}..., the record next to it describes "
             f"{record.file_digest[:12]}...; expected the file that the record was written for"
         )
-    if record.provenance.base_digest != original.content_digest:
-        base = record.provenance.base_digest
+    if record.provenance.original_digest != original.content_digest:
+        base = record.provenance.original_digest
         raise AuditError(
             f"{name} was unlearned from a file of content {base and base[:12]}..., according to the record next to "
             f"it; expected {original.name} ({original.content_digest[:12]}...)"
         )
-    if record.provenance.splits_digest != splits.digest:
+    if record.provenance.splits_digest != answered:
         raise AuditError(
             f"{name} was unlearned for another request, according to the record next to it; expected this request"
         )

@@ -42,6 +42,7 @@ def compare_runs(
     request: Request | None = None,
     retrained: Sequence[ExportedFile] = (),
     recording: DeviceRecording | None = None,
+    answered: str | None = None,
 ) -> Audit:
     """Audit an original, unlearned networks and retrained ones, on the same samples.
 
@@ -61,12 +62,14 @@ def compare_runs(
         retrained: files of the original's form, of networks trained without the forget set, where these networks
             themselves are not there; how they were trained is not recorded.
         recording: answers of a device that runs one of these; every network is then measured on its samples alone.
+        answered: the digest of the request that the networks answer, where `splits` and `request` are those of one
+            that they answered before it, or of a part of it.
 
     Raises:
         AuditError: when a network was not derived from this original or answers another request, or a file does
             not belong to any unlearned network.
     """
-    kinds = require_comparable(original, others, splits)
+    kinds = require_comparable(original, others, splits, answered)
     networks = {"original": original, **{name: run.checkpoint for name, run in others.items()}}
     found = {
         name: exact_if_deployed(saved.model, saved.blueprint.input_shape) for name, saved in networks.items()
@@ -76,7 +79,9 @@ def compare_runs(
     artifacts = {
         name: _artifact_of(file, name, original, unlearned) for name, file in (shipped or {}).items()
     }
-    requests = [run.request for run in others.values() if run.request] + ([request] if request else [])
+    requests = [request] if request else []
+    if answered is None:
+        requests += [run.request for run in others.values() if run.request]
     relearned = "retrained" in kinds.values()  # there is nothing to compare with otherwise
 
     def network(kind: Kind, name: str, saved: Checkpoint) -> AuditedModel:
@@ -123,9 +128,15 @@ def compare_runs(
 
 
 def require_comparable(
-    original: Checkpoint, others: Mapping[str, SavedRun], splits: Splits
+    original: Checkpoint, others: Mapping[str, SavedRun], splits: Splits, answered: str | None = None
 ) -> dict[str, Kind]:
-    """Check that networks come from one original and answer one request.
+    """Check that networks come from one original and forgot the same samples, in one request or in several.
+
+    Args:
+        original: the network before all requests.
+        others: the networks.
+        splits: the roles of the samples under the audited request.
+        answered: the digest of the request that the networks answer; that of `splits` when left out.
 
     Returns:
         The kind of each network, by name.
@@ -134,26 +145,26 @@ def require_comparable(
         AuditError: when a network was not derived from this original or answers another request.
     """
     base, kinds = weights_digest(original.model), dict[str, Kind]()
+    forgotten = set(splits.partition.train.indices.tolist()) - set(splits.retain.indices.tolist())
     for name, run in others.items():
-        provenance = run.checkpoint.provenance
+        provenance, request = run.checkpoint.provenance, run.request
         if provenance.original_digest != base:
             raise AuditError(
                 f"{name} was not made from this original; expected base {base[:12]}... in its provenance"
             )
-        if (
-            run.request is None
-        ):  # a network that ships has none; its record has the digest of the one it answers
-            if provenance.splits_digest != splits.digest:
+        if request is None:  # a network that ships has none; its record has the digest of the one it answers
+            if provenance.splits_digest != (answered or splits.digest):
                 raise AuditError(
                     f"{name} comes without a request, and its record names another one; expected the request that it "
                     "answers (--request FILE)"
                 )
-        elif run.request.ids != tuple(splits.forget.indices.tolist()):
+        elif request.all_ids != forgotten:
             raise AuditError(
-                f"{name} answers another request; expected networks that forgot the same samples"
+                f"{name} answers another request; expected networks that forgot the same samples, in one request or "
+                "in several (obliq retrain ORIGINAL --forget request=FILE leaves out those of earlier requests, too)"
             )
         else:
-            run.request.splits(splits.partition)  # raises unless the digest is that of these ids
+            request.splits(splits.partition)  # raises unless the digest is that of these ids
         kind: Kind = "retrained" if provenance.role == "retrained" else "unlearned"
         recipes = (provenance.recipe, original.provenance.recipe)
         if kind == "retrained" and None not in recipes and recipes[0] != recipes[1]:

@@ -11,12 +11,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from obliq.checkpoints import Checkpoint, Provenance
+from obliq.checkpoints import Provenance
 from obliq.checkpoints.metadata import EarlierRequest
-from obliq.data import Partition
+from obliq.data import Partition, Splits
 from obliq.data.request_file import Request
 from obliq.errors import DataError
-from obliq.quantization import weights_digest
 
 
 def join_requests(requests: Sequence[Request], parts: Partition, earlier: Sequence[Request] = ()) -> Request:
@@ -48,7 +47,7 @@ def join_requests(requests: Sequence[Request], parts: Partition, earlier: Sequen
             f"the request with digest {again[0].digest[:12]}... was answered before; expected one that was not"
         )
     for one in (*single, *before):
-        _require_for(one, parts)
+        one.splits(parts)  # raises for a request for other data
     taken = samples_of(before)
     named = samples_of(single)
     left = named[~torch.isin(named, taken)]
@@ -108,6 +107,28 @@ def requests_behind(
     return found
 
 
+def roles_of_each(request: Request, parts: Partition) -> list[tuple[Request, Splits]]:
+    """Every single request behind one, oldest first, with the roles of the samples when it alone is measured.
+
+    What the other requests took has no role, so that all of them are measured with the same retain set.
+
+    Args:
+        request: the newest, with those before it and the parts of each.
+        parts: the data that they are about.
+
+    Raises:
+        DataError: for a request for other data.
+    """
+    gone = samples_of([*request.earlier, request])
+    found = []
+    for one in request.every:
+        one.splits(parts)  # raises for a request for other data
+        named = torch.tensor(one.ids, dtype=torch.int64)
+        others = gone[~torch.isin(gone, named)]
+        found.append((one, parts.forgetting(named, salt=bytes.fromhex(one.salt), earlier=others)))
+    return found
+
+
 def require_all_forgotten(
     requests: Sequence[Request], forgotten: Sequence[Request], name: str = "the network"
 ) -> None:
@@ -129,44 +150,42 @@ def require_all_forgotten(
     if left:
         raise DataError(
             f"the request follows {counted_requests(left)} that {name} has not forgotten; expected the network that "
-            "has, or each of them too (--forget request=FILE, several times)"
+            "has, or all of them together (--forget requests=FILE, with the same file)"
         )
 
 
-def earlier_entries(base: Checkpoint, requests: Sequence[Request]) -> tuple[EarlierRequest, ...]:
+def earlier_entries(
+    base: Provenance | None, digest: str, requests: Sequence[Request]
+) -> tuple[EarlierRequest, ...]:
     """What a new network records of the requests before its own.
 
     Args:
-        base: what it is computed from.
-        requests: those that count as answered, oldest first. Where the base has not answered one, the new network is
-            retrained without its samples.
+        base: of the network that it is computed from; None for a file without a record.
+        digest: of that network.
+        requests: those that count as answered, oldest first. Where the base does not record one, the new network is
+            retrained without its samples, or its user vouches for the base.
     """
-    known = {entry.request: entry for entry in base.provenance.forgotten_so_far}
-    original = base.provenance.original_digest or weights_digest(base.model)
+    known = {} if base is None else {entry.request: entry for entry in base.forgotten_so_far}
+    original = (base and base.original_digest) or digest
+    unknown = "not recorded" if base is None else "retrain"
     return tuple(
         known.get(one.digest)
         or EarlierRequest(
             request=one.digest,
             parts=tuple(part.digest for part in one.parts),
-            method="retrain",
+            method=unknown,
             base_digest=original,
         )
         for one in requests
     )
 
 
-def _require_for(request: Request, parts: Partition) -> None:
-    """Raise unless a request is for this division of these data."""
-    named = request.ids
-    splits = parts.forgetting(torch.tensor(named), salt=bytes.fromhex(request.salt))
-    if splits.digest != request.digest:
-        raise DataError(
-            f"a request has digest {request.digest[:12]}..., but these data and its ids have {splits.digest[:12]}...; "
-            "expected a request for these data and this division"
-        )
+def single_requests(answered: Sequence[Request | EarlierRequest]) -> int:
+    """How many requests there are, where each part of a joined one counts."""
+    return sum(len(one.parts) or 1 for one in answered)
 
 
-def counted_requests(requests: Sequence[object]) -> str:
-    """How many there are, in words; single ones, where several were joined."""
-    count = sum(len(getattr(one, "parts", ())) or 1 for one in requests)
+def counted_requests(answered: Sequence[Request | EarlierRequest]) -> str:
+    """The same in words."""
+    count = single_requests(answered)
     return "1 request" if count == 1 else f"{count} requests"

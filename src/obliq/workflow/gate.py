@@ -23,19 +23,28 @@ LARGEST_DISTANCE = 0.1
 """Mean distance of the forget set's confidence to its targets that is never called a failure, 0 to 1."""
 
 
-def pass_gate(original: nn.Module, unlearned: nn.Module, splits: Splits, trace: Sequence[TraceRow]) -> Gate:
+def pass_gate(
+    original: nn.Module,
+    unlearned: nn.Module,
+    splits: Splits,
+    trace: Sequence[TraceRow],
+    earlier: Gate | None = None,
+) -> Gate:
     """Compare an unlearned network with its original.
 
     Accuracy fails when the whole 95 % interval of its loss, paired by sample, is above `LARGEST_DROP`, or when one
-    class became the answer to every sample. Convergence fails when the method records `distance` and ended further
-    from its targets than the original, by more than `LARGEST_DISTANCE`.
+    class became the answer to every sample. It also fails when several requests together lost as much; the interval of
+    that loss is not paired, because other samples remained at the start. Convergence fails when the method records
+    `distance` and ended further from its targets than the original, by more than `LARGEST_DISTANCE`.
 
     Args:
         original: the network before.
         unlearned: the network after.
         splits: the roles of the samples.
         trace: what the method recorded, in order.
+        earlier: the gate that the network before passed, where it was unlearned itself.
     """
+    start = {} if earlier is None else earlier.start or earlier.before
     before: dict[str, float] = {}
     after: dict[str, float] = {}
     failures: list[str] = []
@@ -53,18 +62,31 @@ def pass_gate(original: nn.Module, unlearned: nn.Module, splits: Splits, trace: 
                 f"accuracy on {len(lost):,} {role} samples fell from {before[role]:.1f} to {after[role]:.1f} % "
                 f"(at most {LARGEST_DROP:g} points less are accepted)"
             )
+        elif role in start and _sure_drop(start[role], after[role], len(lost)) > LARGEST_DROP:
+            failures.append(
+                f"accuracy on {role} samples fell from {start[role]:.1f} to {after[role]:.1f} % over all requests so "
+                f"far (at most {LARGEST_DROP:g} points less are accepted)"
+            )
         if len(set(answers[1].tolist())) == 1 < len(set(answers[0].tolist())):
             failures.append(f"one class is the answer to all {len(answers[1]):,} {role} samples")
     ended = next((row for row in reversed(trace) if "distance" in row), None)
     if ended is None:
-        return Gate(before=before, after=after, failures=tuple(failures))
+        return Gate(before=before, after=after, failures=tuple(failures), start=start)
     distance, share = float(ended["distance"]), float(ended["distance_left"])
     if share > 1 and distance > LARGEST_DISTANCE:
         failures.append(
             f"forget samples are {distance:.2f} from their target confidence on average, {share:.1f} times as far as "
             "in the original"
         )
-    return Gate(before=before, after=after, distance=round(distance, 4), failures=tuple(failures))
+    return Gate(
+        before=before, after=after, distance=round(distance, 4), failures=tuple(failures), start=start
+    )
+
+
+def _sure_drop(first: float, second: float, samples: int) -> float:
+    """The lower end of the 95 % interval of a loss of accuracy in points, each on about so many samples."""
+    error = math.sqrt((first * (100 - first) + second * (100 - second)) / samples)
+    return first - second - 1.96 * error
 
 
 def require_passed(provenance: Provenance, name: str, *, accept: bool) -> None:

@@ -1,5 +1,6 @@
 """`verdict.json`: the verdict of the last audit, kept with the network, so that no refused one ships by mistake."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,23 +46,27 @@ LAST_AUDIT_DOCUMENT = DocumentType(
 )
 
 
-def keep_verdicts(audit: Audit, networks: list[Path]) -> list[str]:
+def keep_verdicts(audits: Sequence[Audit], networks: list[Path]) -> list[str]:
     """Write the verdict of each network into its folder; of a file, where its folder has the record of one.
 
     Args:
-        audit: what was measured.
+        audits: what was measured: of the newest request, then of others that the networks answer. A verdict that
+            refuses a network counts wherever it was found.
         networks: folders and files that unlearned.
 
     Returns:
         A warning for each folder that cannot be written.
     """
-    verdicts = {}
-    for entry in audit.unlearned:
+    verdicts = dict[str, LastAudit]()
+    for entry in (entry for audit in audits for entry in audit.unlearned):
         digest = entry.weights_digest or (entry.artifact.content_digest if entry.artifact else None)
-        if entry.verdict is not None and digest is not None:
+        if entry.verdict is None or digest is None:
+            continue
+        word, known = entry.verdict.word, verdicts.get(digest)
+        if known is None or (word in REFUSED and known.verdict not in REFUSED):
             exposure = None if entry.exposure is None else str(entry.exposure)
             verdicts[digest] = LastAudit(
-                digest=digest, verdict=entry.verdict.word, audited=utc_now().isoformat(), exposure=exposure
+                digest=digest, verdict=word, audited=utc_now().isoformat(), exposure=exposure
             )
     warnings = []
     for network in networks:

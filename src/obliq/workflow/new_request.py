@@ -10,6 +10,10 @@ from obliq.data.selection import in_words
 from obliq.data.selectors import ACCEPTED, RandomCount, RandomShare, split_selectors
 from obliq.workflow.earlier_requests import join_requests, require_all_forgotten, samples_of
 
+FILES = (
+    "request=FILE for the request.json of an earlier run, or requests=FILE for that request and all before it"
+)
+
 
 def create_request(
     parts: Partition,
@@ -24,7 +28,8 @@ def create_request(
     Args:
         parts: who was trained on.
         selector: a selector's text, or `request=FILE` for a request of an earlier run, so that networks answer
-            one request and record one digest. Several are joined to one request.
+            one request and record one digest. `requests=FILE` stands for that request and all before it. Several are
+            joined to one request.
         seed: decides a random request.
         earlier: requests whose samples do not remain, oldest first. Samples that they name are left out.
         retrains: whether a network is retrained for the request. It never receives the samples of the requests that an
@@ -36,7 +41,8 @@ def create_request(
     """
     texts = [selector] if isinstance(selector, str) else selector
     selectors = [one for text in texts for one in split_selectors(text)]
-    files = [load_request(file) for file in map(request_file, selectors) if file is not None]
+    loaded = {text: _from_file(text) for text in selectors}
+    files = [one for found in loaded.values() for one in found]
     if retrains:
         known = {one.digest for one in earlier}
         earlier = [*earlier, *(one for file in files for one in file.earlier if one.digest not in known)]
@@ -44,14 +50,12 @@ def create_request(
         require_all_forgotten(files, earlier)
     taken = samples_of(earlier)
     remaining = dataclasses.replace(parts, train=parts.remaining(taken)) if len(taken) else parts
-    given = []
+    given: list[Request] = []
     for text in selectors:
-        if (file := request_file(text)) is not None:
-            given.append(load_request(file))
+        if loaded[text]:
+            given += loaded[text]
             continue
-        parsed = parse_selector(
-            text, accepted=f"{ACCEPTED}, or request=FILE for the request.json of an earlier run"
-        )
+        parsed = parse_selector(text, accepted=f"{ACCEPTED}, {FILES}")
         drawn = isinstance(parsed, RandomShare | RandomCount)
         chosen = select(parsed, remaining if drawn else parts, seed)
         given.append(Request.of(parts.forgetting(chosen), str(parsed)))
@@ -60,9 +64,18 @@ def create_request(
 
 
 def request_file(selector: str) -> Path | None:
-    """The file of `request=FILE`; None for another selector."""
+    """The file of `request=FILE` or `requests=FILE`; None for another selector."""
     kind, _, file = selector.partition("=")
-    return Path(file.strip()) if kind.strip() == "request" and file.strip() else None
+    return Path(file.strip()) if kind.strip() in ("request", "requests") and file.strip() else None
+
+
+def _from_file(selector: str) -> tuple[Request, ...]:
+    """What a selector takes from a file; nothing for another selector."""
+    file = request_file(selector)
+    if file is None:
+        return ()
+    found = load_request(file)
+    return found.every if selector.strip().startswith("requests") else (found,)
 
 
 def request_in_words(request: Request, splits: Splits) -> str:

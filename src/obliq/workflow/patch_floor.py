@@ -62,14 +62,15 @@ def kept_floor(networks: Iterable[Path], provenance: Provenance | None) -> Patch
 
     Args:
         networks: the old network, and the place of the new one.
-        provenance: of the old network, which names the network that it was unlearned from.
+        provenance: of the old network, which names the networks that it was unlearned from.
 
     Raises:
         PatchError: for a file that is no floor.
     """
     found = [FLOOR_DOCUMENT.read_if_present(floor_file(network)) for network in networks]
     if provenance is not None and provenance.base_digest and provenance.role == "unlearned":
-        found.append(PatchFloor(left=(provenance.base_digest,)))
+        before = [entry.base_digest for entry in provenance.earlier]
+        found.append(PatchFloor(left=tuple(dict.fromkeys([*before, provenance.base_digest]))))
     known = [one for one in found if one is not None]
     if not known:
         return None

@@ -110,6 +110,8 @@ def patched_provenance(base: Provenance, base_digest: str) -> Provenance:
         role="unlearned",
         base_digest=base_digest,
         splits_digest=None,
+        earlier=(),
+        parts=(),
         counts={},
         recipe=None,
         method=None,

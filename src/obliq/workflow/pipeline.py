@@ -125,7 +125,8 @@ def unlearn_original(
             f"the network was trained on a division with digest {original.provenance.partition_digest[:12]}..., this "
             f"one has {splits.partition.digest[:12]}...; expected the same data, divided in the same way"
         )
-    entries = earlier_entries(original, request.earlier)
+    base = weights_digest(original.model)
+    entries = earlier_entries(original.provenance, base, request.earlier)
     trace, started = Trace(), time.perf_counter()
     model = method.unlearn(
         original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace))
@@ -140,14 +141,16 @@ def unlearn_original(
         recipe=fields.pop("recipe", None),
         method=method_name(method),
         method_fields=fields,
-        base_digest=weights_digest(original.model),
+        base_digest=base,
         seconds=seconds,
         seed=run.seed,
         threads=torch.get_num_threads(),
         versions=present_versions(),
         accuracy={},
         loaded=None,  # the weights are no longer those
-        gate=None if isinstance(method, Retrain) else pass_gate(original.model, model, splits, trace.rows),
+        gate=None
+        if isinstance(method, Retrain)
+        else pass_gate(original.model, model, splits, trace.rows, original.provenance.gate),
         earlier=entries,
         parts=tuple(part.digest for part in request.parts),
     )

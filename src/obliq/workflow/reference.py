@@ -26,6 +26,7 @@ from obliq.quantization import float_state, integer_state, state_digest, weighte
 from obliq.run import Run, Trace, together
 from obliq.training.loop import Recipe, fit, seeded
 from obliq.workflow.adoption import accuracies_of, quantize_loaded
+from obliq.workflow.earlier_requests import earlier_entries
 from obliq.workflow.loaded_network import LoadedNetwork, load_network, loaded_from_module
 from obliq.workflow.network_checks import require_ready
 from obliq.workflow.pipeline import role_counts
@@ -185,13 +186,16 @@ def _saved(
     started: float,
     trace: Trace,
 ) -> SavedRun:
+    base = weights_digest(original.model)
     provenance = dataclasses.replace(
         original.provenance,
         role="retrained",
         splits_digest=splits.digest,
         counts=role_counts(splits),
         recipe=recipe,
-        base_digest=weights_digest(original.model),
+        base_digest=base,
+        earlier=earlier_entries(original.provenance, base, request.earlier),
+        parts=tuple(part.digest for part in request.parts),
         seconds=time.perf_counter() - started,
         seed=run.seed,
         threads=torch.get_num_threads(),

@@ -4,6 +4,7 @@ Files are recognised by what they hold, whatever they are called; float weights 
 them, too. What other programs wrote is never listed: data sets, lists of ids, copies in archives, backups.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,13 @@ from pathlib import Path
 
 from obliq.checkpoints import Checkpoint, load_checkpoint
 from obliq.checkpoints.file_record import FILE_RECORD_DOCUMENT
-from obliq.checkpoints.folder import DOCUMENT_FILE, LATENT_FILE, NETWORK_DOCUMENT, TENSORS_FILE
+from obliq.checkpoints.folder import (
+    DOCUMENT_FILE,
+    LATENT_FILE,
+    NETWORK_DOCUMENT,
+    TENSORS_FILE,
+    NetworkDocument,
+)
 from obliq.checkpoints.run_folder import TRACE_FILE
 from obliq.errors import ObliqError
 from obliq.exporting import SUFFIXES, graph_of, parse_exported, read_parity_record
@@ -33,7 +40,7 @@ KINDS = {
     "source": "where the data lie, which can be personal",
     "latent": "float weights; integers of a network are rounded from them",
     "weights": "the weights of a network that was trained elsewhere, before it forgot",
-    "original": "the network before it forgot",
+    "original": "a network before it forgot",
     "export": "a file that was exported from the original",
     "patch": "the difference of two networks",
     "images": "a report with images of forgotten samples",
@@ -161,11 +168,13 @@ class _Originals:
 
     Attributes:
         networks: those that could be loaded.
+        bases: digests of the networks that others were unlearned from.
         digests: digests of networks, of the contents and of the bytes of files that were their bases.
         weights: digests of the files of weights that `obliq adopt` read.
     """
 
     networks: list[Checkpoint]
+    bases: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
     weights: set[str] = field(default_factory=set)
 
@@ -173,20 +182,29 @@ class _Originals:
     def of(cls, files: Sequence[Path], elsewhere: Path | None, architecture: str | None) -> "_Originals":
         found = cls([])
         documents = [file for file in files if file.name == DOCUMENT_FILE]
+        for file in documents:
+            found._add_bases(file)
+        found.digests.update(found.bases)
         for file in documents + ([elsewhere / DOCUMENT_FILE] if elsewhere else []):
             found._add_network(file, architecture)
         for file in files:
             found._add_records(file)
         return found
 
+    def _add_bases(self, file: Path) -> None:
+        if (document := _read_document(file)) is not None:
+            earlier = (entry.base_digest for entry in document.provenance.earlier)
+            self.bases.update(filter(None, (document.provenance.base_digest, *earlier)))
+
+    def is_original(self, document: NetworkDocument | None) -> bool:
+        """Whether it is of a network before it forgot: an original, or the base of a later request."""
+        if document is None:
+            return False
+        return document.provenance.role == "original" or document.weights_digest in self.bases
+
     def _add_network(self, file: Path, architecture: str | None) -> None:
-        try:
-            document = NETWORK_DOCUMENT.read(file)
-        except ObliqError:
-            return
-        if document.provenance.base_digest:
-            self.digests.add(document.provenance.base_digest)
-        if document.provenance.role == "original":
+        document = _read_document(file)
+        if document is not None and self.is_original(document):
             self.digests.add(document.weights_digest)
             if document.provenance.loaded and document.provenance.recipe is None:
                 self.weights.add(document.provenance.loaded.digest)
@@ -253,7 +271,8 @@ def _kind(file: Path, known: _Originals) -> str:
         return "source"
     if file.name == LATENT_FILE and head[8:9] == b"{":  # a safetensors file
         return "latent"
-    if file.name in (DOCUMENT_FILE, TENSORS_FILE, TRACE_FILE) and _is_original(file.parent / DOCUMENT_FILE):
+    parts = (DOCUMENT_FILE, TENSORS_FILE, TRACE_FILE)
+    if file.name in parts and known.is_original(_read_document(file.parent / DOCUMENT_FILE)):
         return "original"
     if head[:4] in (b"OBQP", b"OBQE"):
         return "patch"
@@ -266,11 +285,10 @@ def _kind(file: Path, known: _Originals) -> str:
     return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""
 
 
-def _is_original(document: Path) -> bool:
-    try:
-        return NETWORK_DOCUMENT.read(document).provenance.role == "original"
-    except ObliqError:
-        return False
+def _read_document(file: Path) -> NetworkDocument | None:
+    with contextlib.suppress(ObliqError):
+        return NETWORK_DOCUMENT.read(file)
+    return None
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """The retrained networks of an audit: given ones first, then others that are kept for later audits."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,10 +20,16 @@ RETRAINED = 3_000  # purposes of a run's generator, from here on: one per retrai
 MOST = 64
 
 
-def kept_folder(original: Path, splits: Splits) -> Path:
-    """Where the retrained networks of a request are kept: beside the original's folder, by the request's digest."""
-    folder = original.resolve()
-    return folder.with_name(f"{folder.name}.retrained") / splits.digest[:12]
+def kept_folder(original: Path, request: Request) -> Path:
+    """Where the retrained networks of a request are kept: beside the original's folder, by the request's digest.
+
+    After earlier requests, the name depends on their digests, too, since fewer samples remain.
+    """
+    folder, name = original.resolve(), request.digest
+    if request.earlier:
+        digests = [one.digest for one in (*request.earlier, request)]
+        name = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return folder.with_name(f"{folder.name}.retrained") / name[:12]
 
 
 def complete_retrained(

@@ -34,6 +34,7 @@ from obliq.run import Run, Trace, TraceRow, together
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
 from obliq.workflow.compare_files import require_fitting
+from obliq.workflow.earlier_requests import earlier_entries
 from obliq.workflow.file_claims import FileClaims
 from obliq.workflow.gate import pass_gate
 from obliq.workflow.pipeline import method_name, role_counts
@@ -93,6 +94,7 @@ def unlearn_file(
     method: Method,
     run: Run,
     claims: FileClaims | None = None,
+    base: Provenance | None = None,
 ) -> UnlearnedFile:
     """Make the network in a file forget; scales stay as they are, only codes and biases move.
 
@@ -104,6 +106,7 @@ def unlearn_file(
             which devices would have to take over too.
         run: seed, device, listener.
         claims: how right the file is on its data, for the record.
+        base: from the record next to the file, where it was unlearned itself.
 
     Raises:
         ModelError: for other forms, other methods, a rebuilt network that does not predict as the file does, and a
@@ -153,7 +156,9 @@ def unlearn_file(
         threads=torch.get_num_threads(),
         inputs=InputContract.of(splits.partition.collection),
         accuracy={} if claims is None else claims.accuracy,
-        gate=pass_gate(original, network, splits, trace.rows),
+        gate=pass_gate(original, network, splits, trace.rows, None if base is None else base.gate),
+        earlier=earlier_entries(base, shipped.content_digest, request.earlier),
+        parts=tuple(part.digest for part in request.parts),
     )
     return UnlearnedFile(
         content=content,
