@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from obliq.cli import main
 from obliq.record.cases import RecordState
 from obliq.record.folder import Record
 from obliq.record.log import LOG_FILE, Entry
+from obliq.record.verification import verify_record
 from tests.cli.conftest import PEOPLE, Said, Way
 from tests.cli.refusals import refused
+from tests.record.kills import DiskSteps, in_a_child
 
 pytest.importorskip("cryptography", reason="requests are encrypted: extra patch")
 pytest.importorskip("onnxruntime", reason="devices run a file: extra onnx")
@@ -132,7 +135,7 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
             officer.record / "batches" / "2" / "patches" / f"from-{base}.patch",
             tmp_path / f"{base}.onnx",
         )
-        floor = ("--floor", base)
+        floor = ("--floor", base, "--key-file", officer.record.with_name("record.keys") / "fleet.key")
         assert officer.obliq("patch", "apply", old, patch, "--out", out, *floor).status == 0
         assert out.read_bytes() == unlearned.read_bytes()
 
@@ -243,3 +246,46 @@ def test_the_export_names_cases_and_no_person(officer: Officer, tmp_path: Path) 
     written = json.loads(text)
     assert [case["case"] for case in written["cases"]] == ["C-1"]
     assert [entry["event"] for entry in written["entries"]] == ["begun", "received", "accepted", "approved"]
+
+
+def killed(officer: Officer, at: int, verb: str, *words: object) -> None:
+    typed = ["record", verb, str(officer.record), *map(str, words), "-q"]
+    status, _ = in_a_child(lambda: main(typed), DiskSteps(officer.record.parent, kill_at=at))
+    assert status == -signal.SIGKILL
+
+
+def test_what_is_killed_goes_on_and_nothing_is_done_twice(officer: Officer) -> None:
+    """`benchmarks/record_crashes.py` kills every verb at every step on the disk."""
+    add = ("add", "C-1", "--forget", f"subject={officer.person}", *BY)
+    for step in (9, 16, 26):
+        killed(officer, step, *add)
+        assert officer("verify").status == 0
+    assert officer(*add).status == 0
+    assert officer("approve", "C-1", *OTHER).status == 0
+    results = []
+    for step in (30, 75, 60):
+        killed(officer, step, "run", *BY)
+        found = verify_record(Record(officer.record))
+        assert found.problems == ()
+        done = sorted((officer.record / "batches" / "1").glob("[a-z]*"))
+        assert [one for one in results if one not in [(path.name, path.stat().st_ino) for path in done]] == []
+        results = [(path.name, path.stat().st_ino) for path in done]
+    assert officer.values("run", *BY)["state"] == "patched"
+    kinds = [entry["event"] for entry in map(Entry.values, officer.record_entries())]
+    assert kinds == [
+        "begun",
+        "received",
+        "accepted",
+        "approved",
+        "planned",
+        "unlearned",
+        "exported",
+        "audited",
+        "patched",
+    ]
+    folders = (officer.record, officer.record.with_name("record.keys"))
+    left = [path.name for folder in folders for path in folder.rglob(".*")]
+    assert set(left) <= {".lock", ".lock-holder", ".log-lock"}
+    assert sorted(file.stem for file in folders[1].iterdir() if file.stem not in ("fleet", "batch-1")) == [
+        officer.state.case("C-1").received.request
+    ]

@@ -20,6 +20,8 @@ from obliq.io.durable import sync
 from obliq.io.regular_file import read_regular_file, read_secret_file
 
 KEY_BYTES, NONCE_BYTES = 32, 12
+FLEET_KEY = "fleet"
+"""Name of the key of all patches of a record."""
 _HEAD = b"OBQR\x01\x00\x00\x00"
 """Magic, version 1, two bytes of zero."""
 _LARGEST = REQUEST_DOCUMENT.largest + 2**10
@@ -64,6 +66,10 @@ class Keys:
         if len(key) != KEY_BYTES:
             raise RecordError(f"key {file} has {len(key)} bytes; expected {KEY_BYTES}")
         return key
+
+    def read_or_create(self, name: str) -> bytes:
+        """The key of this name, which is drawn when it is first needed."""
+        return self.read(name) if self.file(name).exists() else self.create(name)
 
     def names(self) -> set[str]:
         """The keys that are there."""

@@ -10,9 +10,10 @@ from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
 from obliq.errors import RecordError
 from obliq.io.atomic import write_file
+from obliq.io.drafts import sweep
 from obliq.io.ownership import digest_of_file
 from obliq.record.cases import Case, RecordState
-from obliq.record.encryption import decrypt_request, encrypt_request
+from obliq.record.encryption import FLEET_KEY, decrypt_request, encrypt_request
 from obliq.record.events import Accepted, Approved, Closed, Event, Received, Rejected, parse_day, require_text
 from obliq.record.folder import WITHHELD, Appending, Record
 from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, Withheld, joined, sample_fingerprints
@@ -77,7 +78,7 @@ def receive(record: Record, case: str, understood: Understood, actor: str, recei
     """
     day = _past_day(received)
     with record.appending() as appending:
-        _remove_orphans(record, appending.state)
+        tidy(record, appending.state)
         known = appending.state.cases.get(case)
         if known is not None:
             return _complete(record, appending, known, understood, actor)
@@ -187,19 +188,37 @@ def close(
             outcome = _outcome(state, found, reason)
             withheld = _withhold(record, state, found, parts)
             state = appending.append(actor, Closed(case=case, outcome=outcome, withheld=withheld))
-        destroy_keys_of_closed(record, state)
+        tidy(record, state)
         return state
 
 
-def destroy_keys_of_closed(record: Record, state: RecordState) -> None:
-    """Destroy what a killed process left: keys of closed cases, and salts of batches of which all cases are closed."""
-    for case in state.cases.values():
-        if case.closed:
-            record.keys.destroy(case.received.request)
-    for batch in state.batches:
-        over = batch.abandoned or all(state.cases[number].closed for number in batch.planned.cases)
-        if over:
-            record.keys.destroy(f"batch-{batch.number}")
+def tidy(record: Record, state: RecordState) -> None:
+    """Remove what a killed process left, while the lock of the log is held.
+
+    That is: unfinished files, keys and encrypted requests of cases that were never noted, keys of closed cases, salts
+    of batches that are over, and older lists of withheld samples.
+
+    Raises:
+        RecordError: when a key cannot be destroyed.
+    """
+    for folder in (record.encrypted("").parent, record.folder / WITHHELD, record.keys.folder):
+        sweep(folder)
+    open_requests = {case.received.request for case in state.cases.values() if not case.closed}
+    noted = {case.received.request for case in state.cases.values()}
+    open_batches = {
+        f"batch-{batch.number}"
+        for batch in state.batches
+        if not batch.abandoned and not all(state.cases[number].closed for number in batch.planned.cases)
+    }
+    for name in record.keys.names() - open_requests - open_batches - {KEY_NAME, FLEET_KEY}:
+        record.keys.destroy(name)
+    for file in record.encrypted("").parent.glob("*.encrypted"):
+        if file.stem not in noted:
+            file.unlink(missing_ok=True)
+    current = withheld_file(record, state)
+    for file in (record.folder / WITHHELD).glob("*.json"):
+        if file != current:
+            file.unlink(missing_ok=True)
 
 
 def _by_closing(state: RecordState) -> list[Case]:
@@ -226,17 +245,6 @@ def _complete(
     if known.accepted or known.rejected:
         return appending.state
     return appending.append(actor, Accepted(case=known.number))
-
-
-def _remove_orphans(record: Record, state: RecordState) -> None:
-    """Remove what a process left that was killed before it noted a request."""
-    known = {case.received.request for case in state.cases.values()}
-    for file in record.encrypted("x").parent.glob("*.encrypted"):
-        if file.stem not in known:
-            file.unlink(missing_ok=True)
-    for name in record.keys.names():
-        if len(name) == 16 and name not in known:
-            record.keys.destroy(name)
 
 
 def _outcome(state: RecordState, case: Case, reason: str) -> str:
@@ -275,11 +283,7 @@ def _withhold(record: Record, state: RecordState, case: Case, parts: Partition |
         raise RecordError(
             f"the data are needed to close case {case.number}; expected the data of the original"
         )
-    key = (
-        record.keys.read(KEY_NAME)
-        if record.keys.file(KEY_NAME).exists() or file
-        else record.keys.create(KEY_NAME)
-    )
+    key = record.keys.read(KEY_NAME) if file else record.keys.read_or_create(KEY_NAME)
     splits = request_of(record, case, state).splits(parts)
     after = joined(before, sample_fingerprints(parts.collection, splits.forget.indices, key))
     text = WITHHELD_DOCUMENT.to_text(after)

@@ -34,7 +34,9 @@ class RecordRunArguments(RecordOptions):
         settings: Other settings of the method, such as epochs=8.
         accept: Go on although the network failed its gate or the audit refused it, and why. The log keeps it.
         again: Give up the batch that is under way, and why; its requests are answered again.
-        key_file: Encrypt the patches with the 32 bytes in this file, which only you may read and write.
+        key_file: Encrypt the patches with the 32 bytes in this file, which only you may read and write. By default
+            with a key of the record, fleet.key in the folder of the keys, which devices need.
+        plain: Do not encrypt the patches.
         sign: Sign the patches with this Ed25519 private key (PEM).
         allow_readable_key: Use a key although others may read or write its file.
     """
@@ -47,6 +49,7 @@ class RecordRunArguments(RecordOptions):
     accept: Reason = ""
     again: Reason = ""
     key_file: File = None
+    plain: Flag = False
     sign: File = None
     allow_readable_key: Flag = False
     data: DataOptions = field(default_factory=DataOptions)
@@ -60,13 +63,15 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     from obliq.record.batches import Choices, plan
     from obliq.record.jobs import Worker, work
     from obliq.record.method_settings import parse_settings
-    from obliq.record.requests import destroy_keys_of_closed
+    from obliq.record.requests import tidy
 
     record = open_record(arguments)
-    seal = _sealing(arguments)
     run = start_run(arguments.compute, progress)
     settings = parse_settings(arguments.settings) if arguments.settings else None
     with locked(record.folder, "one `obliq record run` at a time"):
+        seal = _sealing(record, arguments)
+        with record.appending() as appending:
+            tidy(record, appending.state)
         _decide(record, arguments)
         if not _is_due(record.state()):
             return _nothing_due(record, arguments)
@@ -84,7 +89,6 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             seal=seal,
         )
         state = work(worker, batch.number)
-        destroy_keys_of_closed(record, state)
     return _answered(record, state, state.batch(batch.number), arguments)
 
 
@@ -111,15 +115,18 @@ def _decide(record: "Record", arguments: RecordRunArguments) -> None:
         record.append(arguments.by, Abandoned(batch=batch.number, reason=arguments.again))
 
 
-def _sealing(arguments: RecordRunArguments) -> "Seal":
+def _sealing(record: "Record", arguments: RecordRunArguments) -> "Seal":
     """What encrypts and signs patches; wrong keys and missing packages are known before any long work."""
     from obliq.cli.patch_files import encryption_key, signature_of
     from obliq.patch import encryption, signing
+    from obliq.record.encryption import FLEET_KEY
 
     others = arguments.allow_readable_key
+    if arguments.plain and arguments.key_file is not None:
+        raise RecordError("--key-file and --plain together; expected one of them")
     key = encryption_key(arguments.key_file, allow_others=others)
-    if key is not None:
-        encryption.seal(b"", key)
+    if key is None and not arguments.plain:
+        key = record.keys.read_or_create(FLEET_KEY)
     signature_of(b"", arguments.sign, allow_others=others)
 
     def seal(name: str, patch: bytes) -> dict[str, bytes]:
@@ -158,6 +165,7 @@ def _answered(
     record: "Record", state: "RecordState", batch: "Batch", arguments: RecordRunArguments
 ) -> VerbOutput:
     from obliq.io.strict_json import encode
+    from obliq.record.encryption import FLEET_KEY
 
     folder = record.batch(batch.number)
     outcome = "refused" if batch.refusal else batch.state
@@ -176,6 +184,8 @@ def _answered(
     if batch.refusal:
         other = ("--again", "REASON", "--method", "calibrated")
         follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
+        if not (arguments.plain or arguments.key_file):
+            lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
     return VerbOutput(
         lines=[*lines, head_line(state)],
         values={
