@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import os
 import platform
-import random
 import shutil
 import signal
 import sqlite3
@@ -125,7 +124,7 @@ class LogKills:
 
 def killed_while_appending(form: type[JsonLines | Sqlite], kills: int, folder: Path) -> LogKills:
     """Kill processes that append, each at a random time; go on with the same log."""
-    found, generator = LogKills(), random.Random(0)
+    found, generator = LogKills(), np.random.default_rng(0)
     folder.mkdir()
     log = form(folder)
     started = time.perf_counter()

@@ -12,6 +12,7 @@ import torch
 
 from obliq.data import Partition, Splits
 from obliq.data.request_file import Request
+from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
 from obliq.record.cases import Batch, RecordState
@@ -108,7 +109,8 @@ def _union(
     if file is not None:
         found.append(withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME)))
     splits = parts.forgetting(torch.unique(torch.cat(found)), salt=salt)
-    selector = requests[0].selector if len(found) == 1 else f"ids=samples of {len(state.cases)} cases"
+    withheld = [] if file is None else [f"ids={file.name}"]
+    selector = JOINED.join(dict.fromkeys([*(one.selector for one in requests), *withheld]))
     return splits, Request.of(splits, selector)
 
 
