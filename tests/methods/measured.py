@@ -49,7 +49,7 @@ def _moved(before: Sequence[Tensor], after: Sequence[Tensor]) -> bool:
 def unreadable(splits: Splits, role: str) -> Splits:
     """The same splits, with a part of which nothing but the size may be looked at."""
 
-    class Forbidden:
+    class Forbidden(Examples):
         def __getattr__(self, name: str) -> object:
             raise AssertionError(f"a method read the {role} set")
 
@@ -58,5 +58,7 @@ def unreadable(splits: Splits, role: str) -> Splits:
 
     guarded = object.__new__(Splits)
     for name in ("partition", "forget", "retain", "holdout", "test", "salt"):
-        object.__setattr__(guarded, name, Forbidden() if name == role else getattr(splits, name))
+        object.__setattr__(
+            guarded, name, object.__new__(Forbidden) if name == role else getattr(splits, name)
+        )
     return guarded

@@ -15,25 +15,31 @@ from obliq.methods import (
     BUILT_IN,
     BoundaryExpand,
     BoundaryShrink,
+    Calibrated,
     GradientAscent,
     Influence,
     Method,
     ProjectedGradient,
+    ProxyMatching,
     Retrain,
     SelectiveDampening,
+    access_of,
 )
 from obliq.methods.method import TRIALS
 from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run
 from obliq.training.loop import Recipe, accuracy, predict
+from tests.methods.measured import unreadable
 
 # small batches: where a whole forget set is one batch, its order does not matter and seeds cannot differ
 SHORTENED: dict[type[Method], Method] = {
     BoundaryExpand: BoundaryExpand(epochs=3, batch_size=4),
     BoundaryShrink: BoundaryShrink(epochs=3, batch_size=4),
+    Calibrated: Calibrated(epochs=3, rounds=1),
     GradientAscent: GradientAscent(epochs=3, batch_size=4),
     Influence: Influence(samples=40),
     ProjectedGradient: ProjectedGradient(epochs=3, batch_size=4),
+    ProxyMatching: ProxyMatching(epochs=3, rounds=1, proxies=1),
     Retrain: Retrain(recipe=Recipe(epochs=25, learning_rate=0.05, batch_size=32)),
     SelectiveDampening: SelectiveDampening(alpha=3.0, batch_size=4),
 }
@@ -109,6 +115,16 @@ def test_the_test_set_is_never_read(kind: type[Method], original: nn.Module, unt
     with pytest.raises(AssertionError, match="test set"):
         len(untestable.test)
     short(kind).unlearn(original, untestable, Run(seed=1))
+
+
+@every_method
+def test_the_retain_set_is_read_as_declared(kind: type[Method], original: nn.Module, splits: Splits) -> None:
+    without = unreadable(splits, "retain")
+    if access_of(kind) == "nothing":
+        short(kind).unlearn(original, without, Run(seed=1))
+    else:
+        with pytest.raises(AssertionError, match="retain set"):
+            short(kind).unlearn(original, without, Run(seed=1))
 
 
 @every_method

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from obliq.data import Splits
 from obliq.methods import (
+    AAMU,
     AMUN,
     BUILT_IN,
     OEU,
@@ -33,6 +34,7 @@ from obliq.methods import (
     ProjectedGradient,
     ProxyMatching,
     RandomLabel,
+    ReGUn,
     Retrain,
     SalUn,
     SelectiveDampening,
@@ -46,6 +48,7 @@ from tests.methods.measured import statistics
 SHORT = Recipe(epochs=2, learning_rate=0.05, batch_size=32)
 TABLE: list[tuple[Method, tuple[bool, bool, bool]]] = [
     # method                                                     steps  statistics  scale and shift
+    (AAMU(epochs=2), (True, False, True)),
     (AMUN(epochs=2), (True, True, True)),
     (AMUN(epochs=2, batch_norm="frozen"), (True, False, True)),
     (BadTeacher(epochs=2), (True, True, True)),
@@ -72,6 +75,8 @@ TABLE: list[tuple[Method, tuple[bool, bool, bool]]] = [
     (ProxyMatching(epochs=2), (True, False, True)),
     (RandomLabel(epochs=2), (True, True, True)),
     (RandomLabel(epochs=2, batch_norm="frozen"), (True, False, True)),
+    (ReGUn(epochs=2), (True, False, True)),
+    (ReGUn(epochs=2, batch_norm="retain"), (True, True, True)),
     (Retrain(recipe=SHORT), (True, True, True)),
     (SFRon(epochs=2), (True, True, True)),
     (SFRon(epochs=2, batch_norm="frozen"), (True, False, True)),

@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
-from obliq.benchmark.variants import ablations, every_variant, variants_named, with_default_fields
+from obliq.benchmark.variants import (
+    ablations,
+    every_variant,
+    target_variants,
+    variants_named,
+    with_default_fields,
+)
 from obliq.errors import ObliqError
 from obliq.io.user_code import first_line, import_function
 from obliq.training.loop import Recipe
@@ -24,6 +30,12 @@ FASHION = Setup(
     recipe=SMALL_RECIPE,
 )
 WRITERS = dataclasses.replace(FASHION, data="mnist", limit=WRITERS_IMAGES)
+DIGITS = Setup(
+    data="digits",
+    architecture="convnet",
+    recipe=Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64),
+)
+"""As the demo trains its network."""
 CIFAR10 = Setup(
     data="cifar10",
     architecture="resnet18",
@@ -149,6 +161,17 @@ def fashion_small_ablations_suite() -> Suite:
     return dataclasses.replace(fashion_small_suite(), name="fashion-small-ablations", variants=ablations())
 
 
+def digits_targets_suite() -> Suite:
+    """Small digits at W4A4, three requests; each kind of target in the same descent, and methods as published."""
+    return Suite(
+        name="digits-targets",
+        setups=(DIGITS,),
+        scenarios=scenarios("subjects=1", "random=10%", "class=0"),
+        variants=target_variants(),
+        references=0,
+    )
+
+
 def writers_grid_suite() -> Suite:
     """`writers` at every bit width and on every network, for a cluster."""
     setups = on_every_network(dataclasses.replace(WRITERS, limit=0))
@@ -237,6 +260,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "fashion-small-ablations": fashion_small_ablations_suite,
     "writers": writers_suite,
     "writers-ablations": writers_ablations_suite,
+    "digits-targets": digits_targets_suite,
     "cifar10": cifar10_suite,
     "cifar10-small": cifar10_small_suite,
     "cifar10-short": cifar10_short_suite,

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from obliq.errors import ModelError
-from obliq.methods import OEU, Calibrated, Method, available_methods
+from obliq.methods import (
+    AAMU,
+    AMUN,
+    OEU,
+    Calibrated,
+    FineTune,
+    Method,
+    ProxyMatching,
+    ReGUn,
+    available_methods,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +29,14 @@ class MethodVariant:
         method_class: the method; its `search` maps the fields to tune to the values to try.
         fixed: fields with a given value, also where `search` has others.
         follows: name of another variant, whose tuned fields are taken instead of tuning.
+        tried: values to try in place of the method's `search`; None for that.
     """
 
     name: str
     method_class: type[Method]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     follows: str | None = None
+    tried: Mapping[str, tuple[Any, ...]] | None = None
 
     def __post_init__(self) -> None:
         if not dataclasses.is_dataclass(self.method_class):
@@ -38,19 +50,22 @@ class MethodVariant:
                 "ClassVar[int] = 1` in the class, raised whenever it computes something else"
             )
         known = {one.name for one in dataclasses.fields(self.method_class)}
-        if unknown := sorted((set(self.fixed) | set(search_space(self.method_class))) - known):
+        if unknown := sorted((set(self.fixed) | set(self.space)) - known):
             raise ModelError(
                 f"method {self.name!r} sets {unknown[0]!r}; expected fields of {self.method_class.__name__}: "
                 f"{', '.join(sorted(known))}"
             )
 
+    @property
+    def space(self) -> Mapping[str, tuple[Any, ...]]:
+        """The fields to tune, with the values to try."""
+        return search_space(self.method_class) if self.tried is None else self.tried
+
     def candidates(self) -> list[dict[str, Any]]:
         """Every combination of the fields to tune, in order; one empty one where there are none."""
         if self.follows is not None:
             return [{}]
-        open_fields = {
-            name: values for name, values in search_space(self.method_class).items() if name not in self.fixed
-        }
+        open_fields = {name: values for name, values in self.space.items() if name not in self.fixed}
         return [
             dict(zip(open_fields, values, strict=True)) for values in itertools.product(*open_fields.values())
         ]
@@ -94,6 +109,11 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "oeu entropy": {"objective": "entropy", "record_every": 0},
         "oeu uniform": {"objective": "uniform", "record_every": 0},
     },
+    "a-amu": {
+        "a-amu": {"record_every": 0},
+        "a-amu pooled": {"ranks": "pooled", "record_every": 0},
+    },
+    "regun": {"regun": {"record_every": 0}},
     "q-mul": {
         "q-mul": {},
         "q-mul public code": {"faithful": "code"},
@@ -119,7 +139,7 @@ def with_default_fields(variant: MethodVariant) -> MethodVariant:
     defaults = {
         one.name: one.default
         for one in dataclasses.fields(variant.method_class)  # type: ignore[arg-type]
-        if one.name in search_space(variant.method_class)
+        if one.name in variant.space
     }
     return dataclasses.replace(variant, fixed={**defaults, **variant.fixed})
 
@@ -128,6 +148,48 @@ def variants_named(*names: str) -> tuple[MethodVariant, ...]:
     """The variants with these names, in this order."""
     by_name = {one.name: one for one in every_variant()}
     return tuple(by_name[name] for name in names)
+
+
+FIVE_PASSES: Mapping[str, Any] = {"epochs": 5, "retain_batch": 64, "record_every": 0}
+ONE_ROUND: Mapping[str, Any] = {"rounds": 1, "restarts": 0}
+TARGETS: Mapping[str, tuple[type[Method], Mapping[str, Any]]] = {
+    "proxies, by sample": (ProxyMatching, ONE_ROUND),
+    "quantiles, by sample": (Calibrated, ONE_ROUND),
+    "one average (ReGUn)": (ReGUn, {"clip": 1.0}),
+    "distribution (A-AMU, pooled)": (AAMU, {"ranks": "pooled", "clip": 1.0, "forget_batch": 0}),
+}
+"""From a kind of target to the method that has it, and to the fields that make all of them the same descent."""
+TRIED: Mapping[str, tuple[Any, ...]] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.03, 0.2, 1.5)}
+AS_PUBLISHED: Mapping[str, tuple[type[Method], Mapping[str, Any]]] = {
+    "regun": (ReGUn, FIVE_PASSES),
+    "a-amu": (AAMU, FIVE_PASSES),
+    "amun": (AMUN, {"epochs": 5}),
+    "oeu entropy": (OEU, FIVE_PASSES),
+    "fine-tune": (FineTune, {"epochs": 5}),
+}
+
+
+def target_variants() -> tuple[MethodVariant, ...]:
+    """Each kind of target in the same descent, with projection and without, then methods as their papers have them.
+
+    All make five passes over the retain set. Those in the same descent see the same number of forget samples, too.
+    """
+    return (
+        *(
+            MethodVariant(
+                name=f"{target}{suffix}",
+                method_class=kind,
+                fixed={**FIVE_PASSES, "projection": projection, **fields},
+                tried=TRIED,
+            )
+            for target, (kind, fields) in TARGETS.items()
+            for suffix, projection in (("", "on_conflict"), (", not projected", "never"))
+        ),
+        *(
+            MethodVariant(name=name, method_class=kind, fixed=fields)
+            for name, (kind, fields) in AS_PUBLISHED.items()
+        ),
+    )
 
 
 FOLLOWED = "calibrated"

@@ -150,6 +150,7 @@ def _history(provenance: dict[str, Any]) -> dict[str, str]:
     history = {"data": f"{provenance['data']}: {counts}"}
     if provenance["method"]:
         history["method"] = f"{provenance['method']}: {settings(provenance['method_fields'])}"
+        history |= _access(provenance["method"])
     if loaded := provenance.get("loaded"):
         history["weights"] = (
             f"{loaded['source']}, {'fine-tuned' if provenance['recipe'] else 'trained elsewhere'}"
@@ -165,6 +166,14 @@ def _history(provenance: dict[str, Any]) -> dict[str, str]:
     history["created"] = f"in {provenance['seconds']:.1f} s with seed {provenance['seed']}"
     history["versions"] = versions
     return history
+
+
+def _access(method: str) -> dict[str, str]:
+    """What the method reads of the data that remain; nothing for a method that is not installed here."""
+    from obliq.methods import access_of, available_methods
+
+    kind = available_methods().get(method)
+    return {"retain data": access_of(kind)} if kind is not None else {}
 
 
 def _show_file(file: Path) -> VerbOutput:

@@ -1,6 +1,8 @@
 """`obliq unlearn`: make a network forget, in its folder or in an exported file."""
 
 import dataclasses
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Union
 
@@ -9,7 +11,13 @@ import tyro
 from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, RequestOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import DataError, ModelError
-from obliq.methods import Calibrated, Method, ProxyMatching, available_methods
+from obliq.methods import Access, Calibrated, Method, ProxyMatching, access_of, available_methods
+
+READS: Mapping[Access, str] = {
+    "retain set": "",
+    "statistics": " It reads only statistics of the retain set.",
+    "nothing": " It does not read the retain set.",
+}
 
 
 def _methods() -> Any:
@@ -23,8 +31,17 @@ def _methods() -> Any:
             raise ModelError(
                 f"the method '{name}' is {kind!r}; expected a dataclass with an unlearn function"
             )
-    kinds = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in available_methods().items()]
+    kinds = [
+        Annotated[kind, tyro.conf.subcommand(name, description=_description(kind))]
+        for name, kind in available_methods().items()
+    ]
     return Union[tuple(kinds)]  # noqa: UP007 - a tuple of any length has no other spelling
+
+
+def _description(kind: type[Method]) -> str:
+    """The docstring above its attributes, and what the method reads of the retain set where that is not all."""
+    text = " ".join((inspect.getdoc(kind) or "").partition("Attributes:")[0].split())
+    return text + READS[access_of(kind)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +60,7 @@ class UnlearnArguments(RequestOptions):
 
     Attributes:
         original: Folder of the original network, or a file that was exported from it.
-        method: One of these, followed by its own options.
+        method: One of these, followed by its own options. It reads the retain set unless stated otherwise.
         expect_accuracy: For an exported file: its known accuracy in percent. A warning is printed if the measured
             accuracy is clearly lower.
         accept: Keep a network that fails its gate in OUT. Otherwise it goes to OUT.failed, cannot be exported, and the

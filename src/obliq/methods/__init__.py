@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
+from obliq.methods.a_amu import AAMU
 from obliq.methods.amun import AMUN
 from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
@@ -15,12 +16,13 @@ from obliq.methods.influence import Influence
 from obliq.methods.l1_sparse import L1Sparse
 from obliq.methods.lotus import LoTUS
 from obliq.methods.masked import Maskable, Masked
-from obliq.methods.method import Method
+from obliq.methods.method import Access, Method, access_of
 from obliq.methods.oeu import OEU
 from obliq.methods.projected_gradient import ProjectedGradient
 from obliq.methods.proxy_matching import ProxyMatching
 from obliq.methods.q_mul import QMUL
 from obliq.methods.random_label import RandomLabel
+from obliq.methods.regun import ReGUn
 from obliq.methods.retrain import Retrain
 from obliq.methods.salun import SalUn
 from obliq.methods.scrub import SCRUB
@@ -34,6 +36,7 @@ BUILT_IN: dict[str, type[Method]] = {
     "proxy-matching": ProxyMatching,
     "calibrated": Calibrated,
     "oeu": OEU,
+    "a-amu": AAMU,
     "amun": AMUN,
     "bad-teacher": BadTeacher,
     "boundary-expand": BoundaryExpand,
@@ -47,6 +50,7 @@ BUILT_IN: dict[str, type[Method]] = {
     "projected-gradient": ProjectedGradient,
     "q-mul": QMUL,
     "random-label": RandomLabel,
+    "regun": ReGUn,
     "retrain": Retrain,
     "salun": SalUn,
     "scrub": SCRUB,
@@ -87,11 +91,13 @@ def registered_name(kind: type[Method]) -> str | None:
 
 
 __all__ = [
+    "AAMU",
     "AMUN",
     "BUILT_IN",
     "OEU",
     "QMUL",
     "SCRUB",
+    "Access",
     "BadTeacher",
     "BoundaryExpand",
     "BoundaryShrink",
@@ -108,10 +114,12 @@ __all__ = [
     "ProjectedGradient",
     "ProxyMatching",
     "RandomLabel",
+    "ReGUn",
     "Retrain",
     "SFRon",
     "SalUn",
     "SelectiveDampening",
+    "access_of",
     "available_methods",
     "registered_name",
 ]

@@ -28,7 +28,7 @@ from torch import Tensor, fx, nn
 from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.errors import ModelError
-from obliq.methods.method import Search
+from obliq.methods.method import Access, Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
 from obliq.training.descent import descend, require_above, set_batch_norm_mode
@@ -51,6 +51,7 @@ class BoundaryExpand:
     """
 
     version: ClassVar[int] = 1
+    access: ClassVar[Access] = "nothing"
     search: ClassVar[Search] = {"learning_rate": (3e-6, 1e-5, 2e-5, 4e-5, 1e-4, 1e-3)}
 
     epochs: int = 10

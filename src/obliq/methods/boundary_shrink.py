@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
-from obliq.methods.method import Search
+from obliq.methods.method import Access, Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_above, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
@@ -53,6 +53,7 @@ class BoundaryShrink:
     """
 
     version: ClassVar[int] = 1
+    access: ClassVar[Access] = "nothing"
     search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 5e-5), "bound": (0.03, 0.1)}
 
     bound: float = 0.1

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches
-from obliq.methods.method import Search
+from obliq.methods.method import Access, Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
@@ -45,6 +45,7 @@ class GradientAscent:
     """
 
     version: ClassVar[int] = 1
+    access: ClassVar[Access] = "nothing"
     search: ClassVar[Search] = {"learning_rate": (1e-5, 2e-5, 4e-5, 6e-5, 1e-4, 2e-4)}
 
     epochs: int = 5

@@ -1,7 +1,7 @@
 """What a method is: hyper-parameters in its fields, the algorithm in one function."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -11,6 +11,10 @@ from obliq.training.loop import accuracy
 
 Search = Mapping[str, tuple[Any, ...]]
 """What a benchmark tries when it tunes a method: values for some of its fields, in all combinations."""
+
+Access = Literal["retain set", "statistics", "nothing"]
+"""What a method reads of the data that remain: the samples, statistics of them that could be computed once and shipped
+with the network, or nothing. Forget and holdout samples are not counted."""
 
 TRIALS = 6
 """How many combinations every `search` has. A method that is tuned more often than another looks better for that
@@ -40,7 +44,7 @@ class Method(Protocol):
     steps. The test set is never read.
 
     A method with something to tune names it in a class variable `search` of type `Search`, with `TRIALS`
-    combinations.
+    combinations. A method that reads less than the retain set states so in a class variable `access`.
 
     Attributes:
         version: of what it computes, from 1. Raise it when the same fields, seed and data give another network;
@@ -52,3 +56,9 @@ class Method(Protocol):
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         """A new network that should behave as if `splits.forget` had not been trained on."""
+
+
+def access_of(kind: type[Method]) -> Access:
+    """What a method reads of the data that remain; the retain set unless it states less."""
+    access: Access = getattr(kind, "access", "retain set")
+    return access

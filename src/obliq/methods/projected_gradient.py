@@ -36,7 +36,7 @@ from torch.nn.modules.conv import _ConvNd
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
 from obliq.gradients import entropy, gradient_of, unfold_inputs
-from obliq.methods.method import Search
+from obliq.methods.method import Access, Search
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share, set_batch_norm_mode
 from obliq.training.loop import (
@@ -66,6 +66,7 @@ class ProjectedGradient:
     """
 
     version: ClassVar[int] = 1
+    access: ClassVar[Access] = "statistics"
     search: ClassVar[Search] = {"learning_rate": (0.1, 0.2, 0.5), "kept": (0.7, 0.9)}
 
     kept: float = 0.95

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
-from obliq.methods.method import Search
+from obliq.methods.method import Access, Search
 from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training.fisher import squared_gradients
@@ -47,6 +47,7 @@ class SelectiveDampening:
     """
 
     version: ClassVar[int] = 1
+    access: ClassVar[Access] = "statistics"
     search: ClassVar[Search] = {"alpha": (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)}
 
     alpha: float = 10.0

@@ -20,6 +20,7 @@ from obliq.methods import (
     Method,
     ProxyMatching,
     RandomLabel,
+    ReGUn,
     SalUn,
     SFRon,
 )
@@ -88,7 +89,7 @@ def _passes(method: Method, forget: int, retain: int) -> tuple[float, float] | N
             proxies = method.proxies * method.proxy_recipe(retain).epochs * retain
             one = _orthogonal(method, forget, retain, even=False)
             return proxies + one, proxies + method.rounds * one
-        case OEU():
+        case OEU() | ReGUn():
             return _once(_orthogonal(method, forget, retain, even=True))
         case FineTune() | L1Sparse():
             return _once(method.epochs * retain)
