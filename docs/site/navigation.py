@@ -4,7 +4,7 @@ from sphinx.application import Sphinx
 
 SECTIONS = {
     "Start": ["getting-started", "glossary"],
-    "Guides": ["edge-engineer", "privacy-officer", "benchmark"],
+    "Guides": ["edge-engineer", "privacy-officer", "repeated-requests", "benchmark"],
     "Methods and results": ["methods", "results", "results-tables", "measurements"],
     "Formats": ["audit-format", "export", "patch-format"],
     "Reference": ["api", "/CONTRIBUTING", "/CHANGELOG", "/SECURITY", "promises"],

@@ -19,7 +19,7 @@ from tests.documentation.pages import DOCS, PAGES, ROOT, blocks, commands, conso
 
 ALONE = ("getting-started", "benchmark")
 """Pages that begin with nothing."""
-FOLLOWING = ("methods", "export", "privacy-officer", "patch-format")
+FOLLOWING = ("methods", "export", "privacy-officer", "patch-format", "repeated-requests")
 """Pages that go on with the files of the edge engineer's page."""
 SHORTER = {"--epochs 40": "--epochs 10", "--epochs 5": "--epochs 1"}
 """Less training, so that the tests are quick."""
@@ -40,6 +40,8 @@ NOT_RUN = {
     "--out runs/retrained": NO_DATA,
     "obliq audit runs/original runs/unlearned --retrained runs/retrained --data-folder DIR "
     "--out runs/audit": NO_DATA,
+    "obliq audit runs/original runs/second --references 4 --requests all --out runs/second-audit": "retrains four "
+    "networks; tests/cli audits such a chain",
     "obliq bench fashion-small --jobs 8 --data-folder DIR": NO_DATA,
     "obliq bench fashion-small --resume --jobs 8 --data-folder DIR": NO_DATA,
     "obliq export runs/unlearned --to executorch --out unlearned.pte --check digits": NO_EXECUTORCH,

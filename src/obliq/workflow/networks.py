@@ -223,10 +223,11 @@ def unlearn(
     Whether it does is for `audit` to measure.
 
     Args:
-        model: the original: a network of `quantize` or `create_network`, trained by `train` or by your own code.
+        model: the original: a network of `quantize` or `create_network`, trained by `train` or by your own code; or one
+            that was unlearned before.
         forget: the samples to forget. All sets may be map-style data sets of (input, label), pairs of tensors
             (inputs, labels), or samples of ours; inputs as the network reads them.
-        retain: the rest of what the network was trained on.
+        retain: the rest of what the network was trained on, without the samples of earlier requests.
         holdout: samples of the same kind that it was not trained on; some methods compare with them.
         method: a name that `available_methods` lists, with its default settings; or a method with your own.
         accept: return the network although it fails its gate; see `obliq.workflow.gate`.
