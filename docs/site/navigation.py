@@ -6,7 +6,7 @@ SECTIONS = {
     "Start": ["getting-started", "glossary"],
     "Guides": ["edge-engineer", "privacy-officer", "repeated-requests", "benchmark"],
     "Methods and results": ["methods", "results", "results-tables", "measurements"],
-    "Formats": ["audit-format", "export", "patch-format"],
+    "Formats": ["audit-format", "certificate-format", "export", "patch-format"],
     "Reference": ["api", "/CONTRIBUTING", "/CHANGELOG", "/SECURITY", "promises"],
 }
 """Pages by the heading that stands above them in the sidebar."""

@@ -25,6 +25,7 @@ from obliq.data import (
 )
 from obliq.errors import (
     AuditError as AuditError,
+    CertificateError as CertificateError,
     DataError as DataError,
     GateError as GateError,
     ModelError as ModelError,
@@ -47,6 +48,11 @@ from obliq.quantization import (
     integer_state as integer_state,
     quantize as quantize,
     weights_digest as weights_digest,
+)
+from obliq.record.certificate.make import make_certificate as make_certificate
+from obliq.record.certificate.verify import (
+    VerifiedCertificate as VerifiedCertificate,
+    verify_certificate as verify_certificate,
 )
 from obliq.run import (
     Listener as Listener,

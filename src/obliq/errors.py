@@ -35,5 +35,9 @@ class PatchError(ObliqError):
     """A patch that cannot be created, read, or applied to the given network."""
 
 
+class CertificateError(ObliqError):
+    """A certificate that cannot be created from what was given, or that is not valid."""
+
+
 class RecordError(ObliqError):
     """A record of requests that cannot be read, was changed, or does not allow what was asked for."""

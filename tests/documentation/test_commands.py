@@ -143,9 +143,11 @@ def followed(block: str) -> str:
     for command in commands(block):
         if lengthened(command.line) in NOT_RUN:
             continue
-        refused = command.output.startswith("obliq: error:")
+        refused = {"obliq: error:": 1, "obliq: not met:": 3}.get(
+            command.output[: command.output.find(":", 6) + 1], 0
+        )
         status, out, err = run(command.line)
-        assert status == (1 if refused else 0), (command.line, out, err)
+        assert status == refused, (command.line, out, err)
         if command.output:
             shown = err if refused else out
             assert as_shown(command.output).fullmatch(shown.strip()), (command.line, shown)

@@ -57,9 +57,11 @@ def _run(parsed: ParsedWords) -> tuple[str, str]:
 
     from obliq.cli.progress import ProgressReporter
     from obliq.io.drafts import sweep
-    from obliq.run import keep_memory
 
-    keep_memory()
+    if parsed.verb.computes:
+        from obliq.run import keep_memory  # imports torch
+
+        keep_memory()
     options = parsed.arguments.output
     console = Console(stderr=True, quiet=options.quiet, emoji=False)  # module:function: has colons
     with ProgressReporter(console, verbose=options.verbose) as progress:

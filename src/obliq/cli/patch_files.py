@@ -39,11 +39,12 @@ def signature_of(data: bytes, private_key: Path | None, *, allow_others: bool = 
     Raises:
         PatchError: naming the key.
     """
+    from obliq.io.keys import LARGEST_KEY
     from obliq.patch import signing
 
     if private_key is None:
         return None
-    secret = _secret(private_key, signing.LARGEST_KEY, allow_others=allow_others)
+    secret = _secret(private_key, LARGEST_KEY, allow_others=allow_others)
     try:
         return signing.sign(data, secret)
     except ObliqError as error:
@@ -51,11 +52,12 @@ def signature_of(data: bytes, private_key: Path | None, *, allow_others: bool = 
 
 
 def _require_signed(file: Path, data: bytes, public_key: Path) -> None:
+    from obliq.io.keys import LARGEST_KEY
     from obliq.io.regular_file import read_regular_file
     from obliq.patch import signing
 
     try:
-        key = read_regular_file(public_key, signing.LARGEST_KEY)
+        key = read_regular_file(public_key, LARGEST_KEY)
     except ObliqError as error:
         raise PatchError(f"key {public_key}: {error}") from error
     try:

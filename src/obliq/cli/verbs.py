@@ -39,6 +39,11 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "record verify": "Check that nothing in a record was changed.",
         "record export": "Write all cases as one file for other programs.",
     },
+    "Certify what was done": {
+        "certificate make": "Sign what was done and measured, for the files that ship.",
+        "certificate verify": "Check a certificate against a file, offline.",
+        "certificate page": "Write a certificate as one page to read and print.",
+    },
     "Compare methods": {
         "bench": "Compare methods over many networks, requests and seeds.",
     },
@@ -90,11 +95,13 @@ class Verb:
         arguments: a dataclass; its fields are the options, its docstrings the help.
         action: what the verb does, from its arguments and the display of progress.
         choices: words that can stand for a field, of which one is suggested for a mistyped word.
+        computes: whether it computes with networks; false for a verb that works without torch.
     """
 
     arguments: Any
     action: Callable[[Any, StageListener], VerbOutput]
     choices: Callable[[], Iterable[str]] = field(default=tuple)
+    computes: bool = True
 
 
 def verb_named(name: str) -> Verb:
@@ -129,8 +136,11 @@ def overview(first_word: str = "") -> str:
     options = f"\n`obliq {first_word} ACTION --help` explains an action.\n" if first_word else OPTIONS
     lines = []
     for title, verbs in GROUPS.items():
+        width = max(14, *(len(name) + 2 for name in verbs))
         rows = [
-            f"  {name:<15}{summary}" for name, summary in verbs.items() if first_word in ("", name.split()[0])
+            f"  {name:<{width}}{summary}"
+            for name, summary in verbs.items()
+            if first_word in ("", name.split()[0])
         ]
         if rows:
             lines += ["", title, *rows]

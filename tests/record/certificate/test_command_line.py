@@ -1,0 +1,294 @@
+"""`obliq certificate`: from an audit and the files that ship to a certificate, which anyone checks offline."""
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
+
+import obliq as library
+from obliq.auditing import Audit
+from obliq.auditing.document import AUDIT_DOCUMENT
+from obliq.patch.encryption import seal
+from obliq.record.certificate.envelope import parse_envelope
+from obliq.record.certificate.statement import SUMMARY_TYPE
+from obliq.record.certificate.verify import FOLDER_FILES
+from tests.auditing.synthetic import shipped as shipped_entry
+from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
+from tests.record.certificate.cases import write_audit, write_case
+from tests.test_start_up import loaded_by
+
+Obliq = Callable[..., Said]
+SEAL = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks, files, keys and two audits: one that passes, and one that does not."""
+    folder = tmp_path_factory.mktemp("case")
+    write_case(folder)
+    write_audit(folder / "audit", surety=2.0, case="DSR-1", operator="A. Example")
+    write_audit(folder / "remembered", surety=4.0)
+    return folder
+
+
+def words(case: Path, out: Path, *more: object, audit: str = "audit") -> tuple[object, ...]:
+    """What makes a certificate of the exported file."""
+    return (
+        *("certificate", "make", case / audit, "--shipped", case / "unlearned.onnx"),
+        *("--key", case / "private.pem", "--out", out, *more),
+    )
+
+
+@pytest.fixture(scope="module")
+def made(case: Path) -> Path:
+    """A certificate that passes."""
+    library.make_certificate(
+        case / "audit",
+        case / "unlearned.onnx",
+        case / "case.cert.json",
+        keys=case / "private.pem",
+        patch=case / "forget.patch",
+    )
+    return case / "case.cert.json"
+
+
+def statement(file: Path) -> dict[str, object]:
+    """What an envelope holds."""
+    found: dict[str, object] = json.loads(parse_envelope(file.read_bytes()).payload)
+    return found
+
+
+def test_a_verdict_that_passes(case: Path, made: Path, obliq: Obliq) -> None:  # noqa: F811
+    verify = ("certificate", "verify", made, "--key", case / "private-public.pem", "--file")
+    said = obliq(*verify, case / "unlearned.onnx", case / "forget.patch", "--json")
+    assert (said.status, said.err) == (0, "")
+    values = json.loads(said.out)
+    assert values["checked"] == ["unlearned.onnx", "forget.patch"]
+    stated = values["predicate"]
+    assert (stated["case"], stated["operator"]) == ("DSR-1", "A. Example")
+    assert stated["times"]["unlearned"] == "2026-01-13T09:00:00Z"
+    assert (stated["method"]["name"], stated["method"]["retain_data"]) == ("fine-tune", "all")
+    assert (stated["patch"]["sequence"], stated["patch"]["result"]) == (3, stated["result"]["content"])
+    assert (stated["request"], stated["partition"]) == ({"digest": "b" * 64}, "0" * 64)
+    assert (stated["audit"]["verdict"], stated["audit"]["measured"]) == ("INDISTINGUISHABLE", "network")
+    assert stated["error_rates"]["retrained"] == 4
+    for_people = obliq(*verify, case / "unlearned.onnx")
+    assert "forget.patch is certified, too, and was not checked" in for_people.out
+    assert "not covered:" in for_people.out
+
+
+def test_the_summary_for_generic_tools(case: Path, made: Path, obliq: Obliq) -> None:  # noqa: F811
+    summary = case / "case.cert.svr.json"
+    found, whole = statement(summary), statement(made)
+    assert found["predicateType"] == SUMMARY_TYPE
+    assert found["subject"] == whole["subject"]
+    predicate = found["predicate"]
+    assert isinstance(predicate, dict)
+    assert predicate["verifier"] == {"id": "urn:obliq:auditor:v4", "policies": []}
+    assert predicate["properties"] == ["OBLIQ_INDISTINGUISHABLE"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", predicate["timeCreated"])
+    key, file = case / "private-public.pem", case / "unlearned.onnx"
+    said = obliq("certificate", "verify", summary, "--file", file, "--key", key)
+    assert (said.status, "predicateType is" in said.err) == (1, True)
+
+
+def test_a_verdict_that_does_not_pass(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    out = tmp_path / "case.cert.json"
+    named = ("--case", "DSR-2", "--operator", "B. Example", "--count")
+    assert obliq(*words(case, out, *named, audit="remembered")).status == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["case.cert.json"]
+    said = obliq(
+        *("certificate", "verify", out, "--file", case / "unlearned.onnx"),
+        *("--key", case / "private-public.pem"),
+    )
+    assert said.status == 3
+    assert said.err.startswith("obliq: not met: the certificate is valid, but the verdict is ")
+    predicate = statement(out)["predicate"]
+    assert isinstance(predicate, dict)
+    assert predicate["request"]["count"] == 100
+    assert "reason" in predicate["audit"]
+
+
+def test_numbers_that_tell_how_many_are_left_out_unless_wanted(made: Path) -> None:
+    predicate = statement(made)["predicate"]
+    assert isinstance(predicate, dict)
+    assert "reason" not in predicate["audit"]
+    assert {one["statistic"] for one in predicate["audit"]["evidence"]} & {
+        "forget_accuracy",
+        "class_accuracy",
+    } == set()
+
+
+def test_a_stale_summary_is_not_left_beside_a_verdict_that_does_not_pass(
+    case: Path,
+    tmp_path: Path,
+    obliq: Obliq,  # noqa: F811
+) -> None:
+    out = tmp_path / "c.json"
+    assert obliq(*words(case, out)).status == 0
+    assert "exists already" in obliq(*words(case, out)).err
+    before = out.read_bytes()
+    said = obliq(*words(case, out, "--overwrite", "--case", "1", "--operator", "B", audit="remembered"))
+    assert (said.status, "states that an earlier verdict passed" in said.err) == (1, True)
+    assert out.read_bytes() == before
+
+
+def test_elliptic_keys_and_two_signers(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    out = tmp_path / "case.json"
+    assert obliq(*words(case, out), case / "elliptic.pem").status == 2  # an option takes its values at once
+    keys = ("--key", case / "private.pem", case / "elliptic.pem")
+    make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned.onnx", *keys, "--out", out)
+    assert obliq(*make).status == 0
+    verify = ("certificate", "verify", out, "--file", case / "unlearned.onnx", "--key")
+    assert obliq(*verify, case / "private-public.pem", case / "elliptic-public.pem").status == 0
+    assert "of all 2 signers" in obliq(*verify, case / "elliptic-public.pem").err
+    assert obliq(*verify, case / "elliptic-public.pem", "--conformant").status == 0
+
+
+def test_a_folder_that_ships(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    assert FOLDER_FILES == ("model.json", "model.safetensors")
+    out = tmp_path / "case.json"
+    make = (
+        "certificate",
+        "make",
+        case / "audit",
+        "--shipped",
+        case / "unlearned",
+        "--key",
+        case / "private.pem",
+    )
+    assert obliq(*make, "--out", out).status == 0
+    verify = ("certificate", "verify", out, "--key", case / "private-public.pem", "--file")
+    said = obliq(*verify, case / "unlearned", "--json")
+    assert json.loads(said.out)["checked"] == ["unlearned/model.json", "unlearned/model.safetensors"]
+    assert "is no file of" in obliq(*verify, case / "original").err
+
+
+def test_an_encrypted_patch(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    patch, key = tmp_path / "forget.patch", tmp_path / "fleet.key"
+    patch.write_bytes(seal((case / "forget.patch").read_bytes(), SEAL))
+    key.write_bytes(SEAL)
+    key.chmod(0o600)
+    make = words(case, tmp_path / "case.json", "--patch", patch)
+    assert "it is encrypted; expected --patch-key FILE" in obliq(*make).err
+    assert obliq(*make, "--patch-key", key).status == 0
+    predicate = statement(tmp_path / "case.json")["predicate"]
+    assert isinstance(predicate, dict)
+    assert predicate["patch"]["encrypted"] is True
+
+
+def test_an_audited_file_is_certified_as_such(case: Path, tmp_path: Path) -> None:
+    """Where the audit ran the file itself, its verdict is that of the file."""
+    audit = AUDIT_DOCUMENT.read(case / "audit" / "audit.json")
+    digests = library.make_certificate(
+        case / "audit", case / "unlearned.onnx", tmp_path / "first.json", keys=case / "private.pem"
+    ).predicate.result
+    artifact = shipped_entry().artifact
+    assert artifact is not None
+    assert digests.content is not None
+    assert digests.file is not None
+    artifact = dataclasses.replace(artifact, content_digest=digests.content, file_digest=digests.file)
+    network = audit.entries[1]
+    entry = dataclasses.replace(network, name="file", weights_digest=None, artifact=artifact)
+    both = dataclasses.replace(audit, entries=(*audit.entries[:2], entry, *audit.entries[2:]))
+    stated = certified(case, tmp_path, both)
+    assert (stated.predicate.audit.measured, stated.predicate.audit.runtime) == ("file", "a runtime 1.0")
+    assert stated.predicate.audit.candidates == 2
+    alone = dataclasses.replace(entry, artifact=dataclasses.replace(artifact, network=None))
+    stated = certified(
+        case, tmp_path, dataclasses.replace(audit, entries=(audit.entries[0], alone, audit.entries[-1]))
+    )
+    assert stated.predicate.method is None
+    assert stated.predicate.result.weights is None
+
+
+def certified(case: Path, folder: Path, audit: Audit) -> library.VerifiedCertificate:
+    """The certificate of the exported file by another audit."""
+    (folder / "audit").mkdir(exist_ok=True)
+    AUDIT_DOCUMENT.write(folder / "audit" / "audit.json", audit, overwrite=True)
+    shutil.copytree(case / "unlearned", folder / "unlearned", dirs_exist_ok=True)
+    return library.make_certificate(
+        folder / "audit",
+        case / "unlearned.onnx",
+        folder / "c.json",
+        keys=case / "private.pem",
+        overwrite=True,
+    )
+
+
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "the original": (("--shipped", "{}/original.onnx"), "is no result of this audit (unlearned)"),
+    "no network": (("--network", "{}/original"), "whose folder --network names"),
+    "no file": (("--shipped", "{}/nothing.onnx"), "cannot be read"),
+    "no audit": (("--shipped", "{}/unlearned.onnx", "{}/original"), "audit.json: cannot be read"),
+    "another case": (("--case", "DSR-2"), "the audit states 'DSR-1'"),
+    "a public key": (("--key", "{}/private-public.pem", "--allow-readable-key"), "this is a public key"),
+    "no patch": (("--patch", "{}/unlearned.onnx"), "not a patch"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_pieces_that_do_not_belong_together(
+    name: str,
+    case: Path,
+    tmp_path: Path,
+    obliq: Obliq,  # noqa: F811
+) -> None:
+    given, message = REFUSED[name]
+    changed = [word.format(case) for word in given]
+    audit = changed.pop() if len(changed) % 2 and changed[-1][0] == "/" else str(case / "audit")
+    defaults = {"--shipped": case / "unlearned.onnx", "--key": case / "private.pem"}
+    rest = [word for option, value in defaults.items() if option not in changed for word in (option, value)]
+    said = obliq("certificate", "make", audit, *rest, *changed, "--out", tmp_path / "c.json")
+    assert (said.status, said.err.count("\n")) == (1, 1), said.err
+    assert message in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_case_or_a_key(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    out = tmp_path / "c.json"
+    assert "no case is given, and the audit states none" in obliq(*words(case, out, audit="remembered")).err
+    make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned.onnx", "--out", out)
+    assert "expected --key private.pem" in obliq(*make).err
+    (case / "private.pem").chmod(0o644)
+    assert "or --allow-readable-key" in obliq(*words(case, out)).err
+    (case / "private.pem").chmod(0o600)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_and_another_key_are_refused(case: Path, made: Path, obliq: Obliq) -> None:  # noqa: F811
+    verify = ("certificate", "verify", made)
+    key, file = ("--key", case / "private-public.pem"), ("--file", case / "unlearned.onnx")
+    replayed = obliq(*verify, *key, "--file", case / "original.onnx")
+    assert (replayed.status, "is no file of" in replayed.err) == (1, True)
+    # every file that is given must be one of the certificate's
+    assert obliq(*verify, *key, *file, case / "original.onnx").status == 1
+    for wrong, message in (
+        (("--key", case / "other-public.pem"), "did not sign this"),
+        (("--key", case / "private.pem"), "this is a private key"),
+        (("--key", case / "missing.pem"), "cannot be read"),
+        ((), "expected --file SHIPPED and --key PUBLIC.pem"),
+    ):
+        said = obliq(*verify, *file, *wrong)
+        assert (said.status, message in said.err) == (1, True), said.err
+    assert "expected --file SHIPPED" in obliq(*verify, *key).err
+
+
+def test_verifying_needs_neither_torch_nor_numpy(case: Path, made: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    check = f"--file {case / 'unlearned.onnx'} --key {case / 'private-public.pem'}"
+    lines = [
+        "from obliq.cli import main",
+        f"assert main('certificate page {made} --out {page}'.split()) == 0",
+        *(f"assert main('certificate verify {file} {check}'.split()) == 0" for file in (made, page)),
+        "import obliq; obliq.verify_certificate",
+    ]
+    assert (
+        loaded_by("\n".join(lines), "torch", "numpy", "scipy", "sklearn", "matplotlib", "obliq.patch") == []
+    )

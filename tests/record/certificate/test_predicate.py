@@ -1,0 +1,193 @@
+"""What a certificate may state, and what it must."""
+
+import contextlib
+import dataclasses
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from torch import nn
+
+pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
+
+from obliq.auditing.document import AUDIT_DOCUMENT
+from obliq.auditing.verdict import Word
+from obliq.data import Splits
+from obliq.data.splits import MissingExamples
+from obliq.errors import CertificateError
+from obliq.io.strict_json import encode
+from obliq.methods import BUILT_IN
+from obliq.record.certificate.certified_audit import PASSING, PUBLISHED, REFUSING, CertifiedVerdict
+from obliq.record.certificate.collect import RETAIN_FREE
+from obliq.record.certificate.limits import LIMITS
+from obliq.record.certificate.make import sign_certificate
+from obliq.record.certificate.statement import (
+    AUDITOR,
+    Subject,
+    certificate_payload,
+    parse_payload,
+    summary_payload,
+)
+from obliq.run import Run
+from obliq.workflow.last_audit import REFUSED
+from tests.record.certificate.cases import ed25519_key, predicate, subjects
+
+ROOT = Path(__file__).parents[3]
+STATED = json.loads(certificate_payload(predicate(), subjects()))
+
+
+def test_what_is_stated_is_read_back() -> None:
+    assert parse_payload(certificate_payload(predicate(), subjects())) == (predicate(), subjects())
+
+
+def test_no_word_promises_more_than_was_measured() -> None:
+    text = (
+        json.dumps(encode(LIMITS))
+        + json.dumps(STATED)
+        + (ROOT / "src/obliq/record/certificate")
+        .joinpath("certificate.html.jinja")
+        .read_text(encoding="utf-8")
+    )
+    assert (
+        re.findall(r"\b\w*(?:delet|erase|erasure|compli|anonym|irrevers|guarant|proof|prove)\w*", text, re.I)
+        == []
+    )
+
+
+def test_verdicts_are_those_of_the_audit() -> None:
+    assert get_args(Word) == get_args(CertifiedVerdict)
+    assert REFUSED == REFUSING
+    assert AUDITOR.endswith(f":v{AUDIT_DOCUMENT.version}")
+    assert [word for word in get_args(CertifiedVerdict) if predicate(word).passes] == [PASSING]
+
+
+def test_a_device_that_remembers_does_not_pass() -> None:
+    stated = predicate()
+    for device, passes in (
+        (PASSING, True),
+        ("INCONCLUSIVE", True),
+        ("REMEMBERED", False),
+        ("DAMAGED", False),
+    ):
+        audit = dataclasses.replace(stated.audit, device_verdict=device)
+        assert dataclasses.replace(stated, audit=audit).passes is passes
+
+
+def test_error_rates_are_those_that_are_published() -> None:
+    """Each from the table over everything in the report of the measurement."""
+    report = (ROOT / "benchmarks/results/auditor-errors.md").read_text()
+    for count, rates in PUBLISHED.items():
+        table = report.split(f"## With {count} retrained networks")[1].split("### ")[1]
+        rows = [
+            [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:1] == "|"
+        ]
+        found = {row[0]: [int(cell) for cell in row[1:4]] for row in rows[2:] if "unlearned:" not in row[0]}
+        samples, passed, refused = found.pop("retrained")
+        assert (rates.true_retrainings, rates.passed_percent, rates.refused_percent) == (
+            samples,
+            passed,
+            refused,
+        )
+        refusals = [row[2] for row in found.values()]
+        assert rates.fakes_refused_percent == (min(refusals), max(refusals))
+        assert rates.fakes_passed_percent == max(row[1] for row in found.values())
+
+
+@pytest.mark.parametrize("name", RETAIN_FREE)
+def test_methods_without_retain_data_read_none(name: str, original: nn.Module, splits: Splits) -> None:
+    missing = MissingExamples(splits.retain.collection, splits.retain.indices, role="retain")
+    guarded = object.__new__(Splits)
+    for role in ("partition", "forget", "holdout", "test", "salt"):
+        object.__setattr__(guarded, role, getattr(splits, role))
+    object.__setattr__(guarded, "retain", missing)
+    assert BUILT_IN[name]().unlearn(original, guarded, Run(seed=0)) is not original
+
+
+def test_a_summary_states_only_what_passed() -> None:
+    with pytest.raises(CertificateError, match="a summary states only what passed"):
+        summary_payload(predicate("INCONCLUSIVE"), subjects())
+    keys = [ed25519_key()]
+    assert sign_certificate(predicate("INCONCLUSIVE"), subjects(), keys).summary is None
+    assert sign_certificate(predicate(), subjects(), keys).summary is not None
+
+
+def put(path: str, value: object) -> dict[str, Any]:
+    """The statement with another value at a path of names and numbers."""
+    changed = json.loads(json.dumps(STATED))
+    *above, last = path.split("/")
+    inner = changed
+    for step in above:
+        inner = inner[int(step) if isinstance(inner, list) else step]
+    inner[last] = value
+    return changed
+
+
+WRONG = {
+    "another statement": (put("_type", "https://in-toto.io/Statement/v0.1"), "_type is"),
+    "another predicate": (put("predicateType", "https://slsa.dev/provenance/v1"), "predicateType is"),
+    "a later version": (put("predicateType", "urn:obliq:unlearning-certificate:v2"), "predicateType is"),
+    "no file": (put("subject", []), "expected one file or more"),
+    "a file without a digest": (put("subject/0/digest", {"sha1": "0" * 40}), "has no digest sha256"),
+    "a digest in capitals": (put("subject/0/digest", {"sha256": "A" * 64}), "has no digest sha256"),
+    "no predicate": ({k: v for k, v in STATED.items() if k != "predicate"}, "no field 'predicate'"),
+    "no case": (put("predicate/case", ""), "case is ''"),
+    "a case of two lines": (put("predicate/case", "a\nb"), "expected one line"),
+    "a local time": (put("predicate/times/issued", "2026-01-14T09:30:00+01:00"), "expected UTC"),
+    "a short time": (put("predicate/times/issued", "2026-1-14T9:30:00Z"), "expected UTC"),
+    "a short digest": (put("predicate/partition", "00"), "expected SHA-256"),
+    "no limits": (put("predicate/not_covered", []), "not_covered lacks 'traces'"),
+    "a limit without text": (put("predicate/not_covered/0/text", " "), "has no text"),
+    "an unknown verdict": (put("predicate/audit/verdict", "FORGOTTEN"), "expected one of INDISTINGUISHABLE"),
+    "no base": (put("predicate/base", {}), "a network has no digest"),
+    "another patch": (put("predicate/patch/result", "0" * 64), "another network than the result"),
+    "a patch before the first": (put("predicate/patch/sequence", 0), "expected 1 or more"),
+    "no samples": (put("predicate/request/count", 0), "expected 1 or more"),
+    "a text for a number": (put("predicate/audit/retrained", "4"), "expected a whole number"),
+}
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "conformant"])
+@pytest.mark.parametrize("name", WRONG)
+def test_statements_that_are_refused(name: str, strict: bool) -> None:
+    changed, message = WRONG[name]
+    with pytest.raises(CertificateError, match=message) as caught:
+        parse_payload(json.dumps(changed).encode(), strict=strict)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path", ["more", "subject/0/uri", "predicate/more", "predicate/audit/more", "predicate/patch/more"]
+)
+def test_unknown_fields_are_refused_unless_the_standard_is_followed(path: str) -> None:
+    text = json.dumps(put(path, "x")).encode()
+    with pytest.raises(CertificateError, match="unknown field"):
+        parse_payload(text)
+    assert parse_payload(text, strict=False) == (predicate(), subjects())
+
+
+def test_every_other_value_anywhere_is_read_or_refused() -> None:
+    """Signed by somebody, but not by our program: nothing but `CertificateError` comes out."""
+    draw = random.Random(0)
+    values = [None, True, -1, 2**70, 1e308, "", "x" * 500, "\x00", [], {}, [1], {"a": 1}]
+    for _ in range(200):
+        changed, inner = json.loads(json.dumps(STATED)), None
+        place = changed
+        while isinstance(place, dict | list) and place:
+            inner, name = place, draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
+            place = place[name]
+            if draw.random() < 0.3:
+                break
+        assert inner is not None
+        inner[name] = draw.choice(values)
+        for strict in (True, False):
+            with contextlib.suppress(CertificateError):
+                parse_payload(json.dumps(changed).encode(), strict=strict)
+
+
+def test_names_of_files_are_unique() -> None:
+    one = Subject("a", {"sha256": "0" * 64})
+    with pytest.raises(CertificateError, match="different names"):
+        certificate_payload(predicate(), [one, one])
