@@ -4,36 +4,22 @@ Files are recognised by what they hold, whatever they are called; float weights 
 them, too. What other programs wrote is never listed: data sets, lists of ids, copies in archives, backups.
 """
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
-from obliq.checkpoints import Checkpoint, load_checkpoint
-from obliq.checkpoints.file_record import FILE_RECORD_DOCUMENT
-from obliq.checkpoints.folder import (
-    DOCUMENT_FILE,
-    LATENT_FILE,
-    NETWORK_DOCUMENT,
-    TENSORS_FILE,
-    NetworkDocument,
-)
+from obliq.checkpoints.folder import DOCUMENT_FILE, LATENT_FILE, TENSORS_FILE
 from obliq.checkpoints.run_folder import TRACE_FILE
 from obliq.errors import ObliqError
-from obliq.exporting import SUFFIXES, graph_of, parse_exported, read_parity_record
-from obliq.exporting.c.file import CFile
-from obliq.exporting.content import content_of_graph
-from obliq.exporting.onnx.contents import LARGEST_FILE
+from obliq.exporting import SUFFIXES
 from obliq.io.documents import DocumentType
 from obliq.io.drafts import is_draft, is_held
 from obliq.io.durable import sync
 from obliq.io.ownership import FILES_RECORD, digest_of_file
-from obliq.io.regular_file import read_regular_file
 from obliq.models.weights_file import SAFETENSORS, TORCH
-from obliq.patch import content_digest
 from obliq.run import utc_now
+from obliq.workflow.known_originals import HEAD, KnownOriginals, read_network_document
 
 KINDS = {
     "request": "the ids of the samples to forget",
@@ -48,10 +34,8 @@ KINDS = {
 }
 """What a residue is, by its kind."""
 
-_HEAD = 2**16  # bytes in which a document states its format
 _REQUEST = re.compile(rb'"format":\s*"obliq-request"')
 _SOURCE = re.compile(rb'"format":\s*"obliq-source"')
-_C_DIGEST = re.compile(rb"content  SHA-256 ([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +95,7 @@ def find_residue(
     if not folder.is_dir():
         raise ObliqError(f"there is no folder {folder}; expected one to look for residue in")
     files = list(_regular_files(folder))
-    known = _Originals.of(files, original, architecture)
+    known = KnownOriginals.of(files, original, architecture)
     found = []
     for file in files:
         kind = _kind(file, known)
@@ -162,109 +146,10 @@ def destroy_residue(folder: Path, found: Sequence[Residue], record: Path) -> Des
     return ended
 
 
-@dataclass(frozen=True)
-class _Originals:
-    """What is known of the networks before they forgot.
-
-    Attributes:
-        networks: those that could be loaded.
-        bases: digests of the networks that others were unlearned from.
-        digests: digests of networks, of the contents and of the bytes of files that were their bases.
-        weights: digests of the files of weights that `obliq adopt` read.
-    """
-
-    networks: list[Checkpoint]
-    bases: set[str] = field(default_factory=set)
-    digests: set[str] = field(default_factory=set)
-    weights: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, files: Sequence[Path], elsewhere: Path | None, architecture: str | None) -> "_Originals":
-        found = cls([])
-        documents = [file for file in files if file.name == DOCUMENT_FILE]
-        for file in documents:
-            found._add_bases(file)
-        found.digests.update(found.bases)
-        for file in documents + ([elsewhere / DOCUMENT_FILE] if elsewhere else []):
-            found._add_network(file, architecture)
-        for file in files:
-            found._add_records(file)
-        return found
-
-    def _add_bases(self, file: Path) -> None:
-        if (document := _read_document(file)) is not None:
-            earlier = (entry.base_digest for entry in document.provenance.earlier)
-            self.bases.update(filter(None, (document.provenance.base_digest, *earlier)))
-
-    def is_original(self, document: NetworkDocument | None) -> bool:
-        """Whether it is of a network before it forgot: an original, or the base of a later request."""
-        if document is None:
-            return False
-        return document.provenance.role == "original" or document.weights_digest in self.bases
-
-    def _add_network(self, file: Path, architecture: str | None) -> None:
-        document = _read_document(file)
-        if document is not None and self.is_original(document):
-            self.digests.add(document.weights_digest)
-            if document.provenance.loaded and document.provenance.recipe is None:
-                self.weights.add(document.provenance.loaded.digest)
-            try:
-                self.networks.append(load_checkpoint(file.parent, architecture))
-            except ObliqError:  # a network of the user's code, or one that is damaged
-                return
-
-    def _add_records(self, file: Path) -> None:
-        """Records name the file that another was unlearned from, and the network that one was exported from."""
-        if file.suffix != ".json" or file.name == DOCUMENT_FILE:
-            return
-        try:
-            record = FILE_RECORD_DOCUMENT.read(file)
-            self.digests.update({record.base_file_digest, record.provenance.base_digest or ""})
-            return
-        except ObliqError:
-            pass
-        try:
-            parity = read_parity_record(file)
-        except ObliqError:
-            return
-        if self.digests & {parity.network_digest, parity.deployed_digest}:
-            self.digests.add(parity.file_digest)
-
-    @cached_property
-    def contents(self) -> set[str]:
-        """Content digests of their integer exports."""
-        found = set()
-        for saved in self.networks:
-            try:
-                graph = graph_of(saved.model, saved.blueprint.input_shape)
-            except ObliqError:  # it cannot be exported, so nothing was exported from it
-                continue
-            found.add(content_digest(content_of_graph(graph)))
-        return found
-
-    def exported(self, file: Path) -> bool:
-        """Whether a file was exported from one of them."""
-        if digest_of_file(file) in self.digests:
-            return True
-        try:
-            data = read_regular_file(file, LARGEST_FILE)
-            if CFile.recognises(data):
-                stated = _C_DIGEST.search(data[:_HEAD])
-                return stated is not None and stated[1].decode() in self.contents | self.digests
-            exported = parse_exported(data, file.name, file.suffix)
-            if exported.content_digest in self.contents | self.digests:
-                return True
-            return any(
-                exported.exported_from(saved.model, saved.blueprint.input_shape) for saved in self.networks
-            )
-        except ObliqError:
-            return False
-
-
-def _kind(file: Path, known: _Originals) -> str:
+def _kind(file: Path, known: KnownOriginals) -> str:
     """The kind of a residue; empty for any other file."""
     with file.open("rb") as opened:
-        head = opened.read(_HEAD)
+        head = opened.read(HEAD)
     if _REQUEST.search(head):
         return "request"
     if _SOURCE.search(head):
@@ -272,7 +157,7 @@ def _kind(file: Path, known: _Originals) -> str:
     if file.name == LATENT_FILE and head[8:9] == b"{":  # a safetensors file
         return "latent"
     parts = (DOCUMENT_FILE, TENSORS_FILE, TRACE_FILE)
-    if file.name in parts and known.is_original(_read_document(file.parent / DOCUMENT_FILE)):
+    if file.name in parts and known.is_original(read_network_document(file.parent / DOCUMENT_FILE)):
         return "original"
     if head[:4] in (b"OBQP", b"OBQE"):
         return "patch"
@@ -283,12 +168,6 @@ def _kind(file: Path, known: _Originals) -> str:
     if file.suffix in SUFFIXES and known.exported(file):
         return "export"
     return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""
-
-
-def _read_document(file: Path) -> NetworkDocument | None:
-    with contextlib.suppress(ObliqError):
-        return NETWORK_DOCUMENT.read(file)
-    return None
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:

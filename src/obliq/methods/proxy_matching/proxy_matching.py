@@ -216,7 +216,7 @@ class ProxyMatching(OrthogonalDescent):
         wanted = margins(original, unseen, run)
         return Aims(
             unseen=unseen,
-            answers=without_classes(splits.forgotten_classes, mixed),
+            answers=without_classes(splits.absent_classes, mixed),
             level=float(wanted.abs().median()),
             proxies=(forget, holdout),
             targets=on_the_scale_of(forget, holdout, wanted),
