@@ -38,6 +38,7 @@ from obliq.record.events import Confirmed  # noqa: E402
 from obliq.record.folder import Record  # noqa: E402
 from obliq.record.log import read_log, writing  # noqa: E402
 from obliq.record.verification import verify_record  # noqa: E402
+from obliq.training import continuation  # noqa: E402
 
 TABLE = HERE / "results" / "record_crashes.md"
 LONGEST = 0.4  # seconds until a process that appends is killed
@@ -371,6 +372,7 @@ def run() -> None:
     parser.add_argument("--every", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    continuation.SECONDS_BETWEEN = 0.0  # the state of a training is written after every epoch
     with tempfile.TemporaryDirectory() as folder:
         forms: list[type[JsonLines | Sqlite]] = [JsonLines, Sqlite]
         logs = {

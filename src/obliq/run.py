@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -70,7 +71,8 @@ class Run:
     `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
     give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
     on devices that profit from it. `compile` lets `obliq.training.loop.fit` run through torch.compile, which pays in
-    long trainings only, see `obliq.training.loop`.
+    long trainings only, see `obliq.training.loop`. `trainings` is a folder in which `fit` keeps the state of long
+    trainings, so that the same training goes on after its process was killed; None for no such folder.
     """
 
     seed: int = 0
@@ -78,6 +80,7 @@ class Run:
     autocast: bool = False
     compile: bool = False
     listen: Listener = silent
+    trainings: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

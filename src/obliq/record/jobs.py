@@ -2,7 +2,8 @@
 
 The result of a step is a folder that appears when it is complete, and an event in the log. A process that is killed
 leaves a draft, which the next one removes; or a folder without its event, which the next one reads and notes. So a
-finished step is never computed again, and an unfinished one leaves nothing.
+finished step is never computed again. An unfinished one leaves nothing but the state of its training, from which the
+same training goes on.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from obliq.data import Partition, Splits
 from obliq.data.request_file import Request
 from obliq.exporting import export_file, format_named, open_exported, read_exported
 from obliq.io.atomic import new_folder
-from obliq.io.drafts import sweep
+from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.methods import Retrain
 from obliq.patch import encode_patch
@@ -37,6 +38,9 @@ from obliq.workflow.pipeline import AUDIT, recipe_of, unlearn_original, write_re
 from obliq.workflow.rehearsal import require_step_memory
 from obliq.workflow.report_context import report_context
 from obliq.workflow.retrained_networks import RETRAINED
+
+TRAININGS = "trainings"
+"""Folder of a batch in which long trainings keep their state until their step is done."""
 
 Seal = Callable[[str, bytes], dict[str, bytes]]
 """From the name of a patch and its bytes to the files to write, by name."""
@@ -96,6 +100,8 @@ def work(worker: Worker, number: int) -> RecordState:
     """
     record = worker.record
     state, folder = record.state(), record.batch(number)
+    trainings = folder / TRAININGS
+    worker = dataclasses.replace(worker, run=dataclasses.replace(worker.run, trainings=trainings))
     for line in sweep(folder):
         worker.stage(line)
     splits, request = batch_request(record, worker.parts, state, state.batch(number))
@@ -107,6 +113,7 @@ def work(worker: Worker, number: int) -> RecordState:
             worker.stage(step.words)
             with new_folder(result) as draft:
                 step.write(draft)
+        remove_tree(trainings)
         state = record.append(worker.actor, step.read(result))
     return state
 

@@ -12,9 +12,19 @@ from obliq.errors import RecordError
 from obliq.io.atomic import write_file
 from obliq.io.drafts import sweep
 from obliq.io.ownership import digest_of_file
-from obliq.record.cases import Case, RecordState
+from obliq.record.cases import Case, RecordState, same_person
 from obliq.record.encryption import FLEET_KEY, decrypt_request, encrypt_request
-from obliq.record.events import Accepted, Approved, Closed, Event, Received, Rejected, parse_day, require_text
+from obliq.record.events import (
+    Accepted,
+    Approved,
+    Closed,
+    Confirmed,
+    Event,
+    Received,
+    Rejected,
+    parse_day,
+    require_text,
+)
 from obliq.record.folder import WITHHELD, Appending, Record
 from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, Withheld, joined, sample_fingerprints
 from obliq.run import utc_now
@@ -120,14 +130,28 @@ def reject(record: Record, case: str, reason: str, actor: str, received: str = "
 
 
 def approve(record: Record, case: str, actor: str) -> RecordState:
-    """Note that a person approves a request.
+    """Note that a person approves a request. The same person approves it once, however often they do it.
 
     Raises:
-        RecordError: when the same person approved it before, or it does not wait for approval.
+        RecordError: when it does not wait for approval.
     """
     with record.appending() as appending:
-        digest = appending.state.case(case).received.digest
-        return appending.append(actor, Approved(case=case, digest=digest or ""))
+        found = appending.state.case(case)
+        if any(same_person(actor, before) for before in found.approvals):
+            return appending.state
+        return appending.append(actor, Approved(case=case, digest=found.received.digest or ""))
+
+
+def confirm(record: Record, floor: int, devices: int, actor: str) -> RecordState:
+    """Note how many devices confirmed a batch or a later one; the same report twice is noted once.
+
+    Raises:
+        RecordError: for a batch without patches, and more devices than there are.
+    """
+    with record.appending() as appending:
+        if appending.state.floors.get(floor) == devices:
+            return appending.state
+        return appending.append(actor, Confirmed(floor=floor, devices=devices))
 
 
 def request_of(record: Record, case: Case, state: RecordState) -> Request:

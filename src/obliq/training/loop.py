@@ -19,6 +19,7 @@ from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.quantization import activations, calibrate_steps, keep_steps_near_, learned_steps
 from obliq.run import Run, device_of
+from obliq.training.continuation import KeptTraining
 from obliq.training.prediction import TorchPredictor, collect_logits
 
 Forward = Callable[[Tensor], Tensor]
@@ -133,8 +134,11 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
     forward = forward_function(model, run, recipe.batch_size)
     length = steps_per_epoch(len(examples), recipe.batch_size)
     rate = cosine_schedule(recipe.learning_rate, recipe.epochs * length, recipe.warmup)
-    step = 0
-    for epoch in range(1, recipe.epochs + 1):
+    kept = KeptTraining.begin(model, optimizer, generator, examples, recipe, recipe.epochs, run)
+    for epoch, measured in enumerate(kept.rows, start=1):
+        run.listen("train", epoch, recipe.epochs, measured)
+    step = len(kept.rows) * length
+    for epoch in range(len(kept.rows) + 1, recipe.epochs + 1):
         total_loss, right = 0.0, 0
         for inputs, labels in batches(
             examples, recipe.batch_size, generator, run.device, augment=recipe.augment
@@ -153,12 +157,9 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
             right += int((logits.argmax(dim=1) == labels).sum())
             step += 1
         require_finite_weights(model, recipe.learning_rate)
-        run.listen(
-            "train",
-            epoch,
-            recipe.epochs,
-            {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)},
-        )
+        measured = {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)}
+        kept.keep(measured)
+        run.listen("train", epoch, recipe.epochs, measured)
     return model.eval()
 
 

@@ -247,10 +247,9 @@ def run_record_approve(arguments: RecordApproveArguments, progress: StageListene
 
 def run_record_confirm(arguments: RecordConfirmArguments, progress: StageListener) -> VerbOutput:
     """Note a report of the fleet."""
-    from obliq.record.events import Confirmed
+    from obliq.record.requests import confirm
 
-    record = open_record(arguments)
-    state = record.append(arguments.by, Confirmed(floor=arguments.floor, devices=arguments.devices))
+    state = confirm(open_record(arguments), arguments.floor, arguments.devices, arguments.by)
     confirmed, wanted = state.confirmed(arguments.floor), state.begun.policy.devices
     of = f" of {wanted:,}" if wanted else ""
     cases = [
