@@ -1,6 +1,8 @@
 """The benchmark from the command line: one whole suite, and what can be typed wrongly."""
 
+import getpass
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,11 @@ def test_the_smoke_suite(obliq: Obliq, tmp_path: Path) -> None:
     rows = read_rows(folder)
     assert {row.kind for row in rows} == {"original", "retrained", "unlearned"}
     assert {row.scenario for row in rows} == {"random=10%", "subjects=1"}
+    words = [str(tmp_path), str(Path.home()), getpass.getuser(), platform.node()]
+    texts = [
+        file.read_text() for file in folder.rglob("*") if file.suffix in (".csv", ".json", ".md", ".html")
+    ]
+    assert [word for word in words if len(word) > 4 and any(word in text for text in texts)] == []
     page = (folder / "report.html").read_text()
     (folder / "report.html").unlink()
     again = obliq("bench", "report", "smoke", *folders(tmp_path))

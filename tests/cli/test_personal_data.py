@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from obliq.checkpoints import load_checkpoint
 from obliq.cli import main
 from tests.cli.conftest import SHORT, Said, pictures
 
@@ -59,6 +61,20 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             break
     run("retrain", at("original"), *request, at("retrained"))
+    original, weights = load_checkpoint(at("original")), data.with_name("weights.pt")
+    torch.save(original.model.state_dict(), weights)
+    adopt = (
+        "adopt",
+        f"npz:{data}",
+        "--arch",
+        "convnet",
+        "--weights",
+        weights,
+        "--bits",
+        original.blueprint.bits,
+    )
+    trained = ",".join([PERSON, *(f"p{number}" for number in range(8))])
+    run(*adopt, "--trained-on", f"subject={trained}", "--threads", 1, "--out", at("adopted"))
     audit = ("audit", *map(at, ("original", "unlearned")), "--retrained", at("retrained"))
     run(*audit, "--request-key", key, "--out", at("audit"))
     run("export", at("original"), "--out", at("old.onnx"))
@@ -101,7 +117,7 @@ def test_the_search_finds_what_is_planted(written: Path) -> None:
 
 def test_how_many_samples_were_forgotten_is_in_no_record_of_a_network(written: Path) -> None:
     records = [file for file in ships(written) if file.name in ("model.json", "shipped.json")]
-    assert len(records) == 6
+    assert len(records) == 7
     for file in records:
         provenance = json.loads(file.read_text())["provenance"]
         assert not {"forget", "retain"} & set(provenance["counts"])
