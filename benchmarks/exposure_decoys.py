@@ -70,7 +70,8 @@ def row(name: str, before: Checkpoint, after: Checkpoint, splits: Splits) -> tup
     rises, people = new.retain.loss - old.retain.loss, owners[splits.retain.indices].numpy()
     means = np.array([rises[people == person].mean() for person in np.unique(people)])
     forgotten = float((new.forget.loss - old.forget.loss).mean())
-    distance = (forgotten - means.mean()) / means.std(ddof=1)
+    spread = means.std(ddof=1)
+    distance = (forgotten - means.mean()) / spread if spread else 0.0
     accuracy = [100 * float(new_role.correct.mean()) for new_role in (new.retain, new.test)]
     return name, [exposure.rank, exposure.of, distance, forgotten, float(means.max()), *accuracy]
 

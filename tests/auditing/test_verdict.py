@@ -17,6 +17,11 @@ REFUSED = {"REMEMBERED", "OVER-FORGOTTEN", "DAMAGED"}
 POOL = [network(5000 + number) for number in range(40)]
 
 
+def wrong_every(number: int, margin: np.ndarray) -> np.ndarray:
+    """The margins, of which every so many is negative."""
+    return np.where(np.arange(len(margin)) % number == 0, -abs(margin), margin)
+
+
 def words(candidates: list[RoleSignals], references: int = 8) -> Counter[str]:
     """How often each word is given, each candidate with other references."""
     return Counter(
@@ -118,6 +123,24 @@ def test_fewer_than_two_retrained_networks_never_pass_anything() -> None:
     unknown = judge(ORIGINAL, ORIGINAL, exchangeable=False)
     assert unknown.word == "INCONCLUSIVE"
     assert "no value to aim at" in unknown.reason
+
+
+@pytest.mark.parametrize(
+    ("candidate", "word"),
+    [
+        (network(1, memory=0.6), "REMEMBERED"),  # the interval of the difference begins at 5.5 points
+        (network(1, memory=0.4), "INCONCLUSIVE"),
+        (network(1, memory=-1.0), "OVER-FORGOTTEN"),  # it ends at -6.8
+        (network(1, memory=-0.8), "INCONCLUSIVE"),  # at -4.2
+        (
+            changed(1, lambda margin: wrong_every(8, margin), only="test"),
+            "DAMAGED",
+        ),  # the loss of accuracy: at 5.3
+        (changed(1, lambda margin: wrong_every(10, margin), only="test"), "INCONCLUSIVE"),  # at 4.2
+    ],
+)
+def test_with_one_retrained_network_five_points_decide(candidate: RoleSignals, word: str) -> None:
+    assert judge(candidate, network(7, memory=1.0), REFERENCES[:1]).word == word
 
 
 def test_no_trace_before_unlearning_is_nothing_to_measure() -> None:

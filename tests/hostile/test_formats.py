@@ -11,6 +11,14 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, wh
 from tests.hostile.formats import choices, formats, outcome_of
 
 FILES = 20
+FOUND = {
+    ".pt": (144, 429),  # control characters in errors of torch
+    "folder of PNG": (408,),  # a warning of Pillow
+    "answers as .npz": (781,),  # control characters in the name of an array
+    "pickle 2 of CIFAR-10": (758,),
+    "pickle 4 of CIFAR-10": (1078,),  # control characters in the name of a function
+}
+"""Files that `benchmarks/mutations.py` found to end otherwise, by format."""
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +34,7 @@ def test_altered_files_of_every_format(tmp_path: Path) -> None:
     for format in formats(tmp_path):
         names.add(format.name)
         assert outcome_of(lambda format=format: format.read(format.good)) == "accepted", format.name
-        for number in range(FILES):
+        for number in (*range(FILES), *FOUND.get(format.name, ())):
             content = format.altered(choices(format.name, number))
             outcome = outcome_of(lambda format=format, content=content: format.read(content))
             if outcome not in ("accepted", "refused"):

@@ -27,6 +27,7 @@ class Sample:
     inner: Inner
     settings: dict[str, SettingValue]
     numbers: Mapping[str, float] = field(default_factory=dict)
+    several: tuple[Inner, ...] = ()
 
 
 SAMPLE = Sample(
@@ -39,6 +40,7 @@ SAMPLE = Sample(
     inner=Inner(kind="a", shares=(0.0, 0.5)),
     settings={"x": (1, 2.5, "a", None), "y": True, "z": 1, "w": 1.0},
     numbers={"n": 2.5},
+    several=(Inner(kind="b", shares=()), Inner(kind="a", shares=(1.0,))),
 )
 
 
@@ -128,3 +130,31 @@ def test_bytes_that_are_no_utf8_are_refused() -> None:
 def test_what_json_cannot_hold_is_not_written(value: object) -> None:
     with pytest.raises(ObliqError, match="expected text, finite numbers"):
         render_json({"a": value})
+
+
+@dataclass(frozen=True)
+class Nested:
+    inner: "Nested | None" = None
+    numbers: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def test_limits_of_numbers_types_and_depth() -> None:
+    """Each of these was found by a mutant that no test noticed."""
+    assert (
+        decode(Nested, {"numbers": [2**63 - 1, -(2**63) + 1], "inner": None, "names": []}, "x").numbers[0]
+        == 2**63 - 1
+    )
+    for field_, value, message in (
+        ("numbers", [2**63], "below 2\\^63"),
+        ("numbers", [True], r"numbers\[0\] is true; expected a whole number$"),
+        ("names", [1], r"names\[0\] is 1; expected a text$"),
+        ("inner", 5, "inner is 5; expected an object"),
+    ):
+        with pytest.raises(ObliqError, match=message):
+            decode(Nested, {"numbers": [], "inner": None, "names": [], field_: value}, "x")
+    deep: dict[str, object] | None = None
+    for _ in range(5000):
+        deep = {"inner": deep, "numbers": [], "names": []}
+    with pytest.raises(ObliqError, match="nested too deeply"):
+        decode(Nested, deep, "x")

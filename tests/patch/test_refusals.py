@@ -41,6 +41,12 @@ def test_every_truncation_and_every_flipped_bit() -> None:
     assert {answer(wrong) for wrong in damaged(PATCH)} == {decoder.DAMAGED}
 
 
+def test_reasons_have_the_numbers_of_the_format() -> None:
+    """docs/patch-format.md and the port in C name them by these."""
+    names = "DAMAGED NEWER_FORMAT BELOW_FLOOR OTHER_NETWORK WRONG_BASE BAD_IMAGE BAD_STREAM WRONG_RESULT"
+    assert [getattr(decoder, name) for name in names.split()] == [*range(1, 9)]
+
+
 def test_errors_are_of_the_package() -> None:
     old, new = sample_pair()
     for patch in (b"", PATCH[:-1], PATCH[:40] + b"\0" + PATCH[41:]):

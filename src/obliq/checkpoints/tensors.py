@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from obliq.errors import ModelError, ObliqError
 from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.strict_json import parse_json
+from obliq.io.visible_text import reason_of
 from obliq.quantization import IntegerTensor, activations, pack, packed_size, unpack, weighted_layers
 
 DTYPES = {
@@ -87,7 +88,7 @@ def tensors_from_bytes(data: bytes, expected: Mapping[str, TensorForm]) -> dict[
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, RuntimeError) as error:
-        raise ObliqError(f"not readable as safetensors: {error}") from error
+        raise ObliqError(f"not readable as safetensors: {reason_of(error)}") from error
     for name, form in expected.items():
         tensor = tensors.get(name)
         if tensor is None or tensor_form(tensor) != form:

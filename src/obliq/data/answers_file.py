@@ -19,6 +19,7 @@ from obliq.errors import DataError, ObliqError
 from obliq.io.archive import open_archive
 from obliq.io.budget import STEP, Budget
 from obliq.io.regular_file import read_regular_file
+from obliq.io.visible_text import reason_of, visible_line
 
 Recorded = Literal["logits", "probabilities", "classes"]
 """What a device recorded of each answer, most first."""
@@ -99,8 +100,9 @@ def _from_npz(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, np
             held = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
             given = [name for name in get_args(Recorded) if name in held]
             if "id" not in held or len(given) != 1:
+                found = visible_line(", ".join(held[:8])) or "nothing"
                 raise DataError(
-                    f"{file}: it holds {', '.join(held[:8]) or 'nothing'}; expected the array id and one of "
+                    f"{file}: it holds {found}; expected the array id and one of "
                     f"{', '.join(get_args(Recorded))}"
                 )
             ids = read_array(str(file), archive, "id", budget)
@@ -127,7 +129,7 @@ def _from_csv(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, np
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{file}: cannot be read as .csv ({error}); expected text, one answer a line"
+            f"{file}: cannot be read as .csv ({reason_of(error)}); expected text, one answer a line"
         ) from error
     head = [name.strip() for name in rows[0]] if rows else []
     kind = head[1].partition("_")[0] if len(head) > 1 else ""

@@ -19,6 +19,7 @@ from obliq.data.pictures import PICTURE_ERRORS, open_picture
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
 from obliq.io.regular_file import read_regular_file, size_of
+from obliq.io.visible_text import reason_of
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PARTS = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -143,7 +144,7 @@ def _png_part(file: Path, budget: Budget) -> Tensor:
     except ObliqError as error:
         raise DataError(f"{file}: {error}") from error
     except (*PICTURE_ERRORS, UnidentifiedImageError) as error:
-        raise DataError(f"cannot read {file} as a PNG picture: {error}") from error
+        raise DataError(f"cannot read {file} as a PNG picture: {reason_of(error)}") from error
     return torch.from_numpy(pixels).view(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
 
 
@@ -151,7 +152,7 @@ def _json_labels(file: Path) -> Tensor:
     try:
         return _labels(file, json.loads(_content(file, _LARGEST_LIST)))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"cannot read the labels in {file}: {error}") from error
+        raise DataError(f"cannot read the labels in {file}: {reason_of(error)}") from error
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from obliq.data.source_options import SourceOptions
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
 from obliq.io.regular_file import read_regular_file, size_of
+from obliq.io.visible_text import reason_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _CHANNELS = {"L": 1, "RGB": 3}
@@ -111,7 +112,9 @@ def _pixels(name: str, file: Path, size: tuple[int, int] | None, budget: Budget)
     except ObliqError as error:
         raise DataError(f"{name}: {file}: {error}") from error
     except PICTURE_ERRORS as error:
-        raise DataError(f"{name}: cannot read {file} as an image ({error}); expected PNG or JPEG") from error
+        raise DataError(
+            f"{name}: cannot read {file} as an image ({reason_of(error)}); expected PNG or JPEG"
+        ) from error
     return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
 
 

@@ -18,6 +18,7 @@ from obliq.errors import DataError, ObliqError
 from obliq.io.archive import open_archive
 from obliq.io.budget import Budget
 from obliq.io.regular_file import open_regular_file
+from obliq.io.visible_text import visible_line
 
 _HEADER = 4096  # bytes allowed for the description of an array
 _LONGEST_NAME = 256  # letters of a label, a subject or an id
@@ -48,7 +49,7 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
             lacking = [array for array in ("x", "y") if array not in held]
             if lacking:
                 raise DataError(
-                    f"{name}: no array {' and '.join(lacking)} (it holds {', '.join(held[:8])}); "
+                    f"{name}: no array {' and '.join(lacking)} (it holds {visible_line(', '.join(held[:8]))}); "
                     "expected x, y and optionally subject and id"
                 )
             inputs = _inputs(name, read_array(name, archive, "x", budget))

@@ -16,6 +16,7 @@ from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
 from obliq.io.pickle_check import check_pickle
 from obliq.io.regular_file import read_regular_file
+from obliq.io.visible_text import visible_line
 
 _LARGEST_FILE = 64 * 2**20  # bytes; CIFAR-10's files have 31 MB
 
@@ -98,8 +99,9 @@ class _OnlyArrays(pickle.Unpickler):
         try:
             return _STAND_INS[module, name]
         except KeyError:
+            called = visible_line(f"{module}.{name}")[:200]
             raise DataError(
-                f"it names {module}.{name}, which is never run; expected arrays, lists and text only"
+                f"it names {called}, which is never run; expected arrays, lists and text only"
             ) from None
 
     def persistent_load(self, _: Any) -> Any:

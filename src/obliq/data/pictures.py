@@ -1,6 +1,7 @@
 """PNG and JPEG pictures, opened once it is known what their decoding takes."""
 
 import io
+import warnings
 from typing import Any
 
 from obliq.io.budget import STEP, Budget
@@ -39,8 +40,10 @@ def open_picture(data: bytes, formats: tuple[str, ...], budget: Budget) -> Any:
     head = data[: data.find(_START_OF_SCAN)] if data[:2] == b"\xff\xd8" else b""
     budget.spend("the head of a picture", work=STEP * head.count(b"\xff") + 5 * STEP * _png_chunks(data))
     try:
-        picture = Image.open(io.BytesIO(data), formats=formats)
-    except Image.DecompressionBombError as error:
+        with warnings.catch_warnings():  # below its limit, Pillow would print a warning and go on
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=formats)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(str(error)) from error
     width, height = picture.size
     samples = width * height * len(picture.getbands())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from obliq.errors import ModelError
+from obliq.io.visible_text import reason_of
 from obliq.quantization import QuantizedActivation, QuantizedWeight
 from obliq.quantization.operations import is_number, path_of
 
@@ -65,7 +66,7 @@ class _Evaluation(fx.Interpreter):
         try:
             result = super().run_node(n)
         except Exception as error:  # the user's own calls: anything can go wrong there
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            reason = reason_of(error, 160)
             raise ModelError(
                 f"{path_of(n)} cannot be computed for this input shape: {reason}; expected the shape of one input "
                 "that the network accepts, channels first"

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 
 from obliq.errors import ObliqError
+from obliq.io.visible_text import reason_of
 
 LARGEST_DIRECTORY = 2**22
 """Bytes of the list of entries, which is read first; an entry takes 50 or more."""
@@ -42,8 +43,7 @@ def open_archive(opened: io.BufferedIOBase, what: str, expected: str) -> Iterato
             limited.largest = 2**63
             yield archive
     except _DAMAGES as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ObliqError(f"cannot be read as {what} ({reason}); expected {expected}") from error
+        raise ObliqError(f"cannot be read as {what} ({reason_of(error)}); expected {expected}") from error
 
 
 class _OfSmallDirectory(io.BufferedIOBase):

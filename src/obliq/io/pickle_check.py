@@ -12,6 +12,7 @@ from typing import IO, cast
 
 from obliq.errors import ObliqError
 from obliq.io.budget import STEP, Budget
+from obliq.io.visible_text import reason_of
 
 _LARGEST_VALUE = 2**24
 """Values in a value, each counted as often as it is reached."""
@@ -55,9 +56,7 @@ def check_pickle(opened: io.BufferedIOBase, budget: Budget, without: Sequence[st
                 raise ObliqError(f"a pickle that calls {str(argument)[:80]}; expected plain tensors")
             _follow(opcode, argument, stack, kept)
     except (ValueError, IndexError, KeyError, AttributeError, OverflowError, MemoryError) as error:
-        raise ObliqError(
-            f"a damaged pickle ({' '.join(str(error).split())[:100]}); expected a whole one"
-        ) from error
+        raise ObliqError(f"a damaged pickle ({reason_of(error, 100)}); expected a whole one") from error
 
 
 def _follow(

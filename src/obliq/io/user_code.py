@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from obliq.io.visible_text import visible_line
+
 
 def import_function(path: str) -> Callable[..., Any]:
     """The function with the name `package.module:function`; the working folder is searched, too.
@@ -28,7 +30,7 @@ def import_function(path: str) -> Callable[..., Any]:
 def first_line(error: Exception) -> str:
     """The first line of an error, which may be pages long."""
     lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {visible_line(lines[0])[:200]}" if lines else type(error).__name__
 
 
 def place_in_code(error: Exception) -> str:

@@ -25,6 +25,11 @@ def visible_line(text: str) -> str:
     return _IN_LINE.sub(_escaped, text)
 
 
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """What an error of another library states, in one line that can be printed; it may quote the file that it read."""
+    return visible_line(" ".join(str(error).split()))[:most] or type(error).__name__
+
+
 def first_of(names: Sequence[str], most: int) -> str:
     """The first names of a list and how many more there are, for a message of one line."""
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from obliq.errors import ModelError
 from obliq.exporting.optional import import_executorch
+from obliq.io.visible_text import reason_of
 
 Program = Callable[[Float32[ndarray, "samples ..."]], list[ndarray]]
 """From samples to each of a program's results, one row a sample."""
@@ -46,7 +47,9 @@ def load_program(program: bytes, *, threads: int = 1) -> Program:
         opened = runtime.load_program(program)
         method = opened.load_method("forward")
     except RuntimeError as error:
-        raise ModelError(f"ExecuTorch does not load the program ({error}); expected it to") from error
+        raise ModelError(
+            f"ExecuTorch does not load the program ({reason_of(error)}); expected it to"
+        ) from error
 
     def run(samples: ndarray) -> list[ndarray]:
         _ = opened, program  # the method reads from both

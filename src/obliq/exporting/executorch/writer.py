@@ -31,6 +31,7 @@ from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import import_executorch
 from obliq.io.budget import Budget
+from obliq.io.visible_text import reason_of
 
 _LOW, _HIGH = -128, 127
 _MOST_CODES = 2**26
@@ -75,7 +76,7 @@ def to_executorch(graph: Graph, exposing: Sequence[str] = (), inputs: InputContr
         except ModelError:
             raise
         except Exception as error:  # the libraries have no error of their own that all of these are
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error)
             raise ModelError(f"ExecuTorch does not take the network: {reason}; expected it to") from error
     if left:
         raise ModelError(f"XNNPACK leaves out {', '.join(left[:5])}; expected it to compute everything")

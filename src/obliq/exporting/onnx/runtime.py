@@ -7,6 +7,7 @@ from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.exporting.optional import import_onnxruntime
+from obliq.io.visible_text import reason_of
 
 
 def session(
@@ -58,7 +59,7 @@ def run_session(opened: Any, names: Sequence[str], inputs: Mapping[str, ndarray]
     try:
         results: list[ndarray] = opened.run(names, inputs)
     except Exception as error:  # the runtime has a class of errors for each of its states
-        reason = " ".join(str(error).split())[:300]
+        reason = reason_of(error, 300)
         raise ModelError(f"ONNX Runtime does not run the file: {reason}; expected it to") from error
     return results
 

@@ -19,6 +19,7 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.contents import INPUT, LOGITS, METADATA
 from obliq.exporting.operations import Layer, LookupTable, Step
 from obliq.exporting.optional import import_onnx
+from obliq.io.visible_text import reason_of
 from obliq.quantization import pack
 
 FORMS = ("integer", "compact", "float")
@@ -117,7 +118,7 @@ class _Writer:
         try:
             self.onnx.checker.check_model(model)
         except self.onnx.checker.ValidationError as error:  # of a graph whose sizes do not fit together
-            raise ModelError(f"no ONNX model: {' '.join(str(error).split())[:200]}; expected one") from error
+            raise ModelError(f"no ONNX model: {reason_of(error)}; expected one") from error
         written: bytes = model.SerializeToString(deterministic=True)
         return written
 

@@ -16,6 +16,7 @@ from obliq.exporting.qdq.check import bits_in, foreign_contents
 from obliq.exporting.qdq.parse import is_foreign
 from obliq.exporting.qdq.rebuild import file_with_weights, rebuild_foreign
 from obliq.exporting.rebuild import RebuiltNetwork
+from obliq.io.visible_text import reason_of
 from obliq.patch import Content
 
 _SMALLEST = np.finfo(np.float32).tiny
@@ -72,7 +73,7 @@ class QdqFile(ExportedFile):
                 opened = session(self.data, optimised=False, threads=self.threads, silent=True)
                 opened.run([last], trial)
             except Exception as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = reason_of(error)
                 raise ModelError(
                     f"ONNX Runtime does not run the file: {reason}; expected one that runs"
                 ) from error
