@@ -100,7 +100,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
         ("0.weight_quant.tensor_quant.scaling_impl.value", "Brevitas"),
         ("2.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl.value", "Brevitas"),
         ("0.weight_fake_quant.scale", "torch.ao"),
-        ("activation_post_process_0.scale", "PT2E"),
+        ("0.activation_post_process.scale", "torch.ao"),
     ],
 )
 def test_steps_of_other_quantizers_are_refused_with_what_to_do(tmp_path: Path, name: str, tool: str) -> None:
@@ -110,6 +110,20 @@ def test_steps_of_other_quantizers_are_refused_with_what_to_do(tmp_path: Path, n
     ) as caught:
         loaded(tmp_path / "w.pt")
     assert "obliq unlearn FILE.onnx" in str(caught.value)
+
+
+def test_networks_of_pt2e_are_refused_with_the_commands_that_lead_on(tmp_path: Path) -> None:
+    state = {**network().state_dict(), "activation_post_process_0.scale": torch.ones(())}
+    torch.save(state, tmp_path / "w.pt")
+    (tmp_path / "w.pt2").write_bytes(b"PK\x03\x04")
+    for name in ("w.pt", "w.pt2"):
+        with pytest.raises(ModelError) as caught:
+            loaded(tmp_path / name)
+        for command in (
+            "torch.onnx.export(convert_pt2e(prepared)",
+            "`obliq unlearn model.onnx --data SOURCE",
+        ):
+            assert command in str(caught.value)
 
 
 def test_tensors_that_are_no_plain_numbers_are_refused_without_reading_them(tmp_path: Path) -> None:

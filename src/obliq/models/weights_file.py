@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import pickle
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,10 +39,20 @@ OWN_STEPS = (".weight_step", ".step", ".calibrated")
 OTHER_QUANTIZERS = {
     "tensor_quant.scaling_impl": "Brevitas",
     "weight_fake_quant.": "torch.ao (QAT)",
-    "activation_post_process": "torch.ao or torchao (PT2E)",
+    "activation_post_process": "torch.ao",
     "_packed_params": "torch.ao (converted)",
 }
 """Parts of names in state dicts of other quantizers."""
+PT2E = re.compile(r"activation_post_process_\d+\.")
+"""How the names of quantizers begin in a graph that torchao's PT2E or torch.ao's FX mode prepared."""
+PROGRAM = ".pt2"
+"""The suffix of programs that `torch.export.save` writes."""
+_BY_ONNX = (
+    "its layers exist only as operations of a graph, which Obliq does not read; expected its integer ONNX file. Write "
+    "it in Python: `torch.onnx.export(convert_pt2e(prepared), (samples[:2],), 'model.onnx', dynamo=True, "
+    "external_data=False, dynamic_shapes=({0: torch.export.Dim('batch')},))`. Then run `obliq unlearn model.onnx "
+    "--data SOURCE --forget class=0 --out unlearned`"
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,8 @@ def read_weights(file: Path) -> WeightsFile:
         ModelError: for another kind of file, a damaged one, one that holds more than tensors and plain values, and
             one with several state dicts.
     """
+    if file.suffix == PROGRAM:
+        raise ModelError(f"{file} is a program of torch.export: {_BY_ONNX}")
     if file.suffix not in SAFETENSORS + TORCH:
         raise ModelError(
             f"{file} ends in {file.suffix!r}; expected weights as {', '.join(SAFETENSORS + TORCH)}"
@@ -178,6 +191,8 @@ def load_weights(network: nn.Module, weights: WeightsFile, names: tuple[str, str
         ):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
             notes.append(f"names in {names[0]} were read without their prefix {prefix!r}")
+    if any(map(PT2E.match, tensors)) and not any(map(PT2E.match, own)):
+        raise ModelError(f"{names[0]} is a state dict of a network that PT2E prepared: {_BY_ONNX}")
     for part, tool in OTHER_QUANTIZERS.items():
         if any(part in name for name in tensors) and not any(part in name for name in own):
             raise ModelError(

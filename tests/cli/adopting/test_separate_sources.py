@@ -1,6 +1,7 @@
 """A network whose training, holdout and test samples lie in sources of their own goes the whole way."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,8 @@ def test_unlearning_audit_export_and_files(obliq: Obliq, tmp_path: Path) -> None
     assert json.loads(said.out)["entries"][1]["test_accuracy"] is not None
     exported = ("export", original, *OWN, "--out", tmp_path / "o.onnx", "--check", MINE)
     assert obliq(*exported).status == 0
+    assert obliq("export", unlearned, *OWN, "--accept", "--out", tmp_path / "u.onnx").status == 0
+    assert_patched(obliq, tmp_path / "o.onnx", tmp_path / "u.onnx")
     division = ("--trained-on", "all", "--holdout", "npz:holdout.npz", "--test", "npz:test.npz")
     words = ("unlearn", tmp_path / "o.onnx", "--data", "npz:train.npz", *division, "--forget", "class=1")
     said = obliq(*words, "--threads", 1, "--out", tmp_path / "f", "oeu", "--epochs", 1)
@@ -78,6 +81,17 @@ def test_unlearning_audit_export_and_files(obliq: Obliq, tmp_path: Path) -> None
     np.savez("holdout.npz", **changed)
     said = obliq("unlearn", original, *data, *forget[:-1], tmp_path / "again", "oeu", "--epochs", 1)
     assert "is not what the network was trained on: digest" in said.err
+
+
+def assert_patched(obliq: Obliq, old: Path, new: Path) -> None:
+    """A patch of two exports makes one of the other, byte for byte."""
+    patch, device = new.with_suffix(".patch"), new.with_suffix(".device.onnx")
+    said = obliq("patch", "make", old, new, "--plain", "--out", patch)
+    assert said.status == 0, said.err
+    assert patch.stat().st_size < new.stat().st_size
+    said = obliq("patch", "apply", old, patch, "--out", device)
+    assert said.status == 0, said.err
+    assert device.read_bytes() == new.read_bytes()
 
 
 def test_what_is_not_stated_is_asked_for(obliq: Obliq, tmp_path: Path) -> None:
@@ -117,6 +131,17 @@ def test_training_by_obliq_on_folders_of_pictures(
     assert "val/o lies in the data (folder:val); expected a folder outside them" in inside.err
     unlearn = ("unlearn", "o", "--forget", "class=ape", "--out", "train/u")
     assert "train/u lies in the data (folder:train)" in obliq(*unlearn).err
+    whole = ("train", "folder:train", "--holdout", "folder:val", "--test", "folder:test", *words[6:])
+    shutil.copytree("val", "test")
+    for picture in Path("test").rglob("*.png"):  # other pictures than those of the holdout part
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+    said = obliq(*whole, "--out", "whole")
+    assert said.status == 0, said.err
+    said = obliq("unlearn", "whole", "--forget", "class=ape", "--out", "u", "oeu", "--epochs", 1)
+    assert said.status in (0, 3), said.err
+    for network in ("whole", "u"):
+        assert obliq("export", network, "--accept", "--out", f"{network}.onnx").status == 0
+    assert_patched(obliq, Path("whole.onnx"), Path("u.onnx"))
     shown = obliq("data", "folder:train,holdout=folder:val")
     assert "holdout part" in shown.out
     assert "ape" in shown.out
