@@ -38,7 +38,7 @@ TESTS = {
     ),
     "obliq/patch/decoder.py": ("tests/patch/test_refusals.py", "tests/patch/test_round_trip.py"),
     "obliq/patch/encryption.py": ("tests/patch/test_encryption.py", "tests/patch/test_command_line.py"),
-    "obliq/patch/signing.py": ("tests/patch/test_signing.py",),
+    "obliq/io/keys.py": ("tests/patch/test_signing.py",),
     "obliq/auditing/verdict_rules.py": ("tests/auditing/test_verdict.py",),
 }
 """Modules, and the tests that should notice mistakes in them."""
