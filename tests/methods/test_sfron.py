@@ -12,8 +12,9 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.gradients import gradient_of
 from obliq.methods import FineTune, SFRon
-from obliq.methods.sfron import importance_mask, loss_with_gradient, small_loss_weighted_mean
+from obliq.methods.sfron import importance_mask, small_loss_weighted_mean
 from obliq.run import Run, Trace
+from obliq.training.descent import loss_with_gradient
 from tests.methods.measured import loss_on, statistics, statistics_moved, steps_moved
 
 WHOLE = {"epochs": 1, "retain_batch": 500, "forget_batch": 500, "momentum": 0.0, "weight_decay": 0.0}

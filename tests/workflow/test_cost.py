@@ -15,12 +15,14 @@ from obliq.methods import (
     GradientDifference,
     L1Sparse,
     Method,
+    NoT,
     ProxyMatching,
     RandomLabel,
     ReGUn,
     SalUn,
     SelectiveDampening,
     SFRon,
+    UGradSL,
 )
 from obliq.run import Run
 from obliq.training.loop import Recipe
@@ -35,6 +37,8 @@ METHODS = (
     ReGUn(epochs=2),
     FineTune(epochs=2),
     L1Sparse(epochs=2),
+    NoT(epochs=2),
+    UGradSL(epochs=1, retain_batch=16, forget_batch=6),
     GradientAscent(epochs=3),
     GradientDifference(epochs=2, retain_batch=16, forget_batch=6),
     RandomLabel(epochs=2),

@@ -167,8 +167,10 @@ def digits_targets_suite() -> Suite:
         name="digits-targets",
         setups=(DIGITS,),
         scenarios=scenarios("subjects=1", "random=10%", "class=0"),
+        seeds=(1, 2),
         variants=target_variants(),
         references=0,
+        tuned_on={"random=10%": "subjects=1"},
     )
 
 

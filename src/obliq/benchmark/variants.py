@@ -173,17 +173,27 @@ def target_variants() -> tuple[MethodVariant, ...]:
     """Each kind of target in the same descent, with projection and without, then methods as their papers have them.
 
     All make five passes over the retain set. Those in the same descent see the same number of forget samples, too.
+    Without projection, they take the fields that were tuned with it.
     """
+    same_descent = {target: (kind, {**FIVE_PASSES, **fields}) for target, (kind, fields) in TARGETS.items()}
     return (
         *(
             MethodVariant(
-                name=f"{target}{suffix}",
+                name=target,
                 method_class=kind,
-                fixed={**FIVE_PASSES, "projection": projection, **fields},
+                fixed={**fields, "projection": "on_conflict"},
                 tried=TRIED,
             )
-            for target, (kind, fields) in TARGETS.items()
-            for suffix, projection in (("", "on_conflict"), (", not projected", "never"))
+            for target, (kind, fields) in same_descent.items()
+        ),
+        *(
+            MethodVariant(
+                name=f"{target}, not projected",
+                method_class=kind,
+                fixed={**fields, "projection": "never"},
+                follows=target,
+            )
+            for target, (kind, fields) in same_descent.items()
         ),
         *(
             MethodVariant(name=name, method_class=kind, fixed=fields)

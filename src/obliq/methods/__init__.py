@@ -9,14 +9,19 @@ from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
 from obliq.methods.boundary_shrink import BoundaryShrink
 from obliq.methods.calibrated import Calibrated
+from obliq.methods.coun import CoUn
+from obliq.methods.ficabu import FiCABU
 from obliq.methods.fine_tune import FineTune
 from obliq.methods.gradient_ascent import GradientAscent
 from obliq.methods.gradient_difference import GradientDifference
 from obliq.methods.influence import Influence
+from obliq.methods.jit import JiT
 from obliq.methods.l1_sparse import L1Sparse
 from obliq.methods.lotus import LoTUS
 from obliq.methods.masked import Maskable, Masked
 from obliq.methods.method import Access, Method, access_of
+from obliq.methods.mu_mis import MUMis
+from obliq.methods.munba import MUNBa
 from obliq.methods.oeu import OEU
 from obliq.methods.projected_gradient import ProjectedGradient
 from obliq.methods.proxy_matching import ProxyMatching
@@ -28,6 +33,8 @@ from obliq.methods.salun import SalUn
 from obliq.methods.scrub import SCRUB
 from obliq.methods.selective_dampening import SelectiveDampening
 from obliq.methods.sfron import SFRon
+from obliq.methods.ugradsl import UGradSL
+from obliq.methods.weight_negation import NoT
 
 ENTRY_POINTS = "obliq.methods"
 """The group of entry points in which installed packages register their methods."""
@@ -41,12 +48,18 @@ BUILT_IN: dict[str, type[Method]] = {
     "bad-teacher": BadTeacher,
     "boundary-expand": BoundaryExpand,
     "boundary-shrink": BoundaryShrink,
+    "coun": CoUn,
+    "ficabu": FiCABU,
     "fine-tune": FineTune,
     "gradient-ascent": GradientAscent,
     "gradient-difference": GradientDifference,
     "influence": Influence,
+    "jit": JiT,
     "l1-sparse": L1Sparse,
     "lotus": LoTUS,
+    "mu-mis": MUMis,
+    "munba": MUNBa,
+    "not": NoT,
     "projected-gradient": ProjectedGradient,
     "q-mul": QMUL,
     "random-label": RandomLabel,
@@ -56,6 +69,7 @@ BUILT_IN: dict[str, type[Method]] = {
     "scrub": SCRUB,
     "selective-dampening": SelectiveDampening,
     "sfron": SFRon,
+    "ugradsl-plus": UGradSL,
 }
 
 
@@ -102,15 +116,21 @@ __all__ = [
     "BoundaryExpand",
     "BoundaryShrink",
     "Calibrated",
+    "CoUn",
+    "FiCABU",
     "FineTune",
     "GradientAscent",
     "GradientDifference",
     "Influence",
+    "JiT",
     "L1Sparse",
     "LoTUS",
+    "MUMis",
+    "MUNBa",
     "Maskable",
     "Masked",
     "Method",
+    "NoT",
     "ProjectedGradient",
     "ProxyMatching",
     "RandomLabel",
@@ -119,6 +139,7 @@ __all__ = [
     "SFRon",
     "SalUn",
     "SelectiveDampening",
+    "UGradSL",
     "access_of",
     "available_methods",
     "registered_name",

@@ -43,7 +43,13 @@ from obliq.gradients import gradient_of
 from obliq.gradients.projection import clip_norm_
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
+from obliq.training.descent import (
+    descend,
+    loss_with_gradient,
+    require_above,
+    require_descent,
+    set_batch_norm_mode,
+)
 from obliq.training.fisher import squared_gradients
 from obliq.training.loop import cosine_schedule, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
@@ -190,15 +196,3 @@ def small_loss_weighted_mean(losses: Float[Tensor, " batch"], power: float) -> F
     smallest = torch.finfo(losses.dtype).eps  # float32's resolution at 1
     weights = losses.detach().clamp(min=smallest).pow(-power)
     return (weights / weights.sum() * losses).sum()
-
-
-def loss_with_gradient(
-    loss: Float[Tensor, ""], parameters: Sequence[Tensor], gradient: Sequence[Tensor]
-) -> Float[Tensor, ""]:
-    """A loss of the same value whose gradient is the given one, bit for bit."""
-    # parameter - parameter.detach() is zero with derivative 1, so each product adds nothing but its slope
-    zeros = [
-        (slope * (parameter - parameter.detach())).sum()
-        for slope, parameter in zip(gradient, parameters, strict=True)
-    ]
-    return loss.detach() + torch.stack(zeros).sum()

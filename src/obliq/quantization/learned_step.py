@@ -10,7 +10,7 @@ outside, its sum over all elements is
     grad_s = (<gy, y> - <gx, x>) / s                                         (A)
 
 which needs two dot products and no temporary of the size of x. For this reason a training step costs little more
-than in floating point.
+than in floating point. The gradient of x can be differentiated again, straight through a second time.
 """
 
 import math
@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 SMALLEST_STEP = 2.0**-24
 """Steps never fall below this: far below any useful step, and its multiples are still normal floats."""
@@ -113,7 +112,6 @@ class _LearnedStep(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, step, *rest = ctx.saved_tensors
         low, high = ctx.bounds

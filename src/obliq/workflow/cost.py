@@ -18,11 +18,13 @@ from obliq.methods import (
     GradientDifference,
     L1Sparse,
     Method,
+    NoT,
     ProxyMatching,
     RandomLabel,
     ReGUn,
     SalUn,
     SFRon,
+    UGradSL,
 )
 from obliq.training.loop import Recipe, steps_per_epoch
 from obliq.training.orthogonal_descent import OrthogonalDescent, automatic_forget_batch
@@ -91,7 +93,7 @@ def _passes(method: Method, forget: int, retain: int) -> tuple[float, float] | N
             return proxies + one, proxies + method.rounds * one
         case OEU() | ReGUn():
             return _once(_orthogonal(method, forget, retain, even=True))
-        case FineTune() | L1Sparse():
+        case FineTune() | L1Sparse() | NoT():
             return _once(method.epochs * retain)
         case GradientAscent():
             return _once(method.epochs * forget)
@@ -99,7 +101,7 @@ def _passes(method: Method, forget: int, retain: int) -> tuple[float, float] | N
             return _once(method.epochs * (retain + forget))
         case SalUn():  # the mask takes one pass over the forget set
             return _once(forget + method.epochs * (retain + forget))
-        case GradientDifference():
+        case GradientDifference() | UGradSL():
             steps = steps_per_epoch(retain, method.retain_batch)
             return _once(method.epochs * (retain + steps * _mean_batch(forget, method.forget_batch)))
         case SCRUB():  # each sample passes through the teacher, too, without gradients

@@ -1,0 +1,67 @@
+"""What dampening from the last layer backwards promises beyond the common contract."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from obliq.data import Examples, Partition, Splits
+from obliq.errors import ModelError
+from obliq.methods import FiCABU, SelectiveDampening
+from obliq.methods.ficabu import by_layer, dampened_parameters, depth_scale, write_statistics
+from obliq.run import Run, Trace
+from obliq.training.loop import accuracy
+from tests.methods.measured import CPU, same, unreadable
+
+
+def a_class(parts: Partition) -> Splits:
+    return parts.forgetting(parts.train.indices[parts.train.labels == 1], salt=b"1" * 32)
+
+
+def test_layers_come_last_first_and_fade_with_depth(original: nn.Module) -> None:
+    layers = by_layer(dampened_parameters(original))
+    assert layers[0] == ["classifier.weight", "classifier.bias"]
+    assert layers[-1] == ["features.0.weight"]
+    scales = [depth_scale(depth / 4, 5.0) for depth in range(5)]
+    assert scales[0] == 1
+    assert scales == sorted(scales, reverse=True)
+    assert {depth_scale(depth / 4, 0.0) for depth in range(5)} == {1.0}
+
+
+def test_it_stops_at_the_target_and_leaves_earlier_layers(original: nn.Module, parts: Partition) -> None:
+    splits, trace = a_class(parts), Trace()
+    method = FiCABU(alpha=1.0, dampening=0.1, steepness=0.0, stop="chance")
+    result = method.unlearn(original, splits, Run(seed=1, listen=trace))
+    edited = trace.rows[-1]["edited_layers"]
+    layers = by_layer(dampened_parameters(original))
+    assert 0 < edited < len(layers)
+    assert accuracy(result, splits.forget, CPU) <= 100 / 3 < accuracy(original, splits.forget, CPU)
+    before, after = dict(original.named_parameters()), dict(result.named_parameters())
+    untouched = [name for names in layers[edited:] for name in names]
+    assert untouched
+    assert all(torch.equal(before[name], after[name]) for name in untouched)
+
+
+def test_over_all_layers_alike_it_is_selective_dampening(original: nn.Module, parts: Partition) -> None:
+    """A class that is answered to the end: dampening too weak to reach the target edits every layer, as SSD does."""
+    splits = a_class(parts)
+    weak = FiCABU(alpha=1.0, dampening=0.999, steepness=0.0)
+    result = weak.unlearn(original, splits, Run(seed=1))
+    same_edit = SelectiveDampening(alpha=1.0, dampening=0.999).unlearn(original, splits, Run(seed=1))
+    if accuracy(result, splits.forget, CPU) > 0:
+        assert same(result, same_edit)
+
+
+def test_with_shipped_statistics_the_retain_set_is_not_read(
+    original: nn.Module, splits: Splits, tmp_path: Path
+) -> None:
+    file = tmp_path / "statistics.safetensors"
+    both = Examples(splits.forget.collection, torch.cat([splits.forget.indices, splits.retain.indices]))
+    write_statistics(file, original, both, seed=1)
+    shipped = FiCABU(alpha=1.5, stop="chance", statistics=str(file))
+    result = shipped.unlearn(original, unreadable(splits, "retain"), Run(seed=1))
+    assert same(result, FiCABU(alpha=1.5, stop="chance").unlearn(original, splits, Run(seed=1)))
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(ModelError, match="write_statistics"):
+        shipped.unlearn(original, splits, Run(seed=1))
