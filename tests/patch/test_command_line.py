@@ -224,6 +224,7 @@ def test_a_patch_is_encrypted_unless_somebody_decides_otherwise(
         [commands[1].split()[-2], "--plain"],
     ]
     assert "given; expected one of" in obliq(*make, "--plain", "--new-key", tmp_path / "key").err
+    assert "is where the patch goes" in obliq(*make, "--overwrite", "--new-key", tmp_path / "patch").err
     assert list(tmp_path.iterdir()) == []
     assert obliq(*make, "--new-key", tmp_path / "key").status == 0
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600

@@ -130,6 +130,8 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
     _require_decision(arguments)
     if arguments.new_key is not None:
+        if arguments.new_key.resolve() in (out.resolve(), signing.signature_file(out).resolve()):
+            raise PatchError(f"--new-key {arguments.new_key} is where the patch goes; expected another file")
         refuse_existing_file(arguments.new_key, overwrite=False)
         key: bytes | None = os.urandom(encryption.KEY_BYTES)
     else:
