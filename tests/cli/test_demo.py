@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from obliq.io.ownership import require_written_by_us
 from obliq.methods import FineTune
 from obliq.training.loop import Recipe
 from obliq.workflow import demo
@@ -22,6 +23,12 @@ def test_the_demo_leaves_what_ships(
     out = tmp_path / "demo"
     said = obliq("demo", "--out", out, "--threads", 1, "--json")
     assert said.status == 0
+    certificate = json.loads(said.out)["certificate"]
+    file, key = out / "unlearned.onnx", out / "public.pem"
+    verified = obliq("certificate", "verify", certificate, "--file", file, "--key", key)
+    assert verified.status in (0, 3)  # after one epoch, the verdict may be any
+    assert (out / "certificate.html").exists()
+    require_written_by_us(out)  # or --overwrite would refuse
     values = json.loads(said.out)["shipped"]
     assert values["missing"] == ""
     shipment = values["shipment"]

@@ -44,11 +44,62 @@ def run_demo(arguments: DemoArguments, progress: StageListener) -> VerbOutput:
     run = start_run(replace(arguments.compute, threads=arguments.compute.threads or 1), progress)
     result = demo.demonstrate(out, run, progress.stage, overwrite=arguments.overwrite)
     audited = audit_output(result.audit, out, ())
+    progress.stage("signing a certificate")
+    file = out / result.shipped.shipment.file
+    missing = _certify(out, file)
+    certificate, key = out / CERTIFICATE, out / PUBLIC_KEY
+    lines = [
+        f"certificate: {certificate}, to read: {out / PAGE}",
+        f"  signed with a key of this demo, which is not kept; it is verified with {key}",
+    ]
+    train = ("train", "digits", "--out", free_name(Path("runs/original"), "original"))
+    verify = ("certificate", "verify", certificate, "--file", file, "--key", key)
     return VerbOutput(
-        lines=[*audited.lines, *release_lines(result.shipped, out)],
-        values={**audited.values, "shipped": encode(result.shipped)},
-        next_command=("train", "digits", "--out", free_name(Path("runs/original"), "original")),
+        lines=[
+            *audited.lines,
+            *release_lines(result.shipped, out),
+            *([f"no certificate: {missing}"] if missing else lines),
+        ],
+        values={
+            **audited.values,
+            "shipped": encode(result.shipped),
+            "certificate": None if missing else str(certificate),
+        },
+        next_command=train if missing else verify,
     )
+
+
+CERTIFICATE, PAGE, PUBLIC_KEY = "certificate.json", "certificate.html", "public.pem"
+
+
+def _certify(out: Path, shipped: Path) -> str:
+    """Sign what the demo did with a new key that is dropped; why there is no certificate, in one line, or nothing."""
+    from obliq.errors import ObliqError
+    from obliq.io.atomic import write_files
+    from obliq.io.keys import create_private_key
+    from obliq.io.ownership import record_file
+    from obliq.record.certificate.collect import collect_certificate
+    from obliq.record.certificate.make import sign_certificate, summary_file
+    from obliq.record.certificate.page import render_certificate_page
+    from obliq.workflow.release import PATCH
+
+    try:
+        key = create_private_key()
+    except ObliqError as missing:
+        return str(missing)
+    stated = collect_certificate(out, shipped, patch=out / PATCH, case="DEMO", operator="obliq demo")
+    signed = sign_certificate(*stated, [key])
+    files = {
+        out / PUBLIC_KEY: key.public.pem,
+        out / CERTIFICATE: signed.certificate.encode(),
+        out / PAGE: render_certificate_page(signed.certificate.encode()).encode(),
+    }
+    if signed.summary is not None:
+        files[summary_file(out / CERTIFICATE)] = signed.summary.encode()
+    for file, content in files.items():
+        record_file(out, file.name, content)  # first: --overwrite replaces only what is recorded
+    write_files(dict(files))
+    return ""
 
 
 VERB = Verb(DemoArguments, run_demo)

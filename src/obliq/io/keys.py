@@ -119,7 +119,7 @@ def parse_private_key(pem: bytes, accepted: Sequence[Algorithm] = ALGORITHMS) ->
             "not readable as a private key; expected PEM (PKCS #8) without a passphrase"
         ) from error
     algorithm = _algorithm_of(key, "PrivateKey")
-    if algorithm not in accepted:
+    if algorithm is None or algorithm not in accepted:
         raise ObliqError(f"the private key is of another kind; expected {' or '.join(accepted)}")
     return PrivateKey(algorithm, key)
 
@@ -141,7 +141,7 @@ def parse_public_key(pem: bytes, accepted: Sequence[Algorithm] = ALGORITHMS) -> 
             ) from error
         raise ObliqError("not readable as a public key; expected PEM") from error
     algorithm = _algorithm_of(key, "PublicKey")
-    if algorithm not in accepted:
+    if algorithm is None or algorithm not in accepted:
         raise ObliqError(f"the public key is of another kind; expected {' or '.join(accepted)}")
     if algorithm == "Ed25519":
         point = key.public_bytes(form.Encoding.Raw, form.PublicFormat.Raw)

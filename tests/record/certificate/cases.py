@@ -57,7 +57,7 @@ def predicate(verdict: Word = "INDISTINGUISHABLE") -> Predicate:
         base=NetworkDigests(weights="1" * 64),
         result=NetworkDigests(weights="2" * 64, content="3" * 64, file="4" * 64),
         patch=CertifiedPatch(digest="5" * 64, sequence=3, base="6" * 64, result="3" * 64, encrypted=True),
-        method=CertifiedMethod(name="fine-tune", settings={"epochs": 5}, seed=0, retain_data="all"),
+        method=CertifiedMethod(name="fine-tune", settings={"epochs": 5}, seed=0, retain_data="retain set"),
         partition="7" * 64,
         request=CertifiedRequest(digest="8" * 64, count=123),
         audit=CertifiedAudit(

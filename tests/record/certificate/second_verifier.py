@@ -4,6 +4,7 @@ import base64
 import json
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from securesystemslib.dsse import Envelope as OtherEnvelope
@@ -37,31 +38,46 @@ def theirs(text: bytes, key: PublicKey) -> bytes | None:
     return payload if envelope.payload_type == PAYLOAD_TYPE else None
 
 
-def disagreements(key: PrivateKey, payload: bytes, count: int, draw: random.Random) -> list[str]:
-    """Mutated envelopes on which the verdicts contradict each other.
+@dataclass
+class Tally:
+    """How many envelopes were accepted by whom, and those on which the answers contradict each other."""
 
-    What ours accepts, the other one must accept, with the same payload. What the other one accepts and ours refuses
-    must be a matter of strictness, and hold the payload that was signed.
+    envelopes: int = 0
+    strict: int = 0
+    conformant: int = 0
+    other: int = 0
+    contradictions: list[str] = field(default_factory=list)
+
+
+def compare_verifiers(key: PrivateKey, payload: bytes, count: int, seed: int) -> Tally:
+    """Mutate an envelope and compare what the verifiers answer.
+
+    What ours accepts strictly, the other one must accept, with the same payload. What the other one accepts and ours
+    refuses must be outside the standard. Nobody may accept another payload.
     """
     original = sign_payload(payload, [key]).to_text().encode()
-    public, found = key.public, []
+    public, tally, draw = key.public, Tally(), random.Random(seed)
     assert ours(original, public, strict=True) == theirs(original, public) == payload
     for _ in range(count):
         text = MUTATIONS[draw.randrange(len(MUTATIONS))](original, draw)
-        strict, conformant, other = (
-            ours(text, public, strict=True),
-            ours(text, public, strict=False),
-            theirs(text, public),
-        )
-        unsound = [one for one in (strict, conformant) if one not in (None, payload)]
-        missed = strict is not None and other != strict
-        forged = other not in (None, payload)
-        if unsound or missed or forged or (other is not None and conformant is None and not _lenient(text)):
-            found.append(repr(text[:200]))
-    return found
+        strict, conformant = (ours(text, public, strict=one) for one in (True, False))
+        other = theirs(text, public)
+        tally.envelopes += 1
+        tally.strict += strict is not None
+        tally.conformant += conformant is not None
+        tally.other += other is not None
+        forged = {strict, conformant, other} - {None, payload}
+        missed = strict is not None and (other is None or conformant is None)
+        if (
+            forged
+            or missed
+            or (other is not None and conformant is None and not _is_outside_the_standard(text))
+        ):
+            tally.contradictions.append(repr(text[:200]))
+    return tally
 
 
-def _lenient(text: bytes) -> bool:
+def _is_outside_the_standard(text: bytes) -> bool:
     """Whether a text is outside the standard, although the other one reads it: base64 with other letters or without
     padding, or a name twice."""
     pairs: list[list[str]] = []

@@ -73,7 +73,7 @@ def test_a_verdict_that_passes(case: Path, made: Path, obliq: Obliq) -> None:  #
     stated = values["predicate"]
     assert (stated["case"], stated["operator"]) == ("DSR-1", "A. Example")
     assert stated["times"]["unlearned"] == "2026-01-13T09:00:00Z"
-    assert (stated["method"]["name"], stated["method"]["retain_data"]) == ("fine-tune", "all")
+    assert (stated["method"]["name"], stated["method"]["retain_data"]) == ("fine-tune", "retain set")
     assert (stated["patch"]["sequence"], stated["patch"]["result"]) == (3, stated["result"]["content"])
     assert (stated["request"], stated["partition"]) == ({"digest": "b" * 64}, "0" * 64)
     assert (stated["audit"]["verdict"], stated["audit"]["measured"]) == ("INDISTINGUISHABLE", "network")

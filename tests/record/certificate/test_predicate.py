@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from torch import nn
 
 pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
 
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.verdict import Word
-from obliq.data import Splits
-from obliq.data.splits import MissingExamples
 from obliq.errors import CertificateError
 from obliq.io.strict_json import encode
-from obliq.methods import BUILT_IN
+from obliq.methods import BUILT_IN, access_of
 from obliq.record.certificate.certified_audit import PASSING, PUBLISHED, REFUSING, CertifiedVerdict
-from obliq.record.certificate.collect import RETAIN_FREE
+from obliq.record.certificate.collect import _retain_access
 from obliq.record.certificate.limits import LIMITS
 from obliq.record.certificate.make import sign_certificate
+from obliq.record.certificate.predicate import RetainAccess
 from obliq.record.certificate.statement import (
     AUDITOR,
     Subject,
@@ -31,7 +29,6 @@ from obliq.record.certificate.statement import (
     parse_payload,
     summary_payload,
 )
-from obliq.run import Run
 from obliq.workflow.last_audit import REFUSED
 from tests.record.certificate.cases import ed25519_key, predicate, subjects
 
@@ -96,14 +93,11 @@ def test_error_rates_are_those_that_are_published() -> None:
         assert rates.fakes_passed_percent == max(row[1] for row in found.values())
 
 
-@pytest.mark.parametrize("name", RETAIN_FREE)
-def test_methods_without_retain_data_read_none(name: str, original: nn.Module, splits: Splits) -> None:
-    missing = MissingExamples(splits.retain.collection, splits.retain.indices, role="retain")
-    guarded = object.__new__(Splits)
-    for role in ("partition", "forget", "holdout", "test", "salt"):
-        object.__setattr__(guarded, role, getattr(splits, role))
-    object.__setattr__(guarded, "retain", missing)
-    assert BUILT_IN[name]().unlearn(original, guarded, Run(seed=0)) is not original
+def test_access_to_retain_data_is_what_methods_declare() -> None:
+    stated = set(get_args(RetainAccess))
+    assert {access_of(kind) for kind in BUILT_IN.values()} < stated
+    assert (_retain_access("gradient-ascent", 5), _retain_access("unknown", 0)) == ("nothing", "not recorded")
+    assert (_retain_access("oeu", 0), _retain_access("oeu", 5)) == ("retain set", "part of the retain set")
 
 
 def test_a_summary_states_only_what_passed() -> None:

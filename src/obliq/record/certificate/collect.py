@@ -15,7 +15,7 @@ from obliq.errors import CertificateError, ObliqError
 from obliq.exporting import sha256_of
 from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.regular_file import read_regular_file
-from obliq.methods import BUILT_IN
+from obliq.methods import access_of, available_methods
 from obliq.patch import encryption, read_patch_file, read_patch_head
 from obliq.record.certificate.certified_audit import PUBLISHED, CertifiedAudit, CertifiedStatistic
 from obliq.record.certificate.find_result import ShippedResult, find_result
@@ -36,9 +36,6 @@ from obliq.record.certificate.verify import sha256_of_file, subject_files
 from obliq.run import utc_now
 from obliq.workflow.last_audit import LAST_AUDIT_DOCUMENT, VERDICT_FILE
 from obliq.workflow.pipeline import AUDIT
-
-RETAIN_FREE = ("boundary-expand", "boundary-shrink", "gradient-ascent")
-"""Methods that read the forget set alone."""
 
 _SHARES = ("forget_accuracy", "class_accuracy")
 """Statistics that are shares of forgotten samples: fractions from which their number can be computed."""
@@ -206,11 +203,12 @@ def _method(provenance: Provenance | None) -> CertifiedMethod | None:
 
 
 def _retain_access(method: str, limit: object) -> RetainAccess:
-    if method not in BUILT_IN:
+    kind = available_methods().get(method)
+    if kind is None:
         return "not recorded"
-    if method in RETAIN_FREE:
-        return "none"
-    return "part" if isinstance(limit, int) and limit > 0 else "all"
+    access = access_of(kind)
+    limited = isinstance(limit, int) and limit > 0
+    return "part of the retain set" if access == "retain set" and limited else access
 
 
 def _audit(audit: Audit, digest: str, entry: Measurement, *, count: bool) -> CertifiedAudit:

@@ -5,7 +5,7 @@ Nothing is taken on trust where it can be computed, and networks are found by th
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from obliq.auditing import Audit, Measurement
@@ -76,15 +76,13 @@ def _result_of(audit: Audit, shipped: Path, near: Sequence[Path], architecture: 
     folder = _folder_of(file, _with_digest(near, list(wanted)), architecture)
     if folder is None and (wanted or entry is None):
         raise _not_audited(audit, shipped, file.content_digest)
+    digests = NetworkDigests(content=file.content_digest, file=file.file_digest)
     if folder is None:
-        provenance, digest = _recorded(shipped, file.file_digest), None
-    else:
-        document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
-        provenance, digest = document.provenance, document.weights_digest
-        entry = entry or networks[digest]
-    assert entry is not None
-    digests = NetworkDigests(weights=digest, content=file.content_digest, file=file.file_digest)
-    return ShippedResult(entry, digests, provenance, folder)
+        assert entry is not None
+        return ShippedResult(entry, digests, _recorded(shipped, file.file_digest), None)
+    document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
+    digests = replace(digests, weights=document.weights_digest)
+    return ShippedResult(entry or networks[document.weights_digest], digests, document.provenance, folder)
 
 
 def _with_digest(near: Sequence[Path], digests: Sequence[str]) -> Iterator[Path]:
