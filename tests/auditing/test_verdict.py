@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -141,6 +142,17 @@ def test_fewer_than_two_retrained_networks_never_pass_anything() -> None:
 )
 def test_with_one_retrained_network_five_points_decide(candidate: RoleSignals, word: str) -> None:
     assert judge(candidate, network(7, memory=1.0), REFERENCES[:1]).word == word
+
+
+@pytest.mark.parametrize(
+    ("memory", "word", "side"), [(2.0, "REMEMBERED", "above"), (-2.0, "OVER-FORGOTTEN", "below")]
+)
+def test_without_any_the_auc_is_compared_with_50(memory: float, word: str, side: str) -> None:
+    verdict = judge(network(1, memory=memory), network(7, memory=2.0), [])
+    assert verdict.word == word
+    found = re.search(rf"The AUC is ([0-9.]+) points {side} 50", verdict.reason)
+    assert found is not None
+    assert float(found[1]) < 50
 
 
 def test_no_trace_before_unlearning_is_nothing_to_measure() -> None:

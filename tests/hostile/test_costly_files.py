@@ -134,9 +134,10 @@ def test_a_sealed_patch_of_another_key_takes_no_memory(tmp_path: Path) -> None:
     networks.SEALED["sealed 10 MB by another key"](file)
     key.write_bytes(bytes(32))
     key.chmod(0o600)
+    assert "another key" in refusal(lambda: read_patch(file, key))  # imports the library
     before = peak()
     assert "another key" in refusal(lambda: read_patch(file, key))
-    assert peak() - before < 5
+    assert peak() - before < 5  # of 10 MB
 
 
 def test_a_budget_counts_what_was_spent_before() -> None:
