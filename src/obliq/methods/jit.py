@@ -10,8 +10,9 @@ x' is x plus Gaussian noise, clamped to the range of the batch. No gradient flow
 makes the effective rate grow with the batch size, as in the code. The authors state that networks which are not
 trained to the end do not unlearn.
 
-Deviations: batch-norm statistics are frozen (there the mode is never set). The noise is in units of standardised
-inputs. A cosine schedule; with the one pass of the paper it lowers the rate within that pass.
+Deviations: the default rate is a third of the paper's for VGG-11, which is larger. Batch-norm statistics are frozen
+(there the mode is never set). The noise is in units of standardised inputs. A cosine schedule; with the one pass of
+the paper it lowers the rate within that pass.
 
 In quantized networks noise that is smaller than half a step of the input's quantizer may change nothing, and then
 gives no gradient. All parameters are trained, learned steps included.
@@ -38,7 +39,7 @@ from obliq.training.masks import Mask
 @final
 @dataclass(frozen=True, kw_only=True)
 class JiT:
-    """Make the network smooth around forgotten samples. Defaults are those of the paper for VGG-11, not tuned.
+    """Make the network smooth around forgotten samples. Defaults are starting points, not tuned.
 
     Attributes:
         noise: Standard deviation of the noise, in standardised input values. The paper takes 0.5 for a class and 0.01
@@ -52,12 +53,12 @@ class JiT:
 
     version: ClassVar[int] = 1
     access: ClassVar[Access] = "nothing"
-    search: ClassVar[Search] = {"learning_rate": (3e-5, 3e-4, 3e-3), "noise": (0.1, 0.5)}
+    search: ClassVar[Search] = {"learning_rate": (3e-5, 1e-4, 3e-4), "noise": (0.1, 0.5)}
 
     noise: float = 0.5
     copies: int = 25
     epochs: int = 1
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     batch_size: int = 64
     augment: bool = False
 

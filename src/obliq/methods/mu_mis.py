@@ -56,11 +56,11 @@ class MUMis:
 
     version: ClassVar[int] = 1
     access: ClassVar[Access] = "nothing"
-    search: ClassVar[Search] = {"learning_rate": (1e-5, 1e-4, 1e-3), "recovery": (0.1, 0.3)}
+    search: ClassVar[Search] = {"learning_rate": (3e-4, 1e-3, 3e-3), "recovery": (0.1, 0.3)}
 
     recovery: float = 0.1
     epochs: int = 10
-    learning_rate: float = 1e-5
+    learning_rate: float = 1e-3
     batch_size: int = 64
     momentum: float = 0.9
     weight_decay: float = 0.0
