@@ -40,7 +40,8 @@ def open_picture(data: bytes, formats: tuple[str, ...], budget: Budget) -> Any:
     head = data[: data.find(_START_OF_SCAN)] if data[:2] == b"\xff\xd8" else b""
     budget.spend("the head of a picture", work=STEP * head.count(b"\xff") + 5 * STEP * _png_chunks(data))
     try:
-        with warnings.catch_warnings():  # below its limit, Pillow would print a warning and go on
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged parts that are not read, such as animations
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data), formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
