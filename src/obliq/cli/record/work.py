@@ -177,6 +177,8 @@ def _answered(
         lines += [
             f"patch   {folder / 'patches' / f'from-{made.base}.patch'}" for made in batch.patched.patches
         ]
+        if not (arguments.plain or arguments.key_file):
+            lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
     follows: tuple[str | Path, ...] = (
         *("record", "confirm", arguments.record, "--floor", str(batch.number)),
         *("--devices", str(state.begun.policy.devices or 1), "--by", arguments.by),
@@ -184,8 +186,6 @@ def _answered(
     if batch.refusal:
         other = ("--again", "REASON", "--method", "calibrated")
         follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
-        if not (arguments.plain or arguments.key_file):
-            lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
     return VerbOutput(
         lines=[*lines, head_line(state)],
         values={
