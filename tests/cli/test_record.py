@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
-from obliq.record.cases import RecordState
 from obliq.record.folder import Record
 from obliq.record.log import LOG_FILE, Entry
+from obliq.record.state import RecordState
 from obliq.record.verification import verify_record
 from tests.cli.conftest import PEOPLE, Said, Way
 from tests.cli.refusals import refused

@@ -1,6 +1,5 @@
 """The events of one record, from its beginning to a closed case, without any network."""
 
-from obliq.record.cases import RecordState
 from obliq.record.events import (
     Accepted,
     Approved,
@@ -13,12 +12,13 @@ from obliq.record.events import (
     MadePatch,
     Patched,
     Planned,
-    Policy,
     Received,
     Retrained,
     Unlearned,
 )
 from obliq.record.log import Entry
+from obliq.record.policy import Policy
+from obliq.record.state import RecordState
 
 DIGEST = "a" * 64
 DAY = "2026-01-31T09:00:00+00:00"

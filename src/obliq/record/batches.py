@@ -15,11 +15,13 @@ from obliq.data.request_file import Request
 from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
-from obliq.record.cases import Batch, RecordState
+from obliq.record.cases import Batch
 from obliq.record.events import Planned
 from obliq.record.folder import Record
 from obliq.record.method_settings import method_of
-from obliq.record.requests import request_of, withheld_file
+from obliq.record.requests import request_of
+from obliq.record.state import RecordState
+from obliq.record.tidying import withheld_file
 from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, withheld_ids
 
 

@@ -6,84 +6,13 @@ salt, and as the digest of the encrypted file that names its samples.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
-
-LONGEST_TEXT = 200
-"""Characters of a case number, a name or a reason."""
-
-
-def require_text(**texts: str) -> None:
-    """Refuse texts that are empty, too long, or cannot be printed on one line.
-
-    Raises:
-        RecordError: naming the text.
-    """
-    for name, text in texts.items():
-        if not text.strip() or len(text) > LONGEST_TEXT or not text.isprintable():
-            raise RecordError(
-                f"{name.replace('_', ' ')} {text[:40]!r} has {len(text)} characters; expected one line of 1 to "
-                f"{LONGEST_TEXT} that can all be printed"
-            )
-
-
-def require_digests(**digests: str) -> None:
-    """Refuse what is no SHA-256 in hexadecimal.
-
-    Raises:
-        RecordError: naming the digest.
-    """
-    for name, digest in digests.items():
-        if not re.fullmatch("[0-9a-f]{64}", digest):
-            raise RecordError(f"{name} {digest[:80]!r}; expected 64 hexadecimal digits")
-
-
-def parse_day(name: str, text: str) -> date:
-    """A day in the form 2026-01-31.
-
-    Raises:
-        RecordError: for another form.
-    """
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            pass
-    raise RecordError(f"{name} {text[:40]!r}; expected a day such as 2026-01-31")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """The rules of a record, which hold for all its cases.
-
-    Attributes:
-        approvals: how many different people must approve a request before it is answered.
-        devices: how many devices run the network; 0 where that is not known.
-        references: how many retrained networks each audit compares with.
-        method: the registered name of the unlearning method.
-        settings: of its fields, those that are not the default.
-        format: of the file that devices run: onnx or executorch.
-    """
-
-    approvals: int = 1
-    devices: int = 0
-    references: int = 4
-    method: str = "proxy-matching"
-    settings: dict[str, SettingValue] = field(default_factory=dict)
-    format: str = "onnx"
-
-    def __post_init__(self) -> None:
-        for name, least, most in (("approvals", 0, 10), ("devices", 0, 2**31), ("references", 0, 64)):
-            if not least <= getattr(self, name) <= most:
-                raise RecordError(f"{name} {getattr(self, name)}; expected {least} to {most}")
-        if self.references == 1:
-            raise RecordError(
-                "references 1; expected 0, or 2 to 64: one retrained network does not show how much retraining varies"
-            )
+from obliq.record.policy import Policy
+from obliq.record.values import parse_day, require_sha256, require_text
 
 
 class Event:
@@ -114,7 +43,7 @@ class Begun(Event):
     policy: Policy
 
     def __post_init__(self) -> None:
-        require_digests(network=self.network, partition=self.partition, released=self.released)
+        require_sha256(network=self.network, partition=self.partition, released=self.released)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +73,7 @@ class Received(Event):
         if not re.fullmatch("[0-9a-f]{16}", self.request):
             raise RecordError(f"request {self.request[:40]!r}; expected 16 hexadecimal digits")
         if self.digest is not None and self.encrypted is not None:
-            require_digests(digest=self.digest, encrypted=self.encrypted)
+            require_sha256(digest=self.digest, encrypted=self.encrypted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +130,7 @@ class Planned(Event):
     seed: int
 
     def __post_init__(self) -> None:
-        require_digests(splits=self.splits)
+        require_sha256(splits=self.splits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,24 +283,5 @@ class Closed(Event):
         require_text(outcome=self.outcome)
 
 
-EVENTS: Mapping[str, Any] = {
-    kind.kind: kind
-    for kind in (
-        Begun,
-        Received,
-        Accepted,
-        Rejected,
-        Approved,
-        Planned,
-        Unlearned,
-        Retrained,
-        Exported,
-        Audited,
-        Patched,
-        Tolerated,
-        Abandoned,
-        Confirmed,
-        Closed,
-    )
-}
+EVENTS: Mapping[str, Any] = {kind.kind: kind for kind in Event.__subclasses__()}
 """Every kind of event by its name in the log."""

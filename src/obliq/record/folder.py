@@ -20,11 +20,12 @@ from obliq.exporting import export_file, format_named, sha256_of
 from obliq.io.atomic import new_folder, refuse_existing_folder
 from obliq.io.documents import DocumentType
 from obliq.quantization import weights_digest
-from obliq.record.cases import RecordState
 from obliq.record.encryption import Keys, require_cryptography
-from obliq.record.events import Begun, Event, Policy
+from obliq.record.events import Begun, Event
 from obliq.record.log import LOG_FILE, Entry, LogWriter, read_log, writing
 from obliq.record.method_settings import method_of
+from obliq.record.policy import Policy
+from obliq.record.state import RecordState
 from obliq.run import utc_now
 from obliq.workflow.pipeline import recipe_of
 

@@ -27,10 +27,11 @@ from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.methods import Retrain
 from obliq.patch import encode_patch
 from obliq.record.batches import batch_request
-from obliq.record.cases import REFUSED, Batch, RecordState
+from obliq.record.cases import REFUSED, Batch
 from obliq.record.events import Audited, Event, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.folder import ORIGINAL, Record
 from obliq.record.method_settings import method_of
+from obliq.record.state import RecordState
 from obliq.run import Run, utc_now
 from obliq.workflow.compare_files import retrained_name
 from obliq.workflow.compare_runs import compare_runs

@@ -22,7 +22,8 @@ from obliq.errors import ObliqError, RecordError
 from obliq.io.durable import sync
 from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import decode, encode, parse_json
-from obliq.record.events import EVENTS, Event, require_text
+from obliq.record.events import EVENTS, Event
+from obliq.record.values import require_text
 
 LOG_FILE, LOCK_FILE = "log.jsonl", ".log-lock"
 LARGEST_LOG = 2**28  # bytes; some 500,000 events

@@ -10,22 +10,14 @@ from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
 from obliq.errors import RecordError
 from obliq.io.atomic import write_file
-from obliq.io.drafts import sweep
 from obliq.io.ownership import digest_of_file
-from obliq.record.cases import Case, RecordState, same_person
-from obliq.record.encryption import FLEET_KEY, decrypt_request, encrypt_request
-from obliq.record.events import (
-    Accepted,
-    Approved,
-    Closed,
-    Confirmed,
-    Event,
-    Received,
-    Rejected,
-    parse_day,
-    require_text,
-)
+from obliq.record.cases import Case, same_person
+from obliq.record.encryption import decrypt_request, encrypt_request
+from obliq.record.events import Accepted, Approved, Closed, Confirmed, Event, Received, Rejected
 from obliq.record.folder import WITHHELD, Appending, Record
+from obliq.record.state import RecordState
+from obliq.record.tidying import tidy, withheld_file
+from obliq.record.values import parse_day, require_text
 from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, Withheld, joined, sample_fingerprints
 from obliq.run import utc_now
 from obliq.workflow.report_context import kind_of_request
@@ -172,21 +164,6 @@ def request_of(record: Record, case: Case, state: RecordState) -> Request:
     return found
 
 
-def withheld_file(record: Record, state: RecordState) -> Path | None:
-    """The file with the fingerprints of closed cases, after its digest was checked; None while there is none.
-
-    Raises:
-        RecordError: when it is not the file that the log states.
-    """
-    digest = next((one.closed.withheld for one in reversed(_by_closing(state)) if one.closed), None)
-    if digest is None:
-        return None
-    file = record.folder / WITHHELD / f"{digest[:16]}.json"
-    if not file.is_file() or digest_of_file(file) != digest:
-        raise RecordError(f"{file} is not the file that the log states; expected it unchanged")
-    return file
-
-
 def close(
     record: Record, case: str, actor: str, *, parts: Partition | None = None, reason: str = ""
 ) -> RecordState:
@@ -214,39 +191,6 @@ def close(
             state = appending.append(actor, Closed(case=case, outcome=outcome, withheld=withheld))
         tidy(record, state)
         return state
-
-
-def tidy(record: Record, state: RecordState) -> None:
-    """Remove what a killed process left, while the lock of the log is held.
-
-    That is: unfinished files, keys and encrypted requests of cases that were never noted, keys of closed cases, salts
-    of batches that are over, and older lists of withheld samples.
-
-    Raises:
-        RecordError: when a key cannot be destroyed.
-    """
-    for folder in (record.encrypted("").parent, record.folder / WITHHELD, record.keys.folder):
-        sweep(folder)
-    open_requests = {case.received.request for case in state.cases.values() if not case.closed}
-    noted = {case.received.request for case in state.cases.values()}
-    open_batches = {
-        f"batch-{batch.number}"
-        for batch in state.batches
-        if not batch.abandoned and not all(state.cases[number].closed for number in batch.planned.cases)
-    }
-    for name in record.keys.names() - open_requests - open_batches - {KEY_NAME, FLEET_KEY}:
-        record.keys.destroy(name)
-    for file in record.encrypted("").parent.glob("*.encrypted"):
-        if file.stem not in noted:
-            file.unlink(missing_ok=True)
-    current = withheld_file(record, state)
-    for file in (record.folder / WITHHELD).glob("*.json"):
-        if file != current:
-            file.unlink(missing_ok=True)
-
-
-def _by_closing(state: RecordState) -> list[Case]:
-    return sorted((case for case in state.cases.values() if case.closed), key=lambda case: case.closed_as)
 
 
 def _past_day(text: str) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 from obliq.errors import RecordError
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import encode
-from obliq.record.cases import Case, RecordState
-from obliq.record.events import Policy
+from obliq.record.cases import Case
 from obliq.record.log import Entry
+from obliq.record.policy import Policy
+from obliq.record.state import RecordState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ from obliq.errors import ObliqError
 from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import size_of
 from obliq.quantization import weights_digest
-from obliq.record.cases import Batch, Case, RecordState
+from obliq.record.cases import Batch, Case
 from obliq.record.folder import ORIGINAL, REQUESTS, Record
 from obliq.record.jobs import patch_name
 from obliq.record.log import LOG_FILE, Entry
-from obliq.record.requests import withheld_file
+from obliq.record.state import RecordState
+from obliq.record.tidying import withheld_file
 from obliq.workflow.pipeline import AUDIT
 
 

@@ -1,12 +1,12 @@
-"""`obliq record init`, `add`, `approve`, `confirm` and `close`: what people note in a record."""
+"""`obliq record add`, `approve`, `confirm` and `close`: what people note in a record."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from obliq.cli.options import Architecture, DataOptions, Folder, OutputOptions, ResultFolder
+from obliq.cli.options import DataOptions
 from obliq.cli.record.options import (
     Actor,
     CaseNumber,
@@ -19,45 +19,6 @@ from obliq.cli.record.options import (
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, RecordError
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordInitArguments:
-    """Create the erasure record of a network.
-
-    Example: obliq record init runs/original --out record --by "A. Example"
-
-    A record belongs to one network. It keeps every request and everything that was done about it in a log that only
-    grows. The network is copied into it. Who was asked to be forgotten is encrypted, each request under a key of its
-    own in the folder RECORD.keys. Do not back up this folder together with the record: the keys are destroyed when
-    cases are closed, and a copy of them would outlive that.
-
-    Attributes:
-        original: Folder of the network, as `obliq train` or `obliq adopt` wrote it.
-        keys: Another folder for the keys.
-        approvals: How many different people must approve a request before it is answered.
-        devices: How many devices run the network; 0 if that is not known.
-        references: How many retrained networks each audit compares with; 0, or 2 to 64. Each takes about the time
-            of the original training.
-        method: Unlearning method, as `obliq unlearn --help` lists them.
-        settings: Settings of the method, such as epochs=8.
-        to: Format of the file that devices run.
-    """
-
-    original: tyro.conf.Positional[Path]
-    out: ResultFolder
-    by: Actor
-    keys: Folder = None
-    approvals: int = 1
-    devices: int = 0
-    references: int = 4
-    method: str = "proxy-matching"
-    settings: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]", help_behavior_hint="")
-    ] = ()
-    to: Literal["onnx", "executorch"] = "onnx"
-    arch: Architecture = None
-    output: OutputOptions = field(default_factory=OutputOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,45 +104,6 @@ class RecordCloseArguments(RecordOptions):
     by: Actor
     reason: Reason = ""
     data: DataOptions = field(default_factory=DataOptions)
-
-
-def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> VerbOutput:
-    """Create a record."""
-    from obliq.record.events import Policy
-    from obliq.record.folder import Record, create_record
-    from obliq.record.method_settings import parse_settings
-
-    policy = Policy(
-        approvals=arguments.approvals,
-        devices=arguments.devices,
-        references=arguments.references,
-        method=arguments.method,
-        settings=parse_settings(arguments.settings),
-        format=arguments.to,
-    )
-    state = create_record(
-        arguments.out,
-        arguments.original,
-        policy,
-        arguments.by,
-        keys=arguments.keys,
-        architecture=arguments.arch,
-    )
-    keys = Record(arguments.out).keys.folder
-    return VerbOutput(
-        lines=[
-            f"record  {arguments.out}, for the network {state.begun.network}",
-            f"keys    {keys}; keep it out of backups of the record",
-            head_line(state),
-        ],
-        values={
-            "record": str(arguments.out),
-            "keys": str(keys),
-            "network": state.begun.network,
-            "head": state.head,
-        },
-        next_command=("record", "add", arguments.out, "CASE", "--forget", "subject=7", "--by", arguments.by),
-    )
 
 
 def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> VerbOutput:
@@ -303,7 +225,6 @@ def _case_values(arguments: RecordOptions, state: Any, case: Any) -> dict[str, A
 
 
 CASE_VERBS = {
-    "record init": Verb(RecordInitArguments, run_record_init),
     "record add": Verb(RecordAddArguments, run_record_add),
     "record approve": Verb(RecordApproveArguments, run_record_approve),
     "record confirm": Verb(RecordConfirmArguments, run_record_confirm),

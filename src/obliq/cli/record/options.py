@@ -11,8 +11,8 @@ from obliq.cli.options import DataOptions, Folder, OutputOptions
 if TYPE_CHECKING:
     from obliq.checkpoints import Checkpoint
     from obliq.data import Partition
-    from obliq.record.cases import RecordState
     from obliq.record.folder import Record
+    from obliq.record.state import RecordState
 
 Actor = Annotated[
     str,

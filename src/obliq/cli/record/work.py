@@ -12,9 +12,10 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import RecordError
 
 if TYPE_CHECKING:
-    from obliq.record.cases import Batch, RecordState
+    from obliq.record.cases import Batch
     from obliq.record.folder import Record
     from obliq.record.jobs import Seal
+    from obliq.record.state import RecordState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     from obliq.record.batches import Choices, plan
     from obliq.record.jobs import Worker, work
     from obliq.record.method_settings import parse_settings
-    from obliq.record.requests import tidy
+    from obliq.record.tidying import tidy
 
     record = open_record(arguments)
     run = start_run(arguments.compute, progress)

@@ -1,0 +1,48 @@
+"""What texts, digests and days of a record may be."""
+
+import re
+from datetime import date
+
+from obliq.errors import RecordError
+
+LONGEST_TEXT = 200
+"""Characters of a case number, a name or a reason."""
+
+
+def require_text(**texts: str) -> None:
+    """Refuse texts that are empty, too long, or cannot be printed on one line.
+
+    Raises:
+        RecordError: naming the text.
+    """
+    for name, text in texts.items():
+        if not text.strip() or len(text) > LONGEST_TEXT or not text.isprintable():
+            raise RecordError(
+                f"{name.replace('_', ' ')} {text[:40]!r} has {len(text)} characters; expected one line of 1 to "
+                f"{LONGEST_TEXT} that can all be printed"
+            )
+
+
+def require_sha256(**digests: str) -> None:
+    """Refuse what is no SHA-256 in hexadecimal.
+
+    Raises:
+        RecordError: naming the digest.
+    """
+    for name, digest in digests.items():
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise RecordError(f"{name} {digest[:80]!r}; expected 64 hexadecimal digits")
+
+
+def parse_day(name: str, text: str) -> date:
+    """A day in the form 2026-01-31.
+
+    Raises:
+        RecordError: for another form.
+    """
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            pass
+    raise RecordError(f"{name} {text[:40]!r}; expected a day such as 2026-01-31")
