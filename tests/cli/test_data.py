@@ -65,4 +65,4 @@ def test_a_number_means_the_folder_of_that_name(obliq: Obliq, tmp_path: Path) ->
 def test_mistakes_name_every_form_of_a_request(verb: str, obliq: Obliq, way: Way, tmp_path: Path) -> None:
     method = ("oeu",) if verb == "unlearn" else ()
     said = obliq(verb, way.original, "--forget", "Ann", "--out", tmp_path / "out", *method)
-    refused(said, "class=cat,dog", "ids=FILE, or request=FILE for the request.json")
+    refused(said, "class=cat,dog", "ids=FILE, request=FILE for the request.json")

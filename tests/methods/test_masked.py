@@ -12,6 +12,7 @@ from obliq.errors import ModelError
 from obliq.methods import (
     BUILT_IN,
     Calibrated,
+    FiCABU,
     FineTune,
     Influence,
     Masked,
@@ -44,7 +45,11 @@ def test_every_method_that_takes_a_mask_holds_it(
     kind: type[Method], original: nn.Module, splits: Splits
 ) -> None:
     """`Masked` itself checks every entry and would raise."""
-    one_edit = {SelectiveDampening: {"alpha": 1.0, "batch_size": 4}, Influence: {"samples": 20}}
+    one_edit = {
+        SelectiveDampening: {"alpha": 1.0, "batch_size": 4},
+        Influence: {"samples": 20},
+        FiCABU: {"alpha": 1.0},
+    }
     method = kind(**one_edit.get(kind, {"epochs": 2}))
     result = Masked(method=method, share=0.2).unlearn(original, splits, Run(seed=1))
     assert not same(result, original)
