@@ -54,6 +54,13 @@ def bill(wheel: Path) -> dict[str, Any]:
     digest = sha256(wheel.read_bytes()).hexdigest()
     described = component(own) | {"hashes": [{"alg": "SHA-256", "content": digest}]}
     by_name = {canonicalize_name(one.metadata["Name"]): one for one in needed}
+    extras = dict[
+        str, set[str]
+    ]()  # which extras of a distribution anything asks for, as torch does of cuda-toolkit
+    for one in (own, *needed, *needed):  # twice: extras ask for extras
+        name = canonicalize_name(one.metadata["Name"])
+        for line in requirements(one, *extras.get(name, ())):
+            extras.setdefault(canonicalize_name(line.name), set()).update(line.extras)
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -68,7 +75,9 @@ def bill(wheel: Path) -> dict[str, Any]:
                 "dependsOn": sorted(
                     {
                         reference(by_name[canonicalize_name(line.name)])
-                        for line in requirements(one)
+                        for line in requirements(
+                            one, *extras.get(canonicalize_name(one.metadata["Name"]), ())
+                        )
                         if canonicalize_name(line.name) in by_name
                     }
                 ),

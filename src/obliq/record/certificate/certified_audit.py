@@ -5,7 +5,7 @@ from typing import Literal, final
 
 from obliq.errors import CertificateError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
-from obliq.record.certificate.notation import require_sha256
+from obliq.record.certificate.notation import require_digest_fields
 
 CertifiedVerdict = Literal[
     "INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE", "INCONCLUSIVE"
@@ -63,7 +63,7 @@ class CertifiedAudit:
     device_verdict: CertifiedVerdict | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
-        require_sha256("audit", digest=self.digest)
+        require_digest_fields("audit", digest=self.digest)
         if self.retrained < 0 or self.candidates < 1:
             raise CertificateError(
                 f"audit: {self.retrained} retrained networks, {self.candidates} candidates; expected 0 and 1 or more"

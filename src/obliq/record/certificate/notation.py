@@ -28,7 +28,7 @@ def require_time(name: str, text: str) -> None:
         raise CertificateError(f"{name} is {text[:40]!r}; expected UTC as in 2026-01-14T09:30:00Z")
 
 
-def require_sha256(where: str, **digests: str | None) -> None:
+def require_digest_fields(where: str, **digests: str | None) -> None:
     """Raise unless all digests are SHA-256 in hexadecimal, or None.
 
     Raises:

@@ -11,7 +11,7 @@ from obliq.errors import CertificateError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.record.certificate.certified_audit import PASSING, REFUSING, CertifiedAudit, ErrorRates
 from obliq.record.certificate.limits import LIMITS, Limit
-from obliq.record.certificate.notation import require_sha256, require_time
+from obliq.record.certificate.notation import require_digest_fields, require_time
 
 PREDICATE_TYPE = "urn:obliq:unlearning-certificate:v1"
 LONGEST_TEXT = 200
@@ -61,7 +61,7 @@ class NetworkDigests:
     def __post_init__(self) -> None:
         if (self.weights, self.content, self.file) == (None, None, None):
             raise CertificateError("a network has no digest; expected at least one of weights, content, file")
-        require_sha256("a network", weights=self.weights, content=self.content, file=self.file)
+        require_digest_fields("a network", weights=self.weights, content=self.content, file=self.file)
 
 
 @final
@@ -84,7 +84,7 @@ class CertifiedPatch:
     encrypted: bool
 
     def __post_init__(self) -> None:
-        require_sha256("patch", digest=self.digest, base=self.base, result=self.result)
+        require_digest_fields("patch", digest=self.digest, base=self.base, result=self.result)
         if self.sequence < 1:
             raise CertificateError(f"patch.sequence is {self.sequence}; expected 1 or more")
 
@@ -122,7 +122,7 @@ class CertifiedRequest:
     count: int | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
-        require_sha256("request", digest=self.digest)
+        require_digest_fields("request", digest=self.digest)
         if self.count is not None and self.count < 1:
             raise CertificateError(f"request.count is {self.count}; expected 1 or more")
 
@@ -141,7 +141,7 @@ class RecordHead:
     entries: int
 
     def __post_init__(self) -> None:
-        require_sha256("record", digest=self.digest)
+        require_digest_fields("record", digest=self.digest)
 
 
 @final
@@ -188,7 +188,7 @@ class Predicate:
                 raise CertificateError(
                     f"{name} is {text[:40]!r}; expected one line of 1 to {LONGEST_TEXT} characters (--{name})"
                 )
-        require_sha256("predicate", partition=self.partition)
+        require_digest_fields("predicate", partition=self.partition)
         codes = [limit.code for limit in self.not_covered]
         if missing := [code for code in LIMITS if code not in codes]:
             raise CertificateError(f"not_covered lacks {missing[0]!r}; expected all of {', '.join(LIMITS)}")
