@@ -81,7 +81,7 @@ def answer_request(
         DataError: when the network is no original.
     """
     out, data = arguments.out, arguments.data
-    refuse_existing_folder(out, overwrite=arguments.overwrite)
+    refuse_existing_folder(out, overwrite=arguments.overwrite, inputs=(arguments.original,))
     key = encryption_key(arguments.request_key)
     require_named(arguments)
     base = load_run(arguments.original, data.arch)
@@ -240,14 +240,15 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request = ("--forget", f"request={out / REQUEST_FILE}", "--out")
+    repeatable = base.provenance.recipe is not None and base.provenance.loaded is None
     if role == "unlearned":
         first = original if base.provenance.role == "original" else _original_beside(original, base)
         if first is None:
             return ["show", out]
-        return ["retrain", first, *same_request, free_name(out, "retrained"), *repeated]
+        way = [] if repeatable else ["--with", "MODULE:FUNCTION"]  # only the user can train it again
+        return ["retrain", first, *same_request, free_name(out, "retrained"), *way, *repeated]
     file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
     if file is not None and (file.parent / DOCUMENT_FILE).exists():
-        repeatable = base.provenance.recipe is not None and base.provenance.loaded is None
         several = ["--references", "4"] if repeatable else []  # one retrained network does not decide
         audit = free_name(out, "audit")
         return ["audit", original, file.parent, "--retrained", out, *several, "--out", audit, *repeated]

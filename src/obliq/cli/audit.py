@@ -107,7 +107,8 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     from obliq.workflow.pipeline import write_report_files
 
     out, networks = arguments.out, arguments.networks
-    refuse_existing_folder(out, overwrite=arguments.overwrite)
+    inputs = (*arguments.networks, *arguments.retrained)
+    refuse_existing_folder(out, overwrite=arguments.overwrite, inputs=inputs)
     required = _required(arguments)
     require_one_line(case=arguments.case, operator=arguments.operator)  # before hours of work, not after
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)

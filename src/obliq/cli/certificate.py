@@ -189,7 +189,9 @@ def run_verify(arguments: CertificateVerifyArguments, progress: StageListener) -
             "subjects": {one.name: one.sha256 for one in found.subjects},
             "predicate": encode(found.predicate),
         },
-        next_command=("certificate", "page", arguments.certificate, "--out", "certificate.html"),
+        next_command=("show", arguments.file[0])
+        if arguments.certificate.suffix == ".html"
+        else ("certificate", "page", arguments.certificate, "--out", "certificate.html"),
         unmet="" if found.passes else f"the certificate is valid, but {refused}; expected {PASSING}",
     )
 

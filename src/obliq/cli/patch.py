@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from obliq.cli.next_command import free_name
+from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
 from obliq.cli.patch_files import encryption_key, read_patch, signature_of
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
@@ -163,6 +163,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     result = free_name(out, f"patched{arguments.old.suffix}")
     key_file = arguments.new_key or arguments.key_file
     with_key = () if key_file is None else ("--key-file", key_file)
+    repeated = repeated_options(None, architecture=arguments.arch)
     created = [] if arguments.new_key is None else [f"its key, for devices alone, in {arguments.new_key}"]
     return VerbOutput(
         lines=[
@@ -181,7 +182,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             "leak": LEAK_WARNING if head.changed_records else None,
             "exposure": last_exposure(arguments.new),
         },
-        next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key),
+        next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key, *repeated),
     )
 
 

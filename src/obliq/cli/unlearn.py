@@ -133,7 +133,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.workflow.unlearn_file import save_unlearned_file, unlearn_file
 
     out = arguments.out
-    refuse_existing_folder(out, overwrite=arguments.overwrite)
+    refuse_existing_folder(out, overwrite=arguments.overwrite, inputs=(arguments.original,))
     key = encryption_key(arguments.request_key)
     require_named(arguments)
     data = stated_data(arguments.original, arguments.data)
@@ -145,6 +145,11 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     splits, request = create_request(parts, arguments.forget, run.seed, earlier)
     for line in request_lines(request, splits):
         progress.print_line(line)
+    if base is None and not arguments.forgotten:
+        progress.print_line(
+            "WARNING: no record beside this file names earlier requests. If there were any, name each with --forgotten "
+            "REQUEST, or their samples are trained on again"
+        )
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
     method = arguments.method
     if method == ProxyMatching():

@@ -127,8 +127,13 @@ def refuse_existing_file(destination: Path, *, overwrite: bool) -> None:
         )
 
 
-def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
+def refuse_existing_folder(destination: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
     """Raise unless `destination` is free or may be replaced.
+
+    Args:
+        destination: a folder to be written.
+        overwrite: whether what is there may be replaced.
+        inputs: files and folders that are read. Nothing that is or holds one of them is replaced.
 
     Raises:
         ObliqError: when something is there and `overwrite` is false, it holds a file that this package did not
@@ -142,6 +147,11 @@ def refuse_existing_folder(destination: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise ObliqError(f"{destination} exists already; choose another --out or pass --overwrite")
     require_written_by_us(destination)
+    for given in inputs:
+        if destination.resolve() in (given.resolve(), *given.resolve().parents):
+            raise ObliqError(
+                f"--out {destination} would replace {given}, which this command reads; choose another --out"
+            )
     require_removable(destination)
 
 

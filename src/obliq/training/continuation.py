@@ -101,6 +101,8 @@ class KeptTraining:
             done = int(found["epochs"])
             if not 1 <= done <= self.epochs:
                 return
+            # tried on a generator of its own first, so that a state that is refused changes neither of the two
+            torch.Generator().set_state(found["torch"])
             self.generator.set_state(found["generator"])
             torch.set_rng_state(found["torch"])
         except (ObliqError, RuntimeError):

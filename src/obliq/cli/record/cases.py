@@ -207,7 +207,7 @@ def run_record_close(arguments: RecordCloseArguments, progress: StageListener) -
     return VerbOutput(
         lines=[
             f"case    {case.number}: closed, {case.closed.outcome if case.closed else ''}",
-            "the key of its request is destroyed: nobody can read any more who it was about",
+            "the key of its request is destroyed, so the request can no longer be read; see What remains in the docs",
             head_line(state),
         ],
         values=_case_values(arguments, state, case),
