@@ -16,7 +16,7 @@ from obliq.record.folder import Record
 from obliq.record.log import LOG_FILE, Entry
 from obliq.record.state import RecordState
 from obliq.record.verification import verify_record
-from tests.cli.conftest import PEOPLE, Said, Way
+from tests.cli.conftest import PEOPLE, SHORT, Said, Way
 from tests.cli.refusals import refused
 from tests.record.kills import DiskSteps, in_a_child
 
@@ -68,7 +68,8 @@ def new_officer(obliq: Obliq, way: Way, folder: Path, *rules: object) -> Officer
 
     said = obliq("record", "init", way.original, "--out", folder / "record", *BY, *RULES, *rules)
     assert said.status == 0, said.err
-    parts = same_partition(load_run(way.original).checkpoint, None)
+    arch = rules[rules.index("--arch") + 1] if "--arch" in rules else None
+    parts = same_partition(load_run(way.original, arch).checkpoint, None)  # type: ignore[arg-type]
     trained = parts.collection.subjects[parts.train.indices].unique().tolist()  # type: ignore[index]
     return Officer(obliq, folder / "record", *[one for one in trained if one in PEOPLE][:2])
 
@@ -106,6 +107,11 @@ def texts_below(*folders: Path) -> bytes:
 
 def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path) -> None:
     officer = answered
+    head = officer.state.head
+    same = ("add", "C-2", "--forget", f"subject={officer.person}", *BY)
+    refused(officer(*same), "samples were forgotten before (batch 1)", "--reject REASON")
+    assert officer.state.head == head
+    assert "record confirm" in officer("list").out
     refused(officer("close", "C-1", *BY), "0 of 3 devices have confirmed batch 1")
     assert officer("confirm", "--floor", 1, "--devices", 3, "--by", "fleet").status == 0
     backup = officer.copied(tmp_path / "backup", officer.obliq)
@@ -115,7 +121,7 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
     for verb in ("show", "close"):
         again = officer(verb, "C-1", *(BY if verb == "close" else ()))
         assert again.status == 0
-    refused(officer("show", "C-1", "--reveal"), "Without its key a request cannot be read")
+    refused(officer("show", "C-1", "--reveal"), "C-1 is closed and its key was destroyed")
     assert officer("verify", "--head", closed["head"]).status == 0
     # nothing that can be read names the person, neither here nor in the backup without keys
     for left in (officer.record, backup.record):
@@ -123,6 +129,10 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
 
     # the second request: who was forgotten before is still left out, although nobody can read who it was
     before = officer.state.batches[0].planned.samples
+    refused(
+        officer("add", "C-1b", "--forget", f"subject={officer.person}", *BY),
+        "forgotten before (closed cases)",
+    )
     officer.added("C-2", officer.other)
     assert officer.values("run", *BY)["state"] == "patched"
     batch = officer.state.batches[1]
@@ -147,7 +157,13 @@ def test_a_request_that_one_of_two_people_approved_waits(obliq: Obliq, way: Way,
     said = officer("run", *BY)
     assert said.status == 0
     assert "2 requests wait for approval: C-1, C-2" in said.out
+    assert (
+        "not counted: b. example approved the case before; another person is needed"
+        in officer("approve", "C-1", "--by", "b. example").out
+    )
     again = officer.values("approve", "C-1", "--by", " b.  example ")
+    assert again["counted"] is False
+    assert "record approve" in officer("list").out
     assert (again["approvals"], again["approvals_missing"]) == (["B. Example"], 1)
     assert officer("approve", "C-1", *BY).status == 0
     listed = officer.values("list")["cases"]
@@ -202,7 +218,61 @@ def test_a_refused_batch_stops_until_somebody_decides(
         == 3
     )
     assert [batch.state for batch in officer.state.batches] == ["abandoned", "unlearned"]
+    shown = officer("show", "C-1").out
+    assert "A. Example: ruined" in shown
+    assert "--again REASON" in shown
     assert officer.values("run", *BY, "--accept", "the only one")["state"] == "patched"
+
+
+OWN_CODE = """
+import torch
+from torch import nn
+
+def build(input_shape, classes):
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+"""
+
+
+def test_a_network_of_own_code_needs_its_code_only_where_it_is_loaded(
+    obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_network.py").write_text(OWN_CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code = ("--arch", "own_network:build")
+    assert obliq("train", f"npz:{way.data}", *code, "--out", "o", *SHORT).status == 0
+    own = Way(way.data, tmp_path / "o", way.unlearned, way.retrained, way.person)
+    officer = new_officer(obliq, own, tmp_path, *code)
+    added = officer("add", "C-1", "--forget", f"subject={officer.person}", *BY)
+    assert added.status == 0, added.err
+    assert "--arch own_network:build" in officer("approve", "C-1", *OTHER).out
+    with monkeypatch.context() as patched:
+        patched.setattr("obliq.workflow.gate.LARGEST_DROP", -101.0)
+        assert officer("run", *BY, *code).status == 3
+    head = officer.state.head
+    for decision in ("--again", "--accept"):
+        refused(officer("run", *BY, decision, "ruined"), "--arch own_network:build")
+        refused(officer("run", *BY, "--again", "ruined", "--method", "none", *code), "none")
+        assert officer.state.head == head, "what fails leaves no decision"
+    verified = officer("verify")
+    assert (verified.status, "note: not checked" in verified.out) == (0, True)
+    assert officer("verify", *code).status == 0
+
+
+def test_a_network_that_was_adopted_needs_a_record_without_references(
+    obliq: Obliq, way: Way, tmp_path: Path
+) -> None:
+    shutil.copytree(way.original, tmp_path / "adopted")
+    file = tmp_path / "adopted" / "model.json"
+    document = json.loads(file.read_text())
+    document["provenance"]["recipe"] = None
+    file.write_text(json.dumps(document))
+    init = ("record", "init", tmp_path / "adopted", "--out", tmp_path / "record", *BY)
+    refused(obliq(*init), "was trained elsewhere", "--references 0")
+    (tmp_path / "record").mkdir()
+    said = obliq(*init)
+    refused(said, "exists already; expected the name of a new folder (--out)")
+    assert "--overwrite" not in said.err
 
 
 def test_verify_finds_what_was_changed(answered: Officer) -> None:

@@ -19,6 +19,7 @@ from obliq.record.cases import Batch
 from obliq.record.events import Planned
 from obliq.record.folder import Record
 from obliq.record.method_settings import method_of
+from obliq.record.policy import Policy
 from obliq.record.requests import request_of
 from obliq.record.state import RecordState
 from obliq.record.tidying import withheld_file
@@ -38,6 +39,13 @@ class Choices:
     method: str | None = None
     settings: dict[str, SettingValue] | None = None
     seed: int = 0
+
+
+def chosen_method(policy: Policy, choices: Choices) -> tuple[str, dict[str, SettingValue]]:
+    """Name and settings of the method of a new batch: those that were chosen, else those of the rules."""
+    own = choices.method is not None and choices.method != policy.method
+    settings = choices.settings if choices.settings is not None else ({} if own else policy.settings)
+    return choices.method or policy.method, settings
 
 
 def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batch:
@@ -60,10 +68,7 @@ def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batc
         waiting = tuple(case.number for case in state.waiting())
         if not waiting:
             raise RecordError("no request waits; expected at least one that is accepted and approved")
-        policy = state.begun.policy
-        own = choices.method is not None and choices.method != policy.method
-        settings = choices.settings if choices.settings is not None else ({} if own else policy.settings)
-        method = choices.method or policy.method
+        method, settings = chosen_method(state.begun.policy, choices)
         method_of(method, settings)
         number = len(state.batches) + 1
         splits, _ = _union(record, parts, state, waiting, record.keys.create(f"batch-{number}"))
@@ -77,6 +82,27 @@ def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batc
             seed=choices.seed,
         )
         return appending.append(actor, planned).batch(number)
+
+
+def count_forgotten(record: Record, parts: Partition, state: RecordState, new: Splits) -> tuple[int, str]:
+    """How many samples of a request earlier cases took out whose patches are made, and which, in words.
+
+    Raises:
+        RecordError: when earlier requests cannot be read, or the data are others.
+    """
+    named = new.forget.indices
+    found, where = torch.zeros(len(named), dtype=torch.bool), []
+    for case in state.cases.values():
+        if case.batch and case.batch.patched and not case.closed:
+            taken = torch.isin(named, request_of(record, case, state).splits(parts).forget.indices)
+            found |= taken
+            where += [f"batch {case.batch.number}"] if bool(taken.any()) else []
+    if (file := withheld_file(record, state)) is not None:
+        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
+        taken = torch.isin(named, withheld)
+        found |= taken
+        where += ["closed cases"] if bool(taken.any()) else []
+    return int(found.sum()), ", ".join(dict.fromkeys(where))
 
 
 def batch_request(

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, SOURCE_DOCUMENT, SOURCE_FILE
+from obliq.checkpoints.metadata import Blueprint
 from obliq.checkpoints.run_folder import load_run, save_run
+from obliq.data import Partition
 from obliq.errors import RecordError
 from obliq.exporting import export_file, format_named, sha256_of
 from obliq.io.atomic import new_folder, refuse_existing_folder
@@ -27,7 +30,7 @@ from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy
 from obliq.record.state import RecordState
 from obliq.run import utc_now
-from obliq.workflow.pipeline import recipe_of
+from obliq.workflow.pipeline import recipe_of, recorded_partition
 
 ORIGINAL, REQUESTS, WITHHELD, BATCHES, KEYS_PLACE = "original", "requests", "withheld", "batches", "keys.json"
 
@@ -106,6 +109,38 @@ class Record:
             )
         return found
 
+    def blueprint(self) -> Blueprint:
+        """The form of the original, which runs no code.
+
+        Raises:
+            ModelError: when its description cannot be read.
+        """
+        return NETWORK_DOCUMENT.read(self.folder / ORIGINAL / DOCUMENT_FILE).blueprint
+
+    def source(self) -> str:
+        """The name that loads the data of the original, or their label."""
+        original = self.folder / ORIGINAL
+        known = SOURCE_DOCUMENT.read_if_present(original / SOURCE_FILE)
+        return known.data if known else NETWORK_DOCUMENT.read(original / DOCUMENT_FILE).provenance.data
+
+    def partition(self, data_folder: Path | None, trusted: str | None = None) -> Partition:
+        """The data of the original and their division, without loading the network.
+
+        Args:
+            data_folder: where the files of a built-in set are.
+            trusted: see `obliq.workflow.pipeline.same_partition`.
+
+        Raises:
+            DataError: when the data are no longer the same, or would run code that the caller has not named.
+            RecordError: when they are not those of the record.
+        """
+        provenance = NETWORK_DOCUMENT.read(self.folder / ORIGINAL / DOCUMENT_FILE).provenance
+        if provenance.partition_digest != self.state().begun.partition:
+            raise RecordError(
+                f"{self.folder / ORIGINAL / DOCUMENT_FILE} names other data than the log; expected it unchanged"
+            )
+        return recorded_partition(provenance, self.source(), data_folder, trusted)
+
     def append(self, actor: str, *events: Event) -> RecordState:
         """Note events; see `Appending`."""
         with self.appending() as appending:
@@ -182,11 +217,14 @@ def create_record(
         RecordError: when the network is no original, or the rules do not fit it.
         ModelError: when it cannot be exported.
     """
+    if out.exists() or out.is_symlink():
+        raise RecordError(f"{out} exists already; expected the name of a new folder (--out)")
     refuse_existing_folder(out, overwrite=False)
     require_cryptography()
     method_of(policy.method, policy.settings)
     kind = format_named(policy.format)
     kind.require_packages(runs=True)
+    _require_recipe(original, policy)
     run = load_run(original, architecture)
     saved = run.checkpoint
     if saved.provenance.role != "original":
@@ -214,3 +252,13 @@ def create_record(
         with writing(draft / LOG_FILE) as log:
             entries = log.append(utc_now().isoformat(), actor, [begun])
     return RecordState.of(entries)
+
+
+def _require_recipe(original: Path, policy: Policy) -> None:
+    """Refuse references of a network that was trained elsewhere before it is loaded, which may take minutes."""
+    file = original / DOCUMENT_FILE
+    if policy.references and file.is_file() and NETWORK_DOCUMENT.read(file).provenance.recipe is None:
+        raise RecordError(
+            f"{original} was trained elsewhere, so that references cannot be retrained by its recipe; expected "
+            "--references 0, with which audits reach no verdict, or a network that `obliq train` wrote"
+        )

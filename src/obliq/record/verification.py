@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.checkpoints import load_checkpoint
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import ObliqError
 from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import size_of
@@ -60,7 +61,7 @@ def verify_record(record: Record, head: str | None = None, architecture: str | N
             *_of_withheld(record, state),
             *(problem for batch in state.batches for problem in _of_batch(record, batch, architecture)),
         ),
-        notes=tuple(_notes(record, state, entries, head)),
+        notes=(*_unchecked(record, architecture), *_notes(record, state, entries, head)),
     )
 
 
@@ -115,10 +116,28 @@ def _of_file(file: Path, digest: str) -> Iterator[str]:
 
 def _of_network(folder: Path, digest: str, architecture: str | None) -> Iterator[str]:
     try:
+        document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
+        if document.blueprint.is_user_code and architecture is None:
+            if document.weights_digest != digest:
+                yield f"{folder} holds another network than the log states ({digest[:12]}...)"
+            return
         if weights_digest(load_checkpoint(folder, architecture).model) != digest:
             yield f"{folder} holds another network than the log states ({digest[:12]}...)"
     except ObliqError as error:
         yield str(error)
+
+
+def _unchecked(record: Record, architecture: str | None) -> Iterator[str]:
+    """Networks of the user's own code are rebuilt only by code that the caller names."""
+    try:
+        blueprint = record.blueprint()
+    except ObliqError:  # a problem, which is named as such
+        return
+    if blueprint.is_user_code and architecture is None:
+        yield (
+            "not checked: whether the weights of the networks have their digests, since code of your own builds them; "
+            f"pass --arch {blueprint.architecture} if you trust it"
+        )
 
 
 def _notes(record: Record, state: RecordState, entries: list[Entry], head: str | None) -> Iterator[str]:

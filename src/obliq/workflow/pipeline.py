@@ -212,7 +212,24 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
         DataError: when the data are no longer the same, or would run code that the caller has not named.
     """
     provenance = original.provenance
-    data = data_to_load(original.source or provenance.data, trusted)
+    return recorded_partition(provenance, original.source or provenance.data, folder, trusted)
+
+
+def recorded_partition(
+    provenance: Provenance, source: str, folder: Path | None, trusted: str | None = None
+) -> Partition:
+    """The same from what a network records, without the network.
+
+    Args:
+        provenance: states the division of the data, and their digest.
+        source: the name of the data that the network's folder holds.
+        folder: where the files of a built-in set are.
+        trusted: see `same_partition`.
+
+    Raises:
+        DataError: when the data are no longer the same, or would run code that the caller has not named.
+    """
+    data = data_to_load(source, trusted)
     parts = partition(load_dataset(data, folder), provenance.rule)
     if parts.digest != provenance.partition_digest:
         raise DataError(

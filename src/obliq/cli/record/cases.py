@@ -1,12 +1,12 @@
 """`obliq record add`, `approve`, `confirm` and `close`: what people note in a record."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from obliq.cli.options import DataOptions
+from obliq.cli.record.next_step import due_command, repeated, repeated_arch
 from obliq.cli.record.options import (
     Actor,
     CaseNumber,
@@ -14,11 +14,15 @@ from obliq.cli.record.options import (
     Reason,
     RecordOptions,
     head_line,
-    load_data,
+    number_of,
     open_record,
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, RecordError
+
+if TYPE_CHECKING:
+    from obliq.data import Partition, Splits
+    from obliq.record.folder import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,32 +115,36 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
     from obliq.record.requests import receive, reject, understand
 
     record = open_record(arguments)
+    again: list[str] = []
     if arguments.reject:
         state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)
         words = f"rejected: {arguments.reject}"
     elif arguments.forget is None:
         raise RecordError("nothing to forget was named; expected --forget WHAT, or --reject REASON")
     else:
-        _, parts = load_data(record, arguments.data)
+        parts = record.partition(arguments.data.data_folder, arguments.data.data)
         try:
             understood = understand(parts, arguments.forget, accept_large=arguments.accept_large)
         except ObliqError as error:
             raise RecordError(
                 f"{error}. The request was not noted; --reject REASON notes it as rejected"
             ) from error
+        again = _forgotten_before(record, arguments, parts, understood.splits)
         state = receive(record, arguments.case, understood, arguments.by, arguments.received)
         words = f"to forget: {understood.words}"
     case = state.case(arguments.case)
     missing = state.missing_approvals(case)
-    follows: tuple[str | Path, ...] = ("record", "run", arguments.record, "--by", arguments.by)
+    follows = due_command(record, state, arguments, arguments.data)
+    keys = () if arguments.keys is None else ("--keys", arguments.keys)
     if case.rejected:
-        follows = ("record", "close", arguments.record, case.number, "--by", arguments.by)
+        follows = ("record", "close", arguments.record, case.number, "--by", arguments.by, *keys)
     elif missing:
-        follows = ("record", "approve", arguments.record, case.number, "--by", "NAME")
+        follows = ("record", "approve", arguments.record, case.number, "--by", "NAME", *keys)
     return VerbOutput(
         lines=[
             f"case    {case.number}: {state.state_of(case)}",
             words,
+            *again,
             f"due     {case.due} (one month after {case.received.received})",
             *([f"needs   {missing} more to approve it"] if missing and not case.rejected else []),
             head_line(state),
@@ -150,20 +158,26 @@ def run_record_approve(arguments: RecordApproveArguments, progress: StageListene
     """Note an approval."""
     from obliq.record.requests import approve
 
-    state = approve(open_record(arguments), arguments.case, arguments.by)
+    record = open_record(arguments)
+    before = record.state().case(arguments.case).approvals
+    state = approve(record, arguments.case, arguments.by)
     case = state.case(arguments.case)
     missing = state.missing_approvals(case)
-    follows: tuple[str | Path, ...] = ("run", arguments.record, "--by", arguments.by)
+    counted = len(case.approvals) > len(before)
+    uncounted = f"not counted: {arguments.by} approved the case before"
+    follows = due_command(record, state, arguments)
     if missing:
-        follows = ("approve", arguments.record, case.number, "--by", "NAME")
+        keys = () if arguments.keys is None else ("--keys", arguments.keys)
+        follows = ("record", "approve", arguments.record, case.number, "--by", "NAME", *keys)
     return VerbOutput(
         lines=[
             f"case    {case.number}: approved by {', '.join(case.approvals)}",
+            *([] if counted else [f"{uncounted}; another person is needed" if missing else uncounted]),
             *([f"needs   {missing} more to approve it"] if missing else []),
             head_line(state),
         ],
-        values=_case_values(arguments, state, case),
-        next_command=("record", *follows),
+        values={**_case_values(arguments, state, case), "counted": counted},
+        next_command=follows,
     )
 
 
@@ -171,7 +185,8 @@ def run_record_confirm(arguments: RecordConfirmArguments, progress: StageListene
     """Note a report of the fleet."""
     from obliq.record.requests import confirm
 
-    state = confirm(open_record(arguments), arguments.floor, arguments.devices, arguments.by)
+    record = open_record(arguments)
+    state = confirm(record, arguments.floor, arguments.devices, arguments.by)
     confirmed, wanted = state.confirmed(arguments.floor), state.begun.policy.devices
     of = f" of {wanted:,}" if wanted else ""
     cases = [
@@ -188,7 +203,15 @@ def run_record_confirm(arguments: RecordConfirmArguments, progress: StageListene
             head_line(state),
         ],
         values={"floor": arguments.floor, "devices": confirmed, "of": wanted, "head": state.head},
-        next_command=("record", "close", arguments.record, cases[0], "--by", arguments.by)
+        next_command=(
+            "record",
+            "close",
+            arguments.record,
+            cases[0],
+            "--by",
+            "NAME",
+            *repeated(record, arguments),
+        )
         if closing
         else ("record", "list", arguments.record),
     )
@@ -201,7 +224,7 @@ def run_record_close(arguments: RecordCloseArguments, progress: StageListener) -
     record = open_record(arguments)
     case = record.state().case(arguments.case)
     needs_data = case.batch is not None and case.closed is None
-    parts = load_data(record, arguments.data)[1] if needs_data else None
+    parts = record.partition(arguments.data.data_folder, arguments.data.data) if needs_data else None
     state = close(record, arguments.case, arguments.by, parts=parts, reason=arguments.reason)
     case = state.case(arguments.case)
     return VerbOutput(
@@ -211,7 +234,33 @@ def run_record_close(arguments: RecordCloseArguments, progress: StageListener) -
             head_line(state),
         ],
         values=_case_values(arguments, state, case),
-        next_command=("record", "verify", arguments.record, "--head", state.head),
+        next_command=("record", "verify", arguments.record, "--head", state.head, *repeated_arch(record)),
+    )
+
+
+def _forgotten_before(
+    record: "Record", arguments: RecordAddArguments, parts: "Partition", splits: "Splits"
+) -> list[str]:
+    """A line on samples that an earlier batch took out.
+
+    Raises:
+        RecordError: when nothing remains to forget.
+    """
+    from obliq.record.batches import count_forgotten
+
+    state = record.state()
+    if arguments.case in state.cases:
+        return []
+    count, where = count_forgotten(record, parts, state, splits)
+    if count == len(splits.forget):
+        raise RecordError(
+            f"all {number_of(count, 'sample')} were forgotten before ({where}), so that nothing remains to unlearn. "
+            "The request was not noted; --reject REASON notes it and why no batch answers it"
+        )
+    return (
+        [f"before  {count:,} of {len(splits.forget):,} samples were forgotten before ({where})"]
+        if count
+        else []
     )
 
 

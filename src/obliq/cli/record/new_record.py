@@ -23,7 +23,8 @@ class RecordInitArguments:
     cases are closed, and a copy of them would outlive that.
 
     Attributes:
-        original: Folder of the network, as `obliq train` or `obliq adopt` wrote it.
+        original: Folder of the network, as `obliq train` or `obliq adopt` wrote it. A network that was
+            adopted needs --references 0.
         keys: Another folder for the keys.
         approvals: How many different people must approve a request before it is answered.
         devices: How many devices run the network; 0 if that is not known.
@@ -52,6 +53,7 @@ class RecordInitArguments:
 
 def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> VerbOutput:
     """Create a record."""
+    from obliq.cli.next_command import repeated_options
     from obliq.record.folder import Record, create_record
     from obliq.record.method_settings import parse_settings
     from obliq.record.policy import Policy
@@ -72,7 +74,9 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         keys=arguments.keys,
         architecture=arguments.arch,
     )
-    keys = Record(arguments.out).keys.folder
+    record = Record(arguments.out)
+    keys = record.keys.folder
+    repeated = repeated_options(None, record.source())
     return VerbOutput(
         lines=[
             f"record  {arguments.out}, for the network {state.begun.network}",
@@ -85,7 +89,17 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
             "network": state.begun.network,
             "head": state.head,
         },
-        next_command=("record", "add", arguments.out, "CASE", "--forget", "subject=7", "--by", arguments.by),
+        next_command=(
+            "record",
+            "add",
+            arguments.out,
+            "CASE",
+            "--forget",
+            "WHAT",
+            "--by",
+            arguments.by,
+            *repeated,
+        ),
     )
 
 

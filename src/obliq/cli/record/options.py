@@ -52,6 +52,11 @@ def load_data(record: "Record", data: DataOptions) -> "tuple[Checkpoint, Partiti
     return original, same_partition(original, data.data_folder, data.data)
 
 
+def number_of(count: int, noun: str) -> str:
+    """A number with its noun, such as `1 case` and `2 cases`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def head_line(state: "RecordState") -> str:
     """The line with the digest that shows later whether the log is still the same."""
     return f"head    {state.head}"

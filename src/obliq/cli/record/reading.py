@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from obliq.cli.options import Architecture, Overwrite
-from obliq.cli.record.options import CaseNumber, RecordOptions, head_line, open_record
+from obliq.cli.record.next_step import due_command, repeated_arch
+from obliq.cli.record.options import CaseNumber, RecordOptions, head_line, number_of, open_record
 from obliq.cli.tables import fields, table
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
+from obliq.errors import RecordError
+
+if TYPE_CHECKING:
+    from obliq.record.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +84,13 @@ def run_record_list(arguments: RecordListArguments, progress: StageListener) -> 
     from obliq.record.summary import summarise_cases
     from obliq.run import utc_now
 
-    state = open_record(arguments).state()
+    record = open_record(arguments)
+    state = record.state()
     found = summarise_cases(state, utc_now().date())
     still_open = [case for case in found if case.days_left is not None]
     late = sum(case.overdue for case in still_open)
     rows = [[case.case, case.state, case.received, case.due, _left(case.days_left)] for case in found]
-    summary = f"{len(still_open)} open cases, {late} overdue; {len(found)} in all"
-    waiting = state.waiting()
+    summary = f"{number_of(len(still_open), 'open case')}, {late} overdue; {len(found)} in all"
     return VerbOutput(
         lines=[
             *(table(["case", "state", "received", "due", "days left"], rows) if rows else []),
@@ -94,9 +99,7 @@ def run_record_list(arguments: RecordListArguments, progress: StageListener) -> 
             head_line(state),
         ],
         values={"cases": encode(found), "overdue": late, "head": state.head},
-        next_command=("record", "run", arguments.record, "--by", "NAME")
-        if waiting
-        else ("record", "add", "--help"),
+        next_command=due_command(record, state, arguments),
     )
 
 
@@ -119,6 +122,11 @@ def run_record_show(arguments: RecordShowArguments, progress: StageListener) -> 
     ]
     revealed: dict[str, Any] = {}
     if arguments.reveal:
+        if case.closed:
+            raise RecordError(
+                f"case {case.number} is closed and its key was destroyed, so that nobody can read what it names; "
+                "expected no --reveal"
+            )
         request = request_of(record, case, state)
         revealed = {"forget": request.selector, "samples": len(request.ids)}
     values = {
@@ -139,7 +147,10 @@ def run_record_show(arguments: RecordShowArguments, progress: StageListener) -> 
         lines=[
             *fields(values),
             "",
-            *(f"{entry.time[:19]}Z  {entry.event.kind:<10}{entry.actor}" for entry in mine),
+            *(
+                f"{entry.time[:19]}Z  {entry.event.kind:<10}{entry.actor}{_reason(entry.event)}"
+                for entry in mine
+            ),
             "",
             head_line(state),
         ],
@@ -149,7 +160,7 @@ def run_record_show(arguments: RecordShowArguments, progress: StageListener) -> 
             "entries": [entry.values() for entry in mine],
             "head": state.head,
         },
-        next_command=("record", "list", arguments.record),
+        next_command=due_command(record, state, arguments),
     )
 
 
@@ -159,7 +170,7 @@ def run_record_verify(arguments: RecordVerifyArguments, progress: StageListener)
     from obliq.record.verification import verify_record
 
     found = verify_record(open_record(arguments), arguments.head, arguments.arch)
-    whole = "nothing was changed" if not found.problems else f"{len(found.problems)} problems"
+    whole = "nothing was changed" if not found.problems else number_of(len(found.problems), "problem")
     return VerbOutput(
         lines=[
             f"{found.entries} entries, {whole}",
@@ -186,12 +197,20 @@ def run_record_export(arguments: RecordExportArguments, progress: StageListener)
     SUMMARY_DOCUMENT.write(arguments.out, summary, overwrite=arguments.overwrite)
     return VerbOutput(
         lines=[
-            f"{len(summary.cases)} cases, {len(summary.entries)} entries in {arguments.out}",
+            f"{number_of(len(summary.cases), 'case')}, {len(summary.entries)} entries in {arguments.out}",
             head_line(state),
         ],
         values={"file": str(arguments.out), "cases": len(summary.cases), "head": summary.head},
-        next_command=("record", "verify", arguments.record, "--head", summary.head),
+        next_command=(
+            *("record", "verify", arguments.record, "--head", summary.head),
+            *repeated_arch(record),
+        ),
     )
+
+
+def _reason(event: "Event") -> str:
+    reason = getattr(event, "reason", "")
+    return f": {reason}" if reason else ""
 
 
 def _left(days: int | None) -> str:

@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from obliq.cli.options import ComputeOptions, DataOptions, File, Flag
-from obliq.cli.record.options import Actor, Reason, RecordOptions, head_line, load_data, open_record
+from obliq.cli.record.next_step import due_command, repeated
+from obliq.cli.record.options import (
+    Actor,
+    Reason,
+    RecordOptions,
+    head_line,
+    load_data,
+    number_of,
+    open_record,
+)
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import RecordError
 
 if TYPE_CHECKING:
     from obliq.record.cases import Batch
+    from obliq.record.events import Event
     from obliq.record.folder import Record
     from obliq.record.jobs import Seal
     from obliq.record.state import RecordState
@@ -61,9 +71,10 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     """Plan a batch, or go on with the one that is under way."""
     from obliq.cli.computation import start_run
     from obliq.io.lock import locked
-    from obliq.record.batches import Choices, plan
+    from obliq.record.batches import Choices, chosen_method, plan
+    from obliq.record.events import Abandoned
     from obliq.record.jobs import Worker, work
-    from obliq.record.method_settings import parse_settings
+    from obliq.record.method_settings import method_of, parse_settings
     from obliq.record.tidying import tidy
 
     record = open_record(arguments)
@@ -73,11 +84,16 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         seal = _sealing(record, arguments)
         with record.appending() as appending:
             tidy(record, appending.state)
-        _decide(record, arguments)
-        if not _is_due(record.state()):
-            return _nothing_due(record, arguments)
-        original, parts = load_data(record, arguments.data)
         choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
+        state = record.state()
+        decision = _decision(state, arguments)
+        if not _is_due(state):
+            return _nothing_due(record, arguments)
+        if isinstance(decision, Abandoned):
+            method_of(*chosen_method(state.begun.policy, choices))
+        original, parts = load_data(record, arguments.data)
+        if decision is not None:
+            record.append(arguments.by, decision)
         batch = plan(record, parts, choices, arguments.by)
         worker = Worker(
             record=record,
@@ -99,21 +115,30 @@ def _is_due(state: "RecordState") -> bool:
     return bool(state.waiting()) or (last is not None and not (last.patched or last.abandoned))
 
 
-def _decide(record: "Record", arguments: RecordRunArguments) -> None:
-    """Note that a refused batch goes on, or that one is given up."""
+def _decision(state: "RecordState", arguments: RecordRunArguments) -> "Event | None":
+    """What is to be noted of a refused batch: that it goes on, or is given up. None where it was noted before.
+
+    It is noted only after everything that the run needs is loaded, so that a refusal leaves the record as it was.
+    """
     from obliq.record.events import Abandoned, Tolerated
 
-    batch = record.state().last_batch
-    if arguments.accept and arguments.again:
+    batch, accept, again = state.last_batch, arguments.accept, arguments.again
+    if accept and again:
         raise RecordError("--accept and --again together; expected one of them")
-    if not (arguments.accept or arguments.again):
-        return
+    if not (accept or again):
+        return None
+    given_up = [one.abandoned for one in state.batches[-2:] if one.abandoned]
+    if again and batch is not None and not (batch.patched or batch.refusal) and again in given_up:
+        return None
     if batch is None or batch.patched or batch.abandoned:
         raise RecordError("no batch is under way; expected neither --accept nor --again")
-    if arguments.accept:
-        record.append(arguments.by, Tolerated(batch=batch.number, reason=arguments.accept))
-    else:
-        record.append(arguments.by, Abandoned(batch=batch.number, reason=arguments.again))
+    if again:
+        return Abandoned(batch=batch.number, reason=again)
+    if batch.refusal:
+        return Tolerated(batch=batch.number, reason=accept)
+    if accept in batch.tolerated.values():
+        return None
+    raise RecordError(f"batch {batch.number} was not refused; expected no --accept")
 
 
 def _sealing(record: "Record", arguments: RecordRunArguments) -> "Seal":
@@ -151,14 +176,14 @@ def _nothing_due(record: "Record", arguments: RecordRunArguments) -> VerbOutput:
     ]
     words = "nothing is due"
     if lacking:
-        words += f"; {len(lacking)} requests wait for approval: {', '.join(lacking)}"
-    follows = (
-        ("approve", arguments.record, lacking[0], "--by", "NAME") if lacking else ("list", arguments.record)
-    )
+        waiting = number_of(len(lacking), "request") + (" waits" if len(lacking) == 1 else " wait")
+        words += f"; {waiting} for approval: {', '.join(lacking)}"
     return VerbOutput(
         lines=[words, head_line(state)],
         values={"batch": None, "waiting_for_approval": lacking, "head": state.head},
-        next_command=("record", *follows),
+        next_command=due_command(record, state, arguments, arguments.data)
+        if lacking
+        else ("record", "list", arguments.record),
     )
 
 
@@ -180,13 +205,11 @@ def _answered(
         ]
         if not (arguments.plain or arguments.key_file):
             lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
-    follows: tuple[str | Path, ...] = (
-        *("record", "confirm", arguments.record, "--floor", str(batch.number)),
-        *("--devices", str(state.begun.policy.devices or 1), "--by", arguments.by),
-    )
+    follows = due_command(record, state, arguments, arguments.data)
     if batch.refusal:
         other = ("--again", "REASON", "--method", "calibrated")
         follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
+        follows += repeated(record, arguments, arguments.data)
     return VerbOutput(
         lines=[*lines, head_line(state)],
         values={
