@@ -181,10 +181,20 @@ def _unsupported() -> type[Exception]:
 
 
 def _serialization() -> Any:
+    return cryptographic("serialization", ObliqError)
+
+
+def cryptographic(name: str, refusal: type[ObliqError]) -> Any:
+    """A module of the primitives of `cryptography`, such as `ciphers.aead`.
+
+    Args:
+        name: of the module.
+        refusal: the error to raise where the extra `patch` is not installed.
+    """
     try:
-        return importlib.import_module("cryptography.hazmat.primitives.serialization")
+        return importlib.import_module(f"cryptography.hazmat.primitives.{name}")
     except ImportError as error:
-        raise ObliqError(
+        raise refusal(
             f"cryptography is not installed ({error}); expected the extra patch: "
             "pip install '.[patch]' in a checkout of obliq"
         ) from error

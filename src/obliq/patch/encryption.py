@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from obliq.errors import PatchError
+from obliq.io.keys import cryptographic
 
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 12, 16
 _HEAD = b"OBQE\x01\x00\x00\x00"
@@ -93,19 +94,13 @@ def require_key(key: bytes) -> bytes:
 
 
 def _cipher(key: bytes) -> Any:
-    return _library("aead").AESGCM(require_key(key))
+    return _ciphers("aead").AESGCM(require_key(key))
 
 
 def _decryptor(key: bytes, nonce: bytes, tag: bytes) -> Any:
-    cipher = _library("algorithms").AES(require_key(key))
-    return _library("base").Cipher(cipher, _library("modes").GCM(nonce, tag)).decryptor()
+    cipher = _ciphers("algorithms").AES(require_key(key))
+    return _ciphers("base").Cipher(cipher, _ciphers("modes").GCM(nonce, tag)).decryptor()
 
 
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(f"cryptography.hazmat.primitives.ciphers.{name}")
-    except ImportError as error:
-        raise PatchError(
-            f"cryptography is not installed ({error}); expected the extra patch: "
-            "pip install '.[patch]' in a checkout of obliq"
-        ) from error
+def _ciphers(name: str) -> Any:
+    return cryptographic(f"ciphers.{name}", PatchError)

@@ -17,6 +17,7 @@ from obliq.data.request_file import REQUEST_DOCUMENT, Request
 from obliq.errors import ObliqError, RecordError
 from obliq.io.atomic import write_file
 from obliq.io.durable import sync
+from obliq.io.keys import cryptographic
 from obliq.io.regular_file import read_regular_file, read_secret_file
 
 KEY_BYTES, NONCE_BYTES = 32, 12
@@ -152,10 +153,4 @@ def _bound_to(record: str, name: str) -> bytes:
 
 
 def _cipher(key: bytes) -> Any:
-    try:
-        return importlib.import_module("cryptography.hazmat.primitives.ciphers.aead").AESGCM(key)
-    except ImportError as error:
-        raise RecordError(
-            f"cryptography is not installed ({error}); expected the extra patch: "
-            "pip install '.[patch]' in a checkout of obliq"
-        ) from error
+    return cryptographic("ciphers.aead", RecordError).AESGCM(key)
