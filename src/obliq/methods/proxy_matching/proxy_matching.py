@@ -203,17 +203,23 @@ class ProxyMatching(OrthogonalDescent):
             self.proxy(original, splits.retain, _run_of_proxy(run, number)) for number in range(self.proxies)
         ]
 
-        def logits(examples: Examples) -> tuple[Tensor, Tensor]:
-            """Of the original, and the mean of the proxies'."""
-            others = torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
-            return predict(original, examples, run.device), others.mean(0)
+        def of_proxies(examples: Examples) -> Float[Tensor, "proxies samples classes"]:
+            return torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
 
-        mixed = mixed_answers(logits(kept), logits(unseen), kept.labels, unseen.labels, self.proxy_share)
-        forget, holdout = (
-            torch.stack([margins(proxy, examples, run) for proxy in proxies]).mean(0)
-            for examples in (splits.forget, unseen)
+        def mean_margin(answers: Float[Tensor, "proxies samples classes"], labels: Tensor) -> Tensor:
+            return torch.stack([true_class_margin(one, labels) for one in answers]).mean(0)
+
+        own, others = predict(original, unseen, run.device), of_proxies(unseen)
+        mixed = mixed_answers(
+            (predict(original, kept, run.device), of_proxies(kept).mean(0)),
+            (own, others.mean(0)),
+            kept.labels,
+            unseen.labels,
+            self.proxy_share,
         )
-        wanted = margins(original, unseen, run)
+        wanted = true_class_margin(own, unseen.labels)
+        forget = mean_margin(of_proxies(splits.forget), splits.forget.labels)
+        holdout = mean_margin(others, unseen.labels)
         return Aims(
             unseen=unseen,
             answers=without_classes(splits.absent_classes, mixed),
