@@ -14,7 +14,7 @@ than in floating point. The gradient of x can be differentiated again, straight 
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -50,9 +50,8 @@ def fake_quantize(
     """
     if torch.compiler.is_compiling():
         return _composed(x, step, low, high, gradient_scale, channel_axis)
-    result: Tensor = _LearnedStep.apply(  # type: ignore[no-untyped-call]
-        x, step, low, high, gradient_scale, channel_axis
-    )
+    # `apply` is typed in some releases of torch only, so an ignore comment would be an error in the others.
+    result: Tensor = cast(Any, _LearnedStep).apply(x, step, low, high, gradient_scale, channel_axis)
     return result
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -206,7 +206,9 @@ def accuracy(model: nn.Module, data: DataLike, device: torch.device | None = Non
 
 def move_to_device(model: nn.Module, run: Run) -> nn.Module:
     """Move a network to the run's device, with weights in the memory layout in which convolutions are fastest."""
-    return model.to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    # Not every release of torch lists `memory_format` alone among the signatures of `to`.
+    moved: nn.Module = cast(Any, model.to(run.device)).to(memory_format=torch.channels_last)
+    return moved
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
