@@ -1,6 +1,7 @@
 """What tests share: one thread, one small learnable data set, one small quantized network."""
 
 import gc
+import signal
 from collections.abc import Iterator
 
 import jaxtyping
@@ -28,6 +29,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_in_a_terminal() -> None:
+    """A process under nohup, or in a script's background, ignores some; every command that tests start would, too."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 class SmallNet(nn.Module):
