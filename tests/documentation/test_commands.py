@@ -17,7 +17,7 @@ from obliq.cli import main
 from obliq.cli.parsing import ParsedWords, parse
 from tests.documentation.pages import DOCS, PAGES, ROOT, blocks, commands, console_lines, inline_commands
 
-ALONE = ("getting-started", "benchmark")
+ALONE = ("getting-started", "benchmark", "record-page")
 """Pages that begin with nothing."""
 FOLLOWING = ("methods", "export", "privacy-officer", "patch-format", "repeated-requests")
 """Pages that go on with the files of the edge engineer's page."""
@@ -27,12 +27,17 @@ SHORTER = {"--epochs 40": "--epochs 10", "--epochs 5": "--epochs 1"}
 NO_DATA = "Fashion-MNIST does not come with this repository"
 NO_EXECUTORCH = "needs the extra executorch (0.6 GB); tests/exporting runs programs where it is installed"
 INSTALLS = "installs packages from an index"
+SERVES = "runs until it is stopped, with accounts whose passwords are typed; tests/record/server tests it"
 NOT_RUN = {
     "make demo": "sets up an environment; tests/cli runs the demo",
     "make test": "runs these tests",
     "pip install -e .": INSTALLS,
     "pip install -e '.[onnx,patch]'": INSTALLS,
     "pip install '.[onnx,patch]'": INSTALLS,
+    "pip install '.[serve,onnx]'": INSTALLS,
+    'obliq record account record "A. Example" --role officer': SERVES,
+    'obliq record account record "C. Engineer" --role engineer': SERVES,
+    "obliq serve record": SERVES,
     "obliq train fashion-mnist --data-folder DIR --arch resnet20 --bits W4A4 --out runs/original": NO_DATA,
     "obliq unlearn runs/original --forget random=10% --data-folder DIR --out runs/unlearned "
     "proxy-matching": NO_DATA,

@@ -38,6 +38,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "record close": "Close a case and destroy the key of its request.",
         "record verify": "Check that nothing in a record was changed.",
         "record export": "Write all cases as one file for other programs.",
+        "record account": "Create or remove an account for the page.",
+        "serve": "Serve a record as a page in the browser.",
     },
     "Certify what was done": {
         "certificate make": "Sign what was done and measured, for the files that ship.",

@@ -1,8 +1,9 @@
 """`obliq record`: the erasure record of a network, for people who receive requests for years."""
 
+from obliq.cli.record.account import ACCOUNT
 from obliq.cli.record.cases import CASE_VERBS
 from obliq.cli.record.new_record import INIT
 from obliq.cli.record.reading import READING_VERBS
 from obliq.cli.record.work import RUN
 
-VERBS = {"record init": INIT, **CASE_VERBS, "record run": RUN, **READING_VERBS}
+VERBS = {"record init": INIT, **CASE_VERBS, "record run": RUN, **READING_VERBS, "record account": ACCOUNT}

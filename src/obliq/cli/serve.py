@@ -1,0 +1,67 @@
+"""`obliq serve`: the page of a record."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from obliq.cli.record.options import RecordOptions, open_record
+from obliq.cli.verbs import StageListener, Verb, VerbOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeArguments(RecordOptions):
+    """Serve a record as a page in the browser.
+
+    Example: obliq serve record
+
+    People log in with accounts that `obliq record account` creates. The page can be reached from this machine alone,
+    unless you name another address. Stop it with Ctrl-C; nothing is lost.
+
+    Attributes:
+        port: Port to listen on; 0 for any free one.
+        host: Address to listen on. Another one than loopback needs --https-name.
+        https_name: Name under which a TLS proxy in front of this server is reached, such as records.example.org.
+            Browsers then send the login by TLS alone.
+    """
+
+    port: int = 8017
+    host: str = "127.0.0.1"
+    https_name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+
+
+def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
+    """Serve a record until the process ends."""
+    from obliq.record.server.accounts import Accounts, accounts_beside
+    from obliq.record.server.serve import (
+        allowed_hosts,
+        bound_socket,
+        require_private,
+        require_server_packages,
+        serve,
+    )
+    from obliq.record.server.site import Site
+
+    require_server_packages()
+    require_private(arguments.host, arguments.https_name)
+    record = open_record(arguments)
+    record.state()
+    accounts = Accounts(accounts_beside(record.folder))
+    if not accounts.all():
+        progress.print_line("no account exists yet: obliq record account RECORD NAME --role officer")
+    site = Site(
+        record, accounts, hosts=allowed_hosts(arguments.https_name), secure=arguments.https_name is not None
+    )
+    with bound_socket(arguments.host, arguments.port) as listening:
+        host, port = listening.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        progress.print_line(f"serving {arguments.record} at {address}")
+        serve(site, listening)
+    return VerbOutput(
+        lines=["stopped"],
+        values={"record": str(arguments.record)},
+        next_command=("serve", arguments.record),
+    )
+
+
+VERB = Verb(ServeArguments, run_serve)

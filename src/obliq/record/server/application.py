@@ -1,0 +1,145 @@
+"""The ASGI application: which page is where and for whom, and what every request is checked for first."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, Router
+
+from obliq.errors import ObliqError
+from obliq.record.server import login, reading
+from obliq.record.server.accounts import Account, Role
+from obliq.record.server.protection import LARGEST_UPLOAD, Protection
+from obliq.record.server.rendering import message
+from obliq.record.server.sessions import Session
+from obliq.record.server.site import Site, Visit
+
+PEOPLE: frozenset[Role] = frozenset({"officer", "engineer", "auditor"})
+MOST_FIELDS = 30
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page.
+
+    Attributes:
+        path: of its address.
+        method: GET, which changes nothing, or POST.
+        roles: who may use it; None for everybody, also before login.
+        handle: what answers.
+    """
+
+    path: str
+    method: str
+    roles: frozenset[Role] | None
+    handle: Callable[[Visit], Response]
+
+
+PAGES: tuple[Page, ...] = (
+    Page("/", "GET", PEOPLE, reading.show_cases),
+    Page("/case", "GET", PEOPLE, reading.show_case),
+    Page("/devices", "GET", PEOPLE, reading.show_devices),
+    Page("/record", "GET", PEOPLE, reading.show_record),
+    Page("/report", "GET", PEOPLE, reading.show_report),
+    Page("/audit.json", "GET", PEOPLE, reading.download_audit),
+    Page("/record.json", "GET", PEOPLE, reading.export_cases),
+    Page("/login", "GET", None, login.show_login),
+    Page("/login", "POST", None, login.log_in),
+    Page("/logout", "POST", PEOPLE, login.log_out),
+    Page("/style.css", "GET", None, reading.send_style),
+)
+
+
+def application(site: Site) -> Protection:
+    """The ASGI application of a server."""
+    routes = [
+        Route(one.path, _endpoint(site, one), methods=[one.method])
+        for one in sorted(PAGES, key=lambda one: one.path)
+    ]
+    return Protection(Router(routes, redirect_slashes=False), site.hosts, frozenset(), secure=site.secure)
+
+
+def _endpoint(site: Site, one: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        secret = request.cookies.get(site.cookie, "")
+        account, session = _who(site, secret)
+        visit = Visit(
+            site=site, account=account, session=session, secret=secret, query=dict(request.query_params)
+        )
+        if one.roles is not None and account is None:
+            return RedirectResponse("/login", 303)
+        if one.roles is not None and visit.role not in one.roles:
+            return message(visit, "Not for your role", f"This is for the role {_or(one.roles)}.", 403)
+        if one.method == "POST":
+            if not _is_own(request):
+                return message(visit, "Refused", "The form came from another site.", 403)
+            try:
+                form, upload = await _form(request)
+            except MultiPartException:
+                return message(visit, "Refused", "The form cannot be read.", 400)
+            if session is not None and not session.accepts(form.get("csrf", "")):
+                return message(visit, "Refused", "The form is out of date. Load the page again.", 403)
+            visit = Visit(**{**vars(visit), "form": form, "upload": upload})
+        return await run_in_threadpool(_handled, one, visit)
+
+    return answer
+
+
+def _handled(one: Page, visit: Visit) -> Response:
+    try:
+        return one.handle(visit)
+    except ObliqError as error:
+        return message(visit, "Not possible", str(error), 400)
+
+
+def _who(site: Site, secret: str) -> tuple[Account | None, Session | None]:
+    """The account and session of a cookie. An account that was changed or removed has no session any more."""
+    session = site.sessions.find(secret) if secret else None
+    if session is None:
+        return None, None
+    if site.accounts.named(session.account.name) != session.account:
+        site.sessions.end(secret)
+        return None, None
+    return session.account, session
+
+
+def _is_own(request: Request) -> bool:
+    """Whether a form was sent by a page of ours. The origin is `null` where the policy sends no referrer."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+
+
+async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
+    """Fields and the uploaded file of a form, within limits. The file stays in memory."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        text = (await request.body()).decode(errors="replace")
+        try:
+            return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)), None
+        except ValueError as error:
+            raise MultiPartException("too many fields") from error
+    parser = MultiPartParser(
+        request.headers, request.stream(), max_files=1, max_fields=MOST_FIELDS, max_part_size=LARGEST_UPLOAD
+    )
+    parser.spool_max_size = LARGEST_UPLOAD
+    fields: dict[str, str] = {}
+    upload: bytes | None = None
+    found: Any = await parser.parse()
+    for name, value in found.multi_items():
+        if isinstance(value, str):
+            fields[name] = value
+        else:
+            upload = (await value.read()) or None
+    return fields, upload
+
+
+def _or(roles: frozenset[Role]) -> str:
+    return " or ".join(sorted(roles))
