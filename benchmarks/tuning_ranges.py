@@ -1,0 +1,157 @@
+"""Which settings were tried for each method, which was best, and whether it lay at the edge of its range.
+
+    python benchmarks/tuning_ranges.py
+
+Reads the committed `tuned.json` of every suite and writes results/tuning_ranges.md; computes nothing else.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from obliq.benchmark.tuning import TUNING_DOCUMENT, TuningChoice
+
+RESULTS = Path(__file__).parent / "results"
+TABLE = RESULTS / "tuning_ranges.md"
+WHOLE = ("fashion-small", "writers")  # where two suites differ, these come first
+OFTEN = 4
+INSIDE = 3  # a range of fewer values has no inside
+
+INTRODUCTION = """\
+# What was tried in tuning
+
+Written by `benchmarks/tuning_ranges.py` from the `tuned.json` of each suite. Every method had six trials for each
+request, on an original of a seed that is not reported. The trial with the smallest Avg. Gap to that seed's own
+retrained network was kept.
+
+- **A column per request** has the value that was best, and **best gap** its Avg. Gap in points, in the same order.
+- **↓ and ↑** mark the lowest and the highest value of a range of three or more: a better value may lie beyond it.
+- **Fields with two values** are at an edge whatever is chosen, and words have no order. Neither is marked.
+- **One trial on one seed decides.** Small differences between neighbouring values are therefore chance. Of three
+  values, two are edges, so two in three choices would be marked if chance alone decided.
+
+{summary}
+"""
+
+Place = tuple[str, str, str]
+"""Data, architecture and bits."""
+Tried = tuple[str, tuple[str, ...]]
+"""A method's name, and its trials as JSON text."""
+
+
+def committed_choices() -> dict[TuningChoice, list[str]]:
+    """Every choice, with the suites that use it."""
+    found = defaultdict[TuningChoice, list[str]](list)
+    for file in sorted(RESULTS.glob("*/tuned.json"), key=lambda file: (file.parent.name not in WHOLE, file)):
+        for choice in TUNING_DOCUMENT.read(file).choices:
+            found[choice].append(file.parent.name)
+    return found
+
+
+def values_tried(trials: Sequence[str]) -> dict[str, list[Any]]:
+    """The values of each field, in order."""
+    values = defaultdict[str, list[Any]](list)
+    for trial in trials:
+        for field, value in json.loads(trial).items():
+            if value not in values[field]:
+                values[field].append(value)
+    return values
+
+
+def edge_of(value: Any, tried: Sequence[Any]) -> str:
+    """An arrow if a number is the lowest or the highest of three or more; else nothing."""
+    if len(tried) < INSIDE or isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return "↓" if value == min(tried) else "↑" if value == max(tried) else ""
+
+
+def shown(value: Any) -> str:
+    """A value in a table."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def gap_of(choice: TuningChoice) -> str:
+    """The gap of the best trial, and how many trials have none."""
+    if choice.chosen is None:
+        return "all failed"
+    failed = choice.gaps.count(None)
+    return f"{choice.gaps[choice.chosen]:.1f}" + (f" ({failed} failed)" if failed else "")
+
+
+def table(choices: Mapping[Tried, Mapping[str, TuningChoice]], requests: Sequence[str]) -> list[str]:
+    """One row for each field of each method."""
+    lines = [
+        "| method | field | tried | " + " | ".join(requests) + " | best gap |",
+        "| --- | --- | --- | " + "--- | " * len(requests) + "--- |",
+    ]
+    for (method, trials), by_request in sorted(choices.items()):
+        gaps = " · ".join(gap_of(by_request[one]) if one in by_request else "-" for one in requests)
+        for number, (field, tried) in enumerate(values_tried(trials).items()):
+            best = []
+            for request in requests:
+                fields = by_request[request].fields if request in by_request else None
+                best.append(
+                    "-" if fields is None else shown(fields[field]) + " " + edge_of(fields[field], tried)
+                )
+            cells = [
+                "" if number else method,
+                field.replace("_", " "),
+                ", ".join(map(shown, tried)),
+                *(one.strip() for one in best),
+                "" if number else gaps,
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def at_edges(choices: Sequence[TuningChoice]) -> tuple[list[str], int]:
+    """The names of methods whose best value was at an edge, one for each choice, and the number of ranges."""
+    names, ranges = [], 0
+    for choice in choices:
+        for field, tried in values_tried(choice.trials).items():
+            if choice.fields is None or edge_of(tried[0], tried) == "":
+                continue
+            ranges += 1
+            if edge_of(choice.fields[field], tried):
+                names.append(choice.contender)
+    return names, ranges
+
+
+def page() -> str:
+    """The page as text."""
+    found = committed_choices()
+    names, ranges = at_edges(list(found))
+    often = sorted({name for name in names if names.count(name) >= OFTEN})
+    summary = (
+        f"**{len(names)} of {ranges} best values lie at the edge of their range.** Methods with {OFTEN} or more of "
+        f"them:\n{', '.join(often)}.\nWith a wider range, their numbers may get better."
+    )
+    places = defaultdict[Place, dict[TuningChoice, list[str]]](dict)
+    for choice, suites in found.items():
+        places[choice.data, choice.architecture, choice.bits][choice] = suites
+    parts = [INTRODUCTION.format(summary=summary).rstrip("\n")]
+    for (data, architecture, bits), choices in places.items():
+        suites = sorted({suite for several in choices.values() for suite in several})
+        rows = defaultdict[Tried, dict[str, TuningChoice]](dict)
+        for choice, used_by in choices.items():
+            name = choice.contender
+            if choice.scenario in rows[name, choice.trials]:  # tuned again, for other suites
+                name += f" (in {', '.join(used_by)})"
+            rows[name, choice.trials][choice.scenario] = choice
+        requests = list(dict.fromkeys(choice.scenario for choice in choices))
+        parts.append(
+            f"## {data}, {architecture}, {bits}\n\nUsed by {', '.join(f'`{one}`' for one in suites)}."
+        )
+        parts.append("\n".join(table(rows, requests)))
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    TABLE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
