@@ -141,7 +141,7 @@ class TaskKeys:
         }
 
     def _experiment(self, experiment: Experiment) -> dict[str, Any]:
-        environment = self.environment
+        environment, aside = self.environment, experiment.apart_from
         return {
             "setting": encode(experiment.setup),
             "seed": experiment.seed,
@@ -152,6 +152,7 @@ class TaskKeys:
             "autocast": environment.autocast,
             "partition_version": PartitionRule.version,
             "training_version": Recipe.version,
+            **({"apart_from": [encode(rule) for rule in aside]} if aside else {}),
         }
 
 

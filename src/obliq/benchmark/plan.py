@@ -47,7 +47,15 @@ class TuningTrials:
 def tuning_trials(suite: Suite) -> Iterator[TuningTrials]:
     """Everything to tune: variants with a choice, each setup at one bit width, every request."""
     for setup in dict.fromkeys(map(suite.setup_to_tune_in, suite.setups)):
-        experiment = Experiment(setup=setup, seed=suite.tuning_seed, parts=TUNING_PARTS)
+        reported = {
+            one.partition_rule(seed): None
+            for one in suite.setups
+            for seed in suite.seeds
+            if one.data == setup.data
+        }
+        experiment = Experiment(
+            setup=setup, seed=suite.tuning_seed, parts=TUNING_PARTS, apart_from=tuple(reported)
+        )
         for scenario in dict.fromkeys(map(suite.scenario_to_tune_on, suite.scenarios)):
             references = suite.references if scenario.needs_references else 0
             problem = Problem(experiment=experiment, scenario=scenario, references=references)

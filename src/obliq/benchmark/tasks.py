@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup
+from obliq.data import PartitionRule
 from obliq.methods import Method
 
 ALL_PARTS = ("train", "holdout", "test")
@@ -21,11 +22,13 @@ class Experiment:
         setup: data, network and recipe.
         seed: of partition, original, requests and methods.
         parts: that networks are evaluated on.
+        apart_from: divisions whose test parts are set aside first, see `obliq.benchmark.tuning`; for tuning alone.
     """
 
     setup: Setup
     seed: int
     parts: tuple[str, ...] = ALL_PARTS
+    apart_from: tuple[PartitionRule, ...] = ()
 
     @property
     def without_test(self) -> bool:

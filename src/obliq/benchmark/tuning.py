@@ -1,23 +1,59 @@
 """The settings that a method is compared with: those of the trial nearest to retraining, on a split of its own.
 
-The test part takes no part in tuning: the holdout part stands in for it, as a user has no other. The choices are
-written to `tuned.json` and kept: a later run takes them from there, unless the trials of a method have changed.
+No sample and no person of a reported test part takes part in tuning: a data set without an official test part is
+divided for tuning only after the test parts of all reported seeds were set aside. The holdout part stands in for the
+test part, as a user has no other. Samples that reported originals are trained on, forgotten ones among them, may be
+trained on in tuning, too. The choices are written to `tuned.json` and kept: a later run takes them from there, unless
+the trials of a method have changed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.variants import MethodVariant
-from obliq.errors import ObliqError
+from obliq.data import Collection, Examples, PartitionRule, partition
+from obliq.data.collection import UNKNOWN_SUBJECT
+from obliq.errors import DataError, ObliqError
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import encode, parse_json
 
 TUNED = "tuned.json"
+LEAST_SHARE = 0.1
+"""Of a data set, for tuning. Less is hardly the same problem."""
+
+
+def samples_to_tune_on(collection: Collection, reported: Iterable[PartitionRule]) -> Examples:
+    """The samples that are neither in a reported test part nor from a person in one.
+
+    Args:
+        collection: a data set. One with an official test part is left whole, as every division keeps that part apart.
+        reported: how the data are divided for the rows of a suite.
+
+    Raises:
+        DataError: where less than a tenth of the samples is left.
+    """
+    everything = torch.arange(len(collection))
+    if collection.official_test is not None and bool(collection.official_test.any()):
+        return Examples(collection, everything)
+    shown = torch.zeros(len(collection), dtype=torch.bool)
+    for rule in reported:
+        shown[partition(collection, rule).test.indices] = True
+    if collection.subjects is not None:
+        people = torch.unique(collection.subjects[shown])
+        shown |= torch.isin(collection.subjects, people[people != UNKNOWN_SUBJECT])
+    if float((~shown).float().mean()) < LEAST_SHARE:
+        raise DataError(
+            f"the test parts of the reported seeds leave {int((~shown).sum())} of {len(collection)} samples of "
+            f"{collection.name} for tuning; expected a tenth or more, from fewer seeds or a smaller test part"
+        )
+    return Examples(collection, everything[~shown])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from obliq.benchmark.tasks import (
     Task,
     task_kind,
 )
+from obliq.benchmark.tuning import samples_to_tune_on
 from obliq.checkpoints import Checkpoint, load_checkpoint
 from obliq.checkpoints.tensors import TensorForm, tensors_from_bytes, tensors_to_bytes
 from obliq.data import Collection, Examples, Partition, Splits, load_dataset, partition
@@ -104,12 +105,14 @@ class WorkerState:
 
     def partition(self, experiment: Experiment) -> Partition:
         """The divided data."""
-        data = experiment.setup.data
-        key = (data, experiment.setup.partition_rule(experiment.seed))
+        data, aside = experiment.setup.data, experiment.apart_from
+        key = (data, experiment.setup.partition_rule(experiment.seed), aside)
         if key not in self._partitions:
             if data not in self._collections:
                 self._collections[data] = load_dataset(data, self.data_folder)
-            _keep_recent(self._partitions, key, partition(self._collections[data], key[1]))
+            collection = self._collections[data]
+            pool = samples_to_tune_on(collection, aside) if aside else collection
+            _keep_recent(self._partitions, key, partition(pool, key[1]))
         return self._partitions[key]
 
     def audited_examples(self, experiment: Experiment) -> dict[str, Examples]:

@@ -1,0 +1,71 @@
+"""Tuning sees no sample and no person of a reported test part."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import obliq
+from obliq.benchmark.cache import ResultCache
+from obliq.benchmark.cache_keys import TaskKeys, load_environment
+from obliq.benchmark.plan import tuning_trials
+from obliq.benchmark.suites import digits_targets_suite
+from obliq.benchmark.tuning import samples_to_tune_on
+from obliq.benchmark.worker_state import WorkerState
+from obliq.data import Collection, PartitionRule, partition
+from obliq.errors import DataError
+from tests.benchmark.toys import suite
+
+
+def pictures(count: int, *, people: int = 0, tests: int = 0) -> Collection:
+    """Noise, of some people, with some samples set aside for testing."""
+    return Collection(
+        name="noise",
+        inputs=torch.zeros(count, 1, 2, 2),
+        labels=torch.arange(count) % 3,
+        subjects=torch.arange(count) % people if people else None,
+        official_test=torch.arange(count) < tests if tests else None,
+    )
+
+
+@pytest.mark.parametrize("people", [0, 25])
+def test_what_a_suite_tunes_on_shares_nothing_with_its_test_parts(tmp_path: Path, people: int) -> None:
+    file = tmp_path / "own.npz"
+    given: dict[str, Any] = {"subject": np.arange(300) % people} if people else {}
+    np.savez(
+        file, x=np.random.default_rng(0).random((300, 1, 6, 6), np.float32), y=np.arange(300) % 3, **given
+    )
+    planned = suite(f"npz:{file}", seeds=(1, 2, 3))
+    keys = TaskKeys(load_environment([f"npz:{file}"], None, "cpu", autocast=False))
+    state = WorkerState(ResultCache(tmp_path / "cache"), keys)
+    (trials,) = tuning_trials(planned)
+    tuning = state.partition(trials.problem.experiment)
+    seen = torch.cat([tuning.train.indices, tuning.holdout.indices])
+    subjects = tuning.collection.subjects
+    for seed in planned.seeds:
+        test = partition(tuning.collection, planned.setups[0].partition_rule(seed)).test.indices
+        assert not torch.isin(seen, test).any()
+        assert subjects is None or not torch.isin(subjects[seen], subjects[test]).any()
+    assert len(seen) > 100
+
+
+def test_an_official_test_part_is_always_apart_so_that_nothing_is_left_out() -> None:
+    marked = pictures(60, people=6, tests=20)
+    assert len(samples_to_tune_on(marked, [PartitionRule(seed=1)])) == 60
+
+
+def test_many_seeds_leave_nothing_to_tune_on() -> None:
+    rules = [PartitionRule(seed=seed) for seed in range(40)]
+    with pytest.raises(
+        DataError, match=r"leave \d+ of 90 samples of noise for tuning; expected a tenth or more"
+    ):
+        samples_to_tune_on(pictures(90), rules)
+
+
+def test_the_digits_have_enough_people_left() -> None:
+    planned = digits_targets_suite()
+    (experiment,) = {trials.problem.experiment for trials in tuning_trials(planned)}
+    left = samples_to_tune_on(obliq.load_dataset("digits"), experiment.apart_from)
+    assert len(partition(left, experiment.setup.partition_rule(experiment.seed)).train) > 400
