@@ -1,4 +1,4 @@
-"""`obliq unlearn` warns before it starts where retraining would cost less."""
+"""`obliq unlearn` warns before it starts where retraining would cost less, or would be the better answer."""
 
 import json
 from collections.abc import Callable
@@ -34,3 +34,14 @@ def test_a_method_that_costs_more_than_retraining_is_announced(
     said = obliq(*words, "--out", tmp_path / "less", "fine-tune", "--epochs", 1)
     assert json.loads(said.out)["cost"]["warning"] == ""
     assert "retraining" not in said.err
+
+
+def test_a_class_is_better_retrained(obliq: Callable[..., Said], way: Way, tmp_path: Path) -> None:
+    """The command that the warning names retrains for the same request."""
+    out = tmp_path / "unlearned"
+    request = ("--forget", "class=0", "--threads", 1)
+    said = obliq("unlearn", way.original, *request, "--json", "--out", out, "gradient-ascent", "--epochs", 1)
+    advice = json.loads(said.out)["advice"]
+    assert "no method has passed the audit's verdict after a whole class was forgotten" in advice
+    command = f"obliq retrain {way.original} --forget class=0 --out {tmp_path / 'retrained'}"
+    assert f"WARNING: {advice}. Retraining: {command}\n" in said.err

@@ -1,11 +1,18 @@
 """Tables that scripts write from committed results are those that they would write now."""
 
 import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.documentation.pages import ROOT
+import obliq
+from obliq.benchmark.scenario import Scenario
+from obliq.cli.unlearn import UnlearnArguments
+from obliq.data import PartitionRule, partition
+from obliq.methods import BUILT_IN, ProxyMatching, Retrain, registered_name
+from obliq.workflow.advice import reason_to_retrain
+from tests.documentation.pages import DOCS, ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -30,5 +37,31 @@ def test_the_page_of_tuning_is_current() -> None:
         ("mixed", ("mixed", "other", "third"), ""),
     ],
 )
-def test_an_edge_is_the_end_of_three_or_more_numbers(value: object, tried: tuple[object, ...], mark: str) -> None:
+def test_an_edge_is_the_end_of_three_or_more_numbers(
+    value: object, tried: tuple[object, ...], mark: str
+) -> None:
     assert script("tuning_ranges")["edge_of"](value, tried) == mark
+
+
+def test_the_table_of_choices_is_current_and_names_methods_that_exist() -> None:
+    made = script("decision_table")
+    page = (DOCS / "methods.md").read_text()
+    assert made["with_table"](page) == page
+    assert {one.method for one in made["choices"]()} - {None} <= set(BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("judged", "request_text"),
+    [("random=10%", "random=10%"), ("class=0", "class=0"), ("subjects=10", "random=28%")],
+)
+def test_the_command_line_follows_the_verdicts(judged: str, request_text: str) -> None:
+    """It speaks for retraining exactly where its default method never passes."""
+    made = script("decision_table")
+    method = UnlearnArguments(original=Path("original"), out=Path("unlearned")).method
+    parts = partition(obliq.load_dataset("digits"), PartitionRule())
+    splits = parts.forgetting(Scenario(request_text).select_forget_set(parts, 0))
+    passed, cells = made["passes"](judged, registered_name(type(method)))
+    assert cells > 0
+    assert bool(reason_to_retrain(method, splits)) == (passed == 0)
+    assert reason_to_retrain(Retrain(), splits) == ""
+    assert isinstance(method, ProxyMatching)

@@ -25,6 +25,7 @@ from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
 from obliq.methods import Method, Retrain
 from obliq.run import Run
+from obliq.workflow.advice import reason_to_retrain
 from obliq.workflow.baseline import most_frequent_share
 from obliq.workflow.cost import CostEstimate, estimate_cost
 from obliq.workflow.earlier_requests import counted_requests, requests_behind
@@ -49,12 +50,14 @@ class Answer:
         stage: what progress shows, with places for the numbers of samples to forget and to retain.
         compute: from the roles of the samples and the request to the new network.
         cost: from the roles to what this will cost, compared with retraining; None where that is not known.
+        advice: from the roles to why retraining is the better answer, in words; empty where nothing speaks for that.
         retrains: whether the new network never receives the samples of earlier requests, whatever it is computed from.
     """
 
     stage: str
     compute: Callable[[Splits, Request], SavedRun]
     cost: Callable[[Splits], CostEstimate | None] = lambda splits: None
+    advice: Callable[[Splits], str] = lambda splits: ""
     retrains: bool = True
 
 
@@ -98,9 +101,10 @@ def answer_request(
     for line in request_lines(request, splits):
         progress.print_line(line)
     check(splits, request)
-    cost = answer.cost(splits)
-    if cost is not None and cost.warning:
-        progress.print_line(f"WARNING: {cost.warning}. Retraining: {_retrain_words(arguments)}")
+    cost, advice = answer.cost(splits), answer.advice(splits)
+    if reasons := [one for one in (advice, cost.warning if cost else "") if one]:
+        for line in (*reasons[:-1], f"{reasons[-1]}. {_retrain_words(arguments, original)}"):
+            progress.print_line(f"WARNING: {line}")
     progress.stage(answer.stage.format(forget=len(splits.forget), retain=len(splits.retain)))
     answered = answer.compute(splits, request)
     gated = judge_gate(answered.checkpoint.provenance, out, accept=accept)
@@ -115,7 +119,7 @@ def answer_request(
             *gated.lines,
             f"{provenance.role} network in {folder}, in {provenance.seconds:.1f} s",
         ],
-        values={**saved_run_values(answered, folder), **gated.values, **_cost_values(cost)},
+        values={**saved_run_values(answered, folder), **gated.values, **_cost_values(cost), "advice": advice},
         next_command=["show", folder] if gated.unmet else _next_command(arguments, original, provenance.role),
         unmet=gated.unmet,
     )
@@ -196,29 +200,36 @@ def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
         stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}",
         compute=compute,
         cost=lambda splits: _estimated(original, method, splits),
+        advice=lambda splits: reason_to_retrain(method, splits),
         retrains=retrains,
     )
 
 
 def _estimated(original: Checkpoint, method: Method, splits: Splits) -> CostEstimate | None:
     """The cost of a method; None for a network that was trained elsewhere, or began with loaded weights."""
-    if original.provenance.recipe is None or original.provenance.loaded is not None:
-        return None
-    return estimate_cost(method, splits, recipe_of(original))
+    return estimate_cost(method, splits, recipe_of(original)) if _is_repeatable(original) else None
 
 
-def _retrain_words(arguments: RequestOptions) -> str:
-    """The command that retrains for the same request."""
+def _is_repeatable(original: Checkpoint) -> bool:
+    """Whether we trained a network from its first weights, so that we can train it again."""
+    return original.provenance.recipe is not None and original.provenance.loaded is None
+
+
+def _retrain_words(arguments: RequestOptions, base: Checkpoint) -> str:
+    """The command that retrains for the same request; only an original can be retrained."""
+    if base.provenance.role != "original":
+        return "Retrain the original instead (obliq retrain)"
     data = arguments.data
     named = [word for text in arguments.forget for word in ("--forget", text)]
     words = ["obliq", "retrain", arguments.original, *named, "--out"]
     words += [
         free_name(arguments.out, "retrained"),
+        *([] if _is_repeatable(base) else ["--with", "MODULE:FUNCTION"]),  # only the user can train it again
         *repeated_options(data.data_folder, data.data, data.arch),
     ]
     seed = getattr(getattr(arguments, "compute", None), "seed", 0)
     words += ["--seed", seed] if seed else []
-    return shlex.join(map(str, words))
+    return f"Retraining: {shlex.join(map(str, words))}"
 
 
 def _cost_values(cost: CostEstimate | None) -> dict[str, Any]:
@@ -240,7 +251,7 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request = ("--forget", f"request={out / REQUEST_FILE}", "--out")
-    repeatable = base.provenance.recipe is not None and base.provenance.loaded is None
+    repeatable = _is_repeatable(base)
     if role == "unlearned":
         first = original if base.provenance.role == "original" else _original_beside(original, base)
         if first is None:

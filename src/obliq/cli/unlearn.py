@@ -126,6 +126,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.training.orthogonal_descent import OrthogonalDescent
+    from obliq.workflow.advice import reason_to_retrain
     from obliq.workflow.compare_files import require_fitting
     from obliq.workflow.file_claims import check_claims
     from obliq.workflow.new_request import create_request
@@ -160,6 +161,10 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     require_fitting(shipped, parts)
+    if advice := reason_to_retrain(method, splits):
+        progress.print_line(
+            f"WARNING: {advice}. Retrain the network that this file was exported from, if you can"
+        )
     progress.stage("measuring how right the file is on its data")
     claims = check_claims(shipped, splits, arguments.expect_accuracy)
     warnings = [f"WARNING: {warning}" for warning in claims.warnings]
@@ -190,6 +195,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             "changed_codes_percent": round(found.changed_codes_percent, 4),
             "accuracy_before": claims.accuracy,
             "warnings": list(claims.warnings),
+            "advice": advice,
             **gated.values,
             "agreement_percent": round(100 * found.agreement, 2),
             "agreement_after_percent": round(100 * found.agreement_after, 2),

@@ -1,0 +1,258 @@
+"""The table of docs/methods.md that names a method for each kind of request, with the figures that speak for it.
+
+    python benchmarks/decision_table.py
+
+Takes every figure from committed results and writes the table between its two markers. The choices are ours, and the
+figures decide whether they hold: `obliq.workflow.advice` follows the same rows, and a test compares the two.
+"""
+
+import csv
+import re
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from obliq.methods import access_of, available_methods
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
+BEGIN, END = "<!-- decision table: benchmarks/decision_table.py -->", "<!-- end of the decision table -->"
+LINK = "../benchmarks/results"
+PASSED = "INDISTINGUISHABLE"
+NOTHING, AGAIN = "no unlearning", "retrained again"  # rows of verdicts.csv that no method produced
+OURS = "proxy-matching"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row of the table.
+
+    Attributes:
+        request: what is to be forgotten, and under which condition.
+        method: its name in the registry; None where none can be recommended.
+        note: what to add to the method's name.
+        evidence: the figures.
+        time: as a share of retraining's.
+    """
+
+    request: str
+    method: str | None
+    evidence: str
+    time: str = "-"
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """The row in Markdown."""
+        name = f"`{self.method}`" if self.method else "none"
+        return f"| {self.request} | {name}{self.note} | {self.evidence} | {self.time} |"
+
+
+def table_of(file: str) -> list[dict[str, str]]:
+    """The rows of a committed file of comma-separated values."""
+    with (RESULTS / file).open(newline="", encoding="utf-8") as rows:
+        return list(csv.DictReader(rows))
+
+
+def judged(request: str) -> list[dict[str, str]]:
+    """The rows of the measurement of verdicts for one request."""
+    return [row for row in table_of("verdicts.csv") if row["request"] == request]
+
+
+def passes(request: str, method: str) -> tuple[int, int]:
+    """How often a method passed the verdict, and in how many cells."""
+    words = [row["verdict"] for row in judged(request) if row["method"] == method]
+    return words.count(PASSED), len(words)
+
+
+def passes_of_others(request: str) -> tuple[int, int]:
+    """The same for all methods but `proxy-matching`, together."""
+    words = [row["verdict"] for row in judged(request) if row["method"] not in (OURS, NOTHING, AGAIN)]
+    return words.count(PASSED), len(words)
+
+
+def verdict_time(request: str, method: str) -> str:
+    """The mean time of a method in the measurement of verdicts."""
+    return f"{statistics.mean(float(row['time']) for row in judged(request) if row['method'] == method):.1f}"
+
+
+def mean(suite: str, scenario: str, method: str, column: str, bits: str = "W4A4") -> float:
+    """The mean over seeds of a column of a suite."""
+    found = [
+        float(row[column])
+        for row in table_of(f"{suite}/rows.csv")
+        if (row["scenario"], row["method"], row["bits"]) == (scenario, method, bits)
+    ]
+    return statistics.mean(found)
+
+
+def gap(suite: str, scenario: str, method: str, bits: str = "W4A4") -> str:
+    """The mean Avg. Gap."""
+    return f"{mean(suite, scenario, method, 'average_gap', bits):.1f}"
+
+
+def time(suite: str, scenario: str, method: str, bits: str = "W4A4") -> str:
+    """The mean time, as a share of retraining's."""
+    return f"{mean(suite, scenario, method, 'time_ratio', bits):.2g}"
+
+
+def demo_verdicts() -> Counter[str]:
+    """How often each verdict was given on our default in the forty runs of the demo."""
+    text = (RESULTS / "demo_seeds.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
+    return Counter(row[6] for row in rows)
+
+
+def of(numbers: tuple[int, int]) -> str:
+    """Two numbers in words."""
+    return f"{numbers[0]} of {numbers[1]}"
+
+
+def choices() -> Sequence[Choice]:
+    """Every row, in order."""
+    demo = demo_verdicts()
+    again = [row["verdict"] for row in table_of("verdicts.csv") if row["method"] == AGAIN]
+    tenth, person, people, one = "random=10%", "subjects=1", "subjects=10", "class=0"
+    from_file = file_gaps()
+    others = {request: of(passes_of_others(request)) for request in (tenth, people, one)}
+    kept = [row["verdict"] for row in judged(people) if row["method"] == OURS]
+    verdicts, small = f"[verdicts]({LINK}/verdicts.md)", f"[`fashion-small`]({LINK}/fashion-small/report.md)"
+    return (
+        Choice(
+            "anything, where you can retrain",
+            "retrain",
+            f"exact; a fifth retraining passes in {of((again.count(PASSED), len(again)))} cells ({verdicts})",
+            "1",
+        ),
+        Choice(
+            "one person, up to a tenth of the samples",
+            OURS,
+            f"passes in {of((demo[PASSED], sum(demo.values())))} runs, otherwise INCONCLUSIVE "
+            f"([demo]({LINK}/demo_seeds.md), digits)",
+            f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds; 40 epochs",
+        ),
+        Choice(
+            "a random tenth",
+            OURS,
+            f"passes in {of(passes(tenth, OURS))} cells, the other methods in {others[tenth]} judgements ({verdicts}, "
+            "Fashion-MNIST)",
+            f"{verdict_time(tenth, OURS)}; 20 epochs",
+        ),
+        Choice(
+            "a class",
+            "retrain",
+            f"`proxy-matching` passes in {of(passes(one, OURS))} cells, the other methods in {others[one]} judgements "
+            f"({verdicts}, Fashion-MNIST)",
+        ),
+        Choice(
+            "a class, where only accuracy counts",
+            "fine-tune",
+            f"gap {gap('fashion-small', one, 'fine-tune')}, and {gap('fashion-small', one, 'original')} before; the "
+            f"attack's AUC stays at {mean('fashion-small', one, 'fine-tune', 'auc_forget_vs_test'):.1f}, retrained "
+            f"{mean('fashion-small', one, 'retrained', 'auc_forget_vs_test'):.1f} ({small})",
+            time("fashion-small", one, "fine-tune"),
+            ", tuned",
+        ),
+        Choice(
+            "many people, 28 % of the samples",
+            "retrain",
+            f"`proxy-matching` passes in {of(passes(people, OURS))} cells ({', '.join(kept)}), the other methods in "
+            f"{others[people]} judgements ({verdicts}, MNIST)",
+            f"1; `proxy-matching` {verdict_time(people, OURS)}",
+        ),
+        Choice(
+            "half of the samples",
+            "retrain",
+            "`calibrated` in rounds has a gap of "
+            f"{gap('fashion', 'random=50%', 'calibrated, in rounds')} (W4A4) and "
+            f"{gap('fashion', 'random=50%', 'calibrated, in rounds', 'W2A2')} (W2A2), and takes longer; no verdict "
+            f"([`fashion`]({LINK}/fashion/report.md))",
+            f"1; `calibrated` {time('fashion', 'random=50%', 'calibrated, in rounds')} and "
+            f"{time('fashion', 'random=50%', 'calibrated, in rounds', 'W2A2')}",
+        ),
+        Choice(
+            "the most memorised samples",
+            "retrain",
+            f"gap of `calibrated` {gap('fashion-small', 'memorised=high', 'calibrated')}, of `fine-tune` "
+            f"{gap('fashion-small', 'memorised=high', 'fine-tune')}, of a second retraining "
+            f"{gap('fashion-small', 'memorised=high', AGAIN)}; no verdict ({small})",
+        ),
+        Choice(
+            "a random tenth, where retraining takes 182 epochs",
+            "calibrated",
+            f"gap {gap('fashion-long', tenth, 'calibrated')}, and {gap('fashion-long', tenth, 'original')} before; no "
+            f"verdict, and `proxy-matching` was not run there ([`fashion-long`]({LINK}/fashion-long/report.md))",
+            time("fashion-long", tenth, "calibrated"),
+            ", one round",
+        ),
+        Choice(
+            "a random tenth that the network hardly memorised",
+            "fine-tune",
+            f"gap {gap('cifar10-small', tenth, 'fine-tune')}, a second retraining "
+            f"{gap('cifar10-small', tenth, AGAIN)}, before {gap('cifar10-small', tenth, 'original')}: no method can be "
+            f"nearer; no verdict ([`cifar10-small`]({LINK}/cifar10-small/report.md))",
+            time("cifar10-small", tenth, "fine-tune"),
+            ", tuned",
+        ),
+        Choice(
+            "a random tenth, only the exported file at hand",
+            "calibrated",
+            f"gap {from_file[0]}, and {from_file[1]} before; no verdict ([integers only]({LINK}/integers_only.md))",
+        ),
+        *(
+            Choice(f"{words}, no retained samples at hand", None, f"{without_data(request)} ({small})")
+            for words, request in (("a class", one), ("a random tenth", tenth))
+        ),
+    )
+
+
+def file_gaps() -> tuple[str, str]:
+    """The gap after unlearning from an exported file of W4A4 alone, and before."""
+    text = (RESULTS / "integers_only.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    gaps = {row[0]: f"{float(row[-1].split()[0]):.1f}" for row in reversed(rows) if "±" in row[-1]}
+    return gaps["the file alone"], gaps[NOTHING]
+
+
+def without_data(request: str) -> str:
+    """The methods that read no retained sample, in `fashion-small`: the nearest one, and doing nothing."""
+    measured = {row["method"] for row in table_of("fashion-small/rows.csv") if row["scenario"] == request}
+    names = [name for name, kind in available_methods().items() if access_of(kind) == "nothing"]
+    found = {name: mean("fashion-small", request, name, "average_gap") for name in names if name in measured}
+    best = min(found, key=lambda name: found[name])
+    change = lost(request, best)
+    return (
+        f"the nearest of {len(found)} methods, `{best}`, has a gap of {found[best]:.1f} and an RA {-change:.0f} points "
+        f"lower; doing nothing {gap('fashion-small', request, 'original')}; no verdict"
+    )
+
+
+def lost(scenario: str, method: str) -> float:
+    """RA minus that of retraining in `fashion-small`, in points; negative where accuracy was lost."""
+    return mean("fashion-small", scenario, method, "retain_accuracy") - mean(
+        "fashion-small", scenario, "retrained", "retain_accuracy"
+    )
+
+
+def table() -> str:
+    """The table in Markdown."""
+    head = ["| to forget | run | what was measured | time |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *(one.line for one in choices())])
+
+
+def with_table(page: str) -> str:
+    """A page with the table between its markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+
+
+def main() -> None:
+    """Write the table into its page."""
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

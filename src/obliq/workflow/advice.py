@@ -1,0 +1,30 @@
+"""Requests for which our measurements speak for retraining, whatever method is chosen.
+
+The table of docs/methods.md has the figures. A test compares these rules with the committed verdicts.
+"""
+
+from obliq.data import Splits
+from obliq.methods import Method, Retrain
+
+LARGE_SHARE = 0.2
+"""Of the training samples. A tenth was measured, where `proxy-matching` passes, and 28 %, where nothing does."""
+
+
+def reason_to_retrain(method: Method, splits: Splits) -> str:
+    """Why a verdict is not to be expected after this request; empty where one is, and for retraining itself.
+
+    Args:
+        method: that is to answer the request.
+        splits: the roles of the samples under the request.
+    """
+    if isinstance(method, Retrain):
+        return ""
+    if splits.forgotten_classes:
+        return "no method has passed the audit's verdict after a whole class was forgotten"
+    share = 1 - len(splits.retain) / len(splits.partition.train)
+    if share > LARGE_SHARE:
+        return (
+            "no method has passed the audit's verdict after so much was forgotten (here "
+            f"{100 * share:.0f} % of the training samples)"
+        )
+    return ""
