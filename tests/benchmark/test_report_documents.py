@@ -199,9 +199,16 @@ def test_the_opening_states_what_chance_and_doing_nothing_give() -> None:
         )
         assert "These numbers do not rank methods." in words
         assert "Differences of this size are chance." in words
+        assert (
+            "No method is nearer to retraining than doing nothing is, so these numbers rank no method."
+            in words
+        )
         assert "With 1 seed" in words
         assert "64 samples: UA and MIA move in steps of 1.6 points" in words
-    assert "mean little" not in render([change_row(one, forget=600) for one in _clear()], "s")[1]
+    near_floor = [row for row in rows if row.method != "original"]
+    assert "The nearest method is as near as a second retraining" in render(near_floor, "s")[0]
+    clear = render([change_row(one, forget=600) for one in _clear()], "s")[1]
+    assert not [words for words in ("mean little", "rank no method", "may be chance") if words in clear]
 
 
 def _clear() -> list[ResultRow]:

@@ -95,7 +95,8 @@ def verdict(board: Leaderboard, summaries: Sequence[CellSummary]) -> str:
     if not leaders or leaders[0].gap is None:
         return "No method has a gap for every seed of every cell, so none leads."
     first, cells = leaders[0], len(board.cells)
-    text = (
+    floor, nothing = _mean_gap(board, RETRAINED_AGAIN), _mean_gap(board, ORIGINAL)
+    text = _whether_it_ranks(leaders[0].gap.mean, floor, nothing) + (
         f"Smallest mean Avg. Gap of {counted(len(leaders), 'method')}: {first.method}, "
         f"{shown(leaders[0].gap.mean, 2)} points"
     )
@@ -104,10 +105,20 @@ def verdict(board: Leaderboard, summaries: Sequence[CellSummary]) -> str:
     text += f". It has the smallest gap of the methods in {first.firsts} of {counted(cells, 'cell')}"
     better = sum(_is_left_alone(one) for one in summaries if one.best and one.best.method == first.method)
     text += f"; in {better} of these, doing nothing is as near or nearer." if better else "."
-    floor, nothing = _mean_gap(board, RETRAINED_AGAIN), _mean_gap(board, ORIGINAL)
     known = {"the noise floor (a second retraining)": floor, "doing nothing (the original)": nothing}
     named = [f"{name} has {shown(gap, 2)}" for name, gap in known.items() if gap is not None]
     return f"{text} For comparison: {', '.join(named)}." if named else text
+
+
+def _whether_it_ranks(first: float, floor: float | None, nothing: float | None) -> str:
+    """A sentence that comes first where the smallest gap of the methods shows nothing; else nothing."""
+    if nothing is not None and nothing <= first:
+        return "No method is nearer to retraining than doing nothing is, so these numbers rank no method. "
+    if floor is not None and floor >= first:
+        return (
+            "The nearest method is as near as a second retraining, so which method is first may be chance. "
+        )
+    return ""
 
 
 def cautions(board: Leaderboard, summaries: Sequence[CellSummary]) -> Sequence[str]:
