@@ -13,6 +13,7 @@ from obliq.benchmark.cache_keys import TaskKeys, load_environment
 from obliq.benchmark.plan import tuning_trials
 from obliq.benchmark.suites import digits_targets_suite
 from obliq.benchmark.tuning import samples_to_tune_on
+from obliq.benchmark.variants import every_variant, every_variant_at_scale
 from obliq.benchmark.worker_state import WorkerState
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import DataError
@@ -69,3 +70,8 @@ def test_the_digits_have_enough_people_left() -> None:
     (experiment,) = {trials.problem.experiment for trials in tuning_trials(planned)}
     left = samples_to_tune_on(obliq.load_dataset("digits"), experiment.apart_from)
     assert len(partition(left, experiment.setup.partition_rule(experiment.seed)).train) > 400
+
+
+def test_wider_searches_cost_as_many_trials() -> None:
+    for plain, wider in zip(every_variant(), every_variant_at_scale(), strict=True):
+        assert (plain.name, len(plain.candidates())) == (wider.name, len(wider.candidates()))

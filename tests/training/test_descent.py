@@ -48,6 +48,38 @@ def test_on_cross_entropy_it_is_training_to_the_bit(original: nn.Module, splits:
     assert same(network, expected)
 
 
+def test_as_published_it_is_the_loop_of_the_public_code(original: nn.Module, splits: Splits) -> None:
+    """MU-Q-MUL, `unlearn/impl.py`: an optimizer over all parameters, and a cosine schedule that moves once an epoch."""
+    settings = {"momentum": 0.9, "weight_decay": 0.01}
+    theirs, ours = copy.deepcopy(original).train(), copy.deepcopy(original).train()
+    optimizer = torch.optim.SGD(theirs.parameters(), 0.05, **settings)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+
+    def losses(network: nn.Module) -> Iterator[Tensor]:
+        for inputs, labels in batches(splits.retain, 64, None, torch.device("cpu")):
+            yield F.cross_entropy(network(inputs), labels)
+
+    for _ in range(3):
+        for loss in losses(theirs):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        scheduler.step()
+    descend(
+        ours,
+        lambda epoch: losses(ours),
+        epochs=3,
+        total=0,
+        learning_rate=0.05,
+        run=Run(),
+        published=True,
+        **settings,
+    )
+    pairs = zip(theirs.state_dict().values(), ours.state_dict().values(), strict=True)
+    assert all(torch.allclose(a.float(), b.float(), atol=1e-5) for a, b in pairs)
+    assert not same(ours, original)
+
+
 def test_under_a_mask_the_free_entries_move_as_if_the_others_were_constants() -> None:
     layer = nn.Linear(3, 2, bias=False)
     start, target = layer.weight.detach().clone(), torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]])

@@ -8,6 +8,7 @@ from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.variants import (
     ablations,
     every_variant,
+    every_variant_at_scale,
     target_variants,
     variants_named,
     with_default_fields,
@@ -194,7 +195,7 @@ def cifar10_suite() -> Suite:
         name="cifar10",
         setups=tuple(setup for network in networks for setup in at_bits(network, "W4A4", "W2A2")),
         scenarios=scenarios("random=10%", "random=30%", "random=50%", "class=0"),
-        variants=every_variant(),
+        variants=every_variant_at_scale(),
         tuned_on={"random=30%": "random=10%", "random=50%": "random=10%"},
     )
 
@@ -229,7 +230,7 @@ def grid_suite() -> Suite:
         name="grid",
         setups=on_every_network(CIFAR10),
         scenarios=scenarios(*SCENARIOS),
-        variants=every_variant(),
+        variants=every_variant_at_scale(),
         tuned_on=TUNED_ON,
     )
 

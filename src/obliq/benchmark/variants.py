@@ -134,6 +134,19 @@ def every_variant() -> tuple[MethodVariant, ...]:
     )
 
 
+SEARCHES_AT_SCALE: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "lotus": {"learning_rate": (0.05, 0.2), "alpha": (8.0, 16.0, 32.0)},
+}
+"""Values to try where smaller suites chose the end of a range; as many trials. LoTUS's authors use 32 for a class."""
+
+
+def every_variant_at_scale() -> tuple[MethodVariant, ...]:
+    """`every_variant`, with the searches of suites at the scale of the literature."""
+    return tuple(
+        dataclasses.replace(one, tried=SEARCHES_AT_SCALE.get(one.name, one.tried)) for one in every_variant()
+    )
+
+
 def with_default_fields(variant: MethodVariant) -> MethodVariant:
     """The same with nothing to tune: every such field has the method's default."""
     defaults = {

@@ -6,7 +6,7 @@ OPTML-Group/Unlearn-Saliency leaves the extra unit in place, so that predictions
 there; here it is removed, as the authors do.
 
 Deviations: cosine schedule (there constant). The new row is drawn from the run's seed, as the layer's default
-initialisation draws.
+initialisation draws (there Xavier's normal distribution over all rows, and a bias of 0).
 
 In quantized networks the last linear layer gets one more row of the same bits. With a grid for each channel, the row
 has a step of its own, derived from its weights; with a single step, it shares that. Removing the row restores the

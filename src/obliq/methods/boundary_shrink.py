@@ -9,7 +9,8 @@ network that gives them is frozen, so they are the same. The attack (one signed 
 inputs, whatever standardisation the data set has: back to raw values, the step, the clamp to 0..1 and the rounding
 to 1/255 where inputs are 8-bit, and forward again. The public ports clamp standardised inputs to 0..1. Where inputs
 are stored as floats, their valid range is unknown: the step is then in their own units, and nothing is clamped or
-rounded. Cosine schedule (there constant).
+rounded. Cosine schedule (there constant). With frozen batch-norm statistics this is kinder to accuracy than the
+public code, whose statistics follow the forget batches.
 
 In quantized networks the attack's gradient passes the input quantizer straight through. It is zero where that
 quantizer saturates; there the input keeps its value. All parameters are trained, learned steps included, and steps

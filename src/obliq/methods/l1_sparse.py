@@ -7,9 +7,9 @@ Reference code: OPTML-Group/Unlearn-Saliency, `FT_l1` (read at 3152cfe). In epoc
 
 so that the penalty falls to zero linearly.
 
-Deviations: the norm covers weights alone. The reference also shrinks biases, batch norm and, in a quantized network,
-learned steps; there a penalty coarsens or destroys the grid and makes nothing sparse. Cosine schedule (there
-constant). Weight decay leaves steps, batch norm and biases alone.
+Deviations: the norm covers weights alone, which is kinder than the public code. That also shrinks biases, batch norm
+and, in a quantized network, learned steps; there a penalty coarsens or destroys the grid and makes nothing sparse.
+Cosine schedule (there constant). Weight decay leaves steps, batch norm and biases alone.
 
 In quantized networks the penalty acts on all latent weights, those with codes at the end of the grid included. Small
 ones end at code 0. Steps are trained by the loss alone, and batch-norm statistics follow the retain set.

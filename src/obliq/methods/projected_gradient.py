@@ -16,7 +16,9 @@ epochs are run, as in `unlearn_class.py`.
 
 Deviations: C is summed over the retain set itself, without augmentation (there: over all training data, minus the
 forget set). Patches use the layer's own stride. A network whose accuracy on the forget set is below that on the
-holdout set from the start is left as it is (there an error).
+holdout set from the start is left as it is (there an error). Where accuracy on the forget set never falls below that
+on the holdout set, the network of the last epoch is taken (there the original). Batches are shuffled (there they keep
+the order of the data).
 
 In quantized networks inputs are taken after the activation quantizers, and g is the straight-through gradient of the
 latent weights. What holds for latent weights holds for their codes up to rounding. As in the reference, everything

@@ -20,7 +20,10 @@ set in its own order, so that a sample gets the label of another. The length of 
 lengths. Labels and lengths are computed in training mode, so that batch-norm statistics move. The code uses the
 `order` "sequential" (forget, then retain) for CIFAR-10 and SVHN, else "mixed".
 
-Deviations: in both forms learned steps, batch norm and biases do not decay (there they do).
+Deviations: the rate falls with every step (there once an epoch), learned steps, batch norm and biases do not decay
+(there they do), and one update moves a learned step by at most a tenth of its value (there without a limit). With
+`faithful="whole-code"` the descent follows the code in these three, too. The committed rows "q-mul public code" have
+`faithful="code"`.
 
 In quantized networks all parameters are trained, learned steps included, and all count in the gradients' lengths.
 Batch-norm statistics follow all training batches (`batch_norm`), in training mode as there.
@@ -57,7 +60,8 @@ class QMUL:
         labels: Labels for the forget set: `similar` ones, or `random` ones from all classes.
         reweighting: Weight samples so that the gradients of both sets balance. `--no-reweighting` gives every sample
             the weight 1.
-        faithful: Follow the `paper` as it is described, or its public `code`.
+        faithful: Follow the `paper` as it is described, its public `code` in labels and gradient lengths, or the
+            `whole-code`, which also has its schedule and weight decay and no limit on learned steps.
         order: `mixed`: batches hold samples of both sets. `sequential`: each epoch is a pass over the forget set, then
             one over the retain set.
         epochs: Passes over forget and retain set.
@@ -75,7 +79,7 @@ class QMUL:
 
     labels: Literal["similar", "random"] = "similar"
     reweighting: bool = True
-    faithful: Literal["paper", "code"] = "paper"
+    faithful: Literal["paper", "code", "whole-code"] = "paper"
     order: PassOrder = "mixed"
     epochs: int = 3
     learning_rate: float = 0.01
@@ -142,8 +146,13 @@ class QMUL:
                 weight_decay=self.weight_decay,
                 run=run,
                 mask=mask,
+                published=self.faithful == "whole-code",
             )
             return network.eval()
+
+    @property
+    def _as_coded(self) -> bool:
+        return self.faithful != "paper"
 
     @torch.no_grad()
     def _similar(
@@ -153,10 +162,10 @@ class QMUL:
         found, order = [], []
         for inputs, labels, positions in shuffled:
             self._set_mode(network, "forget", len(labels))
-            rule = similar_labels if self.faithful == "paper" else similar_labels_as_coded
+            rule = similar_labels_as_coded if self._as_coded else similar_labels
             found.append(rule(network(inputs).float(), labels).cpu())
             order.append(positions)
-        return labels_by_position(torch.cat(found), torch.cat(order), in_loader_order=self.faithful == "code")
+        return labels_by_position(torch.cat(found), torch.cat(order), in_loader_order=self._as_coded)
 
     def _gradient_length(
         self,
@@ -173,12 +182,12 @@ class QMUL:
             loss = F.cross_entropy(network(inputs), labels[positions].to(inputs.device))
             # one length per tensor; the paper's length of all together is the root of their squared sum
             norms = torch.stack(torch._foreach_norm(gradient_of(loss, parameters)))
-            lengths.append(norms.sum() if self.faithful == "code" else norms.norm())
+            lengths.append(norms.sum() if self._as_coded else norms.norm())
         return torch.stack(lengths).mean().item()
 
     def _set_mode(self, network: nn.Module, role: BatchRole, samples: int) -> None:
-        network.train(self.faithful == "code")
-        set_batch_norm_mode(network, "all" if self.faithful == "code" else "frozen", role, samples)
+        network.train(self._as_coded)
+        set_batch_norm_mode(network, "all" if self._as_coded else "frozen", role, samples)
 
 
 def similar_labels(

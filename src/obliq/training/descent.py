@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from obliq.errors import ModelError
-from obliq.quantization import keep_steps_near_, learned_steps
+from obliq.quantization import keep_steps_near_, keep_steps_positive_, learned_steps
 from obliq.run import Run
 from obliq.training.loop import (
     cosine_schedule,
@@ -39,6 +39,7 @@ def descend(
     weight_decay: float,
     run: Run,
     mask: Mask | None = None,
+    published: bool = False,
 ) -> None:
     """Descend on a sequence of losses, in place, and report the mean loss of each epoch to the run's listener.
 
@@ -56,29 +57,35 @@ def descend(
         weight_decay: on weights.
         run: device, precision and listener.
         mask: the entries of each parameter that may move; None for all.
+        published: descend as the public code of Q-MUL does. The rate is lowered once an epoch, weight decay acts on
+            every parameter, and learned steps have no limit but 0.
 
     Raises:
         ModelError: when a loss stops being finite, or the mask does not fit the network.
     """
-    optimizer = torch.optim.SGD(
-        parameter_groups(model, weight_decay), lr=learning_rate, momentum=momentum, foreach=True
-    )
+    groups = parameter_groups(model, weight_decay)
+    if published:
+        groups = [{**group, "weight_decay": weight_decay} for group in groups]
+    optimizer = torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, foreach=True)
     grid = learned_steps(model)
     restraint = None if mask is None else Restraint.of(model, mask)
-    rate = cosine_schedule(learning_rate, total)
+    rate = cosine_schedule(learning_rate, epochs if published else total)
     step = 0
     for epoch in range(1, epochs + 1):
         values: list[float] = []
         source = losses(epoch)
         while (loss := _next(source, run)) is not None:
             for group in optimizer.param_groups:
-                group["lr"] = rate(step)
+                group["lr"] = rate(epoch - 1 if published else step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             # The optimizer changes steps in place, so the limit on their change needs a copy of them.
             before = [learned.detach().clone() for learned in grid]
             optimizer.step()
-            keep_steps_near_(grid, before)
+            if published:
+                keep_steps_positive_(grid)
+            else:
+                keep_steps_near_(grid, before)
             if restraint is not None:
                 restraint.restore_()
             values.append(require_finite(loss.item(), step, learning_rate))
