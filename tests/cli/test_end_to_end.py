@@ -136,6 +136,7 @@ def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
         "retrained",
         "unlearned",
         "unlearned.onnx",
+        "unlearned.onnx.provenance.json",
     ]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from obliq.checkpoints.file_record import read_export_record
 from obliq.checkpoints.run_folder import load_run
-from obliq.exporting import export_file, read_parity_record, sha256_of
+from obliq.exporting import export_file, parse_exported, read_parity_record, sha256_of
 from obliq.quantization import weights_digest
 from tests.cli.conftest import Said, Way
 
@@ -36,7 +37,17 @@ def test_a_file_and_its_parity(way: Way, tmp_path: Path, obliq: Obliq) -> None:
     assert found.activations.equal == found.deployed_network.same_top1 == 1
     values = json.loads(said.out)
     assert values["checks"]["own data (npz)"]["activations"]["compared"] > 0
-    assert sorted(file.name for file in out.parent.iterdir()) == ["network.onnx", "network.onnx.parity.json"]
+    assert sorted(file.name for file in out.parent.iterdir()) == [
+        "network.onnx",
+        "network.onnx.parity.json",
+        "network.onnx.provenance.json",
+    ]
+    origin = read_export_record(out, record.file_digest)
+    assert origin is not None
+    assert origin.network_digest == record.network_digest
+    assert origin.content_digest == parse_exported(out.read_bytes()).content_digest
+    assert origin.provenance == saved.provenance.as_saved()
+    assert read_export_record(out, "0" * 64) is None  # a record of other bytes is none of this file
 
 
 def test_what_is_printed(way: Way, tmp_path: Path, obliq: Obliq) -> None:
@@ -66,7 +77,7 @@ def test_what_is_printed(way: Way, tmp_path: Path, obliq: Obliq) -> None:
         "b.json",
     ):
         assert words in said.out
-    assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "b.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "a.onnx.provenance.json", "b.json"}
 
 
 @pytest.mark.parametrize("form", ["integer", "compact", "float"])
@@ -75,7 +86,7 @@ def test_equal_networks_give_equal_files(way: Way, tmp_path: Path, obliq: Obliq,
     for file in files:
         assert obliq("export", way.original, "--form", form, "--out", file).status == 0
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert not list(tmp_path.glob("*.json"))
+    assert not list(tmp_path.glob("*.parity.json"))
 
 
 def test_the_deployed_network_is_a_folder_that_is_audited_and_exports_to_the_same_file(

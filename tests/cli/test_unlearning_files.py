@@ -1,11 +1,13 @@
 """Where only a file is left: integers in, integers out."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from obliq.checkpoints.file_record import export_record_file
 from obliq.data.request_file import load_request
 from obliq.exporting import read_exported
 from tests.cli.conftest import Said, Way
@@ -92,7 +94,7 @@ def test_what_does_not_fit_a_file(
     said = obliq("unlearn", file, "--forget", "class=1", *words, "--out", tmp_path / "out", "oeu")
     assert said.status == 1
     assert message in said.err
-    assert list(tmp_path.iterdir()) == [file]
+    assert {one.name for one in tmp_path.iterdir()} == {"a.onnx", "a.onnx.provenance.json"}
 
 
 def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(
@@ -108,3 +110,67 @@ def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(
     said = obliq("unlearn", way.original, *words, "--division-seed", 3, "oeu")
     assert "is a folder, which records how its data were divided" in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_knows_the_requests_behind_it_also_renamed_and_patched(
+    way: Way, tmp_path: Path, obliq: Obliq
+) -> None:
+    files = {
+        name: tmp_path / f"{name}.onnx" for name in ("original", "unlearned", "renamed", "device", "alone")
+    }
+    for name in ("original", "unlearned"):
+        assert obliq("export", getattr(way, name), "--out", files[name]).status == 0
+    shutil.copy(files["unlearned"], files["renamed"])  # its record keeps the other name
+    request = load_request(way.unlearned / "request.json")
+    other = 72019  # trained on, too
+    data, out = ("--data", f"npz:{way.data}"), tmp_path / "out"
+
+    def forget(file: Path, *words: object, person: int = way.person, method: str = "fine-tune") -> Said:
+        command = ("unlearn", file, *data, "--forget", f"subject={person}", *words, "--out", out)
+        return obliq(*command, "--accept", method, "--epochs", 1)
+
+    patch = tmp_path / "a.patch"
+    assert (
+        obliq("patch", "make", "--plain", files["original"], files["unlearned"], "--out", patch).status == 0
+    )
+    assert obliq("patch", "apply", files["original"], patch, "--out", files["device"]).status == 0
+    for name in ("unlearned", "renamed", "device"):
+        said = forget(files[name])
+        assert (said.status, out.exists()) == (1, False)
+        assert f"{name}.onnx answers 1 request, of which 1 not at hand" in said.err
+        assert "--forgotten FILE" in said.err
+
+    # a device knows that it was patched, but not for which request
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for file in (files["original"], export_record_file(files["original"]), patch):
+        shutil.copy(file, elsewhere)
+    files["alone"] = elsewhere / "alone.onnx"
+    words = (elsewhere / "original.onnx", elsewhere / "a.patch", "--out", files["alone"])
+    assert obliq("patch", "apply", *words).status == 0
+    assert (
+        "does not record the newest request that it answers, as after a patch" in forget(files["alone"]).err
+    )
+
+    forgotten = ("--forgotten", way.unlearned / "request.json")
+    assert (
+        "the network has forgotten 1 request before" in forget(files["alone"], *forgotten, person=other).err
+    )
+
+    said = forget(files["original"], "--forgotten", way.unlearned / "request.json")
+    assert "is an original, which has forgotten nothing" in said.err
+    said = forget(files["original"])
+    assert "fine-tune moves the scales" in said.err
+    assert "WARNING: no record" not in said.err
+    said = forget(files["original"], "--division-seed", 7)
+    assert "the data or their division are not those that" in said.err
+    assert "--division-seed 0 --limit 0 --holdout" in said.err
+
+    export_record_file(files["original"]).unlink()
+    assert "WARNING: no record next to this file names earlier requests" in forget(files["original"]).err
+
+    said = forget(files["unlearned"], *forgotten, person=other, method="oeu")
+    assert said.status == 0, said.err
+    found = load_request(out / "request.json")
+    assert [one.digest for one in found.earlier] == [request.digest]
+    assert not set(found.ids) & set(request.ids)

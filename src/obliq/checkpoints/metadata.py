@@ -49,7 +49,8 @@ class Gate:
     """What `obliq.workflow.gate` measured on an unlearned network.
 
     Attributes:
-        before: accuracy of the original in percent, on `retain` and `holdout` samples of classes that remain.
+        before: accuracy of the original in percent, on `retain` and `holdout` samples of classes and people that
+            remain.
         after: the same of the unlearned network.
         distance: mean distance of the forget set's confidence from its targets, 0 to 1; None where the method has
             no targets.
@@ -150,8 +151,13 @@ class Provenance:
         return self.earlier[0].base_digest if self.earlier else self.base_digest
 
     @property
+    def records_newest(self) -> bool:
+        """Whether the newest request is known; it is not after a patch, which does not carry it."""
+        return self.role == "original" or self.splits_digest is not None
+
+    @property
     def forgotten_so_far(self) -> tuple[EarlierRequest, ...]:
-        """Every request that the network answers, oldest first; empty for an original, and where nothing is known."""
+        """Every request that the network answers, oldest first, as far as known; empty for an original."""
         if self.splits_digest is None or self.base_digest is None:
             return self.earlier
         newest = EarlierRequest(
@@ -161,6 +167,11 @@ class Provenance:
             base_digest=self.base_digest,
         )
         return (*self.earlier, newest)
+
+    @property
+    def times_unlearned(self) -> int:
+        """How many networks were unlearned on the way to this one, itself included; at least so many after patches."""
+        return len(self.forgotten_so_far) + (not self.records_newest)
 
     @property
     def training_seconds(self) -> float | None:

@@ -146,9 +146,33 @@ def earlier_of_file(arguments: RequestOptions, base: Provenance | None) -> tuple
     given = [load_request(one) for one in arguments.forgotten]
     if base is None:
         return _each_once(given)
+    if base.role == "original":
+        _refuse_forgotten(arguments)
+        return ()
     require_passed(base, str(file), accept=False)
     nearby = file.parent / REQUEST_FILE
-    return requests_behind(base, [*given, *([load_request(nearby)] if nearby.exists() else [])], str(file))
+    return _behind(base, given, load_request(nearby) if nearby.exists() else None, str(file))
+
+
+def _behind(
+    provenance: Provenance, given: list[Request], nearby: Request | None, name: str
+) -> tuple[Request, ...]:
+    """What a network answers. A request that lies near it counts only where the network records its digest."""
+    known = [nearby] if nearby is not None and provenance.records_newest else []
+    return requests_behind(provenance, [*given, *known], name)
+
+
+def _refuse_forgotten(arguments: RequestOptions) -> None:
+    """Raise where the user names earlier requests of an original.
+
+    Raises:
+        DataError: naming the first.
+    """
+    if arguments.forgotten:
+        raise DataError(
+            f"--forgotten {arguments.forgotten[0]}, but {arguments.original} is an original, which has forgotten "
+            "nothing; expected --forget request=FILE for each request that it is to forget"
+        )
 
 
 def _each_once(requests: Sequence[Request]) -> tuple[Request, ...]:
@@ -168,12 +192,9 @@ def _earlier(arguments: RequestOptions, base: SavedRun, *, retrains: bool) -> tu
     given = [load_request(file) for file in arguments.forgotten]
     if provenance.role != "original":
         require_passed(provenance, str(folder), accept=False)
-        return requests_behind(provenance, [*given, *([base.request] if base.request else [])], str(folder))
-    if given and not retrains:
-        raise DataError(
-            f"--forgotten {arguments.forgotten[0]}, but {folder} is an original, which has forgotten nothing; expected "
-            "--forget request=FILE for each request that it is to forget"
-        )
+        return _behind(provenance, given, base.request, str(folder))
+    if not retrains:
+        _refuse_forgotten(arguments)
     return _each_once(given)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from obliq.auditing import Audit
-from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
+from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, read_export_record
 from obliq.checkpoints.metadata import present_versions
 from obliq.checkpoints.request_tag import require_bound
 from obliq.cli.audit import AuditArguments
@@ -45,9 +45,12 @@ def audit_files(arguments: AuditArguments, progress: StageListener) -> list[Audi
     progress.print_line(f"audited request: {newest_in_words(request)}, {len(splits.forget):,} samples")
     authenticated(arguments, request, progress)
 
+    record = read_export_record(first, original.file_digest)
+    origin = None if record is None else record.network_digest
+
     def compare(one: Request, roles: Splits, recording: DeviceRecording | None) -> Audit:
         answered = None if one is request else request.digest
-        return compare_files(original, unlearned, retrained, roles, one, recording, answered)
+        return compare_files(original, unlearned, retrained, roles, one, recording, answered, origin)
 
     def context(one: Request) -> ReportContext:
         return _context(parts, unlearned, one, images if one is request else [])

@@ -29,7 +29,9 @@ class ExportArguments:
             holds no request, float weights or trace.
         form: `integer` runs fastest, `compact` packs weights into 4 or 2 bits, `float` is the FP32 reference.
             ExecuTorch and C support only `integer`.
-        out: New file or folder. It is created when the result is complete.
+        out: New file or folder. It is created when the result is complete. Next to an .onnx or .pte file, the record
+            OUT.provenance.json states which requests the network answers. Keep both together: `obliq unlearn FILE`
+            then never trains on samples that were forgotten before. Devices do not need the record.
         check: Run the file on these data, print how closely it agrees with the network, and write OUT.parity.json. Of
             the network's own data set, it uses the test set. Other data are, for example, npz:FILE.
         check_samples: Check at most this many samples of each data set, evenly spaced; 0 for all.
@@ -62,6 +64,7 @@ def run_export(arguments: ExportArguments, progress: StageListener) -> VerbOutpu
 
 
 def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOutput:
+    from obliq.checkpoints.file_record import export_record, export_record_file
     from obliq.checkpoints.run_folder import load_run
     from obliq.cli.next_command import repeated_options
     from obliq.cli.output import parity_lines
@@ -70,6 +73,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         check,
         export_file,
         format_named,
+        parse_exported,
         record_parity,
         write_parity_record,
     )
@@ -88,7 +92,12 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         kind.require_read()
     kind.require_packages(runs=bool(arguments.check))
     parity_out = arguments.parity_out or out.with_name(f"{out.name}.parity.json")
-    for file in (out, parity_out) if arguments.check else (out,):
+    written = [
+        out,
+        *([parity_out] if arguments.check else []),
+        *([export_record_file(out)] if kind.is_read else []),
+    ]
+    for file in written:
         refuse_existing_file(file, overwrite=arguments.overwrite)
     saved = load_run(arguments.folder, arguments.arch).checkpoint
     model, shape = saved.model, saved.blueprint.input_shape
@@ -106,12 +115,17 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         checks[label if number == 1 else f"{label} {number}"] = found
     record = record_parity(model, shape, content, arguments.form, checks, contract)
     proof = {parity_out: write_parity_record(record)} if checks else {}
-    write_files({**proof, out: content}, overwrite=arguments.overwrite)
+    origin: dict[Path, str] = {}
+    if kind.is_read:
+        digest = parse_exported(content).content_digest
+        origin = export_record(out, content, digest, saved.provenance, record.network_digest)
+    write_files({**proof, **origin, out: content}, overwrite=arguments.overwrite)
     values: dict[str, Any] = {"file": str(out), **parse_json(write_parity_record(record).encode())}
     lines = [
         f"{arguments.form} {kind.title} file {out}, {len(content):,} bytes",
         f"sha256 {record.file_digest}",
     ]
+    lines += [f"record: {path}, to keep with the file" for path in origin]
     lines += [f"inputs: {contract.described}"] if contract else []
     if checks:
         values["parity"] = str(parity_out)

@@ -5,12 +5,11 @@ from pathlib import Path
 import torch
 
 from obliq.checkpoints import Provenance
-from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT
 from obliq.cli.options import DataOptions, DivisionOptions
-from obliq.data import Partition
+from obliq.data import Partition, PartitionRule
 from obliq.data.named_parts import PartWords, load_parts
 from obliq.errors import DataError
-from obliq.exporting import SUFFIXES, ExportedFile, open_exported, sha256_of
+from obliq.exporting import SUFFIXES, ExportedFile, open_exported
 
 
 def is_exported_file(path: Path) -> bool:
@@ -25,14 +24,6 @@ def open_exported_file(file: Path, runtime: str) -> ExportedFile:
         ModelError: naming the file and what is wrong with it.
     """
     return open_exported(file, runtime, threads=torch.get_num_threads())
-
-
-def recorded_provenance(file: Path) -> Provenance | None:
-    """The provenance in the record next to an exported file, where it is the record of this file."""
-    record = FILE_RECORD_DOCUMENT.read_if_present(file.parent / FILE_RECORD)
-    if record is None or record.file_digest != sha256_of(file.read_bytes()):
-        return None
-    return record.provenance
 
 
 def stated_data(file: Path, options: DataOptions) -> str:
@@ -63,6 +54,34 @@ def load_partition(data: str, folder: Path | None, division: DivisionOptions) ->
         limit=division.limit,
     )
     return load_parts(data, folder, words)
+
+
+def require_recorded_division(file: Path, recorded: Provenance | None, parts: Partition) -> None:
+    """Raise where the record next to a file names other data, or another division of them, than the command line.
+
+    Raises:
+        DataError: with the options that were recorded.
+    """
+    if recorded is None or recorded.partition_digest == parts.digest:
+        return
+    counts = ", ".join(f"{count:,} {role}" for role, count in recorded.counts.items() if role != "retain")
+    raise DataError(
+        f"the data or their division are not those that {file} was trained on (digest {parts.digest[:12]}..., "
+        f"recorded: {recorded.partition_digest[:12]}...); expected {recorded.data}{f' ({counts})' if counts else ''}, "
+        f"divided with {_rule_in_words(recorded.rule)}"
+    )
+
+
+def _rule_in_words(rule: PartitionRule) -> str:
+    """The options that state a rule; a list of ids is not repeated."""
+    words = {
+        "division-seed": rule.seed,
+        "limit": rule.limit,
+        "trained-on": "ids=FILE" if rule.train is not None else None,
+        "holdout": rule.holdout if isinstance(rule.holdout, float | int) else "ids=FILE",
+        "test": rule.test if isinstance(rule.test, float | int) else "ids=FILE",
+    }
+    return " ".join(f"--{name} {value}" for name, value in words.items() if value is not None)
 
 
 def refuse_division(folder: Path, division: DivisionOptions) -> None:

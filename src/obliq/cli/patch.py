@@ -117,12 +117,11 @@ class PatchInfoArguments:
 
 def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> VerbOutput:
     """Make a patch, encrypt and sign it, and write it."""
-    from obliq.cli.file_inputs import recorded_provenance
     from obliq.io.atomic import refuse_existing_file, write_files
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.gate import require_passed
     from obliq.workflow.last_audit import last_exposure, require_not_refused
-    from obliq.workflow.patch_targets import Folder, find_artifact
+    from obliq.workflow.patch_targets import find_artifact
 
     out = arguments.out
     refuse_existing_file(out, overwrite=arguments.overwrite)
@@ -145,11 +144,11 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
         raise PatchError(
             f"{arguments.old} and {arguments.new} are of different kinds; expected two folders or two files"
         )
-    provenance = new.checkpoint.provenance if isinstance(new, Folder) else recorded_provenance(arguments.new)
+    provenance = new.provenance
     if provenance is not None:
         require_passed(provenance, str(arguments.new), accept=arguments.accept)
     require_not_refused(arguments.new, accept=arguments.accept)
-    times = 1 if provenance is None else max(1, len(provenance.forgotten_so_far))
+    times = 1 if provenance is None else max(1, provenance.times_unlearned)
     sequence = times if arguments.sequence is None else arguments.sequence
     counted = arguments.sequence is None and times > 1
     patch = encode_patch(old.content, new.content, sequence)
@@ -234,7 +233,7 @@ def _as_measured(exposure: str | None) -> list[str]:
 
 def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:
     """Apply a patch to a network, all or nothing."""
-    from obliq.cli.file_inputs import recorded_provenance
+    from obliq.checkpoints.file_record import provenance_of_content
     from obliq.io.atomic import refuse_existing_file
     from obliq.patch import decode_patch, read_patch_head
     from obliq.workflow.patch_floor import FLOOR_DOCUMENT, PatchFloor, floor_file, kept_floor, require_forward
@@ -247,8 +246,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
     refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
-    provenance = old.checkpoint.provenance if isinstance(old, Folder) else recorded_provenance(arguments.old)
-    known = kept_floor((arguments.old, out), provenance)
+    known = kept_floor((arguments.old, out), old.provenance)
     kept, head = known or PatchFloor(), read_patch_head(patch)
     floor = arguments.floor or 0
     if not arguments.go_back:
@@ -258,7 +256,11 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     # the floor first: a network without one could be taken back
     FLOOR_DOCUMENT.write(floor_file(out), raised, overwrite=arguments.overwrite)
     try:
-        old.write(result, out, overwrite=arguments.overwrite)
+        if isinstance(old, Folder):
+            old.write(result, out, overwrite=arguments.overwrite)
+        else:
+            recorded = provenance_of_content((arguments.old.parent, arguments.file.parent), head.result)
+            old.write(result, out, overwrite=arguments.overwrite, known=recorded)
     except BaseException:
         if not out.exists():
             floor_file(out).unlink(missing_ok=True)

@@ -110,13 +110,14 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
 
 def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Integers in, integers out."""
+    from obliq.checkpoints.file_record import provenance_of_file
     from obliq.checkpoints.request_tag import bind_request
     from obliq.cli.answer_request import earlier_of_file, request_lines, require_named
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import (
         division_words,
         load_partition,
-        recorded_provenance,
+        require_recorded_division,
         stated_data,
     )
     from obliq.cli.gate import judge_gate
@@ -141,15 +142,17 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     run = start_run(arguments.compute, progress)
     shipped = open_exported(arguments.original)
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
-    base = recorded_provenance(arguments.original)
+    require_fitting(shipped, parts)
+    base = provenance_of_file(arguments.original, shipped.file_digest, shipped.content_digest)
+    require_recorded_division(arguments.original, base, parts)
     earlier = earlier_of_file(arguments, base)
     splits, request = create_request(parts, arguments.forget, run.seed, earlier)
     for line in request_lines(request, splits):
         progress.print_line(line)
     if base is None and not arguments.forgotten:
         progress.print_line(
-            "WARNING: no record beside this file names earlier requests. If there were any, name each with --forgotten "
-            "REQUEST, or their samples are trained on again"
+            "WARNING: no record next to this file names earlier requests. If there were any, name each with "
+            "--forgotten REQUEST, or their samples are trained on again"
         )
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
     method = arguments.method
@@ -160,7 +163,6 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         )
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
-    require_fitting(shipped, parts)
     if advice := reason_to_retrain(method, splits):
         progress.print_line(
             f"WARNING: {advice}. Retrain the network that this file was exported from, if you can"
@@ -202,7 +204,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         },
         unmet=gated.unmet,
         next_command=("show", file)
-        if gated.unmet or base is not None  # an audit needs the file before all requests
+        if gated.unmet or (base is not None and base.role != "original")  # an audit needs the file before all
         else (
             "audit",
             arguments.original,

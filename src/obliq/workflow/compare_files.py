@@ -51,6 +51,7 @@ def compare_files(
     request: Request,
     recording: DeviceRecording | None = None,
     answered: str | None = None,
+    original_network: str | None = None,
 ) -> Audit:
     """Audit files without the networks that they were exported from.
 
@@ -64,13 +65,14 @@ def compare_files(
         recording: answers of a device that runs the unlearned file; every file is then measured on its samples alone.
         answered: the digest of the request that the files answer, where `splits` and `request` are those of an earlier
             one, or of a part.
+        original_network: weights digest of the network that the original was exported from, where it is recorded.
 
     Raises:
         AuditError: when a file is of another form, or its record names another original or request.
         DataError: when the samples do not fit a file.
     """
     for name, given in unlearned.items():
-        _require_related(name, given, original, answered or splits.digest)
+        _require_related(name, given, original, original_network, answered or splits.digest)
     for file in (
         original,
         *(given.shipped for given in unlearned.values()),
@@ -199,7 +201,9 @@ def retrained_name(number: int) -> str:
     return "retrained" if number == 1 else f"retrained {number}"
 
 
-def _require_related(name: str, given: GivenFile, original: ExportedFile, answered: str) -> None:
+def _require_related(
+    name: str, given: GivenFile, original: ExportedFile, original_network: str | None, answered: str
+) -> None:
     if given.shipped.outline() != original.outline():
         raise AuditError(
             f"{name} has other layers than {original.name}; expected a file of the original's form"
@@ -212,11 +216,12 @@ def _require_related(name: str, given: GivenFile, original: ExportedFile, answer
             f"{name} has sha256 {given.shipped.file_digest[:12]}..., the record next to it describes "
             f"{record.file_digest[:12]}...; expected the file that the record was written for"
         )
-    if record.provenance.original_digest != original.content_digest:
+    if record.provenance.original_digest not in (original.content_digest, original_network):
         base = record.provenance.original_digest
         raise AuditError(
             f"{name} was unlearned from a file of content {base and base[:12]}..., according to the record next to "
-            f"it; expected {original.name} ({original.content_digest[:12]}...)"
+            f"it; expected {original.name} ({original.content_digest[:12]}...), with the record that `obliq export` "
+            "wrote next to it"
         )
     if record.provenance.splits_digest != answered:
         raise AuditError(

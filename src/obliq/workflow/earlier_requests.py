@@ -74,17 +74,13 @@ def requests_behind(
 
     Args:
         provenance: of the network.
-        at_hand: requests, in any order, with others among them; also those that are only their earlier ones.
+        at_hand: requests, in any order, with others among them; also those that are only their earlier ones. Where
+            the network does not record its newest request, all of them count as answered, in this order.
         name: what errors call the network.
 
     Raises:
         DataError: where the network does not record what it answers, or one of its requests is not at hand.
     """
-    if provenance.role != "original" and provenance.splits_digest is None:
-        raise DataError(
-            f"{name} is {provenance.role} but does not record the request that it answers, as after a patch; expected "
-            "the folder that `obliq unlearn` wrote"
-        )
     known = {
         one.digest: dataclasses.replace(one, earlier=())
         for given in at_hand
@@ -104,7 +100,16 @@ def requests_behind(
                 f"the request with digest {entry.request[:12]}... has other parts than {name} records; expected "
                 "those that it was joined from"
             )
-    return found
+    if provenance.records_newest:
+        return found
+    newer = tuple(one for digest, one in known.items() if digest not in {entry.request for entry in entries})
+    if not newer:
+        raise DataError(
+            f"{name} is {provenance.role} but does not record the newest request that it answers, as after a patch; "
+            "expected --forgotten FILE with the request.json of each request that it answers, or the network that "
+            "`obliq unlearn` wrote"
+        )
+    return (*found, *newer)
 
 
 def roles_of_each(request: Request, parts: Partition) -> list[tuple[Request, Splits]]:
@@ -167,7 +172,7 @@ def earlier_entries(
     """
     known = {} if base is None else {entry.request: entry for entry in base.forgotten_so_far}
     original = (base and base.original_digest) or digest
-    unknown = "not recorded" if base is None else "retrain"
+    unknown = "retrain" if base is not None and base.records_newest else "not recorded"
     return tuple(
         known.get(one.digest)
         or EarlierRequest(

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint, load_checkpoint
-from obliq.checkpoints.file_record import FILE_RECORD_DOCUMENT
+from obliq.checkpoints.file_record import EXPORT_RECORD_DOCUMENT, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, NetworkDocument
 from obliq.errors import ObliqError
 from obliq.exporting import graph_of, parse_exported, read_parity_record
@@ -94,6 +94,13 @@ class KnownOriginals:
             return
         except ObliqError:
             pass
+        with contextlib.suppress(ObliqError):
+            origin = EXPORT_RECORD_DOCUMENT.read(file)
+            earlier = (entry.base_digest for entry in origin.provenance.earlier)
+            self.digests.update({origin.provenance.base_digest or "", *earlier})
+            if origin.provenance.role == "original" or origin.network_digest in self.digests:
+                self.digests.update({origin.file_digest, origin.content_digest})
+            return
         try:
             parity = read_parity_record(file)
         except ObliqError:

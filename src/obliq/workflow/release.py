@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from obliq.checkpoints import Checkpoint, save_checkpoint
+from obliq.checkpoints.file_record import export_record
 from obliq.errors import ModelError
 from obliq.exporting import (
     check,
@@ -19,6 +20,7 @@ from obliq.exporting.optional import import_onnx, import_onnxruntime
 from obliq.io.ownership import FILES_RECORD
 from obliq.patch import Content, encode_patch, patch_bound
 from obliq.patch import content_digest as content_digest_of
+from obliq.quantization import weights_digest
 from obliq.report import PatchSize, Shipment
 from obliq.workflow.patch_targets import Folder
 
@@ -48,8 +50,8 @@ def write_release(
 ) -> Release:
     """Write into a folder what devices need to run an unlearned network instead of the original.
 
-    With the extra `onnx`: `original.onnx`, `unlearned.onnx`, `unlearned.onnx.parity.json`, and the patch
-    from the one file to the other. Without it, the folder of the network is what ships: it is written as
+    With the extra `onnx`: `original.onnx` and `unlearned.onnx` with their records, `unlearned.onnx.parity.json`, and
+    the patch from the one file to the other. Without it, the folder of the network is what ships: it is written as
     `shipped`, with the patch from the original's folder to it.
 
     Args:
@@ -81,8 +83,12 @@ def _as_onnx(
     parity = check(unlearned.model, after, inputs)
     contract = unlearned.provenance.inputs
     record = record_parity(unlearned.model, shape, after, FORM, {data: parity}, contract)
-    (folder / "original.onnx").write_bytes(before)
-    (folder / "unlearned.onnx").write_bytes(after)
+    for name, written, saved in (("original.onnx", before, original), ("unlearned.onnx", after, unlearned)):
+        digest = parse_exported(written).content_digest
+        origin = export_record(folder / name, written, digest, saved.provenance, weights_digest(saved.model))
+        for path, text in origin.items():
+            path.write_text(text, encoding="utf-8")
+        (folder / name).write_bytes(written)
     (folder / "unlearned.onnx.parity.json").write_text(write_parity_record(record), encoding="utf-8")
     content = parse_exported(after).content
     return Shipment(
