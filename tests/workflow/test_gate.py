@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from obliq.checkpoints import Provenance
-from obliq.data import Splits
+from obliq.data import Examples, Partition, Splits
 from obliq.errors import ModelError
 from obliq.methods import Calibrated, GradientAscent
 from obliq.run import Run, Trace
@@ -75,6 +75,33 @@ def test_classes_that_are_gone_do_not_count(original: nn.Module, splits: Splits)
     gate = pass_gate(original, forgetting, by_class, [])
     assert gate.failures == ()
     assert gate.after["holdout"] >= gate.before["holdout"]
+
+
+def test_unseen_samples_of_a_forgotten_person_do_not_count(original: nn.Module, parts: Partition) -> None:
+    collection = parts.collection
+    assert collection.subjects is not None
+    person, other = collection.subjects[parts.train.indices[0]], collection.subjects[parts.holdout.indices[0]]
+    # every other sample of the person is held out, besides those of one other person
+    hers = torch.arange(len(collection))[collection.subjects == person]
+    theirs = torch.arange(len(collection))[collection.subjects == other]
+    divided = dataclasses.replace(
+        parts,
+        train=parts.train.where(~torch.isin(parts.train.indices, hers[::2])),
+        holdout=Examples(collection, torch.cat([hers[::2], theirs]).sort().values),
+    )
+    ruined = copy.deepcopy(original)
+    with torch.no_grad():
+        ruined.classifier.bias[0] += 1000
+
+    def counted(roles: Splits) -> str:
+        (lost,) = [
+            one for one in pass_gate(original, ruined, roles, []).failures if "holdout samples fell" in one
+        ]
+        return lost.split()[2]
+
+    assert counted(divided.forgetting(hers[1::2])) == "12"
+    assert counted(divided.forgetting(divided.train.indices[-1:], earlier=hers[1::2])) == "12"
+    assert counted(divided.forgetting(hers[1:4:2])) == "18"  # something of the person is retained
 
 
 @pytest.mark.parametrize(

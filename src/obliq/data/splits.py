@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-from obliq.data.collection import Collection, Examples
+from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.sample_ids import SampleIds
 from obliq.errors import DataError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
@@ -237,6 +237,18 @@ class Splits:
     def absent_classes(self) -> frozenset[int]:
         """Classes that were trained on and of which nothing is retained, those of earlier requests among them."""
         return frozenset(set(self.partition.train.labels.tolist()) - set(self.retain.labels.tolist()))
+
+    @cached_property
+    def absent_subjects(self) -> frozenset[int]:
+        """People who were trained on and of whom nothing is retained, those of earlier requests among them.
+
+        None where people are not recorded.
+        """
+        people = self.partition.collection.subjects
+        if people is None:
+            return frozenset()
+        trained, kept = (people[part.indices].tolist() for part in (self.partition.train, self.retain))
+        return frozenset(set(trained) - set(kept) - {UNKNOWN_SUBJECT})
 
 
 def divide(train: Examples, forget: Int[Tensor, " forget"]) -> tuple[Examples, Examples]:

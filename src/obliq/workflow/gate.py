@@ -1,8 +1,8 @@
 """The gate that every unlearned network passes: it must still be useful, and its method must have converged.
 
 A method can end with a ruined network without an error: gradient ascent at a high rate, or any method on very few
-samples. The gate compares the network with its original on retained and holdout samples of classes that remain, and
-reads the method's own measure of convergence where the method records one.
+samples. The gate compares the network with its original on retained and holdout samples of classes and people that
+remain, and reads the method's own measure of convergence where the method records one.
 """
 
 import math
@@ -49,7 +49,7 @@ def pass_gate(
     after: dict[str, float] = {}
     failures: list[str] = []
     for role in ("retain", "holdout"):
-        examples = _of_remaining_classes(getattr(splits, role), splits)
+        examples = _of_what_remains(getattr(splits, role), splits)
         if examples is None:
             continue
         answers = [predict(network, examples).argmax(dim=1) for network in (original, unlearned)]
@@ -103,10 +103,17 @@ def require_passed(provenance: Provenance, name: str, *, accept: bool) -> None:
         )
 
 
-def _of_remaining_classes(examples: Examples | MissingExamples, splits: Splits) -> Examples | None:
-    """At most `COMPARED` of them; None where there are none."""
+def _of_what_remains(examples: Examples | MissingExamples, splits: Splits) -> Examples | None:
+    """At most `COMPARED` of them, of classes and people that remain; None where there are none.
+
+    Unseen samples of a forgotten person may become as hard as those of a stranger, which is no loss of use.
+    """
     if isinstance(examples, MissingExamples):
         return None
-    gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
-    kept = examples.where(~torch.isin(examples.labels, gone))
+    gone = torch.isin(examples.labels, torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long))
+    people = examples.collection.subjects
+    if people is not None:
+        absent = torch.tensor(sorted(splits.absent_subjects), dtype=people.dtype)
+        gone |= torch.isin(people[examples.indices], absent)
+    kept = examples.where(~gone)
     return kept.spread(COMPARED) if len(kept) else None
