@@ -1,10 +1,11 @@
 """`obliq serve`: the page of a record."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import tyro
 
+from obliq.cli.options import DataOptions
 from obliq.cli.record.options import RecordOptions, open_record
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
@@ -21,13 +22,18 @@ class ServeArguments(RecordOptions):
     Attributes:
         port: Port to listen on; 0 for any free one.
         host: Address to listen on. Another one than loopback needs --https-name.
+        threads: CPU threads of the work that is started from the page; 0 for the default of torch.
+        device: Where this work computes.
         https_name: Name under which a TLS proxy in front of this server is reached, such as records.example.org.
             Browsers then send the login by TLS alone.
     """
 
     port: int = 8017
     host: str = "127.0.0.1"
+    threads: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     https_name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    data: DataOptions = field(default_factory=DataOptions)
 
 
 def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
@@ -49,8 +55,14 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
     accounts = Accounts(accounts_beside(record.folder))
     if not accounts.all():
         progress.print_line("no account exists yet: obliq record account RECORD NAME --role officer")
+    data = arguments.data
     site = Site(
-        record, accounts, hosts=allowed_hosts(arguments.https_name), secure=arguments.https_name is not None
+        record,
+        accounts,
+        hosts=allowed_hosts(arguments.https_name),
+        secure=arguments.https_name is not None,
+        load=lambda: record.partition(data.data_folder, data.data),
+        run_options=_run_options(arguments),
     )
     with bound_socket(arguments.host, arguments.port) as listening:
         host, port = listening.getsockname()[:2]
@@ -62,6 +74,14 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
         values={"record": str(arguments.record)},
         next_command=("serve", arguments.record),
     )
+
+
+def _run_options(arguments: ServeArguments) -> list[str]:
+    """What `obliq record run` is given besides the record and who runs it."""
+    data = arguments.data
+    given = {"--data": data.data, "--data-folder": data.data_folder, "--arch": data.arch}
+    named = [f"{name}={value}" for name, value in given.items() if value is not None]
+    return [*named, f"--threads={arguments.threads}", f"--device={arguments.device}"]
 
 
 VERB = Verb(ServeArguments, run_serve)

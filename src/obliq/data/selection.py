@@ -1,7 +1,6 @@
 """The samples that a request names, chosen from the training part, and the request in words."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from jaxtyping import Float64, Int
@@ -108,8 +107,8 @@ def select_from(
             return _at_random(selector, max(1, round(percent / 100 * len(train))), train.indices, seed)
         case RandomCount(count):
             return _at_random(selector, count, train.indices, seed)
-        case Listed(file):
-            return _listed(file, train, elsewhere or {})
+        case Listed():
+            return _listed(selector, train, elsewhere or {})
         case Several(selectors):
             chosen = [select_from(one, train, seed, elsewhere) for one in selectors]
             return train.indices[torch.isin(train.indices, torch.cat(chosen))]
@@ -201,13 +200,13 @@ def _at_random(selector: Selector, count: int, train: Tensor, seed: int) -> Tens
     return train[torch.randperm(len(train), generator=generator)[:count]].sort().values
 
 
-def _listed(file: Path, train: Examples, elsewhere: Mapping[str, Examples]) -> Tensor:
-    collection = train.collection
+def _listed(selector: Listed, train: Examples, elsewhere: Mapping[str, Examples]) -> Tensor:
+    collection, file = train.collection, selector.file
     parts = {name: set(part.indices.tolist()) for name, part in {"training": train, **elsewhere}.items()}
     lookup = Lookup(collection.sample_names, len(collection))
     line_of: dict[int, int] = {}
     outside: dict[str, list[str]] = {}
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(_lines(selector), start=1):
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
@@ -250,9 +249,11 @@ def _outside(outside: Mapping[str, list[str]], known: int, collection: Collectio
     )
 
 
-def _lines(file: Path) -> list[str]:
+def _lines(selector: Listed) -> list[str]:
+    file, data = selector.file, selector.content
     try:
-        data = read_regular_file(file, _LARGEST_FILE)
+        if data is None:
+            data = read_regular_file(file, _LARGEST_FILE)
         ends = data.count(b"\n") + data.count(b"\r")
         Budget(len(data), DataError).spend("the list of ids", memory=100 * ends, work=ends * STEP // 2)
         return data.decode("utf-8-sig").splitlines()

@@ -1,7 +1,7 @@
 """What a request names: a class, a person, a random share, or listed samples."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obliq.errors import DataError
@@ -55,9 +55,15 @@ class RandomCount:
 
 @dataclass(frozen=True)
 class Listed:
-    """The samples whose ids are in a text file, one a line; `#` starts a comment."""
+    """The samples whose ids are in a text file, one a line; `#` starts a comment.
+
+    Attributes:
+        file: what errors call the list.
+        content: the list itself, where it is in memory and not in the file.
+    """
 
     file: Path
+    content: bytes | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"ids={self.file}"

@@ -105,6 +105,26 @@ def count_forgotten(record: Record, parts: Partition, state: RecordState, new: S
     return int(found.sum()), ", ".join(dict.fromkeys(where))
 
 
+def require_something_new(
+    record: Record, parts: Partition, state: RecordState, case: str, new: Splits
+) -> str:
+    """A line on the samples of a new case that an earlier batch took out; empty where there are none.
+
+    Raises:
+        RecordError: when nothing remains to forget.
+    """
+    if case in state.cases:
+        return ""
+    count, where = count_forgotten(record, parts, state, new)
+    if count == len(new.forget):
+        samples = "the only sample was" if count == 1 else f"all {count:,} samples were"
+        raise RecordError(
+            f"{samples} forgotten before ({where}), so that nothing remains to unlearn. The request was not noted; "
+            "--reject REASON notes it and why no batch answers it"
+        )
+    return f"{count:,} of {len(new.forget):,} samples were forgotten before ({where})" if count else ""
+
+
 def batch_request(
     record: Record, parts: Partition, state: RecordState, batch: Batch
 ) -> tuple[Splits, Request]:

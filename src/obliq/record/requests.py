@@ -8,6 +8,7 @@ from pathlib import Path
 from obliq.data import Partition, Splits, parse_selector, select
 from obliq.data.request_file import Request, load_request
 from obliq.data.selection import in_words
+from obliq.data.selectors import Selector
 from obliq.errors import RecordError
 from obliq.io.atomic import write_file
 from obliq.io.ownership import digest_of_file
@@ -41,23 +42,23 @@ class Understood:
     splits: Splits
 
 
-def understand(parts: Partition, selector: str, *, accept_large: bool = False) -> Understood:
+def understand(parts: Partition, selector: str | Selector, *, accept_large: bool = False) -> Understood:
     """Find the samples that a request names, and check that it is moderate.
 
     Args:
         parts: who was trained on.
-        selector: as for `obliq unlearn`, or `request=FILE` for a request.json.
+        selector: as for `obliq unlearn`, or `request=FILE` for a request.json; or what was parsed of one.
         accept_large: whether a large request, or one for the last samples of a class, was accepted in words.
 
     Raises:
         DataError: when it does not fit the data, or is not moderate.
     """
-    kind, _, file = selector.partition("=")
+    kind, _, file = selector.partition("=") if isinstance(selector, str) else ("", "", "")
     if kind.strip() == "request" and file.strip():
         request = load_request(Path(file.strip()))
         splits = request.splits(parts)
     else:
-        parsed = parse_selector(selector)
+        parsed = parse_selector(selector) if isinstance(selector, str) else selector
         splits = parts.forgetting(select(parsed, parts, 0))
         request = Request.of(splits, str(parsed))
     named = parse_selector(request.selector)

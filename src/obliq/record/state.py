@@ -128,6 +128,17 @@ class RecordState:
             and not (case.rejected or case.batch or case.closed or self.missing_approvals(case))
         ]
 
+    @property
+    def under_way(self) -> Batch | None:
+        """The batch whose steps are not all done; None where there is none."""
+        last = self.last_batch
+        return None if last is None or last.patched or last.abandoned else last
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a batch is under way, or a request waits for one."""
+        return self.under_way is not None or bool(self.waiting())
+
     def state_of(self, case: Case) -> str:
         """The state of a case in words."""
         if case.closed:

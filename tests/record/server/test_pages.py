@@ -79,7 +79,7 @@ def test_each_page_is_for_its_roles_alone(page: Page, site: Site) -> None:
     assert Browser(site).send("DELETE", address).status == 405
 
 
-STATIC = ("/style.css",)
+STATIC = ("/style.css", "/progress.js")
 
 
 def test_cases_are_listed_with_what_is_overdue_first_and_nothing_unescaped(site: Site) -> None:

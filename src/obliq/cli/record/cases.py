@@ -1,7 +1,7 @@
 """`obliq record add`, `approve`, `confirm` and `close`: what people note in a record."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -14,15 +14,10 @@ from obliq.cli.record.options import (
     Reason,
     RecordOptions,
     head_line,
-    number_of,
     open_record,
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, RecordError
-
-if TYPE_CHECKING:
-    from obliq.data import Partition, Splits
-    from obliq.record.folder import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +107,11 @@ class RecordCloseArguments(RecordOptions):
 
 def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> VerbOutput:
     """Note a request, or its rejection."""
+    from obliq.record.batches import require_something_new
     from obliq.record.requests import receive, reject, understand
 
     record = open_record(arguments)
-    again: list[str] = []
+    again = ""
     if arguments.reject:
         state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)
         words = f"rejected: {arguments.reject}"
@@ -129,7 +125,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
             raise RecordError(
                 f"{error}. The request was not noted; --reject REASON notes it as rejected"
             ) from error
-        again = _forgotten_before(record, arguments, parts, understood.splits)
+        again = require_something_new(record, parts, record.state(), arguments.case, understood.splits)
         state = receive(record, arguments.case, understood, arguments.by, arguments.received)
         words = f"to forget: {understood.words}"
     case = state.case(arguments.case)
@@ -144,7 +140,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
         lines=[
             f"case    {case.number}: {state.state_of(case)}",
             words,
-            *again,
+            *([f"before  {again}"] if again else []),
             f"due     {case.due} (one month after {case.received.received})",
             *([f"needs   {missing} more to approve it"] if missing and not case.rejected else []),
             head_line(state),
@@ -235,32 +231,6 @@ def run_record_close(arguments: RecordCloseArguments, progress: StageListener) -
         ],
         values=_case_values(arguments, state, case),
         next_command=("record", "verify", arguments.record, "--head", state.head, *repeated_arch(record)),
-    )
-
-
-def _forgotten_before(
-    record: "Record", arguments: RecordAddArguments, parts: "Partition", splits: "Splits"
-) -> list[str]:
-    """A line on samples that an earlier batch took out.
-
-    Raises:
-        RecordError: when nothing remains to forget.
-    """
-    from obliq.record.batches import count_forgotten
-
-    state = record.state()
-    if arguments.case in state.cases:
-        return []
-    count, where = count_forgotten(record, parts, state, splits)
-    if count == len(splits.forget):
-        raise RecordError(
-            f"all {number_of(count, 'sample')} were forgotten before ({where}), so that nothing remains to unlearn. "
-            "The request was not noted; --reject REASON notes it and why no batch answers it"
-        )
-    return (
-        [f"before  {count:,} of {len(splits.forget):,} samples were forgotten before ({where})"]
-        if count
-        else []
     )
 
 

@@ -87,7 +87,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
         state = record.state()
         decision = _decision(state, arguments)
-        if not _is_due(state):
+        if not state.is_due:
             return _nothing_due(record, arguments)
         if isinstance(decision, Abandoned):
             method_of(*chosen_method(state.begun.policy, choices))
@@ -107,12 +107,6 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         )
         state = work(worker, batch.number)
     return _answered(record, state, state.batch(batch.number), arguments)
-
-
-def _is_due(state: "RecordState") -> bool:
-    """Whether a batch is under way, or a request waits for one."""
-    last = state.last_batch
-    return bool(state.waiting()) or (last is not None and not (last.patched or last.abandoned))
 
 
 def _decision(state: "RecordState", arguments: RecordRunArguments) -> "Event | None":

@@ -24,6 +24,7 @@ from obliq.record.values import require_text
 Role = Literal["officer", "engineer", "auditor", "device"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """An officer decides on requests, an engineer runs what is due, an auditor reads, a device reports its floor."""
+PEOPLE: frozenset[Role] = frozenset({"officer", "engineer", "auditor"})
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 15, 1000
 """Characters. Source of 15: NIST SP 800-63B-4, section 3.1.1.2, for a password without a second factor."""

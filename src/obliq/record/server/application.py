@@ -8,18 +8,23 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 
 from obliq.errors import ObliqError
-from obliq.record.server import login, reading
-from obliq.record.server.accounts import Account, Role
+from obliq.io.strict_json import decode, encode, parse_json
+from obliq.record.server import decisions, login, reading, work
+from obliq.record.server.accounts import PEOPLE, Account, Role
+from obliq.record.server.api import OPERATIONS, ApiCall, Operation
 from obliq.record.server.protection import LARGEST_UPLOAD, Protection
 from obliq.record.server.rendering import message
 from obliq.record.server.sessions import Session
 from obliq.record.server.site import Site, Visit
 
-PEOPLE: frozenset[Role] = frozenset({"officer", "engineer", "auditor"})
+OFFICER: frozenset[Role] = frozenset({"officer"})
+WORKERS: frozenset[Role] = frozenset({"officer", "engineer"})
+LARGE = frozenset({"/request", "/api/requests"})
+"""Paths that take a list of ids."""
 MOST_FIELDS = 30
 
 
@@ -32,12 +37,14 @@ class Page:
         method: GET, which changes nothing, or POST.
         roles: who may use it; None for everybody, also before login.
         handle: what answers.
+        polled: whether a script asks for it again and again, which does not count as use of a session.
     """
 
     path: str
     method: str
     roles: frozenset[Role] | None
     handle: Callable[[Visit], Response]
+    polled: bool = False
 
 
 PAGES: tuple[Page, ...] = (
@@ -48,10 +55,23 @@ PAGES: tuple[Page, ...] = (
     Page("/report", "GET", PEOPLE, reading.show_report),
     Page("/audit.json", "GET", PEOPLE, reading.download_audit),
     Page("/record.json", "GET", PEOPLE, reading.export_cases),
+    Page("/request", "GET", OFFICER, decisions.show_request_form),
+    Page("/request", "POST", OFFICER, decisions.explain_request),
+    Page("/request/accept", "POST", OFFICER, decisions.accept_request),
+    Page("/request/reject", "POST", OFFICER, decisions.reject_request),
+    Page("/case/approve", "POST", OFFICER, decisions.approve_case),
+    Page("/case/reveal", "POST", OFFICER, decisions.reveal_case),
+    Page("/case/close", "POST", OFFICER, decisions.close_case),
+    Page("/devices", "POST", WORKERS, decisions.confirm_devices),
+    Page("/work", "GET", PEOPLE, work.show_work),
+    Page("/work", "POST", WORKERS, work.start_work),
+    Page("/work.json", "GET", PEOPLE, work.send_progress, polled=True),
     Page("/login", "GET", None, login.show_login),
     Page("/login", "POST", None, login.log_in),
     Page("/logout", "POST", PEOPLE, login.log_out),
     Page("/style.css", "GET", None, reading.send_style),
+    Page("/openapi.json", "GET", None, reading.send_description),
+    Page("/progress.js", "GET", None, reading.send_script),
 )
 
 
@@ -61,13 +81,14 @@ def application(site: Site) -> Protection:
         Route(one.path, _endpoint(site, one), methods=[one.method])
         for one in sorted(PAGES, key=lambda one: one.path)
     ]
-    return Protection(Router(routes, redirect_slashes=False), site.hosts, frozenset(), secure=site.secure)
+    routes += [Route(one.route, _api_endpoint(site, one), methods=[one.method]) for one in OPERATIONS]
+    return Protection(Router(routes, redirect_slashes=False), site.hosts, LARGE, secure=site.secure)
 
 
 def _endpoint(site: Site, one: Page) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         secret = request.cookies.get(site.cookie, "")
-        account, session = _who(site, secret)
+        account, session = _who(site, secret, used=not one.polled)
         visit = Visit(
             site=site, account=account, session=session, secret=secret, query=dict(request.query_params)
         )
@@ -90,6 +111,35 @@ def _endpoint(site: Site, one: Page) -> Callable[[Request], Awaitable[Response]]
     return answer
 
 
+def _api_endpoint(site: Site, one: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        account = site.accounts.with_token(token.strip()) if scheme.lower() == "bearer" else None
+        if account is None:
+            return _refused(site, 401, "a token is needed, as `Authorization: Bearer TOKEN`")
+        if account.role not in one.roles:
+            return _refused(site, 403, f"this is for the role {_or(one.roles)}")
+        return await run_in_threadpool(
+            _called, site, one, account.name, request.path_params, await request.body()
+        )
+
+    return answer
+
+
+def _called(site: Site, one: Operation, actor: str, path: Mapping[str, str], text: bytes) -> Response:
+    try:
+        body = None if one.body is None else decode(one.body, parse_json(text), "the request")
+        found = one.handle(ApiCall(site=site, actor=actor, path=path, body=body))
+    except ObliqError as error:
+        return _refused(site, 400, str(error))
+    return JSONResponse(encode(found))
+
+
+def _refused(site: Site, status: int, words: str) -> Response:
+    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+    return JSONResponse({"error": site.without_paths(words)}, status, headers=headers)
+
+
 def _handled(one: Page, visit: Visit) -> Response:
     try:
         return one.handle(visit)
@@ -97,9 +147,9 @@ def _handled(one: Page, visit: Visit) -> Response:
         return message(visit, "Not possible", str(error), 400)
 
 
-def _who(site: Site, secret: str) -> tuple[Account | None, Session | None]:
+def _who(site: Site, secret: str, *, used: bool) -> tuple[Account | None, Session | None]:
     """The account and session of a cookie. An account that was changed or removed has no session any more."""
-    session = site.sessions.find(secret) if secret else None
+    session = site.sessions.find(secret, used=used) if secret else None
     if session is None:
         return None, None
     if site.accounts.named(session.account.name) != session.account:
@@ -138,6 +188,7 @@ async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
             fields[name] = value
         else:
             upload = (await value.read()) or None
+    await found.close()
     return fields, upload
 
 

@@ -1,17 +1,19 @@
 """Pages that only read: the cases, one case, the devices, the record, and the documents of a batch."""
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import read_regular_file
-from obliq.record.cases import Batch
+from obliq.record.cases import Batch, Case, same_person
+from obliq.record.server.openapi import openapi_document
 from obliq.record.server.protection import DOCUMENT_POLICY
 from obliq.record.server.reader import event_words, steps_of
-from obliq.record.server.rendering import page, style_sheet
+from obliq.record.server.rendering import TEMPLATES, page, style_sheet
 from obliq.record.server.site import Visit
-from obliq.record.summary import SUMMARY_DOCUMENT, CaseSummary, summarise_cases, summarise_record
+from obliq.record.state import RecordState
+from obliq.record.summary import SUMMARY_DOCUMENT, summarise_cases, summarise_record
 from obliq.run import utc_now
 from obliq.workflow.pipeline import AUDIT
 
@@ -51,7 +53,7 @@ def show_case(visit: Visit) -> Response:
         batch=batch,
         steps=steps_of(state, batch.number) if batch else [],
         policy=state.begun.policy,
-        confirmed=state.confirmed(batch.number) if batch else 0,
+        can=_allowed(state, case, visit),
     )
 
 
@@ -118,15 +120,36 @@ def send_style(visit: Visit) -> Response:
     )
 
 
-def case_named(visit: Visit, number: str) -> CaseSummary:
-    """The summary of a case.
+def send_script(visit: Visit) -> Response:
+    """The script that keeps the page of the work current."""
+    content = (TEMPLATES / "progress.js").read_bytes()
+    return Response(
+        content, media_type="text/javascript; charset=utf-8", headers={"cache-control": "no-cache"}
+    )
 
-    Raises:
-        RecordError: when there is none.
-    """
-    state = visit.snapshot().state
-    state.case(number)
-    return next(one for one in summarise_cases(state, utc_now().date()) if one.case == number)
+
+def send_description(visit: Visit) -> Response:
+    """The description of the HTTP API."""
+    return JSONResponse(openapi_document())
+
+
+def _allowed(state: RecordState, case: Case, visit: Visit) -> dict[str, bool]:
+    """What may be done with a case now, by whoever looks at it."""
+    officer = visit.role == "officer"
+    still_open = officer and case.closed is None
+    batch, devices = case.batch, state.begun.policy.devices
+    waits = still_open and case.accepted and not case.rejected and batch is None
+    confirmed = state.confirmed(batch.number) if batch else 0
+    return {
+        "approve": waits
+        and bool(state.missing_approvals(case))
+        and not any(same_person(visit.actor, one) for one in case.approvals),
+        "reject": still_open and not case.rejected and batch is None,
+        "reveal": still_open and case.received.encrypted is not None,
+        "close": still_open and (bool(case.rejected) or (batch is not None and batch.patched is not None)),
+        "close without reason": bool(case.rejected) or confirmed >= max(1, devices),
+        "run": visit.role == "engineer" and state.is_due and case.closed is None,
+    }
 
 
 def _audited(visit: Visit) -> Batch:

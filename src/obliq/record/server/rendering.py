@@ -11,14 +11,14 @@ from starlette.responses import HTMLResponse, Response
 from obliq.io.visible_text import visible_text
 from obliq.record.server.site import Visit
 
-_HERE = Path(__file__).parent
-_REPORT = _HERE.parents[1] / "report"
+TEMPLATES = Path(__file__).parent / "templates"
+_REPORT = Path(__file__).parents[2] / "report"
 
 
 @functools.cache
 def _environment() -> Environment:
     found = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -54,7 +54,7 @@ def message(visit: Visit, title: str, words: str, status: int) -> Response:
 @functools.cache
 def style_sheet() -> bytes:
     """The style of all pages: that of the reports, and what forms need besides."""
-    files = (_REPORT / "palette.css", _REPORT / "page.css", _HERE / "templates" / "server.css")
+    files = (_REPORT / "palette.css", _REPORT / "page.css", TEMPLATES / "server.css")
     return b"\n".join(file.read_bytes() for file in files)
 
 

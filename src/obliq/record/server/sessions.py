@@ -64,15 +64,16 @@ class Sessions:
             self._sessions[_digest(secret)] = Session(account, secrets.token_urlsafe(32), now, now)
         return secret
 
-    def find(self, secret: str) -> Session | None:
-        """The session of a cookie; None where it is over."""
+    def find(self, secret: str, *, used: bool = True) -> Session | None:
+        """The session of a cookie; None where it is over. `used` is whether this counts as use of it."""
         now = self._clock()
         with self._lock:
             found = self._sessions.get(_digest(secret))
             if found is None or _is_over(found, now):
                 self._sessions.pop(_digest(secret), None)
                 return None
-            found.used = now
+            if used:
+                found.used = now
             return found
 
     def end(self, secret: str) -> None:

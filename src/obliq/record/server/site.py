@@ -1,14 +1,17 @@
 """What one server works with, and what a single request to it consists of."""
 
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from obliq.data import Partition
 from obliq.io.visible_text import visible_text
 from obliq.record.folder import Record
 from obliq.record.server.accounts import Account, Accounts, Role
+from obliq.record.server.background import BackgroundRun
 from obliq.record.server.reader import RecordReader, Snapshot
 from obliq.record.server.sessions import (
     FAILURE_SECONDS,
@@ -19,6 +22,17 @@ from obliq.record.server.sessions import (
     Sessions,
 )
 
+_OPTIONS = {
+    "--reject REASON notes it and why": "rejecting it notes it and why",
+    "--received": "the day of arrival",
+    "or --reason to close": "or a reason to close",
+    " (`obliq record confirm`)": "",
+    "`obliq record confirm`": "a report of devices",
+    " (`obliq record run`)": "",
+    "`obliq record list` shows all": "the list of cases shows all",
+    "--accept-large": "the box for large requests",
+}
+"""What messages call options of the command line, and what the page calls them."""
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\][\w.~+-]+(?:[/\\][\w.~+-]*)*")
 
 
@@ -38,6 +52,7 @@ class Site:
         sessions: who is logged in.
         failures: failed logins by name.
         all_failures: failed logins together.
+        run: `obliq record run` in a process of its own.
     """
 
     def __init__(
@@ -48,22 +63,46 @@ class Site:
         hosts: frozenset[str] = LOOPBACK,
         secure: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        load: Callable[[], Partition] | None = None,
+        run_options: Sequence[str] = (),
     ) -> None:
         self.record, self.accounts, self.hosts, self.secure = record, accounts, hosts, secure
         self.reader, self.sessions = RecordReader(record), Sessions(clock)
         self.failures = FailureLimit(MOST_FAILURES, FAILURE_SECONDS, clock)
         self.all_failures = FailureLimit(MOST_FAILURES_OF_ALL, FAILURE_SECONDS, clock)
+        self.run = BackgroundRun(accounts.file.parent)
+        self._load, self._run_options = load or (lambda: record.partition(None)), tuple(run_options)
+        self._partition: Partition | None = None
+        self._loading = threading.Lock()
 
     @property
     def cookie(self) -> str:
         """Name of the cookie. With the prefix, browsers accept it only by TLS and for this host (RFC 6265bis)."""
         return "__Host-obliq" if self.secure else "obliq"
 
+    def partition(self) -> Partition:
+        """The data of the record, which are loaded when they are first needed, and kept.
+
+        Raises:
+            ObliqError: when they are not there or not the same.
+        """
+        with self._loading:
+            if self._partition is None:
+                self._partition = self._load()
+            return self._partition
+
+    def run_words(self, words: Sequence[str]) -> list[str]:
+        """The words of `obliq record run` for this record."""
+        where = [str(self.record.folder.resolve()), "--keys", str(self.record.keys.folder.resolve())]
+        return ["record", "run", *where, *self._run_options, *words]
+
     def without_paths(self, text: str) -> str:
         """A message without the folders of this machine, for people who look at it from another one."""
         for folder, words in ((self.record.keys.folder, "the keys"), (self.record.folder, "the record")):
             for form in {str(folder), str(folder.resolve())}:
                 text = text.replace(form, words)
+        for option, words in _OPTIONS.items():
+            text = text.replace(option, words)
         return visible_text(_PATH.sub("(a file of the server)", text))
 
 
