@@ -31,6 +31,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tests.cli.conftest import SHORT, pictures, trained_person  # noqa: E402
 from tests.record.events import DAY, WHOLE  # noqa: E402
+from tests.record.keys import private_key  # noqa: E402
 from tests.record.kills import DiskSteps, in_a_child  # noqa: E402
 
 from obliq.cli import main  # noqa: E402
@@ -189,7 +190,16 @@ def events_of(record: Record) -> list[str]:
     found = []
     for entry in record.entries():
         values = dict(vars(entry.event))
-        for name in ("request", "digest", "encrypted", "splits", "withheld", "audit", "patches"):
+        for name in (
+            "request",
+            "digest",
+            "encrypted",
+            "splits",
+            "withheld",
+            "audit",
+            "patches",
+            "certificates",
+        ):
             values.pop(name, None)
         found.append(f"{entry.event.kind} {sorted(values.items(), key=str)}")
     return found
@@ -206,6 +216,7 @@ def finished(record: Record) -> dict[str, int]:
     """The file system's number of every result of a finished step, which changes when it is computed again."""
     done = {entry.event.kind for entry in record.entries()}
     names = {"unlearned": "unlearned", "exported": "exported", "audited": "audit", "patched": "patches"}
+    names["certified"] = "certificates"
     folders = [record.batch(1) / name for kind, name in names.items() if kind in done]
     retrained = [entry.event.number for entry in record.entries() if entry.event.kind == "retrained"]
     folders += [record.batch(1) / f"retrained-{number}" for number in retrained]
@@ -286,6 +297,8 @@ def verbs(folder: Path, every: int) -> dict[str, VerbKills]:
         "oeu",
         "--settings",
         "epochs=1",
+        "--certificate-key",
+        str(private_key(folder / "private.pem", 1)),
     ]
     start = folder / "start"
     order = {

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
+from obliq.io.ownership import digest_of_file
 from obliq.record.folder import Record
 from obliq.record.log import LOG_FILE, Entry
 from obliq.record.state import RecordState
 from obliq.record.verification import verify_record
 from tests.cli.conftest import PEOPLE, SHORT, Said, Way
 from tests.cli.refusals import refused
+from tests.record.keys import private_key
 from tests.record.kills import DiskSteps, in_a_child
 
 pytest.importorskip("cryptography", reason="requests are encrypted: extra patch")
@@ -81,14 +83,16 @@ def officer(obliq: Obliq, way: Way, tmp_path: Path) -> Officer:
 
 @pytest.fixture(scope="module")
 def answered_once(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Officer:
-    """A record with one case that was answered."""
+    """A record with one case that was answered and has a certificate."""
 
     def quietly(*words: object) -> Said:
         out = io.StringIO()
         with redirect_stdout(out):
             return Said(main([*map(str, words), "-q"]), out.getvalue(), "")
 
-    officer = new_officer(quietly, way, tmp_path_factory.mktemp("answered"))
+    folder = tmp_path_factory.mktemp("answered")
+    key = private_key(folder / "private.pem", 1)
+    officer = new_officer(quietly, way, folder, "--certificate-key", key)
     officer.added("C-1", officer.person)
     assert officer.values("run", *BY)["state"] == "patched"
     return officer
@@ -148,6 +152,60 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
         floor = ("--floor", base, "--key-file", officer.record.with_name("record.keys") / "fleet.key")
         assert officer.obliq("patch", "apply", old, patch, "--out", out, *floor).status == 0
         assert out.read_bytes() == unlearned.read_bytes()
+
+
+def test_every_case_gets_one_certificate(
+    answered: Officer, answered_once: Officer, obliq: Obliq, tmp_path: Path
+) -> None:
+    officer, key = answered, answered_once.record.with_name("private.pem")
+    folder = officer.record / "batches" / "1"
+    shown = officer.values("show", "C-1")
+    certificate = Path(str(shown["certificate_file"]))
+    assert digest_of_file(certificate) == shown["certificate"]
+    assert "signed" in officer("list").out
+    for file in ("exported/network.onnx", "patches/from-0.patch"):
+        verify = (
+            "certificate",
+            "verify",
+            certificate,
+            "--file",
+            folder / file,
+            "--key",
+            key.with_suffix(".pub"),
+        )
+        said = obliq(*verify, "--json")
+        assert said.status == 3, "valid, and with no references no verdict passes"
+    predicate = json.loads(said.out)["predicate"]
+    assert (predicate["case"], predicate["operator"]) == ("C-1", "A. Example")
+    assert predicate["times"]["requested"].startswith(str(shown["received"]))
+    assert predicate["patch"]["sequence"] == 1
+    assert predicate["patch"]["encrypted"]
+    assert officer("verify", "--head", predicate["record"]["digest"]).status == 0
+    texts = texts_below(officer.record)
+    assert b"PRIVATE KEY" not in texts
+    assert officer.values("run", *BY)["certificates"] == [], "it is issued once"
+
+    # a process that was killed before it noted the certificate: it is noted as it is, even without the key
+    log, before = officer.record / LOG_FILE, certificate.read_bytes()
+    noted = log.read_bytes()
+    patched = noted[: noted.rstrip().rfind(b"\n") + 1]
+    log.write_bytes(patched)
+    key.rename(tmp_path / "moved.pem")
+    assert officer.values("run", *BY)["certificates"] == [str(certificate)]
+    assert certificate.read_bytes() == before
+    # one that was killed before it was written, and a key that is not there: the rest goes on
+    log.write_bytes(patched)
+    shutil.rmtree(folder / "certificates")
+    said = officer("run", *BY)
+    assert said.status == 0
+    assert "signed  nothing for batch 1: the key that signs certificates" in said.out
+    assert "no certificates were issued for batch 1" in officer("verify").out
+    sign = ("run", *BY, "--certificate-key")
+    refused(officer(*sign, tmp_path / "none.pem"), "none.pem")
+    refused(officer(*sign, private_key(tmp_path / "other.pem", 2)), "expected that key")
+    assert officer.values(*sign, tmp_path / "moved.pem")["certificates"] == [str(certificate)]
+    (tmp_path / "moved.pem").rename(key)
+    assert officer("verify").status == 0
 
 
 def test_a_request_that_one_of_two_people_approved_waits(obliq: Obliq, way: Way, tmp_path: Path) -> None:
@@ -299,6 +357,7 @@ def test_verify_finds_what_was_changed(answered: Officer) -> None:
         "batches/1/exported/network.onnx",
         "batches/1/audit/audit.json",
         "batches/1/patches/from-0.patch",
+        "batches/1/certificates/case-1.cert.json",
     ):
         file = officer.record / name
         content = file.read_bytes()

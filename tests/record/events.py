@@ -1,21 +1,7 @@
 """The events of one record, from its beginning to a closed case, without any network."""
 
-from obliq.record.events import (
-    Accepted,
-    Approved,
-    Audited,
-    Begun,
-    Closed,
-    Confirmed,
-    Event,
-    Exported,
-    MadePatch,
-    Patched,
-    Planned,
-    Received,
-    Retrained,
-    Unlearned,
-)
+from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Planned, Retrained, Unlearned
+from obliq.record.events import Accepted, Approved, Begun, Closed, Confirmed, Event, Received
 from obliq.record.log import Entry
 from obliq.record.policy import Policy
 from obliq.record.state import RecordState

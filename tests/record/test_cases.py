@@ -5,17 +5,8 @@ from datetime import date
 import pytest
 
 from obliq.errors import RecordError
-from obliq.record.events import (
-    Abandoned,
-    Accepted,
-    Approved,
-    Closed,
-    Confirmed,
-    Event,
-    Rejected,
-    Retrained,
-    Tolerated,
-)
+from obliq.record.batch_events import Abandoned, Retrained, Tolerated
+from obliq.record.events import Accepted, Approved, Closed, Confirmed, Event, Rejected
 from obliq.record.summary import summarise_cases
 from tests.record.events import (
     DIGEST,

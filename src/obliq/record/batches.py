@@ -15,8 +15,8 @@ from obliq.data.request_file import Request
 from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
+from obliq.record.batch_events import Planned
 from obliq.record.cases import Batch
-from obliq.record.events import Planned
 from obliq.record.folder import Record
 from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy

@@ -4,7 +4,17 @@ import calendar
 from dataclasses import dataclass, field
 from datetime import date
 
-from obliq.record.events import Audited, Closed, Exported, Patched, Planned, Received, Retrained, Unlearned
+from obliq.record.batch_events import (
+    Audited,
+    Certified,
+    Exported,
+    IssuedCertificate,
+    Patched,
+    Planned,
+    Retrained,
+    Unlearned,
+)
+from obliq.record.events import Closed, Received
 from obliq.record.values import parse_day
 
 REFUSED = ("REMEMBERED", "OVER-FORGOTTEN", "DAMAGED")
@@ -25,6 +35,7 @@ class Batch:
         unlearned: the event of this step, once it is done; likewise the others.
         retrained: those of the references, by number.
         tolerated: what somebody tolerates, the failed gate or the verdict, with their reason.
+        certified: the certificates of its cases, where they were issued.
         abandoned: why it was given up; empty where it was not.
     """
 
@@ -34,6 +45,7 @@ class Batch:
     exported: Exported | None = None
     audited: Audited | None = None
     patched: Patched | None = None
+    certified: Certified | None = None
     tolerated: dict[str, str] = field(default_factory=dict)
     abandoned: str = ""
 
@@ -41,6 +53,11 @@ class Batch:
     def number(self) -> int:
         """Its number from 1."""
         return self.planned.batch
+
+    def certificate_of(self, case: str) -> IssuedCertificate | None:
+        """The certificate of one of its cases; None where none was issued."""
+        issued = self.certified.certificates if self.certified else ()
+        return next((one for one in issued if one.case == case), None)
 
     @property
     def refusal(self) -> str:

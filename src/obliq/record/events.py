@@ -1,16 +1,14 @@
-"""What a record notes: one dataclass for each kind of event.
+"""What a record notes of itself, its cases and its devices: one dataclass for each kind of event.
 
 No event holds the name, the ids or the data of a person. A request is present as a digest that is keyed by a secret
 salt, and as the digest of the encrypted file that names its samples.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from obliq.errors import RecordError
-from obliq.io.strict_json import SettingValue
 from obliq.record.policy import Policy
 from obliq.record.values import parse_day, require_sha256, require_text
 
@@ -106,146 +104,6 @@ class Approved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned(Event):
-    """Several requests will be answered together, from the original network.
-
-    Attributes:
-        batch: its number from 1, which is also the sequence number of its patches.
-        cases: the new requests.
-        splits: keyed digest of all samples that the new network must not have learned from, those of earlier batches
-            included.
-        samples: how many these are.
-        method: registered name of the method.
-        settings: its fields that are not the default.
-        seed: of every random draw.
-    """
-
-    kind: ClassVar[str] = "planned"
-    batch: int
-    cases: tuple[str, ...]
-    splits: str
-    samples: int
-    method: str
-    settings: dict[str, SettingValue]
-    seed: int
-
-    def __post_init__(self) -> None:
-        require_sha256(splits=self.splits)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unlearned(Event):
-    """A network was unlearned.
-
-    Attributes:
-        batch: number of the batch.
-        network: weights digest of the result.
-        base: that of the network that the method started from.
-        failures: what its gate found, in words; none when it passed.
-    """
-
-    kind: ClassVar[str] = "unlearned"
-    batch: int
-    network: str
-    base: str
-    failures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrained(Event):
-    """A reference network was trained without the samples.
-
-    Attributes:
-        batch: number of the batch.
-        number: of the reference, from 1.
-        network: its weights digest.
-    """
-
-    kind: ClassVar[str] = "retrained"
-    batch: int
-    number: int
-    network: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exported(Event):
-    """The file that devices will run was written.
-
-    Attributes:
-        batch: number of the batch.
-        file: SHA-256 of the file.
-        content: its content digest, which its patches lead to.
-    """
-
-    kind: ClassVar[str] = "exported"
-    batch: int
-    file: str
-    content: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Audited(Event):
-    """Network and file were audited.
-
-    Attributes:
-        batch: number of the batch.
-        verdict: word of the verdict on the network; empty where there is none.
-        audit: SHA-256 of audit.json.
-    """
-
-    kind: ClassVar[str] = "audited"
-    batch: int
-    verdict: str
-    audit: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class MadePatch:
-    """One patch.
-
-    Attributes:
-        base: the batch whose file it changes; 0 for the file of the original.
-        file: SHA-256 of the patch as it is sent, encrypted or not.
-    """
-
-    base: int
-    file: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patched(Event):
-    """Patches from the file of every earlier release were written; their sequence number is that of the batch."""
-
-    kind: ClassVar[str] = "patched"
-    batch: int
-    patches: tuple[MadePatch, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tolerated(Event):
-    """The actor lets a batch go on although its gate or its audit refused it."""
-
-    kind: ClassVar[str] = "tolerated"
-    batch: int
-    reason: str
-
-    def __post_init__(self) -> None:
-        require_text(reason=self.reason)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Abandoned(Event):
-    """A batch will not be shipped; its requests are open again."""
-
-    kind: ClassVar[str] = "abandoned"
-    batch: int
-    reason: str
-
-    def __post_init__(self) -> None:
-        require_text(reason=self.reason)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Confirmed(Event):
     """So many devices run the network of a batch or a later one, and accept no earlier one.
 
@@ -281,7 +139,3 @@ class Closed(Event):
 
     def __post_init__(self) -> None:
         require_text(outcome=self.outcome)
-
-
-EVENTS: Mapping[str, Any] = {kind.kind: kind for kind in Event.__subclasses__()}
-"""Every kind of event by its name in the log."""

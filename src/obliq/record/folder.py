@@ -5,12 +5,13 @@ original         the network, as it was before all requests
 requests         encrypted requests; see `obliq.record.encryption`
 withheld         fingerprints of the samples of closed cases; see `obliq.record.withheld`
 batches/0        the exported file of the original, which devices run at the beginning
-batches/N        networks, files, audit and patches of batch N
-keys.json        where the keys are, if not in the folder RECORD.keys next to the record; for its owner alone
+batches/N        networks, files, audit, patches and certificates of batch N
+keys.json        where the keys are, if not in the folder RECORD.keys next to the record, and where the key is that
+                 signs certificates; for its owner alone
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint
@@ -22,7 +23,10 @@ from obliq.errors import RecordError
 from obliq.exporting import export_file, format_named, sha256_of
 from obliq.io.atomic import new_folder, refuse_existing_folder
 from obliq.io.documents import DocumentType
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.quantization import weights_digest
+from obliq.record.cases import Batch
+from obliq.record.certificate.make import read_private_key
 from obliq.record.encryption import Keys, require_cryptography
 from obliq.record.events import Begun, Event
 from obliq.record.log import LOG_FILE, Entry, LogWriter, read_log, writing
@@ -33,13 +37,21 @@ from obliq.run import utc_now
 from obliq.workflow.pipeline import recipe_of, recorded_partition
 
 ORIGINAL, REQUESTS, WITHHELD, BATCHES, KEYS_PLACE = "original", "requests", "withheld", "batches", "keys.json"
+CERTIFICATES = "certificates"
+"""Folder of a batch."""
 
 
 @dataclass(frozen=True)
 class KeysPlace:
-    """What keys.json holds: the folder of the keys."""
+    """What keys.json holds: places, and no key.
 
-    folder: str
+    Attributes:
+        folder: of the keys of requests; empty where it lies next to the record.
+        certificate_key: file of the private key that signs certificates; empty without one.
+    """
+
+    folder: str = field(default="", metadata=OMITTED_BY_DEFAULT)
+    certificate_key: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
 
 KEYS_DOCUMENT = DocumentType(
@@ -53,6 +65,8 @@ class Record:
     Attributes:
         folder: the record.
         keys: the keys of its requests.
+        certificate_key: where the key that signs certificates was when the record was created; None where no key was
+            named.
     """
 
     def __init__(self, folder: Path, keys: Path | None = None) -> None:
@@ -70,8 +84,9 @@ class Record:
             raise RecordError(
                 f"there is no record in {folder}; expected a folder that `obliq record init` created"
             )
-        place = KEYS_DOCUMENT.read_if_present(folder / KEYS_PLACE)
-        self.keys = Keys(keys or (Path(place.folder) if place else keys_beside(folder)))
+        place = KEYS_DOCUMENT.read_if_present(folder / KEYS_PLACE) or KeysPlace()
+        self.keys = Keys(keys or (Path(place.folder) if place.folder else keys_beside(folder)))
+        self.certificate_key = Path(place.certificate_key) if place.certificate_key else None
 
     def entries(self) -> list[Entry]:
         """Every entry of the log, after its chain was checked."""
@@ -93,6 +108,11 @@ class Record:
         """The file that devices run after a batch; of batch 0, that of the original."""
         suffix = format_named(self.state().begun.policy.format).suffix
         return self.batch(number) / "exported" / f"network{suffix}"
+
+    def certificate(self, batch: Batch, case: str) -> Path:
+        """The certificate of a case, by its place among the cases of its batch: numbers of cases are no file names."""
+        number = batch.planned.cases.index(case) + 1
+        return self.batch(batch.number) / CERTIFICATES / f"case-{number}.cert.json"
 
     def original(self, architecture: str | None = None) -> Checkpoint:
         """The network before all requests.
@@ -201,6 +221,7 @@ def create_record(
     actor: str,
     *,
     keys: Path | None = None,
+    certificate_key: Path | None = None,
     architecture: str | None = None,
 ) -> RecordState:
     """Create a record for a network. It appears when it is complete.
@@ -211,6 +232,8 @@ def create_record(
         policy: the rules.
         actor: who creates it.
         keys: where keys will be; next to the record when left out.
+        certificate_key: file of a private key that signs certificates; its place is kept for `obliq record run`, and
+            the rules get its fingerprint.
         architecture: see `obliq.checkpoints.load_checkpoint`.
 
     Raises:
@@ -222,6 +245,9 @@ def create_record(
     refuse_existing_folder(out, overwrite=False)
     require_cryptography()
     method_of(policy.method, policy.settings)
+    if certificate_key is not None:
+        fingerprint = read_private_key(certificate_key).public.fingerprint
+        policy = replace(policy, certificate_key=fingerprint)
     kind = format_named(policy.format)
     kind.require_packages(runs=True)
     _require_recipe(original, policy)
@@ -247,8 +273,11 @@ def create_record(
         with new_folder(draft / BATCHES / "0" / "exported") as exported:
             (exported / f"network{kind.suffix}").write_bytes(content)
         (draft / REQUESTS).mkdir()
-        if keys is not None:
-            KEYS_DOCUMENT.write(draft / KEYS_PLACE, KeysPlace(str(keys.resolve())), private=True)
+        place = KeysPlace(
+            *("" if given is None else str(given.resolve()) for given in (keys, certificate_key))
+        )
+        if place != KeysPlace():
+            KEYS_DOCUMENT.write(draft / KEYS_PLACE, place, private=True)
         with writing(draft / LOG_FILE) as log:
             entries = log.append(utc_now().isoformat(), actor, [begun])
     return RecordState.of(entries)

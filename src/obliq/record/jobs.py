@@ -26,9 +26,10 @@ from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.methods import Retrain
 from obliq.patch import encode_patch
+from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
 from obliq.record.cases import REFUSED, Batch
-from obliq.record.events import Audited, Event, Exported, MadePatch, Patched, Retrained, Unlearned
+from obliq.record.events import Event
 from obliq.record.folder import ORIGINAL, Record
 from obliq.record.method_settings import method_of
 from obliq.record.state import RecordState

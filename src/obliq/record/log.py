@@ -22,7 +22,8 @@ from obliq.errors import ObliqError, RecordError
 from obliq.io.durable import sync
 from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import decode, encode, parse_json
-from obliq.record.events import EVENTS, Event
+from obliq.record.batch_events import EVENTS
+from obliq.record.events import Event
 from obliq.record.values import require_text
 
 LOG_FILE, LOCK_FILE = "log.jsonl", ".log-lock"

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from obliq.errors import RecordError
-from obliq.io.strict_json import SettingValue
+from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
+from obliq.record.values import require_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,7 @@ class Policy:
         method: the registered name of the unlearning method.
         settings: of its fields, those that are not the default.
         format: of the file that devices run: onnx or executorch.
+        certificate_key: fingerprint of the key that signs a certificate for every case; empty for no certificates.
     """
 
     approvals: int = 1
@@ -25,8 +27,11 @@ class Policy:
     method: str = "proxy-matching"
     settings: dict[str, SettingValue] = field(default_factory=dict)
     format: str = "onnx"
+    certificate_key: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
+        if self.certificate_key:
+            require_sha256(certificate_key=self.certificate_key)
         for name, least, most in (("approvals", 0, 10), ("devices", 0, 2**31), ("references", 0, 64)):
             if not least <= getattr(self, name) <= most:
                 raise RecordError(f"{name} {getattr(self, name)}; expected {least} to {most}")

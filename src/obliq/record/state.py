@@ -5,25 +5,19 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from obliq.errors import RecordError
-from obliq.record.cases import Batch, Case, same_person
-from obliq.record.events import (
+from obliq.record.batch_events import (
     Abandoned,
-    Accepted,
-    Approved,
     Audited,
-    Begun,
-    Closed,
-    Confirmed,
-    Event,
+    Certified,
     Exported,
     Patched,
     Planned,
-    Received,
-    Rejected,
     Retrained,
     Tolerated,
     Unlearned,
 )
+from obliq.record.cases import Batch, Case, same_person
+from obliq.record.events import Accepted, Approved, Begun, Closed, Confirmed, Event, Received, Rejected
 from obliq.record.log import Entry
 
 
@@ -90,6 +84,11 @@ class RecordState:
     def released(self) -> list[int]:
         """Numbers of the files that devices may run, 0 for that of the original."""
         return [0, *(batch.number for batch in self.batches if batch.patched)]
+
+    @property
+    def uncertified(self) -> list[Batch]:
+        """Batches whose patches are made and whose cases have no certificates."""
+        return [batch for batch in self.batches if batch.patched and not batch.certified]
 
     def case(self, number: str) -> Case:
         """A case by its number.
@@ -181,6 +180,8 @@ class RecordState:
                 case.closed_on = date.fromisoformat(entry.time[:10])
             case Planned():
                 self._plan(event)
+            case Certified():
+                self._certify(event)
             case Begun():
                 raise RecordError("a record begins once")
             case _:
@@ -238,6 +239,19 @@ class RecordState:
         for number in event.cases:
             self.cases[number].batch = batch
         self.batches.append(batch)
+
+    def _certify(self, event: Certified) -> None:
+        """Certificates may be issued long after the patches, when there are later batches and the cases are closed."""
+        batch = self.batch(event.batch)
+        if batch.patched is None or batch.certified:
+            raise RecordError(
+                f"batch {batch.number} is {batch.state}; expected one with patches and no certificates"
+            )
+        if tuple(one.case for one in event.certificates) != batch.planned.cases:
+            raise RecordError(
+                f"these are not the certificates of batch {batch.number}; expected one for each case"
+            )
+        batch.certified = event
 
     def _apply_to_batch(self, event: Event) -> None:
         batch = self.batch(event.batch)  # type: ignore[attr-defined]

@@ -1,12 +1,12 @@
 """A record as values that other programs read: every case with its deadline and state, every batch, every event."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from obliq.errors import RecordError
 from obliq.io.documents import DocumentType
-from obliq.io.strict_json import encode
+from obliq.io.strict_json import OMITTED_BY_DEFAULT, encode
 from obliq.record.cases import Case
 from obliq.record.log import Entry
 from obliq.record.policy import Policy
@@ -31,6 +31,7 @@ class CaseSummary:
         verdict: of that batch's audit; empty without one.
         devices: how many devices confirmed that batch or a later one.
         outcome: how it was closed, or why it was rejected; empty otherwise.
+        certificate: SHA-256 of its certificate; left out while none was issued.
     """
 
     case: str
@@ -46,6 +47,7 @@ class CaseSummary:
     verdict: str
     devices: int
     outcome: str
+    certificate: str | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ def summarise_record(state: RecordState, entries: list[Entry], now: str) -> Reco
 
 def _summary(state: RecordState, case: Case, today: date) -> CaseSummary:
     batch = case.batch
+    issued = batch.certificate_of(case.number) if batch else None
     return CaseSummary(
         case=case.number,
         about=case.received.about,
@@ -116,4 +119,5 @@ def _summary(state: RecordState, case: Case, today: date) -> CaseSummary:
         verdict=batch.audited.verdict if batch and batch.audited else "",
         devices=state.confirmed(batch.number) if batch else 0,
         outcome=case.closed.outcome if case.closed else case.rejected,
+        certificate=issued.file if issued else None,
     )

@@ -11,6 +11,7 @@ from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import size_of
 from obliq.quantization import weights_digest
 from obliq.record.cases import Batch, Case
+from obliq.record.certificate.make import summary_file
 from obliq.record.folder import ORIGINAL, REQUESTS, Record
 from obliq.record.jobs import patch_name
 from obliq.record.log import LOG_FILE, Entry
@@ -105,6 +106,11 @@ def _of_batch(record: Record, batch: Batch, architecture: str | None) -> Iterato
     if batch.patched:
         for made in batch.patched.patches:
             yield from _of_file(folder / "patches" / patch_name(made.base), made.file)
+    for issued in batch.certified.certificates if batch.certified else ():
+        file = record.certificate(batch, issued.case)
+        yield from _of_file(file, issued.file)
+        if issued.summary is not None:
+            yield from _of_file(summary_file(file), issued.summary)
 
 
 def _of_file(file: Path, digest: str) -> Iterator[str]:
@@ -153,5 +159,8 @@ def _notes(record: Record, state: RecordState, entries: list[Entry], head: str |
     foreign = [file.name for file in (record.folder / REQUESTS).glob("*.encrypted") if file.name not in known]
     if foreign:
         yield f"{len(foreign)} encrypted files belong to no case; the next `obliq record add` removes them"
+    if state.begun.policy.certificate_key and state.uncertified:
+        numbers = ", ".join(str(batch.number) for batch in state.uncertified)
+        yield f"no certificates were issued for batch {numbers}; `obliq record run` issues them with the key"
     if not record.keys.folder.is_dir():
         yield f"there are no keys in {record.keys.folder}, so that no request can be read here"

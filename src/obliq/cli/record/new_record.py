@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from obliq.cli.options import Architecture, Folder, OutputOptions, ResultFolder
+from obliq.cli.options import Architecture, File, Folder, OutputOptions, ResultFolder
 from obliq.cli.record.options import Actor, head_line
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
@@ -33,6 +33,8 @@ class RecordInitArguments:
         method: Unlearning method, as `obliq unlearn --help` lists them.
         settings: Settings of the method, such as epochs=8.
         to: Format of the file that devices run.
+        certificate_key: Private key (PEM, Ed25519 or ECDSA P-256) that signs a certificate for every case that is
+            answered. The record keeps the fingerprint of the key and the place of its file, and never the key.
     """
 
     original: tyro.conf.Positional[Path]
@@ -47,6 +49,7 @@ class RecordInitArguments:
         tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]", help_behavior_hint="")
     ] = ()
     to: Literal["onnx", "executorch"] = "onnx"
+    certificate_key: File = None
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
 
@@ -72,21 +75,25 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         policy,
         arguments.by,
         keys=arguments.keys,
+        certificate_key=arguments.certificate_key,
         architecture=arguments.arch,
     )
     record = Record(arguments.out)
     keys = record.keys.folder
+    signing = state.begun.policy.certificate_key
     repeated = repeated_options(None, record.source())
     return VerbOutput(
         lines=[
             f"record  {arguments.out}, for the network {state.begun.network}",
             f"keys    {keys}; keep it out of backups of the record",
+            *([f"signed  certificates, with the key {signing}"] if signing else []),
             head_line(state),
         ],
         values={
             "record": str(arguments.out),
             "keys": str(keys),
             "network": state.begun.network,
+            "certificate_key": signing or None,
             "head": state.head,
         },
         next_command=(

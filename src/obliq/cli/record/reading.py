@@ -89,11 +89,15 @@ def run_record_list(arguments: RecordListArguments, progress: StageListener) -> 
     found = summarise_cases(state, utc_now().date())
     still_open = [case for case in found if case.days_left is not None]
     late = sum(case.overdue for case in still_open)
+    head = ["case", "state", "received", "due", "days left"]
     rows = [[case.case, case.state, case.received, case.due, _left(case.days_left)] for case in found]
+    if state.begun.policy.certificate_key or any(case.certificate for case in found):
+        head.append("certificate")
+        rows = [[*row, "signed" if case.certificate else "-"] for row, case in zip(rows, found, strict=True)]
     summary = f"{number_of(len(still_open), 'open case')}, {late} overdue; {len(found)} in all"
     return VerbOutput(
         lines=[
-            *(table(["case", "state", "received", "due", "days left"], rows) if rows else []),
+            *(table(head, rows) if rows else []),
             *([""] if rows else []),
             summary,
             head_line(state),
@@ -141,6 +145,11 @@ def run_record_show(arguments: RecordShowArguments, progress: StageListener) -> 
         **({"verdict": found.verdict} if found.verdict else {}),
         **({"devices": f"{found.devices:,} confirmed"} if found.batch else {}),
         **({"outcome": found.outcome} if found.outcome else {}),
+        **(
+            {"certificate": str(record.certificate(case.batch, case.number))}
+            if case.batch and found.certificate
+            else {}
+        ),
         **({"forget": f"{revealed['forget']} ({revealed['samples']:,} samples)"} if revealed else {}),
     }
     return VerbOutput(
@@ -157,6 +166,7 @@ def run_record_show(arguments: RecordShowArguments, progress: StageListener) -> 
         values={
             **encode(found),
             **revealed,
+            **({"certificate_file": values["certificate"]} if found.certificate else {}),
             "entries": [entry.values() for entry in mine],
             "head": state.head,
         },

@@ -18,9 +18,10 @@ from obliq.cli.record.options import (
     open_record,
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
-from obliq.errors import RecordError
+from obliq.errors import ObliqError, RecordError
 
 if TYPE_CHECKING:
+    from obliq.io.keys import PrivateKey
     from obliq.record.cases import Batch
     from obliq.record.events import Event
     from obliq.record.folder import Record
@@ -49,6 +50,8 @@ class RecordRunArguments(RecordOptions):
             with a key of the record, fleet.key in the folder of the keys, which devices need.
         plain: Do not encrypt the patches.
         sign: Sign the patches with this Ed25519 private key (PEM).
+        certificate_key: Sign certificates with this private key (PEM, Ed25519 or ECDSA P-256). By default, the one that
+            `obliq record init` named.
         allow_readable_key: Use a key although others may read or write its file.
     """
 
@@ -62,6 +65,7 @@ class RecordRunArguments(RecordOptions):
     key_file: File = None
     plain: Flag = False
     sign: File = None
+    certificate_key: File = None
     allow_readable_key: Flag = False
     data: DataOptions = field(default_factory=DataOptions)
     compute: ComputeOptions = field(default_factory=ComputeOptions)
@@ -71,8 +75,9 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     """Plan a batch, or go on with the one that is under way."""
     from obliq.cli.computation import start_run
     from obliq.io.lock import locked
+    from obliq.record.batch_events import Abandoned
     from obliq.record.batches import Choices, chosen_method, plan
-    from obliq.record.events import Abandoned
+    from obliq.record.issuing import issue_certificates
     from obliq.record.jobs import Worker, work
     from obliq.record.method_settings import method_of, parse_settings
     from obliq.record.tidying import tidy
@@ -82,13 +87,17 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     settings = parse_settings(arguments.settings) if arguments.settings else None
     with locked(record.folder, "one `obliq record run` at a time"):
         seal = _sealing(record, arguments)
+        signing, lacking = _signing(record, arguments)
         with record.appending() as appending:
             tidy(record, appending.state)
         choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
         state = record.state()
         decision = _decision(state, arguments)
         if not state.is_due:
-            return _nothing_due(record, arguments)
+            before = {batch.number for batch in state.uncertified}
+            state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
+            issued = [batch for batch in state.batches if batch.certified and batch.number in before]
+            return _nothing_due(record, issued, lacking, arguments)
         if isinstance(decision, Abandoned):
             method_of(*chosen_method(state.begun.policy, choices))
         original, parts = load_data(record, arguments.data)
@@ -105,8 +114,9 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             architecture=arguments.data.arch,
             seal=seal,
         )
-        state = work(worker, batch.number)
-    return _answered(record, state, state.batch(batch.number), arguments)
+        work(worker, batch.number)
+        state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
+    return _answered(record, state, state.batch(batch.number), lacking, arguments)
 
 
 def _decision(state: "RecordState", arguments: RecordRunArguments) -> "Event | None":
@@ -114,7 +124,7 @@ def _decision(state: "RecordState", arguments: RecordRunArguments) -> "Event | N
 
     It is noted only after everything that the run needs is loaded, so that a refusal leaves the record as it was.
     """
-    from obliq.record.events import Abandoned, Tolerated
+    from obliq.record.batch_events import Abandoned, Tolerated
 
     batch, accept, again = state.last_batch, arguments.accept, arguments.again
     if accept and again:
@@ -159,30 +169,69 @@ def _sealing(record: "Record", arguments: RecordRunArguments) -> "Seal":
     return seal
 
 
-def _nothing_due(record: "Record", arguments: RecordRunArguments) -> VerbOutput:
+def _signing(record: "Record", arguments: RecordRunArguments) -> "tuple[PrivateKey | None, str]":
+    """The key that signs certificates, or why there is none although the rules name one: that stops nothing else.
+
+    A key that was named now must be there, since the person waits for its certificates.
+    """
+    from obliq.record.issuing import signing_key
+
+    try:
+        return signing_key(record, arguments.certificate_key, allow_others=arguments.allow_readable_key), ""
+    except ObliqError as error:
+        if arguments.certificate_key is not None:
+            raise
+        return None, str(error)
+
+
+def _certificates(record: "Record", batches: "list[Batch]", lacking: str) -> tuple[list[str], list[str]]:
+    """The certificates of some batches as lines and as values; or why there are none."""
+    files = [
+        (case, str(record.certificate(batch, case)))
+        for batch in batches
+        if batch.certified
+        for case in batch.planned.cases
+    ]
+    due = [str(batch.number) for batch in record.state().uncertified] if lacking else []
+    lines = [f"signed  {file} ({case})" for case, file in files]
+    if due:
+        lines.append(f"signed  nothing for batch {', '.join(due)}: {lacking}")
+    return lines, [file for _, file in files]
+
+
+def _nothing_due(
+    record: "Record", issued: "list[Batch]", lacking: str, arguments: RecordRunArguments
+) -> VerbOutput:
     state = record.state()
-    lacking = [
+    unapproved = [
         case.number
         for case in state.cases.values()
         if case.accepted
         and not (case.rejected or case.batch or case.closed)
         and state.missing_approvals(case)
     ]
-    words = "nothing is due"
-    if lacking:
-        waiting = number_of(len(lacking), "request") + (" waits" if len(lacking) == 1 else " wait")
-        words += f"; {waiting} for approval: {', '.join(lacking)}"
+    words = "nothing else is due" if issued else "nothing is due"
+    if unapproved:
+        waiting = number_of(len(unapproved), "request") + (" waits" if len(unapproved) == 1 else " wait")
+        words += f"; {waiting} for approval: {', '.join(unapproved)}"
+    signed, files = _certificates(record, issued, lacking)
     return VerbOutput(
-        lines=[words, head_line(state)],
-        values={"batch": None, "waiting_for_approval": lacking, "head": state.head},
+        lines=[*signed, words, head_line(state)],
+        values={
+            "batch": None,
+            "waiting_for_approval": unapproved,
+            "certificates": files,
+            "certificates_due": bool(lacking and state.uncertified),
+            "head": state.head,
+        },
         next_command=due_command(record, state, arguments, arguments.data)
-        if lacking
+        if unapproved
         else ("record", "list", arguments.record),
     )
 
 
 def _answered(
-    record: "Record", state: "RecordState", batch: "Batch", arguments: RecordRunArguments
+    record: "Record", state: "RecordState", batch: "Batch", lacking: str, arguments: RecordRunArguments
 ) -> VerbOutput:
     from obliq.io.strict_json import encode
     from obliq.record.encryption import FLEET_KEY
@@ -199,19 +248,22 @@ def _answered(
         ]
         if not (arguments.plain or arguments.key_file):
             lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
+    signed, files = _certificates(record, [batch], lacking)
     follows = due_command(record, state, arguments, arguments.data)
     if batch.refusal:
         other = ("--again", "REASON", "--method", "calibrated")
         follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
         follows += repeated(record, arguments, arguments.data)
     return VerbOutput(
-        lines=[*lines, head_line(state)],
+        lines=[*lines, *signed, head_line(state)],
         values={
             "batch": batch.number,
             "cases": list(batch.planned.cases),
             "state": outcome,
             "verdict": batch.audited.verdict if batch.audited else None,
             "patches": encode(batch.patched.patches) if batch.patched else [],
+            "certificates": files,
+            "certificates_due": bool(lacking and state.uncertified),
             "head": state.head,
         },
         next_command=follows,

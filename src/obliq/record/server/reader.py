@@ -72,6 +72,7 @@ EVENT_WORDS = {
     "exported": "File for devices exported",
     "audited": "Audited: {verdict}",
     "patched": "Patches made",
+    "certified": "Certificates signed for batch {batch}",
     "tolerated": "Batch {batch} goes on although it was refused",
     "abandoned": "Batch {batch} given up",
     "confirmed": "{devices} devices confirmed batch {floor}",
