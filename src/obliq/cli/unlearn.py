@@ -168,7 +168,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             f"WARNING: {advice}. Retrain the network that this file was exported from, if you can"
         )
     progress.stage("measuring how right the file is on its data")
-    claims = check_claims(shipped, splits, arguments.expect_accuracy)
+    claims = check_claims(shipped, splits, arguments.expect_accuracy, recorded=base is not None)
     warnings = [f"WARNING: {warning}" for warning in claims.warnings]
     for warning in warnings:
         progress.print_line(warning)
