@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from obliq.methods import access_of, available_methods
+from obliq.methods import Access, access_of, available_methods
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
@@ -201,8 +201,16 @@ def choices() -> Sequence[Choice]:
             "calibrated",
             f"gap {from_file[0]}, and {from_file[1]} before; no verdict ([integers only]({LINK}/integers_only.md))",
         ),
+        Choice(
+            "a class, only statistics of the retained samples at hand",
+            "ficabu",
+            f"gap {gap('digits-targets', one, 'ficabu')}, and {gap('digits-targets', one, 'original')} before "
+            f"([`digits-targets`]({LINK}/digits-targets/report.md)); no verdict, and not run on Fashion-MNIST",
+            time("digits-targets", one, "ficabu"),
+            ", tuned",
+        ),
         *(
-            Choice(f"{words}, no retained samples at hand", None, f"{without_data(request)} ({small})")
+            Choice(f"{words}, nothing but the forget set at hand", None, without_data(request, "nothing"))
             for words, request in (("a class", one), ("a random tenth", tenth))
         ),
     )
@@ -216,23 +224,27 @@ def file_gaps() -> tuple[str, str]:
     return gaps["the file alone"], gaps[NOTHING]
 
 
-def without_data(request: str) -> str:
-    """The methods that read no retained sample, in `fashion-small`: the nearest one, and doing nothing."""
-    measured = {row["method"] for row in table_of("fashion-small/rows.csv") if row["scenario"] == request}
-    names = [name for name, kind in available_methods().items() if access_of(kind) == "nothing"]
-    found = {name: mean("fashion-small", request, name, "average_gap") for name in names if name in measured}
+def nearest(suite: str, request: str, access: Access) -> str:
+    """Of the methods of a suite with a level of access, the nearest one, and doing nothing."""
+    measured = {row["method"] for row in table_of(f"{suite}/rows.csv") if row["scenario"] == request}
+    names = [name for name, kind in available_methods().items() if access_of(kind) == access]
+    found = {name: mean(suite, request, name, "average_gap") for name in names if name in measured}
     best = min(found, key=lambda name: found[name])
-    change = lost(request, best)
     return (
-        f"the nearest of {len(found)} methods, `{best}`, has a gap of {found[best]:.1f} and an RA {-change:.0f} points "
-        f"lower; doing nothing {gap('fashion-small', request, 'original')}; no verdict"
+        f"the nearest of {len(found)} has a gap of {found[best]:.1f} (`{best}`, RA {lost(suite, request, best):+.0f}), "
+        f"doing nothing {gap(suite, request, 'original')} ([`{suite}`]({LINK}/{suite}/report.md))"
     )
 
 
-def lost(scenario: str, method: str) -> float:
-    """RA minus that of retraining in `fashion-small`, in points; negative where accuracy was lost."""
-    return mean("fashion-small", scenario, method, "retain_accuracy") - mean(
-        "fashion-small", scenario, "retrained", "retain_accuracy"
+def without_data(request: str, access: Access) -> str:
+    """The same for Fashion-MNIST and the digits."""
+    return f"{nearest('fashion-small', request, access)}; {nearest('digits-targets', request, access)}; no verdict"
+
+
+def lost(suite: str, request: str, method: str) -> float:
+    """RA minus that of retraining, in points; negative where accuracy was lost."""
+    return mean(suite, request, method, "retain_accuracy") - mean(
+        suite, request, "retrained", "retain_accuracy"
     )
 
 

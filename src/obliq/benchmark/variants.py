@@ -12,10 +12,17 @@ from obliq.methods import (
     AMUN,
     OEU,
     Calibrated,
+    CoUn,
+    FiCABU,
     FineTune,
+    JiT,
     Method,
+    MUMis,
+    MUNBa,
+    NoT,
     ProxyMatching,
     ReGUn,
+    UGradSL,
     available_methods,
 )
 
@@ -179,13 +186,21 @@ AS_PUBLISHED: Mapping[str, tuple[type[Method], Mapping[str, Any]]] = {
     "amun": (AMUN, {"epochs": 5}),
     "oeu entropy": (OEU, FIVE_PASSES),
     "fine-tune": (FineTune, {"epochs": 5}),
+    "munba": (MUNBa, {"epochs": 5}),
+    "coun": (CoUn, {"epochs": 5}),
+    "not": (NoT, {"epochs": 5}),
+    "ugradsl-plus": (UGradSL, {"epochs": 5}),
+    "mu-mis": (MUMis, {}),
+    "jit": (JiT, {}),
+    "ficabu": (FiCABU, {}),
 }
 
 
 def target_variants() -> tuple[MethodVariant, ...]:
     """Each kind of target in the same descent, with projection and without, then methods as their papers have them.
 
-    All make five passes over the retain set. Those in the same descent see the same number of forget samples, too.
+    All that read the retain set make five passes over it. Those in the same descent see the same number of forget
+    samples, too.
     Without projection, they take the fields that were tuned with it.
     """
     same_descent = {target: (kind, {**FIVE_PASSES, **fields}) for target, (kind, fields) in TARGETS.items()}
