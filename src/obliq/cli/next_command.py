@@ -27,13 +27,13 @@ def repeated_options(
 
 
 def unlearn_command(original: Path, repeated: list[str | Path], *, has_holdout: bool) -> list[str | Path]:
-    """Forget a class of a new original, by the default method or, without holdout samples, by one that needs none."""
+    """Forget a tenth of what a new original learned, by the default method; without holdout samples, by another."""
     out = free_name(original, "unlearned")
     return [
         "unlearn",
         original,
         "--forget",
-        "class=0",
+        "random=10%",
         "--out",
         out,
         *repeated,

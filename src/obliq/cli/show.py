@@ -86,7 +86,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
             "unlearn",
             folder,
             "--forget",
-            "class=0",
+            "random=10%",
             "--out",
             unlearned,
             *repeated,
