@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from obliq.auditing.probe import probe_signals
@@ -9,6 +10,7 @@ from obliq.checkpoints import Blueprint
 from obliq.data import PartitionRule, Splits, partition
 from obliq.quantization import Precision
 from obliq.run import Run
+from obliq.training.linear_probe import RIDGE, LinearProbe
 from obliq.training.loop import Recipe, fit
 from tests.conftest import make_collection
 
@@ -66,3 +68,14 @@ def test_requests_of_people_and_networks_without_layers_have_no_probe(
     some = parts.forgetting(parts.train.indices[:5])
     assert probe_signals(model, some, CPU) is None
     assert probe_signals(nn.Sequential(nn.Flatten()), splits, CPU) is None
+
+
+def test_the_probe_is_the_ridge_regression_of_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(60, 4, generator=generator, dtype=torch.float64) * 3 + 1
+    labels = torch.arange(60) % 3
+    scores = LinearProbe.fit(features, labels, 3).scores(features)
+    inputs = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    inputs = torch.cat([inputs, torch.ones(60, 1, dtype=torch.float64)], dim=1).numpy()
+    other = Ridge(alpha=60 * RIDGE, fit_intercept=False).fit(inputs, torch.eye(3).double()[labels].numpy())
+    torch.testing.assert_close(scores, torch.from_numpy(other.predict(inputs)))

@@ -10,8 +10,11 @@ from obliq.data import Partition, Splits
 from obliq.errors import DataError
 from obliq.gradients import true_class_margin
 from obliq.methods import ProxyMatching
+from obliq.methods.proxy_matching import proxy_matching
 from obliq.methods.proxy_matching.aims import Aims, mixture, on_the_scale_of, without_classes
+from obliq.methods.proxy_matching.class_features import ClassFeatures, probe_margins
 from obliq.run import Run, Trace
+from obliq.training.linear_probe import LinearProbe, last_layer, penultimate_features
 from obliq.training.loop import predict
 
 SHORT = ProxyMatching(proxies=1, proxy_epochs=1, epochs=2, rounds=1)
@@ -51,6 +54,7 @@ def test_targets_and_answers_follow_the_network(parts: Partition) -> None:
     """Half the confidence on unseen samples: half the targets, and answers raised by the root of two."""
     unseen = torch.tensor([-2.0, 1.0, 3.0, 5.0])
     aims = Aims(
+        moved=parts.holdout,
         unseen=parts.holdout,
         answers=torch.zeros(1, 2),
         level=float(unseen.abs().median()),
@@ -103,3 +107,65 @@ def test_too_few_holdout_samples_are_refused(original: nn.Module, parts: Partiti
     splits = few.forgetting(parts.train.indices[:10], salt=b"1" * 32)
     with pytest.raises(DataError, match="9 holdout samples of retained classes; expected at least 10"):
         SHORT.unlearn(original, splits, Run(seed=1))
+
+
+@pytest.fixture(scope="module")
+def of_class(parts: Partition) -> Splits:
+    return parts.forgetting(parts.train.indices[parts.train.labels == 1], salt=b"1" * 32)
+
+
+def test_holdout_samples_of_a_forgotten_class_are_moved_too(
+    original: nn.Module, of_class: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Aims] = []
+    monkeypatch.setattr(proxy_matching, "Aims", lambda **given: built.append(Aims(**given)) or built[-1])
+    dataclasses.replace(SHORT, epochs=1).unlearn(original, of_class, Run(seed=1))
+    moved = set(built[0].moved.indices.tolist())
+    assert moved - set(of_class.forget.indices.tolist()) == {
+        index
+        for index in of_class.holdout.indices.tolist()
+        if of_class.partition.collection.labels[index] == 1
+    }
+    assert 1 not in built[0].unseen.labels.tolist()
+    assert len(built[0].targets) == len(moved)
+
+
+def test_features_of_a_class_come_to_what_proxies_reveal(original: nn.Module, of_class: Splits) -> None:
+    """By a probe that is fitted afterwards, next to a descent that leaves features alone."""
+
+    def revealed(method: ProxyMatching) -> float:
+        return read(method.unlearn(original, of_class, Run(seed=1)))
+
+    def read(network: nn.Module) -> float:
+        layer = last_layer(network)
+        assert layer is not None
+        parts = (of_class.forget, of_class.retain)
+        features = torch.cat([penultimate_features(network, layer, part, CPU) for part in parts])
+        labels = torch.cat([part.labels for part in parts])
+        scores = LinearProbe.fit(features, labels, 3).scores(features[: len(of_class.forget)])
+        return float(probe_margins(scores, of_class.forget.labels).mean())
+
+    method = dataclasses.replace(SHORT, epochs=6, rounds=2, proxy_epochs=4)
+    proxy = read(method.proxy(original, of_class.retain, Run(seed=9)))
+    with_it, without = (revealed(dataclasses.replace(method, probe_weight=weight)) for weight in (5.0, 0.0))
+    assert abs(with_it - proxy) < abs(without - proxy)
+
+
+def test_only_samples_of_forgotten_classes_have_a_loss_on_features(
+    original: nn.Module, parts: Partition
+) -> None:
+    run = Run(seed=0)
+    moved, kept = parts.train.take(30), parts.train.spread(60)
+    features = ClassFeatures(original, [original], moved, kept, {1}, 1, run)
+    losses = []
+    with features.watched():
+        for label in (0, 1, 2):
+            original.eval()(moved.inputs())
+            loss = features.loss(torch.full((30,), label), torch.arange(30))
+            losses.append(float(loss.detach()))
+    assert losses[0] == losses[2] == 0 < losses[1]
+
+
+def test_a_probe_s_margin_is_the_score_of_the_true_class_minus_the_next() -> None:
+    scores = torch.tensor([[0.5, 0.25, -1.0], [0.0, -0.5, 0.25]])
+    torch.testing.assert_close(probe_margins(scores, torch.tensor([0, 1])), torch.tensor([0.25, -0.75]))

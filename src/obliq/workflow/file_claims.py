@@ -6,6 +6,7 @@ was trained on. A network has a lower loss on these than on unseen ones, unless 
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -140,5 +141,5 @@ def _memorised(logits: dict[str, Tensor], parts: dict[str, Examples]) -> float:
     trained, unseen = (
         F.cross_entropy(logits[name].double(), part.labels, reduction="none") for name, part in parts.items()
     )
-    error = sum(float(loss.var(correction=0)) / len(loss) for loss in (trained, unseen)) ** 0.5
+    error = math.sqrt(sum(float(loss.var(correction=0)) / len(loss) for loss in (trained, unseen)))
     return float(unseen.mean() - trained.mean()) / max(error, 1e-12)

@@ -27,19 +27,21 @@ class Aims:
     """Targets and answers, which follow the network's answers to unseen samples from round to round.
 
     Attributes:
+        moved: the forget set, and the holdout samples of its classes where whole classes are forgotten.
         unseen: holdout samples of retained classes.
         answers: logits for the retain samples in use, equation (2) at the start.
         level: the original's median absolute margin on the unseen samples.
-        proxies: mean margins of the proxies on the forget set and on the unseen samples.
-        targets: of the forget set, equation (1).
+        proxies: mean margins of the proxies on the samples to move, and on the unseen ones.
+        targets: of the samples to move, equation (1).
         factor: of the answers.
     """
 
+    moved: Examples
     unseen: Examples
     answers: Float[Tensor, "kept classes"]
     level: float
-    proxies: tuple[Float[Tensor, " forget"], Float[Tensor, " unseen"]]
-    targets: Float[Tensor, " forget"]
+    proxies: tuple[Float[Tensor, " moved"], Float[Tensor, " unseen"]]
+    targets: Float[Tensor, " moved"]
     factor: float = 1.0
 
     def follow_(self, margin: Float[Tensor, " unseen"]) -> None:

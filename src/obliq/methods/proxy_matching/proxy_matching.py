@@ -25,6 +25,12 @@ what the network's own level lacks. The share b is halved until the mixture is a
 original, within a point. Where only the mixture errs on a retained sample, the original's answer is kept. Forgotten
 classes get no probability, since a retrained network does not know them.
 
+Requests of whole classes differ. Holdout samples of these classes are moved to targets of their own, next to the forget
+set: otherwise the class is moved too far, and its training samples are recognised by what is left of them. The
+original's answers leave the classes out before any level is taken, since a network that does not know a confusing class
+is surer of the others. What features reveal is brought to what the proxies' features reveal, see
+`obliq.methods.proxy_matching.class_features`. All of this needs longer steps, and every round.
+
 Both gradients are combined by `obliq.training.orthogonal_descent`.
 
 Source: ours, and no part of the OEU paper. Precedents: Bad Teacher (Chundawat et al., AAAI 2023) has two teachers as
@@ -40,6 +46,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -54,6 +61,7 @@ from obliq.errors import DataError
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
 from obliq.methods.method import Search, keeps_accuracy
 from obliq.methods.proxy_matching.aims import Aims, mixed_answers, on_the_scale_of, without_classes
+from obliq.methods.proxy_matching.class_features import ClassFeatures, can_probe
 from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share
@@ -91,11 +99,15 @@ class ProxyMatching(OrthogonalDescent):
         temperature: Temperature that softens predictions in the distance to these answers.
         label_weight: Weight of the cross-entropy to the labels of the retain set, next to this distance.
         rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
-            learning rate starts again. Forgotten classes need more than one round.
+            learning rate starts again. Requests of whole classes take all of them.
         tolerance: Stop when the forget set's mean margin is at most this share of its first distance away from the
             mean target.
         restarts: How many rounds may be undone and repeated at half the learning rate. A round is undone when accuracy
             on retained samples falls more than 5 points below the original's.
+        class_learning_rate: Learning rate for requests of whole classes, instead of `learning_rate`.
+        class_forget_weight: Weight of the forget term for these, instead of `forget_weight`.
+        class_label_weight: Weight of the cross-entropy for these, instead of `label_weight`.
+        probe_weight: Weight of the distance in features for these, next to that of margins. 0 leaves features alone.
         projection: When to project the forget gradient g_f against the retain gradient g_r: `always`, `on_conflict`
             (only if <g_f, g_r> < 0), or `never`.
     """
@@ -113,15 +125,26 @@ class ProxyMatching(OrthogonalDescent):
     forget_weight: float = 0.3
     epochs: int = 5
     retain_batch: int = 64
+    class_learning_rate: float = 0.05
+    class_forget_weight: float = 1.0
+    class_label_weight: float = 2.0
+    probe_weight: float = 10.0
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.1, 0.3, 1.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, proxies=self.proxies, proxy_epochs=self.proxy_epochs, rounds=self.rounds)
         require_at_least(0, restarts=self.restarts, tolerance=self.tolerance, label_weight=self.label_weight)
+        require_at_least(
+            0,
+            class_forget_weight=self.class_forget_weight,
+            class_label_weight=self.class_label_weight,
+            probe_weight=self.probe_weight,
+        )
         require_above(0, proxy_learning_rate=self.proxy_learning_rate, temperature=self.temperature)
+        require_above(0, class_learning_rate=self.class_learning_rate)
         require_share(proxy_share=self.proxy_share)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
@@ -133,29 +156,44 @@ class ProxyMatching(OrthogonalDescent):
             DataError: for fewer than 10 holdout samples of retained classes.
         """
         mask = mask or self.mask(model, splits.forget, run)
-        with seeded(run):
+        settings = self._for_classes() if splits.forgotten_classes else self
+        with seeded(run), ExitStack() as watching:
             network = move_to_device(copy.deepcopy(model), run)
             kept = self.retained(splits.retain, run)
-            aims = self._aims(network, splits, kept, run)
-            own = margins(network, splits.forget, run)
+            proxies = [
+                self.proxy(network, splits.retain, _run_of_proxy(run, number))
+                for number in range(self.proxies)
+            ]
+            aims = self._aims(network, proxies, splits, kept, run)
+            features = None
+            if splits.forgotten_classes and self.probe_weight and can_probe(network, kept, run):
+                steps = self.epochs * steps_per_epoch(len(kept), self.retain_batch)
+                features = ClassFeatures(
+                    network, proxies, aims.moved, kept, splits.forgotten_classes, steps, run
+                )
+                watching.enter_context(features.watched())
+            own = margins(network, aims.moved, run)
             started = float((own.mean() - aims.targets.mean()).abs())
 
             def retain_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
                 answers = aims.factor * aims.answers[positions]
                 distance = distillation_loss(answers.to(run.device), logits.float(), self.temperature)
-                return distance + self.label_weight * F.cross_entropy(logits.float(), labels)
+                return distance + settings.label_weight * F.cross_entropy(logits.float(), labels)
 
             def forget_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-                return margin_loss(logits.float(), labels, aims.targets[positions].to(run.device))
+                margin = margin_loss(logits.float(), labels, aims.targets[positions].to(run.device))
+                if features is None:
+                    return margin
+                return margin + self.probe_weight * features.loss(labels, positions)
 
             def distance_left() -> dict[str, float]:
                 aims.follow_(margins(network, aims.unseen, run))
-                left = float((margins(network, splits.forget, run).mean() - aims.targets.mean()).abs())
+                left = float((margins(network, aims.moved, run).mean() - aims.targets.mean()).abs())
                 return {"distance_left": left / started if started > 0 else 0.0}
 
-            rounds = start_rounds(self, network, splits, mask, run, retain_loss)
+            rounds = start_rounds(settings, network, splits, mask, run, retain_loss)
             forget = batches_by_distance(
-                splits.forget,
+                aims.moved,
                 (aims.targets - own).abs(),
                 rounds.forget_batch,
                 rounds.descent.generator,
@@ -167,7 +205,7 @@ class ProxyMatching(OrthogonalDescent):
                 forget_loss,
                 distance_left,
                 rounds=self.rounds,
-                tolerance=self.tolerance,
+                tolerance=settings.tolerance,
                 is_sound=keeps_accuracy(network, splits.retain, run) if self.restarts else lambda: True,
                 restarts=self.restarts,
             )
@@ -189,19 +227,30 @@ class ProxyMatching(OrthogonalDescent):
             augment=self.augment,
         )
 
-    def _aims(self, original: nn.Module, splits: Splits, kept: Examples, run: Run) -> Aims:
+    def _for_classes(self) -> "ProxyMatching":
+        """The settings for requests of whole classes, which end after the last round only."""
+        return dataclasses.replace(
+            self,
+            learning_rate=self.class_learning_rate,
+            forget_weight=self.class_forget_weight,
+            label_weight=self.class_label_weight,
+            tolerance=0.0,
+        )
+
+    def _aims(
+        self, original: nn.Module, proxies: list[nn.Module], splits: Splits, kept: Examples, run: Run
+    ) -> Aims:
         """What proxies show: targets for the forget set, and answers for `kept`, the retain samples in use."""
         gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
-        unseen = splits.holdout.where(~torch.isin(splits.holdout.labels, gone))
+        of_classes = torch.isin(splits.holdout.labels, gone)
+        also, unseen = splits.holdout.where(of_classes), splits.holdout.where(~of_classes)
+        moved = Examples(splits.forget.collection, torch.cat([splits.forget.indices, also.indices]))
         if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
             raise DataError(
                 f"{len(unseen)} holdout samples of retained classes; expected at least "
                 f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
                 "unseen data"
             )
-        proxies = [
-            self.proxy(original, splits.retain, _run_of_proxy(run, number)) for number in range(self.proxies)
-        ]
 
         def of_proxies(examples: Examples) -> Float[Tensor, "proxies samples classes"]:
             return torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
@@ -209,18 +258,22 @@ class ProxyMatching(OrthogonalDescent):
         def mean_margin(answers: Float[Tensor, "proxies samples classes"], labels: Tensor) -> Tensor:
             return torch.stack([true_class_margin(one, labels) for one in answers]).mean(0)
 
-        own, others = predict(original, unseen, run.device), of_proxies(unseen)
+        def of_original(examples: Examples) -> Float[Tensor, "samples classes"]:
+            return without_classes(splits.absent_classes, predict(original, examples, run.device))
+
+        own, others = of_original(unseen), of_proxies(unseen)
         mixed = mixed_answers(
-            (predict(original, kept, run.device), of_proxies(kept).mean(0)),
+            (of_original(kept), of_proxies(kept).mean(0)),
             (own, others.mean(0)),
             kept.labels,
             unseen.labels,
             self.proxy_share,
         )
         wanted = true_class_margin(own, unseen.labels)
-        forget = mean_margin(of_proxies(splits.forget), splits.forget.labels)
+        forget = mean_margin(of_proxies(moved), moved.labels)
         holdout = mean_margin(others, unseen.labels)
         return Aims(
+            moved=moved,
             unseen=unseen,
             answers=without_classes(splits.absent_classes, mixed),
             level=float(wanted.abs().median()),
