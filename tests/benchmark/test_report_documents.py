@@ -205,6 +205,9 @@ def test_the_opening_states_what_chance_and_doing_nothing_give() -> None:
         )
         assert "With 1 seed" in words
         assert "64 samples: UA and MIA move in steps of 1.6 points" in words
+    assert "kinder to accuracy than the public code" not in words
+    kinder = [change_row(row, method="l1-sparse") if row.method == "a" else row for row in rows]
+    assert "l1-sparse: kinder to accuracy than the public code" in render(kinder, "s")[0]
     near_floor = [row for row in rows if row.method != "original"]
     assert "The nearest method is as near as a second retraining" in render(near_floor, "s")[0]
     clear = render([change_row(one, forget=600) for one in _clear()], "s")[1]

@@ -12,6 +12,8 @@ from obliq.benchmark.suite import ORIGINAL, RETRAINED_AGAIN
 
 FEW = 100
 """Forget samples below which a single answer moves an accuracy by more than a point."""
+KINDER = ("l1-sparse", "boundary-shrink")
+"""Methods whose public code loses more accuracy: theirs penalises more than weights, or follows forget batches."""
 ABLATIONS = (
     "Each ablation changes one setting of a method and takes all its other settings over. The change of Avg. Gap is "
     "paired by seed and cell. Above 0, the ablation is farther from retraining, so what it changes had helped."
@@ -75,6 +77,13 @@ def marks(summaries: Sequence[CellSummary]) -> Sequence[str]:
         "over-forgot.",
         "A dash: not measured, or does not apply.",
     ]
+    kinder = [
+        name for name in KINDER if any(one.method == name for cell in summaries for one in cell.methods)
+    ]
+    if kinder:
+        explained.append(
+            f"{' and '.join(kinder)}: kinder to accuracy than the public code of the method, as its docstring states."
+        )
     if not _several(summaries):
         return explained
     return [
