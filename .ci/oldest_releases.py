@@ -5,7 +5,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("onnx", "patch", "ray")
+EXTRAS = ("onnx", "patch", "ray", "serve")
 """What the tests need in addition; tools such as pytest may be newer."""
 
 
@@ -15,6 +15,8 @@ def main() -> None:
     extras = project["optional-dependencies"]
     for line in (*project["dependencies"], *(line for extra in EXTRAS for line in extras[extra])):
         requirement = Requirement(line)
+        if requirement.name == project["name"]:  # an extra that brings another one
+            continue
         lowest = [bound.version for bound in requirement.specifier if bound.operator == ">="]
         print(f"{requirement.name}=={lowest[0]}")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from python_multipart.exceptions import FormParserError
 from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -101,7 +102,7 @@ def _endpoint(site: Site, one: Page) -> Callable[[Request], Awaitable[Response]]
                 return message(visit, "Refused", "The form came from another site.", 403)
             try:
                 form, upload = await _form(request)
-            except MultiPartException:
+            except (MultiPartException, FormParserError):
                 return message(visit, "Refused", "The form cannot be read.", 400)
             if session is not None and not session.accepts(form.get("csrf", "")):
                 return message(visit, "Refused", "The form is out of date. Load the page again.", 403)

@@ -27,6 +27,7 @@ def log_in(visit: Visit) -> Response:
     key = " ".join(name.split()).casefold()
     wait = max(site.failures.seconds_to_wait(key), site.all_failures.seconds_to_wait(_EVERYBODY))
     if wait > 0:
+        site.report("a login was refused after too many failures")
         words = f"There were too many failed logins. Try again in {int(wait) // 60 + 1} minutes."
         answer = page(visit, "login", status=429, error=words, name=name)
         answer.headers["retry-after"] = str(int(wait) + 1)
@@ -38,6 +39,7 @@ def log_in(visit: Visit) -> Response:
         fits = (known or _of_nobody()).fits(visit.form.get("password", "")[: LONGEST_PASSWORD + 1])
     if account is None or known is None or not fits:
         site.all_failures.count(_EVERYBODY)
+        site.report("a login failed")  # without the name, in whose place a password may have been typed
         return page(visit, "login", status=401, error="Name or password is wrong.", name=name)
     site.failures.forget(key)
     answer = RedirectResponse("/", 303)

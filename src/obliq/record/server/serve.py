@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import ipaddress
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -75,6 +76,7 @@ def serve(site: Site, listening: socket.socket) -> None:
 
     from obliq.record.server.application import application
 
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it prints what a hostile form holds
     config = uvicorn.Config(
         application(site),
         access_log=False,  # addresses of pages name cases

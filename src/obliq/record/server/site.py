@@ -1,6 +1,7 @@
 """What one server works with, and what a single request to it consists of."""
 
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from obliq.record.server.sessions import (
     Session,
     Sessions,
 )
+from obliq.run import utc_now
 
 _OPTIONS = {
     "--reject REASON notes it and why": "rejecting it notes it and why",
@@ -95,6 +97,10 @@ class Site:
         """The words of `obliq record run` for this record."""
         where = [str(self.record.folder.resolve()), "--keys", str(self.record.keys.folder.resolve())]
         return ["record", "run", *where, *self._run_options, *words]
+
+    def report(self, words: str) -> None:
+        """Print a line for the operator of the server; it holds no address, name or path."""
+        print(f"obliq serve: {utc_now().isoformat(timespec='seconds')} {words}", file=sys.stderr, flush=True)
 
     def without_paths(self, text: str) -> str:
         """A message without the folders of this machine, for people who look at it from another one."""
