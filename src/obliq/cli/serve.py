@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from obliq.cli.options import DataOptions
+from obliq.cli.options import DataOptions, File
 from obliq.cli.record.options import RecordOptions, open_record
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
@@ -24,6 +24,8 @@ class ServeArguments(RecordOptions):
         host: Address to listen on. Another one than loopback needs --https-name.
         threads: CPU threads of the work that is started from the page; 0 for the default of torch.
         device: Where this work computes.
+        certificate_key: Private key that signs the certificates of this work. By default, the one that `obliq record
+            init` named.
         https_name: Name under which a TLS proxy in front of this server is reached, such as records.example.org.
             Browsers then send the login by TLS alone.
     """
@@ -32,6 +34,7 @@ class ServeArguments(RecordOptions):
     host: str = "127.0.0.1"
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    certificate_key: File = None
     https_name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     data: DataOptions = field(default_factory=DataOptions)
 
@@ -79,7 +82,12 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
 def _run_options(arguments: ServeArguments) -> list[str]:
     """What `obliq record run` is given besides the record and who runs it."""
     data = arguments.data
-    given = {"--data": data.data, "--data-folder": data.data_folder, "--arch": data.arch}
+    given: dict[str, object] = {
+        "--certificate-key": arguments.certificate_key,
+        "--data": data.data,
+        "--data-folder": data.data_folder,
+        "--arch": data.arch,
+    }
     named = [f"{name}={value}" for name, value in given.items() if value is not None]
     return [*named, f"--threads={arguments.threads}", f"--device={arguments.device}"]
 

@@ -1,5 +1,6 @@
 """The HTTP API: its description, its tokens, and what a program may do with them."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -9,10 +10,15 @@ from typing import Any
 import pytest
 
 from obliq.data import Partition
+from obliq.record.batch_events import Certified, IssuedCertificate
+from obliq.record.certificate.make import sign_certificate, write_certificate
+from obliq.record.certificate.page import require_own_page
+from obliq.record.events import Accepted, Approved
 from obliq.record.server.accounts import Account, Role, new_token, token_digest
 from obliq.record.server.site import Site
+from tests.record.certificate.cases import ed25519_key, predicate, subjects
+from tests.record.events import DIGEST, begun, exported, patched, planned, received, unlearned
 from tests.record.events import audited as audited_batch
-from tests.record.events import begun, exported, patched, planned, unlearned
 from tests.record.server.browser import Answer, Browser, logged_in, new_site, written_record
 from tests.record.server.test_decisions import somebody
 
@@ -86,8 +92,8 @@ def fits(value: Any, schema: dict[str, Any], kinds: dict[str, Any]) -> bool:
     """Whether an answer is as the description states it."""
     if "$ref" in schema:
         kind = kinds[schema["$ref"].rpartition("/")[2]]
-        return set(value) == set(kind["properties"]) and all(
-            fits(value[name], inner, kinds) for name, inner in kind["properties"].items()
+        return set(kind["required"]) <= set(value) <= set(kind["properties"]) and all(
+            fits(inner, kind["properties"][name], kinds) for name, inner in value.items()
         )
     if "anyOf" in schema:
         return any(
@@ -128,6 +134,36 @@ def test_a_request_goes_its_way_by_the_api_alone(site: Site, parts: Partition) -
     assert (confirmed["devices"], confirmed["of"]) == (2, 3)
     assert done(device, "POST", address, path, {"devices": 2})["head"] == confirmed["head"]
     assert site.record.entries()[-1].actor == "program device"
+
+
+def test_a_certificate_is_read_and_downloaded_as_it_was_signed(site: Site) -> None:
+    key = ed25519_key()
+    signed = sign_certificate(predicate(), subjects(), [key])
+    approved = [
+        replace(received("C/1"), digest=DIGEST),
+        Accepted(case="C/1"),
+        Approved(case="C/1", digest=DIGEST),
+    ]
+    site.record.append("A", *approved, planned(1, "C/1"), unlearned(), exported(), audited_batch(), patched())
+    program, auditor = Program(site, "auditor"), logged_in(site, "auditor")
+    address = "/certificate?number=C%2F1"
+    assert "has no certificate" in auditor.get(address).text
+    file = site.record.certificate(site.record.state().batch(1), "C/1")
+    file.parent.mkdir(parents=True)
+    write_certificate(signed, file)
+    text = file.read_bytes()
+    issued = IssuedCertificate(case="C/1", file=hashlib.sha256(text).hexdigest())
+    site.record.append("A", Certified(batch=1, key=key.public.fingerprint, certificates=(issued,)))
+    assert "Read the certificate" in auditor.get("/case?number=C%2F1").text
+    assert program("GET", "/api/certificates/C/1").body == text
+    assert auditor.get(f"{address}&as=json").body == text
+    page = auditor.get(f"{address}&as=html")
+    assert page.headers["content-disposition"] == 'attachment; filename="certificate-C-1.html"'
+    assert json.loads(require_own_page(page.body)) == json.loads(text)
+    assert "sandbox" in auditor.get(address).headers["content-security-policy"]
+    file.write_bytes(text + b" ")
+    assert "is not the file that the log states" in auditor.get(address).text
+    assert program("GET", "/api/certificates/C/1").status == 400
 
 
 @pytest.mark.parametrize(

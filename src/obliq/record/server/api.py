@@ -9,6 +9,7 @@ from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.record.requests import confirm, receive
 from obliq.record.server.accounts import PEOPLE, Role
 from obliq.record.server.decisions import selector_of, understood_request
+from obliq.record.server.reading import certificate_of
 from obliq.record.server.site import Site
 from obliq.record.state import RecordState
 from obliq.record.summary import CaseSummary, summarise_cases
@@ -128,7 +129,7 @@ class Operation:
         roles: whose tokens may call it.
         summary: what it does, in a line.
         body: what is sent; None for nothing.
-        answer: what comes back.
+        answer: what comes back; None for a certificate.
         handle: what answers.
     """
 
@@ -137,7 +138,7 @@ class Operation:
     roles: frozenset[Role]
     summary: str
     body: type[Any] | None
-    answer: type[Any]
+    answer: type[Any] | None
     handle: Callable[[ApiCall], Any]
 
     @property
@@ -182,6 +183,11 @@ def get_case(call: ApiCall) -> CaseSummary:
     return _summary(call.site.reader.read().state, call.path["case"])
 
 
+def get_certificate(call: ApiCall) -> bytes:
+    """The certificate of a case."""
+    return certificate_of(call.site, call.path["case"])
+
+
 def report_devices(call: ApiCall) -> ConfirmedDevices:
     """Note how many devices confirmed a batch."""
     text, body = call.path["floor"], call.body
@@ -219,6 +225,15 @@ OPERATIONS: tuple[Operation, ...] = (
         body=None,
         answer=CaseSummary,
         handle=get_case,
+    ),
+    Operation(
+        path="/api/certificates/{case}",
+        method="GET",
+        roles=PEOPLE,
+        summary="The certificate of a case, as `obliq certificate verify` reads it.",
+        body=None,
+        answer=None,
+        handle=get_certificate,
     ),
     Operation(
         path="/api/devices/{floor}/confirm",

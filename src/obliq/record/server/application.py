@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 
 from obliq.errors import ObliqError
 from obliq.io.strict_json import decode, encode, parse_json
-from obliq.record.server import decisions, login, reading, work
+from obliq.record.server import decisions, login, openapi, reading, work
 from obliq.record.server.accounts import PEOPLE, Account, Role
 from obliq.record.server.api import OPERATIONS, ApiCall, Operation
 from obliq.record.server.protection import LARGEST_UPLOAD, Protection
@@ -54,6 +54,7 @@ PAGES: tuple[Page, ...] = (
     Page("/devices", "GET", PEOPLE, reading.show_devices),
     Page("/record", "GET", PEOPLE, reading.show_record),
     Page("/report", "GET", PEOPLE, reading.show_report),
+    Page("/certificate", "GET", PEOPLE, reading.show_certificate),
     Page("/audit.json", "GET", PEOPLE, reading.download_audit),
     Page("/record.json", "GET", PEOPLE, reading.export_cases),
     Page("/request", "GET", OFFICER, decisions.show_request_form),
@@ -71,7 +72,7 @@ PAGES: tuple[Page, ...] = (
     Page("/login", "POST", None, login.log_in),
     Page("/logout", "POST", PEOPLE, login.log_out),
     Page("/style.css", "GET", None, reading.send_style),
-    Page("/openapi.json", "GET", None, reading.send_description),
+    Page("/openapi.json", "GET", None, openapi.send_description),
     Page("/progress.js", "GET", None, reading.send_script),
 )
 
@@ -133,6 +134,8 @@ def _called(site: Site, one: Operation, actor: str, path: Mapping[str, str], tex
         found = one.handle(ApiCall(site=site, actor=actor, path=path, body=body))
     except ObliqError as error:
         return _refused(site, 400, str(error))
+    if isinstance(found, bytes):
+        return Response(found, media_type="application/json")
     return JSONResponse(encode(found))
 
 

@@ -8,8 +8,11 @@ import typing
 from importlib.metadata import version
 from typing import Any
 
+from starlette.responses import JSONResponse, Response
+
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.record.server.api import OPERATIONS, Operation
+from obliq.record.server.site import Visit
 
 REFUSALS = {
     "400": "The request does not fit the record, its data or its rules.",
@@ -17,12 +20,19 @@ REFUSALS = {
     "403": "The role of the token may not do this.",
     "413": "The request is too large.",
 }
+ENVELOPE = {"type": "object", "description": "A DSSE envelope with an in-toto statement."}
+"""What a certificate is; docs/certificate-format.md describes all of it."""
 _PLAIN: dict[Any, dict[str, str]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
     bool: {"type": "boolean"},
     float: {"type": "number"},
 }
+
+
+def send_description(visit: Visit) -> Response:
+    """The description as a page."""
+    return JSONResponse(openapi_document())
 
 
 def openapi_document() -> dict[str, Any]:
@@ -67,7 +77,9 @@ def _operation(one: Operation, kinds: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "Done.",
-                "content": {"application/json": {"schema": _schema(one.answer, kinds)}},
+                "content": {
+                    "application/json": {"schema": _schema(one.answer, kinds) if one.answer else ENVELOPE}
+                },
             },
             **{status: {"description": words, **refused} for status, words in REFUSALS.items()},
         },

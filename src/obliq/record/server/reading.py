@@ -1,17 +1,21 @@
 """Pages that only read: the cases, one case, the devices, the record, and the documents of a batch."""
 
-from starlette.responses import JSONResponse, Response
+import hashlib
+import re
+
+from starlette.responses import Response
 
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import read_regular_file
 from obliq.record.cases import Batch, Case, same_person
-from obliq.record.server.openapi import openapi_document
+from obliq.record.certificate.envelope import LARGEST_ENVELOPE
+from obliq.record.certificate.page import render_certificate_page
 from obliq.record.server.protection import DOCUMENT_POLICY
 from obliq.record.server.reader import event_words, steps_of
 from obliq.record.server.rendering import TEMPLATES, page, style_sheet
-from obliq.record.server.site import Visit
+from obliq.record.server.site import Site, Visit
 from obliq.record.state import RecordState
 from obliq.record.summary import SUMMARY_DOCUMENT, summarise_cases, summarise_record
 from obliq.run import utc_now
@@ -106,6 +110,36 @@ def download_audit(visit: Visit) -> Response:
     )
 
 
+def show_certificate(visit: Visit) -> Response:
+    """The certificate of a case as a page to read, or as a file that can be verified."""
+    number = visit.query.get("number", "")
+    text = certificate_of(visit.site, number)
+    name = f"certificate-{re.sub('[^A-Za-z0-9-]+', '-', number)[:80]}"
+    if visit.query.get("as") == "json":
+        return Response(text, media_type="application/json", headers=_attached(f"{name}.cert.json"))
+    headers = {"content-security-policy": DOCUMENT_POLICY}
+    if visit.query.get("as") == "html":
+        headers |= _attached(f"{name}.html")
+    return Response(render_certificate_page(text), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def certificate_of(site: Site, number: str) -> bytes:
+    """The certificate of a case, if it is the file that the log states.
+
+    Raises:
+        RecordError: when the case has none, or the file is another.
+    """
+    state = site.reader.read().state
+    batch = state.case(number).batch
+    issued = batch.certificate_of(number) if batch else None
+    if batch is None or issued is None:
+        raise RecordError(f"case {number} has no certificate; expected one whose batch was certified")
+    text = read_regular_file(site.record.certificate(batch, number), LARGEST_ENVELOPE)
+    if hashlib.sha256(text).hexdigest() != issued.file:
+        raise RecordError(f"the certificate of case {number} is not the file that the log states")
+    return text
+
+
 def export_cases(visit: Visit) -> Response:
     """Every case and every entry, as `obliq record export` writes them."""
     snapshot = visit.snapshot()
@@ -126,11 +160,6 @@ def send_script(visit: Visit) -> Response:
     return Response(
         content, media_type="text/javascript; charset=utf-8", headers={"cache-control": "no-cache"}
     )
-
-
-def send_description(visit: Visit) -> Response:
-    """The description of the HTTP API."""
-    return JSONResponse(openapi_document())
 
 
 def _allowed(state: RecordState, case: Case, visit: Visit) -> dict[str, bool]:

@@ -38,8 +38,9 @@ def show_work(visit: Visit) -> Response:
         ],
         batch=batch,
         steps=steps_of(state, batch.number) if batch else [],
-        is_due=state.is_due,
+        is_due=state.is_due or _lacks_certificates(state),
         methods=_method_names(),
+        uncertified=state.uncertified if _lacks_certificates(state) else [],
         policy=state.begun.policy,
     )
 
@@ -69,10 +70,15 @@ def start_work(visit: Visit) -> Response:
     elif again:
         require_text(reason=again)
         words += [f"--again={again}", *_method_words(form, state)]
-    if not state.is_due and not (accept or again):
+    if not (state.is_due or accept or again or _lacks_certificates(state)):
         raise RecordError("nothing is due")
     visit.site.run.start(visit.site.run_words(words))
     return RedirectResponse("/work", 303)
+
+
+def _lacks_certificates(state: RecordState) -> bool:
+    """Whether the work would issue certificates, if the key that signs them is there."""
+    return bool(state.begun.policy.certificate_key and state.uncertified)
 
 
 @functools.cache
