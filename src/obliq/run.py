@@ -64,6 +64,20 @@ def silent(stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
     """Ignore all progress."""
 
 
+@dataclass(frozen=True)
+class TrainingsFolder:
+    """A folder for the state of unfinished trainings.
+
+    Attributes:
+        folder: it is created with the first file.
+        key: of the names and of the content of its files. Without it nobody can tell which samples a training reads,
+            and a file that was altered is not used.
+    """
+
+    folder: Path
+    key: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Seed, device and listener of one computation.
@@ -71,8 +85,8 @@ class Run:
     `seed` decides every random draw: on a processor, two runs with equal seeds, inputs and thread counts
     give the same integers; on an accelerator this is not promised. `autocast` runs convolutions in bfloat16
     on devices that profit from it. `compile` lets `obliq.training.loop.fit` run through torch.compile, which pays in
-    long trainings only, see `obliq.training.loop`. `trainings` is a folder in which `fit` keeps the state of long
-    trainings, so that the same training goes on after its process was killed; None for no such folder.
+    long trainings only, see `obliq.training.loop`. `trainings` is where `fit` keeps the state of long trainings, so
+    that the same training goes on after its process was killed; None for no such place.
     """
 
     seed: int = 0
@@ -80,7 +94,7 @@ class Run:
     autocast: bool = False
     compile: bool = False
     listen: Listener = silent
-    trainings: Path | None = None
+    trainings: TrainingsFolder | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

@@ -271,11 +271,15 @@ def test_a_refused_batch_stops_until_somebody_decides(
         said = officer("run", *BY)
         assert said.status == 3
         assert "failed its gate" in said.err
+    unfinished = officer.record / "batches" / "1" / "trainings" / "of-a-killed-process.safetensors"
+    unfinished.parent.mkdir()
+    unfinished.touch()
     assert (
         officer("run", *BY, "--again", "ruined", "--method", "fine-tune", "--settings", "epochs=1").status
         == 3
     )
     assert [batch.state for batch in officer.state.batches] == ["abandoned", "unlearned"]
+    assert not unfinished.parent.exists(), "what was given up leaves no training"
     shown = officer("show", "C-1").out
     assert "A. Example: ruined" in shown
     assert "--again REASON" in shown

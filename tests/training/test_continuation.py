@@ -10,7 +10,7 @@ from torch import nn
 from obliq.data import Partition
 from obliq.models import initialise
 from obliq.quantization import quantize, weights_digest
-from obliq.run import Run, Trace
+from obliq.run import Run, Trace, TrainingsFolder
 from obliq.training import continuation
 from obliq.training.loop import Recipe, fit
 from tests.conftest import SmallNet
@@ -40,7 +40,14 @@ def untrained() -> nn.Module:
 
 
 def trained(
-    model: nn.Module, parts: Partition, recipe: Recipe, folder: Path | None, *, until: int = 0, seed: int = 1
+    model: nn.Module,
+    parts: Partition,
+    recipe: Recipe,
+    folder: Path | None,
+    *,
+    until: int = 0,
+    seed: int = 1,
+    key: bytes = b"key",
 ) -> tuple[str, Trace]:
     """Digest and trace of a training that is interrupted after an epoch, or not."""
     trace = Trace()
@@ -50,7 +57,7 @@ def trained(
         if step == until:
             raise KilledError
 
-    run = Run(seed=seed, listen=listen, trainings=folder)
+    run = Run(seed=seed, listen=listen, trainings=None if folder is None else TrainingsFolder(folder, key))
     return weights_digest(fit(model, parts.train, recipe, run)), trace
 
 
@@ -89,6 +96,21 @@ def test_a_file_that_was_cut_off_or_altered_is_not_used(
         trained(untrained, parts, RECIPE, tmp_path, until=2)
     (kept,) = tmp_path.iterdir()
     content = kept.read_bytes()
-    for damaged in (content[:-1], content.replace(b'"F32"', b'"F64"', 1)):
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    for damaged in (b"", content[:-1], content.replace(b'"F32"', b'"F64"', 1), flipped):
         kept.write_bytes(damaged)
         assert trained(untrained, parts, RECIPE, tmp_path) == whole
+
+
+def test_names_and_files_are_of_one_key(untrained: nn.Module, parts: Partition, tmp_path: Path) -> None:
+    """Who has the data and no key cannot confirm which samples remained, nor write a file that is used."""
+    for key in (b"one", b"other"):
+        with pytest.raises(KilledError):
+            trained(untrained, parts, RECIPE, tmp_path, until=2, key=key)
+    one, other = sorted(tmp_path.iterdir())
+    assert one.name != other.name
+    one.write_bytes(other.read_bytes())
+    whole = trained(untrained, parts, RECIPE, None)
+    for key in (b"one", b"other"):
+        assert trained(untrained, parts, RECIPE, tmp_path, key=key) == whole

@@ -10,35 +10,32 @@ keys.json        where the keys are, if not in the folder RECORD.keys next to th
                  signs certificates; for its owner alone
 """
 
-import secrets
-from dataclasses import dataclass, field, replace
+import hashlib
+import hmac
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, SOURCE_DOCUMENT, SOURCE_FILE
 from obliq.checkpoints.metadata import Blueprint
-from obliq.checkpoints.run_folder import load_run, save_run
+from obliq.checkpoints.run_folder import load_run
 from obliq.data import Partition
 from obliq.errors import RecordError
-from obliq.exporting import export_file, format_named, sha256_of
-from obliq.io.atomic import new_folder, refuse_existing_folder
+from obliq.exporting import format_named
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.quantization import weights_digest
 from obliq.record.cases import Batch
-from obliq.record.certificate.make import read_private_key
-from obliq.record.encryption import Keys, require_cryptography
-from obliq.record.events import Begun, Event
+from obliq.record.encryption import Keys
+from obliq.record.events import Event
 from obliq.record.log import LOG_FILE, Entry, LogWriter, read_log, writing
-from obliq.record.method_settings import method_of
-from obliq.record.policy import Policy
 from obliq.record.state import RecordState
-from obliq.run import utc_now
-from obliq.workflow.pipeline import recipe_of, recorded_partition
+from obliq.run import TrainingsFolder, utc_now
+from obliq.workflow.pipeline import recorded_partition
 
 ORIGINAL, REQUESTS, WITHHELD, BATCHES, KEYS_PLACE = "original", "requests", "withheld", "batches", "keys.json"
-CERTIFICATES = "certificates"
-"""Folder of a batch."""
+CERTIFICATES, TRAININGS = "certificates", "trainings"
+"""Folders of a batch."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +100,15 @@ class Record:
     def batch(self, number: int) -> Path:
         """The folder of a batch."""
         return self.folder / BATCHES / str(number)
+
+    def trainings(self, number: int) -> TrainingsFolder:
+        """Where long trainings of a batch keep their state until their step is done; its key derives from the batch's.
+
+        Raises:
+            RecordError: when the batch has no key, as after its end.
+        """
+        key = hmac.new(self.keys.read(f"batch-{number}"), b"unfinished trainings", hashlib.sha256).digest()
+        return TrainingsFolder(self.batch(number) / TRAININGS, key)
 
     def released(self, number: int) -> Path:
         """The file that devices run after a batch; of batch 0, that of the original."""
@@ -212,82 +218,3 @@ def keys_beside(record: Path) -> Path:
     """Where the keys of a record are by default: next to it, so that a copy of its folder has none."""
     folder = record.resolve()
     return folder.with_name(f"{folder.name}.keys")
-
-
-def create_record(
-    out: Path,
-    original: Path,
-    policy: Policy,
-    actor: str,
-    *,
-    keys: Path | None = None,
-    certificate_key: Path | None = None,
-    architecture: str | None = None,
-) -> RecordState:
-    """Create a record for a network. It appears when it is complete.
-
-    Args:
-        out: new folder.
-        original: folder of the network, as `obliq train` or `obliq adopt` wrote it; it is copied.
-        policy: the rules.
-        actor: who creates it.
-        keys: where keys will be; next to the record when left out.
-        certificate_key: file of a private key that signs certificates; its place is kept for `obliq record run`, and
-            the rules get its fingerprint.
-        architecture: see `obliq.checkpoints.load_checkpoint`.
-
-    Raises:
-        RecordError: when the network is no original, or the rules do not fit it.
-        ModelError: when it cannot be exported.
-    """
-    if out.exists() or out.is_symlink():
-        raise RecordError(f"{out} exists already; expected the name of a new folder (--out)")
-    refuse_existing_folder(out, overwrite=False)
-    require_cryptography()
-    method_of(policy.method, policy.settings)
-    if certificate_key is not None:
-        fingerprint = read_private_key(certificate_key).public.fingerprint
-        policy = replace(policy, certificate_key=fingerprint)
-    kind = format_named(policy.format)
-    kind.require_packages(runs=True)
-    _require_recipe(original, policy)
-    run = load_run(original, architecture)
-    saved = run.checkpoint
-    if saved.provenance.role != "original":
-        raise RecordError(f"{original} holds a network that is {saved.provenance.role}; expected an original")
-    if policy.references:
-        recipe_of(saved)
-    content = export_file(
-        saved.model, saved.blueprint.input_shape, to=policy.format, inputs=saved.provenance.inputs
-    )
-    begun = Begun(
-        record=secrets.token_hex(16),
-        network=weights_digest(saved.model),
-        partition=saved.provenance.partition_digest,
-        data=saved.provenance.data,
-        released=sha256_of(content),
-        policy=policy,
-    )
-    with new_folder(out) as draft:
-        save_run(draft / ORIGINAL, run)
-        with new_folder(draft / BATCHES / "0" / "exported") as exported:
-            (exported / f"network{kind.suffix}").write_bytes(content)
-        (draft / REQUESTS).mkdir()
-        place = KeysPlace(
-            *("" if given is None else str(given.resolve()) for given in (keys, certificate_key))
-        )
-        if place != KeysPlace():
-            KEYS_DOCUMENT.write(draft / KEYS_PLACE, place, private=True)
-        with writing(draft / LOG_FILE) as log:
-            entries = log.append(utc_now().isoformat(), actor, [begun])
-    return RecordState.of(entries)
-
-
-def _require_recipe(original: Path, policy: Policy) -> None:
-    """Refuse references of a network that was trained elsewhere before it is loaded, which may take minutes."""
-    file = original / DOCUMENT_FILE
-    if policy.references and file.is_file() and NETWORK_DOCUMENT.read(file).provenance.recipe is None:
-        raise RecordError(
-            f"{original} was trained elsewhere, so that references cannot be retrained by its recipe; expected "
-            "--references 0, with which audits reach no verdict, or a network that `obliq train` wrote"
-        )

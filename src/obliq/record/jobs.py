@@ -41,9 +41,6 @@ from obliq.workflow.rehearsal import require_step_memory
 from obliq.workflow.report_context import report_context
 from obliq.workflow.retrained_networks import RETRAINED
 
-TRAININGS = "trainings"
-"""Folder of a batch in which long trainings keep their state until their step is done."""
-
 Seal = Callable[[str, bytes], dict[str, bytes]]
 """From the name of a patch and its bytes to the files to write, by name."""
 
@@ -102,7 +99,7 @@ def work(worker: Worker, number: int) -> RecordState:
     """
     record = worker.record
     state, folder = record.state(), record.batch(number)
-    trainings = folder / TRAININGS
+    trainings = record.trainings(number)
     worker = dataclasses.replace(worker, run=dataclasses.replace(worker.run, trainings=trainings))
     for line in sweep(folder):
         worker.stage(line)
@@ -115,7 +112,7 @@ def work(worker: Worker, number: int) -> RecordState:
             worker.stage(step.words)
             with new_folder(result) as draft:
                 step.write(draft)
-        remove_tree(trainings)
+        remove_tree(trainings.folder)
         state = record.append(worker.actor, step.read(result))
     return state
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from obliq.errors import RecordError
-from obliq.io.drafts import sweep
+from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file
 from obliq.record.cases import Case
 from obliq.record.encryption import FLEET_KEY
-from obliq.record.folder import WITHHELD, Record
+from obliq.record.folder import TRAININGS, WITHHELD, Record
 from obliq.record.state import RecordState
 from obliq.record.withheld import KEY_NAME
 
@@ -16,7 +16,8 @@ def tidy(record: Record, state: RecordState) -> None:
     """Remove what a killed process left, while the lock of the log is held.
 
     That is: unfinished files, keys and encrypted requests of cases that were never noted, keys of closed cases, salts
-    of batches that are over, and older lists of withheld samples.
+    of batches that are over, unfinished trainings of batches that were given up or patched, and older lists of withheld
+    samples.
 
     Raises:
         RecordError: when a key cannot be destroyed.
@@ -35,6 +36,9 @@ def tidy(record: Record, state: RecordState) -> None:
     for file in record.encrypted("").parent.glob("*.encrypted"):
         if file.stem not in noted:
             file.unlink(missing_ok=True)
+    for batch in state.batches:
+        if batch.abandoned or batch.patched:
+            remove_tree(record.batch(batch.number) / TRAININGS)
     current = withheld_file(record, state)
     for file in (record.folder / WITHHELD).glob("*.json"):
         if file != current:

@@ -2,11 +2,13 @@
 
 Between two epochs everything that decides the rest is in four places: the network, the optimiser's momentum, the
 generator that orders and changes samples, and torch's own generator, which dropout uses. They are written into one
-safetensors file, whose name is a digest of everything that the training starts from. So a file is only ever read by the
-training that wrote it.
+safetensors file, which ends with its HMAC-SHA-256 (32 bytes). Its name is an HMAC of everything that the training
+starts from, so a file is only ever read by the training that wrote it. Both are keyed: what a training starts from
+includes which samples remain, and anyone with the data could otherwise confirm a guess.
 """
 
 import hashlib
+import hmac
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ SECONDS_BETWEEN = 10.0
 """How long a training goes on before its state is written again; a shorter one is repeated sooner than read."""
 
 _LARGEST = 2**34  # bytes
+_TAG_BYTES = 32
 
 
 @final
@@ -39,6 +42,7 @@ class KeptTraining:
         generator: draws the order of samples.
         epochs: how many there will be.
         file: where the state is kept; None where it is not.
+        key: of the HMAC at the end of the file.
         rows: mean `loss` and `accuracy` in percent of each epoch that is done.
     """
 
@@ -47,6 +51,7 @@ class KeptTraining:
     generator: torch.Generator
     epochs: int
     file: Path | None
+    key: bytes = field(default=b"", repr=False)
     rows: list[dict[str, float]] = field(default_factory=list)
     _kept: float = field(default_factory=time.monotonic)
 
@@ -70,17 +75,18 @@ class KeptTraining:
             examples: what is trained on.
             recipe: how, with a `repr` that states every setting.
             epochs: of the recipe.
-            run: seed, device, and the folder of kept trainings.
+            run: seed, device, and the folder of kept trainings with its key.
         """
         if run.trainings is None:
             return cls(model, optimizer, generator, epochs, None)
         start = (
             f"{torch.__version__} {torch.get_num_threads()} {run.seed} {run.device} {run.autocast} {recipe!r}"
         )
-        digest = hashlib.sha256(f"{start} {examples.collection.digest}".encode())
+        name = hmac.new(run.trainings.key, f"{start} {examples.collection.digest}".encode(), hashlib.sha256)
         for tensor in (examples.indices, *model.state_dict().values()):
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        kept = cls(model, optimizer, generator, epochs, run.trainings / f"{digest.hexdigest()}.safetensors")
+            name.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        file = run.trainings.folder / f"{name.hexdigest()}.safetensors"
+        kept = cls(model, optimizer, generator, epochs, file, run.trainings.key)
         kept._resume()
         return kept
 
@@ -89,7 +95,8 @@ class KeptTraining:
         self.rows.append(measured)
         if self.file is not None and time.monotonic() - self._kept >= SECONDS_BETWEEN:
             tensors = {name: value.contiguous() for name, value in self._tensors().items()}
-            write_file(self.file, tensors_to_bytes(tensors), overwrite=True, private=True)
+            content = tensors_to_bytes(tensors)
+            write_file(self.file, content + self._tag(content), overwrite=True, private=True)
             self._kept = time.monotonic()
 
     def _resume(self) -> None:
@@ -97,7 +104,11 @@ class KeptTraining:
         assert self.file is not None
         expected = {name: tensor_form(value) for name, value in self._tensors().items()}
         try:
-            found = tensors_from_bytes(read_regular_file(self.file, _LARGEST), expected)
+            read = read_regular_file(self.file, _LARGEST)
+            content, tag = read[:-_TAG_BYTES], read[-_TAG_BYTES:]
+            if not hmac.compare_digest(tag, self._tag(content)):
+                return
+            found = tensors_from_bytes(content, expected)
             done = int(found["epochs"])
             if not 1 <= done <= self.epochs:
                 return
@@ -132,6 +143,10 @@ class KeptTraining:
             "epochs": torch.tensor(len(self.rows)),
             "rows": rows,
         }
+
+    def _tag(self, content: bytes) -> bytes:
+        assert self.file is not None
+        return hmac.new(self.key, self.file.name.encode() + content, hashlib.sha256).digest()
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

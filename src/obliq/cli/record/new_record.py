@@ -57,7 +57,8 @@ class RecordInitArguments:
 def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> VerbOutput:
     """Create a record."""
     from obliq.cli.next_command import repeated_options
-    from obliq.record.folder import Record, create_record
+    from obliq.record.creation import create_record
+    from obliq.record.folder import Record
     from obliq.record.method_settings import parse_settings
     from obliq.record.policy import Policy
 

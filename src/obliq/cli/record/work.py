@@ -102,7 +102,8 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             method_of(*chosen_method(state.begun.policy, choices))
         original, parts = load_data(record, arguments.data)
         if decision is not None:
-            record.append(arguments.by, decision)
+            with record.appending() as appending:
+                tidy(record, appending.append(arguments.by, decision))
         batch = plan(record, parts, choices, arguments.by)
         worker = Worker(
             record=record,

@@ -1,0 +1,101 @@
+"""A new record for a network."""
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
+from obliq.checkpoints.run_folder import load_run, save_run
+from obliq.errors import RecordError
+from obliq.exporting import export_file, format_named, sha256_of
+from obliq.io.atomic import new_folder, refuse_existing_folder
+from obliq.quantization import weights_digest
+from obliq.record.certificate.make import read_private_key
+from obliq.record.encryption import require_cryptography
+from obliq.record.events import Begun
+from obliq.record.folder import BATCHES, KEYS_DOCUMENT, KEYS_PLACE, ORIGINAL, REQUESTS, KeysPlace
+from obliq.record.log import LOG_FILE, writing
+from obliq.record.method_settings import method_of
+from obliq.record.policy import Policy
+from obliq.record.state import RecordState
+from obliq.run import utc_now
+from obliq.workflow.pipeline import recipe_of
+
+
+def create_record(
+    out: Path,
+    original: Path,
+    policy: Policy,
+    actor: str,
+    *,
+    keys: Path | None = None,
+    certificate_key: Path | None = None,
+    architecture: str | None = None,
+) -> RecordState:
+    """Create a record for a network. It appears when it is complete.
+
+    Args:
+        out: new folder.
+        original: folder of the network, as `obliq train` or `obliq adopt` wrote it; it is copied.
+        policy: the rules.
+        actor: who creates it.
+        keys: where keys will be; next to the record when left out.
+        certificate_key: file of a private key that signs certificates; its place is kept for `obliq record run`, and
+            the rules get its fingerprint.
+        architecture: see `obliq.checkpoints.load_checkpoint`.
+
+    Raises:
+        RecordError: when the network is no original, or the rules do not fit it.
+        ModelError: when it cannot be exported.
+    """
+    if out.exists() or out.is_symlink():
+        raise RecordError(f"{out} exists already; expected the name of a new folder (--out)")
+    refuse_existing_folder(out, overwrite=False)
+    require_cryptography()
+    method_of(policy.method, policy.settings)
+    if certificate_key is not None:
+        fingerprint = read_private_key(certificate_key).public.fingerprint
+        policy = replace(policy, certificate_key=fingerprint)
+    kind = format_named(policy.format)
+    kind.require_packages(runs=True)
+    _require_recipe(original, policy)
+    run = load_run(original, architecture)
+    saved = run.checkpoint
+    if saved.provenance.role != "original":
+        raise RecordError(f"{original} holds a network that is {saved.provenance.role}; expected an original")
+    if policy.references:
+        recipe_of(saved)
+    content = export_file(
+        saved.model, saved.blueprint.input_shape, to=policy.format, inputs=saved.provenance.inputs
+    )
+    begun = Begun(
+        record=secrets.token_hex(16),
+        network=weights_digest(saved.model),
+        partition=saved.provenance.partition_digest,
+        data=saved.provenance.data,
+        released=sha256_of(content),
+        policy=policy,
+    )
+    with new_folder(out) as draft:
+        save_run(draft / ORIGINAL, run)
+        with new_folder(draft / BATCHES / "0" / "exported") as exported:
+            (exported / f"network{kind.suffix}").write_bytes(content)
+        (draft / REQUESTS).mkdir()
+        place = KeysPlace(
+            *("" if given is None else str(given.resolve()) for given in (keys, certificate_key))
+        )
+        if place != KeysPlace():
+            KEYS_DOCUMENT.write(draft / KEYS_PLACE, place, private=True)
+        with writing(draft / LOG_FILE) as log:
+            entries = log.append(utc_now().isoformat(), actor, [begun])
+    return RecordState.of(entries)
+
+
+def _require_recipe(original: Path, policy: Policy) -> None:
+    """Refuse references of a network that was trained elsewhere before it is loaded, which may take minutes."""
+    file = original / DOCUMENT_FILE
+    if policy.references and file.is_file() and NETWORK_DOCUMENT.read(file).provenance.recipe is None:
+        raise RecordError(
+            f"{original} was trained elsewhere, so that references cannot be retrained by its recipe; expected "
+            "--references 0, with which audits reach no verdict, or a network that `obliq train` wrote"
+        )
