@@ -1,7 +1,7 @@
 """One request from the network that must forget to the patch for devices, as the README's picture shows it.
 
 The commands are those of the README, on Fashion-MNIST: a ConvNet at W4A4 is trained on 4,000 images and forgets a
-random tenth of them by `calibrated` with its default settings.
+random tenth of them by the default method with its default settings.
 
     python benchmarks/before_and_after.py --fashion DIR
     python benchmarks/before_and_after.py --picture  # only draw the table that is there
@@ -22,7 +22,7 @@ SEEDS = (1, 2, 3)
 COMMANDS = (
     "train fashion-mnist --data-folder DIR --arch strided-convnet --bits W4A4 --epochs 20 --learning-rate 0.1 "
     "--batch-size 64 --limit 4000 --holdout 0.03 --seed SEED --threads 1 --out original",
-    "unlearn original --data-folder DIR --forget random=10% --seed SEED --threads 1 --out unlearned calibrated",
+    "unlearn original --data-folder DIR --forget random=10% --seed SEED --threads 1 --out unlearned",
     "retrain original --data-folder DIR --forget request=unlearned/request.json --seed SEED --threads 1 "
     "--out retrained",
     "export original --form compact --out original.onnx",

@@ -1,11 +1,13 @@
 """The estimate of a method's cost is what the method then does."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from obliq.data import Splits
+from obliq.data import Partition, Splits
 from obliq.methods import (
     OEU,
     SCRUB,
@@ -75,6 +77,27 @@ def test_passes_are_counted_before_as_they_are_made(
     with_gradients, without = counted(method, original, splits)
     expected = with_gradients + (WITHOUT_GRADIENTS * without if isinstance(method, SCRUB) else 0)
     assert found.most == pytest.approx(expected, rel=0.02)
+
+
+def test_a_class_takes_every_round_and_probes_of_features(original: nn.Module, parts: Partition) -> None:
+    splits = parts.forgetting(parts.train.indices[parts.train.labels == 1], salt=b"1" * 32)
+    method = ProxyMatching(epochs=2, rounds=2, restarts=0, proxies=1, proxy_epochs=1)
+    found, plain = (
+        estimate_cost(dataclasses.replace(method, probe_weight=weight), splits, Recipe(epochs=4))
+        for weight in (5.0, 0.0)
+    )
+    assert found is not None
+    assert plain is not None
+    assert found.least == found.most > plain.most
+    probes = (found.most - plain.most) / WITHOUT_GRADIENTS
+    passed = [
+        counted(dataclasses.replace(method, probe_weight=weight), original, splits) for weight in (5.0, 0.0)
+    ]
+    # beside the probes in rounds: one of the proxy, its features of what is moved, and a look at two samples
+    moved = len(splits.forget) + int((splits.holdout.labels == 1).sum())
+    once = len(splits.retain) + 2 * moved + 2
+    assert passed[0][1] - passed[1][1] == pytest.approx(probes + once, rel=0.1)
+    assert passed[0][0] == passed[1][0] == pytest.approx(plain.most, rel=0.05)
 
 
 def test_rounds_make_a_range_and_other_methods_have_no_estimate(splits: Splits) -> None:

@@ -75,14 +75,14 @@ def estimate_cost(method: Method, splits: Splits, recipe: Recipe) -> CostEstimat
         The estimate; None for methods whose passes are not known here.
     """
     forget, retain = len(splits.forget), len(splits.retain)
-    found = _passes(method, forget, retain)
+    found = _passes(method, forget, retain, classes=bool(splits.forgotten_classes))
     if found is None:
         return None
     least, most = found
     return CostEstimate(least=round(least), most=round(most), retraining=recipe.epochs * retain)
 
 
-def _passes(method: Method, forget: int, retain: int) -> tuple[float, float] | None:
+def _passes(method: Method, forget: int, retain: int, *, classes: bool) -> tuple[float, float] | None:
     match method:
         case Calibrated():
             one = _orthogonal(method, forget, retain, even=method.draw == "even")
@@ -90,6 +90,10 @@ def _passes(method: Method, forget: int, retain: int) -> tuple[float, float] | N
         case ProxyMatching():
             proxies = method.proxies * method.proxy_recipe(retain).epochs * retain
             one = _orthogonal(method, forget, retain, even=False)
+            if classes:  # takes all rounds, and fits probes to features
+                return _once(
+                    proxies + method.rounds * (one + WITHOUT_GRADIENTS * method.probed(forget, retain))
+                )
             return proxies + one, proxies + method.rounds * one
         case OEU() | ReGUn():
             return _once(_orthogonal(method, forget, retain, even=True))

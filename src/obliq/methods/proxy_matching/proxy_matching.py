@@ -61,7 +61,7 @@ from obliq.errors import DataError
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
 from obliq.methods.method import Search, keeps_accuracy
 from obliq.methods.proxy_matching.aims import Aims, mixed_answers, on_the_scale_of, without_classes
-from obliq.methods.proxy_matching.class_features import ClassFeatures, can_probe
+from obliq.methods.proxy_matching.class_features import SAMPLES, ClassFeatures, can_probe, steps_between_fits
 from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share
@@ -226,6 +226,13 @@ class ProxyMatching(OrthogonalDescent):
             batch_size=PROXY_BATCH,
             augment=self.augment,
         )
+
+    def probed(self, forget: int, retain: int) -> int:
+        """Samples that pass through the network for its probes in a round, when whole classes are forgotten."""
+        if not self.probe_weight:
+            return 0
+        steps = self.epochs * steps_per_epoch(min(retain, self.retain_limit or retain), self.retain_batch)
+        return math.ceil(steps / steps_between_fits(steps)) * min(forget + retain, SAMPLES)
 
     def _for_classes(self) -> "ProxyMatching":
         """The settings for requests of whole classes, which end after the last round only."""
