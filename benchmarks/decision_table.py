@@ -117,7 +117,9 @@ def choices() -> Sequence[Choice]:
     tenth, person, people, one = "random=10%", "subjects=1", "subjects=10", "class=0"
     from_file = file_gaps()
     others = {request: of(passes_of_others(request)) for request in (tenth, people, one)}
-    kept = [row["verdict"] for row in judged(people) if row["method"] == OURS]
+    kept, of_class = (
+        [row["verdict"] for row in judged(request) if row["method"] == OURS] for request in (people, one)
+    )
     verdicts, small = f"[verdicts]({LINK}/verdicts.md)", f"[`fashion-small`]({LINK}/fashion-small/report.md)"
     return (
         Choice(
@@ -143,8 +145,9 @@ def choices() -> Sequence[Choice]:
         Choice(
             "a class",
             "retrain",
-            f"`proxy-matching` passes in {of(passes(one, OURS))} cells, the other methods in {others[one]} judgements "
-            f"({verdicts}, Fashion-MNIST)",
+            f"`proxy-matching` passes in {of(passes(one, OURS))} cells ({', '.join(of_class)}), the other methods in "
+            f"{others[one]} judgements ({verdicts}, Fashion-MNIST)",
+            f"1; `proxy-matching` {verdict_time(one, OURS)}; 20 epochs",
         ),
         Choice(
             "a class, where only accuracy counts",
