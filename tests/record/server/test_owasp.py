@@ -1,5 +1,6 @@
 """OWASP's Top 10 of 2025, one check for each entry that shows what keeps it here."""
 
+import contextlib
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ pytest.importorskip("cryptography", reason="requests are encrypted: extra patch"
 pytest.importorskip("starlette", reason="the page needs the extra serve")
 pytest.importorskip("python_multipart", reason="the page needs the extra serve")
 
+from obliq.record.server import login
 from obliq.record.server.application import PAGES
 from obliq.record.server.decisions import MOST_DRAFTS
 from obliq.record.server.serve import require_private
@@ -104,6 +106,11 @@ def authentication_failures(site: Site, parts: Partition, printed: pytest.Captur
     for _ in range(MOST_FAILURES):
         browser.log_in("engineer", "wrong password wrong")
     assert browser.log_in("engineer").status == 429
+    with contextlib.ExitStack() as waiting:  # logins that wait do not hold up everybody else
+        while login._WAITING.acquire(blocking=False):
+            waiting.callback(login._WAITING.release)
+        assert browser.log_in("auditor").status == 503
+    assert browser.log_in("auditor").status == 303
 
 
 def data_integrity_failures(site: Site, parts: Partition, printed: pytest.CaptureFixture[str]) -> None:

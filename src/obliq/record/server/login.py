@@ -11,6 +11,8 @@ from obliq.record.server.site import Visit
 
 _AT_ONCE = threading.BoundedSemaphore(2)
 """Passwords that are checked at once: each takes 32 MiB and most of a core."""
+_WAITING = threading.BoundedSemaphore(10)
+"""Logins that wait for that; more would hold up the threads that answer everybody else."""
 _EVERYBODY = ""
 
 
@@ -32,6 +34,16 @@ def log_in(visit: Visit) -> Response:
         answer = page(visit, "login", status=429, error=words, name=name)
         answer.headers["retry-after"] = str(int(wait) + 1)
         return answer
+    if not _WAITING.acquire(blocking=False):
+        return page(visit, "login", status=503, error="Many people log in at once. Try again.", name=name)
+    try:
+        return _checked(visit, name, key)
+    finally:
+        _WAITING.release()
+
+
+def _checked(visit: Visit, name: str, key: str) -> Response:
+    site = visit.site
     site.failures.count(key)  # before the slow check, so that many at once are counted, too
     account = site.accounts.named(name)
     known = account.password if account else None
