@@ -1,5 +1,6 @@
 """The erasure record as a privacy officer uses it: from a new record to closed cases, and what goes wrong."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -11,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from obliq.checkpoints.run_folder import load_run
 from obliq.cli import main
+from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
 from obliq.record.folder import Record
+from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
+from obliq.record.keys_folder import OWNER_FILE
 from obliq.record.log import LOG_FILE, Entry
 from obliq.record.state import RecordState
 from obliq.record.verification import verify_record
@@ -65,7 +70,6 @@ class Officer:
 
 
 def new_officer(obliq: Obliq, way: Way, folder: Path, *rules: object) -> Officer:
-    from obliq.checkpoints.run_folder import load_run
     from obliq.workflow.pipeline import same_partition
 
     said = obliq("record", "init", way.original, "--out", folder / "record", *BY, *RULES, *rules)
@@ -189,11 +193,14 @@ def test_every_case_gets_one_certificate(
     log, before = officer.record / LOG_FILE, certificate.read_bytes()
     noted = log.read_bytes()
     patched = noted[: noted.rstrip().rfind(b"\n") + 1]
+    owner = officer.record.with_name("record.keys") / OWNER_FILE
+    owner.unlink()  # the log is as before the event, and the keys know of no newer one
     log.write_bytes(patched)
     key.rename(tmp_path / "moved.pem")
     assert officer.values("run", *BY)["certificates"] == [str(certificate)]
     assert certificate.read_bytes() == before
     # one that was killed before it was written, and a key that is not there: the rest goes on
+    owner.unlink()
     log.write_bytes(patched)
     shutil.rmtree(folder / "certificates")
     said = officer("run", *BY)
@@ -345,9 +352,9 @@ def test_verify_finds_what_was_changed(answered: Officer) -> None:
     lines = whole.splitlines(keepends=True)
     now = officer.state.head
     log.write_bytes(b"".join(lines[:-1]))
-    assert officer("verify").status == 0, "an end that is missing needs the head"
-    said = officer("verify", "--head", now)
-    assert (said.status, "entries are missing at its end" in said.out) == (3, True)
+    for words in ((), ("--head", now)):
+        said = officer("verify", *words)
+        assert (said.status, "entries are missing at its end" in said.out) == (3, True)
     log.write_bytes(whole.replace(b"B. Example", b"C. Example"))
     assert officer("verify").status == 3
     log.write_bytes(whole)
@@ -369,7 +376,70 @@ def test_verify_finds_what_was_changed(answered: Officer) -> None:
         said = officer("verify")
         assert (said.status, said.out.count("PROBLEM")) == (3, 1), name
         file.write_bytes(content)
+    key = officer.record.with_name("record.keys") / f"{request}.key"
+    drawn = key.read_bytes()
+    for wrong in (bytes(32), None):
+        key.write_bytes(wrong) if wrong else key.unlink()
+        said = officer("verify")
+        assert (said.status, said.out.count("PROBLEM")) == (3, 1)
+    key.write_bytes(drawn)
+    key.chmod(0o600)
+    (officer.record / "batches" / "2").mkdir()
+    said = officer("verify")
+    assert (said.status, "batches/2 is beyond the log" in said.out) == (3, True)
+    refused(officer("add", "C-2", "--forget", f"subject={officer.other}", *BY), "batches/2 is beyond the log")
+    (officer.record / "batches" / "2").rmdir()
     assert officer("verify").status == 0
+
+
+def test_an_older_log_is_refused_until_somebody_decides(answered: Officer) -> None:
+    officer = answered
+    log = officer.record / LOG_FILE
+    older = log.read_bytes()
+    assert officer("confirm", "--floor", 1, "--devices", 3, "--by", "fleet").status == 0
+    assert officer("close", "C-1", *BY).status == 0
+    log.write_bytes(older)
+    add = ("add", "C-2", "--forget", f"subject={officer.person}", *BY)
+    for words in (add, ("close", "C-1", *BY), ("run", *BY)):
+        refused(officer(*words), "it was restored from an older copy")
+    assert officer("verify").status == 3
+    lists = sorted((officer.record / "withheld").iterdir())
+    assert len(lists) == 1, "evidence stays"
+    assert "close record C-1" in officer("recover", *BY, "--reason", "disk failed").out.replace(
+        str(officer.record), "record"
+    )
+    assert sorted((officer.record / "withheld").iterdir()) == lists
+    refused(officer(*add), "close its case with --reason if the key is lost")
+    refused(officer("close", "C-1", *BY), "the key of case C-1 is gone", "--reason")
+    assert officer("close", "C-1", *BY, "--reason", "older copy").status == 0
+    refused(officer(*add), "forgotten before (closed cases)")
+    assert officer("verify").status == 0
+    refused(officer("recover", *BY, "--reason", "again"), "the log lacks nothing that is known")
+
+
+def test_what_lies_in_a_batch_is_read_only_if_it_answers_the_batch(answered: Officer, tmp_path: Path) -> None:
+    batch, network = answered.state.batches[0], answered.state.begun.network
+    folder = answered.record / "batches" / "1"
+    planned = batch.planned
+    require_network_of(folder / "unlearned", planned, network, how=planned.method, seed=planned.seed)
+    require_audit_of(folder / "audit", batch, network)
+    for other, words in (
+        ({"splits": "b" * 64}, "another samples"),
+        ({"seed": 5}, "another seed"),
+        ({"method": "fine-tune"}, "another method"),
+    ):
+        plan = dataclasses.replace(planned, **other)  # type: ignore[arg-type]
+        with pytest.raises(RecordError, match=words):
+            require_network_of(folder / "unlearned", plan, network, how=plan.method, seed=plan.seed)
+    with pytest.raises(RecordError, match="another method, another original, another samples"):
+        require_network_of(answered.record / "original", planned, network, how=planned.method, seed=0)
+    original = load_run(answered.record / "original").checkpoint
+    with pytest.raises(RecordError, match="another network"):
+        require_export_of(folder / "exported" / "network.onnx", original)
+    assert batch.unlearned is not None
+    batch.unlearned = dataclasses.replace(batch.unlearned, network="c" * 64)
+    with pytest.raises(RecordError, match="another network"):
+        require_audit_of(folder / "audit", batch, network)
 
 
 def test_the_export_names_cases_and_no_person(officer: Officer, tmp_path: Path) -> None:
@@ -420,6 +490,6 @@ def test_what_is_killed_goes_on_and_nothing_is_done_twice(officer: Officer) -> N
     folders = (officer.record, officer.record.with_name("record.keys"))
     left = [path.name for folder in folders for path in folder.rglob(".*")]
     assert set(left) <= {".lock", ".lock-holder", ".log-lock"}
-    assert sorted(file.stem for file in folders[1].iterdir() if file.stem not in ("fleet", "batch-1")) == [
-        officer.state.case("C-1").received.request
-    ]
+    assert sorted(
+        file.stem for file in folders[1].iterdir() if file.stem not in ("fleet", "batch-1", "record")
+    ) == [officer.state.case("C-1").received.request]

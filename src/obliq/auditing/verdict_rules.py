@@ -1,9 +1,12 @@
 """The rules of the verdict: what the measurements allow to conclude about forgetting, and when they allow nothing."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from obliq.auditing.accuracy import paired_accuracy_difference
 from obliq.auditing.intervals import Interval
+from obliq.auditing.measured_values import DIGITS
+from obliq.auditing.measurement import Measurement
 from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.reference_comparison import Comparison, compare_with_references
 from obliq.auditing.signals import RoleSignals
@@ -74,6 +77,45 @@ def judge(
     if candidate.classes_alone and word not in ("DAMAGED", "REMEMBERED", "OVER-FORGOTTEN"):
         return Verdict("INCONCLUSIVE", _CLASSES_ALONE, "record logits", count, None, comparisons)
     return Verdict(word, reason, step, count, wanted, comparisons)
+
+
+def contradiction(entry: Measurement) -> str:
+    """What in an audit shows that a verdict is not the one of its numbers, in words; empty where they agree.
+
+    The numbers are those that `audit.json` keeps, with `DIGITS` decimals, and the verdict was decided before they were
+    rounded. So a word is accepted if values within the rounding lead to it.
+    """
+    verdict = entry.verdict
+    if verdict is None:
+        return ""
+    found, count = verdict.comparisons, verdict.references
+    if not found:
+        words = {"DAMAGED", "REMEMBERED", "OVER-FORGOTTEN", "INCONCLUSIVE"}
+    else:
+        if wrong := next((one for one in found if len(one.references) != count), None):
+            return f"{entry.name}: {wrong.name} has {len(wrong.references)} retrained networks, the verdict {count}"
+        nudges = (0.0, 2 * 10.0**-DIGITS, -2 * 10.0**-DIGITS)
+        words = {
+            _decide([_nudged(one, value, original) for one in found], count)[0]
+            for value in nudges
+            for original in nudges
+        }
+        if entry.device is not None and entry.device.recorded == "classes":
+            words.add("INCONCLUSIVE")
+    if verdict.word in words:
+        return ""
+    return (
+        f"the verdict on {entry.name} is {verdict.word}, and its numbers lead to {' or '.join(sorted(words))}"
+    )
+
+
+def _nudged(one: Comparison, value: float, original: float) -> Comparison:
+    """With the network, and that before unlearning, so much further from the mean of the retrained networks."""
+    return dataclasses.replace(
+        one,
+        value=one.value + (value if one.deviations > 0 else -value),
+        original=one.original + (original if one.original_deviations > 0 else -original),
+    )
 
 
 def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:

@@ -36,6 +36,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "record run": "Answer all requests that wait, together.",
         "record confirm": "Note how many devices run the new network.",
         "record close": "Close a case and destroy the key of its request.",
+        "record recover": "Go on with an older copy of the log when the newest is lost.",
         "record verify": "Check that nothing in a record was changed.",
         "record export": "Write all cases as one file for other programs.",
         "record account": "Create or remove an account for the page.",

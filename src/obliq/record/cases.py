@@ -78,6 +78,11 @@ class Batch:
         return next(event.kind for event in steps if event is not None)
 
 
+def lost_plan(number: int) -> Planned:
+    """The plan of a batch whose entries are lost: of no case."""
+    return Planned(batch=number, cases=(), splits="0" * 64, samples=0, method="unknown", settings={}, seed=0)
+
+
 @dataclass
 class Case:
     """One request.
@@ -90,7 +95,6 @@ class Case:
         batch: the batch that answers it.
         closed: how it ended; None while it is open.
         closed_on: day on which it was closed.
-        closed_as: number of the entry that closed it; 0 while it is open.
     """
 
     received: Received
@@ -100,7 +104,6 @@ class Case:
     batch: Batch | None = None
     closed: Closed | None = None
     closed_on: date | None = None
-    closed_as: int = 0
 
     @property
     def number(self) -> str:

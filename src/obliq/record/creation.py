@@ -13,7 +13,8 @@ from obliq.quantization import weights_digest
 from obliq.record.certificate.make import read_private_key
 from obliq.record.encryption import require_cryptography
 from obliq.record.events import Begun
-from obliq.record.folder import BATCHES, KEYS_DOCUMENT, KEYS_PLACE, ORIGINAL, REQUESTS, KeysPlace
+from obliq.record.folder import BATCHES, KEYS_DOCUMENT, KEYS_PLACE, ORIGINAL, REQUESTS, KeysPlace, keys_beside
+from obliq.record.keys_folder import Keys, KeysOwner
 from obliq.record.log import LOG_FILE, writing
 from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy
@@ -51,6 +52,7 @@ def create_record(
     if out.exists() or out.is_symlink():
         raise RecordError(f"{out} exists already; expected the name of a new folder (--out)")
     refuse_existing_folder(out, overwrite=False)
+    keys = _place_for_keys(out, keys)
     require_cryptography()
     method_of(policy.method, policy.settings)
     if certificate_key is not None:
@@ -82,13 +84,33 @@ def create_record(
             (exported / f"network{kind.suffix}").write_bytes(content)
         (draft / REQUESTS).mkdir()
         place = KeysPlace(
-            *("" if given is None else str(given.resolve()) for given in (keys, certificate_key))
+            folder="" if keys == keys_beside(out) else str(keys),
+            certificate_key="" if certificate_key is None else str(certificate_key.resolve()),
         )
         if place != KeysPlace():
             KEYS_DOCUMENT.write(draft / KEYS_PLACE, place, private=True)
         with writing(draft / LOG_FILE) as log:
             entries = log.append(utc_now().isoformat(), actor, [begun])
-    return RecordState.of(entries)
+        draft.chmod(0o700)
+    state = RecordState.of(entries)
+    Keys(keys).bind(KeysOwner(record=begun.record, head=state.head, entries=len(entries)))
+    return state
+
+
+def _place_for_keys(record: Path, given: Path | None) -> Path:
+    """Where the keys of a new record will be: a folder of their own, which no backup of the record holds."""
+    keys, folder = (given or keys_beside(record)).resolve(), record.resolve()
+    if keys.is_relative_to(folder) or folder.is_relative_to(keys):
+        raise RecordError(
+            f"--keys {keys} and the record {folder} lie in one another; expected a folder outside of the record, whose "
+            "backups must not hold the keys"
+        )
+    if keys.exists() and (not keys.is_dir() or any(keys.iterdir())):
+        raise RecordError(
+            f"{keys} is there already and is no empty folder; expected a new or an empty folder for the keys of this "
+            "record alone (--keys FOLDER)"
+        )
+    return keys
 
 
 def _require_recipe(original: Path, policy: Policy) -> None:

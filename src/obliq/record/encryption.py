@@ -1,101 +1,29 @@
 """Who was asked to be forgotten, encrypted under a key of its own for each request.
 
-The keys lie in a folder of their own, so that a backup of the record holds only ciphertext. Destroying a key makes its
-request unreadable in every copy of the record (crypto-shredding), while the log stays valid: it holds the digest of
-the encrypted file.
+The keys lie in a folder of their own (`obliq.record.keys_folder`). Destroying a key makes its request unreadable in
+every copy of the record (crypto-shredding), while the log stays valid: it holds the digest of the encrypted file.
 
 AES-256-GCM; the associated data are the names of the record and of the request, so that no file stands for another.
 """
 
 import importlib
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 from obliq.data.request_file import REQUEST_DOCUMENT, Request
 from obliq.errors import ObliqError, RecordError
-from obliq.io.atomic import write_file
-from obliq.io.durable import sync
 from obliq.io.keys import cryptographic
-from obliq.io.regular_file import read_regular_file, read_secret_file
+from obliq.io.regular_file import read_regular_file
+from obliq.record.keys_folder import KEY_BYTES
 
-KEY_BYTES, NONCE_BYTES = 32, 12
-FLEET_KEY = "fleet"
-"""Name of the key of all patches of a record."""
+NONCE_BYTES = 12
+SMALLEST_TEXT = 2**16
+"""Bytes of a request before it is encrypted, with spaces at its end; a larger one fills the next power of two. The size
+of an encrypted request outlives its key, and the number of samples can tell who a request was about."""
 _HEAD = b"OBQR\x01\x00\x00\x00"
 """Magic, version 1, two bytes of zero."""
 _LARGEST = REQUEST_DOCUMENT.largest + 2**10
-
-
-class Keys:
-    """The folder with the keys of a record; only its owner may read it.
-
-    Attributes:
-        folder: it is created with the first key.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def file(self, name: str) -> Path:
-        """Where the key of this name lies."""
-        return self.folder / f"{name}.key"
-
-    def create(self, name: str) -> bytes:
-        """Draw a key and write it."""
-        key = secrets.token_bytes(KEY_BYTES)
-        if not self.folder.exists():
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync(self.folder.parent)
-        write_file(self.file(name), key, overwrite=True, private=True)
-        return key
-
-    def read(self, name: str) -> bytes:
-        """The key of this name.
-
-        Raises:
-            RecordError: when it is not there, or others may read it.
-        """
-        file = self.file(name)
-        try:
-            key = read_secret_file(file, KEY_BYTES)
-        except ObliqError as error:
-            raise RecordError(
-                f"key {file}: {error}. Without its key a request cannot be read; pass --keys if the keys were moved"
-            ) from error
-        if len(key) != KEY_BYTES:
-            raise RecordError(f"key {file} has {len(key)} bytes; expected {KEY_BYTES}")
-        return key
-
-    def read_or_create(self, name: str) -> bytes:
-        """The key of this name, which is drawn when it is first needed."""
-        return self.read(name) if self.file(name).exists() else self.create(name)
-
-    def names(self) -> set[str]:
-        """The keys that are there."""
-        return {file.stem for file in self.folder.glob("*.key")}
-
-    def destroy(self, name: str) -> None:
-        """Overwrite a key and remove its file; one that is gone already is left so.
-
-        Raises:
-            RecordError: when that is not possible, since the request could then still be read.
-        """
-        file = self.file(name)
-        try:
-            if file.is_file() and not file.is_symlink():
-                with file.open("r+b") as opened:
-                    opened.write(bytes(KEY_BYTES))
-                    opened.flush()
-                    os.fsync(opened.fileno())
-            file.unlink(missing_ok=True)
-            if self.folder.is_dir():
-                sync(self.folder)
-        except OSError as error:
-            raise RecordError(
-                f"the key {file} cannot be destroyed: {error.strerror or error}; remove it by hand"
-            ) from error
 
 
 def encrypt_request(request: Request, key: bytes, record: str, name: str) -> bytes:
@@ -112,6 +40,7 @@ def encrypt_request(request: Request, key: bytes, record: str, name: str) -> byt
     """
     nonce = os.urandom(NONCE_BYTES)
     text = REQUEST_DOCUMENT.to_text(request).encode()
+    text = text.ljust(max(SMALLEST_TEXT, 1 << (len(text) - 1).bit_length()))
     encrypted: bytes = _cipher(key).encrypt(nonce, text, _bound_to(record, name))
     return _HEAD + nonce + encrypted
 

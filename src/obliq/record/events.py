@@ -12,6 +12,8 @@ from obliq.errors import RecordError
 from obliq.record.policy import Policy
 from obliq.record.values import parse_day, require_sha256, require_text
 
+MOST_BATCHES = 100_000
+
 
 class Event:
     """A fact that a record notes; each kind is a dataclass with a name."""
@@ -119,6 +121,27 @@ class Confirmed(Event):
     def __post_init__(self) -> None:
         if self.devices < 0:
             raise RecordError(f"{self.devices} devices; expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered(Event):
+    """The log lacks entries that cannot be found again, and goes on without them. A batch under way is given up.
+
+    Attributes:
+        reason: in words.
+        batches: the highest number that a batch had; lost ones count as given up, and later ones get higher numbers.
+        withheld: as for `Closed`, with the samples of every list that was found.
+    """
+
+    kind: ClassVar[str] = "recovered"
+    reason: str
+    batches: int
+    withheld: str | None
+
+    def __post_init__(self) -> None:
+        require_text(reason=self.reason)
+        if not 0 <= self.batches <= MOST_BATCHES:
+            raise RecordError(f"{self.batches} batches; expected 0 to {MOST_BATCHES:,}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,12 +25,13 @@ from obliq.exporting import format_named
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.quantization import weights_digest
-from obliq.record.cases import Batch
-from obliq.record.encryption import Keys
+from obliq.record.appending import Appending
+from obliq.record.cases import Batch, Case
 from obliq.record.events import Event
-from obliq.record.log import LOG_FILE, Entry, LogWriter, read_log, writing
+from obliq.record.keys_folder import Keys
+from obliq.record.log import LOG_FILE, Entry, read_log
 from obliq.record.state import RecordState
-from obliq.run import TrainingsFolder, utc_now
+from obliq.run import TrainingsFolder
 from obliq.workflow.pipeline import recorded_partition
 
 ORIGINAL, REQUESTS, WITHHELD, BATCHES, KEYS_PLACE = "original", "requests", "withheld", "batches", "keys.json"
@@ -82,7 +83,8 @@ class Record:
                 f"there is no record in {folder}; expected a folder that `obliq record init` created"
             )
         place = KEYS_DOCUMENT.read_if_present(folder / KEYS_PLACE) or KeysPlace()
-        self.keys = Keys(keys or (Path(place.folder) if place.folder else keys_beside(folder)))
+        stated = Path(place.folder) if place.folder and keys is None else None
+        self.keys = Keys(keys or stated or keys_beside(folder), stated=stated is not None)
         self.certificate_key = Path(place.certificate_key) if place.certificate_key else None
 
     def entries(self) -> list[Entry]:
@@ -167,51 +169,36 @@ class Record:
             )
         return recorded_partition(provenance, self.source(), data_folder, trusted)
 
+    def require_whole(self) -> None:
+        """Refuse keys that are not those of the record, and a log that is older than they are.
+
+        Raises:
+            RecordError: with what to do.
+        """
+        with self.appending():
+            pass
+
     def append(self, actor: str, *events: Event) -> RecordState:
         """Note events; see `Appending`."""
         with self.appending() as appending:
             return appending.append(actor, *events)
 
-    def appending(self) -> "Appending":
-        """Hold the lock of the log over several steps."""
-        return Appending(self)
+    def lost_key_of(self, case: Case) -> bool:
+        """Whether the key of a case that is open is not where it should be."""
+        received = case.received
+        return (
+            received.encrypted is not None
+            and not case.closed
+            and not self.keys.file(received.request).exists()
+        )
 
+    def appending(self, *, lost: bool = False) -> Appending:
+        """Hold the lock of the log over several steps.
 
-class Appending:
-    """The lock of a log, with what the log states meanwhile; use as a context manager.
-
-    Attributes:
-        state: what the log amounts to.
-    """
-
-    state: RecordState
-
-    def __init__(self, record: Record) -> None:
-        self._held = writing(record.folder / LOG_FILE)
-
-    def __enter__(self) -> "Appending":
-        self._log: LogWriter = self._held.__enter__()
-        self.state = RecordState.of(self._log.entries)
-        return self
-
-    def __exit__(self, *given: object) -> None:
-        self._held.__exit__(*given)  # type: ignore[arg-type]
-
-    def append(self, actor: str, *events: Event) -> RecordState:
-        """Note events, which are on the disk when this returns.
-
-        Raises:
-            RecordError: when one may not follow what the log states; nothing is noted then.
+        Args:
+            lost: whether the log may lack entries that its keys know.
         """
-        time = utc_now().isoformat()
-        last = self._log.entries[-1]
-        tried = RecordState.of(self._log.entries)
-        for event in events:
-            last = Entry.after(last, time, actor, event)
-            tried.apply(last)
-        self._log.append(time, actor, events)
-        self.state = tried
-        return tried
+        return Appending(self.folder / LOG_FILE, self.keys, lost=lost)
 
 
 def keys_beside(record: Path) -> Path:

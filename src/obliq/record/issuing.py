@@ -25,7 +25,7 @@ from obliq.record.certificate.envelope import LARGEST_ENVELOPE, parse_envelope
 from obliq.record.certificate.make import read_private_key, sign_certificate, summary_file, write_certificate
 from obliq.record.certificate.notation import rfc3339
 from obliq.record.certificate.predicate import CertifiedPatch, NetworkDigests, Predicate, RecordHead
-from obliq.record.certificate.statement import Subject
+from obliq.record.certificate.statement import Subject, parse_payload
 from obliq.record.folder import CERTIFICATES, Record
 from obliq.record.jobs import patch_name
 from obliq.record.log import Entry
@@ -159,6 +159,13 @@ def _read(record: Record, batch: Batch) -> Certified:
     """The event of certificates that were written."""
     files = {case: record.certificate(batch, case) for case in batch.planned.cases}
     envelopes = [parse_envelope(read_regular_file(file, LARGEST_ENVELOPE)) for file in files.values()]
+    shipped = batch.exported.file if batch.exported else None
+    for (case, file), envelope in zip(files.items(), envelopes, strict=True):
+        predicate, _ = parse_payload(envelope.payload)
+        if (predicate.case, predicate.result.file) != (case, shipped):
+            raise RecordError(
+                f"{file} is a certificate of something else; expected that of case {case} and its file, or no folder"
+            )
     return Certified(
         batch=batch.number,
         key=envelopes[0].signatures[0].keyid,

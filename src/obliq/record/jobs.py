@@ -31,6 +31,7 @@ from obliq.record.batches import batch_request
 from obliq.record.cases import REFUSED, Batch
 from obliq.record.events import Event
 from obliq.record.folder import ORIGINAL, Record
+from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
 from obliq.record.method_settings import method_of
 from obliq.record.state import RecordState
 from obliq.run import Run, utc_now
@@ -79,12 +80,15 @@ class BatchStep:
         words: what progress shows.
         write: writes the result into an empty folder.
         read: from the complete folder to the event.
+        check: refuses a folder that an earlier process left, unless it is the result of this step; None where such a
+            folder is written again, which takes seconds.
     """
 
     name: str
     words: str
     write: Callable[[Path], None]
     read: Callable[[Path], Event]
+    check: Callable[[Path], None] | None
 
 
 def work(worker: Worker, number: int) -> RecordState:
@@ -106,9 +110,13 @@ def work(worker: Worker, number: int) -> RecordState:
     splits, request = batch_request(record, worker.parts, state, state.batch(number))
     while (step := BatchSteps(worker, state, state.batch(number), splits, request).next()) is not None:
         result = folder / step.name
-        if result.exists():
+        found = result.exists()
+        if found:
             require_written_by_us(result)
+        if found and step.check is not None:
+            step.check(result)
         else:
+            remove_tree(result)
             worker.stage(step.words)
             with new_folder(result) as draft:
                 step.write(draft)
@@ -134,6 +142,11 @@ class BatchSteps:
     batch: Batch
     splits: Splits
     request: Request
+
+    @property
+    def base(self) -> str:
+        """Weights digest of the original."""
+        return self.state.begun.network
 
     def next(self) -> BatchStep | None:
         """The first step that is not done; None at the end, and where the batch must not go on."""
@@ -165,24 +178,29 @@ class BatchSteps:
                 batch=self.batch.number, network=digest, base=found.base_digest or "", failures=failures
             )
 
+        def check(folder: Path) -> None:
+            require_network_of(folder, planned, self.base, how=planned.method, seed=planned.seed)
+
         words = f"unlearning {len(self.splits.forget):,} samples by {planned.method}"
-        return BatchStep("unlearned", words, write, read)
+        return BatchStep("unlearned", words, write, read, check)
 
     def _retraining(self, number: int, count: int) -> BatchStep:
         planned = self.batch.planned
+        drawn = dataclasses.replace(self.worker.run, seed=planned.seed).generator(purpose=RETRAINED + number)
+        run = dataclasses.replace(self.worker.run, seed=drawn.initial_seed() % 2**32)
 
         def write(folder: Path) -> None:
-            drawn = dataclasses.replace(self.worker.run, seed=planned.seed).generator(
-                purpose=RETRAINED + number
-            )
-            run = dataclasses.replace(self.worker.run, seed=drawn.initial_seed() % 2**32)
             method = Retrain(recipe=recipe_of(self.worker.original))
             _save(folder, unlearn_original(self.worker.original, self.splits, self.request, method, run))
 
         def read(folder: Path) -> Event:
             return Retrained(batch=self.batch.number, number=number, network=_recorded(folder)[0])
 
-        return BatchStep(f"retrained-{number}", f"retraining reference {number} of {count}", write, read)
+        def check(folder: Path) -> None:
+            require_network_of(folder, planned, self.base, how="retrained", seed=run.seed)
+
+        words = f"retraining reference {number} of {count}"
+        return BatchStep(f"retrained-{number}", words, write, read, check)
 
     def _exporting(self, format_: str) -> BatchStep:
         name = f"network{format_named(format_).suffix}"
@@ -196,7 +214,10 @@ class BatchSteps:
             file = read_exported(folder / name)
             return Exported(batch=self.batch.number, file=file.file_digest, content=file.content_digest)
 
-        return BatchStep("exported", "exporting the file for devices", write, read)
+        def check(folder: Path) -> None:
+            require_export_of(folder / name, self._network("unlearned").checkpoint)
+
+        return BatchStep("exported", "exporting the file for devices", write, read, check)
 
     def _auditing(self, references: int) -> BatchStep:
         def write(folder: Path) -> None:
@@ -227,7 +248,10 @@ class BatchSteps:
             verdict = verdict_of(AUDIT_DOCUMENT.read(file))
             return Audited(batch=self.batch.number, verdict=verdict, audit=digest_of_file(file))
 
-        return BatchStep("audit", "auditing network and file", write, read)
+        def check(folder: Path) -> None:
+            require_audit_of(folder, self.batch, self.base)
+
+        return BatchStep("audit", "auditing network and file", write, read, check)
 
     def _patching(self) -> BatchStep:
         record, number = self.worker.record, self.batch.number
@@ -245,7 +269,7 @@ class BatchSteps:
             return Patched(batch=number, patches=tuple(made))
 
         words = "making the patch" if len(bases) == 1 else f"making patches from {len(bases)} earlier files"
-        return BatchStep("patches", words, write, read)
+        return BatchStep("patches", words, write, read, check=None)
 
     def _network(self, name: str) -> SavedRun:
         return load_run(self.worker.record.batch(self.batch.number) / name, self.worker.architecture)

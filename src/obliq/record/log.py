@@ -110,6 +110,14 @@ def read_log(file: Path) -> list[Entry]:
     return entries
 
 
+def is_unfinished(file: Path) -> bool:
+    """Whether a log ends in a line without its line feed, which no reader counts."""
+    with file.open("rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - 1))
+        return opened.read(1) not in (b"", b"\n")
+
+
 def _parse(line: bytes) -> Entry:
     values = parse_json(line)
     name, facts = values.get("event"), values.get("facts")

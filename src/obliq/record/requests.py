@@ -12,14 +12,21 @@ from obliq.data.selectors import Selector
 from obliq.errors import RecordError
 from obliq.io.atomic import write_file
 from obliq.io.ownership import digest_of_file
+from obliq.record.appending import Appending
 from obliq.record.cases import Case, same_person
 from obliq.record.encryption import decrypt_request, encrypt_request
 from obliq.record.events import Accepted, Approved, Closed, Confirmed, Event, Received, Rejected
-from obliq.record.folder import WITHHELD, Appending, Record
+from obliq.record.folder import Record
 from obliq.record.state import RecordState
-from obliq.record.tidying import tidy, withheld_file
-from obliq.record.values import parse_day, require_text
-from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, Withheld, joined, sample_fingerprints
+from obliq.record.tidying import tidy, withheld_file, write_withheld
+from obliq.record.values import LONGEST_TEXT, parse_day, require_text
+from obliq.record.withheld import (
+    KEY_NAME,
+    WITHHELD_DOCUMENT,
+    Withheld,
+    joined,
+    sample_fingerprints,
+)
 from obliq.run import utc_now
 from obliq.workflow.report_context import kind_of_request
 from obliq.workflow.request_limits import require_moderate
@@ -187,8 +194,10 @@ def close(
         state = appending.state
         found = state.case(case)
         if found.closed is None:
-            outcome = _outcome(state, found, reason)
-            withheld = _withhold(record, state, found, parts)
+            if record.lost_key_of(found):
+                outcome, withheld = _outcome_without_key(record, found, reason), _current(record, state)
+            else:
+                outcome, withheld = _outcome(state, found, reason), _withhold(record, state, found, parts)
             state = appending.append(actor, Closed(case=case, outcome=outcome, withheld=withheld))
         tidy(record, state)
         return state
@@ -242,12 +251,33 @@ def _outcome(state: RecordState, case: Case, reason: str) -> str:
     return f"{confirmed} devices confirmed batch {batch.number}"
 
 
+def _outcome_without_key(record: Record, case: Case, reason: str) -> str:
+    """Of a case whose request nobody can read any more, for instance after an older copy of the log was restored."""
+    if not record.keys.owner():
+        raise RecordError(
+            f"there is no key of case {case.number} in {record.keys.folder}, which is not known to be the folder with "
+            "the keys of this record; expected that folder (--keys FOLDER)"
+        )
+    if not reason:
+        raise RecordError(
+            f"the key of case {case.number} is gone, so that nobody can read its request, and later batches cannot "
+            "leave its samples out unless an earlier list holds them; expected --reason to close it as it is"
+        )
+    require_text(reason=reason)
+    return f"key lost: {reason}"[:LONGEST_TEXT]
+
+
+def _current(record: Record, state: RecordState) -> str | None:
+    """The digest of the list of withheld samples, which stays as it is."""
+    return state.withheld[-1] if withheld_file(record, state) else None
+
+
 def _withhold(record: Record, state: RecordState, case: Case, parts: Partition | None) -> str | None:
     """Add the samples of a case to those that must not be trained on again; the digest of the new file."""
     file = withheld_file(record, state)
     before = WITHHELD_DOCUMENT.read(file) if file else Withheld()
     if case.batch is None or case.rejected:
-        return digest_of_file(file) if file else None
+        return _current(record, state)
     if parts is None:
         raise RecordError(
             f"the data are needed to close case {case.number}; expected the data of the original"
@@ -255,7 +285,4 @@ def _withhold(record: Record, state: RecordState, case: Case, parts: Partition |
     key = record.keys.read(KEY_NAME) if file else record.keys.read_or_create(KEY_NAME)
     splits = request_of(record, case, state).splits(parts)
     after = joined(before, sample_fingerprints(parts.collection, splits.forget.indices, key))
-    text = WITHHELD_DOCUMENT.to_text(after)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    write_file(record.folder / WITHHELD / f"{digest[:16]}.json", text, overwrite=True, private=True)
-    return digest
+    return write_withheld(record, after)

@@ -16,8 +16,18 @@ from obliq.record.batch_events import (
     Tolerated,
     Unlearned,
 )
-from obliq.record.cases import Batch, Case, same_person
-from obliq.record.events import Accepted, Approved, Begun, Closed, Confirmed, Event, Received, Rejected
+from obliq.record.cases import Batch, Case, lost_plan, same_person
+from obliq.record.events import (
+    Accepted,
+    Approved,
+    Begun,
+    Closed,
+    Confirmed,
+    Event,
+    Received,
+    Recovered,
+    Rejected,
+)
 from obliq.record.log import Entry
 
 
@@ -30,6 +40,7 @@ class RecordState:
         cases: every case by its number, in the order in which they came.
         batches: in the order of their numbers.
         floors: how many devices confirmed which batch, from the newest report of each.
+        withheld: SHA-256 of every list of withheld samples so far; the last one holds.
         head: digest of the last entry.
     """
 
@@ -37,6 +48,7 @@ class RecordState:
     cases: dict[str, Case] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     floors: dict[int, int] = field(default_factory=dict)
+    withheld: list[str] = field(default_factory=list)
     head: str = ""
 
     @classmethod
@@ -176,8 +188,10 @@ class RecordState:
                 self._confirm(event)
             case Closed():
                 case = self._open(event.case)
-                case.closed, case.closed_as = event, entry.number
-                case.closed_on = date.fromisoformat(entry.time[:10])
+                case.closed, case.closed_on = event, date.fromisoformat(entry.time[:10])
+                self.withheld += [event.withheld] if event.withheld else []
+            case Recovered():
+                self._recover(event)
             case Planned():
                 self._plan(event)
             case Certified():
@@ -186,6 +200,19 @@ class RecordState:
                 raise RecordError("a record begins once")
             case _:
                 self._apply_to_batch(event)
+
+    def _recover(self, event: Recovered) -> None:
+        if self.batches and not self.batches[-1].patched:
+            self._give_up(self.batches[-1], event.reason)
+        for number in range(len(self.batches) + 1, event.batches + 1):
+            self.batches.append(Batch(lost_plan(number), abandoned=event.reason))
+        self.withheld += [event.withheld] if event.withheld else []
+
+    def _give_up(self, batch: Batch, reason: str) -> None:
+        batch.abandoned = batch.abandoned or reason
+        for number in batch.planned.cases:
+            if self.cases[number].batch is batch:
+                self.cases[number].batch = None
 
     def _undecided(self, number: str) -> Case:
         case = self._open(number)
@@ -265,9 +292,7 @@ class RecordState:
                     raise RecordError(f"batch {batch.number} was not refused; expected one that was")
                 batch.tolerated["audit" if batch.audited else "gate"] = event.reason
             case Abandoned():
-                batch.abandoned = event.reason
-                for number in batch.planned.cases:
-                    self.cases[number].batch = None
+                self._give_up(batch, event.reason)
             case Unlearned() if batch.unlearned is None:
                 batch.unlearned = event
             case Retrained() if batch.unlearned and event.number not in batch.retrained:

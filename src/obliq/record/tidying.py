@@ -1,15 +1,16 @@
 """What a killed process leaves of a record, and what is no longer needed: found by the log, and removed."""
 
+import hashlib
 from pathlib import Path
 
 from obliq.errors import RecordError
+from obliq.io.atomic import write_file
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file
-from obliq.record.cases import Case
-from obliq.record.encryption import FLEET_KEY
 from obliq.record.folder import TRAININGS, WITHHELD, Record
+from obliq.record.present import require_nothing_beyond
 from obliq.record.state import RecordState
-from obliq.record.withheld import KEY_NAME
+from obliq.record.withheld import WITHHELD_DOCUMENT, Withheld, withheld_name
 
 
 def tidy(record: Record, state: RecordState) -> None:
@@ -17,11 +18,15 @@ def tidy(record: Record, state: RecordState) -> None:
 
     That is: unfinished files, keys and encrypted requests of cases that were never noted, keys of closed cases, salts
     of batches that are over, unfinished trainings of batches that were given up or patched, and older lists of withheld
-    samples.
+    samples. Nothing is removed without the keys of the record, which show that the log is not an older one: what it
+    does not know could be evidence of lost entries.
 
     Raises:
-        RecordError: when a key cannot be destroyed.
+        RecordError: when a key cannot be destroyed, or the log lacks entries.
     """
+    require_nothing_beyond(record, state)
+    if record.keys.owner() is None:
+        return
     for folder in (record.encrypted("").parent, record.folder / WITHHELD, record.keys.folder):
         sweep(folder)
     open_requests = {case.received.request for case in state.cases.values() if not case.closed}
@@ -31,7 +36,7 @@ def tidy(record: Record, state: RecordState) -> None:
         for batch in state.batches
         if not batch.abandoned and not all(state.cases[number].closed for number in batch.planned.cases)
     }
-    for name in record.keys.names() - open_requests - open_batches - {KEY_NAME, FLEET_KEY}:
+    for name in record.keys.drawn() - open_requests - open_batches:
         record.keys.destroy(name)
     for file in record.encrypted("").parent.glob("*.encrypted"):
         if file.stem not in noted:
@@ -51,14 +56,18 @@ def withheld_file(record: Record, state: RecordState) -> Path | None:
     Raises:
         RecordError: when it is not the file that the log states.
     """
-    digest = next((one.closed.withheld for one in reversed(_by_closing(state)) if one.closed), None)
-    if digest is None:
+    if not state.withheld:
         return None
-    file = record.folder / WITHHELD / f"{digest[:16]}.json"
+    digest = state.withheld[-1]
+    file = record.folder / WITHHELD / withheld_name(digest)
     if not file.is_file() or digest_of_file(file) != digest:
         raise RecordError(f"{file} is not the file that the log states; expected it unchanged")
     return file
 
 
-def _by_closing(state: RecordState) -> list[Case]:
-    return sorted((case for case in state.cases.values() if case.closed), key=lambda case: case.closed_as)
+def write_withheld(record: Record, withheld: Withheld) -> str:
+    """Write a list of withheld samples, which holds once it is noted; its SHA-256."""
+    text = WITHHELD_DOCUMENT.to_text(withheld)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    write_file(record.folder / WITHHELD / withheld_name(digest), text, overwrite=True, private=True)
+    return digest

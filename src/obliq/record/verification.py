@@ -8,13 +8,15 @@ from obliq.checkpoints import load_checkpoint
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import ObliqError
 from obliq.io.ownership import digest_of_file
-from obliq.io.regular_file import size_of
 from obliq.quantization import weights_digest
 from obliq.record.cases import Batch, Case
 from obliq.record.certificate.make import summary_file
-from obliq.record.folder import ORIGINAL, REQUESTS, Record
+from obliq.record.folder import ORIGINAL, Record
 from obliq.record.jobs import patch_name
-from obliq.record.log import LOG_FILE, Entry
+from obliq.record.keys_folder import misfit
+from obliq.record.log import LOG_FILE, Entry, is_unfinished
+from obliq.record.present import Present
+from obliq.record.requests import request_of
 from obliq.record.state import RecordState
 from obliq.record.tidying import withheld_file
 from obliq.workflow.pipeline import AUDIT
@@ -46,23 +48,39 @@ def verify_record(record: Record, head: str | None = None, architecture: str | N
             are missing at the end are not found.
         architecture: see `obliq.checkpoints.load_checkpoint`.
     """
+    present = Present.of(record)  # read before the log, which has an entry for everything that appears
     try:
+        owner = record.keys.owner()
         entries = record.entries()
         state = RecordState.of(entries)
     except ObliqError as error:
         return Verification(entries=0, head="", problems=(str(error),), notes=())
+    lacking = "" if owner is None else misfit(owner, entries, state)
+    beyond = () if lacking else present.beyond(state)
+    unnoted = present.unnoted(state)
     return Verification(
         entries=len(entries),
         head=state.head,
         problems=(
             *_of_head(entries, head),
+            *([f"{record.keys.folder} {lacking}"] if lacking else []),
+            *(f"{path} is beyond the log, which lacks entries or knows nothing of it" for path in beyond),
+            *(f"{path} is in no entry of the log" for path in unnoted if owner is None or lacking),
             *_of_network(record.folder / ORIGINAL, state.begun.network, architecture),
             *_of_file(record.released(0), state.begun.released),
-            *(problem for case in state.cases.values() for problem in _of_case(record, case)),
+            *(problem for case in state.cases.values() for problem in _of_case(record, case, state)),
             *_of_withheld(record, state),
             *(problem for batch in state.batches for problem in _of_batch(record, batch, architecture)),
         ),
-        notes=(*_unchecked(record, architecture), *_notes(record, state, entries, head)),
+        notes=(
+            *_unchecked(record, architecture),
+            *_notes(record, state, head),
+            *(
+                f"{path} is in no entry; a killed process left it, and the next command removes it"
+                for path in unnoted
+                if owner and not lacking
+            ),
+        ),
     )
 
 
@@ -74,16 +92,25 @@ def _of_head(entries: list[Entry], head: str | None) -> Iterator[str]:
         )
 
 
-def _of_case(record: Record, case: Case) -> Iterator[str]:
+def _of_case(record: Record, case: Case, state: RecordState) -> Iterator[str]:
     received = case.received
     if received.encrypted is None:
         return
-    yield from _of_file(record.encrypted(received.request), received.encrypted)
+    changed = list(_of_file(record.encrypted(received.request), received.encrypted))
+    yield from changed
     key = record.keys.file(received.request)
     if case.closed and key.exists():
         yield f"{key} still exists, although case {case.number} is closed; the next `obliq record close` destroys it"
-    if not case.closed and record.keys.folder.is_dir() and not key.exists():
-        yield f"{key} is missing, so that the request of case {case.number} cannot be read"
+    elif not case.closed and not key.exists():
+        yield (
+            f"{key} is missing, so that the request of case {case.number} cannot be read; pass --keys if the keys were "
+            "moved, or note with `obliq record close --reason` that the key is lost"
+        )
+    elif not (case.closed or changed):
+        try:
+            request_of(record, case, state)
+        except ObliqError as error:
+            yield str(error)
 
 
 def _of_withheld(record: Record, state: RecordState) -> Iterator[str]:
@@ -146,21 +173,21 @@ def _unchecked(record: Record, architecture: str | None) -> Iterator[str]:
         )
 
 
-def _notes(record: Record, state: RecordState, entries: list[Entry], head: str | None) -> Iterator[str]:
+def _notes(record: Record, state: RecordState, head: str | None) -> Iterator[str]:
     if head is None:
         yield (
-            "no head was given (--head), so entries that are missing at the end would not be found; keep the head "
-            "outside of this record"
+            "no head was given (--head), so entries that are missing at the end are found only if the keys are newer; "
+            "keep the head outside of this record"
         )
-    unfinished = size_of(record.folder / LOG_FILE) - sum(len(entry.line()) for entry in entries)
-    if unfinished > 0:
-        yield "the log ends in an unfinished line of a process that was killed; its event was never acknowledged"
-    known = {f"{case.received.request}.encrypted" for case in state.cases.values()}
-    foreign = [file.name for file in (record.folder / REQUESTS).glob("*.encrypted") if file.name not in known]
-    if foreign:
-        yield f"{len(foreign)} encrypted files belong to no case; the next `obliq record add` removes them"
+    if is_unfinished(record.folder / LOG_FILE):
+        yield "the log ends in an unfinished line: a process writes it now, or was killed before its event counted"
     if state.begun.policy.certificate_key and state.uncertified:
         numbers = ", ".join(str(batch.number) for batch in state.uncertified)
         yield f"no certificates were issued for batch {numbers}; `obliq record run` issues them with the key"
     if not record.keys.folder.is_dir():
         yield f"there are no keys in {record.keys.folder}, so that no request can be read here"
+    elif record.keys.owner() is None:
+        yield (
+            f"{record.keys.folder} does not state whose keys it holds, so that a log which was cut at its end is not "
+            "found; the next command that notes something states it"
+        )

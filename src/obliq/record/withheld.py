@@ -42,6 +42,11 @@ WITHHELD_DOCUMENT = DocumentType(
 )
 
 
+def withheld_name(digest: str) -> str:
+    """Name of the file with this SHA-256."""
+    return f"{digest[:16]}.json"
+
+
 def sample_fingerprints(collection: Collection, ids: Int[Tensor, " samples"], key: bytes) -> list[str]:
     """The fingerprint of each of these samples.
 

@@ -14,6 +14,7 @@ pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
 import obliq as library
 from obliq.auditing import Audit
 from obliq.auditing.document import AUDIT_DOCUMENT
+from obliq.io.ownership import record_files
 from obliq.patch.encryption import seal
 from obliq.record.certificate.envelope import parse_envelope
 from obliq.record.certificate.statement import SUMMARY_TYPE
@@ -96,6 +97,26 @@ def test_the_summary_for_generic_tools(case: Path, made: Path, obliq: Obliq) -> 
     key, file = case / "private-public.pem", case / "unlearned.onnx"
     said = obliq("certificate", "verify", summary, "--file", file, "--key", key)
     assert (said.status, "predicateType is" in said.err) == (1, True)
+
+
+def test_a_verdict_that_its_numbers_contradict(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    forged = tmp_path / "forged"
+    shutil.copytree(case / "remembered", forged)
+    file = forged / "audit.json"
+    named = ("--case", "DSR-2", "--operator", "B. Example", "--network", case / "unlearned")
+    make = words(case, tmp_path / "case.cert.json", *named, audit=str(forged))
+    written = file.read_text()
+    file.write_text(written.replace('"REMEMBERED"', '"INDISTINGUISHABLE"'))
+    said = obliq(*make)
+    assert said.status == 1
+    assert "INDISTINGUISHABLE, and its numbers lead to REMEMBERED" in said.err
+    file.write_text(written)
+    record_files(forged)
+    file.write_text(written + "\n")
+    said = obliq(*make)
+    assert (said.status, "it is not what files.json next to it records" in said.err) == (1, True)
+    file.write_text(written)
+    assert obliq(*make).status == 0
 
 
 def test_a_verdict_that_does_not_pass(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811

@@ -139,6 +139,11 @@ WRONG = {
     "another patch": (put("predicate/patch/result", "0" * 64), "another network than the result"),
     "a patch before the first": (put("predicate/patch/sequence", 0), "expected 1 or more"),
     "no samples": (put("predicate/request/count", 0), "expected 1 or more"),
+    "a value outside that passes": (
+        put("predicate/audit/evidence/0/value", 5.0),
+        "expected a verdict that fits",
+    ),
+    "no evidence for what passes": (put("predicate/audit/evidence", []), "expected two or more networks"),
     "a text for a number": (put("predicate/audit/retrained", "4"), "expected a whole number"),
 }
 

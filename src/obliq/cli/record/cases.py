@@ -111,6 +111,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
     from obliq.record.requests import receive, reject, understand
 
     record = open_record(arguments)
+    record.require_whole()
     again = ""
     if arguments.reject:
         state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)

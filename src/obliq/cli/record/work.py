@@ -86,10 +86,10 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     run = start_run(arguments.compute, progress)
     settings = parse_settings(arguments.settings) if arguments.settings else None
     with locked(record.folder, "one `obliq record run` at a time"):
-        seal = _sealing(record, arguments)
-        signing, lacking = _signing(record, arguments)
         with record.appending() as appending:
             tidy(record, appending.state)
+        seal = _sealing(record, arguments)
+        signing, lacking = _signing(record, arguments)
         choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
         state = record.state()
         decision = _decision(state, arguments)
@@ -150,7 +150,7 @@ def _sealing(record: "Record", arguments: RecordRunArguments) -> "Seal":
     """What encrypts and signs patches; wrong keys and missing packages are known before any long work."""
     from obliq.cli.patch_files import encryption_key, signature_of
     from obliq.patch import encryption, signing
-    from obliq.record.encryption import FLEET_KEY
+    from obliq.record.keys_folder import FLEET_KEY
 
     others = arguments.allow_readable_key
     if arguments.plain and arguments.key_file is not None:
@@ -235,7 +235,7 @@ def _answered(
     record: "Record", state: "RecordState", batch: "Batch", lacking: str, arguments: RecordRunArguments
 ) -> VerbOutput:
     from obliq.io.strict_json import encode
-    from obliq.record.encryption import FLEET_KEY
+    from obliq.record.keys_folder import FLEET_KEY
 
     folder = record.batch(batch.number)
     outcome = "refused" if batch.refusal else batch.state

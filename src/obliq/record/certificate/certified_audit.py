@@ -34,6 +34,13 @@ class CertifiedStatistic:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def is_outside(self) -> bool:
+        """Whether the value lies outside the range of the retrained networks."""
+        return (self.low is not None and self.value < self.low) or (
+            self.high is not None and self.value > self.high
+        )
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,17 @@ class CertifiedAudit:
         if self.retrained < 0 or self.candidates < 1:
             raise CertificateError(
                 f"audit: {self.retrained} retrained networks, {self.candidates} candidates; expected 0 and 1 or more"
+            )
+        if self.verdict in (PASSING, "NOTHING TO MEASURE") and (self.retrained < 2 or not self.evidence):
+            raise CertificateError(
+                f"audit: the verdict is {self.verdict} by {self.retrained} retrained networks and "
+                f"{len(self.evidence)} statistics; expected two or more networks, and the evidence"
+            )
+        outside = next((one for one in self.evidence if one.is_outside), None)
+        if self.verdict == PASSING and outside is not None:
+            raise CertificateError(
+                f"audit: the verdict is {self.verdict}, and {outside.statistic} is {outside.value:g}, outside the "
+                "range of the retrained networks; expected a verdict that fits its evidence"
             )
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from obliq.auditing import Audit, Measurement
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.statistics import EVERY_STATISTIC
+from obliq.auditing.verdict_rules import contradiction
 from obliq.checkpoints import Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import CertificateError, ObliqError
 from obliq.exporting import sha256_of
 from obliq.io.document_text import LARGEST_DOCUMENT
+from obliq.io.ownership import FILES_RECORD, read_files_record
 from obliq.io.regular_file import read_regular_file
 from obliq.methods import access_of, available_methods
 from obliq.patch import encryption, read_patch_file, read_patch_head
@@ -87,6 +89,10 @@ def collect_certificate(
         subjects.append(Subject(patch.name, {"sha256": certified_patch.digest}))
     verdict = result.entry.verdict
     assert verdict is not None  # every result of an audit has one
+    if problem := next(filter(None, map(contradiction, audit.unlearned)), ""):
+        raise CertificateError(
+            f"{audit_folder / AUDIT}: {problem}; expected the audit as `obliq audit` wrote it"
+        )
     predicate = Predicate(
         case=case,
         operator=operator,
@@ -119,6 +125,10 @@ def _read_audit(folder: Path) -> tuple[bytes, Audit]:
         audit = AUDIT_DOCUMENT.from_text(data)
         if missing := [name for name in ("partition", "splits") if name not in audit.digests]:
             raise CertificateError(f"digests has no {missing[0]!r}; expected an audit of `obliq audit`")
+        if (folder / FILES_RECORD).is_file() and read_files_record(folder).files.get(AUDIT) != sha256_of(
+            data
+        ):
+            raise CertificateError(f"it is not what {FILES_RECORD} next to it records; expected it unchanged")
     except ObliqError as error:
         raise CertificateError(f"{file}: {error}") from error
     return data, audit

@@ -77,6 +77,7 @@ EVENT_WORDS = {
     "abandoned": "Batch {batch} given up",
     "confirmed": "{devices} devices confirmed batch {floor}",
     "closed": "Closed: {outcome}",
+    "recovered": "Went on although entries of the log are lost",
 }
 
 

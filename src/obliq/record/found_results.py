@@ -1,0 +1,87 @@
+"""Whether a result that lies in the folder of a batch answers this batch.
+
+A process that is killed may leave a complete result that it did not note, and the next one reads it. After a log was
+restored from an older copy, or a folder was copied, the same place can hold the result of other requests. So a result
+is read only where it names the samples and networks of the plan.
+"""
+
+from pathlib import Path
+
+from obliq.auditing import Audit
+from obliq.auditing.document import AUDIT_DOCUMENT
+from obliq.auditing.verdict_rules import contradiction
+from obliq.checkpoints import Checkpoint, Provenance
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
+from obliq.errors import RecordError
+from obliq.exporting import read_exported
+from obliq.record.batch_events import Planned
+from obliq.record.cases import Batch
+from obliq.workflow.pipeline import AUDIT
+
+
+def require_network_of(folder: Path, planned: Planned, base: str, *, how: str, seed: int) -> None:
+    """Refuse a network that another request, method or seed led to, or that comes from another original.
+
+    Args:
+        folder: of the network.
+        planned: what the batch is.
+        base: weights digest of the original.
+        how: the method of an unlearned network, or `retrained`.
+        seed: of every random draw.
+
+    Raises:
+        RecordError: naming what differs.
+    """
+    found: Provenance = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE).provenance
+    expected = {
+        "samples": (found.splits_digest, planned.splits),
+        "original": (found.base_digest, base),
+        "method": (found.method if found.role == "unlearned" else found.role, how),
+        "seed": (found.seed, seed),
+    }
+    _require(folder, {name for name, (is_, should) in expected.items() if is_ != should})
+
+
+def require_export_of(file: Path, network: Checkpoint) -> None:
+    """Refuse a file that another network was exported to.
+
+    Raises:
+        RecordError: when it is none of this network.
+    """
+    form = read_exported(file).exported_from(network.model, network.blueprint.input_shape)
+    _require(file.parent, {"network"} if form is None else set())
+
+
+def require_audit_of(folder: Path, batch: Batch, original: str) -> None:
+    """Refuse an audit of other samples, networks or files, or with a verdict that its numbers contradict.
+
+    Raises:
+        RecordError: naming what differs.
+    """
+    assert batch.unlearned is not None
+    assert batch.exported is not None
+    audit: Audit = AUDIT_DOCUMENT.read(folder / AUDIT)
+    networks = {one.weights_digest for one in audit.unlearned if one.artifact is None and not one.device}
+    files = {one.artifact.file_digest for one in audit.artifacts if one.artifact}
+    reference = None if audit.retrained is None else audit.retrained.weights_digest
+    expected = {
+        "samples": (audit.digests.get("splits"), batch.planned.splits),
+        "original": (audit.original.weights_digest, original),
+        "network": (networks, {batch.unlearned.network}),
+        "file": (files, {batch.exported.file}),
+        "number of references": (audit.counts.retrained, len(batch.retrained)),
+        "reference": (reference in {one.network for one in batch.retrained.values()}, bool(batch.retrained)),
+    }
+    _require(folder, {name for name, (is_, should) in expected.items() if is_ != should})
+    for entry in audit.unlearned:
+        if problem := contradiction(entry):
+            raise RecordError(f"{folder / AUDIT}: {problem}; expected the audit as it was written")
+
+
+def _require(folder: Path, others: set[str]) -> None:
+    if others:
+        raise RecordError(
+            f"{folder} was there before this step and is the result of something else (another "
+            f"{', another '.join(sorted(others))}); expected no folder there. Entries of the log may be lost, or the "
+            "folder was copied: see `obliq record verify`, or move it away"
+        )
