@@ -21,8 +21,8 @@ def reason_to_retrain(method: Method, splits: Splits) -> str:
         return ""
     if splits.forgotten_classes:
         return (
-            "no method has passed the audit's verdict after a whole class was forgotten (`proxy-matching`, the nearest, "
-            "was INCONCLUSIVE)"
+            "no method has passed the audit's verdict after a whole class was forgotten (`proxy-matching` was "
+            "INCONCLUSIVE)"
         )
     share = 1 - len(splits.retain) / len(splits.partition.train)
     if share > LARGE_SHARE:
