@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from obliq.checkpoints import load_checkpoint, save_checkpoint
+from obliq.checkpoints import Provenance, load_checkpoint, save_checkpoint
+from obliq.checkpoints.metadata import EarlierRequest
+from obliq.errors import PatchError
 from obliq.quantization import weights_digest
+from obliq.workflow.patch_floor import require_as_forgetful
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.patch.networks import saved_pair
 
@@ -71,6 +75,36 @@ def test_no_patch_leads_back_unless_asked_in_words(networks: Path, obliq: Obliq)
     assert "were switched off (--go-back)" in asked.out
     after = json.loads((networks / "back.floor").read_text())
     assert (after["floor"], after["left"]) == (3, digests[1:])  # the floor does not fall
+
+
+def test_a_patch_is_to_a_network_that_answers_all_requests_of_the_old_one() -> None:
+    original = saved_pair()[0].provenance
+
+    def after(*requests: str, parts: tuple[str, ...] = ()) -> Provenance:
+        entries = [EarlierRequest(request=one * 64, method="oeu", base_digest="0" * 64) for one in requests]
+        return replace(
+            original,
+            role="unlearned",
+            splits_digest=requests[-1] * 64,
+            base_digest="0" * 64,
+            earlier=tuple(entries[:-1]),
+            parts=tuple(one * 64 for one in parts),
+        )
+
+    joined = after("c", parts=("a", "b"))
+    for old, new in (
+        (original, after("a")),
+        (None, original),
+        (after("a"), None),
+        (after("a"), after("a", "b")),
+        (after("a", "b"), after("a", "b")),
+        (after("a", "b"), joined),
+        (joined, after("b", "a")),
+    ):
+        require_as_forgetful(old, new, ("old", "new"))
+    for old, new in ((after("a"), original), (after("a"), after("b")), (joined, after("a"))):
+        with pytest.raises(PatchError, match="and new is not known to answer 1 of them"):
+            require_as_forgetful(old, new, ("old", "new"))
 
 
 def test_the_floor_at_the_place_of_the_result_counts_too(networks: Path, obliq: Obliq) -> None:  # noqa: F811

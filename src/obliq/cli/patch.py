@@ -45,6 +45,7 @@ class PatchMakeArguments:
         allow_readable_key: Use a key although others may read or write its file.
         accept: Make a patch although the new network failed its gate (see `obliq unlearn --help`), or its last audit
             refused it.
+        go_back: Make a patch although NEW is not known to answer every request that OLD answers.
     """
 
     old: tyro.conf.Positional[Path]
@@ -58,6 +59,7 @@ class PatchMakeArguments:
     sign: File = None
     allow_readable_key: Flag = False
     accept: bool = False
+    go_back: Flag = False
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
 
@@ -121,6 +123,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     from obliq.patch import LEAK_WARNING, encode_patch, encryption, read_patch_head, signing
     from obliq.workflow.gate import require_passed
     from obliq.workflow.last_audit import last_exposure, require_not_refused
+    from obliq.workflow.patch_floor import require_as_forgetful
     from obliq.workflow.patch_targets import find_artifact
 
     out = arguments.out
@@ -145,6 +148,8 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             f"{arguments.old} and {arguments.new} are of different kinds; expected two folders or two files"
         )
     provenance = new.provenance
+    if not arguments.go_back:
+        require_as_forgetful(old.provenance, provenance, (str(arguments.old), str(arguments.new)))
     if provenance is not None:
         require_passed(provenance, str(arguments.new), accept=arguments.accept)
     require_not_refused(arguments.new, accept=arguments.accept)

@@ -21,11 +21,6 @@ REFUSED = ("REMEMBERED", "OVER-FORGOTTEN", "DAMAGED")
 """Verdicts with which a batch goes on only if somebody tolerates it."""
 
 
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are the same but for capitals and spaces."""
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
-
-
 @dataclass
 class Batch:
     """Requests that are answered together.

@@ -24,6 +24,7 @@ from obliq.io.regular_file import read_regular_file
 from obliq.io.strict_json import decode, encode, parse_json
 from obliq.record.batch_events import EVENTS
 from obliq.record.events import Event
+from obliq.record.lookalikes import require_one_alphabet
 from obliq.record.values import require_text
 
 LOG_FILE, LOCK_FILE = "log.jsonl", ".log-lock"
@@ -58,6 +59,7 @@ class Entry:
     def after(cls, last: "Entry | None", time: str, actor: str, event: Event) -> "Entry":
         """The entry of an event that follows another one."""
         require_text(name=actor)
+        require_one_alphabet(name=actor)
         number, previous = (last.number + 1, last.digest) if last else (1, NOTHING)
         entry = cls(number=number, time=time, actor=actor, event=event, previous=previous, digest="")
         return cls(**{**vars(entry), "digest": entry.computed_digest()})

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from obliq.data import Partition, Splits, parse_selector, select
@@ -13,10 +14,11 @@ from obliq.errors import RecordError
 from obliq.io.atomic import write_file
 from obliq.io.ownership import digest_of_file
 from obliq.record.appending import Appending
-from obliq.record.cases import Case, same_person
+from obliq.record.cases import Case
 from obliq.record.encryption import decrypt_request, encrypt_request
 from obliq.record.events import Accepted, Approved, Closed, Confirmed, Event, Received, Rejected
 from obliq.record.folder import Record
+from obliq.record.lookalikes import require_new_number, same_person
 from obliq.record.state import RecordState
 from obliq.record.tidying import tidy, withheld_file, write_withheld
 from obliq.record.values import LONGEST_TEXT, parse_day, require_text
@@ -32,6 +34,10 @@ from obliq.workflow.report_context import kind_of_request
 from obliq.workflow.request_limits import require_moderate
 
 NOT_ABOUT_TRAINING = "a request that was rejected at once"
+
+
+FIRST_DAY = date(2018, 5, 25)
+"""On which the GDPR began to apply (Article 99(2)). An earlier day is a slip of the keys."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def receive(record: Record, case: str, understood: Understood, actor: str, recei
         known = appending.state.cases.get(case)
         if known is not None:
             return _complete(record, appending, known, understood, actor)
+        require_new_number(case, appending.state.cases)
         name = secrets.token_hex(8)
         key = record.keys.create(name)
         encrypted = encrypt_request(understood.request, key, appending.state.begun.record, name)
@@ -117,6 +124,7 @@ def reject(record: Record, case: str, reason: str, actor: str, received: str = "
     with record.appending() as appending:
         events: list[Event] = [Rejected(case=case, reason=reason)]
         if case not in appending.state.cases:
+            require_new_number(case, appending.state.cases)
             received_event = Received(
                 case=case,
                 request=secrets.token_hex(8),
@@ -208,6 +216,8 @@ def _past_day(text: str) -> str:
     day = parse_day("--received", text) if text else today
     if day > today:
         raise RecordError(f"--received {day} lies ahead; expected a day up to {today}")
+    if day < FIRST_DAY:
+        raise RecordError(f"--received {day} is before the GDPR applied; expected a day from {FIRST_DAY}")
     return day.isoformat()
 
 

@@ -16,7 +16,7 @@ from obliq.record.batch_events import (
     Tolerated,
     Unlearned,
 )
-from obliq.record.cases import Batch, Case, lost_plan, same_person
+from obliq.record.cases import Batch, Case, lost_plan
 from obliq.record.events import (
     Accepted,
     Approved,
@@ -29,6 +29,7 @@ from obliq.record.events import (
     Rejected,
 )
 from obliq.record.log import Entry
+from obliq.record.lookalikes import same_name
 
 
 @dataclass
@@ -236,7 +237,8 @@ class RecordState:
             raise RecordError(
                 f"the approval of case {event.case} is for another request; expected its digest"
             )
-        if any(same_person(actor, before) for before in case.approvals):
+        # not `same_person`, which new approvals must pass: logs in which it was not asked are still read
+        if any(same_name(actor, before) for before in case.approvals):
             raise RecordError(f"{actor} approved case {event.case} before; expected another person")
         case.approvals.append(actor)
 

@@ -80,6 +80,36 @@ def kept_floor(networks: Iterable[Path], provenance: Provenance | None) -> Patch
     return joined
 
 
+def require_as_forgetful(old: Provenance | None, new: Provenance | None, names: tuple[str, str]) -> None:
+    """Refuse a patch to a network that does not answer every request which the old one is known to answer.
+
+    Requests are compared by their keyed digests, those that were joined to one by each of them.
+
+    Args:
+        old: of the network that devices have; None where it has no record.
+        new: of the network that they will have.
+        names: of both, for the error.
+
+    Raises:
+        PatchError: when devices would get back what was forgotten.
+    """
+    answered = () if old is None else old.forgotten_so_far
+    if new is None or not answered:
+        return
+    known = {digest for entry in new.forgotten_so_far for digest in (entry.request, *entry.parts)}
+    lacking = [
+        entry.request
+        for entry in answered
+        if entry.request not in known and not (entry.parts and known.issuperset(entry.parts))
+    ]
+    if lacking:
+        raise PatchError(
+            f"{names[0]} answers {len(answered)} requests, and {names[1]} is not known to answer {len(lacking)} "
+            f"of them ({lacking[0][:12]}...), so that the patch would bring back what was forgotten. Expected a "
+            "network for all of them (`obliq unlearn` from OLD, or with --forget requests=FILE), or --go-back"
+        )
+
+
 def require_forward(head: PatchHead, kept: PatchFloor, given: int | None) -> int:
     """The floor that a patch must exceed.
 

@@ -138,8 +138,7 @@ def run_record_show(arguments: RecordShowArguments, progress: StageListener) -> 
         "about": found.about,
         "state": found.state,
         "received": found.received,
-        "due": f"{found.due}"
-        + (f" ({_left(found.days_left)} days left)" if found.days_left is not None else ""),
+        "due": f"{found.due}" + _days_in_words(found.days_left),
         "approved by": ", ".join(found.approvals) or "nobody",
         **({"batch": f"{found.batch}, whose patches have this sequence number"} if found.batch else {}),
         **({"verdict": found.verdict} if found.verdict else {}),
@@ -221,6 +220,13 @@ def run_record_export(arguments: RecordExportArguments, progress: StageListener)
 def _reason(event: "Event") -> str:
     reason = getattr(event, "reason", "")
     return f": {reason}" if reason else ""
+
+
+def _days_in_words(days: int | None) -> str:
+    if days is None:
+        return ""
+    late = number_of(abs(days), "day")
+    return f" ({late} left)" if days >= 0 else f" (OVERDUE by {late})"
 
 
 def _left(days: int | None) -> str:

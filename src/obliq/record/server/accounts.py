@@ -18,7 +18,7 @@ from obliq.io.documents import DocumentType
 from obliq.io.durable import sync
 from obliq.io.lock import locked
 from obliq.io.regular_file import read_secret_file
-from obliq.record.cases import same_person
+from obliq.record.lookalikes import same_name
 from obliq.record.values import require_text
 
 Role = Literal["officer", "engineer", "auditor", "device"]
@@ -157,7 +157,7 @@ class Accounts:
 
     def named(self, name: str) -> Account | None:
         """An account by its name; None where there is none."""
-        return next((one for one in self.all() if same_person(one.name, name)), None)
+        return next((one for one in self.all() if same_name(one.name, name)), None)
 
     def with_token(self, token: str) -> Account | None:
         """The account that a token belongs to. Tokens are random, so that their digests can be looked up."""
@@ -189,7 +189,7 @@ class Accounts:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync(folder.parent)
         with locked(folder, "one change of accounts at a time"):
-            others = tuple(one for one in self.all() if not same_person(one.name, name))
+            others = tuple(one for one in self.all() if not same_name(one.name, name))
             text = ACCOUNTS_DOCUMENT.to_text(AccountList((*others, *added)))
             write_file(self.file, text, overwrite=True, private=True)
 

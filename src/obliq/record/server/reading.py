@@ -9,9 +9,10 @@ from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import read_regular_file
-from obliq.record.cases import Batch, Case, same_person
+from obliq.record.cases import Batch, Case
 from obliq.record.certificate.envelope import LARGEST_ENVELOPE
 from obliq.record.certificate.page import render_certificate_page
+from obliq.record.lookalikes import same_person
 from obliq.record.server.protection import DOCUMENT_POLICY
 from obliq.record.server.reader import event_words, steps_of
 from obliq.record.server.rendering import TEMPLATES, page, style_sheet
