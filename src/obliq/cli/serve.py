@@ -59,16 +59,17 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
     if not accounts.all():
         progress.print_line("no account exists yet: obliq record account RECORD NAME --role officer")
     data = arguments.data
-    site = Site(
-        record,
-        accounts,
-        hosts=allowed_hosts(arguments.https_name),
-        secure=arguments.https_name is not None,
-        load=lambda: record.partition(data.data_folder, data.data),
-        run_options=_run_options(arguments),
-    )
     with bound_socket(arguments.host, arguments.port) as listening:
         host, port = listening.getsockname()[:2]
+        site = Site(
+            record,
+            accounts,
+            hosts=allowed_hosts(arguments.https_name),
+            secure=arguments.https_name is not None,
+            load=lambda: record.partition(data.data_folder, data.data),
+            run_options=_run_options(arguments),
+            port=port,
+        )
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         progress.print_line(f"serving {arguments.record} at {address}")
         serve(site, listening)

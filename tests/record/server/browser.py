@@ -109,14 +109,20 @@ class Browser:
             sent.append(message)
 
         asyncio.run(self._application(scope, receive, keep))
+        headers: dict[str, str] = {}
+        for name, value in sent[0]["headers"]:
+            before = f"{headers[name.decode()]}\n" if name.decode() in headers else ""
+            headers[name.decode()] = before + value.decode()
         answer = Answer(
             sent[0]["status"],
-            {name.decode(): value.decode() for name, value in sent[0]["headers"]},
+            headers,
             b"".join(message.get("body", b"") for message in sent[1:]),
         )
-        if found := re.match(r"([^=]+)=([^;]*)", answer.headers.get("set-cookie", "")):
-            name, value = found.groups()
-            self.cookies = {name: value} if value.strip('"') else {}
+        for name, value in re.findall(
+            r"^([^=]+)=([^;]*)", answer.headers.get("set-cookie", ""), re.MULTILINE
+        ):
+            self.cookies.pop(name, None)
+            self.cookies |= {name: value} if value.strip('"') else {}
         return answer
 
 

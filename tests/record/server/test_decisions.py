@@ -122,6 +122,7 @@ def test_ids_are_uploaded_and_read_as_strictly_as_a_file(
         {"case": "", "kind": "class", "value": "0"},
         {"case": "x" * 201, "kind": "class", "value": "0"},
         {"case": "a\nb", "kind": "class", "value": "0"},
+        {"case": " C-1", "kind": "class", "value": "0"},
         {"kind": "class", "value": "0", "received": "2999-01-01"},
         {"kind": "class", "value": "0", "received": "yesterday"},
     ],
@@ -147,6 +148,14 @@ def test_a_case_is_rejected_and_closed_with_a_reason(site: Site, officer: Browse
     assert officer.post("/case/close", {"case": number}).status == 400
     assert officer.post("/case/close", {"case": number, "understood": "yes"}).status == 303
     assert case_of(site, number).closed is not None
+    for spelled in (
+        f" {number}",
+        f"{number} ",
+        number.lower(),
+    ):  # a form never turns it into the number of another
+        for address in ("/request/reject", "/case/approve", "/case/reveal", "/case/close"):
+            refused = officer.post(address, {**reject, "case": spelled, "understood": "yes"})
+            assert refused.status == 400, address
     assert officer.post("/case/reveal", {"case": number}).status == 400
 
 
@@ -211,6 +220,21 @@ def test_work_runs_in_a_process_of_its_own_which_the_next_server_knows(
     assert (tmp_path / "record.serve" / "run.log").stat().st_mode & 0o777 == 0o600
     second.start(["0"])
     second.wait(20)
+
+
+def test_work_imports_nothing_from_the_folder_in_which_the_server_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken')")
+    monkeypatch.chdir(tmp_path)
+    program = "import importlib.util, json; print('obliq: error:', importlib.util.find_spec('torch').origin)"
+    monkeypatch.setattr(background, "PROGRAM", f"import sys; sys.stdout = sys.stderr; {program}")
+    run = background.BackgroundRun(tmp_path / "record.serve")
+    run.start([])
+    run.wait(20)
+    assert run.status().error.endswith("__init__.py")
+    assert str(tmp_path) not in run.status().error
 
 
 def test_who_may_start_which_work(

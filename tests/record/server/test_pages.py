@@ -134,10 +134,10 @@ def test_a_document_that_was_exchanged_or_linked_is_not_served(site: Site, tmp_p
 
 def test_a_session_is_bound_to_its_account_and_ends_with_it(site: Site) -> None:
     browser = logged_in(site, "officer")
-    cookie = browser.cookies["obliq"]
+    cookie = browser.cookies[site.cookie]
     assert len(cookie) >= 43
     assert browser.post("/logout").status == 303
-    browser.cookies = {"obliq": cookie}
+    browser.cookies = {site.cookie: cookie}
     assert browser.get("/").headers["location"] == "/login"
     for change in (
         lambda: site.accounts.put(person("officer", "auditor")),
@@ -159,7 +159,7 @@ def test_the_cookie_is_for_this_server_alone(site: Site) -> None:
     behind = Site(site.record, site.accounts, hosts=frozenset({"records.example.org"}), secure=True)
     browser = Browser(behind, host="records.example.org")
     answer = browser.log_in("officer")
-    assert answer.headers["set-cookie"].startswith("__Host-obliq=")
+    assert answer.headers["set-cookie"].startswith("__Host-obliq-")
     assert "Secure" in answer.headers["set-cookie"]
     assert "max-age" in answer.headers["strict-transport-security"]
 
@@ -178,7 +178,7 @@ def test_guessing_a_password_is_slowed_down_and_names_are_not_shown(site: Site) 
     assert refused.status == 429
     assert int(refused.headers["retry-after"]) <= 301
     assert browser.log_in("auditor").status == 303
-    site.sessions.end(browser.cookies["obliq"])
+    site.sessions.end(browser.cookies[site.cookie])
     site.failures._clock.now += 301  # type: ignore[attr-defined]
     assert browser.log_in("officer").status == 303
 
@@ -190,6 +190,7 @@ def test_forms_of_other_sites_and_other_sessions_are_refused(site: Site) -> None
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "", "origin": "http://evil.example"},
         {"sec-fetch-site": "", "origin": "null"},
+        {"sec-fetch-site": "none", "origin": "http://evil.example"},
     ):
         assert browser.post("/logout", **headers).status == 403
         assert Browser(site).post("/login", {"name": "officer"}, **headers).status == 403
@@ -215,6 +216,9 @@ def test_large_bodies_are_refused(length: str, site: Site) -> None:
     assert Browser(site).send("POST", "/login", body, headers, pieces=7).status == 413
 
 
+FIELD = b'--e\r\nContent-Disposition: form-data; name="name"\r\n\r\n' + b"\\ud800" * 9999 + b"\r\n--e--\r\n"
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
@@ -226,6 +230,10 @@ def test_large_bodies_are_refused(length: str, site: Site) -> None:
         (
             "multipart/form-data; boundary=e",
             b'--e\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\nx\r\n' * 2 + b"--e--\r\n",
+        ),
+        *(
+            (f"multipart/form-data; boundary=e; charset={charset}", FIELD)
+            for charset in ("punycode", "unicode_escape", "idna", "utf-7", "none")
         ),
     ],
 )

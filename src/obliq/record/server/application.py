@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from obliq.io.strict_json import decode, encode, parse_json
 from obliq.record.server import decisions, login, openapi, reading, work
 from obliq.record.server.accounts import PEOPLE, Account, Role
 from obliq.record.server.api import OPERATIONS, ApiCall, Operation
+from obliq.record.server.login import LoginQueues
 from obliq.record.server.protection import LARGEST_UPLOAD, Protection
 from obliq.record.server.rendering import message
 from obliq.record.server.sessions import Session
@@ -38,7 +40,7 @@ class Page:
         method: GET, which changes nothing, or POST.
         roles: who may use it; None for everybody, also before login.
         handle: what answers.
-        polled: whether a script asks for it again and again, which does not count as use of a session.
+        polled: whether browsers ask for it again and again by themselves, which does not count as use of a session.
     """
 
     path: str
@@ -65,7 +67,7 @@ PAGES: tuple[Page, ...] = (
     Page("/case/reveal", "POST", OFFICER, decisions.reveal_case),
     Page("/case/close", "POST", OFFICER, decisions.close_case),
     Page("/devices", "POST", WORKERS, decisions.confirm_devices),
-    Page("/work", "GET", PEOPLE, work.show_work),
+    Page("/work", "GET", PEOPLE, work.show_work, polled=True),
     Page("/work", "POST", WORKERS, work.start_work),
     Page("/work.json", "GET", PEOPLE, work.send_progress, polled=True),
     Page("/login", "GET", None, login.show_login),
@@ -79,20 +81,26 @@ PAGES: tuple[Page, ...] = (
 
 def application(site: Site) -> Protection:
     """The ASGI application of a server."""
+    logins = LoginQueues()
     routes = [
-        Route(one.path, _endpoint(site, one), methods=[one.method])
+        Route(one.path, _endpoint(site, one, logins), methods=[one.method])
         for one in sorted(PAGES, key=lambda one: one.path)
     ]
     routes += [Route(one.route, _api_endpoint(site, one), methods=[one.method]) for one in OPERATIONS]
     return Protection(Router(routes, redirect_slashes=False), site.hosts, LARGE, secure=site.secure)
 
 
-def _endpoint(site: Site, one: Page) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(site: Site, one: Page, logins: LoginQueues) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         secret = request.cookies.get(site.cookie, "")
         account, session = _who(site, secret, used=not one.polled)
         visit = Visit(
-            site=site, account=account, session=session, secret=secret, query=dict(request.query_params)
+            site=site,
+            account=account,
+            session=session,
+            secret=secret,
+            device=request.cookies.get(site.device_cookie, ""),
+            query=dict(request.query_params),
         )
         if one.roles is not None and account is None:
             return RedirectResponse("/login", 303)
@@ -103,11 +111,13 @@ def _endpoint(site: Site, one: Page) -> Callable[[Request], Awaitable[Response]]
                 return message(visit, "Refused", "The form came from another site.", 403)
             try:
                 form, upload = await _form(request)
-            except (MultiPartException, FormParserError):
+            except (MultiPartException, FormParserError, UnicodeError):
                 return message(visit, "Refused", "The form cannot be read.", 400)
             if session is not None and not session.accepts(form.get("csrf", "")):
                 return message(visit, "Refused", "The form is out of date. Load the page again.", 403)
             visit = Visit(**{**vars(visit), "form": form, "upload": upload})
+            if one.handle is login.log_in:
+                return await logins.answer(login.log_in, visit)
         return await run_in_threadpool(_handled, one, visit)
 
     return answer
@@ -134,6 +144,8 @@ def _called(site: Site, one: Operation, actor: str, path: Mapping[str, str], tex
         found = one.handle(ApiCall(site=site, actor=actor, path=path, body=body))
     except ObliqError as error:
         return _refused(site, 400, str(error))
+    except UnicodeEncodeError:
+        return _refused(site, 400, "the request holds half of a character (a lone surrogate)")
     if isinstance(found, bytes):
         return Response(found, media_type="application/json")
     return JSONResponse(encode(found))
@@ -149,6 +161,8 @@ def _handled(one: Page, visit: Visit) -> Response:
         return one.handle(visit)
     except ObliqError as error:
         return message(visit, "Not possible", str(error), 400)
+    except UnicodeEncodeError:
+        return message(visit, "Not possible", "The form holds half of a character.", 400)
 
 
 def _who(site: Site, secret: str, *, used: bool) -> tuple[Account | None, Session | None]:
@@ -165,8 +179,8 @@ def _who(site: Site, secret: str, *, used: bool) -> tuple[Account | None, Sessio
 def _is_own(request: Request) -> bool:
     """Whether a form was sent by a page of ours. The origin is `null` where the policy sends no referrer."""
     site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
+    if site not in (None, "none"):
+        return bool(site == "same-origin")
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
 
@@ -174,6 +188,10 @@ def _is_own(request: Request) -> bool:
 async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
     """Fields and the uploaded file of a form, within limits. The file stays in memory."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    _, options = parse_options_header(request.headers.get("content-type"))
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        # others are slow or fail on hostile text, such as punycode, and browsers send none
+        raise MultiPartException("another charset than utf-8")
     if kind != "multipart/form-data":
         text = (await request.body()).decode(errors="replace")
         try:

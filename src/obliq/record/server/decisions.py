@@ -12,6 +12,7 @@ from obliq.data import parse_selector
 from obliq.data.selectors import Classes, Listed, Selector, Subjects
 from obliq.errors import DataError, ObliqError, RecordError
 from obliq.record.batches import require_something_new
+from obliq.record.lookalikes import require_new_number
 from obliq.record.requests import Understood, approve, close, confirm, receive, reject, request_of, understand
 from obliq.record.server.rendering import page
 from obliq.record.server.site import Site, Visit
@@ -86,7 +87,7 @@ def accept_request(visit: Visit) -> Response:
 
 def reject_request(visit: Visit) -> Response:
     """Note why a request will not be answered by unlearning; a case that is not known yet is noted as new."""
-    case = visit.form.get("case", "").strip()
+    case = visit.form.get("case", "")
     reject(
         visit.site.record,
         case,
@@ -174,17 +175,20 @@ def understood_request(
         ObliqError: when it does not fit the data, the limits or the record.
     """
     require_text(case_number=case)
+    state = site.record.state()
+    if case not in state.cases:
+        require_new_number(case, state.cases)
     if received and parse_day("the day of arrival", received) > utc_now().date():
         raise RecordError(f"the day of arrival {received} lies ahead; expected one up to today")
     parts = site.partition()
     understood = understand(parts, selector, accept_large=accept_large)
-    before = require_something_new(site.record, parts, site.record.state(), case, understood.splits)
+    before = require_something_new(site.record, parts, state, case, understood.splits)
     return understood, before
 
 
 def _draft(visit: Visit) -> tuple[RequestDraft, str]:
     form = visit.form
-    case, received = form.get("case", "").strip(), form.get("received", "")
+    case, received = form.get("case", ""), form.get("received", "")
     selector = selector_of(form.get("kind", ""), form.get("value", ""), visit.upload)
     understood, before = understood_request(
         visit.site, case, selector, received, accept_large=form.get("accept_large") == "yes"

@@ -112,6 +112,12 @@ class FailureLimit:
                     del self._failures[other]
             self._failures.setdefault(name, deque(maxlen=self._most)).append(now)
 
+    def take_back(self, name: Hashable) -> None:
+        """Take the newest one back, which was counted before it was known to be a success."""
+        with self._lock:
+            if found := self._failures.get(name):
+                found.pop()
+
     def forget(self, name: Hashable) -> None:
         """Begin to count again after a success."""
         with self._lock:

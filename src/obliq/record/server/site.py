@@ -1,5 +1,6 @@
 """What one server works with, and what a single request to it consists of."""
 
+import hashlib
 import re
 import sys
 import threading
@@ -67,7 +68,10 @@ class Site:
         clock: Callable[[], float] = time.monotonic,
         load: Callable[[], Partition] | None = None,
         run_options: Sequence[str] = (),
+        port: int = 8017,
     ) -> None:
+        which = f"{record.state().begun.record} {port}"
+        self._mark = f"obliq-{hashlib.sha256(which.encode()).hexdigest()[:16]}"
         self.record, self.accounts, self.hosts, self.secure = record, accounts, hosts, secure
         self.reader, self.sessions = RecordReader(record), Sessions(clock)
         self.failures = FailureLimit(MOST_FAILURES, FAILURE_SECONDS, clock)
@@ -79,8 +83,16 @@ class Site:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie. With the prefix, browsers accept it only by TLS and for this host (RFC 6265bis)."""
-        return "__Host-obliq" if self.secure else "obliq"
+        """Name of the cookie. With the prefix, browsers accept it only by TLS and for this host (RFC 6265bis).
+
+        Browsers send the cookies of a host to all of its ports, so the name differs between servers.
+        """
+        return f"__Host-{self._mark}" if self.secure else self._mark
+
+    @property
+    def device_cookie(self) -> str:
+        """Name of the cookie of browsers in which somebody logged in before."""
+        return f"{self.cookie}-device"
 
     def partition(self) -> Partition:
         """The data of the record, which are loaded when they are first needed, and kept.
@@ -121,6 +133,7 @@ class Visit:
         account: who makes it; None before login.
         session: theirs in a browser; None for programs.
         secret: of the session, from the cookie; empty for programs.
+        device: the cookie of browsers in which somebody logged in before; empty where there is none.
         query: what follows the question mark.
         form: fields of the form.
         upload: content of the uploaded file; None where there is none.
@@ -131,6 +144,7 @@ class Visit:
     account: Account | None
     session: Session | None
     secret: str
+    device: str = ""
     query: Mapping[str, str]
     form: Mapping[str, str] = field(default_factory=dict)
     upload: bytes | None = None
