@@ -1,6 +1,7 @@
 """Requests, data, options and words that make no sense end in one clear line, with nothing written."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,3 +184,43 @@ def test_missing_data(
     folder = ("--data-folder", empty) if ":" not in name else ()
     refused(obliq("train", name, *folder, "--out", tmp_path / "out", *SHORT), *words)
     nothing_written(tmp_path, "empty")
+
+
+def test_what_is_near_to_what_was_meant_is_named(
+    obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(way.data, "own.npz")
+    Path("pictures").mkdir()
+    for words, expected in {
+        ("data", "own.npz"): "expected npz:own.npz",
+        ("data", "pictures"): "expected folder:pictures",
+        ("data", "npz:own.npz,foo=1"): "foo is no option of npz: data; expected layout, labels, scale",
+        ("data", "npz:own.npz,foo=1,layout=CHW"): "foo is no option of npz: data",
+        (
+            "train",
+            "npz:own.npz",
+            "--bits",
+            "W8",
+            "--out",
+            "o",
+        ): "bits of weights and of activations, such as W8A8",
+        ("show", way.original / "model.json"): f"is a file; expected the folder {way.original}",
+        ("show", "own.npz"): "own.npz is a file; expected a folder",
+        ("patch", "info", "pictures"): "pictures: is a folder; expected a regular file",
+        ("unlearn", way.original, "--forget", f"request={way.unlearned}", "--out", "o"): (
+            f"{way.unlearned} is a folder; expected the request in it, {way.unlearned / 'request.json'}"
+        ),
+    }.items():
+        refused(obliq(*words), expected)
+    said = obliq("unlearn", way.original, "--forget", "ids=missing.txt", "--out", "o", "oeu")
+    assert said.err.count("cannot") == 1
+
+
+def test_a_network_is_not_replaced_by_one_that_was_unlearned_from_it(
+    obliq: Obliq, way: Way, tmp_path: Path
+) -> None:
+    original = shutil.copytree(way.original, tmp_path / "original")
+    words = ("unlearn", way.unlearned, "--forget", "class=1", "--overwrite", "--out", original)
+    refused(obliq(*words, "oeu"), "would replace the network that", "was unlearned from")
+    assert (original / "model.json").read_bytes() == (way.original / "model.json").read_bytes()

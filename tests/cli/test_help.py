@@ -258,3 +258,26 @@ def test_the_same_error_in_python(install: Callable[[str], Path]) -> None:
     install("oeu = obliq_patience:DoNothing")
     with pytest.raises(ModelError, match="expected a free name"):
         available_methods()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--out o calibrated --epochs 2 --forgotten a", "--out o --forgotten a calibrated --epochs 2"),
+        ("calibrated --out o --epochs 2", "--out o calibrated --epochs 2"),
+        ("--epochs 2 --out o calibrated --rounds 1", "--out o calibrated --epochs 2 --rounds 1"),
+        ("--out o --epochs 2", "--out o proxy-matching --epochs 2"),
+    ],
+)
+def test_an_option_on_the_wrong_side_of_a_method_gets_the_command_in_order(
+    words: str, expected: str, obliq: Obliq
+) -> None:
+    said = obliq("unlearn", "runs/x", "--forget", "class=1", *words.split())
+    assert (said.status, said.out) == (2, "")
+    assert f"expected `obliq unlearn runs/x --forget class=1 {expected}`" in " ".join(said.err.split())
+
+
+def test_a_method_in_place_of_a_verb(obliq: Obliq) -> None:
+    said = obliq("a-amu", "--help")
+    assert said.status == 2
+    assert "`obliq unlearn a-amu --help`" in said.err

@@ -71,6 +71,11 @@ def test_every_kind_is_found_wherever_it_lies(obliq: Obliq, runs: Path) -> None:
         "latent",
         "draft",
     )
+    said = obliq("residue", runs)
+    assert "WARNING: without --only, --destroy also removes latent, original, export" in said.out
+    last = said.out.splitlines()[-1]
+    assert "--only" in last
+    assert not {"latent", "original", "export"} & set(last.split())
     alone = runs.parent / "alone"
     alone.mkdir()
     shutil.copy(runs / "old.onnx", alone)

@@ -49,8 +49,7 @@ class Gate:
     """What `obliq.workflow.gate` measured on an unlearned network.
 
     Attributes:
-        before: accuracy of the original in percent, on `retain` and `holdout` samples of classes and people that
-            remain.
+        before: accuracy of the original in percent, on `retain` and `holdout` samples of what remains.
         after: the same of the unlearned network.
         distance: mean distance of the forget set's confidence from its targets, 0 to 1; None where the method has
             no targets.
@@ -152,7 +151,7 @@ class Provenance:
 
     @property
     def records_newest(self) -> bool:
-        """Whether the newest request is known; it is not after a patch, which does not carry it."""
+        """Whether the newest request is known; a patch does not carry it."""
         return self.role == "original" or self.splits_digest is not None
 
     @property
@@ -169,9 +168,9 @@ class Provenance:
         return (*self.earlier, newest)
 
     @property
-    def times_unlearned(self) -> int:
-        """How many networks were unlearned on the way to this one, itself included; at least so many after patches."""
-        return len(self.forgotten_so_far) + (not self.records_newest)
+    def is_repeatable(self) -> bool:
+        """Whether Obliq can train it again: by a recipe, from weights that it drew."""
+        return self.recipe is not None and self.loaded is None
 
     @property
     def training_seconds(self) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from obliq.checkpoints.folder import Checkpoint, load_checkpoint, write_checkpoint
+from obliq.checkpoints.folder import DOCUMENT_FILE, Checkpoint, load_checkpoint, write_checkpoint
 from obliq.data.request_file import REQUEST_DOCUMENT, REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError
 from obliq.io.atomic import new_folder
@@ -84,6 +84,11 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
     Raises:
         ModelError: when there is no such folder or a file in it is not what was written.
     """
+    if folder.is_file():
+        inside = f"the folder {folder.parent}" if (folder.parent / DOCUMENT_FILE).is_file() else "a folder"
+        raise ModelError(
+            f"{folder} is a file; expected {inside}, as `obliq train`, `unlearn` or `retrain` wrote it"
+        )
     if not folder.is_dir():
         raise ModelError(
             f"there is no folder {folder}; expected one from `obliq train`, `unlearn` or `retrain`"

@@ -30,6 +30,7 @@ from obliq.workflow.baseline import most_frequent_share
 from obliq.workflow.cost import CostEstimate, estimate_cost
 from obliq.workflow.earlier_requests import counted_requests, requests_behind
 from obliq.workflow.gate import require_passed
+from obliq.workflow.known_originals import read_network_document
 from obliq.workflow.new_request import (
     create_request,
     forgotten_before,
@@ -92,6 +93,7 @@ def answer_request(
     stored = sum(file.stat().st_size for file in arguments.original.iterdir() if file.is_file())
     require_room(out, stored + LEAST_ROOM)
     answer = answer_for(original)
+    refuse_ancestor(out, original.provenance, arguments.original)
     if key is not None and base.request is not None:
         require_bound(arguments.original, base.request, key)
     earlier = _earlier(arguments, base, retrains=answer.retrains)
@@ -123,6 +125,26 @@ def answer_request(
         next_command=["show", folder] if gated.unmet else _next_command(arguments, original, provenance.role),
         unmet=gated.unmet,
     )
+
+
+def refuse_ancestor(out: Path, provenance: Provenance, name: Path) -> None:
+    """Raise where a result would replace a network that another one was unlearned from.
+
+    Args:
+        out: where the result goes.
+        provenance: of the network that is about to be unlearned.
+        name: where that one is.
+
+    Raises:
+        ObliqError: naming both.
+    """
+    found = read_network_document(out / DOCUMENT_FILE)
+    ancestors = {entry.base_digest for entry in provenance.forgotten_so_far} | {provenance.base_digest}
+    if found is not None and found.weights_digest in ancestors:
+        raise ObliqError(
+            f"--out {out} would replace the network that {name} was unlearned from, which an audit and a retraining "
+            "need; choose another --out"
+        )
 
 
 def require_named(arguments: RequestOptions) -> None:
@@ -228,12 +250,7 @@ def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
 
 def _estimated(original: Checkpoint, method: Method, splits: Splits) -> CostEstimate | None:
     """The cost of a method; None for a network that was trained elsewhere, or began with loaded weights."""
-    return estimate_cost(method, splits, recipe_of(original)) if _is_repeatable(original) else None
-
-
-def _is_repeatable(original: Checkpoint) -> bool:
-    """Whether we trained a network from its first weights, so that we can train it again."""
-    return original.provenance.recipe is not None and original.provenance.loaded is None
+    return estimate_cost(method, splits, recipe_of(original)) if original.provenance.is_repeatable else None
 
 
 def _retrain_words(arguments: RequestOptions, base: Checkpoint) -> str:
@@ -245,7 +262,9 @@ def _retrain_words(arguments: RequestOptions, base: Checkpoint) -> str:
     words = ["obliq", "retrain", arguments.original, *named, "--out"]
     words += [
         free_name(arguments.out, "retrained"),
-        *([] if _is_repeatable(base) else ["--with", "MODULE:FUNCTION"]),  # only the user can train it again
+        *(
+            [] if base.provenance.is_repeatable else ["--with", "MODULE:FUNCTION"]
+        ),  # only the user can train it again
         *repeated_options(data.data_folder, data.data, data.arch),
     ]
     seed = getattr(getattr(arguments, "compute", None), "seed", 0)
@@ -272,7 +291,7 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request = ("--forget", f"request={out / REQUEST_FILE}", "--out")
-    repeatable = _is_repeatable(base)
+    repeatable = base.provenance.is_repeatable
     if role == "unlearned":
         first = original if base.provenance.role == "original" else _original_beside(original, base)
         if first is None:

@@ -160,6 +160,7 @@ def _required(arguments: AuditArguments) -> "list[Requirement]":
 
 def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Path]:
     """What the first verdict advises: more retrained networks, another attempt, or to ship."""
+    from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
     from obliq.cli.file_inputs import is_exported_file
     from obliq.cli.next_command import free_name, repeated_options
 
@@ -172,13 +173,23 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
     ):
         return _shipping_command(arguments)
     repeated = repeated_options(data.data_folder, data.data, data.arch)
+    folder = unlearned.parent if is_exported_file(unlearned) else unlearned
+    request = arguments.request or folder / "request.json"
     if verdict.next_step == "more references":
+        if not NETWORK_DOCUMENT.read(original / DOCUMENT_FILE).provenance.is_repeatable:
+            retrained = free_name(arguments.out, "retrained")
+            by_user = [
+                "--with",
+                "MODULE:FUNCTION",
+                "--out",
+                retrained,
+                *repeated,
+            ]  # only the user can train it again
+            return ["retrain", original, "--forget", f"request={request}", *by_user]
         kept: list[str | Path] = ["--retrained", *arguments.retrained] if arguments.retrained else []
         wanted = str(max(verdict.references_wanted or 0, 4, arguments.references + 2))
         out = free_name(arguments.out, "audit")
         return ["audit", *arguments.networks, *kept, "--references", wanted, "--out", out, *repeated]
-    folder = unlearned.parent if is_exported_file(unlearned) else unlearned
-    request = arguments.request or folder / "request.json"
     out = free_name(arguments.out, "unlearned")
     words: list[str | Path] = [
         "unlearn",

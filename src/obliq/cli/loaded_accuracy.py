@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 from obliq.cli.tables import number, table
+from obliq.workflow.baseline import is_near_chance
 
-NEAR_CHANCE = 0.1
-"""Share of the way from the most frequent class to 100 % below which a network has learned nothing of its data."""
 BETTER_SCALE = 5.0
 """Points of accuracy by which another scaling of inputs is better where a network was trained on that one."""
 LARGE_LOSS = 5.0
@@ -57,7 +56,7 @@ def doubts(
             f"WARNING: the network as it came answers {first:.1f} % of its training samples correctly, but "
             f"{by_scale[better]:.1f} % of them with bytes scaled to {better}. Expected {remedy}."
         ]
-    if first <= chance + NEAR_CHANCE * (100 - chance):
+    if is_near_chance(first, chance):
         return [
             f"WARNING: the network as it came answers {first:.1f} % of its training samples correctly, and always "
             f"answering the most frequent class {chance:.1f} %. Inputs may be scaled otherwise than in "

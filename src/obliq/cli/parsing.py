@@ -3,10 +3,11 @@
 import difflib
 import io
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, make_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, make_dataclass
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn, Union
 
@@ -57,6 +58,7 @@ def _verb_name(words: list[str]) -> tuple[str, list[str]]:
     first, rest = words[0], words[1:]
     if first in VERBS:
         return first, rest
+    _refuse_method(first, rest)
     actions = [name for name in VERBS if name.split()[0] == first]
     if not actions:
         what = "option" if first.startswith("-") else "verb"
@@ -80,6 +82,7 @@ def _arguments(name: str, verb: Verb, options: list[str]) -> Any:
         except SystemExit as exit:
             if exit.code == 2:
                 _suggest(name, options, errors, verb.choices())
+                _put_in_order(name, verb, options, errors)
             raise
 
 
@@ -102,6 +105,80 @@ def _suggest(verb: str, options: Sequence[str], message: io.StringIO, choices: I
         message.seek(0)
         message.truncate()
         _refuse(f"there is no method '{unknown[1]}'", unknown[1], known, f"obliq {verb}")
+
+
+def _refuse_method(word: str, rest: list[str]) -> None:
+    """Exit with status 2 where the name of a method stands in place of a verb."""
+    if word.startswith("-") or difflib.get_close_matches(word, {name.split()[0] for name in VERBS}, n=1):
+        return  # an option, or a mistyped verb; torch need not be imported for it
+    from obliq.methods import available_methods
+
+    if word in available_methods():
+        print_fitted(
+            f"obliq: error: {word} is a method of `obliq unlearn`; expected `obliq unlearn {word} --help`, or "
+            f"`obliq unlearn ORIGINAL --forget ... --out DIR {word}`",
+            sys.stderr,
+        )
+        sys.exit(2)
+
+
+def _put_in_order(name: str, verb: Verb, options: Sequence[str], message: io.StringIO) -> None:
+    """Replace the parser's message about an option on the wrong side of a method by the command in order."""
+    choices = verb.choices()
+    methods: Mapping[str, Any] = choices if isinstance(choices, Mapping) else {}
+    unknown = set(re.findall(r"(?<![\w-])--[\w-]+", message.getvalue().partition("Perhaps you meant")[0]))
+    own = _option_names(verb.arguments)
+    place = next((number for number, word in enumerate(options) if word in methods), None)
+    method = None if place is None else options[place]
+    before, after = _pieces(options[:place]), _pieces([] if place is None else options[place + 1 :])
+    offered = {
+        known for known, kind in methods.items() for option in _option_names(kind) if option in unknown
+    }
+    if method is None and unknown & own != unknown:
+        method = next((known for known in methods if known in offered), None)
+    if method is None:
+        return
+    theirs = _option_names(methods[method])
+    early = [piece for piece in after if piece[0] in (unknown & own) - theirs]
+    late = [piece for piece in before if piece[0] in (unknown & theirs) - own]
+    if not early and not late:
+        return
+    moved = (early or late)[0][0]
+    where = f"an option of the verb, so it comes before the method {method}"
+    if not early:
+        where = f"an option of the method {method}, so it comes after its name" + (
+            "" if place is not None else ", and no method is named"
+        )
+    rest = [piece for piece in after if piece not in early]
+    words = [word for piece in (*(p for p in before if p not in late), *early) for word in piece]
+    words += [method, *(word for piece in (*late, *rest) for word in piece)]
+    message.seek(0)
+    message.truncate()
+    command = shlex.join(["obliq", name, *words])
+    print_fitted(f"obliq: error: {moved} is {where}; expected `{command}`", sys.stderr)
+    sys.exit(2)
+
+
+def _pieces(words: Sequence[str]) -> list[list[str]]:
+    """Options with their values; words before the first option are pieces of their own."""
+    pieces: list[list[str]] = []
+    for word in words:
+        if word.startswith("--") or not pieces or not pieces[-1][0].startswith("--"):
+            pieces.append([word])
+        else:
+            pieces[-1].append(word)
+    return pieces
+
+
+def _option_names(kind: Any) -> set[str]:
+    """The options of a dataclass of arguments, those of the groups in it included."""
+    found = set[str]()
+    for one in fields(kind):
+        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        group = type(default) if is_dataclass(default) and not isinstance(default, type) else None
+        is_group = group is not None and one.name != "method"
+        found |= _option_names(group) if is_group else {f"--{one.name.replace('_', '-')}"}
+    return found
 
 
 def _refuse(problem: str, word: str, known: Iterable[str], program: str) -> NoReturn:

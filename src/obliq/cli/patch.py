@@ -153,7 +153,11 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     if provenance is not None:
         require_passed(provenance, str(arguments.new), accept=arguments.accept)
     require_not_refused(arguments.new, accept=arguments.accept)
-    times = 1 if provenance is None else max(1, provenance.times_unlearned)
+    times = (
+        1
+        if provenance is None
+        else max(1, len(provenance.forgotten_so_far) + (not provenance.records_newest))
+    )
     sequence = times if arguments.sequence is None else arguments.sequence
     counted = arguments.sequence is None and times > 1
     patch = encode_patch(old.content, new.content, sequence)

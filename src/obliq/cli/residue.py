@@ -70,8 +70,31 @@ def run_residue(arguments: ResidueArguments, progress: StageListener) -> VerbOut
         lines = [*lines, f"destroyed {len(found)} files; the record is {record}"]
         values |= {"destroyed": True, "record": str(record)}
     else:
-        words += ["--destroy"]
+        lines += ["", *_what_destroy_takes(counts)]
+        words += ["--destroy"] if arguments.only else [*_narrower(counts), "--destroy"]
     return VerbOutput(lines=lines, values=values, next_command=words)
+
+
+NEEDED = ("latent", "weights", "original", "export")
+"""Kinds without which nothing can be unlearned, audited or retrained from the original again."""
+
+
+def _what_destroy_takes(counts: Counter[str]) -> list[str]:
+    """A warning where `--destroy` would also remove networks that are still needed."""
+    needed = [kind for kind in NEEDED if counts[kind]]
+    if not needed:
+        return []
+    return [
+        f"WARNING: without --only, --destroy also removes {', '.join(needed)} "
+        f"({sum(counts[kind] for kind in needed)} files). No network can then be unlearned, audited or retrained from "
+        "this original again."
+    ]
+
+
+def _narrower(counts: Counter[str]) -> list[str]:
+    """The option that leaves these networks; nothing where only they were found, or none of them."""
+    others = [kind for kind in counts if kind not in NEEDED]
+    return ["--only", *others] if others and len(others) < len(counts) else []
 
 
 VERB = Verb(ResidueArguments, run_residue)

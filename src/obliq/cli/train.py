@@ -117,7 +117,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     trained = train_original(parts, blueprint, arguments.recipe, run, start, warn, arguments.label)
     if not isinstance(parts.test, MissingExamples):
         progress.stage(f"testing on {len(parts.test)} samples")
-    trained = with_accuracy(trained, parts.test, run)
+    trained = with_accuracy(trained, parts, run)
     measured = trained.checkpoint.provenance.accuracy
     save_run(arguments.out, trained, overwrite=arguments.overwrite)
     return VerbOutput(

@@ -112,7 +112,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     """Integers in, integers out."""
     from obliq.checkpoints.file_record import provenance_of_file
     from obliq.checkpoints.request_tag import bind_request
-    from obliq.cli.answer_request import earlier_of_file, request_lines, require_named
+    from obliq.cli.answer_request import earlier_of_file, refuse_ancestor, request_lines, require_named
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import (
         division_words,
@@ -144,6 +144,8 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     parts = load_partition(data, arguments.data.data_folder, arguments.division)
     require_fitting(shipped, parts)
     base = provenance_of_file(arguments.original, shipped.file_digest, shipped.content_digest)
+    if base is not None:
+        refuse_ancestor(out, base, arguments.original)
     require_recorded_division(arguments.original, base, parts)
     earlier = earlier_of_file(arguments, base)
     splits, request = create_request(parts, arguments.forget, run.seed, earlier)

@@ -175,6 +175,10 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
         if kind == "folder":
             return from_folder(name, Path(path), options)
         return from_function(name, source, options)
+    own = Path(name)
+    if own.is_dir() or (own.is_file() and own.suffix == ".npz"):
+        kind = "folder" if own.is_dir() else "npz"
+        raise DataError(f"there is no data set {name!r}; expected {kind}:{name}")
     raise DataError(
         f"there is no data set {name!r}; expected {', '.join(DATASETS)}, npz:FILE, folder:DIR or "
         "package.module:function"

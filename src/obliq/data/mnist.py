@@ -55,7 +55,7 @@ def read_idx(file: Path, dimensions: int, budget: Budget | None = None) -> Shape
     except DataError:
         raise
     except (ObliqError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
+        raise DataError(f"cannot read {file}: {str(error).removeprefix('cannot be read: ')}") from error
 
 
 def _read_stream(

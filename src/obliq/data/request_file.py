@@ -128,4 +128,6 @@ def load_request(file: Path) -> Request:
     Raises:
         DataError: naming the file and what is wrong with it.
     """
+    if (inside := file / REQUEST_FILE).is_file():
+        raise DataError(f"{file} is a folder; expected the request in it, {inside}")
     return REQUEST_DOCUMENT.read(file)

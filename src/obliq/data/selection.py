@@ -258,7 +258,8 @@ def _lines(selector: Listed) -> list[str]:
         Budget(len(data), DataError).spend("the list of ids", memory=100 * ends, work=ends * STEP // 2)
         return data.decode("utf-8-sig").splitlines()
     except ObliqError as error:
-        raise DataError(f"cannot read the ids in {file}: {error}") from error
+        reason = str(error).removeprefix("cannot be read: ")
+        raise DataError(f"cannot read the ids in {file}: {reason}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not a text file; expected one id a line") from error
 

@@ -7,6 +7,7 @@ part of the name, so everything that loads the data again reads them in the same
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Shaped
@@ -27,6 +28,7 @@ ALLOWED = {
 """The options of each kind of source."""
 
 _OPTION = re.compile(r",(layout|labels|scale|image-size)=([^,=]*)$")
+_ANY_OPTION = re.compile(r",([A-Za-z][\w-]*)=[^,=/]*$")
 _LARGEST_SIDE = 4096  # pixels
 _FEW = 4  # channels of pictures at most; no picture has so few rows, and no recording is so short
 
@@ -62,6 +64,9 @@ def split_options(name: str) -> tuple[str, SourceOptions]:
         found[key], source = value, source[: match.start()]
     kind = source.partition(":")[0]
     allowed = ALLOWED[kind if kind in ALLOWED else "function"]
+    unknown = _ANY_OPTION.search(source)
+    if unknown and not Path(source.partition(":")[2]).exists():  # a file's name may look so, too
+        raise DataError(f"{name}: {unknown[1]} is no option of {kind}: data; expected {', '.join(allowed)}")
     if wrong := [key for key in found if key not in allowed]:
         raise DataError(f"{name}: {wrong[0]} is no option of {kind}: data; expected {', '.join(allowed)}")
     _require_one_of(name, found, "layout", tuple(LAYOUTS))

@@ -36,6 +36,8 @@ def open_regular_file(file: Path, largest: int) -> Iterator[tuple[io.BufferedIOB
             if status.st_size > largest:
                 raise ObliqError(f"{status.st_size} bytes; expected at most {largest}")
             yield opened, status.st_size
+    except IsADirectoryError as error:
+        raise ObliqError("is a folder; expected a regular file") from error
     except OSError as error:
         link = " (links are not followed)" if error.errno in (errno.ELOOP, errno.EMLINK) else ""
         raise ObliqError(

@@ -44,7 +44,10 @@ class Precision:
             return cls(FLOAT_BITS, FLOAT_BITS)
         match = re.fullmatch(r"[Ww](\d{1,4})[Aa](\d{1,4})", text.strip(), re.ASCII)
         if match is None:
-            raise ModelError(f"unknown precision {text!r}; expected W4A4 (bits 2 to 8) or FP32")
+            raise ModelError(
+                f"precision {text!r}; expected the bits of weights and of activations, such as W8A8 (2 to 8 each), "
+                "or FP32"
+            )
         return cls(int(match[1]), int(match[2]))
 
 

@@ -70,7 +70,7 @@ def complete_retrained(
             f"{count} retrained networks; expected 2 to {MOST}, for instance 4: fewer do not show how much "
             "retraining varies"
         )
-    if original.provenance.recipe is None or original.provenance.loaded is not None:
+    if not original.provenance.is_repeatable:
         raise AuditError(
             "the original was trained elsewhere or began with given weights, so that no recipe of Obliq repeats its "
             "training; expected several networks from `obliq retrain` with --with module:function, --weights FILE or "
