@@ -21,7 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-EXTRAS = ("onnx", "onnxruntime", "executorch", "cryptography", "ray", "pytest")
+EXTRAS = ("onnx", "onnxruntime", "executorch", "cryptography", "ray", "starlette", "uvicorn", "pytest")
 """Modules that only extras bring."""
 
 
