@@ -82,6 +82,7 @@ COMPUTING_OF = {
     "inputs": {"--seed"},  # that of `obliq train`, in words
     "bench": {"--device", "--autocast"},
     "record run": COMPUTING - {"--compile"},
+    "serve": {"--device", "--threads"},
 }
 
 

@@ -108,6 +108,12 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
     )
 
 
+_EARLIER_UNKNOWN = (
+    "no record next to this file names earlier requests. If there were any, name each with --forgotten REQUEST, or "
+    "their samples are trained on again"
+)
+
+
 def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Integers in, integers out."""
     from obliq.checkpoints.file_record import provenance_of_file
@@ -151,11 +157,9 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     splits, request = create_request(parts, arguments.forget, run.seed, earlier)
     for line in request_lines(request, splits):
         progress.print_line(line)
-    if base is None and not arguments.forgotten:
-        progress.print_line(
-            "WARNING: no record next to this file names earlier requests. If there were any, name each with "
-            "--forgotten REQUEST, or their samples are trained on again"
-        )
+    unknown = [] if base is not None or arguments.forgotten else [_EARLIER_UNKNOWN]
+    for warning in unknown:
+        progress.print_line(f"WARNING: {warning}")
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
     method = arguments.method
     if method == ProxyMatching():
@@ -171,9 +175,9 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         )
     progress.stage("measuring how right the file is on its data")
     claims = check_claims(shipped, splits, arguments.expect_accuracy, recorded=base is not None)
-    warnings = [f"WARNING: {warning}" for warning in claims.warnings]
-    for warning in warnings:
-        progress.print_line(warning)
+    for warning in claims.warnings:
+        progress.print_line(f"WARNING: {warning}")
+    warnings = [*unknown, *claims.warnings]
     progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
     found = unlearn_file(shipped, splits, request, method, run, claims, base)
     gated = judge_gate(found.provenance, out, accept=arguments.accept)
@@ -188,7 +192,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             f"in {found.provenance.seconds:.1f} s",
             "before: " + ", ".join(f"{percent:.1f} % of {name}" for name, percent in claims.accuracy.items()),
             *gated.lines,
-            *warnings,
+            *(f"WARNING: {warning}" for warning in warnings),
         ],
         values={
             "file": str(file),
@@ -198,7 +202,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             "file_digest": sha256_of(found.content),
             "changed_codes_percent": round(found.changed_codes_percent, 4),
             "accuracy_before": claims.accuracy,
-            "warnings": list(claims.warnings),
+            "warnings": warnings,
             "advice": advice,
             **gated.values,
             "agreement_percent": round(100 * found.agreement, 2),

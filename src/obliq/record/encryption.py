@@ -77,6 +77,15 @@ def require_cryptography() -> None:
     _cipher(bytes(KEY_BYTES))
 
 
+def can_decrypt() -> bool:
+    """Whether the package for encryption is there."""
+    try:
+        require_cryptography()
+    except RecordError:
+        return False
+    return True
+
+
 def _bound_to(record: str, name: str) -> bytes:
     return _HEAD + f"{record}/{name}".encode()
 

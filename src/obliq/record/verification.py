@@ -11,6 +11,7 @@ from obliq.io.ownership import digest_of_file
 from obliq.quantization import weights_digest
 from obliq.record.cases import Batch, Case
 from obliq.record.certificate.make import summary_file
+from obliq.record.encryption import can_decrypt
 from obliq.record.folder import ORIGINAL, Record
 from obliq.record.jobs import patch_name
 from obliq.record.keys_folder import misfit
@@ -106,7 +107,7 @@ def _of_case(record: Record, case: Case, state: RecordState) -> Iterator[str]:
             f"{key} is missing, so that the request of case {case.number} cannot be read; pass --keys if the keys were "
             "moved, or note with `obliq record close --reason` that the key is lost"
         )
-    elif not (case.closed or changed):
+    elif not (case.closed or changed) and can_decrypt():
         try:
             request_of(record, case, state)
         except ObliqError as error:
@@ -186,6 +187,8 @@ def _notes(record: Record, state: RecordState, head: str | None) -> Iterator[str
         yield f"no certificates were issued for batch {numbers}; `obliq record run` issues them with the key"
     if not record.keys.folder.is_dir():
         yield f"there are no keys in {record.keys.folder}, so that no request can be read here"
+    elif not can_decrypt():
+        yield "not checked: whether the keys fit the requests, since the extra `patch` is not installed"
     elif record.keys.owner() is None:
         yield (
             f"{record.keys.folder} does not state whose keys it holds, so that a log which was cut at its end is not "
