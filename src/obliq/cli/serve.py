@@ -53,6 +53,7 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
 
     require_server_packages()
     require_private(arguments.host, arguments.https_name)
+    hosts = allowed_hosts(arguments.https_name)
     record = open_record(arguments)
     record.state()
     accounts = Accounts(accounts_beside(record.folder))
@@ -64,7 +65,7 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
         site = Site(
             record,
             accounts,
-            hosts=allowed_hosts(arguments.https_name),
+            hosts=hosts,
             secure=arguments.https_name is not None,
             load=lambda: record.partition(data.data_folder, data.data),
             run_options=_run_options(arguments),

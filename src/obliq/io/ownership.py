@@ -12,6 +12,7 @@ from pathlib import Path
 
 from obliq.errors import ObliqError
 from obliq.io.document_text import DocumentText
+from obliq.io.regular_file import read_regular_file
 
 FILES_RECORD = "files.json"
 _DOCUMENT = re.compile(rb'"(format|schema)":\s*"obliq[-.]')
@@ -89,6 +90,27 @@ def require_written_by_us(folder: Path) -> None:
             f"{folder} was not written by obliq as it is, so it is not replaced: {error}; expected a folder whose "
             f"{FILES_RECORD} records every file in it, or another --out"
         ) from error
+
+
+def read_recorded_file(folder: Path, name: str, largest: int) -> bytes:
+    """The content of a file of a folder of ours, if it is what the record of the folder states.
+
+    Args:
+        folder: not a link.
+        name: of a file right in the folder.
+        largest: size in bytes up to which it is read.
+
+    Raises:
+        ObliqError: when it is missing, a link, too large, or another than was written.
+    """
+    if folder.is_symlink():
+        raise ObliqError(f"{folder} is a link; expected a folder")
+    content = read_regular_file(folder / name, largest)
+    if hashlib.sha256(content).hexdigest() != read_files_record(folder).files.get(name):
+        raise ObliqError(
+            f"{folder / name} is not what {FILES_RECORD} records; expected the file as it was written"
+        )
+    return content
 
 
 def remove_recorded(folder: Path) -> None:

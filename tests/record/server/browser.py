@@ -139,7 +139,7 @@ def person(name: str, role: Role) -> Account:
 
 def new_site(record: Record, **options: Any) -> Site:
     """A server with an officer, an engineer and an auditor, who are called by their roles."""
-    accounts = Accounts(record.folder.with_name("record.serve") / "accounts.json")
+    accounts = Accounts(record.folder.resolve().with_name("record.serve") / "accounts.json")
     for role in ("officer", "engineer", "auditor"):
         accounts.put(person(role, role))  # type: ignore[arg-type]
     return Site(record, accounts, **{"clock": Clock(), **options})

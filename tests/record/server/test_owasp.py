@@ -27,7 +27,7 @@ from starlette.responses import Response
 from obliq.record.server import login
 from obliq.record.server.application import PAGES
 from obliq.record.server.decisions import MOST_DRAFTS
-from obliq.record.server.serve import require_private
+from obliq.record.server.serve import allowed_hosts, require_private
 from obliq.record.server.sessions import MOST_FAILURES, MOST_FAILURES_OF_ALL
 
 Check = Callable[[Site, Partition, pytest.CaptureFixture[str]], None]
@@ -59,6 +59,18 @@ def security_misconfiguration(site: Site, parts: Partition, printed: pytest.Capt
             require_private(host, None)
         require_private(host, "records.example.org")
     require_private("127.0.0.1", None)
+    assert "records.example.org" in allowed_hosts("Records.example.org")
+    for name in (
+        "",
+        "https://records.example.org",
+        "records.example.org:443",
+        "a b",
+        "-a.org",
+        "a/b",
+        "*.org",
+    ):
+        with pytest.raises(RecordError, match="expected the name of a host alone"):
+            allowed_hosts(name)
 
 
 def software_supply_chain(site: Site, parts: Partition, printed: pytest.CaptureFixture[str]) -> None:

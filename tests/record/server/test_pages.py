@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from obliq.io.ownership import record_files
 from obliq.record.events import Accepted, Approved
+from obliq.record.folder import Record
 from obliq.record.server.accounts import Account, token_digest
 from obliq.record.server.site import Site
 from tests.record.events import DIGEST, audited, begun, exported, patched, planned, received, unlearned
@@ -45,6 +47,7 @@ def site(tmp_path: Path) -> Site:
     folder.mkdir(parents=True)
     (folder / "audit.json").write_bytes(AUDIT)
     (folder / "report.html").write_text("<!DOCTYPE html><title>report</title>")
+    record_files(folder)
     return new_site(record)
 
 
@@ -123,6 +126,16 @@ def test_a_document_that_was_exchanged_or_linked_is_not_served(site: Site, tmp_p
     folder = site.record.batch(1) / "audit"
     (folder / "audit.json").write_bytes(b"other")
     assert browser.get("/audit.json?batch=1").status == 400
+    report = (folder / "report.html").read_bytes()
+    (folder / "report.html").write_bytes(report + b"planted")
+    assert "planted" not in browser.get("/report?batch=1").text
+    (folder / "report.html").write_bytes(report)
+    assert browser.get("/report?batch=1").body == report
+    folder.rename(tmp_path / "outside")
+    folder.symlink_to(tmp_path / "outside")
+    assert browser.get("/report?batch=1").status == 400
+    folder.unlink()
+    (tmp_path / "outside").rename(folder)
     (folder / "report.html").unlink()
     secret = tmp_path / "secret"
     secret.write_text("secret")
@@ -130,6 +143,23 @@ def test_a_document_that_was_exchanged_or_linked_is_not_served(site: Site, tmp_p
     answer = browser.get("/report?batch=1")
     assert answer.status == 400
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["record", ".", "nested/record"])
+def test_messages_lose_the_folders_of_the_server_and_no_words(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nested").mkdir()
+    written_record(tmp_path / ("here" if name == "." else name), begun())
+    monkeypatch.chdir(tmp_path / ("here" if name == "." else ""))
+    site = new_site(Record(Path(name)))
+    plain = "the record states 3.5 devices of record 1. Expected another record"
+    assert site.without_paths(plain) == plain
+    for path in (Path(name), Path(name).resolve()):
+        shown = site.without_paths(f"{path / 'networks' / 'x.bin'}: it is missing")
+        assert str(tmp_path) not in shown
+        assert "nested" not in shown
+        assert shown.endswith("x.bin: it is missing") or shown == "(a file of the server): it is missing"
 
 
 def test_a_session_is_bound_to_its_account_and_ends_with_it(site: Site) -> None:
@@ -202,7 +232,16 @@ def test_forms_of_other_sites_and_other_sessions_are_refused(site: Site) -> None
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example:8017", "", "127.0.0.1@evil.example"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example:8017",
+        "",
+        "127.0.0.1@evil.example",
+        "[::1]evil.example",
+        "127.0.0.1:evil",
+        "localhost:1:2",
+    ],
 )
 def test_other_host_names_are_refused(host: str, site: Site) -> None:
     assert Browser(site, host=host).get("/login").status == 421

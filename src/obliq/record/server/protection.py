@@ -1,11 +1,15 @@
 """What every request passes: the name of the host, the size of the body; and what every answer carries."""
 
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
+_HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -75,6 +79,8 @@ class Protection:
         except _TooLargeError:
             if not started:
                 await _refuse(answer, 413, f"the request is larger than {largest:,} bytes")
+        except ClientDisconnect:
+            pass  # nobody is there to answer
         except Exception as error:
             print(f"obliq serve: error: {_place(error)}", file=sys.stderr, flush=True)
             if not started:
@@ -98,11 +104,9 @@ class _TooLargeError(Exception):
 
 
 def host_name(text: str) -> str:
-    """The name in a Host header, in small letters and without its port."""
-    name = text.strip().lower()
-    if name.startswith("["):
-        return name.partition("]")[0] + "]"
-    return name.rpartition(":")[0] if ":" in name else name
+    """The name in a Host header, in small letters and without its port; empty where it is none."""
+    found = _HOST.fullmatch(text.strip())
+    return found[1].lower() if found else ""
 
 
 def _require_small(headers: list[tuple[bytes, bytes]], largest: int) -> None:

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 from starlette.responses import Response
 
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.errors import RecordError
-from obliq.io.ownership import digest_of_file
+from obliq.io.ownership import read_recorded_file
 from obliq.io.regular_file import read_regular_file
 from obliq.record.cases import Batch, Case
 from obliq.record.certificate.envelope import LARGEST_ENVELOPE
@@ -91,7 +92,7 @@ def show_record(visit: Visit) -> Response:
 def show_report(visit: Visit) -> Response:
     """The report of a batch, as it was written."""
     batch = _audited(visit)
-    content = read_regular_file(visit.site.record.batch(batch.number) / "audit" / REPORT, LARGEST_REPORT)
+    content = read_recorded_file(_audit_folder(visit, batch), REPORT, LARGEST_REPORT)
     headers = {"content-security-policy": DOCUMENT_POLICY}
     if "download" in visit.query:
         headers |= _attached(f"report-of-batch-{batch.number}.html")
@@ -102,10 +103,9 @@ def download_audit(visit: Visit) -> Response:
     """audit.json of a batch, if it is the file that the log states."""
     batch = _audited(visit)
     assert batch.audited is not None
-    file = visit.site.record.batch(batch.number) / "audit" / AUDIT
-    if digest_of_file(file) != batch.audited.audit:
+    content = read_regular_file(_audit_folder(visit, batch) / AUDIT, AUDIT_DOCUMENT.largest)
+    if hashlib.sha256(content).hexdigest() != batch.audited.audit:
         raise RecordError(f"the audit of batch {batch.number} is not the file that the log states")
-    content = read_regular_file(file, AUDIT_DOCUMENT.largest)
     return Response(
         content, media_type="application/json", headers=_attached(f"audit-of-batch-{batch.number}.json")
     )
@@ -190,6 +190,18 @@ def _audited(visit: Visit) -> Batch:
     if batch.audited is None:
         raise RecordError(f"batch {batch.number} was not audited yet")
     return batch
+
+
+def _audit_folder(visit: Visit, batch: Batch) -> Path:
+    """Where the audit of a batch lies; never outside of the record.
+
+    Raises:
+        RecordError: when a link leads elsewhere.
+    """
+    folder = visit.site.record.batch(batch.number) / "audit"
+    if not folder.resolve().is_relative_to(visit.site.record.folder.resolve()):
+        raise RecordError(f"the audit of batch {batch.number} lies outside of the record; expected no links")
+    return folder
 
 
 def _outcome(batch: Batch) -> str:

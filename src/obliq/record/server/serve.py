@@ -4,14 +4,17 @@ import contextlib
 import importlib
 import ipaddress
 import logging
+import re
 import socket
 from collections.abc import Iterator
 
 from obliq.errors import RecordError
 from obliq.record.server.site import LOOPBACK, Site
 
-MOST_CONNECTIONS = 1000
 SECONDS_TO_END = 10
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+"""A name of a host (RFC 1123, section 2.1)."""
 
 
 def require_server_packages() -> None:
@@ -48,8 +51,18 @@ def require_private(host: str, https_name: str | None) -> None:
 
 
 def allowed_hosts(https_name: str | None) -> frozenset[str]:
-    """The names under which browsers may call the page."""
-    return LOOPBACK if https_name is None else frozenset({https_name.lower(), *LOOPBACK})
+    """The names under which browsers may call the page.
+
+    Raises:
+        RecordError: for a name that no browser sends as a host.
+    """
+    if https_name is None:
+        return LOOPBACK
+    if not _NAME.fullmatch(https_name) or len(https_name) > 253:
+        raise RecordError(
+            f"--https-name {https_name[:80]!r}; expected the name of a host alone, such as records.example.org"
+        )
+    return frozenset({https_name.lower(), *LOOPBACK})
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -75,10 +88,12 @@ def serve(site: Site, listening: socket.socket) -> None:
     import uvicorn
 
     from obliq.record.server.application import application
+    from obliq.record.server.connections import MOST_CONNECTIONS, TimedConnection
 
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it prints what a hostile form holds
     config = uvicorn.Config(
         application(site),
+        http=TimedConnection,
         access_log=False,  # addresses of pages name cases
         log_level="warning",
         server_header=False,

@@ -117,8 +117,9 @@ class Site:
     def without_paths(self, text: str) -> str:
         """A message without the folders of this machine, for people who look at it from another one."""
         for folder, words in ((self.record.keys.folder, "the keys"), (self.record.folder, "the record")):
-            for form in {str(folder), str(folder.resolve())}:
-                text = text.replace(form, words)
+            # the folder may be called `record` or `.`, so that only its whole path counts, not a word of the message
+            text = re.sub(rf"(?<![\w./\\~-]){re.escape(str(folder.resolve()))}(?![\w~-])", words, text)
+            text = re.sub(rf"(?<![\w./\\~-]){re.escape(str(folder))}(?=[/\\])", words, text)
         for option, words in _OPTIONS.items():
             text = text.replace(option, words)
         return visible_text(_PATH.sub("(a file of the server)", text))
