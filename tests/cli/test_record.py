@@ -16,6 +16,8 @@ from obliq.checkpoints.run_folder import load_run
 from obliq.cli import main
 from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
+from obliq.record.certificate.envelope import parse_envelope
+from obliq.record.certificate.statement import parse_payload
 from obliq.record.folder import Record
 from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
 from obliq.record.keys_folder import OWNER_FILE
@@ -146,6 +148,11 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
     batch = officer.state.batches[1]
     assert batch.planned.samples == 2 * before
     assert [made.base for made in batch.patched.patches] == [0, 1]
+    certificate = officer.record / "batches" / "2" / "certificates" / "case-1.cert.json"
+    stated, shipped = parse_payload(parse_envelope(certificate.read_bytes()).payload)
+    assert (stated.earlier_requests, stated.request.joined) == (1, None)
+    assert [one.digest for one in stated.earlier] == [officer.state.batches[0].planned.splits]
+    assert [one.name for one in shipped] == ["network.onnx", "from-0.patch", "from-1.patch"]
     unlearned = officer.record / "batches" / "2" / "exported" / "network.onnx"
     for base in (0, 1):
         old = officer.record / "batches" / str(base) / "exported" / "network.onnx"
@@ -255,6 +262,12 @@ def test_what_an_officer_gets_wrong_is_one_line(officer: Officer, tmp_path: Path
     )
     assert officer.state.head == head
     refused(officer(*add, "--forget", f"subject={officer.other}"), "exists already, for other samples")
+    parts = Record(officer.record).partition(None)
+    others = parts.train.indices[parts.collection.subjects[parts.train.indices] != officer.person]  # type: ignore[index]
+    (tmp_path / "many.txt").write_text("\n".join(map(str, others[:40].tolist())))
+    many = ("add", "C-2", *BY, "--forget", f"ids={tmp_path / 'many.txt'}")
+    refused(officer(*many), "forgets 40 of 96 training samples, after 12 in earlier requests")
+    assert officer(*many, "--accept-large").status == 0
     refused(officer("approve", "C-9", *BY), "there is no case C-9")
     refused(officer("close", "C-1", *BY), "C-1 is waiting for approval")
     refused(officer("run", *BY, "--again", "x"), "no batch is under way")

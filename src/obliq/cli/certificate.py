@@ -217,6 +217,11 @@ def _stated(found: "VerifiedCertificate") -> list[str]:
     audit = predicate.audit
     unchecked = [one.name for one in found.subjects if one.name not in found.checked]
     against = f"{audit.retrained} retrained network{'s' * (audit.retrained != 1)}"
+    answered = []
+    if predicate.request.joined:
+        answered.append(f"{predicate.request.joined} requests together")
+    if predicate.earlier:
+        answered.append(f"{predicate.earlier_requests} earlier, which the result answers, too")
     return [
         *(
             f"valid: signed by the holder of the {key.algorithm} key {key.fingerprint}"
@@ -225,6 +230,7 @@ def _stated(found: "VerifiedCertificate") -> list[str]:
         *(f"file      {name}, the one that was certified" for name in found.checked),
         *(f"          {name} is certified, too, and was not checked (--file)" for name in unchecked),
         f"case      {predicate.case}, by {predicate.operator}, issued {predicate.times.issued}",
+        *([f"requests  {'; '.join(answered)}"] if answered else []),
         f"verdict   {audit.verdict}, against {against} (the {audit.measured} was measured)",
         *([f"device    {audit.device_verdict}"] if audit.device_verdict else []),
         f"method    {predicate.method.name if predicate.method else 'not recorded'}",

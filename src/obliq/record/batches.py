@@ -5,25 +5,30 @@ of earlier cases that are open, and of closed ones, which are known by their fin
 nobody who was forgotten before is learned again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from obliq.data import Partition, Splits
+from obliq.data import Partition, Splits, parse_selector
 from obliq.data.request_file import Request
 from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
 from obliq.record.batch_events import Planned
-from obliq.record.cases import Batch
+from obliq.record.cases import Batch, Case
 from obliq.record.folder import Record
 from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy
-from obliq.record.requests import request_of
+from obliq.record.requests import Understood, request_of
 from obliq.record.state import RecordState
 from obliq.record.tidying import withheld_file
 from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, withheld_ids
+from obliq.workflow.earlier_requests import samples_of
+from obliq.workflow.request_limits import require_moderate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,20 +148,53 @@ def batch_request(
     return splits, request
 
 
+def require_moderate_together(
+    record: Record, parts: Partition, state: RecordState, case: str, new: Understood, *, accept: bool
+) -> None:
+    """Refuse a new case that takes too much together with all other cases, open and closed.
+
+    Many small requests can take what no single one may: most of the training part, or the last samples of a class.
+
+    Raises:
+        DataError: with the numbers, unless its size was accepted in words.
+    """
+    others = [one for one in state.cases.values() if one.accepted and not one.rejected and one.number != case]
+    _, earlier = _named(record, parts, state, [one for one in others if not one.closed])
+    named = new.splits.forget.indices
+    left = named[~torch.isin(named, earlier)]
+    if len(earlier) and len(left):
+        splits = parts.forgetting(left, earlier=earlier)
+        require_moderate(splits, parse_selector(new.request.selector), accept=accept)
+
+
+def _named(
+    record: Record, parts: Partition, state: RecordState, cases: Iterable[Case]
+) -> tuple[list[Request], Int[Tensor, " samples"]]:
+    """The requests of open cases; every sample that they or closed cases name, ascending, each once."""
+    requests = [request_of(record, case, state) for case in cases]
+    for one in requests:
+        one.splits(parts)  # raises for a request for other data
+    found = samples_of(requests)
+    file = withheld_file(record, state)
+    if file is not None:
+        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
+        found = torch.unique(torch.cat([found, withheld]))
+    return requests, found
+
+
 def _union(
     record: Record, parts: Partition, state: RecordState, new: tuple[str, ...], salt: bytes
 ) -> tuple[Splits, Request]:
+    """All samples so far as one request.
+
+    `join_requests` needs every request, and those of closed cases are gone.
+    """
     earlier = [
         case for case in state.cases.values() if case.batch and not case.closed and case.number not in new
     ]
-    requests = [
-        request_of(record, case, state) for case in [*(state.case(number) for number in new), *earlier]
-    ]
-    found = [one.splits(parts).forget.indices for one in requests]
+    requests, found = _named(record, parts, state, [*(state.case(number) for number in new), *earlier])
+    splits = parts.forgetting(found, salt=salt)
     file = withheld_file(record, state)
-    if file is not None:
-        found.append(withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME)))
-    splits = parts.forgetting(torch.unique(torch.cat(found)), salt=salt)
     withheld = [] if file is None else [f"ids={file.name}"]
     selector = JOINED.join(dict.fromkeys([*(one.selector for one in requests), *withheld]))
     return splits, Request.of(splits, selector)

@@ -1,9 +1,9 @@
 """Certificates of a record: one for each case of a batch whose patches are made, whatever the verdict.
 
-The cases of a batch share its result, so their certificates differ in the number of the case and the day on which the
-request arrived. A batch that was refused or given up ships nothing and gets none. Certificates are issued once: the
-folder with all of them appears when it is complete, and a process that is killed before it notes them leaves that to
-the next one.
+The cases of a batch share its result, so their certificates differ in the number of the case, the digest of its own
+request and the day on which it arrived. Each states how many earlier requests the result answers, too. A batch that was
+refused or given up ships nothing and gets none. Certificates are issued once: the folder with all of them appears when
+it is complete, and a process that is killed before it notes them leaves that to the next one.
 """
 
 import dataclasses
@@ -24,7 +24,13 @@ from obliq.record.certificate.collect import collect_certificate
 from obliq.record.certificate.envelope import LARGEST_ENVELOPE, parse_envelope
 from obliq.record.certificate.make import read_private_key, sign_certificate, summary_file, write_certificate
 from obliq.record.certificate.notation import rfc3339
-from obliq.record.certificate.predicate import CertifiedPatch, NetworkDigests, Predicate, RecordHead
+from obliq.record.certificate.predicate import (
+    CertifiedEarlierRequest,
+    CertifiedPatch,
+    NetworkDigests,
+    Predicate,
+    RecordHead,
+)
 from obliq.record.certificate.statement import Subject, parse_payload
 from obliq.record.folder import CERTIFICATES, Record
 from obliq.record.jobs import patch_name
@@ -120,7 +126,7 @@ def _stated(
     predicate, subjects = collect_certificate(
         folder / "audit", shipped, network=folder / "unlearned", architecture=architecture
     )
-    base = read_exported(first)
+    base, entries = read_exported(first), record.entries()
     predicate = dataclasses.replace(
         predicate,
         base=NetworkDigests(weights=state.begun.network, content=base.content_digest, file=base.file_digest),
@@ -131,10 +137,26 @@ def _stated(
             result=batch.exported.content,
             encrypted=encryption.is_sealed(read_patch_file(patches[0])),
         ),
-        times=dataclasses.replace(predicate.times, audited=_audited_at(record.entries(), batch)),
-        record=RecordHead(digest=state.head, entries=len(record.entries())),
+        times=dataclasses.replace(predicate.times, audited=_audited_at(entries, batch)),
+        request=dataclasses.replace(predicate.request, joined=_joined(batch)),
+        earlier=tuple(
+            CertifiedEarlierRequest(
+                digest=one.planned.splits,
+                joined=_joined(one),
+                method=one.planned.method,
+                base=state.begun.network,
+            )
+            for one in state.batches[: batch.number - 1]
+            if one.patched
+        ),
+        record=RecordHead(digest=entries[-1].digest, entries=len(entries)),
     )
     return predicate, (*subjects, *(Subject(file.name, {"sha256": noted[file]}) for file in patches.values()))
+
+
+def _joined(batch: Batch) -> int | None:
+    """How many requests a batch answered together; None for a single one."""
+    return len(batch.planned.cases) if len(batch.planned.cases) > 1 else None
 
 
 def _audited_at(entries: list[Entry], batch: Batch) -> str:
@@ -149,9 +171,16 @@ def _audited_at(entries: list[Entry], batch: Batch) -> str:
 
 def _for_case(predicate: Predicate, state: RecordState, case: str) -> Predicate:
     """The same for one case; of the day on which its request arrived only the day is known, so the time is midnight."""
-    requested = f"{state.case(case).received.received}T00:00:00Z"
+    received = state.case(case).received
+    requested = f"{received.received}T00:00:00Z"
+    request = predicate.request
+    if request.joined:
+        request = dataclasses.replace(request, own=received.digest)
     return dataclasses.replace(
-        predicate, case=case, times=dataclasses.replace(predicate.times, requested=requested)
+        predicate,
+        case=case,
+        request=request,
+        times=dataclasses.replace(predicate.times, requested=requested),
     )
 
 

@@ -10,6 +10,7 @@ from obliq.auditing import audit_models, render_audit
 from obliq.auditing.measure import AuditedModel
 from obliq.auditing.verdict import Word
 from obliq.checkpoints import save_checkpoint
+from obliq.checkpoints.metadata import EarlierRequest
 from obliq.exporting import export_file, parse_exported
 from obliq.io.keys import PrivateKey, parse_private_key
 from obliq.patch import encode_patch
@@ -18,6 +19,7 @@ from obliq.record.certificate.certified_audit import PUBLISHED, CertifiedAudit, 
 from obliq.record.certificate.limits import standard_limits
 from obliq.record.certificate.predicate import (
     CertificateTimes,
+    CertifiedEarlierRequest,
     CertifiedMethod,
     CertifiedPatch,
     CertifiedRequest,
@@ -60,7 +62,11 @@ def predicate(verdict: Word = "INDISTINGUISHABLE") -> Predicate:
         patch=CertifiedPatch(digest="5" * 64, sequence=3, base="6" * 64, result="3" * 64, encrypted=True),
         method=CertifiedMethod(name="fine-tune", settings={"epochs": 5}, seed=0, retain_data="retain set"),
         partition="7" * 64,
-        request=CertifiedRequest(digest="8" * 64, count=123),
+        request=CertifiedRequest(digest="8" * 64, count=123, joined=2, own="b" * 64),
+        earlier=(
+            CertifiedEarlierRequest(digest="c" * 64, method="fine-tune", base="1" * 64),
+            CertifiedEarlierRequest(digest="d" * 64, joined=3, method="not recorded", base="1" * 64),
+        ),
         audit=CertifiedAudit(
             digest="9" * 64,
             measured="file",
@@ -102,6 +108,10 @@ def write_case(folder: Path) -> None:
         base_digest=weights_digest(old.model),
         method="fine-tune",
         method_fields={"epochs": 5},
+        parts=("c" * 64, "d" * 64),
+        earlier=(
+            EarlierRequest(request="e" * 64, method="fine-tune", base_digest=weights_digest(old.model)),
+        ),
     )
     saved = {"original": old, "unlearned": dataclasses.replace(new, provenance=history)}
     contents = []

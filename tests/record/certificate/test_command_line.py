@@ -76,11 +76,14 @@ def test_a_verdict_that_passes(case: Path, made: Path, obliq: Obliq) -> None:  #
     assert stated["times"]["unlearned"] == "2026-01-13T09:00:00Z"
     assert (stated["method"]["name"], stated["method"]["retain_data"]) == ("fine-tune", "retain set")
     assert (stated["patch"]["sequence"], stated["patch"]["result"]) == (3, stated["result"]["content"])
-    assert (stated["request"], stated["partition"]) == ({"digest": "b" * 64}, "0" * 64)
+    assert (stated["request"], stated["partition"]) == ({"digest": "b" * 64, "joined": 2}, "0" * 64)
+    (earlier,) = stated["earlier"]
+    assert (earlier["digest"], earlier["method"]) == ("e" * 64, "fine-tune")
     assert (stated["audit"]["verdict"], stated["audit"]["measured"]) == ("INDISTINGUISHABLE", "network")
     assert stated["error_rates"]["retrained"] == 4
     for_people = obliq(*verify, case / "unlearned.onnx")
     assert "forget.patch is certified, too, and was not checked" in for_people.out
+    assert "requests  2 requests together; 1 earlier, which the result answers, too" in for_people.out
     assert "not covered:" in for_people.out
 
 

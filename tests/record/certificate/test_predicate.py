@@ -144,6 +144,9 @@ WRONG = {
         "expected a verdict that fits",
     ),
     "no evidence for what passes": (put("predicate/audit/evidence", []), "expected two or more networks"),
+    "one request that was joined": (put("predicate/request/joined", 1), "expected 2 or more"),
+    "an earlier request twice": (put("predicate/earlier/1/digest", "c" * 64), "expected each once"),
+    "the request among earlier ones": (put("predicate/earlier/0/digest", "8" * 64), "expected each once"),
     "a text for a number": (put("predicate/audit/retrained", "4"), "expected a whole number"),
 }
 

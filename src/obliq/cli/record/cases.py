@@ -27,7 +27,8 @@ class RecordAddArguments(RecordOptions):
     Example: obliq record add record DSR-2026-0114 --forget subject=7 --by "A. Example"
 
     The answer states what the request means in samples. A request that does not fit the data, or that would
-    forget too much, is not noted. Adding the same request again changes nothing.
+    forget too much (alone, or together with all other cases), is not noted. Adding the same request again changes
+    nothing.
 
     Attributes:
         case: Number of the case. It should not contain a name.
@@ -107,7 +108,7 @@ class RecordCloseArguments(RecordOptions):
 
 def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> VerbOutput:
     """Note a request, or its rejection."""
-    from obliq.record.batches import require_something_new
+    from obliq.record.batches import require_moderate_together, require_something_new
     from obliq.record.requests import receive, reject, understand
 
     record = open_record(arguments)
@@ -121,7 +122,11 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
     else:
         parts = record.partition(arguments.data.data_folder, arguments.data.data)
         try:
-            understood = understand(parts, arguments.forget, accept_large=arguments.accept_large)
+            accept = arguments.accept_large
+            understood = understand(parts, arguments.forget, accept_large=accept)
+            require_moderate_together(
+                record, parts, record.state(), arguments.case, understood, accept=accept
+            )
         except ObliqError as error:
             raise RecordError(
                 f"{error}. The request was not noted; --reject REASON notes it as rejected"

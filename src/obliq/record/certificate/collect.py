@@ -1,7 +1,7 @@
 """What a certificate states, collected from the folder of an audit and the files that ship."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from obliq.record.certificate.limits import standard_limits
 from obliq.record.certificate.notation import rfc3339
 from obliq.record.certificate.predicate import (
     CertificateTimes,
+    CertifiedEarlierRequest,
     CertifiedMethod,
     CertifiedPatch,
     CertifiedRequest,
@@ -107,8 +108,11 @@ def collect_certificate(
         method=_method(result.provenance),
         partition=audit.digests["partition"],
         request=CertifiedRequest(
-            digest=audit.digests["splits"], count=audit.counts.forget if count else None
+            digest=audit.digests["splits"],
+            count=audit.counts.forget if count else None,
+            joined=_joined(() if result.provenance is None else result.provenance.parts),
         ),
+        earlier=() if result.provenance is None else _earlier(result.provenance),
         audit=_audit(audit, sha256_of(data), result.entry, count=count),
         error_rates=PUBLISHED.get(verdict.references),
         versions=_versions(result.provenance),
@@ -210,6 +214,19 @@ def _method(provenance: Provenance | None) -> CertifiedMethod | None:
         seed=provenance.seed,
         retain_data=_retain_access(provenance.method, settings.get("retain_limit")),
     )
+
+
+def _earlier(provenance: Provenance) -> tuple[CertifiedEarlierRequest, ...]:
+    return tuple(
+        CertifiedEarlierRequest(
+            digest=one.request, joined=_joined(one.parts), method=one.method, base=one.base_digest
+        )
+        for one in provenance.earlier
+    )
+
+
+def _joined(parts: Sequence[str]) -> int | None:
+    return len(parts) if len(parts) > 1 else None
 
 
 def _retain_access(method: str, limit: object) -> RetainAccess:

@@ -116,15 +116,52 @@ class CertifiedRequest:
         digest: HMAC-SHA-256 of the samples and their roles, keyed with the request's salt. Who has `request.json` can
             show that it is this request; once that file is gone, nobody can.
         count: samples to forget. It is left out unless it is wanted, since few samples can identify a person.
+        joined: how many requests were answered together and measured as one; None for a single one.
+        own: where several were answered together, the digest of the one that the case is about.
     """
 
     digest: str
     count: int | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    joined: int | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    own: str | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
-        require_digest_fields("request", digest=self.digest)
+        require_digest_fields("request", digest=self.digest, own=self.own)
+        require_joined("request", self.joined)
         if self.count is not None and self.count < 1:
             raise CertificateError(f"request.count is {self.count}; expected 1 or more")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CertifiedEarlierRequest:
+    """A request that was answered before, and that the result still answers.
+
+    Attributes:
+        digest: keyed as that of the request.
+        joined: how many requests were answered together; None for a single one.
+        method: that answered it.
+        base: weights digest of the network that the method started from.
+    """
+
+    digest: str
+    method: str
+    base: str
+    joined: int | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+
+    def __post_init__(self) -> None:
+        require_digest_fields("earlier", digest=self.digest, base=self.base)
+        require_joined("earlier", self.joined)
+
+
+def require_joined(where: str, joined: int | None) -> None:
+    """Raise unless several requests were joined, or None.
+
+    Raises:
+        CertificateError: naming the field.
+    """
+    if joined is not None and joined < 2:
+        raise CertificateError(f"{where}.joined is {joined}; expected 2 or more, or no such field")
 
 
 @final
@@ -159,6 +196,7 @@ class Predicate:
         method: how the network forgot; None where it came without a record.
         partition: SHA-256 of the data and their division.
         request: what was to be forgotten.
+        earlier: the requests before it that the result answers, too, oldest first.
         audit: what was measured.
         error_rates: of the verdict; None where they were not measured for as many retrained networks.
         versions: of the packages, by `unlearned` and `issued`.
@@ -180,6 +218,7 @@ class Predicate:
     not_covered: tuple[Limit, ...]
     patch: CertifiedPatch | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     record: RecordHead | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    earlier: tuple[CertifiedEarlierRequest, ...] = field(default=(), metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         for name in ("case", "operator"):
@@ -194,10 +233,20 @@ class Predicate:
             raise CertificateError(f"not_covered lacks {missing[0]!r}; expected all of {', '.join(LIMITS)}")
         if len(set(codes)) != len(codes):
             raise CertificateError("not_covered has a code twice; expected each once")
+        digests = [self.request.digest, *(one.digest for one in self.earlier)]
+        if len(set(digests)) != len(digests):
+            raise CertificateError(
+                "earlier has a request twice, or the one that was answered now; expected each once"
+            )
         if self.patch is not None and self.patch.result not in (self.result.content, self.result.weights):
             raise CertificateError(
                 "the patch leads to another network than the result; expected the patch to what ships"
             )
+
+    @property
+    def earlier_requests(self) -> int:
+        """How many requests were answered before, where each of several that were joined counts."""
+        return sum(one.joined or 1 for one in self.earlier)
 
     @property
     def passes(self) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from obliq.data import parse_selector
 from obliq.data.selectors import Classes, Listed, Selector, Subjects
 from obliq.errors import DataError, ObliqError, RecordError
-from obliq.record.batches import require_something_new
+from obliq.record.batches import require_moderate_together, require_something_new
 from obliq.record.lookalikes import require_new_number
 from obliq.record.requests import Understood, approve, close, confirm, receive, reject, request_of, understand
 from obliq.record.server.rendering import page
@@ -182,6 +182,7 @@ def understood_request(
         raise RecordError(f"the day of arrival {received} lies ahead; expected one up to today")
     parts = site.partition()
     understood = understand(parts, selector, accept_large=accept_large)
+    require_moderate_together(site.record, parts, state, case, understood, accept=accept_large)
     before = require_something_new(site.record, parts, state, case, understood.splits)
     return understood, before
 
