@@ -34,8 +34,6 @@ from obliq.workflow.report_context import kind_of_request
 from obliq.workflow.request_limits import require_moderate
 
 NOT_ABOUT_TRAINING = "a request that was rejected at once"
-
-
 FIRST_DAY = date(2018, 5, 25)
 """On which the GDPR began to apply (Article 99(2)). An earlier day is a slip of the keys."""
 
@@ -150,15 +148,20 @@ def approve(record: Record, case: str, actor: str) -> RecordState:
         return appending.append(actor, Approved(case=case, digest=found.received.digest or ""))
 
 
-def confirm(record: Record, floor: int, devices: int, actor: str) -> RecordState:
+def confirm(record: Record, floor: int, devices: int, actor: str, *, may_lower: bool = True) -> RecordState:
     """Note how many devices confirmed a batch or a later one; the same report twice is noted once.
 
     Raises:
-        RecordError: for a batch without patches, and more devices than there are.
+        RecordError: for a batch without patches, more devices than there are, and fewer than before unless `may_lower`.
     """
     with record.appending() as appending:
-        if appending.state.floors.get(floor) == devices:
+        before = appending.state.floors.get(floor)
+        if before == devices:
             return appending.state
+        if not may_lower and devices < (before or 0):
+            raise RecordError(
+                f"{devices} devices; expected at least {before} as before (an officer may lower it)"
+            )
         return appending.append(actor, Confirmed(floor=floor, devices=devices))
 
 

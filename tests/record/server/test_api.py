@@ -134,6 +134,10 @@ def test_a_request_goes_its_way_by_the_api_alone(site: Site, parts: Partition) -
     assert (confirmed["devices"], confirmed["of"]) == (2, 3)
     assert done(device, "POST", address, path, {"devices": 2})["head"] == confirmed["head"]
     assert site.record.entries()[-1].actor == "program device"
+    assert (
+        device("POST", address, {"devices": 1}).status == 400
+    )  # a device that was taken over undoes nothing
+    assert done(officer, "POST", address, path, {"devices": 1})["devices"] == 1
 
 
 def test_a_certificate_is_read_and_downloaded_as_it_was_signed(site: Site) -> None:

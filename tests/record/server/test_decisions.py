@@ -102,7 +102,9 @@ def test_ids_are_uploaded_and_read_as_strictly_as_a_file(
     assert "3 listed samples" in explained.text
     assert accept(officer, explained).status == 303
     assert "ids=the uploaded list (" not in officer.get("/case?number=C-1").text
-    assert "3 samples" in officer.post("/case/reveal", {"case": "C-1"}).text
+    revealed = officer.post("/case/reveal", {"case": "C-1"}).text
+    assert "3 samples" in revealed
+    assert ", ".join(map(str, sorted(some))) in revealed
     for file in site.record.folder.parent.rglob("*"):
         assert not file.is_file() or b"the uploaded list" not in file.read_bytes()
 
@@ -220,6 +222,11 @@ def test_work_runs_in_a_process_of_its_own_which_the_next_server_knows(
     assert (tmp_path / "record.serve" / "run.log").stat().st_mode & 0o777 == 0o600
     second.start(["0"])
     second.wait(20)
+    monkeypatch.setattr(background, "PROGRAM", "import os; os.abort()")
+    second.start([])
+    second.wait(20)
+    assert first.status().error == background.UNEXPECTED
+    assert background.status_from(["unlearning ...", "obliq: ended"], running=False).error == ""
 
 
 def test_work_imports_nothing_from_the_folder_in_which_the_server_was_started(
@@ -248,6 +255,8 @@ def test_who_may_start_which_work(
     for name in ("officer", "second officer"):
         logged_in(site, name).post("/case/approve", {"case": "C-1"})
     assert "Do what is due" in engineer.get("/work").text
+    assert engineer.post("/work", {"again": "r"}).status == 400  # no batch is refused
+    assert officer.post("/work", {"accept": "r"}).status == 400
     assert officer.post("/work").status == 400
     assert engineer.post("/work").status == 303
     assert started.pop()[-1] == "--by=engineer"

@@ -131,7 +131,7 @@ class Accounts:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._lock = threading.Lock()
-        self._read_at: tuple[int, int, int] | None = None
+        self._read_at: tuple[int, ...] | None = None
         self._accounts: tuple[Account, ...] = ()
 
     def all(self) -> tuple[Account, ...]:
@@ -147,6 +147,11 @@ class Accounts:
                 self._read_at, self._accounts = None, ()
                 return ()
             now = (status.st_ino, status.st_mtime_ns, status.st_size)
+            now += (
+                status.st_ctime_ns,
+                status.st_mode,
+                status.st_uid,
+            )  # who may read it may have changed, too
             if now != self._read_at:
                 try:
                     text = read_secret_file(self.file, ACCOUNTS_DOCUMENT.largest)

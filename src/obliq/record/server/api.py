@@ -79,7 +79,7 @@ class FleetReport:
     """How many devices run the network of a batch or a later one, and accept no earlier one.
 
     Attributes:
-        devices: how many, all together. A later report replaces an earlier one.
+        devices: how many, all together. A later report replaces an earlier one; only people may lower it.
     """
 
     devices: int
@@ -109,12 +109,14 @@ class ApiCall:
     Attributes:
         site: the server.
         actor: name of the account, which the log keeps.
+        role: of the account.
         path: what the address names.
         body: what was sent, as the operation declares it.
     """
 
     site: Site
     actor: str
+    role: Role
     path: Mapping[str, str]
     body: Any
 
@@ -189,11 +191,11 @@ def get_certificate(call: ApiCall) -> bytes:
 
 
 def report_devices(call: ApiCall) -> ConfirmedDevices:
-    """Note how many devices confirmed a batch."""
+    """Note how many devices confirmed a batch; a device may not take back what was confirmed."""
     text, body = call.path["floor"], call.body
     if not (text.isascii() and text.isdigit() and len(text) < 9):
         raise RecordError(f"floor {text[:20]!r}; expected the number of a batch")
-    state = confirm(call.site.record, int(text), body.devices, call.actor)
+    state = confirm(call.site.record, int(text), body.devices, call.actor, may_lower=call.role != "device")
     devices = state.confirmed(int(text))
     return ConfirmedDevices(floor=int(text), devices=devices, of=state.begun.policy.devices, head=state.head)
 

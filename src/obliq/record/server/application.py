@@ -131,17 +131,15 @@ def _api_endpoint(site: Site, one: Operation) -> Callable[[Request], Awaitable[R
             return _refused(site, 401, "a token is needed, as `Authorization: Bearer TOKEN`")
         if account.role not in one.roles:
             return _refused(site, 403, f"this is for the role {_or(one.roles)}")
-        return await run_in_threadpool(
-            _called, site, one, account.name, request.path_params, await request.body()
-        )
+        return await run_in_threadpool(_called, site, one, account, request.path_params, await request.body())
 
     return answer
 
 
-def _called(site: Site, one: Operation, actor: str, path: Mapping[str, str], text: bytes) -> Response:
+def _called(site: Site, one: Operation, account: Account, path: Mapping[str, str], text: bytes) -> Response:
     try:
         body = None if one.body is None else decode(one.body, parse_json(text), "the request")
-        found = one.handle(ApiCall(site=site, actor=actor, path=path, body=body))
+        found = one.handle(ApiCall(site=site, actor=account.name, role=account.role, path=path, body=body))
     except ObliqError as error:
         return _refused(site, 400, str(error))
     except UnicodeEncodeError:

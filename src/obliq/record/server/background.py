@@ -18,11 +18,16 @@ from typing import Any
 from obliq.errors import ObliqError, RecordError
 from obliq.io.regular_file import read_regular_file
 
+_END = "obliq: ended"
 PROGRAM = (
     "import json, os, sys; getattr(os, 'nice', int)(5); from obliq.cli import main; "
-    "sys.exit(main(json.load(sys.stdin.buffer)))"
+    f"code = main(json.load(sys.stdin.buffer)); print('{_END}', file=sys.stderr); sys.exit(code)"
 )
-"""Reads its words from standard input, since other users of the machine can read the words of a command line."""
+"""Reads its words from standard input, since other users of the machine can read the words of a command line. Its last
+line is written only where it ended by itself, with or without an error."""
+UNEXPECTED = (
+    "it ended unexpectedly, for instance because it was killed; start it again: finished steps are kept"
+)
 LARGEST_OUTPUT = 16 * 2**20
 _ERROR = "obliq: error: "
 _STAGE = re.compile(r"(.+?) \.\.\.")
@@ -39,7 +44,7 @@ class RunStatus:
         step: steps of this stage that are done; None where they are not counted.
         of: steps of this stage.
         note: time so far and time left, in words.
-        error: why the last one stopped; empty where it did not fail, or was killed.
+        error: why the last one stopped; empty where it did not fail.
     """
 
     running: bool
@@ -136,13 +141,13 @@ class BackgroundRun:
         try:
             text = read_regular_file(self._output, LARGEST_OUTPUT)
         except ObliqError:  # nothing was started yet
-            return []
+            return [_END]
         return text.decode(errors="replace").splitlines()
 
 
 def status_from(lines: Sequence[str], *, running: bool) -> RunStatus:
     """What the lines of progress state; the last stage counts."""
-    stage, note, error = "", "", ""
+    stage, note, error = "", "", "" if _END in lines[-1:] else UNEXPECTED
     step: int | None = None
     of: int | None = None
     for line in lines:

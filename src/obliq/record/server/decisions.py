@@ -114,7 +114,15 @@ def reveal_case(visit: Visit) -> Response:
             f"nobody can read what case {case.number} names; expected an open case with a request"
         )
     request = request_of(record, case, state)
-    return page(visit, "revealed", case=case.number, selector=request.selector, count=len(request.ids))
+    listed = "ids=" in request.selector  # the name of a list does not state what it holds
+    return page(
+        visit,
+        "revealed",
+        case=case.number,
+        selector=request.selector,
+        count=len(request.ids),
+        ids=[str(one) for one in request.ids] if listed else [],
+    )
 
 
 def close_case(visit: Visit) -> Response:

@@ -58,6 +58,8 @@ def start_work(visit: Visit) -> Response:
     form, state = visit.form, visit.snapshot().state
     accept, again = form.get("accept", "").strip(), form.get("again", "").strip()
     words = [f"--by={visit.actor}"]
+    if (accept or again) and not (state.under_way and state.under_way.refusal):
+        raise RecordError("no batch is refused; expected one to accept it or to try it again")
     if accept:
         if visit.role != "officer":
             raise RecordError("only an officer may accept what was refused")
