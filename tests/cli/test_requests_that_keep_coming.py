@@ -1,7 +1,9 @@
 """A network is unlearned again and again: references, audits, patches and residue follow."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,11 @@ def chain(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two more requests after the first one: a class, then samples at random; and a reference without all of them."""
     folder = tmp_path_factory.mktemp("chain")
     second, third = str(folder / "second"), str(folder / "third")
-    assert main(["unlearn", str(way.unlearned), "--forget", "class=1", "--out", second, *BRIEF]) == 0
+    with redirect_stdout(io.StringIO()) as said:
+        assert main(["unlearn", str(way.unlearned), "--forget", "class=1", "--out", second, *BRIEF]) == 0
+    hint = said.getvalue().splitlines()[-1]
+    assert hint.startswith(f"next: obliq retrain {way.original} --forget ")
+    assert "--with" not in hint, "the original is trained again by its own recipe"
     random = ["--forget", "random=6", "--accept", "--accept-large"]
     assert main(["unlearn", second, *random, "--out", third, *BRIEF]) == 0
     request = f"request={folder / 'third' / 'request.json'}"
@@ -95,7 +101,8 @@ def test_a_patch_skips_releases_and_never_leads_back(
     for number, earlier in enumerate(devices.values()):
         back = tmp_path / f"back-{number}.patch"
         words = ("patch", "make", chain / "third", earlier, "--plain", "--sequence", 9, "--out", back)
-        assert obliq(*words).status == 0
+        refused(obliq(*words), "would bring back what was forgotten")
+        assert obliq(*words, "--go-back").status == 0
         refused(obliq("patch", "apply", chain / "third", back, "--out", tmp_path / "x"), "it leads back")
 
 

@@ -296,6 +296,7 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
         first = original if base.provenance.role == "original" else _original_beside(original, base)
         if first is None:
             return ["show", out]
+        repeatable = NETWORK_DOCUMENT.read(first / DOCUMENT_FILE).provenance.is_repeatable
         way = [] if repeatable else ["--with", "MODULE:FUNCTION"]  # only the user can train it again
         return ["retrain", first, *same_request, free_name(out, "retrained"), *way, *repeated]
     file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
