@@ -159,9 +159,7 @@ def confirm(record: Record, floor: int, devices: int, actor: str, *, may_lower: 
         if before == devices:
             return appending.state
         if not may_lower and devices < (before or 0):
-            raise RecordError(
-                f"{devices} devices; expected at least {before} as before (an officer may lower it)"
-            )
+            raise RecordError(f"{devices} devices; expected at least {before} as before (officers lower it)")
         return appending.append(actor, Confirmed(floor=floor, devices=devices))
 
 
