@@ -109,13 +109,13 @@ class Browser:
             sent.append(message)
 
         asyncio.run(self._application(scope, receive, keep))
-        headers: dict[str, str] = {}
+        received: dict[str, str] = {}
         for name, value in sent[0]["headers"]:
-            before = f"{headers[name.decode()]}\n" if name.decode() in headers else ""
-            headers[name.decode()] = before + value.decode()
+            before = f"{received[name.decode()]}\n" if name.decode() in received else ""
+            received[name.decode()] = before + value.decode()
         answer = Answer(
             sent[0]["status"],
-            headers,
+            received,
             b"".join(message.get("body", b"") for message in sent[1:]),
         )
         for name, value in re.findall(

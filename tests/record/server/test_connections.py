@@ -59,7 +59,7 @@ def test_half_open_connections_end_and_complete_requests_are_answered(
             sent_until_closed(port, *[b"G", b"E", b"T", b" "] * 2),
             sent_until_closed(port, HEAD, b"\r\n", *[b"a"] * 9),
         )
-        assert slow == [b""] * 3
+        assert list(slow) == [b""] * 3
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(2):
             writer.write(GET)

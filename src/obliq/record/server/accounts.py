@@ -146,7 +146,7 @@ class Accounts:
             except FileNotFoundError:
                 self._read_at, self._accounts = None, ()
                 return ()
-            now = (status.st_ino, status.st_mtime_ns, status.st_size)
+            now: tuple[int, ...] = (status.st_ino, status.st_mtime_ns, status.st_size)
             now += (
                 status.st_ctime_ns,
                 status.st_mode,
