@@ -208,3 +208,19 @@ def test_a_ruined_network_is_an_error_that_holds_it(original: nn.Module, splits:
         obliq.unlearn(original, **given, method=ruin, progress=False)
     accepted = obliq.unlearn(original, **given, method=ruin, accept=True, progress=False)
     assert same(caught.value.network, accepted)
+
+
+def test_the_retain_set_is_needed_only_by_methods_that_read_it(original: nn.Module, splits: Splits) -> None:
+    method = GradientAscent(epochs=1, learning_rate=1e-4)
+    given = {"forget": splits.forget, "holdout": splits.holdout}
+    without = obliq.unlearn(original, **given, method=method, progress=False)
+    whole = obliq.unlearn(original, **given, retain=splits.retain, method=method, progress=False)
+    assert obliq.weights_digest(without) == obliq.weights_digest(whole)
+    with pytest.raises(
+        DataError, match=r"FineTune reads them; expected retain=.*, or a method .*jit, mu-mis"
+    ):
+        obliq.unlearn(original, **given, method="fine-tune", progress=False)
+    with pytest.raises(DataError, match="FiCABU reads them"):
+        obliq.unlearn(original, **given, method="ficabu", progress=False)
+    with pytest.raises(GateError, match="holdout samples"):
+        obliq.unlearn(original, **given, method=GradientAscent(learning_rate=1.0), progress=False)

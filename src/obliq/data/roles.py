@@ -71,7 +71,7 @@ def as_examples(data: DataLike, name: str = "data") -> Examples:
 
 def join_roles(
     forget: DataLike,
-    retain: DataLike,
+    retain: DataLike | None,
     holdout: DataLike | None = None,
     test: DataLike | None = None,
     *,
@@ -84,7 +84,7 @@ def join_roles(
 
     Args:
         forget: what is to be forgotten.
-        retain: the rest of what the network was trained on.
+        retain: the rest of what the network was trained on; None where it is no longer there.
         holdout: samples that the network was not trained on, for methods that compare with unseen data.
         test: other such samples, for audits.
         classes: how many classes the network distinguishes; as many as there are labels when left out.
@@ -108,14 +108,14 @@ def join_roles(
         given = _concatenated(given, classes)
     shared = given["forget"].collection
     none = torch.empty(0, dtype=torch.int64)
-    holdout_set, test_set = (
-        given.get(role, MissingExamples(shared, none, role)) for role in ("holdout", "test")
+    retain_set, holdout_set, test_set = (
+        given.get(role, MissingExamples(shared, none, role)) for role in ("retain", "holdout", "test")
     )
-    training = torch.cat([given["forget"].indices, given["retain"].indices]).sort().values
+    training = torch.cat([given["forget"].indices, retain_set.indices]).sort().values
     return Splits(
         partition=Partition(None, Examples(shared, training), holdout_set, test_set),
         forget=given["forget"],
-        retain=given["retain"],
+        retain=retain_set,
         holdout=holdout_set,
         test=test_set,
         salt=secrets.token_bytes(32),

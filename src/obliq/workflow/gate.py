@@ -110,6 +110,10 @@ def _of_what_remains(examples: Examples | MissingExamples, splits: Splits) -> Ex
     """
     if isinstance(examples, MissingExamples):
         return None
+    if isinstance(splits.retain, MissingExamples):
+        # what remains is not known; classes of the forget set count as gone, unless that leaves nothing
+        others = examples.where(~torch.isin(examples.labels, splits.forget.labels))
+        return (others if len(others) else examples).spread(COMPARED)
     gone = torch.isin(examples.labels, torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long))
     people = examples.collection.subjects
     if people is not None:

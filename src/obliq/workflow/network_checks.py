@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from obliq.data import DataLike, Examples, Splits, as_examples, join_roles
 from obliq.errors import DataError, ModelError
 from obliq.io.user_code import first_line
+from obliq.methods import Method, access_of, available_methods
 from obliq.quantization import activations, calibrate_steps, weighted_layers
 from obliq.run import device_of
 
@@ -18,7 +19,7 @@ def join_for(
     model: nn.Module,
     *,
     forget: DataLike,
-    retain: DataLike,
+    retain: DataLike | None,
     holdout: DataLike | None = None,
     test: DataLike | None = None,
 ) -> Splits:
@@ -102,3 +103,19 @@ def require_labels_below(classes: int, examples: Examples) -> None:
             f"the data have label {largest}, but the network distinguishes {classes} classes; expected labels from "
             f"0 to {classes - 1}"
         )
+
+
+def require_no_retain_set(method: Method) -> None:
+    """Raise for a method that reads the retain set.
+
+    Raises:
+        DataError: naming methods that do not.
+    """
+    access = access_of(type(method))
+    if access == "nothing" or (access == "statistics" and getattr(method, "statistics", "")):  # of a file
+        return
+    others = ", ".join(name for name, kind in available_methods().items() if access_of(kind) == "nothing")
+    raise DataError(
+        f"no retain samples were given, and {type(method).__name__} reads them; expected retain=..., or a method that "
+        f"reads none ({others}; ficabu with statistics=FILE)"
+    )

@@ -28,6 +28,7 @@ from obliq.workflow.network_checks import (
     outputs_of,
     require_labels_below,
     require_network,
+    require_no_retain_set,
     require_ready,
 )
 from obliq.workflow.progress import listener_for
@@ -210,7 +211,7 @@ def unlearn(
     model: nn.Module,
     *,
     forget: DataLike,
-    retain: DataLike,
+    retain: DataLike | None = None,
     holdout: DataLike | None = None,
     method: str | Method = "proxy-matching",
     accept: bool = False,
@@ -227,7 +228,9 @@ def unlearn(
             that was unlearned before.
         forget: the samples to forget. All sets may be map-style data sets of (input, label), pairs of tensors
             (inputs, labels), or samples of ours; inputs as the network reads them.
-        retain: the rest of what the network was trained on, without the samples of earlier requests.
+        retain: the rest of what the network was trained on, without the samples of earlier requests. Methods whose
+            level of access is "nothing", such as `mu-mis` and `jit`, need none, nor does `ficabu` with a file of
+            statistics.
         holdout: samples of the same kind that it was not trained on; some methods compare with them.
         method: a name that `available_methods` lists, with its default settings; or a method with your own.
         accept: return the network although it fails its gate; see `obliq.workflow.gate`.
@@ -242,7 +245,7 @@ def unlearn(
         ModelError: for a network without quantized layers that `quantize` did not return, for quantizers without
             calibrated steps, for an unknown method, and for a method that diverges.
         DataError: for sets that cannot be read, do not fit the network, or overlap; and for a method that needs
-            `holdout` where it is missing.
+            `retain` or `holdout` where it is missing.
         GateError: when the new network fails its gate; its attribute `network` holds it.
 
     Example:
@@ -254,6 +257,8 @@ def unlearn(
         >>> unlearned = obliq.unlearn(original, forget=forget, retain=retain, method="sfron", progress=False)
     """
     chosen = _method(method)
+    if retain is None:
+        require_no_retain_set(chosen)
     require_ready(model)
     splits = join_for(model, forget=forget, retain=retain, holdout=holdout)
     trace, run = Trace(), _run("unlearning", seed, device, progress)
