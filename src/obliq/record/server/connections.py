@@ -12,7 +12,7 @@ HEAD_SECONDS, BODY_SECONDS = 10, 60
 """The head of a request must arrive within so long, and then its body."""
 
 
-class TimedConnection(H11Protocol):
+class TimedConnection(H11Protocol):  # type: ignore[misc]  # of no known type where uvicorn is not installed
     """A connection of uvicorn that waits only so long for each part of a request."""
 
     _awaited: Any = None
