@@ -159,7 +159,7 @@ def test_no_trace_before_unlearning_is_nothing_to_measure() -> None:
     found = Counter(judge(network(seed), network(99), REFERENCES).word for seed in range(20))
     assert found["NOTHING TO MEASURE"] >= 16
     verdict = judge(network(1), network(99), REFERENCES)
-    assert "never saw a trace" in verdict.reason
+    assert "cannot tell that network from a retrained one" in verdict.reason
 
 
 def test_too_few_references_are_told_from_no_trace() -> None:

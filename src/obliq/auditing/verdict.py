@@ -38,6 +38,8 @@ class Verdict:
     @property
     def advice(self) -> str:
         """What to do now, in a sentence."""
+        if self.word == "NOTHING TO MEASURE":
+            return "Use a retrained network, or this one: these attacks cannot tell what is better."
         if self.next_step == "more references" and self.references_wanted is not None:
             return f"Repeat the audit with {self.references_wanted} retrained networks."
         return _ADVICE[self.next_step]
@@ -53,18 +55,34 @@ _ADVICE: dict[Step, str] = {
     "more samples": "Audit several requests together, or use the retrained network itself.",
     "test samples": "Audit with samples that no network was trained on (--test of `obliq train` and `obliq adopt`).",
     "record logits": "Record logits on the device, or probabilities.",
-    "other settings": "Unlearn again with other settings or another method, or use a retrained network itself.",
+    "other settings": "Use a retrained network itself, or unlearn again with another method or other settings.",
 }
 
 
-def interval_in_words(one: Comparison) -> str:
-    """The interval of the retrained networks in words, for instance `retraining: 50.1 to 53.2`."""
-    digits = EVERY_STATISTIC[one.name].digits
+def value_in_words(one: Comparison, value: float) -> str:
+    """A value of a statistic, with as many decimals as tell it from the ends of the interval."""
+    return f"{value:.{_decimals(one, value)}f}"
+
+
+def interval_in_words(one: Comparison, value: float) -> str:
+    """The interval of the retrained networks in words, for instance `retraining: 50.1 to 53.2`.
+
+    Args:
+        one: the comparison.
+        value: that stands beside the interval; both have the same number of decimals.
+    """
+    digits = _decimals(one, value)
     if one.low is None:
         return f"retraining: at most {one.high:.{digits}f}"
     if one.high is None:
         return f"retraining: at least {one.low:.{digits}f}"
     return f"retraining: {one.low:.{digits}f} to {one.high:.{digits}f}"
+
+
+def _decimals(one: Comparison, value: float) -> int:
+    digits, ends = EVERY_STATISTIC[one.name].digits, [end for end in (one.low, one.high) if end is not None]
+    alike = any(f"{value:.{digits}f}" == f"{end:.{digits}f}" for end in ends if end != value)
+    return digits + 2 if alike else digits
 
 
 def _rounded(one: Comparison, digits: int) -> Comparison:

@@ -12,7 +12,7 @@ from obliq.auditing.reference_comparison import Comparison, compare_with_referen
 from obliq.auditing.signals import RoleSignals
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.variation import MOST_REFERENCES, references_to_exceed
-from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, interval_in_words
+from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, interval_in_words, value_in_words
 
 MARGIN = 5.0  # points of AUC; without several retrained networks
 DAMAGE = 5.0  # points of test accuracy; without several retrained networks
@@ -40,7 +40,7 @@ def judge(
     4. Other properties of the answers to unseen samples outside, as noise or a temperature cause: DAMAGED. Where the
        original lies outside on the same side, they must also be further away by half the interval.
     5. The original lies within the intervals of every statistic of memory. If its distance would be outside with more
-       retrained networks, INCONCLUSIVE; otherwise NOTHING TO MEASURE: these attacks never saw a trace.
+       retrained networks, INCONCLUSIVE; otherwise NOTHING TO MEASURE: these attacks have no power.
     6. An accuracy or another property of the answers that the original shares, as in 2 and 4: INCONCLUSIVE.
     7. To pass, each statistic must lie within the narrower interval that leaves out `DOUBT` of the retrainings for
        this statistic alone. Where the original lies outside, the candidate must also be nearer to the retrained
@@ -131,7 +131,8 @@ def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, S
     if out["memory"]:
         first = max(out["memory"], key=lambda one: abs(one.deviations))
         word: Word = "REMEMBERED" if first.deviations > 0 else "OVER-FORGOTTEN"
-        return word, _described(out["memory"]), "other settings", None
+        fine = not any(one.outside(one.original) for one in comparisons if one.kind == "memory")
+        return word, _described(out["memory"]) + (_MOVED_OUT if fine else ""), "other settings", None
     if out["answers"]:
         return "DAMAGED", _described(out["answers"]), "other settings", None
     memory = [one for one in comparisons if one.kind == "memory"]
@@ -179,8 +180,8 @@ def _without_power(memory: Sequence[Comparison], count: int) -> tuple[Word, str,
         )
     return (
         "NOTHING TO MEASURE",
-        f"{before} (for instance {_described([furthest], original=True).rstrip('.')}). These attacks never saw a trace "
-        "of the forgotten samples, so they can show neither memory nor forgetting.",
+        f"{before} (for instance {_described([furthest], original=True).rstrip('.')}). These attacks cannot tell that "
+        "network from a retrained one, so they can show neither memory nor forgetting.",
         "ship",
         None,
     )
@@ -215,7 +216,7 @@ def _described(which: Sequence[Comparison], *, original: bool = False) -> str:
     for one in which:
         statistic = EVERY_STATISTIC[one.name]
         value = one.original if original else one.value
-        parts.append(f"{statistic.words}: {value:.{statistic.digits}f} ({interval_in_words(one)})")
+        parts.append(f"{statistic.words}: {value_in_words(one, value)} ({interval_in_words(one, value)})")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -272,6 +273,7 @@ def _judge_by_few(
     )
 
 
+_MOVED_OUT = " The network before unlearning lay within every such range; unlearning moved it out."
 _CLASSES_ALONE = (
     "Only the classes of the answers were recorded. The attacks need confidences, so this cannot show whether "
     "samples are recognised."

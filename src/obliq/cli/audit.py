@@ -163,6 +163,7 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
     from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
     from obliq.cli.file_inputs import is_exported_file
     from obliq.cli.next_command import free_name, repeated_options
+    from obliq.methods import ProxyMatching, registered_name
 
     original, unlearned, *_ = arguments.networks
     verdict, data = measured.unlearned[0].verdict, arguments.data
@@ -175,8 +176,9 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     folder = unlearned.parent if is_exported_file(unlearned) else unlearned
     request = arguments.request or folder / "request.json"
+    repeatable = NETWORK_DOCUMENT.read(original / DOCUMENT_FILE).provenance.is_repeatable
     if verdict.next_step == "more references":
-        if not NETWORK_DOCUMENT.read(original / DOCUMENT_FILE).provenance.is_repeatable:
+        if not repeatable:
             retrained = free_name(arguments.out, "retrained")
             by_user = [
                 "--with",
@@ -190,17 +192,17 @@ def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Pa
         wanted = str(max(verdict.references_wanted or 0, 4, arguments.references + 2))
         out = free_name(arguments.out, "audit")
         return ["audit", *arguments.networks, *kept, "--references", wanted, "--out", out, *repeated]
-    out = free_name(arguments.out, "unlearned")
-    words: list[str | Path] = [
-        "unlearn",
-        original,
-        "--forget",
-        f"requests={request}",
-        "--out",
-        out,
-        *repeated,
+    # The default method, where another one was refused; a retrained network where that one was, or after a class.
+    default = registered_name(ProxyMatching)
+    tried = [
+        NETWORK_DOCUMENT.read(one / DOCUMENT_FILE).provenance.method
+        for one in arguments.networks[1:]
+        if one.is_dir()
     ]
-    return [*words, "calibrated", "--epochs", "20"]
+    retrains = default in tried or "class_accuracy" in {one.name for one in verdict.comparisons}
+    verb = "retrain" if retrains and repeatable else "unlearn"
+    out = free_name(arguments.out, "retrained" if verb == "retrain" else "unlearned")
+    return [verb, original, "--forget", f"requests={request}", "--out", out, *repeated]
 
 
 def _shipping_command(arguments: AuditArguments) -> list[str | Path]:

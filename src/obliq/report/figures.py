@@ -11,7 +11,7 @@ from markupsafe import Markup
 from obliq.auditing import Audit, Measurement
 from obliq.auditing.metric import NOT_KNOWN, Aim
 from obliq.auditing.statistics import EVERY_STATISTIC
-from obliq.auditing.verdict import interval_in_words
+from obliq.auditing.verdict import interval_in_words, value_in_words
 from obliq.report import charts
 from obliq.report.content import Row
 
@@ -91,8 +91,8 @@ def evidence_bands(entry: Measurement) -> Sequence[Figure]:
     figures = []
     for one in entry.verdict.comparisons:
         statistic = EVERY_STATISTIC[one.name]
-        value, before = (f"{each:.{statistic.digits}f}" for each in (one.value, one.original))
-        note = f"{value} ({interval_in_words(one)}; before: {before})"
+        before = f"{one.original:.{statistic.digits}f}"
+        note = f"{value_in_words(one, one.value)} ({interval_in_words(one, one.value)}; before: {before})"
         outside = ("above" if one.value > one.centre else "below") if one.outside(one.value) else ""
         words = f"{entry.name}, {statistic.words}: {note}{f', {outside} the range' if outside else ''}"
         heading = f"{statistic.words[0].upper()}{statistic.words[1:]}"

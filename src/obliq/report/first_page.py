@@ -11,7 +11,7 @@ HEADLINES = {
     "REMEMBERED": "The network still recognises samples that it should have forgotten.",
     "OVER-FORGOTTEN": "The network treats the forgotten samples worse than a network would that never saw them.",
     "DAMAGED": "The network does worse on other samples than retrained networks do.",
-    "NOTHING TO MEASURE": "These attacks saw no trace of the samples even before unlearning.",
+    "NOTHING TO MEASURE": "These attacks cannot tell even the network before unlearning from retrained ones.",
     "INCONCLUSIVE": "These measurements cannot decide whether the samples were forgotten.",
 }
 
@@ -20,7 +20,7 @@ _COMMANDS: Mapping[Step, str] = {
     "ship": "obliq export UNLEARNED --out unlearned.onnx",
     "more references": _AUDIT_COMMAND,
     "more samples": "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json --out RETRAINED",
-    "other settings": "obliq unlearn ORIGINAL --forget request=UNLEARNED/request.json --out NEW calibrated --epochs 20",
+    "other settings": "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json --out RETRAINED",
 }
 _COMMANDS_FOR_FILES: Mapping[Step, str] = {
     "ship": "obliq patch make ORIGINAL UNLEARNED --out forget.patch --new-key fleet.key",

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from obliq.data import DataLike, Examples, Splits, as_examples, join_roles
 from obliq.errors import DataError, ModelError
 from obliq.io.user_code import first_line
-from obliq.methods import Method, access_of, available_methods
+from obliq.methods import FiCABU, Method, access_of, available_methods
 from obliq.quantization import activations, calibrate_steps, weighted_layers
 from obliq.run import device_of
 
@@ -112,7 +112,7 @@ def require_no_retain_set(method: Method) -> None:
         DataError: naming methods that do not.
     """
     access = access_of(type(method))
-    if access == "nothing" or (access == "statistics" and getattr(method, "statistics", "")):  # of a file
+    if access == "nothing" or (isinstance(method, FiCABU) and method.statistics):
         return
     others = ", ".join(name for name, kind in available_methods().items() if access_of(kind) == "nothing")
     raise DataError(

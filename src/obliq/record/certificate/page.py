@@ -22,7 +22,7 @@ VERDICT_HEADLINES = {
     "REMEMBERED": "The network still recognises samples that it should have forgotten.",
     "OVER-FORGOTTEN": "The network treats the forgotten samples worse than a network would that never saw them.",
     "DAMAGED": "The network does worse on other samples than retrained networks do.",
-    "NOTHING TO MEASURE": "These attacks saw no trace of the samples even before unlearning.",
+    "NOTHING TO MEASURE": "These attacks cannot tell even the network before unlearning from retrained ones.",
     "INCONCLUSIVE": "These measurements cannot decide whether the samples were forgotten.",
 }
 """The verdicts in a sentence, as the report of an audit has them."""
