@@ -99,7 +99,12 @@ def measure(seed: int) -> list[tuple[str, list[float]]]:
         ids = with_decoys(parts, splits, people, share, seed)
         found.append(row(name, original, forgot(ids, Calibrated(epochs=5)), splits))
     found.append(
-        row("retrained", original, forgot(splits.forget.indices, Retrain(recipe=recipe_of(original))), splits)
+        row(
+            "retrained",
+            original,
+            forgot(splits.forget.indices, Retrain(recipe=recipe_of(original.provenance))),
+            splits,
+        )
     )
     return found
 

@@ -144,7 +144,7 @@ class Stream:
     def retrained(self, step: int, number: int) -> Checkpoint:
         """A network that never received the samples of the requests up to a step."""
         request = join_requests(self.requests[:step], self.parts)
-        method = Retrain(recipe=recipe_of(self.original))
+        method = Retrain(recipe=recipe_of(self.original.provenance))
         splits = request.splits(self.parts)
         return unlearn_original(self.original, splits, request, method, Run(seed=1_000 + number)).checkpoint
 

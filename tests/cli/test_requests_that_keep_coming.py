@@ -116,3 +116,13 @@ def test_networks_between_two_requests_are_residue(obliq: Obliq, chain: Path) ->
         "second/request.json",
         "third/request.json",
     ]
+
+
+def test_the_cost_is_counted_by_the_recipe_of_the_first_original(
+    obliq: Obliq, way: Way, tmp_path: Path
+) -> None:
+    words = ("--forget", "random=5", "--threads", 1, "--json", "--out", tmp_path / "more", *BRIEF)
+    said = obliq("unlearn", way.unlearned, *words)
+    assert said.status == 0, said.err
+    cost = json.loads(said.out)["cost"]
+    assert cost["retraining"] == 2 * cost["most"], "two epochs of training, and one of fine-tuning"

@@ -48,7 +48,9 @@ def unlearned(made: SavedRun, asked: tuple[Splits, Request]) -> SavedRun:
 
 @pytest.fixture(scope="module")
 def retrained(made: SavedRun, asked: tuple[Splits, Request]) -> SavedRun:
-    return unlearn_original(made.checkpoint, *asked, Retrain(recipe=recipe_of(made.checkpoint)), Run(seed=3))
+    return unlearn_original(
+        made.checkpoint, *asked, Retrain(recipe=recipe_of(made.checkpoint.provenance)), Run(seed=3)
+    )
 
 
 def test_every_network_records_how_it_was_made(
@@ -58,7 +60,7 @@ def test_every_network_records_how_it_was_made(
     assert roles == ["original", "unlearned", "retrained"]
     assert unlearned.checkpoint.provenance.method == "fine-tune"
     assert retrained.checkpoint.provenance.recipe == made.checkpoint.provenance.recipe
-    assert recipe_of(made.checkpoint) == SHORT
+    assert recipe_of(made.checkpoint.provenance) == SHORT
     assert made.request is None
     assert unlearned.checkpoint.provenance.counts["forget"] == 12
     assert len(made.trace) == 2
@@ -107,7 +109,7 @@ def test_recipes_that_cannot_be_followed(
 ) -> None:
     provenance = dataclasses.replace(made.checkpoint.provenance, recipe=recipe)
     with pytest.raises(ObliqError, match=message):
-        recipe_of(dataclasses.replace(made.checkpoint, provenance=provenance))
+        recipe_of(provenance)
 
 
 def test_the_story_never_names_who(made: SavedRun, unlearned: SavedRun, retrained: SavedRun) -> None:

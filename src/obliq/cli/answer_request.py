@@ -231,8 +231,8 @@ def request_lines(request: Request, splits: Splits) -> list[str]:
     return lines
 
 
-def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
-    """Answer a request by a method."""
+def by_method(original: Checkpoint, method: Method, run: Run, *, folder: Path) -> Answer:
+    """Answer a request by a method; the folder is that of the network."""
     retrains = isinstance(method, Retrain)
 
     def compute(splits: Splits, request: Request) -> SavedRun:
@@ -242,15 +242,21 @@ def by_method(original: Checkpoint, method: Method, run: Run) -> Answer:
     return Answer(
         stage=RETRAINING if retrains else "forgetting {forget} samples, keeping {retain}",
         compute=compute,
-        cost=lambda splits: _estimated(original, method, splits),
+        cost=lambda splits: _estimated(original, folder, method, splits),
         advice=lambda splits: reason_to_retrain(method, splits),
         retrains=retrains,
     )
 
 
-def _estimated(original: Checkpoint, method: Method, splits: Splits) -> CostEstimate | None:
-    """The cost of a method; None for a network that was trained elsewhere, or began with loaded weights."""
-    return estimate_cost(method, splits, recipe_of(original)) if original.provenance.is_repeatable else None
+def _estimated(base: Checkpoint, folder: Path, method: Method, splits: Splits) -> CostEstimate | None:
+    """The cost of a method; None for a network that was trained elsewhere, or began with loaded weights.
+
+    A network that was unlearned before has the recipe of the original that lies beside it.
+    """
+    known = base.provenance
+    if known.role != "original" and (first := _original_beside(folder, base)):
+        known = NETWORK_DOCUMENT.read(first / DOCUMENT_FILE).provenance
+    return estimate_cost(method, splits, recipe_of(known)) if known.is_repeatable else None
 
 
 def _retrain_words(arguments: RequestOptions, base: Checkpoint) -> str:

@@ -123,8 +123,8 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
     if own:
         if "epochs" not in own:
             raise ModelError(f"{', '.join(own)} without epochs; expected --epochs")
-        return by_method(original, Retrain(recipe=Recipe(**own)), run)
-    return by_method(original, Retrain(recipe=recipe_of(original)), run)
+        return by_method(original, Retrain(recipe=Recipe(**own)), run, folder=arguments.original)
+    return by_method(original, Retrain(recipe=recipe_of(original.provenance)), run, folder=arguments.original)
 
 
 def _require_one_way(ways: list[str], original: "Checkpoint") -> None:

@@ -100,7 +100,7 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
         arguments,
         run,
         progress,
-        lambda original: by_method(original, arguments.method, run),
+        lambda original: by_method(original, arguments.method, run, folder=arguments.original),
         accept=arguments.accept,
         check=lambda splits, request: require_moderate(
             splits, parse_selector(request.selector), accept=arguments.accept_large

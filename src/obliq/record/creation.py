@@ -66,7 +66,7 @@ def create_record(
     if saved.provenance.role != "original":
         raise RecordError(f"{original} holds a network that is {saved.provenance.role}; expected an original")
     if policy.references:
-        recipe_of(saved)
+        recipe_of(saved.provenance)
     content = export_file(
         saved.model, saved.blueprint.input_shape, to=policy.format, inputs=saved.provenance.inputs
     )

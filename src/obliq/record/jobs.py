@@ -190,7 +190,7 @@ class BatchSteps:
         run = dataclasses.replace(self.worker.run, seed=drawn.initial_seed() % 2**32)
 
         def write(folder: Path) -> None:
-            method = Retrain(recipe=recipe_of(self.worker.original))
+            method = Retrain(recipe=recipe_of(self.worker.original.provenance))
             _save(folder, unlearn_original(self.worker.original, self.splits, self.request, method, run))
 
         def read(folder: Path) -> Event:

@@ -105,7 +105,7 @@ def networks(
     for name, method in METHODS.items():
         stage(f"forgetting one writer: {name}")
         others[name] = unlearn_original(original.checkpoint, splits, request, method, run)
-    again = Retrain(recipe=recipe_of(original.checkpoint))
+    again = Retrain(recipe=recipe_of(original.checkpoint.provenance))
     for number in range(1, REFERENCES + 1):
         stage(f"retraining without that writer, to compare: network {number} of {REFERENCES}")
         others[retrained_name(number)] = unlearn_original(

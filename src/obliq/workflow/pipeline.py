@@ -179,13 +179,12 @@ def method_name(method: Method) -> str:
     return registered_name(type(method)) or type(method).__name__
 
 
-def recipe_of(original: Checkpoint) -> Recipe:
-    """The recipe that an original was trained by from drawn weights, which a retrained reference must follow.
+def recipe_of(provenance: Provenance) -> Recipe:
+    """The recipe by which an original was trained from drawn weights, and which a retrained reference must follow.
 
     Raises:
         ObliqError: when the network was trained elsewhere, or from loaded weights.
     """
-    provenance = original.provenance
     if provenance.recipe is None:
         raise ObliqError(
             "the network was trained elsewhere, so there is no recipe of it to follow; expected an original that "

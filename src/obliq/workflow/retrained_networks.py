@@ -76,7 +76,7 @@ def complete_retrained(
             "training; expected several networks from `obliq retrain` with --with module:function, --weights FILE or "
             "--epochs N (--retrained DIR DIR ...) and no --references"
         )
-    method = Retrain(recipe=recipe_of(original))
+    method = Retrain(recipe=recipe_of(original.provenance))
     networks = list(given)
     number = 0
     while len(networks) < count:
