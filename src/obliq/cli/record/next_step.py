@@ -56,8 +56,6 @@ def due_command(
         return ("record", "run", folder, *by, *code)
     still_open = [case for case in state.cases.values() if not case.closed]
     for case in still_open:
-        if case.rejected:
-            return ("record", "close", folder, case.number, *by, *keys)
         if case.accepted and not case.batch and state.missing_approvals(case):
             return ("record", "approve", folder, case.number, *by, *keys)
     devices = state.begun.policy.devices
@@ -69,4 +67,7 @@ def due_command(
                 count = str(devices or "COUNT")
                 return ("record", "confirm", folder, "--floor", floor, "--devices", count, *by, *keys)
             return ("record", "close", folder, case.number, *by, *code)
+    for case in still_open:
+        if case.rejected:
+            return ("record", "close", folder, case.number, *by, *keys)
     return ("record", "add", "--help")
