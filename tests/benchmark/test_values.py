@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from obliq.benchmark.cache_keys import Environment, TaskKeys
-from obliq.benchmark.plan import planned_rows, tuning_trials
+from obliq.benchmark.plan import TuningTrials, planned_rows, tuning_trials
 from obliq.benchmark.rows import ROW_KINDS, column_names, from_csv, to_csv
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.schedule import plan_tasks
@@ -239,10 +239,16 @@ def test_a_scenario_may_take_over_what_another_was_tuned_to() -> None:
         dataclasses.replace(whole, tuned_on={"random=30%": "random=20%"})
 
 
+def _without_reported(trials: TuningTrials) -> TuningTrials:
+    experiment = dataclasses.replace(trials.problem.experiment, apart_from=())
+    return dataclasses.replace(trials, problem=dataclasses.replace(trials.problem, experiment=experiment))
+
+
 def test_settings_may_be_tuned_in_a_smaller_setup() -> None:
     short, small = suite_named("cifar10-short"), suite_named("cifar10-small")
     tried = list(tuning_trials(short))
-    assert tried == list(tuning_trials(small))
+    # Test parts of their own are set aside only where the data have no official one, which CIFAR-10 has.
+    assert list(map(_without_reported, tried)) == list(map(_without_reported, tuning_trials(small)))
     smallest = TunedFields(
         {
             one.key: TuningChoice(

@@ -144,7 +144,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(obliq: Obliq, way: Way, t
     said = obliq("export", way.unlearned, "--out", tmp_path / "network.onnx")
     assert said.status == 0
     assert f"removed {left}, " in " ".join(said.err.split())
-    nothing_written(tmp_path, "network.onnx")
+    nothing_written(tmp_path, "network.onnx", "network.onnx.provenance.json")
 
 
 def test_a_second_file_that_cannot_be_written_takes_the_first_with_it(

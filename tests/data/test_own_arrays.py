@@ -94,7 +94,7 @@ def test_damaged_npz(tmp_path: Path) -> None:
         file.write_bytes(content)
         assert "cannot be read as .npz" in one_line(name)
     assert "cannot be read" in one_line(f"npz:{tmp_path / 'none.npz'}")
-    assert "cannot be read" in one_line(f"npz:{tmp_path}")
+    assert "is a folder; expected a regular file" in one_line(f"npz:{tmp_path}")
 
 
 def archive(file: Path, x: bytes) -> str:

@@ -13,6 +13,7 @@ from obliq.auditing import parse_audit
 from obliq.cli.patch_files import read_patch
 from obliq.data import load_dataset
 from obliq.data.selection import _lines as lines_of
+from obliq.data.selectors import Listed
 from obliq.errors import ObliqError
 from obliq.exporting import parse_exported
 from obliq.io.budget import MEMORY_OF_ANY, MEMORY_OF_BYTE, WORK_OF_ANY, WORK_OF_BYTE, Budget
@@ -125,7 +126,7 @@ def test_documents(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", data.IDS)
 def test_lists_of_ids(name: str, tmp_path: Path) -> None:
     data.IDS[name](tmp_path / "ids")
-    assert bool(refusal(lambda: lines_of(tmp_path / "ids"))) == (" in a " in name or "empty" in name)
+    assert bool(refusal(lambda: lines_of(Listed(tmp_path / "ids")))) == (" in a " in name or "empty" in name)
 
 
 def test_a_sealed_patch_of_another_key_takes_no_memory(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
             return from_folder(name, Path(path), options)
         return from_function(name, source, options)
     own = Path(name)
-    if own.is_dir() or (own.is_file() and own.suffix == ".npz"):
+    if name and (own.is_dir() or (own.is_file() and own.suffix == ".npz")):
         kind = "folder" if own.is_dir() else "npz"
         raise DataError(f"there is no data set {name!r}; expected {kind}:{name}")
     raise DataError(
