@@ -126,17 +126,16 @@ def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, S
             inherited.append(one)
         elif one.outside(one.value):
             out[one.kind].append(one)
+    memory = [one for one in comparisons if one.kind == "memory"]
+    powerful = [one for one in memory if one.outside(one.original)]
     if out["utility"]:
         return "DAMAGED", _described(out["utility"]) + _also_memory(out["memory"]), "other settings", None
     if out["memory"]:
         first = max(out["memory"], key=lambda one: abs(one.deviations))
         word: Word = "REMEMBERED" if first.deviations > 0 else "OVER-FORGOTTEN"
-        fine = not any(one.outside(one.original) for one in comparisons if one.kind == "memory")
-        return word, _described(out["memory"]) + (_MOVED_OUT if fine else ""), "other settings", None
+        return word, _described(out["memory"]) + ("" if powerful else _MOVED_OUT), "other settings", None
     if out["answers"]:
         return "DAMAGED", _described(out["answers"]), "other settings", None
-    memory = [one for one in comparisons if one.kind == "memory"]
-    powerful = [one for one in memory if one.outside(one.original)]
     if not powerful:
         return _without_power(memory, count)
     if inherited:

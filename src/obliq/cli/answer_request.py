@@ -2,13 +2,12 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from obliq.checkpoints import Checkpoint, Provenance
-from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
+from obliq.checkpoints.folder import DOCUMENT_FILE
 from obliq.checkpoints.request_tag import bind_request, require_bound
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.cli.gate import judge_gate
@@ -253,9 +252,8 @@ def _estimated(base: Checkpoint, folder: Path, method: Method, splits: Splits) -
 
     A network that was unlearned before has the recipe of the original that lies beside it.
     """
-    known = base.provenance
-    if known.role != "original" and (first := _original_beside(folder, base)):
-        known = NETWORK_DOCUMENT.read(first / DOCUMENT_FILE).provenance
+    first = _first_original(folder, base)
+    known = first[1] if first else base.provenance
     return estimate_cost(method, splits, recipe_of(known)) if known.is_repeatable else None
 
 
@@ -297,27 +295,30 @@ def _next_command(arguments: RequestOptions, base: Checkpoint, role: str) -> lis
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request = ("--forget", f"request={out / REQUEST_FILE}", "--out")
-    repeatable = base.provenance.is_repeatable
     if role == "unlearned":
-        first = original if base.provenance.role == "original" else _original_beside(original, base)
+        first = _first_original(original, base)
         if first is None:
             return ["show", out]
-        repeatable = NETWORK_DOCUMENT.read(first / DOCUMENT_FILE).provenance.is_repeatable
-        way = [] if repeatable else ["--with", "MODULE:FUNCTION"]  # only the user can train it again
-        return ["retrain", first, *same_request, free_name(out, "retrained"), *way, *repeated]
+        folder, provenance = first
+        # without a recipe, only the user can train it again
+        way = [] if provenance.is_repeatable else ["--with", "MODULE:FUNCTION"]
+        return ["retrain", folder, *same_request, free_name(out, "retrained"), *way, *repeated]
     file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
     if file is not None and (file.parent / DOCUMENT_FILE).exists():
-        several = ["--references", "4"] if repeatable else []  # one retrained network does not decide
+        # one retrained network does not decide
+        several = ["--references", "4"] if base.provenance.is_repeatable else []
         audit = free_name(out, "audit")
         return ["audit", original, file.parent, "--retrained", out, *several, "--out", audit, *repeated]
     unlearned = free_name(out, "unlearned")
     return ["unlearn", original, *same_request, unlearned, *repeated, "proxy-matching"]
 
 
-def _original_beside(folder: Path, base: Checkpoint) -> Path | None:
-    """The folder next to another one that holds the network before all requests; None where it is elsewhere."""
-    for document in sorted(folder.parent.glob(f"*/{DOCUMENT_FILE}")):
-        with suppress(ObliqError):
-            if NETWORK_DOCUMENT.read(document).weights_digest == base.provenance.original_digest:
-                return document.parent
+def _first_original(folder: Path, base: Checkpoint) -> tuple[Path, Provenance] | None:
+    """The network before all requests: this one, or one in a folder next to it; None where it is elsewhere."""
+    if base.provenance.role == "original":
+        return folder, base.provenance
+    for file in sorted(folder.parent.glob(f"*/{DOCUMENT_FILE}")):
+        document = read_network_document(file)
+        if document is not None and document.weights_digest == base.provenance.original_digest:
+            return file.parent, document.provenance
     return None

@@ -31,7 +31,7 @@ from obliq.data import Examples
 from obliq.gradients import ProjectionScope, ProjectionWhen, ReferenceKind
 from obliq.run import Run
 from obliq.training.descent import require_descent, require_share
-from obliq.training.loop import require_at_least
+from obliq.training.loop import require_at_least, steps_per_epoch
 from obliq.training.masks import Mask, saliency_mask
 
 SALIENCY_BATCH = 128
@@ -109,6 +109,10 @@ class OrthogonalDescent:
         if self.movable == 1:
             return None
         return saliency_mask(model, forget, share=self.movable, batch_size=SALIENCY_BATCH, run=run)
+
+    def steps_of_round(self, retain: int) -> int:
+        """How many steps `epochs` passes over the retain samples in use take, of a retain set of that size."""
+        return self.epochs * steps_per_epoch(min(retain, self.retain_limit or retain), self.retain_batch)
 
     def retained(self, retain: Examples, run: Run) -> Examples:
         """The retain samples that are used, in the order of the data."""

@@ -17,7 +17,6 @@ from obliq.training.loop import (
     mixed_precision,
     require_finite,
     require_finite_weights,
-    steps_per_epoch,
 )
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent, automatic_forget_batch
@@ -219,7 +218,7 @@ def start_rounds(
     """
     descent = PairedDescent.start(network.train(), frozen_grid=settings.steps == "frozen", run=run, mask=mask)
     kept = settings.retained(splits.retain, run)
-    steps = settings.epochs * steps_per_epoch(len(kept), settings.retain_batch)
+    steps = settings.steps_of_round(len(kept))
     return OrthogonalRounds(
         settings=settings,
         descent=descent,

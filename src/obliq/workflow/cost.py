@@ -126,7 +126,7 @@ def _once(passes: float) -> tuple[float, float]:
 def _orthogonal(method: OrthogonalDescent, forget: int, retain: int, *, even: bool) -> float:
     """One round: a retain and a forget batch in each step."""
     kept = min(retain, method.retain_limit or retain)
-    steps = method.epochs * steps_per_epoch(kept, method.retain_batch)
+    steps = method.steps_of_round(retain)
     batch = method.forget_batch or automatic_forget_batch(forget, steps)
     return method.epochs * kept + steps * (_mean_batch(forget, batch) if even else min(batch, forget))
 

@@ -167,7 +167,7 @@ class ProxyMatching(OrthogonalDescent):
             aims = self._aims(network, proxies, splits, kept, run)
             features = None
             if splits.forgotten_classes and self.probe_weight and can_probe(network, kept, run):
-                steps = self.epochs * steps_per_epoch(len(kept), self.retain_batch)
+                steps = self.steps_of_round(len(kept))
                 features = ClassFeatures(
                     network, proxies, aims.moved, kept, splits.forgotten_classes, steps, run
                 )
@@ -231,7 +231,7 @@ class ProxyMatching(OrthogonalDescent):
         """Samples that pass through the network for its probes in a round, when whole classes are forgotten."""
         if not self.probe_weight:
             return 0
-        steps = self.epochs * steps_per_epoch(min(retain, self.retain_limit or retain), self.retain_batch)
+        steps = self.steps_of_round(retain)
         return math.ceil(steps / steps_between_fits(steps)) * min(forget + retain, SAMPLES)
 
     def _for_classes(self) -> "ProxyMatching":

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from obliq.errors import RecordError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.record.requests import confirm, receive
 from obliq.record.server.accounts import PEOPLE, Role
 from obliq.record.server.decisions import selector_of, understood_request
-from obliq.record.server.reading import certificate_of
+from obliq.record.server.reading import batch_number, certificate_of
 from obliq.record.server.site import Site
 from obliq.record.state import RecordState
 from obliq.record.summary import CaseSummary, summarise_cases
@@ -192,12 +191,10 @@ def get_certificate(call: ApiCall) -> bytes:
 
 def report_devices(call: ApiCall) -> ConfirmedDevices:
     """Note how many devices confirmed a batch; a device may not take back what was confirmed."""
-    text, body = call.path["floor"], call.body
-    if not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise RecordError(f"floor {text[:20]!r}; expected the number of a batch")
-    state = confirm(call.site.record, int(text), body.devices, call.actor, may_lower=call.role != "device")
-    devices = state.confirmed(int(text))
-    return ConfirmedDevices(floor=int(text), devices=devices, of=state.begun.policy.devices, head=state.head)
+    floor = batch_number("floor", call.path["floor"])
+    state = confirm(call.site.record, floor, call.body.devices, call.actor, may_lower=call.role != "device")
+    devices = state.confirmed(floor)
+    return ConfirmedDevices(floor=floor, devices=devices, of=state.begun.policy.devices, head=state.head)
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -103,9 +103,9 @@ def download_audit(visit: Visit) -> Response:
     """audit.json of a batch, if it is the file that the log states."""
     batch = _audited(visit)
     assert batch.audited is not None
-    content = read_regular_file(_audit_folder(visit, batch) / AUDIT, AUDIT_DOCUMENT.largest)
-    if hashlib.sha256(content).hexdigest() != batch.audited.audit:
-        raise RecordError(f"the audit of batch {batch.number} is not the file that the log states")
+    file = _audit_folder(visit, batch) / AUDIT
+    name = f"the audit of batch {batch.number}"
+    content = _read_noted(file, AUDIT_DOCUMENT.largest, batch.audited.audit, name)
     return Response(
         content, media_type="application/json", headers=_attached(f"audit-of-batch-{batch.number}.json")
     )
@@ -135,10 +135,8 @@ def certificate_of(site: Site, number: str) -> bytes:
     issued = batch.certificate_of(number) if batch else None
     if batch is None or issued is None:
         raise RecordError(f"case {number} has no certificate; expected one whose batch was certified")
-    text = read_regular_file(site.record.certificate(batch, number), LARGEST_ENVELOPE)
-    if hashlib.sha256(text).hexdigest() != issued.file:
-        raise RecordError(f"the certificate of case {number} is not the file that the log states")
-    return text
+    file = site.record.certificate(batch, number)
+    return _read_noted(file, LARGEST_ENVELOPE, issued.file, f"the certificate of case {number}")
 
 
 def export_cases(visit: Visit) -> Response:
@@ -182,14 +180,34 @@ def _allowed(state: RecordState, case: Case, visit: Visit) -> dict[str, bool]:
     }
 
 
-def _audited(visit: Visit) -> Batch:
-    text = visit.query.get("batch", "")
+def batch_number(name: str, text: str) -> int:
+    """The number of a batch in an address.
+
+    Raises:
+        RecordError: naming what was given instead.
+    """
     if not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise RecordError(f"batch {text[:20]!r}; expected the number of a batch")
-    batch = visit.snapshot().state.batch(int(text))
+        raise RecordError(f"{name} {text[:20]!r}; expected the number of a batch")
+    return int(text)
+
+
+def _audited(visit: Visit) -> Batch:
+    batch = visit.snapshot().state.batch(batch_number("batch", visit.query.get("batch", "")))
     if batch.audited is None:
         raise RecordError(f"batch {batch.number} was not audited yet")
     return batch
+
+
+def _read_noted(file: Path, largest: int, digest: str, name: str) -> bytes:
+    """A file of the record, if it is the one whose SHA-256 the log states.
+
+    Raises:
+        RecordError: when it is another one.
+    """
+    content = read_regular_file(file, largest)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RecordError(f"{name} is not the file that the log states")
+    return content
 
 
 def _audit_folder(visit: Visit, batch: Batch) -> Path:
