@@ -18,13 +18,16 @@ $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
+# Files in the order of their names: sorted by their number of tests, as is usual, the longest ones would come last, alone.
+IN_PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 setup: $(VENV)/.installed
 
 demo: setup
 	@$(BIN)/obliq demo --out demo --overwrite
 
 test: setup
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest $(IN_PROCESSES)
 	@echo "==> all tests passed"
 
 # The suite on the oldest releases that pyproject.toml allows, and on the newest. Each takes an environment of its own, several
@@ -33,18 +36,18 @@ test-oldest: setup
 	@$(PYTHON) -m venv .venv-oldest
 	@$(BIN)/python .ci/oldest_releases.py > .venv-oldest/constraints.txt
 	@.venv-oldest/bin/pip install --quiet --disable-pip-version-check -c .venv-oldest/constraints.txt $(PIP_ARGS) -e '.[dev]'
-	@.venv-oldest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@.venv-oldest/bin/python -m pytest $(IN_PROCESSES)
 
 test-newest:
 	@$(PYTHON) -m venv .venv-newest
 	@.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(PIP_ARGS) -e '.[dev]'
-	@.venv-newest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@.venv-newest/bin/python -m pytest $(IN_PROCESSES)
 
 # Lines that the tests of these rooms run: what reads files, patches devices and keeps promises about both. The floor is in pyproject.toml.
 COVERED := io patch checkpoints
 coverage: setup
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[coverage]'
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(COVERED:%=--cov=obliq.%) $(COVERED:%=tests/%)
+	@$(BIN)/python -m pytest $(IN_PROCESSES) $(COVERED:%=--cov=obliq.%) $(COVERED:%=tests/%)
 
 docs: $(VENV)/.installed-docs  # a warning is an error: broken links, public names without a docstring
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env -c docs/site -d build/doctrees . site

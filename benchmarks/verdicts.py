@@ -21,8 +21,8 @@ from torch import nn
 from obliq.auditing import AuditedModel, Measurement, audit_models
 from obliq.auditing.measurement import Kind
 from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.setups import FASHION, WRITERS
 from obliq.benchmark.suite import Setup, evenly_spaced
-from obliq.benchmark.suites import FASHION, WRITERS
 from obliq.benchmark.tuning import TUNING_DOCUMENT
 from obliq.benchmark.variants import variants_named
 from obliq.data import Splits, load_dataset, partition

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Callable
 
 from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.setups import CIFAR10, CIFAR10_SMALL, DIGITS, FASHION, SMALL_RECIPE, WRITERS
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.variants import (
+    MethodVariant,
     ablations,
     every_variant,
     every_variant_at_scale,
@@ -16,44 +18,6 @@ from obliq.benchmark.variants import (
 from obliq.errors import ObliqError
 from obliq.io.user_code import first_line, import_function
 from obliq.training.loop import Recipe
-
-FASHION_IMAGES, WRITERS_IMAGES = 4000, 4000
-TEST_IMAGES = 5000
-HOLDOUT = 0.03  # of the whole set: about 2,000 images
-SMALL_RECIPE = Recipe(epochs=20, learning_rate=0.1, batch_size=64)
-
-FASHION = Setup(
-    data="fashion-mnist",
-    architecture="strided-convnet",
-    limit=FASHION_IMAGES,
-    holdout=HOLDOUT,
-    test_limit=TEST_IMAGES,
-    recipe=SMALL_RECIPE,
-)
-WRITERS = dataclasses.replace(FASHION, data="mnist", limit=WRITERS_IMAGES)
-DIGITS = Setup(
-    data="digits",
-    architecture="convnet",
-    recipe=Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64),
-)
-"""As the demo trains its network."""
-CIFAR10 = Setup(
-    data="cifar10",
-    architecture="resnet18",
-    holdout=5000 / 60000,
-    preset="paper",
-    weight_grid="per_tensor",
-    recipe=Recipe(epochs=182, learning_rate=0.1, batch_size=256, warmup=0.0, augment=True),
-)
-"""As the Q-MUL networks are trained, on 45,000 images."""
-CIFAR10_SMALL = Setup(
-    data="cifar10",
-    architecture="resnet20",
-    limit=5000,
-    holdout=0.03,
-    test_limit=2000,
-    recipe=Recipe(epochs=30, learning_rate=0.1, batch_size=64, augment=True),
-)
 
 SMALL_SCENARIOS = ("random=10%", "class=0", "memorised=high")
 SCENARIOS = (
@@ -175,6 +139,33 @@ def digits_targets_suite() -> Suite:
     )
 
 
+def fashion_default_suite() -> Suite:
+    """The cells of `fashion` for the default method with its default settings, without tuning."""
+    return dataclasses.replace(
+        fashion_suite(), name="fashion-default", variants=default_variants(), tuned_on={}
+    )
+
+
+def writers_default_suite() -> Suite:
+    """The cells of `writers` for the default method with its default settings, without tuning."""
+    return dataclasses.replace(
+        writers_suite(), name="writers-default", variants=default_variants(), tuned_on={}
+    )
+
+
+def fashion_long_default_suite() -> Suite:
+    """The cell of `fashion-long` for the default method with its default settings, without tuning; for costs."""
+    return dataclasses.replace(
+        fashion_long_suite(), name="fashion-long-default", variants=default_variants(), tuned_in=None
+    )
+
+
+def default_variants() -> tuple[MethodVariant, ...]:
+    """What `obliq unlearn` runs where nothing else is named."""
+    (variant,) = variants_named("proxy-matching")
+    return (with_default_fields(dataclasses.replace(variant, name=f"{variant.name}, defaults")),)
+
+
 def writers_grid_suite() -> Suite:
     """`writers` at every bit width and on every network, for a cluster."""
     setups = on_every_network(dataclasses.replace(WRITERS, limit=0))
@@ -264,6 +255,9 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "writers": writers_suite,
     "writers-ablations": writers_ablations_suite,
     "digits-targets": digits_targets_suite,
+    "fashion-default": fashion_default_suite,
+    "fashion-long-default": fashion_long_default_suite,
+    "writers-default": writers_default_suite,
     "cifar10": cifar10_suite,
     "cifar10-small": cifar10_small_suite,
     "cifar10-short": cifar10_short_suite,
