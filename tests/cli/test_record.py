@@ -275,6 +275,9 @@ def test_what_an_officer_gets_wrong_is_one_line(officer: Officer, tmp_path: Path
     refused(
         officer.obliq("record", "init", tmp_path / "x", "--out", tmp_path / "y", *BY), "there is no folder"
     )
+    again = officer.obliq("record", "init", officer.record / "original", "--out", officer.record, *BY)
+    refused(again, "exists already; expected the name of a new folder (--out)")
+    assert "--overwrite" not in again.err
     assert officer("add", "C-8", "--reject", "not in training", *BY).status == 0
     assert officer("close", "C-8", *BY).status == 0
     assert officer.state.case("C-8").closed.outcome == "rejected: not in training"  # type: ignore[union-attr]
@@ -339,22 +342,6 @@ def test_a_network_of_own_code_needs_its_code_only_where_it_is_loaded(
     verified = officer("verify")
     assert (verified.status, "note: not checked" in verified.out) == (0, True)
     assert officer("verify", *code).status == 0
-
-
-def test_a_network_that_was_adopted_needs_a_record_without_references(
-    obliq: Obliq, way: Way, tmp_path: Path
-) -> None:
-    shutil.copytree(way.original, tmp_path / "adopted")
-    file = tmp_path / "adopted" / "model.json"
-    document = json.loads(file.read_text())
-    document["provenance"]["recipe"] = None
-    file.write_text(json.dumps(document))
-    init = ("record", "init", tmp_path / "adopted", "--out", tmp_path / "record", *BY)
-    refused(obliq(*init), "was trained elsewhere", "--references 0")
-    (tmp_path / "record").mkdir()
-    said = obliq(*init)
-    refused(said, "exists already; expected the name of a new folder (--out)")
-    assert "--overwrite" not in said.err
 
 
 def test_verify_finds_what_was_changed(answered: Officer) -> None:

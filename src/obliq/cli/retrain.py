@@ -92,7 +92,12 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
     from obliq.methods import Retrain
     from obliq.training.loop import Recipe
     from obliq.workflow.pipeline import recipe_of
-    from obliq.workflow.reference import retrained_by_function, retrained_from_file, retrained_from_start
+    from obliq.workflow.reference import (
+        require_one_way,
+        retrained_by_function,
+        retrained_from_file,
+        retrained_from_start,
+    )
 
     if original.provenance.role != "original":
         raise ModelError(
@@ -104,7 +109,7 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
     own = arguments.recipe.given
     named = {"--with": function, "--weights": weights, "--from-weights": start, "--epochs": own or None}
     ways = [option for option, value in named.items() if value is not None]
-    _require_one_way(ways, original)
+    require_one_way(ways, original.provenance)
     if function is not None:
         return Answer(
             stage=f"{RETRAINING}, by {function}",
@@ -125,34 +130,6 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
             raise ModelError(f"{', '.join(own)} without epochs; expected --epochs")
         return by_method(original, Retrain(recipe=Recipe(**own)), run, folder=arguments.original)
     return by_method(original, Retrain(recipe=recipe_of(original.provenance)), run, folder=arguments.original)
-
-
-def _require_one_way(ways: list[str], original: "Checkpoint") -> None:
-    """Raise unless the named ways to retrain are one that fits the original.
-
-    Raises:
-        ModelError: with the ways that fit.
-    """
-    provenance = original.provenance
-    if len(ways) > 1:
-        raise ModelError(f"{' and '.join(ways)} together; expected one way to retrain")
-    if provenance.recipe is None:
-        if not ways or ways == ["--from-weights"]:
-            given = ways[0] if ways else "no way to retrain it"
-            raise ModelError(
-                f"the original was trained elsewhere, and {given} was given; expected --with module:function (your own "
-                "training), --weights FILE (a network that you retrained), or --epochs and other settings of a recipe"
-            )
-    elif provenance.loaded is not None and ways != ["--from-weights"]:
-        raise ModelError(
-            f"the training of the original began with weights from {provenance.loaded.source}; expected --from-weights "
-            "with the same weights, which must not have seen the samples to forget"
-        )
-    elif provenance.loaded is None and ways and ways != ["--with"]:
-        raise ModelError(
-            f"{ways[0]} for an original with a recipe of its own; expected no such option, since the reference follows "
-            "that recipe"
-        )
 
 
 VERB = Verb(RetrainArguments, run_retrain)

@@ -26,6 +26,7 @@ class ServeArguments(RecordOptions):
         device: Where this work computes.
         certificate_key: Private key that signs the certificates of this work. By default, the one that `obliq record
             init` named.
+        with_: Your own training for the references, as module:function, if the rules of the record name it.
         https_name: Name under which a TLS proxy in front of this server is reached, such as records.example.org.
             Browsers then send the login by TLS alone.
     """
@@ -35,6 +36,9 @@ class ServeArguments(RecordOptions):
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     certificate_key: File = None
+    with_: Annotated[
+        str | None, tyro.conf.arg(name="with", metavar="MODULE:FUNCTION", help_behavior_hint="")
+    ] = None
     https_name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     data: DataOptions = field(default_factory=DataOptions)
 
@@ -86,6 +90,7 @@ def _run_options(arguments: ServeArguments) -> list[str]:
     data = arguments.data
     given: dict[str, object] = {
         "--certificate-key": arguments.certificate_key,
+        "--with": arguments.with_,
         "--data": data.data,
         "--data-folder": data.data_folder,
         "--arch": data.arch,

@@ -18,9 +18,10 @@ from obliq.record.keys_folder import Keys, KeysOwner
 from obliq.record.log import LOG_FILE, writing
 from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy
+from obliq.record.references import require_possible, require_way
 from obliq.record.state import RecordState
 from obliq.run import utc_now
-from obliq.workflow.pipeline import recipe_of
+from obliq.workflow.loaded_network import INCLUDED
 
 
 def create_record(
@@ -31,6 +32,7 @@ def create_record(
     *,
     keys: Path | None = None,
     certificate_key: Path | None = None,
+    from_weights: str = "",
     architecture: str | None = None,
 ) -> RecordState:
     """Create a record for a network. It appears when it is complete.
@@ -43,6 +45,8 @@ def create_record(
         keys: where keys will be; next to the record when left out.
         certificate_key: file of a private key that signs certificates; its place is kept for `obliq record run`, and
             the rules get its fingerprint.
+        from_weights: file of the weights that the training of the network began with, for rules that need it; its place
+            is kept likewise.
         architecture: see `obliq.checkpoints.load_checkpoint`.
 
     Raises:
@@ -60,13 +64,12 @@ def create_record(
         policy = replace(policy, certificate_key=fingerprint)
     kind = format_named(policy.format)
     kind.require_packages(runs=True)
-    _require_recipe(original, policy)
+    _require_way(original, policy)
     run = load_run(original, architecture)
     saved = run.checkpoint
     if saved.provenance.role != "original":
         raise RecordError(f"{original} holds a network that is {saved.provenance.role}; expected an original")
-    if policy.references:
-        recipe_of(saved.provenance)
+    require_possible(saved, policy, from_weights)
     content = export_file(
         saved.model, saved.blueprint.input_shape, to=policy.format, inputs=saved.provenance.inputs
     )
@@ -86,6 +89,9 @@ def create_record(
         place = KeysPlace(
             folder="" if keys == keys_beside(out) else str(keys),
             certificate_key="" if certificate_key is None else str(certificate_key.resolve()),
+            from_weights=from_weights
+            if from_weights in ("", INCLUDED)
+            else str(Path(from_weights).resolve()),
         )
         if place != KeysPlace():
             KEYS_DOCUMENT.write(draft / KEYS_PLACE, place, private=True)
@@ -113,11 +119,13 @@ def _place_for_keys(record: Path, given: Path | None) -> Path:
     return keys
 
 
-def _require_recipe(original: Path, policy: Policy) -> None:
-    """Refuse references of a network that was trained elsewhere before it is loaded, which may take minutes."""
+def _require_way(original: Path, policy: Policy) -> None:
+    """Refuse references that cannot be retrained before the network is loaded, which may take minutes."""
     file = original / DOCUMENT_FILE
-    if policy.references and file.is_file() and NETWORK_DOCUMENT.read(file).provenance.recipe is None:
+    if original.is_file():
         raise RecordError(
-            f"{original} was trained elsewhere, so that references cannot be retrained by its recipe; expected "
-            "--references 0, with which audits reach no verdict, or a network that `obliq train` wrote"
+            f"{original} is a file; expected the folder of a network, as `obliq train` or `obliq adopt` wrote it. A "
+            "file alone cannot have a record: `obliq unlearn` answers requests for a file of another tool"
         )
+    if file.is_file():
+        require_way(NETWORK_DOCUMENT.read(file).provenance, policy)

@@ -6,8 +6,8 @@ requests         encrypted requests; see `obliq.record.encryption`
 withheld         fingerprints of the samples of closed cases; see `obliq.record.withheld`
 batches/0        the exported file of the original, which devices run at the beginning
 batches/N        networks, files, audit, patches and certificates of batch N
-keys.json        where the keys are, if not in the folder RECORD.keys next to the record, and where the key is that
-                 signs certificates; for its owner alone
+keys.json        where the keys are, if not in the folder RECORD.keys next to the record, where the key is that signs
+                 certificates, and where the weights are that training began with; for its owner alone
 """
 
 import hashlib
@@ -46,10 +46,12 @@ class KeysPlace:
     Attributes:
         folder: of the keys of requests; empty where it lies next to the record.
         certificate_key: file of the private key that signs certificates; empty without one.
+        from_weights: file of the weights that the training of the original began with; empty where it is not needed.
     """
 
     folder: str = field(default="", metadata=OMITTED_BY_DEFAULT)
     certificate_key: str = field(default="", metadata=OMITTED_BY_DEFAULT)
+    from_weights: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
 
 KEYS_DOCUMENT = DocumentType(
@@ -65,6 +67,7 @@ class Record:
         keys: the keys of its requests.
         certificate_key: where the key that signs certificates was when the record was created; None where no key was
             named.
+        from_weights: where the weights were that the training of the original began with; empty likewise.
     """
 
     def __init__(self, folder: Path, keys: Path | None = None) -> None:
@@ -86,6 +89,7 @@ class Record:
         stated = Path(place.folder) if place.folder and keys is None else None
         self.keys = Keys(keys or stated or keys_beside(folder), stated=stated is not None)
         self.certificate_key = Path(place.certificate_key) if place.certificate_key else None
+        self.from_weights = place.from_weights
 
     def entries(self) -> list[Entry]:
         """Every entry of the log, after its chain was checked."""

@@ -20,12 +20,13 @@ from obliq.checkpoints.metadata import Provenance
 from obliq.checkpoints.run_folder import SavedRun, load_run, write_trace
 from obliq.data import Partition, Splits
 from obliq.data.request_file import Request
+from obliq.errors import RecordError
 from obliq.exporting import export_file, format_named, open_exported, read_exported
 from obliq.io.atomic import new_folder
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
-from obliq.methods import Retrain
 from obliq.patch import encode_patch
+from obliq.quantization import weights_digest
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
 from obliq.record.cases import REFUSED, Batch
@@ -33,11 +34,12 @@ from obliq.record.events import Event
 from obliq.record.folder import ORIGINAL, Record
 from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
 from obliq.record.method_settings import method_of
+from obliq.record.references import Retrainer
 from obliq.record.state import RecordState
 from obliq.run import Run, utc_now
 from obliq.workflow.compare_files import retrained_name
 from obliq.workflow.compare_runs import compare_runs
-from obliq.workflow.pipeline import AUDIT, recipe_of, unlearn_original, write_report_files
+from obliq.workflow.pipeline import AUDIT, unlearn_original, write_report_files
 from obliq.workflow.rehearsal import require_step_memory
 from obliq.workflow.report_context import report_context
 from obliq.workflow.retrained_networks import RETRAINED
@@ -59,6 +61,7 @@ class Worker:
         stage: hears which step begins.
         architecture: see `obliq.checkpoints.load_checkpoint`.
         seal: encrypts and signs patches.
+        retrainer: retrains references.
     """
 
     record: Record
@@ -69,6 +72,7 @@ class Worker:
     stage: Callable[[str], None]
     architecture: str | None = None
     seal: Seal = lambda name, patch: {name: patch}
+    retrainer: Retrainer
 
 
 @dataclass(frozen=True)
@@ -190,8 +194,16 @@ class BatchSteps:
         run = dataclasses.replace(self.worker.run, seed=drawn.initial_seed() % 2**32)
 
         def write(folder: Path) -> None:
-            method = Retrain(recipe=recipe_of(self.worker.original.provenance))
-            _save(folder, unlearn_original(self.worker.original, self.splits, self.request, method, run))
+            worker = self.worker
+            found = worker.retrainer.retrain(worker.original, self.splits, self.request, run, number)
+            digest = weights_digest(found.checkpoint.model)
+            twins = [one for one, event in self.batch.retrained.items() if event.network == digest]
+            if twins:
+                raise RecordError(
+                    f"reference {number} is the same network as reference {twins[0]}, which shows nothing of how much "
+                    "retraining varies; expected training that draws from torch, whose seed differs each time"
+                )
+            _save(folder, found)
 
         def read(folder: Path) -> Event:
             return Retrained(batch=self.batch.number, number=number, network=_recorded(folder)[0])

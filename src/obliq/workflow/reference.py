@@ -7,12 +7,14 @@ fine-tuned there where the original was fine-tuned.
 import copy
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from obliq.checkpoints import Checkpoint, present_versions
-from obliq.checkpoints.metadata import LoadedWeights
+from obliq.checkpoints.metadata import LoadedWeights, Provenance
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.checkpoints.tensors import tensor_forms
 from obliq.data import Splits
@@ -33,6 +35,51 @@ from obliq.workflow.pipeline import role_counts
 from obliq.workflow.rehearsal import require_step_memory
 
 
+def require_one_way(ways: Sequence[str], provenance: Provenance) -> None:
+    """Raise unless the named ways to retrain are one that fits an original; none is needed for one with a recipe.
+
+    Args:
+        ways: options of `obliq retrain`, of `--with`, `--weights`, `--from-weights` and `--epochs`.
+        provenance: of the original.
+
+    Raises:
+        ModelError: with the ways that fit.
+    """
+    if len(ways) > 1:
+        raise ModelError(f"{' and '.join(ways)} together; expected one way to retrain")
+    if provenance.recipe is None:
+        if not ways or list(ways) == ["--from-weights"]:
+            given = ways[0] if ways else "no way to retrain it"
+            raise ModelError(
+                f"the original was trained elsewhere, and {given} was given; expected --with module:function (your own "
+                "training), --weights FILE (a network that you retrained), or --epochs and other settings of a recipe"
+            )
+    elif provenance.loaded is not None and list(ways) != ["--from-weights"]:
+        raise ModelError(
+            f"the training of the original began with weights from {provenance.loaded.source}; expected --from-weights "
+            "with the same weights, which must not have seen the samples to forget"
+        )
+    elif provenance.loaded is None and ways and list(ways) != ["--with"]:
+        raise ModelError(
+            f"{ways[0]} for an original with a recipe of its own; expected no such option, since the reference follows "
+            "that recipe"
+        )
+
+
+def import_training(function: str) -> Callable[..., Any]:
+    """The user's own training, by its name; importing it runs code.
+
+    Raises:
+        ModelError: when it cannot be imported.
+    """
+    try:
+        return import_function(function)
+    except Exception as error:  # the user's own code can raise anything
+        raise ModelError(
+            f"cannot import {function!r}: {first_line(error)}; expected module:function, a function of the retain set"
+        ) from error
+
+
 def retrained_by_function(
     original: Checkpoint, splits: Splits, request: Request, function: str, run: Run
 ) -> SavedRun:
@@ -50,12 +97,7 @@ def retrained_by_function(
     Raises:
         ModelError: when the function fails, or returns another kind of network.
     """
-    try:
-        train = import_function(function)
-    except Exception as error:  # the user's own code can raise anything
-        raise ModelError(
-            f"cannot import {function!r}: {first_line(error)}; expected module:function, a function of the retain set"
-        ) from error
+    train = import_training(function)
     started = time.perf_counter()
     try:
         with seeded(run):

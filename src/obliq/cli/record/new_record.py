@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from obliq.cli.options import Architecture, File, Folder, OutputOptions, ResultFolder
+from obliq.cli.options import Architecture, File, Flag, Folder, OutputOptions, ResultFolder
 from obliq.cli.record.options import Actor, head_line
+from obliq.cli.retrain import RecipeOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
+
+if TYPE_CHECKING:
+    from obliq.record.policy import Retraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +27,17 @@ class RecordInitArguments:
     cases are closed, and a copy of them would outlive that.
 
     Attributes:
-        original: Folder of the network, as `obliq train` or `obliq adopt` wrote it. A network that was
-            adopted needs --references 0.
+        original: Folder of the network, as `obliq train` or `obliq adopt` wrote it.
         keys: Another folder for the keys.
         approvals: How many different people must approve a request before it is answered.
         devices: How many devices run the network; 0 if that is not known.
         references: How many retrained networks each audit compares with; 0, or 2 to 64. Each takes about the time
-            of the original training.
+            of the original training. A network that was trained elsewhere has no recipe to repeat, and needs --with,
+            --weights or --epochs.
+        with_: Retrain every reference by your own training, as module:function. `obliq record run` needs the name
+            again.
+        weights: You retrain the references of each batch yourself, and pass their files to `obliq record run`.
+        from_weights: The weights from which `obliq train --from-weights` started.
         method: Unlearning method, as `obliq unlearn --help` lists them.
         settings: Settings of the method, such as epochs=8.
         to: Format of the file that devices run.
@@ -44,6 +52,12 @@ class RecordInitArguments:
     approvals: int = 1
     devices: int = 0
     references: int = 4
+    with_: Annotated[
+        str | None, tyro.conf.arg(name="with", metavar="MODULE:FUNCTION", help_behavior_hint="")
+    ] = None
+    weights: Flag = False
+    from_weights: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    recipe: RecipeOptions = field(default_factory=RecipeOptions)
     method: str = "proxy-matching"
     settings: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]", help_behavior_hint="")
@@ -69,6 +83,7 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         method=arguments.method,
         settings=parse_settings(arguments.settings),
         format=arguments.to,
+        retraining=_retraining(arguments),
     )
     state = create_record(
         arguments.out,
@@ -77,6 +92,7 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         arguments.by,
         keys=arguments.keys,
         certificate_key=arguments.certificate_key,
+        from_weights=arguments.from_weights or "",
         architecture=arguments.arch,
     )
     record = Record(arguments.out)
@@ -87,6 +103,11 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         lines=[
             f"record  {arguments.out}, for the network {state.begun.network}",
             f"keys    {keys}; keep it out of backups of the record",
+            *(
+                [f"audits  references: {state.begun.policy.references_in_words}"]
+                if state.begun.policy.retraining
+                else []
+            ),
             *([f"signed  certificates, with the key {signing}"] if signing else []),
             head_line(state),
         ],
@@ -95,6 +116,7 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
             "keys": str(keys),
             "network": state.begun.network,
             "certificate_key": signing or None,
+            "references": state.begun.policy.references_in_words,
             "head": state.head,
         },
         next_command=(
@@ -109,6 +131,32 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
             *repeated,
         ),
     )
+
+
+def _retraining(arguments: RecordInitArguments) -> "Retraining | None":
+    """How references are retrained.
+
+    Raises:
+        RecordError: when more than one way is named, or a recipe without its length.
+    """
+    from obliq.errors import RecordError
+    from obliq.io.strict_json import encode
+    from obliq.record.policy import Retraining
+    from obliq.training.loop import Recipe
+
+    own = arguments.recipe.given
+    ways = {
+        "--with": Retraining(way="function", function=arguments.with_) if arguments.with_ else None,
+        "--weights": Retraining(way="files") if arguments.weights else None,
+        "--from-weights": Retraining(way="start") if arguments.from_weights else None,
+        "--epochs": Retraining(way="recipe", recipe=encode(Recipe(**own))) if "epochs" in own else None,
+    }
+    named = {option: way for option, way in ways.items() if way is not None}
+    if len(named) > 1:
+        raise RecordError(f"{' and '.join(named)} together; expected one way to retrain references")
+    if own and "epochs" not in own:
+        raise RecordError(f"{', '.join(own)} without epochs; expected --epochs")
+    return next(iter(named.values()), None)
 
 
 INIT = Verb(RecordInitArguments, run_record_init)

@@ -41,6 +41,24 @@ def repeated_arch(record: "Record") -> Words:
     return ("--arch", blueprint.architecture) if blueprint.is_user_code else ()
 
 
+def retraining_words(state: "RecordState", *, again: bool = False) -> Words:
+    """What the next run must be told about references: the user's own training, files, or where their ids go.
+
+    Args:
+        state: of the record.
+        again: whether the batch that is under way will be given up.
+    """
+    policy, batch = state.begun.policy, None if again else state.under_way
+    way, missing = policy.retraining, policy.references - len(batch.retrained if batch else ())
+    if way is None or not missing:
+        return ()
+    if way.way == "function":
+        return ("--with", way.function)
+    if way.way == "files":
+        return ("--weights", *["FILE"] * policy.references) if batch else ("--retain-ids", "FILE")
+    return ()
+
+
 def due_command(
     record: "Record", state: "RecordState", options: RecordOptions, data: DataOptions | None = None
 ) -> Words:
@@ -50,10 +68,11 @@ def due_command(
     code = repeated(record, options, data)
     keys: Words = () if options.keys is None else ("--keys", options.keys)
     under_way = last is not None and not (last.patched or last.abandoned)
+    again = retraining_words(state, again=True)
     if last is not None and last.refusal and under_way:
-        return ("record", "run", folder, *by, "--again", "REASON", "--method", "NAME", *code)
+        return ("record", "run", folder, *by, "--again", "REASON", "--method", "NAME", *again, *code)
     if under_way or state.waiting():
-        return ("record", "run", folder, *by, *code)
+        return ("record", "run", folder, *by, *retraining_words(state), *code)
     still_open = [case for case in state.cases.values() if not case.closed]
     for case in still_open:
         if case.accepted and not case.batch and state.missing_approvals(case):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from obliq.cli.options import ComputeOptions, DataOptions, File, Flag
-from obliq.cli.record.next_step import due_command, repeated
+from obliq.cli.record.next_step import due_command, repeated, retraining_words
 from obliq.cli.record.options import (
     Actor,
     Reason,
@@ -21,11 +21,13 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, RecordError
 
 if TYPE_CHECKING:
+    from obliq.data import Partition
     from obliq.io.keys import PrivateKey
     from obliq.record.cases import Batch
     from obliq.record.events import Event
     from obliq.record.folder import Record
     from obliq.record.jobs import Seal
+    from obliq.record.references import Retrainer
     from obliq.record.state import RecordState
 
 
@@ -39,13 +41,21 @@ class RecordRunArguments(RecordOptions):
     and of all earlier requests. Then references are retrained, the file for devices is exported, both are audited, and
     a patch is made from every file that devices may run.
 
-    If the process is killed, the same command goes on: finished steps are kept, and no step is done twice.
+    If the process is killed, the same command goes on: finished steps are kept, and no step is done twice. References
+    are retrained by the recipe of the original, or in the way that `obliq record init` named.
 
     Attributes:
         method: Another method than that of the rules, for a new batch.
         settings: Other settings of the method, such as epochs=8.
         accept: Go on although the network failed its gate or the audit refused it, and why. The log keeps it.
         again: Give up the batch that is under way, and why; its requests are answered again.
+        with_: Your own training for the references, as module:function, if the rules name it. Obliq never runs code
+            because a record names it. Such a training cannot be continued: after a kill it starts again.
+        weights: Networks that you retrained without the samples of the batch, as .safetensors or .pt, one for each
+            reference, if the rules state that you retrain them. Pass all of them again if the run was killed.
+        retain_ids: For such rules, only plan the batch, and write the ids of the samples to train on into this new
+            file. It reveals who is to be forgotten.
+        from_weights: The weights that the training of the original began with, if they were moved.
         key_file: Encrypt the patches with the 32 bytes in this file, which only you may read and write. By default
             with a key of the record, fleet.key in the folder of the keys, which devices need.
         plain: Do not encrypt the patches.
@@ -62,6 +72,12 @@ class RecordRunArguments(RecordOptions):
     ] = ()
     accept: Reason = ""
     again: Reason = ""
+    with_: Annotated[
+        str | None, tyro.conf.arg(name="with", metavar="MODULE:FUNCTION", help_behavior_hint="")
+    ] = None
+    weights: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE [FILE ...]", help_behavior_hint="")] = ()
+    retain_ids: File = None
+    from_weights: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     key_file: File = None
     plain: Flag = False
     sign: File = None
@@ -92,6 +108,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         signing, lacking = _signing(record, arguments)
         choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
         state = record.state()
+        retrainer = _retrainer(record, state, arguments)
         decision = _decision(state, arguments)
         if not state.is_due:
             before = {batch.number for batch in state.uncertified}
@@ -101,10 +118,15 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         if isinstance(decision, Abandoned):
             method_of(*chosen_method(state.begun.policy, choices))
         original, parts = load_data(record, arguments.data)
+        if arguments.retain_ids is None:
+            under_way = None if isinstance(decision, Abandoned) else state.under_way
+            retrainer.require_ready(original, parts.train, under_way)
         if decision is not None:
             with record.appending() as appending:
                 tidy(record, appending.append(arguments.by, decision))
         batch = plan(record, parts, choices, arguments.by)
+        if arguments.retain_ids is not None:
+            return _planned(record, parts, batch, arguments)
         worker = Worker(
             record=record,
             original=original,
@@ -114,10 +136,62 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             stage=progress.stage,
             architecture=arguments.data.arch,
             seal=seal,
+            retrainer=retrainer,
         )
         work(worker, batch.number)
         state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
     return _answered(record, state, state.batch(batch.number), lacking, arguments)
+
+
+def _retrainer(record: "Record", state: "RecordState", arguments: RecordRunArguments) -> "Retrainer":
+    """What retrains references, from the rules and the options."""
+    from obliq.io.atomic import refuse_existing_file
+    from obliq.record.references import Retrainer
+
+    found = Retrainer(
+        policy=state.begun.policy,
+        function=arguments.with_,
+        files=arguments.weights,
+        start=arguments.from_weights or record.from_weights,
+    )
+    if arguments.retain_ids is not None:
+        if not found.needs_files:
+            raise RecordError(
+                "--retain-ids is for a record whose references you retrain yourself (`obliq record init --weights`); "
+                "expected no such option"
+            )
+        refuse_existing_file(arguments.retain_ids, overwrite=False)
+    return found
+
+
+def _planned(
+    record: "Record", parts: "Partition", batch: "Batch", arguments: RecordRunArguments
+) -> VerbOutput:
+    """Write what the user may train references of a batch on."""
+    from obliq.io.atomic import write_file
+    from obliq.record.batches import batch_request
+
+    state, file = record.state(), arguments.retain_ids
+    assert file is not None
+    retain = batch_request(record, parts, state, batch)[0].retain.indices.tolist()
+    write_file(file, "".join(f"{one}\n" for one in retain), private=True)
+    wanted = state.begun.policy.references
+    return VerbOutput(
+        lines=[
+            f"batch   {batch.number} ({', '.join(batch.planned.cases)}): planned",
+            f"ids     {len(retain):,} samples in {file}; delete it when the references are trained",
+            f"needs   {wanted} networks that you retrain on these samples, each with another seed",
+            head_line(state),
+        ],
+        values={
+            "batch": batch.number,
+            "cases": list(batch.planned.cases),
+            "state": batch.state,
+            "retain_ids": str(file),
+            "head": state.head,
+        },
+        next_command=due_command(record, state, arguments, arguments.data),
+    )
 
 
 def _decision(state: "RecordState", arguments: RecordRunArguments) -> "Event | None":
@@ -254,7 +328,7 @@ def _answered(
     if batch.refusal:
         other = ("--again", "REASON", "--method", "calibrated")
         follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
-        follows += repeated(record, arguments, arguments.data)
+        follows += (*retraining_words(state, again=True), *repeated(record, arguments, arguments.data))
     return VerbOutput(
         lines=[*lines, *signed, head_line(state)],
         values={
