@@ -183,7 +183,7 @@ def test_files_that_cannot_be_read(
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not a text file"):
         select(Listed(file), digits, seed=0)
-    monkeypatch.setattr("obliq.data.selection._LARGEST_FILE", 2)
+    monkeypatch.setattr("obliq.data.listed_ids._LARGEST_FILE", 2)
     with pytest.raises(DataError, match="3 bytes; expected at most 2"):
         select(Listed(file), digits, seed=0)
 

@@ -12,7 +12,7 @@ import pytest
 from obliq.auditing import parse_audit
 from obliq.cli.patch_files import read_patch
 from obliq.data import load_dataset
-from obliq.data.selection import _lines as lines_of
+from obliq.data.listed_ids import lines_of
 from obliq.data.selectors import Listed
 from obliq.errors import ObliqError
 from obliq.exporting import parse_exported

@@ -10,7 +10,7 @@ from obliq.data import Partition, Splits
 from obliq.errors import DataError
 from obliq.gradients import true_class_margin
 from obliq.methods import ProxyMatching
-from obliq.methods.proxy_matching import proxy_matching
+from obliq.methods.proxy_matching import aims
 from obliq.methods.proxy_matching.aims import Aims, mixture, on_the_scale_of, without_classes
 from obliq.methods.proxy_matching.class_features import ClassFeatures, probe_margins
 from obliq.run import Run, Trace
@@ -118,7 +118,7 @@ def test_holdout_samples_of_a_forgotten_class_are_moved_too(
     original: nn.Module, of_class: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Aims] = []
-    monkeypatch.setattr(proxy_matching, "Aims", lambda **given: built.append(Aims(**given)) or built[-1])
+    monkeypatch.setattr(aims, "Aims", lambda **given: built.append(Aims(**given)) or built[-1])
     dataclasses.replace(SHORT, epochs=1).unlearn(original, of_class, Run(seed=1))
     moved = set(built[0].moved.indices.tolist())
     assert moved - set(of_class.forget.indices.tolist()) == {

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
+from obliq.data.missing_examples import MissingExamples
 from obliq.data.sample_ids import SampleIds
-from obliq.data.splits import MissingExamples, Partition, PartitionRule, require_disjoint, share_of
+from obliq.data.splits import Partition, PartitionRule, require_disjoint, share_of
 from obliq.errors import DataError
 
 
@@ -69,12 +70,12 @@ def _named(what: str, ids: SampleIds, everything: Tensor, collection: Collection
     """The samples of a part that the user named."""
     if ids.ranges[-1][1] >= len(collection):
         raise DataError(
-            f"the {what} part names sample {ids.ranges[-1][1]}; expected ids from 0 to {len(collection) - 1} "
-            f"({collection.name} has {len(collection)} samples)"
+            f"the {what} part names sample {ids.ranges[-1][1]}; expected ids from 0 to {len(collection) - 1:,} "
+            f"({collection.name} has {len(collection):,} samples)"
         )
     chosen = ids.tensor()
     if outside := int((~torch.isin(chosen, everything)).sum()):
-        raise DataError(f"{outside} ids of the {what} part are not among the samples to divide")
+        raise DataError(f"{outside:,} ids of the {what} part are not among the samples to divide")
     return chosen
 
 

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from obliq.data.collection import Collection, Examples, MapDataset
 from obliq.data.joined_inputs import ACCIDENTAL, fingerprints, joined_inputs
-from obliq.data.splits import MissingExamples, Partition, Splits
+from obliq.data.missing_examples import MissingExamples
+from obliq.data.splits import Partition, Splits
 from obliq.data.user_dataset import read_dataset, require_scaled
 from obliq.errors import DataError
 
@@ -211,11 +212,11 @@ def _require_disjoint(given: Mapping[str, Examples]) -> None:
             remedy = " (if they are different samples of equal content, pass Examples of one Collection)"
         if common > allowed:
             raise DataError(
-                f"{common} of {len(first)} {one} samples are in {other} too; expected disjoint sets{remedy}"
+                f"{common:,} of {len(first):,} {one} samples are in {other} too; expected disjoint sets{remedy}"
             )
         if common:
             warnings.warn(
-                f"{common} of {len(first)} {one} samples have a copy with the same content in {other}",
+                f"{common:,} of {len(first):,} {one} samples have a copy with the same content in {other}",
                 stacklevel=4,
             )
 

@@ -7,9 +7,9 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
+from obliq.data.listed_ids import listed_samples
 from obliq.data.names import SHOWN, Lookup, listed
 from obliq.data.selectors import (
-    NUMBER,
     Classes,
     Listed,
     RandomCount,
@@ -19,9 +19,7 @@ from obliq.data.selectors import (
     Subjects,
 )
 from obliq.data.splits import Partition
-from obliq.errors import DataError, ObliqError
-from obliq.io.budget import STEP, Budget
-from obliq.io.regular_file import read_regular_file
+from obliq.errors import DataError
 from obliq.io.visible_text import first_of
 
 AIMS: dict[str, float] = {"high": 1.0, "low": 0.0, "medium": 0.5}  # in the order in which they choose
@@ -51,11 +49,11 @@ def memorised(
     if level not in AIMS:
         raise DataError(f"memorised={level}; expected low, medium or high")
     if len(scores) != len(train):
-        raise DataError(f"{len(scores)} memorisation scores for {len(train)} samples; expected one each")
+        raise DataError(f"{len(scores):,} memorisation scores for {len(train):,} samples; expected one each")
     count = round(share * len(train)) if 0 < share <= MOST else 0
     if not 1 <= count <= len(train) // 3:
         raise DataError(
-            f"a share of {share:g} of {len(train)} samples; expected at least one sample, and at most a third of them"
+            f"a share of {share:g} of {len(train):,} samples; expected at least one sample, and at most a third of them"
         )
     left, chosen = scores.clone(), torch.empty(0, dtype=torch.long)
     for group, aim in AIMS.items():
@@ -64,9 +62,6 @@ def memorised(
         if group == level:
             break
     return train.indices[chosen].sort().values
-
-
-_LARGEST_FILE = 64 * 2**20  # bytes; several million ids, and still read in a moment
 
 
 def select(selector: Selector, partition: Partition, seed: int) -> Int[Tensor, " forget"]:
@@ -108,7 +103,7 @@ def select_from(
         case RandomCount(count):
             return _at_random(selector, count, train.indices, seed)
         case Listed():
-            return _listed(selector, train, elsewhere or {})
+            return listed_samples(selector, train, elsewhere or {})
         case Several(selectors):
             chosen = [select_from(one, train, seed, elsewhere) for one in selectors]
             return train.indices[torch.isin(train.indices, torch.cat(chosen))]
@@ -173,7 +168,7 @@ def _why_not_trained(
     everyone = torch.unique(owners[owners != UNKNOWN_SUBJECT])
     if subject is None or not bool((owners == subject).any()):
         return (
-            f"{selector}: there is no subject {name}; expected one of the {len(everyone)} subjects of "
+            f"{selector}: there is no subject {name}; expected one of the {len(everyone):,} subjects of "
             f"{train.collection.name} ({_people(train.collection, everyone)})"
         )
     trained = owners[train.indices]
@@ -185,7 +180,7 @@ def _why_not_trained(
     place = f"in the {' and '.join(where)} part" if where else unknown
     return (
         f"{selector}: subject {name} was never trained on, being {place}; expected one of the "
-        f"{len(people)} subjects in training ({_people(train.collection, people)})"
+        f"{len(people):,} subjects in training ({_people(train.collection, people)})"
     )
 
 
@@ -195,73 +190,11 @@ def _people(collection: Collection, subjects: Tensor) -> str:
 
 def _at_random(selector: Selector, count: int, train: Tensor, seed: int) -> Tensor:
     if count >= len(train):
-        raise DataError(f"{selector}: {count} of {len(train)} training samples; expected some to be retained")
+        raise DataError(
+            f"{selector}: {count:,} of {len(train):,} training samples; expected some to be retained"
+        )
     generator = torch.Generator().manual_seed(seed)
     return train[torch.randperm(len(train), generator=generator)[:count]].sort().values
-
-
-def _listed(selector: Listed, train: Examples, elsewhere: Mapping[str, Examples]) -> Tensor:
-    collection, file = train.collection, selector.file
-    parts = {name: set(part.indices.tolist()) for name, part in {"training": train, **elsewhere}.items()}
-    lookup = Lookup(collection.sample_names, len(collection))
-    line_of: dict[int, int] = {}
-    outside: dict[str, list[str]] = {}
-    for number, line in enumerate(_lines(selector), start=1):
-        entry = line.partition("#")[0].strip()
-        if not entry:
-            continue
-        place = f"{file}, line {number}"
-        if not (NUMBER.fullmatch(entry) or collection.sample_names):
-            raise DataError(f"{place}: {entry[:40]!r} is not an id; expected one whole number a line")
-        try:
-            sample = lookup.position(entry)
-        except DataError as error:
-            raise DataError(f"{place}: {error}") from error
-        if sample is None or sample >= len(collection):
-            outside.setdefault("not in the data", []).append(f"line {number}: {entry[:40]}")
-            continue
-        if sample in line_of:
-            raise DataError(f"{place}: id {entry} is in line {line_of[sample]} already; expected each once")
-        line_of[sample] = number
-        if sample not in parts["training"]:
-            where = next(
-                (f"in the {name} part" for name, part in parts.items() if sample in part), "in no part"
-            )
-            outside.setdefault(where, []).append(f"line {number}: {entry[:40]}")
-    if outside:
-        raise DataError(f"{file}: {_outside(outside, len(line_of), collection)}")
-    if not line_of:
-        raise DataError(f"{file}: no ids in it; expected one id a line")
-    return torch.tensor(sorted(line_of))
-
-
-def _outside(outside: Mapping[str, list[str]], known: int, collection: Collection) -> str:
-    """What is wrong with all ids that were never trained on, each kind with its count and its first lines."""
-    kinds = [
-        f"{len(lines)} {where} ({', '.join(lines[:3])}{', ...' if len(lines) > 3 else ''})"
-        for where, lines in outside.items()
-    ]
-    unknown = len(outside.get("not in the data", []))
-    some = f"ids are {listed(collection.sample_names or list(map(str, range(len(collection)))))}"
-    return (
-        f"{sum(map(len, outside.values()))} of {known + unknown} ids were never trained on: {'; '.join(kinds)}; "
-        f"expected ids of the training part{f' ({some})' if unknown else ''}"
-    )
-
-
-def _lines(selector: Listed) -> list[str]:
-    file, data = selector.file, selector.content
-    try:
-        if data is None:
-            data = read_regular_file(file, _LARGEST_FILE)
-        ends = data.count(b"\n") + data.count(b"\r")
-        Budget(len(data), DataError).spend("the list of ids", memory=100 * ends, work=ends * STEP // 2)
-        return data.decode("utf-8-sig").splitlines()
-    except ObliqError as error:
-        reason = str(error).removeprefix("cannot be read: ")
-        raise DataError(f"cannot read the ids in {file}: {reason}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not a text file; expected one id a line") from error
 
 
 def in_words(selector: Selector, forget: Examples) -> str:

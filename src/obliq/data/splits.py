@@ -13,10 +13,11 @@ from functools import cached_property
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Int
 from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
+from obliq.data.missing_examples import MissingExamples
 from obliq.data.sample_ids import SampleIds
 from obliq.errors import DataError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
@@ -63,39 +64,6 @@ class PartitionRule:
 def share_of(part: float | SampleIds) -> float:
     """The share by which a part is drawn; 0 for one whose samples were named."""
     return 0.0 if isinstance(part, SampleIds) else part
-
-
-@dataclass(frozen=True, eq=False)
-class MissingExamples(Examples):
-    """Stands for a set that the caller left out; reading it is an error that names the argument."""
-
-    role: str = ""
-
-    def __len__(self) -> int:
-        raise self._error()
-
-    @property
-    def labels(self) -> Int[Tensor, " samples"]:
-        """Raise: there are no samples."""
-        raise self._error()
-
-    def inputs(self) -> Shaped[Tensor, "samples ..."]:
-        """Raise: there are no samples."""
-        raise self._error()
-
-    def where(self, chosen: Bool[Tensor, " samples"]) -> Examples:
-        """Raise: there are no samples."""
-        raise self._error()
-
-    def take(self, count: int) -> Examples:
-        """Raise: there are no samples."""
-        raise self._error()
-
-    def _error(self) -> DataError:
-        return DataError(
-            f"no {self.role} samples were given, and this needs them; expected {self.role}=... (--{self.role} on the "
-            "command line), samples of the same kind that the network was not trained on"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +138,7 @@ class Partition:
             remaining = self.remaining(earlier)
             if again := int(torch.isin(forget, earlier).sum()):
                 raise DataError(
-                    f"{again} of {len(forget)} samples were forgotten before; expected samples that remain"
+                    f"{again:,} of {len(forget):,} samples were forgotten before; expected samples that remain"
                 )
             lost = sorted(set(self.train.labels.tolist()) - set(remaining.labels.tolist()))
             gone = torch.tensor(lost, dtype=torch.int64)
@@ -197,7 +165,7 @@ class Partition:
         """
         if outside := int((~torch.isin(earlier, self.train.indices)).sum()):
             raise DataError(
-                f"{outside} of {len(earlier)} samples of earlier requests were never trained on; expected requests "
+                f"{outside:,} of {len(earlier):,} samples of earlier requests were never trained on; expected requests "
                 "for this division of the data"
             )
         return self.train.where(~torch.isin(self.train.indices, earlier))
@@ -270,12 +238,12 @@ def divide(train: Examples, forget: Int[Tensor, " forget"]) -> tuple[Examples, E
     outside = forget[~torch.isin(forget, train.indices)]
     if len(outside):
         raise DataError(
-            f"{len(outside)} of {len(forget)} samples to forget were never trained on (first id "
+            f"{len(outside):,} of {len(forget):,} samples to forget were never trained on (first id "
             f"{int(outside[0])}); expected ids of the training part"
         )
     if len(forget) == len(train):
         raise DataError(
-            f"all {len(forget)} training samples are to be forgotten; expected some to be retained"
+            f"all {len(forget):,} training samples are to be forgotten; expected some to be retained"
         )
     return Examples(train.collection, forget), train.where(~torch.isin(train.indices, forget))
 

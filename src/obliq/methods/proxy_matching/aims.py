@@ -9,15 +9,20 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from obliq.data import Examples
+from obliq.data import Examples, Splits
+from obliq.errors import DataError
 from obliq.gradients import true_class_margin
+from obliq.run import Run
+from obliq.training.loop import predict
 
 TOLERATED = 1.0
 """Points of accuracy on unseen samples that the mixture of answers, equation (2), may lose."""
 HALVINGS = 3
 """Of its share, before the proxies are left out of it."""
+FEWEST_HOLDOUT_SAMPLES = 10
+"""Below which holdout samples do not show how confident a network is on unseen data."""
 UNKNOWN = 20.0
 """Nats by which logits of forgotten classes are put below all others."""
 
@@ -48,6 +53,63 @@ class Aims:
         """Repeat equation (1) with the network's margins on the unseen samples, and correct the answers' level."""
         self.targets = on_the_scale_of(*self.proxies, margin)
         self.factor *= math.sqrt(_ratio(self.level, float(margin.abs().median())))
+
+
+def aims_of(
+    original: nn.Module, proxies: list[nn.Module], splits: Splits, kept: Examples, share: float, run: Run
+) -> Aims:
+    """What proxies show: targets for the forget set, and answers for the retain samples in use.
+
+    Args:
+        original: the network before.
+        proxies: networks that were briefly trained on the retain set.
+        splits: the roles of the samples.
+        kept: the retain samples in use.
+        share: b of equation (2).
+        run: device.
+
+    Raises:
+        DataError: for fewer than `FEWEST_HOLDOUT_SAMPLES` holdout samples of retained classes.
+    """
+    gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
+    of_classes = torch.isin(splits.holdout.labels, gone)
+    also, unseen = splits.holdout.where(of_classes), splits.holdout.where(~of_classes)
+    moved = Examples(splits.forget.collection, torch.cat([splits.forget.indices, also.indices]))
+    if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
+        raise DataError(
+            f"{len(unseen)} holdout samples of retained classes; expected at least "
+            f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
+            "unseen data"
+        )
+
+    def of_proxies(examples: Examples) -> Float[Tensor, "proxies samples classes"]:
+        return torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
+
+    def mean_margin(answers: Float[Tensor, "proxies samples classes"], labels: Tensor) -> Tensor:
+        return torch.stack([true_class_margin(one, labels) for one in answers]).mean(0)
+
+    def of_original(examples: Examples) -> Float[Tensor, "samples classes"]:
+        return without_classes(splits.absent_classes, predict(original, examples, run.device))
+
+    own, others = of_original(unseen), of_proxies(unseen)
+    mixed = mixed_answers(
+        (of_original(kept), of_proxies(kept).mean(0)),
+        (own, others.mean(0)),
+        kept.labels,
+        unseen.labels,
+        share,
+    )
+    wanted = true_class_margin(own, unseen.labels)
+    forget = mean_margin(of_proxies(moved), moved.labels)
+    holdout = mean_margin(others, unseen.labels)
+    return Aims(
+        moved=moved,
+        unseen=unseen,
+        answers=without_classes(splits.absent_classes, mixed),
+        level=float(wanted.abs().median()),
+        proxies=(forget, holdout),
+        targets=on_the_scale_of(forget, holdout, wanted),
+    )
 
 
 def mixed_answers(

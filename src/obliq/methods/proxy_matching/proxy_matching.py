@@ -50,17 +50,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches_by_distance
-from obliq.errors import DataError
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
 from obliq.methods.method import Search, keeps_accuracy
-from obliq.methods.proxy_matching.aims import Aims, mixed_answers, on_the_scale_of, without_classes
+from obliq.methods.proxy_matching.aims import aims_of
 from obliq.methods.proxy_matching.class_features import SAMPLES, ClassFeatures, can_probe, steps_between_fits
 from obliq.models import initialise
 from obliq.run import Run
@@ -80,7 +78,6 @@ from obliq.training.orthogonal_rounds import start_rounds
 
 FEWEST_STEPS = 60
 """Of a proxy's training. A small retain set is passed more often, until there are as many."""
-FEWEST_HOLDOUT_SAMPLES = 10
 PROXY_BATCH = 64
 PROXY_SEED = 1_000  # purposes of a run's generator, from here on: one per proxy
 
@@ -164,7 +161,7 @@ class ProxyMatching(OrthogonalDescent):
                 self.proxy(network, splits.retain, _run_of_proxy(run, number))
                 for number in range(self.proxies)
             ]
-            aims = self._aims(network, proxies, splits, kept, run)
+            aims = aims_of(network, proxies, splits, kept, self.proxy_share, run)
             features = None
             if splits.forgotten_classes and self.probe_weight and can_probe(network, kept, run):
                 steps = self.steps_of_round(len(kept))
@@ -242,50 +239,6 @@ class ProxyMatching(OrthogonalDescent):
             forget_weight=self.class_forget_weight,
             label_weight=self.class_label_weight,
             tolerance=0.0,
-        )
-
-    def _aims(
-        self, original: nn.Module, proxies: list[nn.Module], splits: Splits, kept: Examples, run: Run
-    ) -> Aims:
-        """What proxies show: targets for the forget set, and answers for `kept`, the retain samples in use."""
-        gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
-        of_classes = torch.isin(splits.holdout.labels, gone)
-        also, unseen = splits.holdout.where(of_classes), splits.holdout.where(~of_classes)
-        moved = Examples(splits.forget.collection, torch.cat([splits.forget.indices, also.indices]))
-        if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
-            raise DataError(
-                f"{len(unseen)} holdout samples of retained classes; expected at least "
-                f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
-                "unseen data"
-            )
-
-        def of_proxies(examples: Examples) -> Float[Tensor, "proxies samples classes"]:
-            return torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
-
-        def mean_margin(answers: Float[Tensor, "proxies samples classes"], labels: Tensor) -> Tensor:
-            return torch.stack([true_class_margin(one, labels) for one in answers]).mean(0)
-
-        def of_original(examples: Examples) -> Float[Tensor, "samples classes"]:
-            return without_classes(splits.absent_classes, predict(original, examples, run.device))
-
-        own, others = of_original(unseen), of_proxies(unseen)
-        mixed = mixed_answers(
-            (of_original(kept), of_proxies(kept).mean(0)),
-            (own, others.mean(0)),
-            kept.labels,
-            unseen.labels,
-            self.proxy_share,
-        )
-        wanted = true_class_margin(own, unseen.labels)
-        forget = mean_margin(of_proxies(moved), moved.labels)
-        holdout = mean_margin(others, unseen.labels)
-        return Aims(
-            moved=moved,
-            unseen=unseen,
-            answers=without_classes(splits.absent_classes, mixed),
-            level=float(wanted.abs().median()),
-            proxies=(forget, holdout),
-            targets=on_the_scale_of(forget, holdout, wanted),
         )
 
 

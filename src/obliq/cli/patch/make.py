@@ -1,4 +1,4 @@
-"""`obliq patch make`, `apply` and `info`: the changed integers of a network as a small file for devices."""
+"""`obliq patch make`: the changed integers of a network as a small file for devices."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,8 @@ import tyro
 
 from obliq.cli.next_command import free_name, repeated_options
 from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
-from obliq.cli.patch_files import encryption_key, read_patch, signature_of
+from obliq.cli.patch.info import what_it_reveals
+from obliq.cli.patch_files import encryption_key, signature_of
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import PatchError
 
@@ -61,59 +62,6 @@ class PatchMakeArguments:
     accept: bool = False
     go_back: Flag = False
     arch: Architecture = None
-    output: OutputOptions = field(default_factory=OutputOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatchApplyArguments:
-    """Create the new network from the old one and a patch.
-
-    Example: obliq patch apply runs/original forget.patch --out runs/patched
-
-    The new network is written completely or not at all. A million changed integers take a few seconds.
-
-    Attributes:
-        old: The network that the patch was made from: a model folder or an exported file (.onnx or .pte).
-        file: The patch.
-        out: New file or folder for the new network. It is created when its digest is the one that the patch states.
-        floor: The sequence number of the last confirmed patch. The number of this patch must be larger. By default the
-            one in OLD.floor. The new floor is written to PATH.floor.
-        go_back: Apply the patch although it leads to an earlier network, or --floor is below the kept floor.
-        key_file: The 32 bytes that the patch was encrypted with, in a file that only you may read and write.
-        allow_readable_key: Use a key although others may read or write its file.
-        verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
-    """
-
-    old: tyro.conf.Positional[Path]
-    file: tyro.conf.Positional[Path]
-    out: Annotated[Path, tyro.conf.arg(metavar="PATH")]
-    overwrite: Overwrite = False
-    floor: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    go_back: Flag = False
-    key_file: File = None
-    allow_readable_key: Flag = False
-    verify: File = None
-    arch: Architecture = None
-    output: OutputOptions = field(default_factory=OutputOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatchInfoArguments:
-    """Print what a patch states, and what it reveals.
-
-    Example: obliq patch info forget.patch
-
-    Attributes:
-        file: The patch.
-        key_file: The 32 bytes that the patch was encrypted with, in a file that only you may read and write.
-        allow_readable_key: Use a key although others may read or write its file.
-        verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
-    """
-
-    file: tyro.conf.Positional[Path]
-    key_file: File = None
-    allow_readable_key: Flag = False
-    verify: File = None
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
@@ -179,7 +127,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             *created,
             *([f"number {sequence}, as the new network was unlearned {sequence} times"] if counted else []),
             f"to network {head.result}",
-            *_what_it_reveals(head.changed_records, encrypted=key is not None),
+            *what_it_reveals(head.changed_records, encrypted=key is not None),
             *_as_measured(last_exposure(arguments.new)),
         ],
         values={
@@ -237,115 +185,9 @@ def _kept_key(file: Path | None, key: bytes | None) -> Iterator[None]:
 def _as_measured(exposure: str | None) -> list[str]:
     if exposure is None:
         return []
-    return [f"Last audit: {exposure} by the rise of the loss (1: the forgotten ones stand out most)."]
+    return [
+        f"Last audit: by the rise of their loss, the forgotten samples have {exposure} (1: they stand out most)."
+    ]
 
 
-def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> VerbOutput:
-    """Apply a patch to a network, all or nothing."""
-    from obliq.checkpoints.file_record import provenance_of_content
-    from obliq.io.atomic import refuse_existing_file
-    from obliq.patch import decode_patch, read_patch_head
-    from obliq.workflow.patch_floor import FLOOR_DOCUMENT, PatchFloor, floor_file, kept_floor, require_forward
-    from obliq.workflow.patch_targets import Folder, find_artifact
-
-    out = arguments.out
-    patch = read_patch(
-        arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key
-    )
-    old = find_artifact(arguments.old, arguments.arch)
-    old.refuse_existing(out, overwrite=arguments.overwrite)
-    refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
-    known = kept_floor((arguments.old, out), old.provenance)
-    kept, head = known or PatchFloor(), read_patch_head(patch)
-    floor = arguments.floor or 0
-    if not arguments.go_back:
-        floor = require_forward(head, kept, arguments.floor)
-    result = decode_patch(patch, old.content, floor)
-    raised = kept.raised(head)
-    # the floor first: a network without one could be taken back
-    FLOOR_DOCUMENT.write(floor_file(out), raised, overwrite=arguments.overwrite)
-    try:
-        if isinstance(old, Folder):
-            old.write(result, out, overwrite=arguments.overwrite)
-        else:
-            recorded = provenance_of_content((arguments.old.parent, arguments.file.parent), head.result)
-            old.write(result, out, overwrite=arguments.overwrite, known=recorded)
-    except BaseException:
-        if not out.exists():
-            floor_file(out).unlink(missing_ok=True)
-        raise
-    warnings = []
-    if arguments.verify is None:
-        warnings.append("no signature was checked (--verify), so anybody can have made this patch")
-    if known is None and arguments.floor is None:
-        warnings.append(
-            f"no floor is kept beside {arguments.old}, so any sequence number was accepted (--floor)"
-        )
-    if arguments.go_back:
-        warnings.append("the checks against older networks were switched off (--go-back)")
-    return VerbOutput(
-        lines=[
-            f"patched network {head.result}",
-            f"in {out}; the floor is now {raised.floor}, kept in {floor_file(out)}",
-            *(f"WARNING: {warning}" for warning in warnings),
-        ],
-        values={
-            "out": str(out),
-            "weights_digest": head.result,
-            "floor": raised.floor,
-            "verified": arguments.verify is not None,
-            "warnings": warnings,
-        },
-        next_command=("show", out),
-    )
-
-
-def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> VerbOutput:
-    """Read a patch's head."""
-    from obliq.patch import LEAK_WARNING, read_patch_head
-
-    head = read_patch_head(
-        read_patch(
-            arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key
-        )
-    )
-    head = dataclasses.replace(head, bytes=arguments.file.stat().st_size)  # encryption adds some
-    signed = [] if arguments.verify is None else [f"signed by the holder of {arguments.verify}"]
-    return VerbOutput(
-        lines=[
-            f"patch number {head.sequence}, {head.bytes:,} bytes, changes {head.changed_records} tensors",
-            f"from network {head.base}",
-            f"to network   {head.result}",
-            f"of the form  {head.form}",
-            *signed,
-            *_what_it_reveals(head.changed_records, encrypted=arguments.key_file is not None),
-        ],
-        values={
-            **asdict(head),
-            "verified": arguments.verify is not None,
-            "leak": LEAK_WARNING if head.changed_records else None,
-        },
-        next_command=("patch", "apply", "--help"),
-    )
-
-
-def _what_it_reveals(changed_records: int, *, encrypted: bool) -> list[str]:
-    from obliq.patch import LEAK_WARNING
-
-    if not changed_records:
-        return [
-            "The patch is empty: both networks hold the same integers, so nothing was forgotten between them."
-        ]
-    if encrypted:
-        return [
-            "It reveals what was forgotten to anyone who holds the key and the old network. Send it only to devices "
-            "that will drop the old network."
-        ]
-    return [LEAK_WARNING]
-
-
-VERBS = {
-    "patch make": Verb(PatchMakeArguments, run_patch_make),
-    "patch apply": Verb(PatchApplyArguments, run_patch_apply),
-    "patch info": Verb(PatchInfoArguments, run_patch_info),
-}
+MAKE = Verb(PatchMakeArguments, run_patch_make)
