@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,11 @@ def chain(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = ["--forget", "random=6", "--accept", "--accept-large"]
     assert main(["unlearn", second, *random, "--out", third, *BRIEF]) == 0
     request = f"request={folder / 'third' / 'request.json'}"
-    assert main(["retrain", str(way.original), "--forget", request, "--out", str(folder / "retrained")]) == 0
+    with redirect_stderr(io.StringIO()) as printed:
+        assert (
+            main(["retrain", str(way.original), "--forget", request, "--out", str(folder / "retrained")]) == 0
+        )
+    assert "without 6 and the " in printed.getvalue(), "samples of earlier requests are counted, too"
     return folder
 
 

@@ -63,5 +63,5 @@ def test_with_shipped_statistics_the_retain_set_is_not_read(
     result = shipped.unlearn(original, unreadable(splits, "retain"), Run(seed=1))
     assert same(result, FiCABU(alpha=1.5, stop="chance").unlearn(original, splits, Run(seed=1)))
     file.write_bytes(file.read_bytes()[:-3])
-    with pytest.raises(ModelError, match="write_statistics"):
+    with pytest.raises(ModelError, match="obliq statistics"):
         shipped.unlearn(original, splits, Run(seed=1))

@@ -15,6 +15,8 @@ from obliq.errors import ModelError
 from obliq.io.documents import DocumentType
 
 FILE_RECORD = "shipped.json"
+UNLEARNED_NAME = "network"
+"""Name, without its suffix, of the file that the record of that name describes."""
 EXPORT_RECORD_SUFFIX = ".provenance.json"
 
 
@@ -43,6 +45,14 @@ class FileRecord:
     def __post_init__(self) -> None:
         for name in ("file_digest", "content_digest", "base_file_digest"):
             require_digest(name, getattr(self, name))
+
+
+def unlearned_file(folder: Path) -> Path | None:
+    """The exported file that `obliq unlearn FILE` wrote into a folder; None in any other folder."""
+    if not (folder / FILE_RECORD).is_file():
+        return None
+    named = sorted(folder.glob(f"{UNLEARNED_NAME}.*"))
+    return next((file for file in named if file.suffix != ".json" and file.is_file()), None)
 
 
 FILE_RECORD_DOCUMENT = DocumentType(

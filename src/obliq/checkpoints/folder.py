@@ -18,6 +18,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from obliq.checkpoints.file_record import unlearned_file
 from obliq.checkpoints.metadata import Blueprint, Builder, Provenance, require_digest
 from obliq.checkpoints.tensors import (
     TensorForm,
@@ -177,6 +178,8 @@ def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> 
     Raises:
         ModelError: in one line that names the file, the tensor, what was found and what was expected.
     """
+    if not (folder / DOCUMENT_FILE).exists() and (file := unlearned_file(folder)) is not None:
+        raise ModelError(f"{folder} holds a network as an exported file; expected that file, {file}")
     document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
     blueprint = document.blueprint
     with _errors_name(folder / DOCUMENT_FILE):

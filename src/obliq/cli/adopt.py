@@ -114,11 +114,12 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints.run_folder import save_run
     from obliq.cli.computation import start_run
     from obliq.cli.loaded_accuracy import accuracy_lines, doubts
-    from obliq.cli.next_command import repeated_options, unlearn_command
+    from obliq.cli.next_command import repeated_options
+    from obliq.cli.next_steps import after_original
     from obliq.cli.output import saved_run_values
     from obliq.data.datasets import require_label, require_outside
     from obliq.data.named_parts import PartWords, load_parts
-    from obliq.data.summary import contents_in_words
+    from obliq.data.summary import contents_in_words, parts_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import LayerBits, Precision
     from obliq.training.loop import Recipe, require_at_least
@@ -145,6 +146,7 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
     require_outside(parts.collection.name, arguments.out)
     data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
+    progress.print_line(f"parts: {parts_in_words(parts)}")
     loaded = load_network(arguments.arch, arguments.weights, parts.train)
     weight_grid: str = arguments.weight_grid
     layer_bits = LayerBits.parse(arguments.layer_bits)
@@ -160,7 +162,9 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
         weight_grid=weight_grid,
         layer_bits=layer_bits,
     )
-    progress.stage(f"quantizing {arguments.arch} to {precision} on {len(parts.train)} samples of {data.name}")
+    progress.stage(
+        f"quantizing {arguments.arch} to {precision} on {len(parts.train):,} samples of {data.name}"
+    )
     against_export: list[str] = []
 
     def warn(line: str) -> None:
@@ -188,10 +192,8 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
             "most_frequent_class": {name: round(share, 2) for name, share in baselines.items()},
             "notes": [*loaded.notes, *warnings],
         },
-        next_command=unlearn_command(
-            arguments.out,
-            repeated_options(arguments.data_folder, data.name, arguments.arch),
-            has_holdout=counts["holdout"] > 0,
+        next_command=after_original(
+            arguments.out, parts, repeated_options(arguments.data_folder, data.name, arguments.arch)
         ),
     )
 

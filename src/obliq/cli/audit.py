@@ -19,7 +19,6 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import AuditError
 
 if TYPE_CHECKING:
-    from obliq.auditing import Audit
     from obliq.cli.requirements import Requirement
 
 
@@ -100,6 +99,7 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.audit_requests import request_table, request_values
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import is_exported_file
+    from obliq.cli.next_steps import FILES_ALONE, after_audit
     from obliq.cli.output import audit_output
     from obliq.cli.requirements import check_requirements, unmet
     from obliq.io.atomic import new_folder, refuse_existing_folder
@@ -128,7 +128,10 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
             write_report_files(one.audit, draft / f"request-{place}", one.context)
     for warning in keep_verdicts([one.audit for one in named], list(networks[1:])):
         progress.print_line(f"WARNING: {warning}")
-    said = audit_output(measured, out, _next_command(arguments, measured), required)
+    proposed = after_audit(arguments, measured)
+    said = audit_output(measured, out, proposed, required)
+    if "FILE" in proposed:  # of networks that only the user can train
+        said = replace(said, lines=[*said.lines, FILES_ALONE])
     if not each:
         return said
     results = [check_requirements(required, one.audit) for one in each]
@@ -156,73 +159,6 @@ def _required(arguments: AuditArguments) -> "list[Requirement]":
             "--references 4"
         )
     return required
-
-
-def _next_command(arguments: AuditArguments, measured: "Audit") -> list[str | Path]:
-    """What the first verdict advises: more retrained networks, another attempt, or to ship."""
-    from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
-    from obliq.cli.file_inputs import is_exported_file
-    from obliq.cli.next_command import free_name, repeated_options
-    from obliq.methods import ProxyMatching, registered_name
-
-    original, unlearned, *_ = arguments.networks
-    verdict, data = measured.unlearned[0].verdict, arguments.data
-    if (
-        is_exported_file(original)
-        or verdict is None
-        or verdict.next_step in ("ship", "more samples", "test samples")
-    ):
-        return _shipping_command(arguments)
-    repeated = repeated_options(data.data_folder, data.data, data.arch)
-    folder = unlearned.parent if is_exported_file(unlearned) else unlearned
-    request = arguments.request or folder / "request.json"
-    repeatable = NETWORK_DOCUMENT.read(original / DOCUMENT_FILE).provenance.is_repeatable
-    if verdict.next_step == "more references":
-        if not repeatable:
-            retrained = free_name(arguments.out, "retrained")
-            by_user = [
-                "--with",
-                "MODULE:FUNCTION",
-                "--out",
-                retrained,
-                *repeated,
-            ]  # only the user can train it again
-            return ["retrain", original, "--forget", f"request={request}", *by_user]
-        kept: list[str | Path] = ["--retrained", *arguments.retrained] if arguments.retrained else []
-        wanted = str(max(verdict.references_wanted or 0, 4, arguments.references + 2))
-        out = free_name(arguments.out, "audit")
-        return ["audit", *arguments.networks, *kept, "--references", wanted, "--out", out, *repeated]
-    # The default method, where another one was refused; a retrained network where that one was, or after a class.
-    default = registered_name(ProxyMatching)
-    tried = [
-        NETWORK_DOCUMENT.read(one / DOCUMENT_FILE).provenance.method
-        for one in arguments.networks[1:]
-        if one.is_dir()
-    ]
-    retrains = default in tried or "class_accuracy" in {one.name for one in verdict.comparisons}
-    verb = "retrain" if retrains and repeatable else "unlearn"
-    out = free_name(arguments.out, "retrained" if verb == "retrain" else "unlearned")
-    return [verb, original, "--forget", f"requests={request}", "--out", out, *repeated]
-
-
-def _shipping_command(arguments: AuditArguments) -> list[str | Path]:
-    """Export the network that unlearned, or make the patch to its file."""
-    from importlib.util import find_spec
-
-    from obliq.cli.file_inputs import is_exported_file
-    from obliq.cli.next_command import free_name, repeated_options
-
-    original, unlearned, *_ = arguments.networks
-    if is_exported_file(original):
-        encrypts = find_spec("cryptography") is not None
-        key: list[str | Path] = (
-            ["--new-key", free_name(arguments.out, "fleet.key")] if encrypts else ["--plain"]
-        )
-        return ["patch", "make", original, unlearned, "--out", free_name(arguments.out, "forget.patch"), *key]
-    if is_exported_file(unlearned):
-        return ["show", unlearned]
-    file = free_name(arguments.out, "unlearned.onnx")
-    return ["export", unlearned, "--out", file, *repeated_options(None, architecture=arguments.data.arch)]
 
 
 VERB = Verb(AuditArguments, run_audit)

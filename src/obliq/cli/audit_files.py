@@ -4,12 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from obliq.auditing import Audit
-from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, read_export_record
+from obliq.checkpoints.file_record import (
+    FILE_RECORD,
+    FILE_RECORD_DOCUMENT,
+    read_export_record,
+    unlearned_file,
+)
 from obliq.checkpoints.metadata import present_versions
 from obliq.checkpoints.request_tag import require_bound
 from obliq.cli.audit import AuditArguments
 from obliq.cli.audit_requests import AuditedRequest, each_request, newest_in_words
 from obliq.cli.file_inputs import is_exported_file, load_partition, open_exported_file, stated_data
+from obliq.cli.nearby_networks import original_of_file
 from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener
 from obliq.data import Partition, Splits
@@ -111,16 +117,29 @@ def given_recording(arguments: AuditArguments, splits: Splits, classes: int) -> 
 
 
 def _require_files_only(arguments: AuditArguments, first: Path, rest: list[Path]) -> None:
-    folders = [path for path in (*rest, *arguments.retrained) if not is_exported_file(path)]
-    if folders:
+    """Raise where a folder, or an option that needs one, comes with an original that is a file.
+
+    Raises:
+        AuditError: with the file in such a folder, or the folder of the original where it lies near.
+    """
+    near = original_of_file(first)
+    original = f"the folder of the original first{f', {near.folder}' if near else ''}"
+    for path in (*rest, *arguments.retrained):
+        if is_exported_file(path):
+            continue
+        inside = unlearned_file(path)
         raise AuditError(
-            f"{folders[0]} is not an exported file, but the original {first} is; expected files only, or the folder of "
-            "the original first"
+            f"{path} is not an exported file, but the original {first} is; expected "
+            + (
+                f"the file {inside}"
+                if inside
+                else f"files only (`obliq export {path} --out FILE`), or {original}"
+            )
         )
     if arguments.references:
         raise AuditError(
-            "no file records the recipe of its network, by which networks are retrained; expected the folder of the "
-            "original first, or files of retrained networks (--retrained FILE FILE ...) and no --references"
+            f"no file records the recipe of its network, by which networks are retrained; expected {original}, or "
+            "files of retrained networks (--retrained FILE FILE ...) and no --references"
         )
 
 

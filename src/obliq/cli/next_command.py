@@ -24,18 +24,3 @@ def repeated_options(
     if architecture and ":" in architecture:
         words += ["--arch", architecture]
     return words
-
-
-def unlearn_command(original: Path, repeated: list[str | Path], *, has_holdout: bool) -> list[str | Path]:
-    """Forget a tenth of what a new original learned, by the default method; without holdout samples, by another."""
-    out = free_name(original, "unlearned")
-    return [
-        "unlearn",
-        original,
-        "--forget",
-        "random=10%",
-        "--out",
-        out,
-        *repeated,
-        "proxy-matching" if has_holdout else "oeu",
-    ]

@@ -108,7 +108,7 @@ def _exposures(audit: Audit) -> list[str]:
     ranks = (f"{entry.name}: {entry.exposure} (1: the forgotten ones stand out most)" for entry in found)
     return [
         "",
-        "What the old network and a patch reveal: forgotten samples, ranked by the rise of their loss",
+        "What the old network and a patch reveal: the forgotten samples, ranked by the rise of their loss",
         *ranks,
     ]
 
@@ -141,7 +141,7 @@ def _artifact(entry: Measurement) -> str:
     found = entry.artifact
     ran = f"{entry.name}: {found.form}, {found.precision}, run by {found.runtime}"
     if found.network is None:
-        return f"{ran}; no network to compare it with"
+        return f"{ran}; measured alone, without a network that it was exported from"
     if found.moved:
         return f"{ran}; MOVED from {found.network} by more than the interval: {', '.join(found.moved)}"
     return f"{ran}; every number within the intervals of {found.network}"

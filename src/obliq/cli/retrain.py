@@ -77,7 +77,15 @@ def run_retrain(arguments: RetrainArguments, progress: StageListener) -> VerbOut
     """Retrain by the original's recipe, or in the way that the user named."""
     from obliq.cli.answer_request import answer_request
     from obliq.cli.computation import start_run
+    from obliq.cli.file_inputs import is_exported_file
+    from obliq.cli.nearby_networks import original_of_file
 
+    if is_exported_file(arguments.original):
+        near = original_of_file(arguments.original)
+        raise ModelError(
+            f"{arguments.original} is a file, which records no training; expected the folder of the network that it "
+            f"was exported from{f', {near.folder}' if near else ''}"
+        )
     run = start_run(arguments.compute, progress, compiled=arguments.compute.compile)
     return answer_request(arguments, run, progress, lambda original: _answer(arguments, original, run))
 
@@ -112,17 +120,17 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
     require_one_way(ways, original.provenance)
     if function is not None:
         return Answer(
-            stage=f"{RETRAINING}, by {function}",
+            stage=f"{RETRAINING}, by {_verbatim(function)}",
             compute=lambda splits, request: retrained_by_function(original, splits, request, function, run),
         )
     if weights is not None:
         return Answer(
-            stage=f"loading {weights}, retrained on {{retain}} samples, without {{forget}}",
+            stage=f"loading {_verbatim(weights)}, retrained on {{retain}} samples, without {{gone}}",
             compute=lambda splits, request: retrained_from_file(original, splits, request, weights, run),
         )
     if start is not None:
         return Answer(
-            stage=f"{RETRAINING}, from {start}",
+            stage=f"{RETRAINING}, from {_verbatim(start)}",
             compute=lambda splits, request: retrained_from_start(original, splits, request, start, run),
         )
     if own:
@@ -130,6 +138,11 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
             raise ModelError(f"{', '.join(own)} without epochs; expected --epochs")
         return by_method(original, Retrain(recipe=Recipe(**own)), run, folder=arguments.original)
     return by_method(original, Retrain(recipe=recipe_of(original.provenance)), run, folder=arguments.original)
+
+
+def _verbatim(text: str) -> str:
+    """A text in a stage, which has places in braces."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 VERB = Verb(RetrainArguments, run_retrain)

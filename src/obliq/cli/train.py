@@ -35,9 +35,9 @@ class TrainArguments:
         preset: `deploy` quantizes everything that an integer graph needs. `paper` keeps the first layer, 1x1 shortcuts
             and the last layer in floating point, as the Q-MUL networks do.
         weight_grid: Learn one scale of the weights per output channel, or one per tensor.
-        holdout: Share of samples (or people) that are kept out of training, for calibration and audits, by default
-            0.15; or the samples themselves, as ids=FILE (one id per line), subject=7 or a source of their own, such
-            as folder:val. Pass 0 for none.
+        holdout: Share of samples that are kept out of training, for calibration and audits, by default 0.15. Where the
+            data know people, it is a share of the people, and nobody is in two parts. Or name the samples: ids=FILE
+            (one id per line), subject=7, or a source of their own, such as folder:val. Pass 0 for none.
         test: The same for the test set. A share has no effect if the data set has a test set of its own.
         limit: Train on about this many samples at most; 0 for all.
         from_weights: Start from these weights (.safetensors or .pt) instead of random ones. `included` starts from
@@ -68,12 +68,13 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints import Blueprint
     from obliq.checkpoints.run_folder import save_run
     from obliq.cli.computation import start_run
-    from obliq.cli.next_command import repeated_options, unlearn_command
+    from obliq.cli.next_command import repeated_options
+    from obliq.cli.next_steps import after_original
     from obliq.cli.output import saved_run_values
     from obliq.data import MissingExamples
     from obliq.data.datasets import require_label, require_outside
     from obliq.data.named_parts import PartWords, load_parts
-    from obliq.data.summary import contents_in_words
+    from obliq.data.summary import contents_in_words, parts_in_words
     from obliq.io.atomic import refuse_existing_folder
     from obliq.models import choose_architecture
     from obliq.quantization import LayerBits, Precision
@@ -92,6 +93,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     require_outside(parts.collection.name, arguments.out)
     data = parts.collection
     progress.print_line(f"data: {contents_in_words(data)}")
+    progress.print_line(f"parts: {parts_in_words(parts)}")
     blueprint = Blueprint(
         architecture=arguments.arch or choose_architecture(data.sample_shape),
         input_shape=data.sample_shape,
@@ -106,7 +108,7 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         start = load_network(blueprint.architecture, arguments.from_weights, parts.train)
         blueprint = dataclasses.replace(blueprint, classes=outputs_of(start.network, parts.train))
     progress.stage(
-        f"training {blueprint.architecture} {precision} on {len(parts.train)} samples of {data.name}"
+        f"training {blueprint.architecture} {precision} on {len(parts.train):,} samples of {data.name}"
     )
     warnings: list[str] = []
 
@@ -116,22 +118,20 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
 
     trained = train_original(parts, blueprint, arguments.recipe, run, start, warn, arguments.label)
     if not isinstance(parts.test, MissingExamples):
-        progress.stage(f"testing on {len(parts.test)} samples")
+        progress.stage(f"testing on {len(parts.test):,} samples")
     trained = with_accuracy(trained, parts, run)
     measured = trained.checkpoint.provenance.accuracy
     save_run(arguments.out, trained, overwrite=arguments.overwrite)
     return VerbOutput(
         lines=[
             *(start.notes if start else ()),
-            f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:.1f} s",
+            f"original network in {arguments.out}, trained in {trained.checkpoint.provenance.seconds:,.1f} s",
             *accuracy_in_words(measured),
             *warnings,
         ],
         values={**saved_run_values(trained, arguments.out), **accuracy_values(measured)},
-        next_command=unlearn_command(
-            arguments.out,
-            repeated_options(arguments.data_folder, data.name, arguments.arch),
-            has_holdout=not isinstance(parts.holdout, MissingExamples),
+        next_command=after_original(
+            arguments.out, parts, repeated_options(arguments.data_folder, data.name, arguments.arch)
         ),
     )
 

@@ -118,16 +118,12 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     """Integers in, integers out."""
     from obliq.checkpoints.file_record import provenance_of_file
     from obliq.checkpoints.request_tag import bind_request
-    from obliq.cli.answer_request import earlier_of_file, refuse_ancestor, request_lines, require_named
+    from obliq.cli.answer_request import refuse_ancestor, request_lines, require_named
+    from obliq.cli.answered_requests import earlier_of_file
     from obliq.cli.computation import start_run
-    from obliq.cli.file_inputs import (
-        division_words,
-        load_partition,
-        require_recorded_division,
-        stated_data,
-    )
+    from obliq.cli.file_inputs import load_partition, require_recorded_division, stated_data
     from obliq.cli.gate import judge_gate
-    from obliq.cli.next_command import free_name, repeated_options
+    from obliq.cli.next_steps import after_unlearned_file
     from obliq.cli.patch_files import encryption_key
     from obliq.data import parse_selector
     from obliq.exporting import open_exported, sha256_of
@@ -178,7 +174,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     for warning in claims.warnings:
         progress.print_line(f"WARNING: {warning}")
     warnings = [*unknown, *claims.warnings]
-    progress.stage(f"forgetting {len(splits.forget)} samples, keeping {len(splits.retain)}")
+    progress.stage(f"forgetting {len(splits.forget):,} samples, keeping {len(splits.retain):,}")
     found = unlearn_file(shipped, splits, request, method, run, claims, base)
     gated = judge_gate(found.provenance, out, accept=arguments.accept)
     found = dataclasses.replace(found, provenance=gated.provenance)
@@ -189,7 +185,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     return VerbOutput(
         lines=[
             f"unlearned file {file}, {found.changed_codes_percent:.2f} % of the codes changed, "
-            f"in {found.provenance.seconds:.1f} s",
+            f"in {found.provenance.seconds:,.1f} s",
             "before: " + ", ".join(f"{percent:.1f} % of {name}" for name, percent in claims.accuracy.items()),
             *gated.lines,
             *(f"WARNING: {warning}" for warning in warnings),
@@ -211,17 +207,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         unmet=gated.unmet,
         next_command=("show", file)
         if gated.unmet or (base is not None and base.role != "original")  # an audit needs the file before all
-        else (
-            "audit",
-            arguments.original,
-            file,
-            "--out",
-            free_name(out, "audit"),
-            "--data",
-            data,
-            *repeated_options(arguments.data.data_folder),
-            *division_words(arguments.division),
-        ),
+        else after_unlearned_file(arguments, data, file),
     )
 
 

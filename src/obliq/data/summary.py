@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from obliq.data.collection import UNKNOWN_SUBJECT, Collection
+from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.input_contract import InputContract
+from obliq.data.missing_examples import MissingExamples
 from obliq.data.names import listed
+from obliq.data.splits import Partition
 
 _KINDS = {1: "rows of {} values", 2: "signals of {}", 3: "images of {}"}
 
@@ -99,7 +101,37 @@ def contents_in_words(collection: Collection) -> str:
     """For instance `1,797 images of 1 x 8 x 8, 10 classes 0 to 9`."""
     shape = collection.sample_shape
     kind = _KINDS.get(len(shape), "samples of {}").format(" x ".join(map(str, shape)))
-    classes = f"{collection.classes} classes {listed(class_names(collection))}"
-    owners = collection.subjects
-    people = 0 if owners is None else len(torch.unique(owners[owners != UNKNOWN_SUBJECT]))
-    return f"{len(collection):,} {kind}, {classes}{f', {people} subjects' if people else ''}"
+    classes = f"{collection.classes:,} classes {listed(class_names(collection))}"
+    people = len(_people(Examples(collection, torch.arange(len(collection)))))
+    return f"{len(collection):,} {kind}, {classes}{f', {people:,} subjects' if people else ''}"
+
+
+def parts_in_words(parts: Partition) -> str:
+    """For instance `1,277 training samples of 10 people, 260 test samples of 2 people; nobody is in two parts`."""
+    roles = {"training": parts.train, "holdout": parts.holdout, "test": parts.test}
+    given = {role: part for role, part in roles.items() if not isinstance(part, MissingExamples)}
+    people = {role: _people(part) for role, part in given.items()}
+    text = ", ".join(
+        f"{len(part):,} {role} samples{f' of {number_of_people(len(people[role]))}' if len(people[role]) else ''}"
+        for role, part in given.items()
+    )
+    every = torch.cat(list(people.values()))
+    if len(every) == 0 or len(given) == 1:
+        return text
+    shared = len(every) - len(torch.unique(every))
+    return f"{text}; {f'{number_of_people(shared)} in more than one part' if shared else 'nobody is in two parts'}"
+
+
+def number_of_people(count: int) -> str:
+    """A number of people in words."""
+    return "1 person" if count == 1 else f"{count:,} people"
+
+
+def _people(part: Examples) -> Tensor:
+    """The known subjects of a part, each once."""
+    owners = part.collection.subjects
+    if owners is None:
+        return torch.empty(0, dtype=torch.int64)
+    known = owners[part.indices]
+    people: Tensor = torch.unique(known[known != UNKNOWN_SUBJECT])
+    return people

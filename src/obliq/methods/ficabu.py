@@ -11,7 +11,8 @@ layer from 0 (the last) to 1 (the first),
     s_t = sigmoid(steepness * (1/2 - t)) / sigmoid(steepness / 2)            (2)
 
 so that early layers are dampened less often and less strongly. I_all is a statistic of the training set. With
-`statistics`, a file that `write_statistics` made while the retain set was there, the retain set is not read.
+`statistics`, a file that `write_statistics` (or `obliq statistics`) wrote while the retain set was there, that set is
+not read.
 
 Deviations: (2) is ours; the abstract names a scale by depth and not its form. The target is accuracy on holdout samples
 of the same classes, 0 for forgotten ones, since a retrained network does not guess on most requests (the paper stops at
@@ -36,6 +37,7 @@ from torch import Tensor, nn
 from obliq.checkpoints.tensors import tensor_form, tensors_from_bytes, tensors_to_bytes
 from obliq.data import DataLike, Examples, Splits, as_examples
 from obliq.errors import ModelError, ObliqError
+from obliq.io.atomic import write_file
 from obliq.methods.method import Access, Search
 from obliq.quantization import learned_steps
 from obliq.run import Run
@@ -54,8 +56,8 @@ class FiCABU:
         dampening: Constant lambda of the last layer. Smaller values dampen more.
         steepness: How fast dampening fades towards the first layer. 0 treats all layers alike.
         stop: Stop at the accuracy that `unseen` samples of the same classes have, or at `chance`.
-        statistics: File of the training set's squared gradients, of `obliq.methods.ficabu.write_statistics`. With it,
-            the retain set is not read.
+        statistics: File of the training set's squared gradients, from `obliq statistics`. With it, the retain set is
+            not read.
         batch_size: Samples per gradient. It changes the result, because squares of batch means are averaged.
     """
 
@@ -133,7 +135,7 @@ class FiCABU:
             read = tensors_from_bytes(Path(self.statistics).read_bytes(), expected)
         except (OSError, ObliqError) as error:
             raise ModelError(
-                f"{self.statistics}: {error}; expected what `write_statistics` wrote for a network of this form"
+                f"{self.statistics}: {error}; expected what `obliq statistics` wrote for a network of this form"
             ) from error
         return {name: tensor.to(run.device) for name, tensor in read.items()}
 
@@ -147,7 +149,7 @@ def write_statistics(
     confidential as the network's gradients would be.
 
     Args:
-        file: to be written, in the format safetensors.
+        file: to be written, in the format safetensors; an older one is replaced. Only its owner can read it.
         model: the trained network.
         train: what it was trained on.
         batch_size: samples per gradient; that of the method.
@@ -157,7 +159,8 @@ def write_statistics(
     network = move_to_device(copy.deepcopy(model), run).eval()
     named = dampened_parameters(network)
     values = squared_gradients(network, list(named.values()), as_examples(train), batch_size, run)
-    file.write_bytes(tensors_to_bytes({n: v.contiguous() for n, v in zip(named, values, strict=True)}))
+    content = tensors_to_bytes({name: value.contiguous() for name, value in zip(named, values, strict=True)})
+    write_file(file, content, overwrite=True, private=True)
 
 
 def dampened_parameters(network: nn.Module) -> dict[str, nn.Parameter]:

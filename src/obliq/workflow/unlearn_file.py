@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from obliq.checkpoints import Provenance
-from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, FileRecord
+from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, UNLEARNED_NAME, FileRecord
 from obliq.checkpoints.run_folder import write_trace
 from obliq.data import Examples, Splits
 from obliq.data.datasets import data_label
@@ -39,9 +39,6 @@ from obliq.workflow.file_claims import FileClaims
 from obliq.workflow.gate import pass_gate
 from obliq.workflow.pipeline import method_name, role_counts
 from obliq.workflow.rehearsal import require_step_memory
-
-NETWORK = "network"
-"""The name of the new file, before the suffix of its kind."""
 
 COMPARED = 512
 """Test samples on which the predictions of a file and of the network rebuilt from it are compared."""
@@ -84,7 +81,7 @@ class UnlearnedFile:
     @property
     def name(self) -> str:
         """The name of the file in its folder."""
-        return NETWORK + self.suffix
+        return UNLEARNED_NAME + self.suffix
 
 
 def unlearn_file(
@@ -191,8 +188,8 @@ def _rebuilt(shipped: ExportedFile, examples: Examples) -> tuple[nn.Module, floa
     if agreement < LEAST_AGREEMENT:
         raise ModelError(
             f"the network rebuilt from {shipped.name} predicts the same class on {100 * agreement:.1f} % of "
-            f"{len(examples)} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since otherwise another network "
-            "than the file's would be unlearned"
+            f"{len(examples):,} samples; expected {100 * LEAST_AGREEMENT:.0f} % or more, since otherwise another "
+            "network than the file's would be unlearned"
         )
     return network, agreement
 

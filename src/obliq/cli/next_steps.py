@@ -1,0 +1,216 @@
+"""What the verbs propose next, from what the user named and the networks that lie near it."""
+
+import shlex
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from obliq.auditing import Audit
+from obliq.checkpoints import Checkpoint, Provenance
+from obliq.checkpoints.file_record import unlearned_file
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
+from obliq.cli.audit import AuditArguments
+from obliq.cli.file_inputs import division_words, is_exported_file
+from obliq.cli.nearby_networks import NearbyOriginal, file_before, original_of, original_of_file
+from obliq.cli.next_command import free_name, repeated_options
+from obliq.cli.options import RequestOptions
+from obliq.cli.unlearn import UnlearnArguments
+from obliq.data import MissingExamples, Partition, parse_selector, select
+from obliq.data.collection import UNKNOWN_SUBJECT
+from obliq.data.request_file import REQUEST_FILE
+from obliq.errors import ObliqError
+from obliq.workflow.new_request import request_file
+from obliq.workflow.request_limits import require_moderate
+
+Words = list[str | Path]
+
+DEFAULT = "proxy-matching"
+
+MOST_TRIED = 20
+"""People of whom it is tried whether they can be an example."""
+
+ENOUGH = 4
+"""Retrained networks that an audit is proposed to begin with: one does not decide."""
+
+FILES_ALONE = (
+    "A file records no training, so Obliq cannot retrain its network. Train it again yourself without the samples of "
+    "the request, several times, export each network, and pass all files: --retrained FILE FILE FILE FILE"
+)
+
+
+def after_original(original: Path, parts: Partition, repeated: Words) -> Words:
+    """Forget something of what a new original learned, by the default method; without holdout samples, by another."""
+    method = "oeu" if isinstance(parts.holdout, MissingExamples) else DEFAULT
+    out = free_name(original, "unlearned")
+    return ["unlearn", original, "--forget", _example(parts), "--out", out, *repeated, method]
+
+
+def _example(parts: Partition) -> str:
+    """The first person of the training part whom a request may name; a random tenth where the data know nobody."""
+    owners = parts.collection.subjects
+    people = [] if owners is None else torch.unique(owners[parts.train.indices]).tolist()
+    for person in people[:MOST_TRIED]:
+        text = f"subject={parts.collection.subject_name(person)}" if person != UNKNOWN_SUBJECT else ""
+        with suppress(ObliqError):  # a name that is ambiguous, or someone who gave most of the samples
+            selector = parse_selector(text)
+            require_moderate(parts.forgetting(select(selector, parts, seed=0)), selector, accept=False)
+            return text
+    return "random=10%"
+
+
+def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Words:
+    """An audit when both networks are there, else what makes the missing one for the same request."""
+    out, original, data = arguments.out, arguments.original, arguments.data
+    repeated = repeated_options(data.data_folder, data.data, data.arch)
+    same_request: Words = ["--forget", f"request={out / REQUEST_FILE}", "--out"]
+    if role == "unlearned":
+        first = original_of(original, base.provenance)
+        if first is None:
+            return ["show", out]
+        retrained = free_name(out, "retrained")
+        return ["retrain", first.folder, *same_request, retrained, *_way(first.provenance), *repeated]
+    file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
+    answered = None if file is None else _network_in(file.parent)
+    if answered is not None:
+        several = ["--references", str(ENOUGH)] if base.provenance.is_repeatable else []
+        audit = free_name(out, "audit")
+        return ["audit", original, answered, "--retrained", out, *several, "--out", audit, *repeated]
+    unlearned = free_name(out, "unlearned")
+    return ["unlearn", original, *same_request, unlearned, *repeated, DEFAULT]
+
+
+def retraining_words(arguments: RequestOptions, base: Checkpoint) -> str:
+    """The command that retrains for the same request; only an original can be retrained."""
+    if base.provenance.role != "original":
+        return "Retrain the original instead (obliq retrain)"
+    data = arguments.data
+    named = [word for text in arguments.forget for word in ("--forget", text)]
+    words: Words = ["obliq", "retrain", arguments.original, *named, "--out"]
+    words += [free_name(arguments.out, "retrained"), *_way(base.provenance)]
+    words += repeated_options(data.data_folder, data.data, data.arch)
+    seed = getattr(getattr(arguments, "compute", None), "seed", 0)
+    words += ["--seed", str(seed)] if seed else []
+    return f"Retraining: {shlex.join(map(str, words))}"
+
+
+def after_unlearned_file(arguments: UnlearnArguments, data: str, file: Path) -> Words:
+    """The audit of a file that was unlearned: with retrained networks, where the folder of its original lies near."""
+    audit = free_name(arguments.out, "audit")
+    near = original_of_file(arguments.original)
+    if near is not None and near.provenance.is_repeatable:
+        repeated = repeated_options(arguments.data.data_folder, data, near.architecture)
+        return ["audit", near.folder, file, "--references", str(ENOUGH), "--out", audit, *repeated]
+    stated: Words = ["--data", data, *repeated_options(arguments.data.data_folder)]
+    return [
+        "audit",
+        arguments.original,
+        file,
+        "--out",
+        audit,
+        *stated,
+        *division_words(arguments.division),
+    ]
+
+
+def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
+    """What the first verdict advises: more retrained networks, another attempt, or to ship."""
+    original, data = arguments.networks[0], arguments.data
+    verdict = measured.unlearned[0].verdict
+    if verdict is None or verdict.next_step not in ("more references", "other settings"):
+        return _shipping(arguments)
+    if is_exported_file(original):
+        near = original_of_file(original)
+        repeated = repeated_options(
+            data.data_folder, data.data, data.arch or (near.architecture if near else None)
+        )
+    else:
+        near = NearbyOriginal.of(original)
+        repeated = repeated_options(data.data_folder, data.data, data.arch)
+    if verdict.next_step == "more references":
+        wanted = max(verdict.references_wanted or 0, ENOUGH, arguments.references + 2)
+        return _more_references(arguments, near, repeated, wanted)
+    if near is None:
+        return _again_in_file(arguments)
+    # The default method, where another one was refused; a retrained network where that one was, or after a class.
+    tried = [
+        NETWORK_DOCUMENT.read(one / DOCUMENT_FILE).provenance.method
+        for one in arguments.networks[1:]
+        if one.is_dir()
+    ]
+    whole_class = "class_accuracy" in {one.name for one in verdict.comparisons}
+    same_request: Words = [near.folder, "--forget", f"requests={_request(arguments)}", "--out"]
+    if DEFAULT not in tried and not whole_class:
+        return ["unlearn", *same_request, free_name(arguments.out, "unlearned"), *repeated]
+    if arguments.retrained:
+        return _exported(arguments, arguments.retrained[0], "retrained.onnx")
+    retrained = free_name(arguments.out, "retrained")
+    return ["retrain", *same_request, retrained, *_way(near.provenance), *repeated]
+
+
+def _more_references(
+    arguments: AuditArguments, near: NearbyOriginal | None, repeated: Words, wanted: int
+) -> Words:
+    """The same audit with more retrained networks, or what trains one of them where only the user can do that."""
+    kept: Words = ["--retrained", *arguments.retrained] if arguments.retrained else []
+    audit = free_name(arguments.out, "audit")
+    if near is None:
+        stated: Words = ["--data", arguments.data.data or "DATA"]
+        stated += [*repeated_options(arguments.data.data_folder), *division_words(arguments.division)]
+        named: Words = ["--retrained", *arguments.retrained]
+        named += ["FILE"] * max(1, wanted - len(arguments.retrained))
+        return ["audit", *arguments.networks, *named, "--out", audit, *stated]
+    if near.provenance.is_repeatable:
+        networks = [near.folder, *arguments.networks[1:]]
+        return ["audit", *networks, *kept, "--references", str(wanted), "--out", audit, *repeated]
+    retrained = free_name(arguments.out, "retrained")
+    words: Words = ["retrain", near.folder, "--forget", f"request={_request(arguments)}"]
+    return [*words, *_way(near.provenance), "--out", retrained, *repeated]
+
+
+def _again_in_file(arguments: AuditArguments) -> Words:
+    """Unlearn an original file once more, with more steps."""
+    data = arguments.data
+    words: Words = ["unlearn", arguments.networks[0], "--forget", f"requests={_request(arguments)}", "--out"]
+    words += [free_name(arguments.out, "unlearned"), "--data", data.data or "DATA"]
+    words += [*repeated_options(data.data_folder), *division_words(arguments.division)]
+    return [*words, "calibrated", "--epochs", "20"]
+
+
+def _shipping(arguments: AuditArguments) -> Words:
+    """Export the network that unlearned, or make the patch to its file."""
+    original, unlearned, *_ = arguments.networks
+    before = original
+    if is_exported_file(unlearned) and not is_exported_file(original):
+        before = file_before(unlearned) or original
+    if is_exported_file(before):
+        encrypts = find_spec("cryptography") is not None
+        key: Words = ["--new-key", free_name(arguments.out, "fleet.key")] if encrypts else ["--plain"]
+        return ["patch", "make", before, unlearned, "--out", free_name(arguments.out, "forget.patch"), *key]
+    return _exported(arguments, unlearned, "unlearned.onnx")
+
+
+def _exported(arguments: AuditArguments, network: Path, name: str) -> Words:
+    """Export a network under a free name; a file is exported already."""
+    if is_exported_file(network):
+        return ["show", network]
+    file = free_name(arguments.out, name)
+    return ["export", network, "--out", file, *repeated_options(None, architecture=arguments.data.arch)]
+
+
+def _request(arguments: AuditArguments) -> Path:
+    """The request of the first network that unlearned."""
+    unlearned = arguments.networks[1]
+    folder = unlearned.parent if is_exported_file(unlearned) else unlearned
+    return arguments.request or folder / REQUEST_FILE
+
+
+def _network_in(folder: Path) -> Path | None:
+    """The network in the folder of a request: the folder itself, or the file that was unlearned into it."""
+    return folder if (folder / DOCUMENT_FILE).exists() else unlearned_file(folder)
+
+
+def _way(provenance: Provenance) -> Words:
+    """What `obliq retrain` needs besides: without a recipe, only the user can train a network again."""
+    return [] if provenance.is_repeatable else ["--with", "MODULE:FUNCTION"]
