@@ -78,6 +78,7 @@ COMPUTING_OF = {
     "unlearn": COMPUTING - {"--compile"},
     "retrain": COMPUTING,
     "audit": COMPUTING,
+    "statistics": COMPUTING - {"--compile"},
     "export": {"--threads"},
     "inputs": {"--seed"},  # that of `obliq train`, in words
     "bench": {"--device", "--autocast"},

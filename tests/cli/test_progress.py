@@ -88,7 +88,7 @@ def test_bars_fit_a_narrow_terminal_and_break_no_word() -> None:
         drawn.print(table)
     (line,) = text_of(drawn).splitlines()
     assert line.startswith("training 4 reference")
-    assert "17/1000" in line
+    assert "17/1,000" in line
 
 
 def test_rounds_are_counted_apart_and_the_time_left_is_that_of_a_round(clock: Clock) -> None:

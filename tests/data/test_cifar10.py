@@ -222,7 +222,7 @@ def test_wrong_png_content(parts: Parts, tmp_path: Path) -> None:
         ('{"a": 1}', "no list of classes"),
         ("[1, 2", "cannot read the labels"),
         ("[" * 100_000, "cannot read the labels"),
-        (" " * (2**20 + 1), "expected at most 1048576"),
+        (" " * (2**20 + 1), "expected at most 1,048,576"),
     ):
         labels.write_text(content, encoding="utf-8")
         with pytest.raises(DataError, match=said):

@@ -119,4 +119,4 @@ def test_a_forged_npz_is_refused_before_memory_is_taken(
     assert "cannot be read" in one_line(name)
     monkeypatch.setattr("obliq.data.npz_file.LARGEST", 1000)
     name = archive(tmp_path / "bomb.npz", b"\0" * 5000)
-    assert "x unpacks to 5000 bytes; expected at most 1000" in one_line(name)
+    assert "x unpacks to 5,000 bytes; expected at most 1,000" in one_line(name)

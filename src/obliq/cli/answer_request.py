@@ -13,7 +13,7 @@ from obliq.cli.answered_requests import earlier_of_folder
 from obliq.cli.gate import judge_gate
 from obliq.cli.loaded_accuracy import accuracy_lines
 from obliq.cli.nearby_networks import original_of
-from obliq.cli.next_steps import after_request, retraining_words
+from obliq.cli.next_steps import after_request, retraining_hint
 from obliq.cli.options import RequestOptions
 from obliq.cli.output import saved_run_values
 from obliq.cli.patch_files import encryption_key
@@ -104,7 +104,7 @@ def answer_request(
     check(splits, request)
     cost, advice = answer.cost(splits), answer.advice(splits)
     if reasons := [one for one in (advice, cost.warning if cost else "") if one]:
-        for line in (*reasons[:-1], f"{reasons[-1]}. {retraining_words(arguments, original)}"):
+        for line in (*reasons[:-1], f"{reasons[-1]}. {retraining_hint(arguments, original)}"):
             progress.print_line(f"WARNING: {line}")
     progress.stage(answer.stage.format(**_counts(splits)))
     answered = answer.compute(splits, request)

@@ -108,7 +108,7 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     checks: dict[str, Parity] = {}
     for data in arguments.check:
         inputs = parity_samples(saved, data, arguments.data_folder, arguments.check_samples)
-        progress.stage(f"checking the file on {len(inputs)} samples of {data}")
+        progress.stage(f"checking the file on {len(inputs):,} samples of {data}")
         found = check(model, content, inputs)
         label = parity_label(saved, data)
         number = 1 + sum(name.startswith(label) for name in checks)

@@ -45,8 +45,8 @@ def judge_gate(provenance: Provenance, out: Path, *, accept: bool) -> GatedResul
     }
     lines = [
         "accuracy: "
-        + ", ".join(
-            f"{gate.before[role]:.1f} to {gate.after[role]:.1f} % on {role} samples"
+        + "; ".join(
+            f"{gate.before[role]:.1f} % before and {gate.after[role]:.1f} % after on {role} samples"
             + (f" ({gate.start[role]:.1f} % before all requests)" if role in gate.start else "")
             for role in gate.before
         )

@@ -81,7 +81,7 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Wor
     return ["unlearn", original, *same_request, unlearned, *repeated, DEFAULT]
 
 
-def retraining_words(arguments: RequestOptions, base: Checkpoint) -> str:
+def retraining_hint(arguments: RequestOptions, base: Checkpoint) -> str:
     """The command that retrains for the same request; only an original can be retrained."""
     if base.provenance.role != "original":
         return "Retrain the original instead (obliq retrain)"

@@ -123,13 +123,13 @@ class ProgressReporter:
                 description=label,
                 completed=part.done,
                 total=part.of,
-                count=f"{part.done}/{part.of}",
+                count=f"{part.done:,}/{part.of:,}",
                 left=part.seconds_left(now),
                 note=note or self._bars.tasks[-1].fields["note"],
             )
         elif self._verbose or (part.done and not repeated and self._is_due(part)):
             left = part.seconds_left(now)
-            words = [f"{part.done} of {part.of}", f"{format_seconds(now - self._stage_started)} so far"]
+            words = [f"{part.done:,} of {part.of:,}", f"{format_seconds(now - self._stage_started)} so far"]
             words += [f"about {format_seconds(left)} left"] if left is not None else []
             words += [note] if note else []
             self.print_line(f"  {label}: {', '.join(words)}")

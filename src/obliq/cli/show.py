@@ -163,7 +163,7 @@ def _history(provenance: dict[str, Any]) -> dict[str, str]:
             history[f"accuracy, {stage}"] = ", ".join(found)
     if provenance["recipe"]:
         history["recipe"] = settings(provenance["recipe"])
-    history["created"] = f"in {provenance['seconds']:.1f} s with seed {provenance['seed']}"
+    history["created"] = f"in {provenance['seconds']:,.1f} s with seed {provenance['seed']}"
     history["versions"] = versions
     return history
 

@@ -12,7 +12,7 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticsArguments:
-    """Write what ficabu needs of the training set, to unlearn without it.
+    """Write what ficabu needs of the training set.
 
     Example: obliq statistics runs/original --out statistics.safetensors
 
@@ -41,8 +41,8 @@ def run_statistics(arguments: StatisticsArguments, progress: StageListener) -> V
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import free_name, repeated_options
     from obliq.errors import ModelError
-    from obliq.io.atomic import refuse_existing_file
-    from obliq.methods.ficabu import write_statistics
+    from obliq.io.atomic import refuse_existing_file, write_file
+    from obliq.methods.ficabu import encode_statistics
     from obliq.training.loop import require_at_least
     from obliq.workflow.pipeline import same_partition
 
@@ -58,17 +58,18 @@ def run_statistics(arguments: StatisticsArguments, progress: StageListener) -> V
         )
     parts = same_partition(original, data.data_folder, data.data)
     progress.stage(f"gradients of {len(parts.train):,} training samples")
-    write_statistics(out, original.model, parts.train, batch_size=arguments.batch_size, seed=run.seed)
+    content = encode_statistics(original.model, parts.train, arguments.batch_size, run)
+    write_file(out, content, overwrite=arguments.overwrite, private=True)
     unlearned = free_name(arguments.original, "unlearned")
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     example = f"class={parts.collection.class_names[0] if parts.collection.class_names else 0}"
     method: list[str | Path] = ["ficabu", "--statistics", out]
     return VerbOutput(
         lines=[
-            f"statistics of {len(parts.train):,} training samples in {out}, {out.stat().st_size:,} bytes",
+            f"statistics of {len(parts.train):,} training samples in {out}, {len(content):,} bytes",
             "They belong to these weights. Keep them as confidential as the network.",
         ],
-        values={"file": str(out), "samples": len(parts.train), "bytes": out.stat().st_size},
+        values={"file": str(out), "samples": len(parts.train), "bytes": len(content)},
         next_command=[
             "unlearn",
             arguments.original,

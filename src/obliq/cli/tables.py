@@ -31,7 +31,7 @@ def fields(values: Mapping[str, str]) -> list[str]:
 
 def number(value: float | None, digits: int = 1) -> str:
     """A number, or a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def settings(values: Mapping[str, object]) -> str:

@@ -17,7 +17,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "unlearn": "Make a saved network forget the samples that you name.",
         "retrain": "Train again without the samples to forget, as the reference.",
         "audit": "Measure what networks still reveal about forgotten samples.",
-        "statistics": "Write what ficabu needs of the training set, to unlearn without it.",
+        "statistics": "Write what ficabu needs of the training set.",
         "show": "Print what a saved network or an exported file contains.",
         "residue": "List and destroy what still holds a request or the original.",
     },

@@ -82,7 +82,7 @@ def read_answers(file: Path, classes: int, class_names: Sequence[str] = ()) -> R
     unusable = np.flatnonzero(~(np.abs(values) <= _LARGEST_NUMBER).all(axis=1))
     if len(unusable):
         raise DataError(
-            f"{file}: {len(unusable)} of {len(ids)} answers hold NaN or infinity, the first that of id "
+            f"{file}: {len(unusable):,} of {len(ids):,} answers hold NaN or infinity, the first that of id "
             f"{ids[unusable[0]][:40]}; expected finite numbers"
         )
     if recorded == "probabilities":
@@ -96,7 +96,7 @@ def _from_npz(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, np
         with open_archive(io.BytesIO(content), ".npz", "numpy.savez's") as archive:
             size = sum(entry.file_size for entry in archive.infolist())
             if size > LARGEST_ANSWERS:
-                raise DataError(f"{file}: it unpacks to {size} bytes; expected at most {LARGEST_ANSWERS}")
+                raise DataError(f"{file}: it unpacks to {size:,} bytes; expected at most {LARGEST_ANSWERS:,}")
             held = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
             given = [name for name in get_args(Recorded) if name in held]
             if "id" not in held or len(given) != 1:
@@ -197,7 +197,7 @@ def _require_probabilities(
     )
     if len(wrong):
         raise DataError(
-            f"{file}: {len(wrong)} of {len(ids)} answers are no probabilities, the first that of id "
+            f"{file}: {len(wrong):,} of {len(ids):,} answers are no probabilities, the first that of id "
             f"{ids[wrong[0]][:40]}, which add up to {values[wrong[0]].sum():.4g}; "
             "expected numbers from 0 to 1 that add up to 1 (or logits)"
         )

@@ -55,7 +55,7 @@ def _collection(place: Path, parts: list[Part]) -> Collection:
     for name, (images, labels) in zip(PARTS, parts, strict=True):
         if len(images) != len(labels) or images.shape[1:] != (3, 32, 32):
             raise DataError(
-                f"{place}: {name} has images of shape {tuple(images.shape)} and {len(labels)} labels; "
+                f"{place}: {name} has images of shape {tuple(images.shape)} and {len(labels):,} labels; "
                 "expected (count, 3, 32, 32) and one label each"
             )
     tested, total = len(parts[-1][1]), sum(len(labels) for _, labels in parts)
@@ -78,7 +78,7 @@ def _binary_part(file: Path) -> Part:
     """Rows of one label byte and 3,072 pixels, channel by channel."""
     data = bytearray(_content(file, _LARGEST_FILE))
     if len(data) % (1 + _PIXELS) or not data:
-        raise DataError(f"{file} has {len(data)} bytes; expected some rows of {1 + _PIXELS}")
+        raise DataError(f"{file} has {len(data):,} bytes; expected some rows of {1 + _PIXELS}")
     rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, 1 + _PIXELS)
     return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].long()
 
@@ -121,7 +121,7 @@ def _png(place: Path) -> list[Part]:
     counts = [len(part) for part in images]
     if len(train) != sum(counts[:-1]) or len(test) != counts[-1]:
         raise DataError(
-            f"{place}: {len(train)} + {len(test)} labels for {sum(counts[:-1])} + {counts[-1]} images; "
+            f"{place}: {len(train):,} + {len(test):,} labels for {sum(counts[:-1]):,} + {counts[-1]:,} images; "
             "expected one each"
         )
     return list(zip(images, [*torch.split(train, counts[:-1]), test], strict=True))

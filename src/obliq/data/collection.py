@@ -66,7 +66,7 @@ class Collection:
         count = len(self.labels)
         if len(self.inputs) != count:
             raise DataError(
-                f"{self.name}: {len(self.inputs)} inputs but {count} labels; expected one label an input"
+                f"{self.name}: {len(self.inputs):,} inputs but {count:,} labels; expected one label an input"
             )
         if count == 0:
             raise DataError(f"{self.name}: no samples; expected at least one")
@@ -76,10 +76,12 @@ class Collection:
             ("holdout marks", self.official_holdout),
         ):
             if values is not None and len(values) != count:
-                raise DataError(f"{self.name}: {len(values)} {what} for {count} samples; expected one each")
+                raise DataError(
+                    f"{self.name}: {len(values):,} {what} for {count:,} samples; expected one each"
+                )
         if self.sample_names and (len(self.sample_names) != count or len(set(self.sample_names)) != count):
             raise DataError(
-                f"{self.name}: {len(set(self.sample_names))} different ids for {count} samples; expected one each"
+                f"{self.name}: {len(set(self.sample_names)):,} different ids for {count:,} samples; expected one each"
             )
         low, high = int(self.labels.min()), int(self.labels.max())
         if high >= MOST_CLASSES:
@@ -90,7 +92,7 @@ class Collection:
             bad = int((~torch.isfinite(self.inputs)).flatten(1).any(dim=1).sum())
             if bad:
                 raise DataError(
-                    f"{self.name}: {bad} of {count} inputs hold NaN or infinity; expected finite numbers"
+                    f"{self.name}: {bad:,} of {count:,} inputs hold NaN or infinity; expected finite numbers"
                 )
 
     def __len__(self) -> int:
@@ -226,7 +228,7 @@ def user_collection(
         class_names = tuple(map(str, values.tolist()))
     if len(labels) and int(labels.max()) >= max(2, len(labels)):
         raise DataError(
-            f"{name}: label {int(labels.max())} among {len(labels)} samples; expected classes numbered "
+            f"{name}: label {int(labels.max())} among {len(labels):,} samples; expected classes numbered "
             "from 0 without gaps"
         )
     if subjects is not None and len(subjects) and int(subjects.min()) < -1:

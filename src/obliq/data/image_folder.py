@@ -43,7 +43,7 @@ def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -
     size = len(files) * first.numel()
     budget.spend(f"{name}: pixels of {len(files)} images", memory=size)
     if size > LARGEST:
-        raise DataError(f"{name}: {size} bytes of pixels; expected at most {LARGEST}")
+        raise DataError(f"{name}: {size:,} bytes of pixels; expected at most {LARGEST:,}")
     images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
     for position, file in enumerate(files):
         pixels = _pixels(name, file, options.image_size, budget)

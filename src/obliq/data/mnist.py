@@ -73,19 +73,19 @@ def _read_stream(
     shape = [int(size) for size in np.frombuffer(header, dtype=">u4")]
     size = math.prod(shape) * kind.itemsize
     if size > _LARGEST:
-        raise DataError(f"{file} claims to hold {size} bytes; expected at most {_LARGEST}")
+        raise DataError(f"{file} claims to hold {size:,} bytes; expected at most {_LARGEST:,}")
     rest = size if held is None else held - opened.tell()
     if rest != size:
-        found = "more" if rest > size else str(rest)
-        raise DataError(f"{file} holds {found} bytes of numbers; expected {size} for shape {tuple(shape)}")
+        found = "more" if rest > size else f"{rest:,}"
+        raise DataError(f"{file} holds {found} bytes of numbers; expected {size:,} for shape {tuple(shape)}")
     if held is None:
         budget.spend(
             f"{file}, which is unpacked,", memory=3 * size, work=4 * size
         )  # twice more where parts join
     content = opened.read(size + 1)
     if len(content) != size:
-        found = "more" if len(content) > size else str(len(content))
-        raise DataError(f"{file} holds {found} bytes of numbers; expected {size} for shape {tuple(shape)}")
+        found = "more" if len(content) > size else f"{len(content):,}"
+        raise DataError(f"{file} holds {found} bytes of numbers; expected {size:,} for shape {tuple(shape)}")
     return torch.from_numpy(np.frombuffer(content, kind).reshape(shape).astype(kind.newbyteorder("=")))
 
 
@@ -212,7 +212,7 @@ def _read(place: Path) -> tuple[Tensor, Tensor, Tensor]:
     for what, images, labels in (("training", train, train_labels), ("test", test, test_labels)):
         if len(images) != len(labels):
             raise DataError(
-                f"{place}: {len(images)} {what} images but {len(labels)} labels; expected one each"
+                f"{place}: {len(images):,} {what} images but {len(labels):,} labels; expected one each"
             )
     official_test = torch.arange(len(train) + len(test)) >= len(train)
     return torch.cat([train, test]).unsqueeze(1), torch.cat([train_labels, test_labels]).long(), official_test

@@ -96,7 +96,7 @@ def read_array(name: str, archive: zipfile.ZipFile, key: str, budget: Budget) ->
     """
     entry = archive.getinfo(f"{key}.npy")
     if entry.file_size > LARGEST:
-        raise DataError(f"{name}: {key} unpacks to {entry.file_size} bytes; expected at most {LARGEST}")
+        raise DataError(f"{name}: {key} unpacks to {entry.file_size:,} bytes; expected at most {LARGEST:,}")
     slow = entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     what = f"{name}: {key}, which is packed to {entry.compress_size:,} bytes,"
     budget.spend(what, memory=entry.file_size, work=(20 if slow else 2) * entry.file_size)
@@ -111,7 +111,7 @@ def read_array(name: str, archive: zipfile.ZipFile, key: str, budget: Budget) ->
         )
     if math.prod(shape) * kind.itemsize != entry.file_size - described:
         raise DataError(
-            f"{name}: {key} claims shape {shape} but holds {entry.file_size - described} bytes; "
+            f"{name}: {key} claims shape {shape} but holds {entry.file_size - described:,} bytes; "
             f"expected {math.prod(shape) * kind.itemsize}"
         )
     if kind != np.uint8:  # a copy in another type follows, or a text for each name

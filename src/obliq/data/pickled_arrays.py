@@ -116,7 +116,9 @@ def _to_array(file: Path, value: object) -> object:
             if by_column or not all(type(size) is int and size >= 0 for size in shape):
                 raise DataError(f"{file}: an array by column or of shape {shape}; expected rows of bytes")
             if math.prod(shape) != len(raw):
-                raise DataError(f"{file}: an array of shape {shape} with {len(raw)} bytes; expected one each")
+                raise DataError(
+                    f"{file}: an array of shape {shape} with {len(raw):,} bytes; expected one each"
+                )
             return np.frombuffer(raw, np.uint8).reshape(shape).copy()
         case _:
             raise DataError(f"{file}: an array that is not of bytes; expected uint8")

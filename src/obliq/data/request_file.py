@@ -56,7 +56,7 @@ class Request:
         again = len(set(self.ids) & set(self.ids_before))
         if again:
             raise DataError(
-                f"{again} of {len(self.ids)} samples of the request are in earlier ones, too; expected each in one"
+                f"{again:,} of {len(self.ids):,} samples of the request are in earlier ones, too; expected each in one"
             )
         if self.parts and not set(self.ids) <= {number for one in self.parts for number in one.ids}:
             raise DataError(

@@ -31,7 +31,7 @@ class SampleIds:
         if not apart or any(first < 0 or first > last for first, last in self.ranges):
             raise DataError("ranges of ids that overlap, touch or fall; expected rising ranges like 0-99,150")
         if len(self) > MOST_IDS:
-            raise DataError(f"{len(self)} ids; expected at most {MOST_IDS}")
+            raise DataError(f"{len(self):,} ids; expected at most {MOST_IDS}")
 
     def __len__(self) -> int:
         return sum(last - first + 1 for first, last in self.ranges)

@@ -65,7 +65,7 @@ class DocumentText(Generic[Content]):
             text = render_json({**self.fields_of_header, **self.to_stored(encode(content))}, sort=self.sort)
             if len(written := text.encode()) > self.largest:
                 raise ObliqError(
-                    f"{len(written)} bytes; expected at most {self.largest}, which are read back"
+                    f"{len(written):,} bytes; expected at most {self.largest:,}, which are read back"
                 )
             self._content(*self._values(written))
         return text

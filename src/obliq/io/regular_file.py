@@ -34,7 +34,7 @@ def open_regular_file(file: Path, largest: int) -> Iterator[tuple[io.BufferedIOB
             if not stat.S_ISREG(status.st_mode):
                 raise ObliqError("not a regular file; expected one")
             if status.st_size > largest:
-                raise ObliqError(f"{status.st_size} bytes; expected at most {largest}")
+                raise ObliqError(f"{status.st_size:,} bytes; expected at most {largest:,}")
             yield opened, status.st_size
     except IsADirectoryError as error:
         raise ObliqError("is a folder; expected a regular file") from error

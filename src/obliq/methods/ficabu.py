@@ -155,12 +155,19 @@ def write_statistics(
         batch_size: samples per gradient; that of the method.
         seed: decides which samples share a batch.
     """
-    run = Run(seed=seed)
-    network = move_to_device(copy.deepcopy(model), run).eval()
-    named = dampened_parameters(network)
-    values = squared_gradients(network, list(named.values()), as_examples(train), batch_size, run)
-    content = tensors_to_bytes({name: value.contiguous() for name, value in zip(named, values, strict=True)})
+    content = encode_statistics(model, as_examples(train), batch_size, Run(seed=seed))
     write_file(file, content, overwrite=True, private=True)
+
+
+def encode_statistics(model: nn.Module, train: Examples, batch_size: int, run: Run) -> bytes:
+    """The bytes of such a file, computed as a run states; see `write_statistics`."""
+    with seeded(run):
+        network = move_to_device(copy.deepcopy(model), run).eval()
+        named = dampened_parameters(network)
+        values = squared_gradients(network, list(named.values()), train, batch_size, run)
+    return tensors_to_bytes(
+        {name: value.cpu().contiguous() for name, value in zip(named, values, strict=True)}
+    )
 
 
 def dampened_parameters(network: nn.Module) -> dict[str, nn.Parameter]:

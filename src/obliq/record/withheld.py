@@ -73,8 +73,8 @@ def withheld_ids(train: Examples, withheld: Withheld, key: bytes) -> Int[Tensor,
     chosen = [index for index, one in zip(train.indices.tolist(), mine, strict=True) if one in known]
     if len(chosen) != len(known):
         raise RecordError(
-            f"{len(known) - len(chosen)} of {len(known)} withheld samples are not in the training data; expected the "
-            "data and the keys with which the cases were closed"
+            f"{len(known) - len(chosen):,} of {len(known):,} withheld samples are not in the training data; expected "
+            "the data and the keys with which the cases were closed"
         )
     return torch.tensor(chosen, dtype=torch.long)
 

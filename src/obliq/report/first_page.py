@@ -115,8 +115,8 @@ def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
         ),
         (
             "Nothing about a single sample.",
-            f"Numbers are averages over {audit.counts.forget} forgotten samples. Intervals account for samples of one "
-            "person where a set has five people or more, and take samples as independent otherwise.",
+            f"Numbers are averages over {audit.counts.forget:,} forgotten samples. Intervals account for samples of "
+            "one person where a set has five people or more, and take samples as independent otherwise.",
         ),
         (
             "Not who ran this, and on what.",

@@ -79,6 +79,6 @@ def penultimate_features(
     features = torch.cat([one.flatten(1) for one in found]).double().cpu()
     if len(features) != len(examples):
         raise ModelError(
-            f"the last layer received {len(features)} inputs for {len(examples)} samples; expected one each"
+            f"the last layer received {len(features):,} inputs for {len(examples):,} samples; expected one each"
         )
     return features

@@ -95,7 +95,7 @@ def require_memory(
     shape = " x ".join(map(str, examples.collection.sample_shape))
     remedy = f"{option} {fitting}" if fitting >= SAMPLES else "a smaller network or smaller samples"
     raise ModelError(
-        f"a step on {largest} samples of {shape} takes about {memory.of(largest) / 2**30:.1f} GiB of memory, and "
+        f"a step on {largest:,} samples of {shape} takes about {memory.of(largest) / 2**30:.1f} GiB of memory, and "
         f"{available / 2**30:.1f} GiB are free; expected {remedy}, or smaller samples (for folders ,image-size=64)"
     )
 

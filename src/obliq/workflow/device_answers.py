@@ -85,7 +85,7 @@ def load_recording(file: Path, splits: Splits, classes: int) -> DeviceRecording:
         values[role] = given.values[[rows.pop(int(sample)) for sample in indices[places[role]]]]
     if rows:
         raise DataError(
-            f"{file}: {len(rows)} of {len(samples)} ids have no role, the first {given.ids[min(rows.values())]}; "
+            f"{file}: {len(rows):,} of {len(samples):,} ids have no role, the first {given.ids[min(rows.values())]}; "
             "expected samples of the training, holdout or test part (`obliq inputs` writes them)"
         )
     try:
@@ -204,7 +204,7 @@ def _samples(file: Path, given: RecordedAnswers, collection: Collection) -> list
     if unknown:
         known = listed(collection.sample_names or list(map(str, range(len(collection)))))
         raise DataError(
-            f"{file}: {len(unknown)} of {len(given.ids)} ids are not in {collection.name}, the first "
+            f"{file}: {len(unknown):,} of {len(given.ids):,} ids are not in {collection.name}, the first "
             f"{unknown[0][:40]!r}; expected ids of it ({known})"
         )
     return list(found)

@@ -53,7 +53,7 @@ def join_requests(requests: Sequence[Request], parts: Partition, earlier: Sequen
     left = named[~torch.isin(named, taken)]
     if len(left) == 0:
         raise DataError(
-            f"all {len(named)} samples of the request were forgotten before; expected some that remain"
+            f"all {len(named):,} samples of the request were forgotten before; expected some that remain"
         )
     if len(requests) == 1 and len(left) == len(named):
         return dataclasses.replace(requests[0], earlier=before)
@@ -89,7 +89,7 @@ def requests_behind(
     entries = provenance.forgotten_so_far
     if missing := [entry for entry in entries if entry.request not in known]:
         raise DataError(
-            f"{name} answers {counted_requests(entries)}, of which {len(missing)} not at hand (digest "
+            f"{name} answers {counted_requests(entries)}, of which {len(missing):,} not at hand (digest "
             f"{missing[0].request[:12]}...), so that nobody can tell which samples remain; expected "
             "--forgotten FILE with the request.json of each"
         )

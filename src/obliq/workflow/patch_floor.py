@@ -104,7 +104,7 @@ def require_as_forgetful(old: Provenance | None, new: Provenance | None, names: 
     ]
     if lacking:
         raise PatchError(
-            f"{names[0]} answers {len(answered)} requests, and {names[1]} is not known to answer {len(lacking)} "
+            f"{names[0]} answers {len(answered):,} requests, and {names[1]} is not known to answer {len(lacking):,} "
             f"of them ({lacking[0][:12]}...), so that the patch would bring back what was forgotten. Expected a "
             "network for all of them (`obliq unlearn` from OLD, or with --forget requests=FILE), or --go-back"
         )

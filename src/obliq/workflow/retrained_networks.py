@@ -89,7 +89,7 @@ def complete_retrained(
             networks.append(load_run(kept, architecture))
             continue
         seconds = original.provenance.seconds
-        stage(f"retraining network {len(networks) + 1} of {count} (the original took {seconds:.0f} s)")
+        stage(f"retraining network {len(networks) + 1} of {count} (the original took {seconds:,.0f} s)")
         made = unlearn_original(original, splits, request, method, dataclasses.replace(run, seed=seed))
         folder.mkdir(parents=True, exist_ok=True)
         save_run(kept, made)
