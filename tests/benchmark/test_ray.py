@@ -66,7 +66,7 @@ def test_more_jobs_than_the_cluster_has_processors_are_refused_and_the_connectio
         cluster_resources=lambda: {"CPU": 2.0},
         shutdown=lambda: called.append("shutdown"),
     )
-    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setitem(sys.modules, "ray", cluster)
     with pytest.raises(ObliqError, match="jobs 3; expected no more than Ray's processors, 2"):
         run_suite(suite(data), options(tmp_path, ray=True, jobs=3))

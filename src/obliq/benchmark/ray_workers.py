@@ -1,6 +1,5 @@
 """Workers on Ray: the processors of one machine, or of a cluster that shares the folder of the cache."""
 
-import importlib
 import os
 import secrets
 from collections.abc import Sequence
@@ -14,14 +13,13 @@ from obliq.benchmark.workers import (
     Job,
     TaskOutcome,
     changed_source,
-    one_line,
     run_job,
     single_threaded_children,
-    source_digest,
     warm_up,
 )
 from obliq.errors import ObliqError
 from obliq.run import keep_memory
+from obliq.workflow.ray_cluster import join_cluster, load_ray, one_line, source_digest
 
 LOCAL_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -60,20 +58,15 @@ class RayPool:
         Raises:
             ObliqError: when Ray is not installed, cannot be reached, or has fewer processors.
         """
-        joins = "RAY_ADDRESS" in os.environ
-        if not joins:  # before the import, which reads them
+        address = os.environ.get("RAY_ADDRESS")
+        if address is None:  # before the import, which reads them
             os.environ.update(LOCAL_SETTINGS)
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # not in a file of the home folder
-        try:
-            ray: Any = importlib.import_module("ray")
-        except ImportError as error:
-            raise ObliqError(
-                "--ray needs the package ray; expected the extra ray: pip install '.[ray]' in a checkout of obliq"
-            ) from error
-        try:
-            join_cluster(ray) if joins else start_ray(ray, size)
-        except Exception as error:
-            raise ObliqError(f"Ray does not start: {one_line(str(error))}") from error
+        ray = load_ray()
+        if address is not None:
+            join_cluster(ray, address, THREADS)
+        else:
+            start_ray(ray, size)
         processors = int(ray.cluster_resources().get("CPU", 0))
         if not max(1, size) <= processors:  # an actor that gets no processor would wait for ever
             ray.shutdown()
@@ -111,19 +104,21 @@ class RayPool:
         self._ray.shutdown()
 
 
-def join_cluster(ray: Any) -> None:
-    """Connect to the cluster that `RAY_ADDRESS` names."""
-    ray.init(log_to_driver=False, configure_logging=False, runtime_env={"env_vars": THREADS})
-
-
 def start_ray(ray: Any, size: int) -> None:
-    """Start a Ray on this machine, even where another one runs."""
-    with single_threaded_children():  # by `runtime_env`, every worker would be started twice
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            num_cpus=size or None,
-            object_store_memory=STORE_BYTES,
-        )
+    """Start a Ray on this machine, even where another one runs.
+
+    Raises:
+        ObliqError: when it does not start.
+    """
+    try:
+        with single_threaded_children():  # by `runtime_env`, every worker would be started twice
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                num_cpus=size or None,
+                object_store_memory=STORE_BYTES,
+            )
+    except Exception as error:
+        raise ObliqError(f"Ray does not start: {one_line(str(error))}") from error

@@ -6,7 +6,6 @@ the LGPL, and 40 lines shorter code is not worth a stricter licence than this pa
 """
 
 import contextlib
-import hashlib
 import os
 import signal
 import sys
@@ -17,23 +16,21 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 import torch
 
-import obliq
 from obliq.benchmark.execute import execute_task
 from obliq.benchmark.tasks import Task
 from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import ObliqError
-from obliq.io.visible_text import visible_line
 from obliq.run import Run, keep_memory
 from obliq.training.loop import Recipe
 from obliq.workflow.pipeline import train_original
+from obliq.workflow.ray_cluster import one_line, source_digest
 
 
 def warm_up(run: Run) -> None:
@@ -106,11 +103,6 @@ def run_job(job: Job, state: WorkerState) -> TaskOutcome:
     except Exception as error:
         return TaskOutcome(job.key, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc())
     return TaskOutcome(job.key, seconds=time.monotonic() - started)
-
-
-def one_line(text: str) -> str:
-    """The first 300 printable letters."""
-    return visible_line(" ".join(text.split()))[:300] or "an error without a message"
 
 
 class InProcessPool:
@@ -234,12 +226,6 @@ def worker_loop(connection: Connection, state: WorkerState, source: str) -> None
         except EOFError:
             return
         connection.send(TaskOutcome(job.key, refused) if refused else run_job(job, state))
-
-
-def source_digest() -> str:
-    """SHA-256 over the source files of this package."""
-    files = sorted(Path(obliq.__path__[0]).rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def changed_source(expected: str) -> str:

@@ -54,6 +54,15 @@ LayerOption = Annotated[
         help_behavior_hint="",
     ),
 ]
+RayAddress = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="ADDRESS",
+        help="Compute networks and audits on the Ray cluster at HOST:PORT, ray://HOST:PORT or auto (extra ray). It "
+        "receives the samples and their roles, and no key or name. Everything else stays on this machine.",
+        help_behavior_hint="",
+    ),
+]
 DataName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 
 

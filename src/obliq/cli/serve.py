@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from obliq.cli.options import DataOptions, File
+from obliq.cli.options import DataOptions, File, RayAddress
 from obliq.cli.record.options import RecordOptions, open_record
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
@@ -40,6 +40,7 @@ class ServeArguments(RecordOptions):
         str | None, tyro.conf.arg(name="with", metavar="MODULE:FUNCTION", help_behavior_hint="")
     ] = None
     https_name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    ray: RayAddress = None
     data: DataOptions = field(default_factory=DataOptions)
 
 
@@ -54,9 +55,13 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
         serve,
     )
     from obliq.record.server.site import Site
+    from obliq.workflow.ray_cluster import load_ray, require_answer
 
     require_server_packages()
     require_private(arguments.host, arguments.https_name)
+    if arguments.ray is not None:
+        load_ray()
+        require_answer(arguments.ray)
     hosts = allowed_hosts(arguments.https_name)
     record = open_record(arguments)
     record.state()
@@ -94,6 +99,7 @@ def _run_options(arguments: ServeArguments) -> list[str]:
         "--data": data.data,
         "--data-folder": data.data_folder,
         "--arch": data.arch,
+        "--ray": arguments.ray,
     }
     named = [f"{name}={value}" for name, value in given.items() if value is not None]
     return [*named, f"--threads={arguments.threads}", f"--device={arguments.device}"]

@@ -7,40 +7,36 @@ same training goes on.
 """
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obliq.auditing import Audit
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.measurement import LONGEST_LINE
 from obliq.checkpoints import Checkpoint
-from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, write_checkpoint
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.checkpoints.metadata import Provenance
-from obliq.checkpoints.run_folder import SavedRun, load_run, write_trace
-from obliq.data import Partition, Splits
-from obliq.data.request_file import Request
-from obliq.errors import RecordError
+from obliq.checkpoints.run_folder import SavedRun, load_run
+from obliq.data import Partition
 from obliq.exporting import export_file, format_named, open_exported, read_exported
 from obliq.io.atomic import new_folder
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.patch import encode_patch
-from obliq.quantization import weights_digest
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
 from obliq.record.cases import REFUSED, Batch
+from obliq.record.computing import BatchInputs, Computer, ThisMachine, WantedNetwork, write_network
 from obliq.record.events import Event
 from obliq.record.folder import ORIGINAL, Record
 from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
 from obliq.record.method_settings import method_of
-from obliq.record.references import Retrainer
+from obliq.record.references import Retrainer, require_no_twin
 from obliq.record.state import RecordState
-from obliq.run import Run, utc_now
+from obliq.run import Run
 from obliq.workflow.compare_files import retrained_name
-from obliq.workflow.compare_runs import compare_runs
-from obliq.workflow.pipeline import AUDIT, unlearn_original, write_report_files
-from obliq.workflow.rehearsal import require_step_memory
+from obliq.workflow.pipeline import AUDIT, write_report_files
 from obliq.workflow.report_context import report_context
 from obliq.workflow.retrained_networks import RETRAINED
 
@@ -62,6 +58,7 @@ class Worker:
         architecture: see `obliq.checkpoints.load_checkpoint`.
         seal: encrypts and signs patches.
         retrainer: retrains references.
+        computer: where networks and audits are computed.
     """
 
     record: Record
@@ -73,6 +70,7 @@ class Worker:
     architecture: str | None = None
     seal: Seal = lambda name, patch: {name: patch}
     retrainer: Retrainer
+    computer: Computer = field(default_factory=ThisMachine)
 
 
 @dataclass(frozen=True)
@@ -108,11 +106,18 @@ def work(worker: Worker, number: int) -> RecordState:
     record = worker.record
     state, folder = record.state(), record.batch(number)
     trainings = record.trainings(number)
-    worker = dataclasses.replace(worker, run=dataclasses.replace(worker.run, trainings=trainings))
     for line in sweep(folder):
         worker.stage(line)
     splits, request = batch_request(record, worker.parts, state, state.batch(number))
-    while (step := BatchSteps(worker, state, state.batch(number), splits, request).next()) is not None:
+    inputs = BatchInputs(
+        original=worker.original,
+        splits=splits,
+        request=request,
+        digest=splits.digest,
+        run=dataclasses.replace(worker.run, trainings=trainings),
+        architecture=worker.architecture,
+    )
+    while (step := BatchSteps(worker, state, state.batch(number), inputs).next()) is not None:
         result = folder / step.name
         found = result.exists()
         if found:
@@ -124,7 +129,8 @@ def work(worker: Worker, number: int) -> RecordState:
             worker.stage(step.words)
             with new_folder(result) as draft:
                 step.write(draft)
-        remove_tree(trainings.folder)
+        if not worker.computer.is_ahead:
+            remove_tree(trainings.folder)
         state = record.append(worker.actor, step.read(result))
     return state
 
@@ -137,15 +143,13 @@ class BatchSteps:
         worker: what they need.
         state: of the record.
         batch: the batch.
-        splits: the roles of the samples; the forget set holds those of all requests so far.
-        request: the same as a request.
+        inputs: what its networks are computed from.
     """
 
     worker: Worker
     state: RecordState
     batch: Batch
-    splits: Splits
-    request: Request
+    inputs: BatchInputs
 
     @property
     def base(self) -> str:
@@ -159,21 +163,21 @@ class BatchSteps:
             return None
         if batch.unlearned is None:
             return self._unlearning()
-        missing = (number for number in range(1, policy.references + 1) if number not in batch.retrained)
-        if (number := next(missing, None)) is not None:
-            return self._retraining(number, policy.references)
+        missing = [number for number in range(1, policy.references + 1) if number not in batch.retrained]
+        if missing:
+            return self._retraining(missing, policy.references)
         if batch.exported is None:
             return self._exporting(policy.format)
         return self._auditing(policy.references) if batch.audited is None else self._patching()
 
     def _unlearning(self) -> BatchStep:
         planned = self.batch.planned
-        method = method_of(planned.method, planned.settings)
+        wanted = WantedNetwork(
+            name="unlearned", method=method_of(planned.method, planned.settings), seed=planned.seed
+        )
 
         def write(folder: Path) -> None:
-            run = dataclasses.replace(self.worker.run, seed=planned.seed)
-            require_step_memory(self.worker.original.model, self.splits.retain, method, run)
-            _save(folder, unlearn_original(self.worker.original, self.splits, self.request, method, run))
+            write_network(folder, self.worker.computer.network(self.inputs, [wanted]))
 
         def read(folder: Path) -> Event:
             digest, found = _recorded(folder)
@@ -185,34 +189,42 @@ class BatchSteps:
         def check(folder: Path) -> None:
             require_network_of(folder, planned, self.base, how=planned.method, seed=planned.seed)
 
-        words = f"unlearning {len(self.splits.forget):,} samples by {planned.method}"
-        return BatchStep("unlearned", words, write, read, check)
+        words = f"unlearning {len(self.inputs.splits.forget):,} samples by {planned.method}"
+        return BatchStep(wanted.name, words, write, read, check)
 
-    def _retraining(self, number: int, count: int) -> BatchStep:
-        planned = self.batch.planned
-        drawn = dataclasses.replace(self.worker.run, seed=planned.seed).generator(purpose=RETRAINED + number)
-        run = dataclasses.replace(self.worker.run, seed=drawn.initial_seed() % 2**32)
+    def _retraining(self, missing: Sequence[int], count: int) -> BatchStep:
+        planned, number = self.batch.planned, missing[0]
+        method = self.worker.retrainer.method(self.worker.original)
+        wanted = [
+            WantedNetwork(name=f"retrained-{one}", method=method, seed=self._seed_of(one)) for one in missing
+        ]
 
         def write(folder: Path) -> None:
-            worker = self.worker
-            found = worker.retrainer.retrain(worker.original, self.splits, self.request, run, number)
-            digest = weights_digest(found.checkpoint.model)
-            twins = [one for one, event in self.batch.retrained.items() if event.network == digest]
-            if twins:
-                raise RecordError(
-                    f"reference {number} is the same network as reference {twins[0]}, which shows nothing of how much "
-                    "retraining varies; expected training that draws from torch, whose seed differs each time"
-                )
-            _save(folder, found)
+            found = self._reference(wanted, number)
+            require_no_twin(found, number, self.batch.retrained)
+            write_network(folder, found)
 
         def read(folder: Path) -> Event:
             return Retrained(batch=self.batch.number, number=number, network=_recorded(folder)[0])
 
         def check(folder: Path) -> None:
-            require_network_of(folder, planned, self.base, how="retrained", seed=run.seed)
+            require_network_of(folder, planned, self.base, how="retrained", seed=wanted[0].seed)
 
         words = f"retraining reference {number} of {count}"
-        return BatchStep(f"retrained-{number}", words, write, read, check)
+        return BatchStep(wanted[0].name, words, write, read, check)
+
+    def _reference(self, wanted: Sequence[WantedNetwork], number: int) -> SavedRun:
+        """The first of these networks; in a way of the user's own, it is retrained on this machine."""
+        inputs = self.inputs
+        if wanted[0].method is not None:
+            return self.worker.computer.network(inputs, wanted)
+        run = dataclasses.replace(inputs.run, seed=wanted[0].seed)
+        return self.worker.retrainer.retrain(inputs.original, inputs.splits, inputs.request, run, number)
+
+    def _seed_of(self, number: int) -> int:
+        """The seed of a reference."""
+        drawn = dataclasses.replace(self.worker.run, seed=self.batch.planned.seed)
+        return drawn.generator(purpose=RETRAINED + number).initial_seed() % 2**32
 
     def _exporting(self, format_: str) -> BatchStep:
         name = f"network{format_named(format_).suffix}"
@@ -239,20 +251,13 @@ class BatchSteps:
                 for number in range(1, references + 1)
             }
             file = open_exported(self.worker.record.released(self.batch.number))
-            measured = compare_runs(
-                self.worker.original,
-                audited,
-                self.splits,
-                self.worker.run.device,
-                {file.name: file},
-                self.request,
-            )
+            measured = self.worker.computer.audit(self.inputs, audited, file)
             cases = ", ".join(self.batch.planned.cases)
             if len(cases) > LONGEST_LINE:
                 cases = f"{len(self.batch.planned.cases)} cases of batch {self.batch.number}"
             measured = dataclasses.replace(measured, case=cases, operator=self.worker.actor)
             original = load_run(self.worker.record.folder / ORIGINAL, self.worker.architecture)
-            context = report_context(original, audited, self.request.selector)
+            context = report_context(original, audited, self.inputs.request.selector)
             write_report_files(measured, folder, context)
 
         def read(folder: Path) -> Event:
@@ -296,12 +301,6 @@ def verdict_of(audit: Audit) -> str:
     """The word of the first verdict that refuses a network or its file; else that of the network; empty without one."""
     words = [entry.verdict.word for entry in audit.unlearned if entry.verdict is not None]
     return next((word for word in words if word in REFUSED), words[0] if words else "")
-
-
-def _save(folder: Path, run: SavedRun) -> None:
-    """Write a network without the request, which is kept encrypted."""
-    write_checkpoint(folder, run.checkpoint, created=utc_now().isoformat())
-    write_trace(folder, run.trace)
 
 
 def _recorded(folder: Path) -> tuple[str, Provenance]:

@@ -5,6 +5,7 @@ Everything that can be known is checked when the record is created, and again be
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from obliq.io.strict_json import decode
 from obliq.methods import Retrain
 from obliq.models import build_model, initialise
 from obliq.models.weights_file import read_weights
+from obliq.quantization import weights_digest
+from obliq.record.batch_events import Retrained
 from obliq.record.cases import Batch
 from obliq.record.policy import Policy, Retraining
 from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.loaded_network import INCLUDED, load_network, loaded_from_module
-from obliq.workflow.pipeline import recipe_of, unlearn_original
+from obliq.workflow.pipeline import recipe_of
 from obliq.workflow.reference import (
     import_training,
     require_one_way,
@@ -129,10 +132,19 @@ class Retrainer:
             case Retraining(way="start"):
                 _require_start(original, self.start)
 
+    def method(self, original: Checkpoint) -> Retrain | None:
+        """The method that retrains, where it follows a recipe and begins with random weights; None otherwise."""
+        match self.policy.retraining:
+            case None:
+                return Retrain(recipe=recipe_of(original.provenance))
+            case Retraining(recipe=dict() as recipe):
+                return Retrain(recipe=decode(Recipe, recipe, "the recipe"))
+        return None
+
     def retrain(
         self, original: Checkpoint, splits: Splits, request: Request, run: Run, number: int
     ) -> SavedRun:
-        """Retrain a reference.
+        """Retrain a reference in a way of the user's own, where there is no `method`.
 
         Args:
             original: the network.
@@ -152,11 +164,8 @@ class Retrainer:
                 return retrained_from_file(original, splits, request, str(file), run)
             case Retraining(way="start"):
                 return retrained_from_start(original, splits, request, self.start, run)
-            case Retraining(recipe=dict() as recipe):
-                method = Retrain(recipe=decode(Recipe, recipe, "the recipe"))
             case _:
-                method = Retrain(recipe=recipe_of(original.provenance))
-        return unlearn_original(original, splits, request, method, run)
+                raise RecordError("references are retrained by a recipe; expected a way of the user's own")
 
     def _require_files(self, original: Checkpoint, data: Examples, batch: Batch | None) -> None:
         """Read every file once, so that a wrong one is known before the network is unlearned."""
@@ -183,6 +192,26 @@ class Retrainer:
                     f"{file} holds the weights of the original; expected those of a network that was trained without "
                     "the samples of the batch"
                 )
+
+
+def require_no_twin(found: SavedRun, number: int, before: Mapping[int, Retrained]) -> None:
+    """Refuse a reference that is the same network as an earlier one.
+
+    Args:
+        found: the reference.
+        number: its number.
+        before: the references of the batch so far, by their numbers.
+
+    Raises:
+        RecordError: naming both.
+    """
+    digest = weights_digest(found.checkpoint.model)
+    twins = [one for one, event in before.items() if event.network == digest]
+    if twins:
+        raise RecordError(
+            f"reference {number} is the same network as reference {twins[0]}, which shows nothing of how much "
+            "retraining varies; expected training that draws from torch, whose seed differs each time"
+        )
 
 
 def _require_start(original: Checkpoint, start: str) -> None:

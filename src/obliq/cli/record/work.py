@@ -1,12 +1,13 @@
 """`obliq record run`: everything that is due, from the requests that wait to the patches for devices."""
 
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from obliq.cli.options import ComputeOptions, DataOptions, File, Flag
+from obliq.cli.options import ComputeOptions, DataOptions, File, Flag, RayAddress
 from obliq.cli.record.next_step import due_command, repeated, retraining_words
 from obliq.cli.record.options import (
     Actor,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from obliq.data import Partition
     from obliq.io.keys import PrivateKey
     from obliq.record.cases import Batch
+    from obliq.record.computing import Computer
     from obliq.record.events import Event
     from obliq.record.folder import Record
     from obliq.record.jobs import Seal
@@ -83,6 +85,7 @@ class RecordRunArguments(RecordOptions):
     sign: File = None
     certificate_key: File = None
     allow_readable_key: Flag = False
+    ray: RayAddress = None
     data: DataOptions = field(default_factory=DataOptions)
     compute: ComputeOptions = field(default_factory=ComputeOptions)
 
@@ -99,9 +102,10 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     from obliq.record.tidying import tidy
 
     record = open_record(arguments)
-    run = start_run(arguments.compute, progress)
+    compute = arguments.compute
+    run = start_run(replace(compute, device="auto") if arguments.ray else compute, progress)
     settings = parse_settings(arguments.settings) if arguments.settings else None
-    with locked(record.folder, "one `obliq record run` at a time"):
+    with locked(record.folder, "one `obliq record run` at a time"), ExitStack() as opened:
         with record.appending() as appending:
             tidy(record, appending.state)
         seal = _sealing(record, arguments)
@@ -121,6 +125,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         if arguments.retain_ids is None:
             under_way = None if isinstance(decision, Abandoned) else state.under_way
             retrainer.require_ready(original, parts.train, under_way)
+        computer = opened.enter_context(_computer(arguments, progress))
         if decision is not None:
             with record.appending() as appending:
                 tidy(record, appending.append(arguments.by, decision))
@@ -137,10 +142,23 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             architecture=arguments.data.arch,
             seal=seal,
             retrainer=retrainer,
+            computer=computer,
         )
         work(worker, batch.number)
         state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
     return _answered(record, state, state.batch(batch.number), lacking, arguments)
+
+
+def _computer(arguments: RecordRunArguments, progress: StageListener) -> AbstractContextManager["Computer"]:
+    """Where networks and audits are computed; a cluster that cannot be used is known before any long work."""
+    from obliq.record.computing import ThisMachine
+
+    if arguments.ray is None or arguments.retain_ids is not None:
+        return nullcontext(ThisMachine())
+    from obliq.record.cluster import RayCluster
+
+    progress.stage(f"joining the Ray cluster at {arguments.ray}")
+    return RayCluster(arguments.ray, device=arguments.compute.device, note=progress.print_line)
 
 
 def _retrainer(record: "Record", state: "RecordState", arguments: RecordRunArguments) -> "Retrainer":
