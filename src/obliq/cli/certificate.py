@@ -49,6 +49,8 @@ class CertificateMakeArguments:
         network: Folder of the network that the file was exported from. By default it is found by its digest next to the
             audit or the file.
         out: New file for the certificate.
+        model_signature: Also write a signature of what ships in this new file, in the form of OpenSSF Model Signing
+            v1.0 (a Sigstore bundle). One key must be ECDSA P-256.
     """
 
     audit: tyro.conf.Positional[Path]
@@ -62,6 +64,7 @@ class CertificateMakeArguments:
     count: Flag = False
     network: Folder = None
     out: Out
+    model_signature: File = None
     overwrite: Overwrite = False
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -77,7 +80,8 @@ class CertificateVerifyArguments:
     key; 3 it is valid, but its verdict does not pass.
 
     Attributes:
-        certificate: The certificate, or its page.
+        certificate: The certificate, its page, or a signature of OpenSSF Model Signing with a key. The latter has no
+            verdict, and needs one --file (a file or folder) and one --key.
         file: What ships. Every file given must be one that the certificate names by digest.
         key: Public key of the signer as PEM. All keys given must have signed. Get it from the signer by another channel
             than the certificate.
@@ -134,6 +138,7 @@ def run_make(arguments: CertificateMakeArguments, progress: StageListener) -> Ve
         count=arguments.count,
         network=arguments.network,
         architecture=arguments.arch,
+        model_signature=arguments.model_signature,
         overwrite=arguments.overwrite,
     )
     summary = summary_file(arguments.out) if made.passes else None
@@ -142,11 +147,13 @@ def run_make(arguments: CertificateMakeArguments, progress: StageListener) -> Ve
         lines=[
             f"certificate in {arguments.out}: case {predicate.case}, {predicate.audit.verdict}",
             *([f"summary for generic tools in {summary}"] if summary else []),
+            *([f"model signature in {arguments.model_signature}"] if arguments.model_signature else []),
             *(f"signed with the {key.algorithm} key {key.fingerprint}" for key in made.signers),
         ],
         values={
             "out": str(arguments.out),
             "summary": str(summary) if summary else None,
+            "model_signature": str(arguments.model_signature) if arguments.model_signature else None,
             "verdict": predicate.audit.verdict,
             "passes": made.passes,
             "keys": [key.fingerprint for key in made.signers],
@@ -168,12 +175,15 @@ def run_verify(arguments: CertificateVerifyArguments, progress: StageListener) -
     """Check signature and files; print what the certificate states."""
     from obliq.io.strict_json import encode
     from obliq.record.certificate.certified_audit import PASSING
+    from obliq.record.certificate.model_signature import is_model_signature
     from obliq.record.certificate.verify import verify_certificate
 
     if not arguments.file or not arguments.key:
         raise CertificateError(
             "expected --file SHIPPED and --key PUBLIC.pem, to check the certificate against"
         )
+    if is_model_signature(arguments.certificate):
+        return _model_verified(arguments)
     found = verify_certificate(
         arguments.certificate, arguments.file, arguments.key, conformant=arguments.conformant
     )
@@ -193,6 +203,26 @@ def run_verify(arguments: CertificateVerifyArguments, progress: StageListener) -
         if arguments.certificate.suffix == ".html"
         else ("certificate", "page", arguments.certificate, "--out", "certificate.html"),
         unmet="" if found.passes else f"the certificate is valid, but {refused}; expected {PASSING}",
+    )
+
+
+def _model_verified(arguments: CertificateVerifyArguments) -> VerbOutput:
+    """Check a signature of OpenSSF Model Signing."""
+    from obliq.record.certificate.model_signature import verify_model_file
+
+    if (len(arguments.file), len(arguments.key)) != (1, 1):
+        raise CertificateError(
+            f"{arguments.certificate} signs one model with one key; expected one --file (or folder) and one --key"
+        )
+    names = verify_model_file(arguments.certificate, arguments.file[0], arguments.key[0])
+    return VerbOutput(
+        lines=[
+            f"valid: the holder of the key signed {'this file' if len(names) == 1 else 'these files'}, and no others",
+            *(f"file      {name}" for name in names),
+            "it states nothing about what was forgotten; the certificate does",
+        ],
+        values={"valid": True, "checked": list(names)},
+        next_command=("show", arguments.file[0]),
     )
 
 

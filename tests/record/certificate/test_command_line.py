@@ -1,9 +1,13 @@
 """`obliq certificate`: from an audit and the files that ship to a certificate, which anyone checks offline."""
 
+import base64
 import dataclasses
+import importlib.util
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +25,7 @@ from obliq.record.certificate.statement import SUMMARY_TYPE
 from obliq.record.certificate.verify import FOLDER_FILES
 from tests.auditing.synthetic import shipped as shipped_entry
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
+from tests.cli.refusals import refused
 from tests.record.certificate.cases import write_audit, write_case
 from tests.test_start_up import loaded_by
 
@@ -163,35 +168,64 @@ def test_a_stale_summary_is_not_left_beside_a_verdict_that_does_not_pass(
     assert out.read_bytes() == before
 
 
-def test_elliptic_keys_and_two_signers(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
-    out = tmp_path / "case.json"
+def test_elliptic_keys_two_signers_and_a_model_signature(
+    case: Path,
+    tmp_path: Path,
+    obliq: Obliq,  # noqa: F811
+) -> None:
+    out, signature = tmp_path / "case.json", tmp_path / "case.sig"
     assert obliq(*words(case, out), case / "elliptic.pem").status == 2  # an option takes its values at once
+    refused(obliq(*words(case, out, "--model-signature", signature)), "0 keys are ECDSA P-256")
     keys = ("--key", case / "private.pem", case / "elliptic.pem")
     make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned.onnx", *keys, "--out", out)
-    assert obliq(*make).status == 0
+    refused(obliq(*make, "--model-signature", out), "would be written twice")
+    assert list(tmp_path.iterdir()) == []
+    made = obliq(*make, "--model-signature", signature)
+    assert (made.status, f"model signature in {signature}" in made.out) == (0, True)
     verify = ("certificate", "verify", out, "--file", case / "unlearned.onnx", "--key")
     assert obliq(*verify, case / "private-public.pem", case / "elliptic-public.pem").status == 0
     assert "of all 2 signers" in obliq(*verify, case / "elliptic-public.pem").err
     assert obliq(*verify, case / "elliptic-public.pem", "--conformant").status == 0
+    require_model_signature(signature, case, case / "unlearned.onnx", obliq)
+
+
+def require_model_signature(signature: Path, case: Path, ships: Path, obliq: Obliq) -> None:  # noqa: F811
+    """It is valid for what ships alone, also for the public verifier where it is there, and names nobody."""
+    verify = ("certificate", "verify", signature, "--key", case / "elliptic-public.pem", "--file")
+    said = obliq(*verify, ships)
+    assert (said.status, "states nothing about what was forgotten" in said.out) == (0, True)
+    refused(obliq(*verify, case / "original.onnx"), "is signed and not there")
+    stated = base64.b64decode(json.loads(signature.read_text())["dsseEnvelope"]["payload"]).decode()
+    assert not [word for word in ("DSR-1", "Example", str(case), "b" * 64) if word in stated]
+    if importlib.util.find_spec("model_signing"):  # has 35 dependencies, so the extra dev leaves it out
+        if ships.is_file():  # it takes a single file only in a folder, as it would call the file itself `.`
+            folder = signature.parent / "shipped"
+            folder.mkdir()
+            ships = shutil.copy(ships, folder).parent
+        options = ("--signature", signature, "--public_key", case / "elliptic-public.pem", ships)
+        command = [sys.executable, "-m", "model_signing", "verify", "key", *map(str, options)]
+        assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def test_a_folder_that_ships(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     assert FOLDER_FILES == ("model.json", "model.safetensors")
-    out = tmp_path / "case.json"
-    make = (
+    out, signature = tmp_path / "case.json", tmp_path / "case.sig"
+    keys = ("--key", case / "private.pem", case / "elliptic.pem")
+    make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned", *keys, "--out", out)
+    assert obliq(*make, "--model-signature", signature).status == 0
+    verify = (
         "certificate",
-        "make",
-        case / "audit",
-        "--shipped",
-        case / "unlearned",
+        "verify",
+        out,
         "--key",
-        case / "private.pem",
+        case / "private-public.pem",
+        case / "elliptic-public.pem",
+        "--file",
     )
-    assert obliq(*make, "--out", out).status == 0
-    verify = ("certificate", "verify", out, "--key", case / "private-public.pem", "--file")
     said = obliq(*verify, case / "unlearned", "--json")
     assert json.loads(said.out)["checked"] == ["unlearned/model.json", "unlearned/model.safetensors"]
     assert "is no file of" in obliq(*verify, case / "original").err
+    require_model_signature(signature, case, case / "unlearned", obliq)
 
 
 def test_an_encrypted_patch(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811

@@ -1,6 +1,6 @@
 """A certificate as a file: what it states is collected, signed, verified once, and written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -10,6 +10,7 @@ from obliq.io.atomic import refuse_existing_file, write_files
 from obliq.io.keys import LARGEST_KEY, PrivateKey, parse_private_key
 from obliq.io.regular_file import read_secret_file
 from obliq.record.certificate.envelope import parse_envelope, require_signatures, sign_payload
+from obliq.record.certificate.model_signature import model_signing_key, sign_shipped
 from obliq.record.certificate.predicate import Predicate
 from obliq.record.certificate.statement import Subject, certificate_payload, parse_payload, summary_payload
 from obliq.record.certificate.verify import VerifiedCertificate
@@ -53,8 +54,20 @@ def summary_file(certificate: Path) -> Path:
     return certificate.with_name(f"{certificate.name.removesuffix('.json')}.svr.json")
 
 
-def write_certificate(signed: SignedCertificate, out: Path, *, overwrite: bool = False) -> None:
-    """Write the certificate, and its summary if there is one, both or none.
+def write_certificate(
+    signed: SignedCertificate,
+    out: Path,
+    further: Mapping[Path, str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write the certificate, its summary if there is one, and what goes with them: all or none.
+
+    Args:
+        signed: the texts.
+        out: file of the certificate.
+        further: texts of other files.
+        overwrite: whether files that exist may be replaced.
 
     Raises:
         CertificateError: when the summary of an earlier certificate would stay next to one that does not pass.
@@ -66,7 +79,7 @@ def write_certificate(signed: SignedCertificate, out: Path, *, overwrite: bool =
             f"{summary} states that an earlier verdict passed, and this one does not; expected another --out, or "
             "remove that file"
         )
-    texts: dict[Path, str | bytes] = {out: signed.certificate}
+    texts: dict[Path, str | bytes] = {**(further or {}), out: signed.certificate}
     write_files(texts if signed.summary is None else {summary: signed.summary, **texts}, overwrite=overwrite)
 
 
@@ -83,6 +96,7 @@ def make_certificate(
     count: bool = False,
     network: str | Path | None = None,
     architecture: str | None = None,
+    model_signature: str | Path | None = None,
     overwrite: bool = False,
 ) -> VerifiedCertificate:
     """Sign what was done and measured, for the files that ship.
@@ -101,6 +115,8 @@ def make_certificate(
         count: whether to state how many samples were to be forgotten, which can identify a person.
         network: folder of the network that the file was exported from, where it is not next to the audit or the file.
         architecture: for a network of your own code: `module:function`.
+        model_signature: new file for a signature of what ships, in the form of OpenSSF Model Signing; one of the keys
+            must be ECDSA P-256.
         overwrite: whether files that exist may be replaced.
 
     Returns:
@@ -117,10 +133,14 @@ def make_certificate(
         ... )  # doctest: +SKIP
     """
     file = Path(out)
-    refuse_existing_file(file, overwrite=overwrite)
-    refuse_existing_file(summary_file(file), overwrite=overwrite)
+    beside = [Path(one) for one in (model_signature,) if one is not None]
+    for one in (file, summary_file(file), *beside):
+        refuse_existing_file(one, overwrite=overwrite)
+    if len({one.absolute() for one in (file, summary_file(file), *beside)}) < 2 + len(beside):
+        raise CertificateError(f"{beside[0]} would be written twice; expected a file of its own for each")
     several = keys if isinstance(keys, list | tuple) else [keys]
     opened = [key if isinstance(key, PrivateKey) else read_private_key(Path(str(key))) for key in several]
+    signing = None if model_signature is None else model_signing_key(opened)
     from obliq.record.certificate.collect import collect_certificate  # imports torch
 
     predicate, subjects = collect_certificate(
@@ -134,7 +154,10 @@ def make_certificate(
         network=None if network is None else Path(network),
         architecture=architecture,
     )
-    write_certificate(sign_certificate(predicate, subjects, opened), file, overwrite=overwrite)
+    further: dict[Path, str] = {}
+    if model_signature is not None and signing is not None:
+        further[Path(model_signature)] = sign_shipped(Path(shipped), subjects, signing)
+    write_certificate(sign_certificate(predicate, subjects, opened), file, further, overwrite=overwrite)
     return VerifiedCertificate(
         predicate=predicate,
         subjects=subjects,
