@@ -1,7 +1,6 @@
 """What a saved network records besides its values: its form, to build it again, and how it came about."""
 
 import platform
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from obliq.data import PartitionRule
 from obliq.data.datasets import data_label
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
+from obliq.io.sha256 import is_sha256
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.models import build_model
 from obliq.models.architectures import is_import_path, require_module
@@ -208,7 +208,7 @@ def require_digest(name: str, digest: str) -> None:
     Raises:
         ModelError: naming the field.
     """
-    if not re.fullmatch("[0-9a-f]{64}", digest):
+    if not is_sha256(digest):
         raise ModelError(f"{name} is {digest[:80]!r}; expected 64 hexadecimal digits")
 
 

@@ -77,9 +77,8 @@ def request_table(audited: Sequence[AuditedRequest]) -> list[str]:
     """A row for each request and network: whether what it named has come back."""
     rows = [
         [
-            one.title,
+            f"{one.title}, {entry.name}",
             f"{one.audit.counts.forget:,}",
-            entry.name,
             number(one.audit.original.values["forget_accuracy"]),
             number(entry.values["forget_accuracy"]),
             number(one.audit.retrained.values["forget_accuracy"] if one.audit.retrained else None),
@@ -88,10 +87,10 @@ def request_table(audited: Sequence[AuditedRequest]) -> list[str]:
         for one in audited
         for entry in one.audit.unlearned
     ]
-    header = ["request", "samples", "network", "FA before", "FA", "FA retrained", "verdict"]
+    header = ["request, network", "samples", "before", "after", "retrained", "verdict"]
     return [
         "",
-        "Every request on its own, oldest first (FA: accuracy on its samples, %)",
+        "Every request on its own, oldest first: accuracy on its samples, %",
         *table(header, rows),
     ]
 

@@ -4,7 +4,6 @@ It is personal data. The file lies next to a network, is readable by its owner a
 request need no longer be proven. Networks and reports hold only counts and a keyed digest.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from obliq.data import Partition, Splits
 from obliq.errors import DataError
 from obliq.io.documents import DocumentType
+from obliq.io.sha256 import is_sha256
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 
 REQUEST_FILE = "request.json"
@@ -41,7 +41,7 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("salt", "digest"):
-            if not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
+            if not is_sha256(getattr(self, name)):
                 raise DataError(
                     f"{name} of the request has {len(getattr(self, name))} characters; expected 64 hexadecimal digits"
                 )

@@ -5,30 +5,22 @@ of earlier cases that are open, and of closed ones, which are known by their fin
 nobody who was forgotten before is learned again.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
-from obliq.data import Partition, Splits, parse_selector
+from obliq.data import Partition, Splits
 from obliq.data.request_file import Request
 from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
 from obliq.record.batch_events import Planned
-from obliq.record.cases import Batch, Case
+from obliq.record.cases import Batch
 from obliq.record.folder import Record
 from obliq.record.method_settings import method_of
+from obliq.record.other_cases import named_samples
 from obliq.record.policy import Policy
-from obliq.record.requests import Understood, request_of
 from obliq.record.state import RecordState
 from obliq.record.tidying import withheld_file
-from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, withheld_ids
-from obliq.workflow.earlier_requests import samples_of
-from obliq.workflow.request_limits import require_moderate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,47 +81,6 @@ def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batc
         return appending.append(actor, planned).batch(number)
 
 
-def count_forgotten(record: Record, parts: Partition, state: RecordState, new: Splits) -> tuple[int, str]:
-    """How many samples of a request earlier cases took out whose patches are made, and which, in words.
-
-    Raises:
-        RecordError: when earlier requests cannot be read, or the data are others.
-    """
-    named = new.forget.indices
-    found, where = torch.zeros(len(named), dtype=torch.bool), []
-    for case in state.cases.values():
-        if case.batch and case.batch.patched and not case.closed:
-            taken = torch.isin(named, request_of(record, case, state).splits(parts).forget.indices)
-            found |= taken
-            where += [f"batch {case.batch.number}"] if bool(taken.any()) else []
-    if (file := withheld_file(record, state)) is not None:
-        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
-        taken = torch.isin(named, withheld)
-        found |= taken
-        where += ["closed cases"] if bool(taken.any()) else []
-    return int(found.sum()), ", ".join(dict.fromkeys(where))
-
-
-def require_something_new(
-    record: Record, parts: Partition, state: RecordState, case: str, new: Splits
-) -> str:
-    """A line on the samples of a new case that an earlier batch took out; empty where there are none.
-
-    Raises:
-        RecordError: when nothing remains to forget.
-    """
-    if case in state.cases:
-        return ""
-    count, where = count_forgotten(record, parts, state, new)
-    if count == len(new.forget):
-        samples = "the only sample was" if count == 1 else f"all {count:,} samples were"
-        raise RecordError(
-            f"{samples} forgotten before ({where}), so that nothing remains to unlearn. The request was not noted; "
-            "--reject REASON notes it and why no batch answers it"
-        )
-    return f"{count:,} of {len(new.forget):,} samples were forgotten before ({where})" if count else ""
-
-
 def batch_request(
     record: Record, parts: Partition, state: RecordState, batch: Batch
 ) -> tuple[Splits, Request]:
@@ -148,40 +99,6 @@ def batch_request(
     return splits, request
 
 
-def require_moderate_together(
-    record: Record, parts: Partition, state: RecordState, case: str, new: Understood, *, accept: bool
-) -> None:
-    """Refuse a new case that takes too much together with all other cases, open and closed.
-
-    Many small requests can take what no single one may: most of the training part, or the last samples of a class.
-
-    Raises:
-        DataError: with the numbers, unless its size was accepted in words.
-    """
-    others = [one for one in state.cases.values() if one.accepted and not one.rejected and one.number != case]
-    _, earlier = _named(record, parts, state, [one for one in others if not one.closed])
-    named = new.splits.forget.indices
-    left = named[~torch.isin(named, earlier)]
-    if len(earlier) and len(left):
-        splits = parts.forgetting(left, earlier=earlier)
-        require_moderate(splits, parse_selector(new.request.selector), accept=accept)
-
-
-def _named(
-    record: Record, parts: Partition, state: RecordState, cases: Iterable[Case]
-) -> tuple[list[Request], Int[Tensor, " samples"]]:
-    """The requests of open cases; every sample that they or closed cases name, ascending, each once."""
-    requests = [request_of(record, case, state) for case in cases]
-    for one in requests:
-        one.splits(parts)  # raises for a request for other data
-    found = samples_of(requests)
-    file = withheld_file(record, state)
-    if file is not None:
-        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
-        found = torch.unique(torch.cat([found, withheld]))
-    return requests, found
-
-
 def _union(
     record: Record, parts: Partition, state: RecordState, new: tuple[str, ...], salt: bytes
 ) -> tuple[Splits, Request]:
@@ -192,7 +109,7 @@ def _union(
     earlier = [
         case for case in state.cases.values() if case.batch and not case.closed and case.number not in new
     ]
-    requests, found = _named(record, parts, state, [*(state.case(number) for number in new), *earlier])
+    requests, found = named_samples(record, parts, state, [*(state.case(number) for number in new), *earlier])
     splits = parts.forgetting(found, salt=salt)
     file = withheld_file(record, state)
     withheld = [] if file is None else [f"ids={file.name}"]

@@ -170,12 +170,13 @@ def request_of(record: Record, case: Case, state: RecordState) -> Request:
         RecordError: when its key was destroyed, or its file is not the one that was noted.
     """
     received = case.received
+    key = record.keys.read(received.request)
     file = record.encrypted(received.request)
     if not file.is_file() or digest_of_file(file) != received.encrypted:
         raise RecordError(
             f"{file} is not the file that was noted for case {case.number}; expected it unchanged"
         )
-    found = decrypt_request(file, record.keys.read(received.request), state.begun.record, received.request)
+    found = decrypt_request(file, key, state.begun.record, received.request)
     if found.digest != received.digest:
         raise RecordError(f"{file} holds another request than was noted for case {case.number}")
     return found
@@ -184,10 +185,10 @@ def request_of(record: Record, case: Case, state: RecordState) -> Request:
 def close(
     record: Record, case: str, actor: str, *, parts: Partition | None = None, reason: str = ""
 ) -> RecordState:
-    """Close a case and destroy the key of its request.
+    """Close a case, destroy the key of its request, and remove the encrypted request.
 
     Its samples leave fingerprints, so that later batches keep them out. A process that is killed leaves either an open
-    case, or a closed one whose key the next command destroys.
+    case, or a closed one whose key and encrypted request the next command destroys.
 
     Args:
         record: where.

@@ -1,35 +1,13 @@
-"""What a log amounts to: cases, batches and devices, from its entries in their order; and which may come next."""
+"""What a log amounts to: cases, batches and devices, from its entries in their order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 from obliq.errors import RecordError
-from obliq.record.batch_events import (
-    Abandoned,
-    Audited,
-    Certified,
-    Exported,
-    Patched,
-    Planned,
-    Retrained,
-    Tolerated,
-    Unlearned,
-)
-from obliq.record.cases import Batch, Case, lost_plan
-from obliq.record.events import (
-    Accepted,
-    Approved,
-    Begun,
-    Closed,
-    Confirmed,
-    Event,
-    Received,
-    Recovered,
-    Rejected,
-)
+from obliq.record.cases import Batch, Case
+from obliq.record.events import Begun
 from obliq.record.log import Entry
-from obliq.record.lookalikes import same_name
+from obliq.record.transitions import apply_event
 
 
 @dataclass
@@ -85,7 +63,7 @@ class RecordState:
         Raises:
             RecordError: when it may not follow.
         """
-        self._apply(entry.event, entry)
+        apply_event(self, entry)
         self.head = entry.digest
 
     @property
@@ -167,145 +145,3 @@ class RecordState:
         if not case.accepted:
             return "received"
         return "waiting for approval" if self.missing_approvals(case) else "approved"
-
-    def _apply(self, event: Event, entry: Entry) -> None:
-        match event:
-            case Received():
-                if event.case in self.cases:
-                    raise RecordError(f"case {event.case} exists already; expected a new number")
-                self.cases[event.case] = Case(event)
-            case Accepted():
-                self._undecided(event.case).accepted = True
-            case Rejected():
-                case = self._open(event.case)
-                if case.batch is not None:
-                    raise RecordError(
-                        f"case {event.case} is part of batch {case.batch.number}; expected one of none"
-                    )
-                case.rejected = event.reason
-            case Approved():
-                self._approve(event, entry.actor)
-            case Confirmed():
-                self._confirm(event)
-            case Closed():
-                case = self._open(event.case)
-                case.closed, case.closed_on = event, date.fromisoformat(entry.time[:10])
-                self.withheld += [event.withheld] if event.withheld else []
-            case Recovered():
-                self._recover(event)
-            case Planned():
-                self._plan(event)
-            case Certified():
-                self._certify(event)
-            case Begun():
-                raise RecordError("a record begins once")
-            case _:
-                self._apply_to_batch(event)
-
-    def _recover(self, event: Recovered) -> None:
-        if self.batches and not self.batches[-1].patched:
-            self._give_up(self.batches[-1], event.reason)
-        for number in range(len(self.batches) + 1, event.batches + 1):
-            self.batches.append(Batch(lost_plan(number), abandoned=event.reason))
-        self.withheld += [event.withheld] if event.withheld else []
-
-    def _give_up(self, batch: Batch, reason: str) -> None:
-        batch.abandoned = batch.abandoned or reason
-        for number in batch.planned.cases:
-            if self.cases[number].batch is batch:
-                self.cases[number].batch = None
-
-    def _undecided(self, number: str) -> Case:
-        case = self._open(number)
-        if case.accepted or case.rejected:
-            raise RecordError(f"case {number} was decided before; expected one that was not")
-        return case
-
-    def _open(self, number: str) -> Case:
-        case = self.case(number)
-        if case.closed:
-            raise RecordError(f"case {number} is closed; expected an open one")
-        return case
-
-    def _approve(self, event: Approved, actor: str) -> None:
-        case = self._open(event.case)
-        if case.rejected or not case.accepted or case.batch:
-            raise RecordError(
-                f"case {event.case} is {self.state_of(case)}; expected one that waits for approval"
-            )
-        if event.digest != case.received.digest:
-            raise RecordError(
-                f"the approval of case {event.case} is for another request; expected its digest"
-            )
-        # not `same_person`, which new approvals must pass: logs in which it was not asked are still read
-        if any(same_name(actor, before) for before in case.approvals):
-            raise RecordError(f"{actor} approved case {event.case} before; expected another person")
-        case.approvals.append(actor)
-
-    def _confirm(self, event: Confirmed) -> None:
-        if event.floor not in self.released[1:]:
-            known = ", ".join(map(str, self.released[1:])) or "none yet"
-            raise RecordError(
-                f"floor {event.floor}; expected the number of a batch that was patched ({known})"
-            )
-        policy = self.begun.policy
-        if policy.devices and event.devices > policy.devices:
-            raise RecordError(
-                f"{event.devices} devices; expected at most {policy.devices}, which the record states"
-            )
-        self.floors[event.floor] = event.devices
-
-    def _plan(self, event: Planned) -> None:
-        last = self.last_batch
-        if event.batch != len(self.batches) + 1 or (last and not (last.patched or last.abandoned)):
-            raise RecordError(f"batch {event.batch} is planned before the one before is complete")
-        waiting = {case.number for case in self.waiting()}
-        if not event.cases or not set(event.cases) <= waiting or len(set(event.cases)) < len(event.cases):
-            raise RecordError(
-                f"batch {event.batch} has cases that do not wait for one; expected approved requests"
-            )
-        batch = Batch(event)
-        for number in event.cases:
-            self.cases[number].batch = batch
-        self.batches.append(batch)
-
-    def _certify(self, event: Certified) -> None:
-        """Certificates may be issued long after the patches, when there are later batches and the cases are closed."""
-        batch = self.batch(event.batch)
-        if batch.patched is None or batch.certified:
-            raise RecordError(
-                f"batch {batch.number} is {batch.state}; expected one with patches and no certificates"
-            )
-        if tuple(one.case for one in event.certificates) != batch.planned.cases:
-            raise RecordError(
-                f"these are not the certificates of batch {batch.number}; expected one for each case"
-            )
-        batch.certified = event
-
-    def _apply_to_batch(self, event: Event) -> None:
-        batch = self.batch(event.batch)  # type: ignore[attr-defined]
-        if batch is not self.last_batch or batch.patched or batch.abandoned:
-            raise RecordError(f"batch {batch.number} is {batch.state} already")
-        if not isinstance(event, Tolerated | Abandoned) and batch.refusal:
-            raise RecordError(f"batch {batch.number} must not go on: {batch.refusal}")
-        match event:
-            case Tolerated():
-                if not batch.refusal:
-                    raise RecordError(f"batch {batch.number} was not refused; expected one that was")
-                batch.tolerated["audit" if batch.audited else "gate"] = event.reason
-            case Abandoned():
-                self._give_up(batch, event.reason)
-            case Unlearned() if batch.unlearned is None:
-                batch.unlearned = event
-            case Retrained() if batch.unlearned and event.number not in batch.retrained:
-                batch.retrained[event.number] = event
-            case Exported() if batch.unlearned and batch.exported is None:
-                batch.exported = event
-            case Audited() if batch.exported and batch.audited is None:
-                batch.audited = event
-            case Patched() if batch.audited and batch.patched is None:
-                batch.patched = event
-            case _:
-                raise RecordError(
-                    f"it does not follow the state of batch {batch.number}, which is {batch.state}"
-                )

@@ -1,5 +1,6 @@
 """What a killed process leaves of a record, and what is no longer needed: found by the log, and removed."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from obliq.record.withheld import WITHHELD_DOCUMENT, Withheld, withheld_name
 def tidy(record: Record, state: RecordState) -> None:
     """Remove what a killed process left, while the lock of the log is held.
 
-    That is: unfinished files, keys and encrypted requests of cases that were never noted, keys of closed cases, salts
-    of batches that are over, unfinished trainings of batches that were given up or patched, and older lists of withheld
-    samples. Nothing is removed without the keys of the record, which show that the log is not an older one: what it
-    does not know could be evidence of lost entries.
+    That is: unfinished files, keys and encrypted requests of cases that were never noted or are closed, salts of
+    batches that are over, unfinished trainings of batches that were given up or patched, and older lists of withheld
+    samples. A key goes before the request that it encrypts, since its end makes every copy unreadable. Nothing is
+    removed without the keys of the record, which show that the log is not an older one: what it does not know could be
+    evidence of lost entries.
 
     Raises:
         RecordError: when a key cannot be destroyed, or the log lacks entries.
@@ -30,7 +32,6 @@ def tidy(record: Record, state: RecordState) -> None:
     for folder in (record.encrypted("").parent, record.folder / WITHHELD, record.keys.folder):
         sweep(folder)
     open_requests = {case.received.request for case in state.cases.values() if not case.closed}
-    noted = {case.received.request for case in state.cases.values()}
     open_batches = {
         f"batch-{batch.number}"
         for batch in state.batches
@@ -39,8 +40,9 @@ def tidy(record: Record, state: RecordState) -> None:
     for name in record.keys.drawn() - open_requests - open_batches:
         record.keys.destroy(name)
     for file in record.encrypted("").parent.glob("*.encrypted"):
-        if file.stem not in noted:
-            file.unlink(missing_ok=True)
+        if file.stem not in open_requests:
+            with contextlib.suppress(OSError):  # nobody can read it any more; the next command tries again
+                file.unlink(missing_ok=True)
     for batch in state.batches:
         if batch.abandoned or batch.patched:
             remove_tree(record.batch(batch.number) / TRAININGS)

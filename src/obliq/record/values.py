@@ -4,6 +4,7 @@ import re
 from datetime import date
 
 from obliq.errors import RecordError
+from obliq.io.sha256 import is_sha256
 
 LONGEST_TEXT = 200
 """Characters of a case number, a name or a reason."""
@@ -30,7 +31,7 @@ def require_sha256(**digests: str) -> None:
         RecordError: naming the digest.
     """
     for name, digest in digests.items():
-        if not re.fullmatch("[0-9a-f]{64}", digest):
+        if not is_sha256(digest):
             raise RecordError(f"{name} {digest[:80]!r}; expected 64 hexadecimal digits")
 
 

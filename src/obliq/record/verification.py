@@ -97,7 +97,9 @@ def _of_case(record: Record, case: Case, state: RecordState) -> Iterator[str]:
     received = case.received
     if received.encrypted is None:
         return
-    changed = list(_of_file(record.encrypted(received.request), received.encrypted))
+    file = record.encrypted(received.request)
+    gone = case.closed and not file.exists()
+    changed = [] if gone else list(_of_file(file, received.encrypted))
     yield from changed
     key = record.keys.file(received.request)
     if case.closed and key.exists():
@@ -180,6 +182,10 @@ def _notes(record: Record, state: RecordState, head: str | None) -> Iterator[str
             "no head was given (--head), so entries that are missing at the end are found only if the keys are newer; "
             "keep the head outside of this record"
         )
+    for case in (one for one in state.cases.values() if one.closed):
+        file = record.encrypted(case.received.request)
+        if file.exists():
+            yield f"{file} is still there, although case {case.number} is closed; the next command removes it"
     if is_unfinished(record.folder / LOG_FILE):
         yield "the log ends in an unfinished line: a process writes it now, or was killed before its event counted"
     if state.begun.policy.certificate_key and state.uncertified:

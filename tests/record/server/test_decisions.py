@@ -77,6 +77,8 @@ def test_a_request_is_explained_before_it_is_accepted_and_then_approved_by_two(
     assert other.post("/case/approve", {"case": "C-1"}).status == 303
     assert [case.number for case in site.record.state().waiting()] == ["C-1"]
     assert [entry.actor for entry in site.record.entries()][1:] == ["officer"] * 3 + ["second officer"]
+    again = officer.post("/request", {"case": "C-2", "kind": "subject", "value": str(who)})
+    assert "are in the open case C-1, too" in again.text
     # nothing that the page shows to others, or that lies on the disk in plain, names the person
     for address in ("/", "/case?number=C-1", "/work", "/record.json"):
         assert f"subject={who}" not in logged_in(site, "auditor").get(address).text

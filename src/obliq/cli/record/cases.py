@@ -1,6 +1,6 @@
 """`obliq record add`, `approve`, `confirm` and `close`: what people note in a record."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 import tyro
@@ -26,9 +26,9 @@ class RecordAddArguments(RecordOptions):
 
     Example: obliq record add record DSR-2026-0114 --forget subject=7 --by "A. Example"
 
-    The answer states what the request means in samples. A request that does not fit the data, or that would
-    forget too much (alone, or together with all other cases), is not noted. Adding the same request again changes
-    nothing.
+    The answer states what the request means in samples, and which open cases name some of them, too. A request that
+    does not fit the data, or that would forget too much (alone, or together with all other cases), is not noted. Adding
+    the same request again changes nothing.
 
     Attributes:
         case: Number of the case. It should not contain a name.
@@ -91,7 +91,8 @@ class RecordCloseArguments(RecordOptions):
 
     Example: obliq record close record DSR-2026-0114 --by "A. Example"
 
-    Afterwards nobody can read who the request was about, not even from a backup of the record. What remains are keyed
+    The encrypted request is removed as well. Afterwards nobody can read who it was about, not even from a backup of the
+    record. What remains are keyed
     fingerprints of its samples, so that later batches do not train on them again. Without the samples, the fingerprints
     reveal nothing.
 
@@ -108,12 +109,12 @@ class RecordCloseArguments(RecordOptions):
 
 def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> VerbOutput:
     """Note a request, or its rejection."""
-    from obliq.record.batches import require_moderate_together, require_something_new
+    from obliq.record.other_cases import require_moderate_together, require_something_new, shared_samples
     from obliq.record.requests import receive, reject, understand
 
     record = open_record(arguments)
     record.require_whole()
-    again = ""
+    again, shared = "", ()
     if arguments.reject:
         state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)
         words = f"rejected: {arguments.reject}"
@@ -132,6 +133,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
                 f"{error}. The request was not noted; --reject REASON notes it as rejected"
             ) from error
         again = require_something_new(record, parts, record.state(), arguments.case, understood.splits)
+        shared = shared_samples(record, parts, record.state(), arguments.case, understood.splits)
         state = receive(record, arguments.case, understood, arguments.by, arguments.received)
         words = f"to forget: {understood.words}"
     case = state.case(arguments.case)
@@ -147,11 +149,17 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
             f"case    {case.number}: {state.state_of(case)}",
             words,
             *([f"before  {again}"] if again else []),
+            *(f"also    {one.words}" for one in shared),
             f"due     {case.due} (one month after {case.received.received})",
             *([f"needs   {missing} more to approve it"] if missing and not case.rejected else []),
             head_line(state),
         ],
-        values={**_case_values(arguments, state, case), "means": words},
+        values={
+            **_case_values(arguments, state, case),
+            "means": words,
+            "before": again,
+            "shared": [asdict(one) for one in shared],
+        },
         next_command=follows,
     )
 

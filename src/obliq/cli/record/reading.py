@@ -89,8 +89,8 @@ def run_record_list(arguments: RecordListArguments, progress: StageListener) -> 
     found = summarise_cases(state, utc_now().date())
     still_open = [case for case in found if case.days_left is not None]
     late = sum(case.overdue for case in still_open)
-    head = ["case", "state", "received", "due", "days left"]
-    rows = [[case.case, case.state, case.received, case.due, _left(case.days_left)] for case in found]
+    head = ["case", "state", "due", "days left"]
+    rows = [[case.case, case.state, case.due, _left(case.days_left)] for case in found]
     if state.begun.policy.certificate_key or any(case.certificate for case in found):
         head.append("certificate")
         rows = [[*row, "signed" if case.certificate else "-"] for row, case in zip(rows, found, strict=True)]

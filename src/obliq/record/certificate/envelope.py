@@ -8,13 +8,13 @@ checked. The conformant one accepts all that a verifier must accept by the stand
 
 import base64
 import binascii
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 from obliq.errors import CertificateError, ObliqError
 from obliq.io.keys import PrivateKey, PublicKey
+from obliq.io.sha256 import is_sha256
 from obliq.io.strict_json import in_message, parse_json, render_json
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -156,7 +156,7 @@ def _signature(value: Any, where: str, *, strict: bool) -> EnvelopeSignature:
         value["keyid"] = "" if value["keyid"] is None else value["keyid"]
     _require_fields(value, _SIGNATURE_FIELDS, where, strict=strict)
     keyid = value["keyid"]
-    if not isinstance(keyid, str) or (strict and not re.fullmatch("[0-9a-f]{64}", keyid)):
+    if not isinstance(keyid, str) or (strict and not is_sha256(keyid)):
         raise CertificateError(
             f"{where}.keyid is {in_message(keyid)}; expected the key's fingerprint (64 hexadecimal digits)"
         )

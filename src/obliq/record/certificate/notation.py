@@ -1,11 +1,10 @@
 """How digests and times are written in a certificate."""
 
-import re
 from datetime import datetime
 
 from obliq.errors import CertificateError
+from obliq.io.sha256 import is_sha256
 
-_DIGEST = re.compile("[0-9a-f]{64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -35,7 +34,7 @@ def require_digest_fields(where: str, **digests: str | None) -> None:
         CertificateError: naming the field.
     """
     for name, digest in digests.items():
-        if digest is not None and not _DIGEST.fullmatch(digest):
+        if digest is not None and not is_sha256(digest):
             raise CertificateError(
                 f"{where}.{name} is {digest[:80]!r}; expected SHA-256 as 64 hexadecimal digits"
             )

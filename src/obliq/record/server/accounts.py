@@ -18,6 +18,7 @@ from obliq.io.documents import DocumentType
 from obliq.io.durable import sync
 from obliq.io.lock import locked
 from obliq.io.regular_file import read_secret_file
+from obliq.io.sha256 import is_sha256
 from obliq.record.lookalikes import same_name
 from obliq.record.values import require_text
 
@@ -50,7 +51,7 @@ class PasswordHash:
     hash: str
 
     def __post_init__(self) -> None:
-        texts = re.fullmatch("[0-9a-f]{32}", self.salt) and re.fullmatch("[0-9a-f]{64}", self.hash)
+        texts = re.fullmatch("[0-9a-f]{32}", self.salt) and is_sha256(self.hash)
         if not texts or not (2 <= self.cost <= 2**17 and 1 <= self.block <= 8 and 1 <= self.parallel <= 8):
             raise RecordError("the hash of a password has another form; expected one that obliq wrote")
 
@@ -101,7 +102,7 @@ class Account:
         require_text(name=self.name)
         if (self.password is None) is (self.token is None):
             raise RecordError(f"account {self.name}: expected either a password or a token")
-        if self.token is not None and not re.fullmatch("[0-9a-f]{64}", self.token):
+        if self.token is not None and not is_sha256(self.token):
             raise RecordError(f"account {self.name}: the digest of its token has another form")
 
 

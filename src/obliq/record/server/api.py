@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
+from obliq.record.other_cases import SharedSamples
 from obliq.record.requests import confirm, receive
 from obliq.record.server.accounts import PEOPLE, Role
 from obliq.record.server.decisions import selector_of, understood_request
@@ -46,6 +47,7 @@ class ExplainedRequest:
         samples: how many training samples.
         of: of how many.
         before: what was forgotten of it before, in words; empty for nothing.
+        shared: other open cases that name some of the samples and wait for an answer.
         case: the case; null where nothing was noted.
         head: digest of the last entry of the log.
     """
@@ -54,6 +56,7 @@ class ExplainedRequest:
     samples: int
     of: int
     before: str
+    shared: tuple[SharedSamples, ...]
     case: CaseSummary | None
     head: str
 
@@ -152,7 +155,7 @@ def submit_request(call: ApiCall) -> ExplainedRequest:
     """Explain a request, and note it unless that is all."""
     body: SubmittedRequest = call.body
     selector = selector_of(body.kind, body.value, None)
-    understood, before = understood_request(
+    understood, before, shared = understood_request(
         call.site, body.case, selector, body.received, accept_large=body.accept_large
     )
     if body.dry_run:
@@ -166,6 +169,7 @@ def submit_request(call: ApiCall) -> ExplainedRequest:
         samples=len(splits.forget),
         of=len(splits.forget) + len(splits.retain),
         before=before,
+        shared=shared,
         case=case,
         head=state.head,
     )

@@ -11,8 +11,13 @@ from starlette.responses import RedirectResponse, Response
 from obliq.data import parse_selector
 from obliq.data.selectors import Classes, Listed, Selector, Subjects
 from obliq.errors import DataError, ObliqError, RecordError
-from obliq.record.batches import require_moderate_together, require_something_new
 from obliq.record.lookalikes import require_new_number
+from obliq.record.other_cases import (
+    SharedSamples,
+    require_moderate_together,
+    require_something_new,
+    shared_samples,
+)
 from obliq.record.requests import Understood, approve, close, confirm, receive, reject, request_of, understand
 from obliq.record.server.rendering import page
 from obliq.record.server.site import Site, Visit
@@ -50,7 +55,7 @@ def explain_request(visit: Visit) -> Response:
     assert visit.session is not None
     form = visit.form
     try:
-        draft, before = _draft(visit)
+        draft, before, shared = _draft(visit)
     except ObliqError as error:
         return _request_form(visit, form, str(error), status=400)
     drafts = visit.session.drafts
@@ -67,6 +72,7 @@ def explain_request(visit: Visit) -> Response:
         count=len(splits.forget),
         of=len(splits.forget) + len(splits.retain),
         before=before,
+        shared=shared,
         policy=visit.snapshot().state.begun.policy,
         known=draft.case in visit.snapshot().state.cases,
     )
@@ -140,7 +146,7 @@ def close_case(visit: Visit) -> Response:
 
 def confirm_devices(visit: Visit) -> Response:
     """Note how many devices confirmed a batch."""
-    numbers = [_whole(visit.form, name) for name in ("floor", "devices")]
+    numbers = [_count_in(visit.form, name) for name in ("floor", "devices")]
     confirm(visit.site.record, numbers[0], numbers[1], visit.actor)
     return RedirectResponse("/devices", 303)
 
@@ -176,8 +182,8 @@ def selector_of(kind: str, value: str, upload: bytes | None) -> Selector:
 
 def understood_request(
     site: Site, case: str, selector: Selector, received: str, *, accept_large: bool
-) -> tuple[Understood, str]:
-    """What a request means, and what was forgotten of it before, in words.
+) -> tuple[Understood, str, tuple[SharedSamples, ...]]:
+    """What a request means, what was forgotten of it before, in words, and what other open cases share with it.
 
     Raises:
         ObliqError: when it does not fit the data, the limits or the record.
@@ -192,17 +198,17 @@ def understood_request(
     understood = understand(parts, selector, accept_large=accept_large)
     require_moderate_together(site.record, parts, state, case, understood, accept=accept_large)
     before = require_something_new(site.record, parts, state, case, understood.splits)
-    return understood, before
+    return understood, before, shared_samples(site.record, parts, state, case, understood.splits)
 
 
-def _draft(visit: Visit) -> tuple[RequestDraft, str]:
+def _draft(visit: Visit) -> tuple[RequestDraft, str, tuple[SharedSamples, ...]]:
     form = visit.form
     case, received = form.get("case", ""), form.get("received", "")
     selector = selector_of(form.get("kind", ""), form.get("value", ""), visit.upload)
-    understood, before = understood_request(
+    understood, before, shared = understood_request(
         visit.site, case, selector, received, accept_large=form.get("accept_large") == "yes"
     )
-    return RequestDraft(case=case, received=received, understood=understood), before
+    return RequestDraft(case=case, received=received, understood=understood), before, shared
 
 
 def _request_form(visit: Visit, form: Mapping[str, str], error: str, status: int = 200) -> Response:
@@ -216,7 +222,8 @@ def _request_form(visit: Visit, form: Mapping[str, str], error: str, status: int
     )
 
 
-def _whole(form: Mapping[str, str], name: str) -> int:
+def _count_in(form: Mapping[str, str], name: str) -> int:
+    """A count that a form holds, which is text until now."""
     text = form.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise RecordError(f"{name} {text[:20]!r}; expected a whole number from 0")

@@ -1,0 +1,140 @@
+"""What a new request has in common with other cases: samples that were forgotten before, or that wait to be."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from obliq.data import Partition, Splits, parse_selector
+from obliq.data.request_file import Request
+from obliq.errors import RecordError
+from obliq.record.cases import Case
+from obliq.record.folder import Record
+from obliq.record.requests import Understood, request_of
+from obliq.record.state import RecordState
+from obliq.record.tidying import withheld_file
+from obliq.record.withheld import KEY_NAME, WITHHELD_DOCUMENT, withheld_ids
+from obliq.workflow.earlier_requests import samples_of
+from obliq.workflow.request_limits import require_moderate
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSamples:
+    """Samples that a request shares with another open case that no batch has answered yet.
+
+    Attributes:
+        case: number of the other case.
+        samples: how many samples both name.
+        of: how many the request names.
+    """
+
+    case: str
+    samples: int
+    of: int
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        if self.samples == self.of:
+            named = "the only sample is" if self.of == 1 else f"all {self.of:,} samples are"
+        else:
+            named = f"{self.samples:,} of {self.of:,} samples {'is' if self.samples == 1 else 'are'}"
+        return f"{named} in the open case {self.case}, too"
+
+
+def shared_samples(
+    record: Record, parts: Partition, state: RecordState, case: str, new: Splits
+) -> tuple[SharedSamples, ...]:
+    """Other open cases that name samples of a request, such as two requests of one person.
+
+    They are no reason to refuse it: the cases are answered together, and each has a deadline of its own.
+
+    Raises:
+        RecordError: when a request of these cannot be read.
+    """
+    named, found = new.forget.indices, []
+    for other in state.cases.values():
+        patched = other.batch is not None and other.batch.patched
+        if not other.accepted or other.rejected or other.closed or patched or other.number == case:
+            continue
+        taken = torch.isin(named, request_of(record, other, state).splits(parts).forget.indices)
+        if count := int(taken.sum()):
+            found.append(SharedSamples(case=other.number, samples=count, of=len(named)))
+    return tuple(found)
+
+
+def _count_forgotten(record: Record, parts: Partition, state: RecordState, new: Splits) -> tuple[int, str]:
+    """How many samples of a request earlier cases took out whose patches are made, and which, in words.
+
+    Raises:
+        RecordError: when earlier requests cannot be read, or the data are others.
+    """
+    named = new.forget.indices
+    found, where = torch.zeros(len(named), dtype=torch.bool), []
+    for case in state.cases.values():
+        if case.batch and case.batch.patched and not case.closed:
+            taken = torch.isin(named, request_of(record, case, state).splits(parts).forget.indices)
+            found |= taken
+            where += [f"batch {case.batch.number}"] if bool(taken.any()) else []
+    if (file := withheld_file(record, state)) is not None:
+        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
+        taken = torch.isin(named, withheld)
+        found |= taken
+        where += ["closed cases"] if bool(taken.any()) else []
+    return int(found.sum()), ", ".join(dict.fromkeys(where))
+
+
+def require_something_new(
+    record: Record, parts: Partition, state: RecordState, case: str, new: Splits
+) -> str:
+    """A line on the samples of a new case that an earlier batch took out; empty where there are none.
+
+    Raises:
+        RecordError: when nothing remains to forget.
+    """
+    if case in state.cases:
+        return ""
+    count, where = _count_forgotten(record, parts, state, new)
+    if count == len(new.forget):
+        samples = "the only sample was" if count == 1 else f"all {count:,} samples were"
+        raise RecordError(
+            f"{samples} forgotten before ({where}), so that nothing remains to unlearn. The request was not noted; "
+            "--reject REASON notes it and why no batch answers it"
+        )
+    return f"{count:,} of {len(new.forget):,} samples were forgotten before ({where})" if count else ""
+
+
+def require_moderate_together(
+    record: Record, parts: Partition, state: RecordState, case: str, new: Understood, *, accept: bool
+) -> None:
+    """Refuse a new case that takes too much together with all other cases, open and closed.
+
+    Many small requests can take what no single one may: most of the training part, or the last samples of a class.
+
+    Raises:
+        DataError: with the numbers, unless its size was accepted in words.
+    """
+    others = [one for one in state.cases.values() if one.accepted and not one.rejected and one.number != case]
+    _, earlier = named_samples(record, parts, state, [one for one in others if not one.closed])
+    named = new.splits.forget.indices
+    left = named[~torch.isin(named, earlier)]
+    if len(earlier) and len(left):
+        splits = parts.forgetting(left, earlier=earlier)
+        require_moderate(splits, parse_selector(new.request.selector), accept=accept)
+
+
+def named_samples(
+    record: Record, parts: Partition, state: RecordState, cases: Iterable[Case]
+) -> tuple[list[Request], Int[Tensor, " samples"]]:
+    """The requests of open cases; every sample that they or closed cases name, ascending, each once."""
+    requests = [request_of(record, case, state) for case in cases]
+    for one in requests:
+        one.splits(parts)  # raises for a request for other data
+    found = samples_of(requests)
+    file = withheld_file(record, state)
+    if file is not None:
+        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
+        found = torch.unique(torch.cat([found, withheld]))
+    return requests, found
