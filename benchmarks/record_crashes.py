@@ -11,17 +11,11 @@ the same network, every event once, no step computed twice, and nothing left ove
 
 import argparse
 import contextlib
-import hashlib
-import os
 import platform
 import shutil
-import signal
 import sqlite3
 import sys
 import tempfile
-import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -30,248 +24,14 @@ sys.path.insert(0, str(HERE.parent))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tests.cli.conftest import SHORT, pictures, trained_person  # noqa: E402
-from tests.record.events import DAY, WHOLE  # noqa: E402
 from tests.record.keys import private_key  # noqa: E402
-from tests.record.kills import DiskSteps, in_a_child  # noqa: E402
 
+from killed_logs import LONGEST, JsonLines, LogKills, Sqlite, killed_while_appending  # noqa: E402
+from killed_verbs import VerbKills, killed_verb  # noqa: E402
 from obliq.cli import main  # noqa: E402
-from obliq.record.events import Confirmed  # noqa: E402
-from obliq.record.folder import Record  # noqa: E402
-from obliq.record.log import read_log, writing  # noqa: E402
-from obliq.record.verification import verify_record  # noqa: E402
 from obliq.training import continuation  # noqa: E402
 
 TABLE = HERE / "results" / "record_crashes.md"
-LONGEST = 0.4  # seconds until a process that appends is killed
-
-
-class JsonLines:
-    """The log as it is."""
-
-    name = "JSON lines, fsync"
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "log.jsonl"
-        with writing(self.file) as log:
-            log.append(DAY, "A. Example", WHOLE[:-1])
-
-    def append(self, number: int) -> None:
-        """Append an entry; it is acknowledged when this returns."""
-        with writing(self.file) as log:
-            log.append(DAY, "fleet", [Confirmed(floor=1, devices=number)])
-
-    def entries(self, file: Path) -> int:
-        """How many entries of `append` a log holds, after it was checked."""
-        return len(read_log(file)) - len(WHOLE) + 1
-
-
-class Sqlite:
-    """The same entries as rows of a table, whose triggers refuse to change or remove a row."""
-
-    name = "SQLite, WAL, synchronous=FULL"
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "log.db"
-        self._process = 0
-        with contextlib.closing(self._open(self.file)) as log, log:
-            log.execute("CREATE TABLE log (number INTEGER PRIMARY KEY, line TEXT, digest TEXT)")
-            for change in ("UPDATE", "DELETE"):
-                log.execute(
-                    f"CREATE TRIGGER no_{change} BEFORE {change} ON log BEGIN SELECT RAISE(ABORT, 'append-only'); END"
-                )
-
-    def append(self, number: int) -> None:
-        """Append an entry; it is acknowledged when this returns."""
-        if self._process != os.getpid():  # a connection of its own, which stays open as in a server
-            self._process, self._log = os.getpid(), self._open(self.file)
-        with self._log as log:
-            last = log.execute("SELECT digest FROM log ORDER BY number DESC LIMIT 1").fetchone()
-            line = f"{last[0] if last else ''} {number}"
-            digest = hashlib.sha256(line.encode()).hexdigest()
-            log.execute("INSERT INTO log (line, digest) VALUES (?, ?)", (line, digest))
-
-    def entries(self, file: Path) -> int:
-        """How many entries of `append` a log holds, after it was checked."""
-        with contextlib.closing(self._open(file)) as log:
-            if log.execute("PRAGMA integrity_check").fetchone() != ("ok",):
-                raise ValueError("damaged")
-            return int(log.execute("SELECT count(*) FROM log").fetchone()[0])
-
-    @staticmethod
-    def _open(file: Path) -> sqlite3.Connection:
-        log = sqlite3.connect(file, timeout=30)
-        log.execute("PRAGMA journal_mode=WAL")
-        log.execute("PRAGMA synchronous=FULL")
-        return log
-
-
-@dataclass
-class LogKills:
-    """What came out of killing processes that append.
-
-    Attributes:
-        lost: acknowledged entries that are gone.
-        unreadable: logs that could not be read or appended to afterwards.
-        acknowledged: entries of all processes together.
-        copied: of the acknowledged entries, those in a copy of the main file alone, taken while a process was writing.
-        seconds: for an append, without other load.
-    """
-
-    lost: int = 0
-    unreadable: int = 0
-    acknowledged: int = 0
-    copied: int = 0
-    seconds: float = 0.0
-
-
-def killed_while_appending(form: type[JsonLines | Sqlite], kills: int, folder: Path) -> LogKills:
-    """Kill processes that append, each at a random time; go on with the same log."""
-    found, generator = LogKills(), np.random.default_rng(0)
-    folder.mkdir()
-    log = form(folder)
-    started = time.perf_counter()
-    for number in range(50):
-        log.append(number)
-    found.seconds = (time.perf_counter() - started) / 50
-    for round_ in range(kills):
-        if round_ % 50 == 0:  # a short log, so that most of the time is spent in writing
-            shutil.rmtree(folder)
-            folder.mkdir()
-            log = form(folder)
-        before = log.entries(log.file)
-        reading, pipe = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reading)
-            with contextlib.suppress(BaseException):
-                for number in range(10**6):
-                    log.append(number)
-                    os.write(pipe, b".")
-            os._exit(1)
-        os.close(pipe)
-        time.sleep(generator.uniform(0, LONGEST))
-        copy = folder.with_name("copy" + log.file.suffix)
-        shutil.copyfile(log.file, copy)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        with os.fdopen(reading, "rb") as acknowledgements:
-            acknowledged = len(acknowledgements.read())
-        found.acknowledged += acknowledged
-        with contextlib.suppress(Exception):
-            found.copied += max(0, log.entries(copy) - before)
-        copy.unlink()
-        try:
-            after = log.entries(log.file)
-            found.lost += max(0, before + acknowledged - after)
-            log.append(0)
-            found.unreadable += log.entries(log.file) != after + 1
-        except Exception:
-            found.unreadable += 1
-    return found
-
-
-@dataclass
-class VerbKills:
-    """What came out of killing a verb at its steps.
-
-    Attributes:
-        steps: of one whole run.
-        kills: processes that were killed.
-        wrong: what was not as it must be, by what it was.
-    """
-
-    steps: int = 0
-    kills: int = 0
-    wrong: Counter[str] = field(default_factory=Counter)
-
-
-def events_of(record: Record) -> list[str]:
-    """Every event without what two runs may differ in."""
-    found = []
-    for entry in record.entries():
-        values = dict(vars(entry.event))
-        for name in (
-            "request",
-            "digest",
-            "encrypted",
-            "splits",
-            "withheld",
-            "audit",
-            "patches",
-            "certificates",
-        ):
-            values.pop(name, None)
-        found.append(f"{entry.event.kind} {sorted(values.items(), key=str)}")
-    return found
-
-
-def left_over(folder: Path) -> list[str]:
-    """Drafts, and keys and requests that belong to no case."""
-    return [
-        path.name for path in folder.rglob(".*") if path.name not in (".lock", ".lock-holder", ".log-lock")
-    ]
-
-
-def finished(record: Record) -> dict[str, int]:
-    """The file system's number of every result of a finished step, which changes when it is computed again."""
-    done = {entry.event.kind for entry in record.entries()}
-    names = {"unlearned": "unlearned", "exported": "exported", "audited": "audit", "patched": "patches"}
-    names["certified"] = "certificates"
-    folders = [record.batch(1) / name for kind, name in names.items() if kind in done]
-    retrained = [entry.event.number for entry in record.entries() if entry.event.kind == "retrained"]
-    folders += [record.batch(1) / f"retrained-{number}" for number in retrained]
-    return {folder.name: folder.stat().st_ino for folder in folders}
-
-
-def killed_verb(start: Path, folder: Path, words: list[str], every: int) -> VerbKills:
-    """Kill one verb at its steps, and run it again each time.
-
-    Args:
-        start: folder with a record and its keys to begin with.
-        folder: where copies of it are worked on.
-        words: of the verb, with RECORD in the place of the record.
-        every: kill at every so many-th step.
-    """
-    found = VerbKills()
-
-    def begin() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(start, folder)
-
-    def act() -> None:
-        typed = ["record", words[0], str(folder / "record"), *words[1:], "-q"]
-        if main(typed) != 0:
-            raise RuntimeError(f"{typed} failed")
-
-    begin()
-    status, found.steps = in_a_child(act, DiskSteps(folder))
-    assert status == 0, words
-    expected = events_of(Record(folder / "record"))
-    for step in range(1, found.steps + 1, every):
-        begin()
-        status, _ = in_a_child(act, DiskSteps(folder, kill_at=step))
-        if status != -signal.SIGKILL:
-            found.wrong["not killed"] += 1
-            continue
-        found.kills += 1
-        record = Record(folder / "record")
-        allowed = ("still exists", "is missing, so that the request")
-        if [one for one in verify_record(record).problems if not any(part in one for part in allowed)]:
-            found.wrong["does not verify after the kill"] += 1
-        before = finished(record)
-        status, _ = in_a_child(act, DiskSteps(folder))
-        if status != 0:
-            found.wrong["does not go on"] += 1
-            continue
-        if events_of(record) != expected:
-            found.wrong["other events than without the kill"] += 1
-        if verify_record(record).problems:
-            found.wrong["does not verify at the end"] += 1
-        if any(finished(record)[name] != number for name, number in before.items()):
-            found.wrong["a finished step was computed again"] += 1
-        if left_over(folder):
-            found.wrong["something is left over"] += 1
-    return found
 
 
 def prepared(folder: Path) -> int:
@@ -385,6 +145,7 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--every", type=int, default=1, help="kill `run` at every so many-th step")
+    parser.add_argument("--out", type=Path, default=TABLE, help="where the table goes")
     given = parser.parse_args()
     torch.set_num_threads(1)
     continuation.SECONDS_BETWEEN = 0.0  # the state of a training is written after every epoch
@@ -396,8 +157,8 @@ def run() -> None:
         }
         print(logs, file=sys.stderr, flush=True)
         killed = verbs(Path(folder), given.every)
-    TABLE.write_text(table(logs, killed, given.kills, given.every))
-    print(TABLE.read_text())
+    given.out.write_text(table(logs, killed, given.kills, given.every))
+    print(given.out.read_text())
 
 
 if __name__ == "__main__":

@@ -482,7 +482,11 @@ def test_what_is_killed_goes_on_and_nothing_is_done_twice(officer: Officer) -> N
         killed(officer, step, *add)
         assert officer("verify").status == 0
     assert officer(*add).status == 0
+    keys = officer.record.with_name("record.keys")
+    killed(officer, 11, "approve", "C-1", *OTHER)
+    assert any(path.name.startswith(".") for path in keys.iterdir())
     assert officer("approve", "C-1", *OTHER).status == 0
+    assert not any(path.name.startswith(".") for path in keys.iterdir()), "no draft is left"
     results: list[tuple[str, int]] = []
     for step in (30, 75, 60):
         killed(officer, step, "run", *BY)

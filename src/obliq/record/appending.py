@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from obliq.errors import ObliqError
+from obliq.io.drafts import sweep
 from obliq.record.events import Event
 from obliq.record.keys_folder import Keys, KeysOwner, require_own_keys, require_owner
 from obliq.record.log import Entry, LogWriter, writing
@@ -45,6 +46,8 @@ class Appending:
                 self._is_bound = self._keys.folder.is_dir()
             else:
                 self._is_bound = require_own_keys(self._keys, self._log.entries, self.state)
+            if self._is_bound:
+                sweep(self._keys.folder)  # a process that was killed while it noted an event leaves a draft
         except BaseException:
             self._held.__exit__(*sys.exc_info())
             raise
