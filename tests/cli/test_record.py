@@ -240,8 +240,9 @@ def test_a_request_that_one_of_two_people_approved_waits(obliq: Obliq, way: Way,
     assert said.status == 0
     assert "2 requests wait for approval: C-1, C-2" in said.out
     twice = ("add", "C-3", "--forget", f"subject={officer.person},{officer.other}", *BY)
-    shared = officer.values(*twice)["shared"]
-    assert shared == [{"case": case, "samples": 12, "of": 24} for case in ("C-1", "C-2")]
+    values = officer.values(*twice)
+    assert values["exposed"] == 0
+    assert values["shared"] == [{"case": case, "samples": 12, "of": 24} for case in ("C-1", "C-2")]
     assert "also    12 of 24 samples are in the open case C-1, too" in officer(*twice).out
     assert officer("add", "C-3", "--reject", "the same people", *BY).status == 0
     assert (

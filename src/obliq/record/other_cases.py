@@ -1,4 +1,4 @@
-"""What a new request has in common with other cases: samples that were forgotten before, or that wait to be."""
+"""What a new request has to do with others: samples that were forgotten before or wait to be, and retained ones."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from obliq.data import Partition, Splits, parse_selector
 from obliq.data.request_file import Request
 from obliq.errors import RecordError
 from obliq.record.cases import Case
+from obliq.record.exposed_neighbours import count_exposed_neighbours
 from obliq.record.folder import Record
 from obliq.record.requests import Understood, request_of
 from obliq.record.state import RecordState
@@ -44,7 +45,50 @@ class SharedSamples:
         return f"{named} in the open case {self.case}, too"
 
 
-def shared_samples(
+@dataclass(frozen=True, kw_only=True)
+class RequestEffects:
+    """What a person should know before a request is noted; none of it is a reason to refuse it.
+
+    Attributes:
+        before: what was forgotten of it before, in words; empty for nothing.
+        shared: other open cases that name some of its samples.
+        exposed: how many retained samples it would leave without a close companion, see
+            `obliq.record.exposed_neighbours`; None where it is too large to check.
+    """
+
+    before: str
+    shared: tuple[SharedSamples, ...]
+    exposed: int | None
+
+    @property
+    def warning(self) -> str:
+        """The same about retained samples, in words; empty where there is nothing to say."""
+        if self.exposed is None:
+            return "the request is too large to check which retained samples it would expose"
+        if not self.exposed:
+            return ""
+        samples = (
+            "1 retained sample loses" if self.exposed == 1 else f"{self.exposed:,} retained samples lose"
+        )
+        return f"{samples} the only sample that is close, and may be easier to recognise afterwards"
+
+
+def effects_of(
+    record: Record, parts: Partition, state: RecordState, case: str, new: Splits
+) -> RequestEffects:
+    """What a request has to do with other cases, and with samples that are retained.
+
+    Raises:
+        RecordError: when nothing remains to forget, or the request of another case cannot be read.
+    """
+    return RequestEffects(
+        before=_forgotten_before(record, parts, state, case, new),
+        shared=_shared_samples(record, parts, state, case, new),
+        exposed=count_exposed_neighbours(new),
+    )
+
+
+def _shared_samples(
     record: Record, parts: Partition, state: RecordState, case: str, new: Splits
 ) -> tuple[SharedSamples, ...]:
     """Other open cases that name samples of a request, such as two requests of one person.
@@ -86,9 +130,7 @@ def _count_forgotten(record: Record, parts: Partition, state: RecordState, new: 
     return int(found.sum()), ", ".join(dict.fromkeys(where))
 
 
-def require_something_new(
-    record: Record, parts: Partition, state: RecordState, case: str, new: Splits
-) -> str:
+def _forgotten_before(record: Record, parts: Partition, state: RecordState, case: str, new: Splits) -> str:
     """A line on the samples of a new case that an earlier batch took out; empty where there are none.
 
     Raises:

@@ -1,7 +1,7 @@
 """`obliq record add`, `approve`, `confirm` and `close`: what people note in a record."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -18,6 +18,9 @@ from obliq.cli.record.options import (
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, RecordError
+
+if TYPE_CHECKING:
+    from obliq.record.other_cases import RequestEffects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +112,12 @@ class RecordCloseArguments(RecordOptions):
 
 def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> VerbOutput:
     """Note a request, or its rejection."""
-    from obliq.record.other_cases import require_moderate_together, require_something_new, shared_samples
+    from obliq.record.other_cases import effects_of, require_moderate_together
     from obliq.record.requests import receive, reject, understand
 
     record = open_record(arguments)
     record.require_whole()
-    again, shared = "", ()
+    effects = None
     if arguments.reject:
         state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)
         words = f"rejected: {arguments.reject}"
@@ -132,8 +135,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
             raise RecordError(
                 f"{error}. The request was not noted; --reject REASON notes it as rejected"
             ) from error
-        again = require_something_new(record, parts, record.state(), arguments.case, understood.splits)
-        shared = shared_samples(record, parts, record.state(), arguments.case, understood.splits)
+        effects = effects_of(record, parts, record.state(), arguments.case, understood.splits)
         state = receive(record, arguments.case, understood, arguments.by, arguments.received)
         words = f"to forget: {understood.words}"
     case = state.case(arguments.case)
@@ -148,8 +150,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
         lines=[
             f"case    {case.number}: {state.state_of(case)}",
             words,
-            *([f"before  {again}"] if again else []),
-            *(f"also    {one.words}" for one in shared),
+            *(_effect_lines(effects) if effects else ()),
             f"due     {case.due} (one month after {case.received.received})",
             *([f"needs   {missing} more to approve it"] if missing and not case.rejected else []),
             head_line(state),
@@ -157,8 +158,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
         values={
             **_case_values(arguments, state, case),
             "means": words,
-            "before": again,
-            "shared": [asdict(one) for one in shared],
+            **(asdict(effects) if effects else {}),
         },
         next_command=follows,
     )
@@ -246,6 +246,14 @@ def run_record_close(arguments: RecordCloseArguments, progress: StageListener) -
         values=_case_values(arguments, state, case),
         next_command=("record", "verify", arguments.record, "--head", state.head, *repeated_arch(record)),
     )
+
+
+def _effect_lines(effects: "RequestEffects") -> list[str]:
+    return [
+        *([f"before  {effects.before}"] if effects.before else []),
+        *(f"also    {one.words}" for one in effects.shared),
+        *([f"WARNING: {effects.warning}"] if effects.warning else []),
+    ]
 
 
 def _case_values(arguments: RecordOptions, state: Any, case: Any) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class ExplainedRequest:
         of: of how many.
         before: what was forgotten of it before, in words; empty for nothing.
         shared: other open cases that name some of the samples and wait for an answer.
+        exposed: retained samples that the request would leave without a close companion; null where it is too large
+            to check.
         case: the case; null where nothing was noted.
         head: digest of the last entry of the log.
     """
@@ -57,6 +59,7 @@ class ExplainedRequest:
     of: int
     before: str
     shared: tuple[SharedSamples, ...]
+    exposed: int | None
     case: CaseSummary | None
     head: str
 
@@ -155,7 +158,7 @@ def submit_request(call: ApiCall) -> ExplainedRequest:
     """Explain a request, and note it unless that is all."""
     body: SubmittedRequest = call.body
     selector = selector_of(body.kind, body.value, None)
-    understood, before, shared = understood_request(
+    understood, effects = understood_request(
         call.site, body.case, selector, body.received, accept_large=body.accept_large
     )
     if body.dry_run:
@@ -168,8 +171,9 @@ def submit_request(call: ApiCall) -> ExplainedRequest:
         means=understood.words,
         samples=len(splits.forget),
         of=len(splits.forget) + len(splits.retain),
-        before=before,
-        shared=shared,
+        before=effects.before,
+        shared=effects.shared,
+        exposed=effects.exposed,
         case=case,
         head=state.head,
     )

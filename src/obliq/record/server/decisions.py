@@ -12,12 +12,7 @@ from obliq.data import parse_selector
 from obliq.data.selectors import Classes, Listed, Selector, Subjects
 from obliq.errors import DataError, ObliqError, RecordError
 from obliq.record.lookalikes import require_new_number
-from obliq.record.other_cases import (
-    SharedSamples,
-    require_moderate_together,
-    require_something_new,
-    shared_samples,
-)
+from obliq.record.other_cases import RequestEffects, effects_of, require_moderate_together
 from obliq.record.requests import Understood, approve, close, confirm, receive, reject, request_of, understand
 from obliq.record.server.rendering import page
 from obliq.record.server.site import Site, Visit
@@ -55,7 +50,7 @@ def explain_request(visit: Visit) -> Response:
     assert visit.session is not None
     form = visit.form
     try:
-        draft, before, shared = _draft(visit)
+        draft, effects = _draft(visit)
     except ObliqError as error:
         return _request_form(visit, form, str(error), status=400)
     drafts = visit.session.drafts
@@ -71,8 +66,7 @@ def explain_request(visit: Visit) -> Response:
         secret=secret,
         count=len(splits.forget),
         of=len(splits.forget) + len(splits.retain),
-        before=before,
-        shared=shared,
+        effects=effects,
         policy=visit.snapshot().state.begun.policy,
         known=draft.case in visit.snapshot().state.cases,
     )
@@ -182,8 +176,8 @@ def selector_of(kind: str, value: str, upload: bytes | None) -> Selector:
 
 def understood_request(
     site: Site, case: str, selector: Selector, received: str, *, accept_large: bool
-) -> tuple[Understood, str, tuple[SharedSamples, ...]]:
-    """What a request means, what was forgotten of it before, in words, and what other open cases share with it.
+) -> tuple[Understood, RequestEffects]:
+    """What a request means, and what it has to do with other cases and with samples that are retained.
 
     Raises:
         ObliqError: when it does not fit the data, the limits or the record.
@@ -197,18 +191,17 @@ def understood_request(
     parts = site.partition()
     understood = understand(parts, selector, accept_large=accept_large)
     require_moderate_together(site.record, parts, state, case, understood, accept=accept_large)
-    before = require_something_new(site.record, parts, state, case, understood.splits)
-    return understood, before, shared_samples(site.record, parts, state, case, understood.splits)
+    return understood, effects_of(site.record, parts, state, case, understood.splits)
 
 
-def _draft(visit: Visit) -> tuple[RequestDraft, str, tuple[SharedSamples, ...]]:
+def _draft(visit: Visit) -> tuple[RequestDraft, RequestEffects]:
     form = visit.form
     case, received = form.get("case", ""), form.get("received", "")
     selector = selector_of(form.get("kind", ""), form.get("value", ""), visit.upload)
-    understood, before, shared = understood_request(
+    understood, effects = understood_request(
         visit.site, case, selector, received, accept_large=form.get("accept_large") == "yes"
     )
-    return RequestDraft(case=case, received=received, understood=understood), before, shared
+    return RequestDraft(case=case, received=received, understood=understood), effects
 
 
 def _request_form(visit: Visit, form: Mapping[str, str], error: str, status: int = 200) -> Response:
