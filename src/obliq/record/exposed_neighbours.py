@@ -33,7 +33,7 @@ def count_exposed_neighbours(splits: Splits) -> int | None:
             splits.forget.indices[splits.forget.labels == label],
             splits.retain.indices[splits.retain.labels == label],
         )
-        for label in splits.forget.labels.unique()
+        for label in torch.unique(splits.forget.labels)
     ]
     if sum((1 + CANDIDATES) * len(gone) * len(kept) * size for gone, kept in classes) > MOST_WORK:
         return None
@@ -43,7 +43,7 @@ def count_exposed_neighbours(splits: Splits) -> int | None:
 def _exposed(collection: Collection, gone: Int[Tensor, " gone"], kept: Int[Tensor, " kept"]) -> int:
     """The same within a class."""
     to_gone = _distances(collection, gone, kept)
-    near = to_gone.topk(min(CANDIDATES, len(kept)), largest=False).indices.unique()
+    near = torch.unique(to_gone.topk(min(CANDIDATES, len(kept)), largest=False).indices)
     to_kept = _distances(collection, kept[near], kept)
     to_kept[torch.arange(len(near)), near] = torch.inf  # itself
     return int((to_kept.amin(dim=1) > FACTOR * to_gone.amin(dim=0)[near]).sum())
@@ -59,5 +59,5 @@ def _distances(
 def _inputs(
     collection: Collection, ids: Int[Tensor, " samples"]
 ) -> Iterator[Float[Tensor, "samples values"]]:
-    for chunk in ids.split(_AT_ONCE):
+    for chunk in torch.split(ids, _AT_ONCE):
         yield collection.fetch(chunk).flatten(1).float()
