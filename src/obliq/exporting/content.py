@@ -96,8 +96,8 @@ def _numbers(
     biases: ndarray,
 ) -> Weights:
     """The weights of a layer, in the bits that they had if those will do, so that files store them as before."""
-    wide = codes.astype(np.int16) * np.int16(refinement)
-    if refinement not in _REFINEMENTS or np.abs(wide).max() > 127:
+    wide = np.multiply(codes, refinement, dtype=np.int16)
+    if refinement not in _REFINEMENTS or max(wide.max(), -wide.min()) > 127:
         raise PatchError(
             f"codes of {layer.path} times {refinement}; expected a power of two that leaves bytes"
         )
@@ -113,8 +113,7 @@ def _numbers(
 def _canonical(graph: Graph, step: Layer) -> Weights:
     """The weights of a layer in widths that depend on the integers alone."""
     weights = step.weights
-    wide = weights.wide_codes().astype(np.int16)
-    return weights_from(wide, weights.wide_scale(), weights.bias, graph[step.sources[0]].grid)
+    return weights_from(weights.wide_codes(), weights.wide_scale(), weights.bias, graph[step.sources[0]].grid)
 
 
 def _words(label: list[str | int], values: ndarray) -> TensorRecord:

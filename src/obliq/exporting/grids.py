@@ -85,7 +85,7 @@ class Weights:
 
     def wide_codes(self) -> ndarray:
         """The int8 codes on the finer grid."""
-        return (self.codes.astype(np.int16) * self.refinement).astype(np.int8)
+        return self.codes * np.int8(self.refinement)
 
     def wide_scale(self) -> ndarray:
         """The float32 scales of the finer grid; exact, since the refinement is a power of two."""

@@ -123,29 +123,29 @@ def weights_from(
     Raises:
         ModelError: when no width explains the codes.
     """
+    # Layers can have tens of millions of codes, so they are passed over without copies. The lowest bit that is set in
+    # any code is the largest power of two that divides them all, also for negative codes.
+    largest, set_bits = max(int(wide.max()), -int(wide.min())), int(np.bitwise_or.reduce(wide, axis=None))
+    factors = {bits: refinement_of(bits, source) for bits in widths}
     explaining = [
         bits
-        for bits in widths
-        if _explains(bits, wide, source) and times in (None, refinement_of(bits, source))
+        for bits, factor in factors.items()
+        if times in (None, factor) and not set_bits % factor and largest <= weight_range(bits)[1] * factor
     ]
     if not explaining:
         raise ModelError(
             f"codes from {wide.min()} to {wide.max()} after they are multiplied by {times or 1}; expected codes of a "
             "few bits times what the exporter multiplies them by"
         )
-    refinement = refinement_of(explaining[0], source)
+    refinement = factors[explaining[0]]
     return Weights(
-        codes=(wide // refinement).astype(np.int8),
+        codes=np.floor_divide(
+            wide, np.int8(refinement), dtype=np.int8, casting="unsafe"
+        ),  # they fit: see `largest`
         scale=wide_scale * np.float32(refinement),
-        bits=max(bits for bits in explaining if refinement_of(bits, source) == refinement),
+        bits=max(bits for bits in explaining if factors[bits] == refinement),
         refinement=refinement,
     ).with_bias(bias, source)
-
-
-def _explains(bits: int, wide: ndarray, source: Grid) -> bool:
-    factor = refinement_of(bits, source)
-    fits = not (wide % factor).any() and int(np.abs(wide).max()) <= weight_range(bits)[1] * factor
-    return bool(fits)
 
 
 def grid_from(scale: float, zero: int, low: int, high: int) -> Grid:

@@ -145,7 +145,7 @@ def foreign_identities() -> bytes:
     return model.SerializeToString()
 
 
-def large_layer() -> bytes:
+def large_layer(inputs: int = 40_000) -> bytes:
     """A sound file of one large layer of 2-bit codes: it is read, and costs what its size explains."""
     from obliq.exporting import Graph
     from obliq.exporting.grids import Grid, Weights
@@ -154,14 +154,14 @@ def large_layer() -> bytes:
     from obliq.exporting.operations.quantize import Quantize
 
     grid = Grid(scale=0.1, bits=8, signed=True, low=-128, high=127)
-    codes = np.resize(np.array([-1, 0, 1], np.int8), (1000, 40_000))
+    codes = np.resize(np.array([-1, 0, 1], np.int8), (1000, inputs))
     weights = Weights(codes=codes, scale=np.full(1000, 0.1, np.float32), bits=2, refinement=64)
     weights = weights.with_bias(np.zeros(1000, np.int32), grid)
     steps = (
         Quantize(name="a", path="input", sources=(), grid=grid),
         Linear(name="b", path="l", sources=("a",), grid=grid, weights=weights),
     )
-    return to_onnx(Graph(input_shape=(40_000,), steps=steps), "compact")
+    return to_onnx(Graph(input_shape=(inputs,), steps=steps), "compact")
 
 
 def padded(pads: int) -> Callable[[], bytes]:

@@ -10,8 +10,6 @@ that another release wrote are refused alike, and no byte that our exporter did 
 
 import math
 
-import numpy as np
-
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.description import graph_of_description
@@ -117,4 +115,4 @@ def _weights(stored: Stored, shape: tuple[int, ...], source: Grid) -> Weights:
         raise ModelError(
             f"steps of weights up to {scale.max()}; expected positive numbers below {_LARGEST_STEP}"
         )
-    return weights_from(codes.astype(np.int16).reshape(shape), scale, bias, source)
+    return weights_from(codes.reshape(shape), scale, bias, source)

@@ -212,10 +212,8 @@ class _Reader:
             raise ModelError(
                 f"{stored.name} is multiplied by {stored.times}; expected at most {_LARGEST_FACTOR}"
             )
-        wide, times = (
-            stored.codes.astype(np.int16) * np.int16(stored.times),
-            stored.times if widths[-1] < 8 else None,
-        )
+        wide = np.multiply(stored.codes, np.int16(stored.times), dtype=np.int16)
+        times = stored.times if widths[-1] < 8 else None
         try:
             return weights_from(wide, scale, bias, source, widths=widths, times=times)
         except ModelError as error:

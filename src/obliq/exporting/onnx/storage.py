@@ -102,6 +102,11 @@ def _cast(node: OnnxNode, read: list[Value]) -> Value:
     return Value(kind=kind, shape=source.shape, constant=source.constant.astype(np.int8, copy=False))
 
 
+def _largest(codes: np.ndarray) -> int:
+    """The largest magnitude; a copy of them could be large."""
+    return max(int(codes.max()), -int(codes.min()))
+
+
 def _multiply(node: OnnxNode, read: list[Value]) -> Value:
     first, second = read
     if first.flows or second.flows:
@@ -112,11 +117,11 @@ def _multiply(node: OnnxNode, read: list[Value]) -> Value:
             unit = scales(first, node, first.shape) * scales(second, node, ())
         return Value(kind="float32", shape=first.shape, constant=unit)
     fits = first.constant is not None and first.kind == "int32" and first.constant.size > 0
-    require(fits and int(np.abs(first.constant).max()) <= 127, node, "constant codes")  # type: ignore[arg-type]
+    require(fits and _largest(first.constant) <= 127, node, "constant codes")  # type: ignore[arg-type]
     times = scalar(second, node, "int32")
     require(times in (1, 2, 4, 8, 16, 32, 64), node, "a power of two up to 64")
     assert first.constant is not None
-    wide = first.constant.astype(np.int16, copy=False) * np.int16(times)  # at most 127 * 64
+    wide = np.multiply(first.constant, np.int16(times), dtype=np.int16, casting="unsafe")  # at most 127 * 64
     return Value(kind="int32", shape=first.shape, constant=wide)
 
 

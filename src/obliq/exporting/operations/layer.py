@@ -137,9 +137,8 @@ def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> Non
         "a bias in units of input scale times weight scale",
     )
     # abs(sum) <= max abs(input code) * sum of abs(weight codes) + abs(bias), for each output
-    sizes = np.abs(
-        weight.codes.reshape(outputs, -1).astype(np.int16)
-    )  # a code of another quantizer may be -128
+    # as bytes without a sign: a code of another quantizer may be -128, whose magnitude is no int8
+    sizes = np.abs(weight.codes.reshape(outputs, -1)).view(np.uint8)
     wide = sizes.sum(axis=1, dtype=np.int64) * max(map(abs, source.span))
     largest = int((wide + np.abs(bias.codes.astype(np.int64))).max())
     require(largest <= _LARGEST_SUM, node, "sums that fit in int32")
