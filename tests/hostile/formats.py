@@ -38,6 +38,7 @@ from tests.hostile.structures import (
     altered_opcodes,
     altered_pem,
     altered_values,
+    altered_words,
 )
 from tests.patch.samples import sample_pair, sample_patch
 
@@ -128,7 +129,7 @@ def _of_networks(place: Path) -> Iterator[Format]:
     yield Format("ONNX of floats", sample.onnx_file("float"), altered_message, parse_exported)  # not rebuilt
     yield Format("ONNX of others", sample.quantizer_file(), altered_message, read_exported)
     if executorch_files.INSTALLED:
-        yield Format("ExecuTorch", executorch_files.harmless(), altered_bytes, read_exported)
+        yield Format("ExecuTorch", executorch_files.harmless(), altered_words, read_exported)
     folder = place / "network"
     sample.folder(folder)
     for name, structure in (("model.json", altered_values), ("model.safetensors", altered_header)):

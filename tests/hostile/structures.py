@@ -225,6 +225,35 @@ def altered_lines(content: bytes, choices: Choices) -> bytes:
     return b"\n".join(lines)
 
 
+def altered_words(content: bytes, choices: Choices) -> bytes:
+    """A FlatBuffers file with one of its words, which hold offsets, counts and numbers, replaced or moved."""
+    if len(content) < 16:
+        return _any(content, choices)
+    words, rest = (
+        list(struct.unpack_from(f"<{len(content) // 4}I", content)),
+        content[len(content) // 4 * 4 :],
+    )
+    # most words are codes of weights, so half of the choices are drawn from those that lead somewhere in the file
+    leading = [place for place, word in enumerate(words) if 0 < word < len(content)]
+    place = (
+        leading[choices.below(len(leading))] if choices.below(2) and leading else choices.below(len(words))
+    )
+    match choices.below(6):
+        case 0:
+            words[place] = int(str(choices.of([*NUMBERS]))) % 2**32
+        case 1:
+            words[place] = (words[place] + 4 * (choices.below(16) - 8)) % 2**32
+        case 2:
+            words[place] = words[choices.below(len(words))]
+        case 3:
+            words[place] ^= 1 << choices.below(32)
+        case 4:
+            words.insert(place, words[place])
+        case _:
+            del words[place]
+    return struct.pack(f"<{len(words)}I", *words) + rest
+
+
 def altered_pem(content: bytes, choices: Choices) -> bytes:
     """A PEM file whose bytes are altered within its armour."""
     lines = content.strip().split(b"\n")
