@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from tests.conftest import make_collection  # noqa: E402
 from tests.record.events import begun, received  # noqa: E402
-from tests.record.server.browser import new_site, written_record  # noqa: E402
+from tests.record.server.browser import written_record  # noqa: E402
 from tests.record.server.generated import CASE, Callers, Calls  # noqa: E402
 
 from obliq.data import PartitionRule, partition  # noqa: E402 - the folder of tests is no package of its own
@@ -65,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         start = replace(begun(approvals=2, devices=3), partition=parts.digest)
         record = written_record(Path(place, "record"), start, received(CASE), Accepted(case=CASE))
-        callers, found = Callers(new_site(record, load=lambda: parts)), Calls()
+        callers, found = Callers(record, parts), Calls()
         for number in range(arguments.start, arguments.start + arguments.calls):
             callers.call(number, found)
     for number, words in found.findings[:50]:

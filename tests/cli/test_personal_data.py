@@ -1,5 +1,6 @@
 """No file that may leave the machine names a person, a sample to forget, a path, a user or a host."""
 
+import base64
 import getpass
 import json
 import platform
@@ -20,11 +21,18 @@ PERSON, DISEASE = "anna-lindqvist", "borreliosis"
 FORGOTTEN = 12
 PRIVATE = ("request.json", "source.json", "latent.safetensors", "trace.json")
 """Files of a run folder that never ship."""
+INTERNAL = ("audit.json", "report.html")
+"""They state how many samples were forgotten, and a certificate is handed on instead."""
+STATING = {"forget", "count", "forget_accuracy", "unlearning_accuracy", "class_accuracy"}
+"""Fields with that number, or with a share of the samples, from which it could be computed."""
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that the verbs write, for a person in data whose path is personal, too."""
+    pytest.importorskip("cryptography", reason="certificates are signed: extra patch")
+    from tests.record.certificate.cases import ed25519_key, write_signing_key
+
     folder = tmp_path_factory.mktemp("runs")
     data = tmp_path_factory.mktemp("home") / PERSON / f"{DISEASE}.npz"
     data.parent.mkdir()
@@ -90,6 +98,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("patch", "apply", at("original"), at("folders.patch"), "--out", at("device"))
     words = (at("old.onnx"), "--data", f"npz:{data}", "--division-seed", seed, *request, at("in-file"))
     run("unlearn", *words, "--accept", "oeu", "--epochs", 1)
+    signer = data.with_name("private.pem")
+    write_signing_key(signer, ed25519_key())
+    certificate = ("certificate", "make", at("audit"), "--shipped", at("new.onnx"), "--key", signer)
+    run(*certificate, "--case", "C-1", "--operator", "A. Example", "--out", at("case.cert.json"))
+    run("certificate", "page", at("case.cert.json"), "--out", at("case.html"))
     return folder
 
 
@@ -113,6 +126,36 @@ def test_the_search_finds_what_is_planted(written: Path) -> None:
     private = [file for file in written.rglob("*") if file.name in ("request.json", "source.json")]
     assert any(PERSON.encode() in file.read_bytes() for file in private)
     assert all(file.stat().st_mode & 0o077 == 0 for file in private)
+
+
+def numbers_in(value: object, name: str = "") -> Iterator[tuple[str, int | float]]:
+    """Every number in a document, with the name of its field; a signed document is looked into."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from numbers_in(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from numbers_in(inner, name)
+    elif name == "payload" and isinstance(value, str):
+        yield from numbers_in(json.loads(base64.b64decode(value)))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
+
+
+def test_only_internal_documents_state_how_many_samples_were_forgotten(written: Path) -> None:
+    """Neither the number, nor a share of the forgotten samples, from which it could be computed."""
+    seen = set()
+    for file in ships(written):
+        if file.suffix != ".json":
+            continue
+        found = dict(numbers_in(json.loads(file.read_text())))
+        stating = STATING & found.keys()
+        assert bool(stating) == (file.name in INTERNAL), (file.name, stating)
+        seen.add(file.name)
+    assert seen >= {"model.json", "files.json", "audit.json", "case.cert.json", "new.onnx.parity.json"}
+    assert json.loads((written / "audit" / "audit.json").read_text())["counts"]["forget"] == FORGOTTEN
+    assert f"{FORGOTTEN} forgotten samples" in (written / "audit" / "report.html").read_text()
+    assert "forgotten samples" not in (written / "case.html").read_text().partition("not covered")[0]
 
 
 def test_how_many_samples_were_forgotten_is_in_no_record_of_a_network(written: Path) -> None:

@@ -25,10 +25,11 @@ from obliq.methods import (
     SelectiveDampening,
     SFRon,
     UGradSL,
+    available_methods,
 )
 from obliq.run import Run
 from obliq.training.loop import Recipe
-from obliq.workflow.cost import WITHOUT_GRADIENTS, CostEstimate, estimate_cost
+from obliq.workflow.cost import WITHOUT_GRADIENTS, CostEstimate, _passes, estimate_cost
 
 METHODS = (
     Calibrated(epochs=1, rounds=1, restarts=0),
@@ -98,6 +99,20 @@ def test_a_class_takes_every_round_and_probes_of_features(original: nn.Module, p
     once = len(splits.retain) + 2 * moved + 2
     assert passed[0][1] - passed[1][1] == pytest.approx(probes + once, rel=0.1)
     assert passed[0][0] == passed[1][0] == pytest.approx(plain.most, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", sorted(available_methods().values(), key=lambda kind: kind.__name__))
+def test_no_request_makes_a_method_much_slower(kind: type[Method]) -> None:
+    """Whoever asks chooses the samples, and nothing else that a method's cost depends on (a slow-down attack)."""
+    train, method = 10_000, kind()
+    for classes in (False, True):
+        found = [
+            _passes(method, forget, train - forget, classes=classes) for forget in (100, *range(1, 5001, 49))
+        ]
+        if None in found:
+            return  # such a method is run as it is, and its cost is not known beforehand
+        usual, *others = (most for _, most in found if most)  # type: ignore[misc]
+        assert max(others) <= max(1.5 * usual, train * Recipe().epochs / 2)
 
 
 def test_rounds_make_a_range_and_other_methods_have_no_estimate(splits: Splits) -> None:

@@ -122,10 +122,14 @@ def write_case(folder: Path) -> None:
         contents.append(parse_exported(file).content)
     (folder / "forget.patch").write_bytes(encode_patch(*contents, 3))
     for name, key in {"private": ed25519_key(), "other": ed25519_key(2), "elliptic": elliptic_key()}.items():
-        secret = folder / f"{name}.pem"
-        secret.write_bytes(key.key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, PLAIN))
-        secret.chmod(0o600)
+        write_signing_key(folder / f"{name}.pem", key)
         (folder / f"{name}-public.pem").write_bytes(key.public.pem)
+
+
+def write_signing_key(file: Path, key: PrivateKey) -> None:
+    """A key as its owner keeps it."""
+    file.write_bytes(key.key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, PLAIN))
+    file.chmod(0o600)
 
 
 def write_audit(folder: Path, surety: float, *, case: str = "", operator: str = "") -> None:

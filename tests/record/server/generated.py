@@ -8,10 +8,11 @@ from hashlib import shake_128
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from obliq.data import Partition
+from obliq.record.folder import Record
 from obliq.record.server.accounts import Account, new_token, token_digest
-from obliq.record.server.site import Site
 from tests.hostile.mutations import NUMBERS, Choices, altered_bytes
-from tests.record.server.browser import Answer, Browser
+from tests.record.server.browser import Answer, Browser, Clock, new_site
 
 CASE = "CANARY-17"
 """The number of a case in the record: nobody without an account may see it."""
@@ -103,8 +104,9 @@ class Calls:
 class Callers:
     """Everybody who may call: people with a session, programs with a token, and strangers."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, record: Record, parts: Partition) -> None:
+        self.clock = Clock()
+        self.site = site = new_site(record, load=lambda: parts, clock=self.clock)
         self.tokens = {role: new_token() for role in ("officer", "engineer", "auditor", "device")}
         for role, token in self.tokens.items():
             account = Account(name=f"program {role}", role=role, password=None, token=token_digest(token))  # type: ignore[arg-type]
@@ -117,6 +119,7 @@ class Callers:
         from obliq.record.server.application import PAGES
 
         choices = Choices(shake_128(f"call {number}".encode()).digest(400))
+        self.clock.now += 600  # between calls, so that wrong passwords lock nobody out
         who, role = choices.of(["stranger", "person", "program"]), str(choices.of([*self.tokens]))
         browser = Browser(self.site)
         if who == "person" and role != "device":

@@ -8,7 +8,7 @@ import pytest
 from obliq.data import Partition
 from obliq.record.events import Accepted
 from tests.record.events import begun, received
-from tests.record.server.browser import new_site, written_record
+from tests.record.server.browser import written_record
 
 pytest.importorskip("cryptography", reason="requests are encrypted: extra patch")
 pytest.importorskip("starlette", reason="the page needs the extra serve")
@@ -20,7 +20,7 @@ from tests.record.server.generated import CASE, Callers, Calls
 def test_no_call_fails_shows_or_changes_what_it_may_not(tmp_path: Path, parts: Partition) -> None:
     start = replace(begun(approvals=2, devices=3), partition=parts.digest)
     record = written_record(tmp_path / "record", start, received(CASE), Accepted(case=CASE))
-    callers, found = Callers(new_site(record, load=lambda: parts)), Calls()
+    callers, found = Callers(record, parts), Calls()
     for number in range(100):
         callers.call(number, found)
     assert found.findings == []
