@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from obliq.cli import main
 from obliq.io.drafts import draft_of
-from obliq.workflow.residue import KINDS
+from obliq.workflow.residue import KINDS, find_residue
 from tests.cli.conftest import Said, Way
 from tests.cli.refusals import content, refused
 
@@ -127,3 +128,22 @@ def test_links_and_living_runs_are_left_alone(obliq: Obliq, way: Way, tmp_path: 
         shutil.copytree(way.unlearned, draft.path)
         assert listed(obliq("residue", tmp_path, "--json")) == {}
     refused(obliq("residue", tmp_path / "missing"), "there is no folder")
+
+
+def test_large_and_deeply_nested_files_of_others_take_no_time(tmp_path: Path) -> None:
+    """Terabytes under the names of exports and pages, and more folders in folders than a call may be deep."""
+    for name, head in (("a.onnx", b""), ("a.pte", b"...."), ("a.c", b""), ("a.request", b"{")):
+        with (tmp_path / name).open("wb") as file:
+            file.write(head)
+            file.truncate(2**40)
+    with (tmp_path / "a.html").open("wb") as page:
+        page.write(b"Obliq")
+        page.seek(2**24 - 5)
+        page.write(b"data:image/png;base64")  # across the border of two parts
+    inner = tmp_path
+    for _ in range(1200):
+        inner /= "d"
+        inner.mkdir()
+    started = time.process_time()
+    assert [(one.file, one.kind) for one in find_residue(tmp_path)] == [("a.html", "images")]
+    assert time.process_time() - started < 5

@@ -28,6 +28,7 @@ class Sample:
     settings: dict[str, SettingValue]
     numbers: Mapping[str, float] = field(default_factory=dict)
     several: tuple[Inner, ...] = ()
+    other: Inner | None = None
 
 
 SAMPLE = Sample(
@@ -76,6 +77,7 @@ def test_text_is_the_same_for_equal_values() -> None:
         ({"on": 1}, "it.on is 1; expected true or false"),
         ({"precision": {"weights": 4, "activations": 4}}, "it.precision is an object; expected a text"),
         ({"inner": []}, "it.inner is a list; expected an object"),
+        ({"other": {"kind": "c", "shares": []}}, 'it.other.kind is "c"; expected one of a, b'),
         ({"inner": {"kind": "c", "shares": []}}, 'it.inner.kind is "c"; expected one of a, b'),
         ({"inner": {"kind": "a", "shares": [0, None]}}, "it.inner.shares[1] is null; expected a number"),
         ({"inner": {"kind": "a"}}, "it.inner has no field 'shares'; expected kind, shares"),

@@ -11,11 +11,10 @@ from obliq.checkpoints import Checkpoint, load_checkpoint
 from obliq.checkpoints.file_record import EXPORT_RECORD_DOCUMENT, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, NetworkDocument
 from obliq.errors import ObliqError
-from obliq.exporting import graph_of, parse_exported, read_parity_record
+from obliq.exporting import graph_of, parse_exported, read_parity_record, sha256_of
 from obliq.exporting.c.file import CFile
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.onnx.contents import LARGEST_FILE
-from obliq.io.ownership import digest_of_file
 from obliq.io.regular_file import read_regular_file
 from obliq.patch import content_digest
 
@@ -122,10 +121,10 @@ class KnownOriginals:
 
     def exported(self, file: Path) -> bool:
         """Whether a file was exported from one of them."""
-        if digest_of_file(file) in self.digests:
-            return True
         try:
-            data = read_regular_file(file, LARGEST_FILE)
+            data = read_regular_file(file, LARGEST_FILE)  # larger ones are none, and could take hours
+            if sha256_of(data) in self.digests:
+                return True
             if CFile.recognises(data):
                 stated = C_DIGEST.search(data[:HEAD])
                 return stated is not None and stated[1].decode() in self.contents | self.digests

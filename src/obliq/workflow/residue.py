@@ -35,6 +35,7 @@ KINDS = {
 """What a residue is, by its kind."""
 
 _REQUEST = re.compile(rb'"format":\s*"obliq-request"')
+_IMAGE = b"data:image/png;base64"
 _SOURCE = re.compile(rb'"format":\s*"obliq-source"')
 
 
@@ -161,7 +162,7 @@ def _kind(file: Path, known: KnownOriginals) -> str:
         return "original"
     if head[:4] in (b"OBQP", b"OBQE"):
         return "patch"
-    if file.suffix == ".html" and b"Obliq" in head and b"data:image/png;base64" in file.read_bytes():
+    if file.suffix == ".html" and b"Obliq" in head and _has_images(file):
         return "images"
     if known.weights and file.suffix in SAFETENSORS + TORCH and digest_of_file(file) in known.weights:
         return "weights"
@@ -170,13 +171,25 @@ def _kind(file: Path, known: KnownOriginals) -> str:
     return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""
 
 
+def _has_images(file: Path) -> bool:
+    """Whether a page holds pictures; it is read in parts, since any file can have the name of a page."""
+    with file.open("rb") as opened:
+        before = b""
+        while part := opened.read(2**20):
+            if _IMAGE in before + part:
+                return True
+            before = part[-len(_IMAGE) :]
+    return False
+
+
 def _regular_files(folder: Path) -> Iterator[Path]:
     """Regular files in a folder and below it, in the order of names, without the drafts of living runs."""
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or is_held(path):
-            continue
+    waiting = [folder]  # no recursion, as folders may be nested more deeply than calls
+    while waiting:
+        path = waiting.pop()
         if path.is_dir():
-            yield from _regular_files(path)
+            inner = sorted(path.iterdir(), reverse=True)
+            waiting += [one for one in inner if not one.is_symlink() and not is_held(one)]
         elif path.is_file():
             yield path
 
