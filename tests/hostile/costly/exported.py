@@ -218,7 +218,7 @@ def overlapping_names() -> bytes:
     from obliq.exporting.executorch.schema import PROGRAM, installed_schema
 
     good = bytearray(executorch_files.harmless())
-    program = root(memoryview(good), "Program", installed_schema(PROGRAM), Budget(len(good)))
+    program = root(memoryview(bytes(good)), "Program", installed_schema(PROGRAM), Budget(len(good)))
     field = program.schema.field("Program", "named_data")
     place = program._place(field.slot)
     assert place is not None

@@ -149,7 +149,7 @@ class Callers:
             return
         found.seconds = max(found.seconds, time.process_time() - started)
         found.statuses[answer.status] += 1
-        wrong = [*self._wrong(answer, stranger=not browser.cookies and "authorization" not in headers)]
+        wrong = [*self.wrong_with(answer, stranger=not browser.cookies and "authorization" not in headers)]
         reads = who == "stranger" or role == "auditor"
         if reads and self.site.record.state().head != head:
             wrong.append("it changed the record")
@@ -190,7 +190,8 @@ class Callers:
             2
         ) else body
 
-    def _wrong(self, answer: Answer, *, stranger: bool) -> list[str]:
+    def wrong_with(self, answer: Answer, *, stranger: bool) -> list[str]:
+        """What may not be in an answer, in words."""
         text, headers = answer.body.decode(errors="replace"), answer.headers
         kind = headers.get("content-type", "")
         found = []
