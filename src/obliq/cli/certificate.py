@@ -51,6 +51,8 @@ class CertificateMakeArguments:
         out: New file for the certificate.
         model_signature: Also write a signature of what ships in this new file, in the form of OpenSSF Model Signing
             v1.0 (a Sigstore bundle). One key must be ECDSA P-256.
+        bom: Also write a bill of materials of what ships in this new file, with the original as its ancestor (CycloneDX
+            1.6). It names no case and nobody.
     """
 
     audit: tyro.conf.Positional[Path]
@@ -65,6 +67,7 @@ class CertificateMakeArguments:
     network: Folder = None
     out: Out
     model_signature: File = None
+    bom: File = None
     overwrite: Overwrite = False
     arch: Architecture = None
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -139,6 +142,7 @@ def run_make(arguments: CertificateMakeArguments, progress: StageListener) -> Ve
         network=arguments.network,
         architecture=arguments.arch,
         model_signature=arguments.model_signature,
+        bom=arguments.bom,
         overwrite=arguments.overwrite,
     )
     summary = summary_file(arguments.out) if made.passes else None
@@ -148,12 +152,14 @@ def run_make(arguments: CertificateMakeArguments, progress: StageListener) -> Ve
             f"certificate in {arguments.out}: case {predicate.case}, {predicate.audit.verdict}",
             *([f"summary for generic tools in {summary}"] if summary else []),
             *([f"model signature in {arguments.model_signature}"] if arguments.model_signature else []),
+            *([f"bill of materials in {arguments.bom}"] if arguments.bom else []),
             *(f"signed with the {key.algorithm} key {key.fingerprint}" for key in made.signers),
         ],
         values={
             "out": str(arguments.out),
             "summary": str(summary) if summary else None,
             "model_signature": str(arguments.model_signature) if arguments.model_signature else None,
+            "bom": str(arguments.bom) if arguments.bom else None,
             "verdict": predicate.audit.verdict,
             "passes": made.passes,
             "keys": [key.fingerprint for key in made.signers],

@@ -22,7 +22,7 @@ from obliq.io.ownership import record_files
 from obliq.patch.encryption import seal
 from obliq.record.certificate.envelope import parse_envelope
 from obliq.record.certificate.statement import SUMMARY_TYPE
-from obliq.record.certificate.verify import FOLDER_FILES
+from obliq.record.certificate.verify import FOLDER_FILES, sha256_of_file
 from tests.auditing.synthetic import shipped as shipped_entry
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.cli.refusals import refused
@@ -180,8 +180,11 @@ def test_elliptic_keys_two_signers_and_a_model_signature(
     make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned.onnx", *keys, "--out", out)
     refused(obliq(*make, "--model-signature", out), "would be written twice")
     assert list(tmp_path.iterdir()) == []
-    made = obliq(*make, "--model-signature", signature)
+    bom = tmp_path / "case.cdx.json"
+    refused(obliq(*make, "--model-signature", bom, "--bom", bom), "would be written twice")
+    made = obliq(*make, "--model-signature", signature, "--bom", bom)
     assert (made.status, f"model signature in {signature}" in made.out) == (0, True)
+    require_bill_of_materials(bom, out, case / "unlearned.onnx", case)
     verify = ("certificate", "verify", out, "--file", case / "unlearned.onnx", "--key")
     assert obliq(*verify, case / "private-public.pem", case / "elliptic-public.pem").status == 0
     assert "of all 2 signers" in obliq(*verify, case / "elliptic-public.pem").err
@@ -207,12 +210,36 @@ def require_model_signature(signature: Path, case: Path, ships: Path, obliq: Obl
         assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+def require_bill_of_materials(bom: Path, certificate: Path, ships: Path, case: Path) -> None:
+    """It has the shipped files, the original as ancestor and the certificate by their digests, and names nobody."""
+    text, stated = bom.read_text(), statement(certificate)["predicate"]
+    assert isinstance(stated, dict)
+    found = json.loads(text)["metadata"]["component"]
+    files = [ships / name for name in FOLDER_FILES] if ships.is_dir() else [ships]
+    listed = found["components"] if ships.is_dir() else [found]
+    assert [one["hashes"][0]["content"] for one in listed] == list(map(sha256_of_file, files))
+    (ancestor,) = found["pedigree"]["ancestors"]
+    assert {"name": "obliq:weights-sha256", "value": stated["base"]["weights"]} in ancestor["properties"]
+    (reference,) = found["externalReferences"]
+    assert reference["hashes"][0]["content"] == sha256_of_file(certificate)
+    metrics = found["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert [one["type"] for one in metrics] == [one["statistic"] for one in stated["audit"]["evidence"]]
+    assert not [word for word in ("DSR-1", "Example", str(case), stated["request"]["digest"]) if word in text]
+    if importlib.util.find_spec("cyclonedx") and importlib.util.find_spec("jsonschema"):
+        from cyclonedx.schema import SchemaVersion
+        from cyclonedx.validation.json import JsonStrictValidator
+
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
 def test_a_folder_that_ships(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     assert FOLDER_FILES == ("model.json", "model.safetensors")
     out, signature = tmp_path / "case.json", tmp_path / "case.sig"
     keys = ("--key", case / "private.pem", case / "elliptic.pem")
     make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned", *keys, "--out", out)
-    assert obliq(*make, "--model-signature", signature).status == 0
+    bom = tmp_path / "case.cdx.json"
+    assert obliq(*make, "--model-signature", signature, "--bom", bom).status == 0
+    require_bill_of_materials(bom, out, case / "unlearned", case)
     verify = (
         "certificate",
         "verify",

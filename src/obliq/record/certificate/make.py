@@ -9,6 +9,7 @@ from obliq.errors import CertificateError, ObliqError
 from obliq.io.atomic import refuse_existing_file, write_files
 from obliq.io.keys import LARGEST_KEY, PrivateKey, parse_private_key
 from obliq.io.regular_file import read_secret_file
+from obliq.record.certificate.bill_of_materials import bill_of_materials
 from obliq.record.certificate.envelope import parse_envelope, require_signatures, sign_payload
 from obliq.record.certificate.model_signature import model_signing_key, sign_shipped
 from obliq.record.certificate.predicate import Predicate
@@ -97,6 +98,7 @@ def make_certificate(
     network: str | Path | None = None,
     architecture: str | None = None,
     model_signature: str | Path | None = None,
+    bom: str | Path | None = None,
     overwrite: bool = False,
 ) -> VerifiedCertificate:
     """Sign what was done and measured, for the files that ship.
@@ -117,6 +119,7 @@ def make_certificate(
         architecture: for a network of your own code: `module:function`.
         model_signature: new file for a signature of what ships, in the form of OpenSSF Model Signing; one of the keys
             must be ECDSA P-256.
+        bom: new file for a bill of materials of what ships (CycloneDX 1.6).
         overwrite: whether files that exist may be replaced.
 
     Returns:
@@ -133,11 +136,14 @@ def make_certificate(
         ... )  # doctest: +SKIP
     """
     file = Path(out)
-    beside = [Path(one) for one in (model_signature,) if one is not None]
+    beside = [Path(one) for one in (model_signature, bom) if one is not None]
     for one in (file, summary_file(file), *beside):
         refuse_existing_file(one, overwrite=overwrite)
     if len({one.absolute() for one in (file, summary_file(file), *beside)}) < 2 + len(beside):
-        raise CertificateError(f"{beside[0]} would be written twice; expected a file of its own for each")
+        names = ", ".join(str(one) for one in (file, *beside))
+        raise CertificateError(
+            f"{names}: one file would be written twice; expected a file of its own for each"
+        )
     several = keys if isinstance(keys, list | tuple) else [keys]
     opened = [key if isinstance(key, PrivateKey) else read_private_key(Path(str(key))) for key in several]
     signing = None if model_signature is None else model_signing_key(opened)
@@ -154,10 +160,15 @@ def make_certificate(
         network=None if network is None else Path(network),
         architecture=architecture,
     )
+    signed = sign_certificate(predicate, subjects, opened)
     further: dict[Path, str] = {}
     if model_signature is not None and signing is not None:
         further[Path(model_signature)] = sign_shipped(Path(shipped), subjects, signing)
-    write_certificate(sign_certificate(predicate, subjects, opened), file, further, overwrite=overwrite)
+    if bom is not None:
+        further[Path(bom)] = bill_of_materials(
+            predicate, Path(shipped), subjects, file.name, signed.certificate
+        )
+    write_certificate(signed, file, further, overwrite=overwrite)
     return VerifiedCertificate(
         predicate=predicate,
         subjects=subjects,
