@@ -16,6 +16,7 @@ NAMES = {
     "no unlearning": "original",
     "retrained again (chance alone)": "retrained again",
     "`calibrated` (ours)": "calibrated, in rounds",
+    "`proxy-matching` (ours, the default)": "proxy-matching, defaults",
     "`amun`": "amun",
     "`l1-sparse`": "l1-sparse",
 }

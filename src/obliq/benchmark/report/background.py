@@ -19,7 +19,7 @@ class Background:
 
     Attributes:
         follows: from an ablation's name to the method whose tuned fields it takes.
-        trials: number of settings that were tried for each method that is tuned.
+        trials: number of settings that were tried for each method that is tuned; 1 where nothing was.
         tuning_seed: of the originals that tuning ran on.
         tuning_bits: the bit width that tuning ran at.
         tuned_in: the network and data that tuning ran on, in words, where these are not the reported ones.
@@ -48,7 +48,7 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
     facts["device"] = keys.environment.device
     return Background(
         follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
-        trials=trials if tuned else None,
+        trials=trials,
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
         facts=dict(sorted(facts.items())),

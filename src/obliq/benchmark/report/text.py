@@ -53,6 +53,8 @@ def _measured(summaries: Sequence[CellSummary]) -> str:
 
 
 def _tuned(background: Background) -> str:
+    if background.trials == 1:
+        return "Nothing was tuned: the methods have their default settings, or those that the suite names."
     if background.tuning_seed is None:
         return "How the methods' settings were chosen is not recorded."
     trials = "all" if background.trials is None else f"up to {background.trials}"
