@@ -26,14 +26,14 @@ CASES: dict[str, Case] = {
 
 
 @functools.cache
-def made(name: str, precision: str) -> tuple[nn.Module, Tensor]:
+def made(name: str, precision: str, seed: int = 0) -> tuple[nn.Module, Tensor]:
     """A quantized network in evaluation mode and inputs for it; some gammas are negative, one is zero.
 
     It is built once, so tests must leave it as it is.
     """
     build_float, shape = CASES[name]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         net = build_float()
         inputs = torch.randn(8, *shape)
         model = quantize(net, precision)

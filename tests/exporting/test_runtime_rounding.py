@@ -5,9 +5,11 @@ import pytest
 import torch
 from numpy import ndarray
 
+from obliq.exporting import check, export_file
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.runtime import session
 from obliq.exporting.operations import Add, Concatenate, Multiply, Step
+from tests.exporting.networks import made
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -82,3 +84,11 @@ def test_every_code_is_the_runtimes(operator: str, repeated: int | None) -> None
         np.testing.assert_array_equal(in_torch.numpy(), found)
         compared += found.size
     assert compared > 1_500
+
+
+def test_random_inverted_residuals_have_every_activation_of_the_interpreter() -> None:
+    """A sum next to a half in such a network was once rounded otherwise than in the runtime."""
+    for seed in range(1, 4):
+        model, inputs = made("own inverted", "W8A8", seed)
+        agreement = check(model, export_file(model, inputs.shape[1:]), inputs[:2]).activations
+        assert (agreement.equal, agreement.compared > 0) == (1, True), seed
