@@ -15,7 +15,7 @@ from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import RecordError
 from obliq.exporting import read_exported
 from obliq.record.batch_events import Planned
-from obliq.record.cases import Batch
+from obliq.record.cases import REFUSED, Batch
 from obliq.workflow.pipeline import AUDIT
 
 
@@ -32,7 +32,7 @@ def require_network_of(folder: Path, planned: Planned, base: str, *, how: str, s
     Raises:
         RecordError: naming what differs.
     """
-    found: Provenance = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE).provenance
+    _, found = recorded_network(folder)
     expected = {
         "samples": (found.splits_digest, planned.splits),
         "original": (found.base_digest, base),
@@ -76,6 +76,18 @@ def require_audit_of(folder: Path, batch: Batch, original: str) -> None:
     for entry in audit.unlearned:
         if problem := contradiction(entry):
             raise RecordError(f"{folder / AUDIT}: {problem}; expected the audit as it was written")
+
+
+def verdict_of(audit: Audit) -> str:
+    """The word of the first verdict that refuses a network or its file; else that of the network; empty without one."""
+    words = [entry.verdict.word for entry in audit.unlearned if entry.verdict is not None]
+    return next((word for word in words if word in REFUSED), words[0] if words else "")
+
+
+def recorded_network(folder: Path) -> tuple[str, Provenance]:
+    """The weights digest that a folder of a network states, and how the network came about."""
+    document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
+    return document.weights_digest, document.provenance
 
 
 def _require(folder: Path, others: set[str]) -> None:

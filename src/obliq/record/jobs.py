@@ -11,12 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from obliq.auditing import Audit
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.measurement import LONGEST_LINE
 from obliq.checkpoints import Checkpoint
-from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
-from obliq.checkpoints.metadata import Provenance
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.data import Partition
 from obliq.exporting import export_file, format_named, open_exported, read_exported
@@ -26,11 +23,17 @@ from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.patch import encode_patch
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
-from obliq.record.cases import REFUSED, Batch
+from obliq.record.cases import Batch
 from obliq.record.computing import BatchInputs, Computer, ThisMachine, WantedNetwork, write_network
 from obliq.record.events import Event
 from obliq.record.folder import ORIGINAL, Record
-from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
+from obliq.record.found_results import (
+    recorded_network,
+    require_audit_of,
+    require_export_of,
+    require_network_of,
+    verdict_of,
+)
 from obliq.record.method_settings import method_of
 from obliq.record.references import Retrainer, require_no_twin
 from obliq.record.state import RecordState
@@ -180,7 +183,7 @@ class BatchSteps:
             write_network(folder, self.worker.computer.network(self.inputs, [wanted]))
 
         def read(folder: Path) -> Event:
-            digest, found = _recorded(folder)
+            digest, found = recorded_network(folder)
             failures = found.gate.failures if found.gate else ()
             return Unlearned(
                 batch=self.batch.number, network=digest, base=found.base_digest or "", failures=failures
@@ -205,7 +208,7 @@ class BatchSteps:
             write_network(folder, found)
 
         def read(folder: Path) -> Event:
-            return Retrained(batch=self.batch.number, number=number, network=_recorded(folder)[0])
+            return Retrained(batch=self.batch.number, number=number, network=recorded_network(folder)[0])
 
         def check(folder: Path) -> None:
             require_network_of(folder, planned, self.base, how="retrained", seed=wanted[0].seed)
@@ -295,14 +298,3 @@ class BatchSteps:
 def patch_name(base: int) -> str:
     """Name of the patch from the file of a batch; 0 for the file of the original."""
     return f"from-{base}.patch"
-
-
-def verdict_of(audit: Audit) -> str:
-    """The word of the first verdict that refuses a network or its file; else that of the network; empty without one."""
-    words = [entry.verdict.word for entry in audit.unlearned if entry.verdict is not None]
-    return next((word for word in words if word in REFUSED), words[0] if words else "")
-
-
-def _recorded(folder: Path) -> tuple[str, Provenance]:
-    document = NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE)
-    return document.weights_digest, document.provenance

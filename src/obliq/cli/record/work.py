@@ -8,23 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from obliq.cli.options import ComputeOptions, DataOptions, File, Flag, RayAddress
-from obliq.cli.record.next_step import due_command, repeated, retraining_words
 from obliq.cli.record.options import (
     Actor,
     Reason,
     RecordOptions,
-    head_line,
     load_data,
-    number_of,
     open_record,
 )
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError, RecordError
 
 if TYPE_CHECKING:
-    from obliq.data import Partition
     from obliq.io.keys import PrivateKey
-    from obliq.record.cases import Batch
     from obliq.record.computing import Computer
     from obliq.record.events import Event
     from obliq.record.folder import Record
@@ -93,6 +88,7 @@ class RecordRunArguments(RecordOptions):
 def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> VerbOutput:
     """Plan a batch, or go on with the one that is under way."""
     from obliq.cli.computation import start_run
+    from obliq.cli.record.run_output import answered_output, nothing_due_output, planned_output
     from obliq.io.lock import locked
     from obliq.record.batch_events import Abandoned
     from obliq.record.batches import Choices, chosen_method, plan
@@ -118,7 +114,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             before = {batch.number for batch in state.uncertified}
             state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
             issued = [batch for batch in state.batches if batch.certified and batch.number in before]
-            return _nothing_due(record, issued, lacking, arguments)
+            return nothing_due_output(record, issued, lacking, arguments)
         if isinstance(decision, Abandoned):
             method_of(*chosen_method(state.begun.policy, choices))
         original, parts = load_data(record, arguments.data)
@@ -131,7 +127,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
                 tidy(record, appending.append(arguments.by, decision))
         batch = plan(record, parts, choices, arguments.by)
         if arguments.retain_ids is not None:
-            return _planned(record, parts, batch, arguments)
+            return planned_output(record, parts, batch, arguments)
         worker = Worker(
             record=record,
             original=original,
@@ -146,7 +142,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
         )
         work(worker, batch.number)
         state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
-    return _answered(record, state, state.batch(batch.number), lacking, arguments)
+    return answered_output(record, state, state.batch(batch.number), lacking, arguments)
 
 
 def _computer(arguments: RecordRunArguments, progress: StageListener) -> AbstractContextManager["Computer"]:
@@ -180,36 +176,6 @@ def _retrainer(record: "Record", state: "RecordState", arguments: RecordRunArgum
             )
         refuse_existing_file(arguments.retain_ids, overwrite=False)
     return found
-
-
-def _planned(
-    record: "Record", parts: "Partition", batch: "Batch", arguments: RecordRunArguments
-) -> VerbOutput:
-    """Write what the user may train references of a batch on."""
-    from obliq.io.atomic import write_file
-    from obliq.record.batches import batch_request
-
-    state, file = record.state(), arguments.retain_ids
-    assert file is not None
-    retain = batch_request(record, parts, state, batch)[0].retain.indices.tolist()
-    write_file(file, "".join(f"{one}\n" for one in retain), private=True)
-    wanted = state.begun.policy.references
-    return VerbOutput(
-        lines=[
-            f"batch   {batch.number} ({', '.join(batch.planned.cases)}): planned",
-            f"ids     {len(retain):,} samples in {file}; delete it when the references are trained",
-            f"needs   {wanted} networks that you retrain on these samples, each with another seed",
-            head_line(state),
-        ],
-        values={
-            "batch": batch.number,
-            "cases": list(batch.planned.cases),
-            "state": batch.state,
-            "retain_ids": str(file),
-            "head": state.head,
-        },
-        next_command=due_command(record, state, arguments, arguments.data),
-    )
 
 
 def _decision(state: "RecordState", arguments: RecordRunArguments) -> "Event | None":
@@ -275,95 +241,6 @@ def _signing(record: "Record", arguments: RecordRunArguments) -> "tuple[PrivateK
         if arguments.certificate_key is not None:
             raise
         return None, str(error)
-
-
-def _certificates(record: "Record", batches: "list[Batch]", lacking: str) -> tuple[list[str], list[str]]:
-    """The certificates of some batches as lines and as values; or why there are none."""
-    files = [
-        (case, str(record.certificate(batch, case)))
-        for batch in batches
-        if batch.certified
-        for case in batch.planned.cases
-    ]
-    due = [str(batch.number) for batch in record.state().uncertified] if lacking else []
-    lines = [f"signed  {file} ({case})" for case, file in files]
-    if due:
-        lines.append(f"signed  nothing for batch {', '.join(due)}: {lacking}")
-    return lines, [file for _, file in files]
-
-
-def _nothing_due(
-    record: "Record", issued: "list[Batch]", lacking: str, arguments: RecordRunArguments
-) -> VerbOutput:
-    state = record.state()
-    unapproved = [
-        case.number
-        for case in state.cases.values()
-        if case.accepted
-        and not (case.rejected or case.batch or case.closed)
-        and state.missing_approvals(case)
-    ]
-    words = "nothing else is due" if issued else "nothing is due"
-    if unapproved:
-        waiting = number_of(len(unapproved), "request") + (" waits" if len(unapproved) == 1 else " wait")
-        words += f"; {waiting} for approval: {', '.join(unapproved)}"
-    signed, files = _certificates(record, issued, lacking)
-    return VerbOutput(
-        lines=[*signed, words, head_line(state)],
-        values={
-            "batch": None,
-            "waiting_for_approval": unapproved,
-            "certificates": files,
-            "certificates_due": bool(lacking and state.uncertified),
-            "head": state.head,
-        },
-        next_command=due_command(record, state, arguments, arguments.data)
-        if unapproved
-        else ("record", "list", arguments.record),
-    )
-
-
-def _answered(
-    record: "Record", state: "RecordState", batch: "Batch", lacking: str, arguments: RecordRunArguments
-) -> VerbOutput:
-    from obliq.io.strict_json import encode
-    from obliq.record.keys_folder import FLEET_KEY
-
-    folder = record.batch(batch.number)
-    outcome = "refused" if batch.refusal else batch.state
-    lines = [f"batch   {batch.number} ({', '.join(batch.planned.cases)}): {outcome}"]
-    if batch.audited:
-        lines.append(f"verdict {batch.audited.verdict or 'none'}, in {folder / 'audit' / 'report.html'}")
-    if batch.patched:
-        lines.append(f"file    {record.released(batch.number)}")
-        lines += [
-            f"patch   {folder / 'patches' / f'from-{made.base}.patch'}" for made in batch.patched.patches
-        ]
-        if not (arguments.plain or arguments.key_file):
-            lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
-    signed, files = _certificates(record, [batch], lacking)
-    follows = due_command(record, state, arguments, arguments.data)
-    if batch.refusal:
-        other = ("--again", "REASON", "--method", "calibrated")
-        follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
-        follows += (*retraining_words(state, again=True), *repeated(record, arguments, arguments.data))
-    return VerbOutput(
-        lines=[*lines, *signed, head_line(state)],
-        values={
-            "batch": batch.number,
-            "cases": list(batch.planned.cases),
-            "state": outcome,
-            "verdict": batch.audited.verdict if batch.audited else None,
-            "patches": encode(batch.patched.patches) if batch.patched else [],
-            "certificates": files,
-            "certificates_due": bool(lacking and state.uncertified),
-            "head": state.head,
-        },
-        next_command=follows,
-        unmet=f"{batch.refusal}; expected --again REASON with another --method or --settings, or --accept REASON"
-        if batch.refusal
-        else "",
-    )
 
 
 RUN = Verb(RecordRunArguments, run_record_run)
