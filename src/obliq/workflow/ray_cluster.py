@@ -3,7 +3,9 @@
 import hashlib
 import importlib
 import re
+import signal
 import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,11 +47,14 @@ def join_cluster(ray: Any, address: str, environment: Mapping[str, str] | None =
     """
     require_answer(address)
     given = {"runtime_env": {"env_vars": dict(environment)}} if environment else {}
+    ending = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **given)
     except (Exception, SystemExit) as error:  # Ray exits where the other side is no Ray
         reason = one_line(str(error)) if isinstance(error, Exception) else "what answers there is no Ray"
         raise ObliqError(f"cannot join the Ray cluster at {address}: {reason}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ending)  # Ray's own handler aborts the process with a stack
 
 
 def require_answer(address: str) -> None:
