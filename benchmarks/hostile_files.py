@@ -156,13 +156,20 @@ def heading() -> list[str]:
     ]
 
 
+def kept_rows() -> dict[str, str]:
+    """The rows of earlier runs by kind and name; those that are measured again are replaced."""
+    lines = TABLE.read_text().splitlines() if TABLE.exists() else []
+    found = [line for line in lines if line.startswith("| ") and not line.startswith(("| ---", "| format"))]
+    return {"".join(line.split(" | ")[:2]): line for line in found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="Measure only cases whose kind or name contains this.")
     arguments = parser.parse_args()
-    rows = []
+    rows = kept_rows()
     with tempfile.TemporaryDirectory() as shared:
         for case in all_cases(Path(shared)):
             if arguments.only not in f"{case.kind}: {case.name}":
@@ -173,10 +180,9 @@ def main() -> None:
                 except Exception:
                     traceback.print_exc()
                     continue
-            rows.append(row(case, found))
-            print(rows[-1], flush=True)
-    if not arguments.only:
-        TABLE.write_text("\n".join([*heading(), *rows]) + "\n")
+            rows[f"| {case.kind}{case.name}"] = written = row(case, found)
+            print(written, flush=True)
+    TABLE.write_text("\n".join([*heading(), *rows.values()]) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from obliq.errors import ObliqError
-from obliq.io.strict_json import SettingValue, decode, encode, parse_json, render_json
+from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue, decode, encode, parse_json, render_json
 from obliq.quantization import Precision
 
 
@@ -59,6 +59,24 @@ def test_what_is_written_is_read() -> None:
 def test_text_is_the_same_for_equal_values() -> None:
     assert render_json({"b": 1, "a": "ä"}) == '{\n  "a": "\\u00e4",\n  "b": 1\n}\n'
     assert render_json({"b": 1, "a": "ä"}, sort=False) == '{\n  "b": 1,\n  "a": "ä"\n}\n'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later:
+    """A class of which one field came later, and one holds what is not checked."""
+
+    named: Mapping[str, Inner]
+    extra: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
+    free: Any = None
+
+
+def test_a_later_field_is_left_out_while_it_has_its_default() -> None:
+    inner = Inner(kind="a", shares=(0.5,))
+    before = {"named": {"x": {"kind": "a", "shares": [0.5]}}, "free": {"y": [1]}}
+    for extra, stored in ((0, before), (3, before | {"extra": 3})):
+        value = Later(named={"x": inner}, extra=extra, free={"y": [1]})
+        assert encode(value) == stored
+        assert decode(Later, stored) == value
 
 
 @pytest.mark.parametrize(
