@@ -115,6 +115,7 @@ def choices() -> Sequence[Choice]:
     demo = demo_verdicts()
     again = [row["verdict"] for row in table_of("verdicts.csv") if row["method"] == AGAIN]
     tenth, person, people, one = "random=10%", "subjects=1", "subjects=10", "class=0"
+    untuned = "proxy-matching, defaults"
     from_file = file_gaps()
     others = {request: of(passes_of_others(request)) for request in (tenth, people, one)}
     kept, of_class = (
@@ -186,8 +187,8 @@ def choices() -> Sequence[Choice]:
             "a random tenth, where retraining takes 182 epochs",
             "calibrated",
             f"gap {gap('fashion-long', tenth, 'calibrated')}, and {gap('fashion-long', tenth, 'original')} before; "
-            f"no verdict; `proxy-matching` {gap('fashion-long-default', tenth, 'proxy-matching, defaults')} on one seed "
-            f"in {time('fashion-long-default', tenth, 'proxy-matching, defaults')} of the time, nearer by AUC "
+            f"no verdict; `proxy-matching` {gap('fashion-long-default', tenth, untuned)} on one seed in "
+            f"{time('fashion-long-default', tenth, untuned)} of the time, nearer by AUC "
             f"([`fashion-long`]({LINK}/fashion-long/report.md), [default]({LINK}/fashion-long-default/report.md))",
             time("fashion-long", tenth, "calibrated"),
             ", one round",
