@@ -82,6 +82,18 @@ def _narrow_bias(graph: Any) -> None:
     graph.node.insert(place, cast)
 
 
+def _computed_factor(graph: Any) -> None:
+    """Codes are multiplied by a factor of 4 bits, which a node widens."""
+    factors = ((i, node) for i, node in enumerate(graph.node) if node.op_type == "Mul")
+    place, first = next((i, node) for i, node in factors if node.input[1].startswith("*"))
+    graph.initializer.append(onnx.helper.make_tensor("narrow", onnx.TensorProto.INT4, [], b"\x04", raw=True))
+    graph.node.insert(place, onnx.helper.make_node("Cast", ["narrow"], ["four"], to=onnx.TensorProto.INT32))
+    old = first.input[1]
+    graph.initializer.remove(next(one for one in graph.initializer if one.name == old))
+    for node in graph.node:
+        node.input[:] = ["four" if name == old else name for name in node.input]
+
+
 def _another_name(graph: Any) -> None:
     """A value in between is called otherwise: harmless, but no file of ours."""
     clip = next(node for node in graph.node if node.op_type == "Clip")
@@ -98,6 +110,7 @@ FORGERIES: dict[str, tuple[Callable[[Any], object], str]] = {
     "a sum behind the last": (_doubled, "is not what the last rounding gave"),
     "two layers of one name": (_two_of_one_name, "expected a layer's name, once"),
     "a bias of 4 bits": (_narrow_bias, "a bias in int4 times 1"),
+    "a factor that is computed": (_computed_factor, "Mul that makes .* is not read as a step"),
     "another name": (_another_name, "would not be written again as it is"),
 }
 

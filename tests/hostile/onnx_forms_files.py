@@ -19,6 +19,10 @@ from tests.hostile.onnx_files import (
 from tests.hostile.sample import forms_file
 
 zeros = numpy_helper.from_array(np.zeros((1, 4, 6, 6), np.float32), "zeros")
+entries = (
+    numpy_helper.from_array(np.arange(256).astype(np.int8) // 2, "entries"),
+    numpy_helper.from_array(np.full(256, 0.1, np.float32), "scales"),
+)
 
 ALTERED: dict[str, Alteration] = {
     "table too short": put("2t", lambda values: values[:255]),
@@ -31,6 +35,9 @@ ALTERED: dict[str, Alteration] = {
     "table without a zero": reads("2v", "2t", "2s"),
     "table with an axis": settings("2v", axis=0),
     "table along an axis": settings("2y", axis=1),
+    "table with many scales": both(
+        adds(constants=entries), both(reads("2v", "entries", "scales"), settings("2v", axis=0))
+    ),
     "table that is a weight": reads("4y", "3r", "2v", "4b"),
     "table that is an activation": reads("3r", "2t", "2s", "=128"),
     "places in a table from reals": reads("2y", "2v", "1y"),

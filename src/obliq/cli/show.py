@@ -1,5 +1,6 @@
 """`obliq show`: what a saved network or an exported file contains."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,32 +178,63 @@ def _access(method: str) -> dict[str, str]:
 
 
 def _show_file(file: Path) -> VerbOutput:
-    from obliq.exporting.summary import summarise_file
-    from obliq.io.strict_json import encode
+    """Read a file as strictly as an audit does, without running it.
 
-    found = summarise_file(file)
-    shape = "x".join(map(str, found.input_shape))
+    The operators and constants of a program are those of the ONNX file that computes the same.
+    """
+    from obliq.errors import ModelError
+    from obliq.exporting import read_exported
+    from obliq.exporting.onnx.contents import STORED_BITS
+    from obliq.io.strict_json import encode
+    from obliq.quantization import packed_size
+
+    read = read_exported(file)
+    try:
+        digest = read.content_digest
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    contents, size = read.contents, len(read.data)
+    operators = dict(Counter(node.operator for node in contents.nodes).most_common())
+    rows: list[dict[str, Any]] = []
+    for name, held in contents.constants.items():
+        kind = contents.kinds[name]
+        stored = packed_size(held.size, STORED_BITS[kind])
+        rows.append({"name": name, "kind": kind, "shape": held.shape, "bytes": stored})
+    values = {
+        "file": str(file),
+        "format": read.title,
+        "form": read.form,
+        "input_shape": contents.input_shape,
+        "bytes": size,
+        "file_digest": read.file_digest,
+        "content_digest": digest,
+        "stored_weights": read.stored_weights,
+        "operators": operators,
+        "rows": rows,
+        "inputs": contents.inputs,
+    }
+    shape = "x".join(map(str, contents.input_shape))
     lines = [
-        f"{found.format} file of the {found.form} form, input {shape}",
+        f"{read.title} file of the {read.form} form, input {shape}",
         *fields(
             {
-                "size": f"{found.bytes:,} bytes, weights in {found.stored_weights}",
-                "sha256": found.file_digest,
-                "content digest": found.content_digest,
-                **_inputs(found.inputs),
-                "operators": ", ".join(f"{count} {name}" for name, count in found.operators.items()),
+                "size": f"{size:,} bytes, weights in {read.stored_weights}",
+                "sha256": read.file_digest,
+                "content digest": digest,
+                **_inputs(contents.inputs),
+                "operators": ", ".join(f"{count} {name}" for name, count in operators.items()),
             }
         ),
         "",
         *table(
             ["constant", "type", "shape", "bytes"],
             [
-                [row.name, row.kind, "x".join(map(str, row.shape)) or "-", f"{row.bytes:,}"]
-                for row in found.rows
+                [row["name"], row["kind"], "x".join(map(str, row["shape"])) or "-", f"{row['bytes']:,}"]
+                for row in rows
             ],
         ),
     ]
-    return VerbOutput(lines=lines, values=encode(found), next_command=("patch", "make", "--help"))
+    return VerbOutput(lines=lines, values=encode(values), next_command=("patch", "make", "--help"))
 
 
 VERB = Verb(ShowArguments, run_show)

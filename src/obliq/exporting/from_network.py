@@ -23,6 +23,7 @@ from obliq.exporting.operations import (
     Step,
     TracedCall,
 )
+from obliq.exporting.operations.windows import arguments_of
 from obliq.io.user_code import first_line
 from obliq.quantization import QuantizedActivation, integer_state
 from obliq.quantization.operations import (
@@ -279,14 +280,8 @@ def _bounds(node: fx.Node) -> tuple[float, float]:
         return 0.0, float("inf")
     if kind in (nn.ReLU6, F.relu6):
         return 0.0, 6.0
-    if node.op == "call_module":
-        module = module_of(node)
-        assert isinstance(module, nn.Hardtanh)
-        return float(module.min_val), float(module.max_val)
-    given = [*node.args[1:3], *[None] * 2]
-    low = given[0] if given[0] is not None else node.kwargs.get("min_val", -1.0)
-    high = given[1] if given[1] is not None else node.kwargs.get("max_val", 1.0)
-    return float(low), float(high)  # type: ignore[arg-type]
+    given = arguments_of(node, ("min_val", "max_val"), min_val=-1.0, max_val=1.0)
+    return float(given["min_val"]), float(given["max_val"])
 
 
 def _code(value: float, scale: float, otherwise: int) -> int:

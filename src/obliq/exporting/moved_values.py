@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from obliq.errors import ModelError
 from obliq.exporting.known_sizes import BATCH
 from obliq.exporting.operations import Flatten, Reshape, Step, Take, Transpose
+from obliq.exporting.operations.step import Chain, in_a_row
 from obliq.quantization.operations import module_of, path_of
 
 Places = Tensor
@@ -86,24 +87,14 @@ def steps_for(places: Places, shape: tuple[int, ...], fields: dict[str, Any]) ->
             f"{fields['path']} rearranges values in a way without an integer form here; expected splits, slices, "
             "channel shuffles, nearest upsampling, transpositions or reshapes"
         )
-    kinds = [(kind, settings) for kind, settings in chain]
-    steps: list[Step] = []
-    for number, (kind, settings) in enumerate(kinds):
-        last = number == len(kinds) - 1
-        name = fields["name"] if last else f"{fields['name']}_{number}"
-        sources = (steps[-1].name,) if steps else fields["sources"]
-        steps.append(kind(**fields | {"name": name, "sources": sources}, **settings))
-    return tuple(steps)
+    return in_a_row(chain, fields)
 
 
-_Chain = list[tuple[type[Step], dict[str, Any]]]
-
-
-def _order(places: Places, start: Places) -> _Chain | None:
+def _order(places: Places, start: Places) -> Chain | None:
     """Kinds of steps, with their settings, that make these places of those at the start."""
     for axes in itertools.permutations(range(start.dim())):
         turned = start.permute(axes)
-        chain: _Chain = [] if axes == tuple(range(start.dim())) else [(Transpose, {"axes": _from_one(axes)})]
+        chain: Chain = [] if axes == tuple(range(start.dim())) else [(Transpose, {"axes": _from_one(axes)})]
         taken = _taken(places, turned)
         if taken is not None:
             return chain + taken
@@ -115,11 +106,11 @@ def _order(places: Places, start: Places) -> _Chain | None:
     return None
 
 
-def _taken(places: Places, start: Places) -> _Chain | None:
+def _taken(places: Places, start: Places) -> Chain | None:
     """Selections along axes, when that is all."""
     if places.dim() != start.dim() or not places.numel():
         return None
-    chain: _Chain = []
+    chain: Chain = []
     found = start
     for axis in range(start.dim()):
         line = places[tuple(slice(None) if other == axis else 0 for other in range(start.dim()))]
@@ -151,7 +142,7 @@ def _in_reading_order(places: Places, start: Places) -> Tensor:
     return order[places.long()]
 
 
-def _shaped(places: Places) -> _Chain:
+def _shaped(places: Places) -> Chain:
     if places.dim() == 1:
         return [(Flatten, {})]
     return [(Reshape, {"shape": tuple(places.shape)})]

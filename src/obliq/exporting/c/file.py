@@ -1,21 +1,23 @@
 """C99 files of our exporter, for microcontrollers; they are written and not read."""
 
 import re
-from functools import cached_property
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError, ObliqError
 from obliq.exporting.c.writer import MARK, to_c
 from obliq.exporting.content import content_of_graph
-from obliq.exporting.exported_file import Answer, OwnFile, Probe
+from obliq.exporting.exported_file import OwnFile
 from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.contents import Contents
 from obliq.patch import content_digest, from_device_image
 
 
 class CFile(OwnFile):
-    """What compiles to the arithmetic of the interpreter. Audits and patches take the `integer` ONNX file instead."""
+    """What compiles to the arithmetic of the interpreter. Audits and patches take the `integer` ONNX file instead.
+
+    Since reading refuses every file, there are no objects of this class, and nothing that they would answer.
+    """
 
     format: ClassVar[str] = "c"
     title: ClassVar[str] = "C"
@@ -29,7 +31,10 @@ class CFile(OwnFile):
 
     @staticmethod
     def read(data: bytes) -> Contents:
-        _refuse()
+        raise ModelError(
+            "C files are written and not read; expected the folder that it was exported from, or the file of "
+            "`obliq export --to onnx`, which has the same integers and content digest"
+        )
 
     @staticmethod
     def write(graph: Graph, form: str = "integer", inputs: InputContract | None = None) -> bytes:
@@ -47,21 +52,3 @@ class CFile(OwnFile):
             raise ModelError(f"its image cannot be read ({error}); expected that of the network") from error
         if found != content_digest(content_of_graph(graph)):
             raise ModelError("its image holds other integers; expected those of the network")
-
-    @cached_property
-    def graph(self) -> Graph:
-        _refuse()
-
-    def start(self) -> tuple[str, Answer]:
-        _refuse()
-
-    @staticmethod
-    def probe(data: bytes, graph: Graph) -> tuple[str, Probe]:
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise ModelError(
-        "C files are written and not read; expected the folder that it was exported from, or the file of "
-        "`obliq export --to onnx`, which has the same integers and content digest"
-    )

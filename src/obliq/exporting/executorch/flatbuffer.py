@@ -4,6 +4,9 @@ ExecuTorch's files are flatbuffers. Their own readers follow offsets on trust un
 in, which default builds of the runtime leave out, and a table does not hold the types of its fields. So this
 reader only finds values by the names that ExecuTorch's schema gives them. That nothing else hides in a file is
 checked by `obliq.exporting.executorch.reader`. Nothing is copied: bytes stay views.
+
+Everything here raises `ModelError` for what is missing where there must be one, for what lies outside the buffer, and
+for more than there may be.
 """
 
 import struct
@@ -37,37 +40,21 @@ class Table:
     budget: Budget
 
     def number(self, field: str) -> int | float:
-        """Read a number, 0 where it was left out.
-
-        Raises:
-            ModelError: when it lies outside.
-        """
+        """Read a number, 0 where it was left out."""
         found = self.schema.field(self.kind, field)
         place = self._place(found.slot)
         return 0 if place is None else number_at(self.data, place, self.schema.letter(found.kind))
 
     def whole(self, field: str) -> int:
-        """Read a whole number, 0 where it was left out.
-
-        Raises:
-            ModelError: when it lies outside.
-        """
+        """Read a whole number, 0 where it was left out."""
         return int(self.number(field))
 
     def table(self, field: str) -> "Table":
-        """Read the table that a field points to.
-
-        Raises:
-            ModelError: when there is none, or it lies outside.
-        """
+        """Read the table that a field points to."""
         return self._table(self._target(field), self.schema.field(self.kind, field).kind)
 
     def member(self, field: str) -> "tuple[str, Table]":
-        """Read the table in a union, with the name of the member that it is.
-
-        Raises:
-            ModelError: when there is none, the union has no such member, or it lies outside.
-        """
+        """Read the table in a union, with the name of the member that it is."""
         found = self.schema.field(self.kind, field)
         place = self._place(found.slot - 1)
         number = 0 if place is None else int(number_at(self.data, place, "B"))
@@ -78,33 +65,21 @@ class Table:
         return name, self._table(self._target(field), kind)
 
     def tables(self, field: str, most: int) -> list["Table"]:
-        """Read the tables in a vector, of which there may be `most`.
-
-        Raises:
-            ModelError: when there are more, or they lie outside.
-        """
+        """Read the tables in a vector, of which there may be `most`."""
         start, count = self._vector(field, most)
         kind = self.schema.field(self.kind, field).kind.strip("[]")
         places = (start + 4 * index for index in range(count))
         return [self._table(place + int(number_at(self.data, place, "I")), kind) for place in places]
 
     def wholes(self, field: str, most: int) -> tuple[int, ...]:
-        """Read the whole numbers in a vector, of which there may be `most`.
-
-        Raises:
-            ModelError: when there are more, or they lie outside.
-        """
+        """Read the whole numbers in a vector, of which there may be `most`."""
         start, count = self._vector(field, most)
         letter = self.schema.letter(self.schema.field(self.kind, field).kind.strip("[]"))
         width = struct.calcsize("<" + letter)
         return tuple(int(number_at(self.data, start + width * index, letter)) for index in range(count))
 
     def text(self, field: str, most: int = 512) -> bytes:
-        """Read the bytes of a text, of which there may be `most`.
-
-        Raises:
-            ModelError: when there is none, it is longer, or it lies outside.
-        """
+        """Read the bytes of a text, of which there may be `most`."""
         start, count = self._vector(field, most)
         self.budget.spend(f"texts of {self.kind}", memory=OBJECT + count, work=count)
         return bytes(stretch(self.data, start, count))
@@ -137,41 +112,25 @@ class Table:
 
 
 def one_of(entries: Sequence[Entry], index: int) -> Entry:
-    """Return one entry of a list.
-
-    Raises:
-        ModelError: when it has no such entry.
-    """
+    """Return one entry of a list."""
     if index >= len(entries):
         raise ModelError(f"entry {index} of {len(entries)}; expected one that exists")
     return entries[index]
 
 
 def root(data: memoryview, kind: str, schema: Schema, budget: Budget) -> Table:
-    """Return the outermost table of a buffer, which is of a known kind.
-
-    Raises:
-        ModelError: when the buffer is too short to hold one.
-    """
+    """Return the outermost table of a buffer, which is of a known kind."""
     return Table(data, int(number_at(data, 0, "I")), kind, schema, budget)
 
 
 def number_at(data: memoryview, place: int, form: str) -> int | float:
-    """Read one little-endian number; `form` is its letter in `struct`.
-
-    Raises:
-        ModelError: when it lies outside.
-    """
+    """Read one little-endian number; `form` is its letter in `struct`."""
     found: int | float = struct.unpack("<" + form, stretch(data, place, struct.calcsize("<" + form)))[0]
     return found
 
 
 def stretch(data: memoryview, start: int, size: int) -> memoryview:
-    """Return a part of a buffer.
-
-    Raises:
-        ModelError: when it lies outside.
-    """
+    """Return a part of a buffer."""
     if not 0 <= start <= start + size <= len(data):
         raise ModelError(f"{size} bytes at {start} of {len(data)}; expected them inside")
     return data[start : start + size]

@@ -10,11 +10,13 @@ that another release wrote are refused alike, and no byte that our exporter did 
 
 import math
 
+from numpy import ndarray
+
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.description import graph_of_description
 from obliq.exporting.executorch.runtime import executorch_version
-from obliq.exporting.executorch.tables import Operations, Stored
+from obliq.exporting.executorch.tables import Operations
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
@@ -89,7 +91,7 @@ def graph_in_program(data: bytes) -> Graph:
         return _grid(found[step.name].scale, found[step.name].bounds, step.grid.zero_point)
 
     def weights_of(layer: Layer, source: Grid) -> Weights:
-        return _weights(operations.stored(found[layer.name]), layer.weights.codes.shape, source)
+        return _weights(*operations.stored(found[layer.name]), layer.weights.codes.shape, source)
 
     return held(like.with_values(grid_of, weights_of))
 
@@ -106,9 +108,8 @@ def _grid(scale: float, bounds: tuple[float, float] | None, zero_point: int) -> 
     return grid_from(scale, zero_point, round(low), round(high))
 
 
-def _weights(stored: Stored, shape: tuple[int, ...], source: Grid) -> Weights:
+def _weights(codes: ndarray, scale: ndarray, bias: ndarray, shape: tuple[int, ...], source: Grid) -> Weights:
     """Weights of this shape, for a layer that reads codes on `source`."""
-    codes, scale, bias = stored.codes, stored.scale, stored.bias
     if codes.size != math.prod(shape) or not len(codes) == len(scale) == len(bias) == shape[0]:
         raise ModelError(f"weights of shape {codes.shape}; expected {shape}")
     if not ((scale > 0) & (scale < _LARGEST_STEP)).all():

@@ -55,21 +55,6 @@ class Computing:
     table: Table = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stored:
-    """What a convolution multiplies with and adds.
-
-    Attributes:
-        codes: int8, outputs first, then inputs, then space.
-        scale: float32, one an output.
-        bias: int32, one an output.
-    """
-
-    codes: ndarray
-    scale: ndarray
-    bias: ndarray
-
-
 class Operations:
     """The operations of one program, in their order.
 
@@ -140,8 +125,11 @@ class Operations:
             raise ModelError(f"a result with {kind}; expected PerTensorQuant")
         return float(steps.number("scale"))
 
-    def stored(self, computing: Computing) -> Stored:
-        """Return what a convolution holds.
+    def stored(self, computing: Computing) -> tuple[ndarray, ndarray, ndarray]:
+        """Return what a convolution multiplies with and adds.
+
+        Returns:
+            int8 codes, outputs first, then inputs, then space; float32 scales and int32 biases, one an output each.
 
         Raises:
             ModelError: when it is another operation, or its constants do not fit together.
@@ -159,11 +147,9 @@ class Operations:
         if kind != "PerChannelQuant":
             raise ModelError(f"a filter with {kind}; expected PerChannelQuant")
         axes = (3, 0, 1, 2) if computing.operation == "XNNDepthwiseConv2d" else (0, 3, 1, 2)
-        return Stored(
-            codes=codes.reshape(shape).transpose(axes),
-            scale=self._numbers(steps.whole("scale_buffer_idx"), "<f4"),
-            bias=self._numbers(bias.table("tensor_value").whole("constant_buffer_idx"), "<i4"),
-        )
+        scale = self._numbers(steps.whole("scale_buffer_idx"), "<f4")
+        biases = self._numbers(bias.table("tensor_value").whole("constant_buffer_idx"), "<i4")
+        return codes.reshape(shape).transpose(axes), scale, biases
 
     def _value(self, number: int) -> Table:
         if number not in self._values:

@@ -3,9 +3,9 @@
 Whatever does not fit raises `ModelError`, with the node, what was found and what was expected.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -52,6 +52,13 @@ class Value:
         """Whether it depends on the input."""
         return self.constant is None and self.codes is None and self.kind != "nothing"
 
+    @property
+    def coded(self) -> tuple[ndarray, ndarray]:
+        """The codes and the scale of constant reals that stand for codes."""
+        assert self.codes is not None
+        assert self.scale is not None
+        return self.codes, self.scale
+
 
 NOTHING = Value(kind="nothing", shape=())
 """What stands for an input that a node leaves out, in files of other quantizers."""
@@ -61,10 +68,7 @@ def activation(
     kind: str, shape: tuple[int, ...], scale: ndarray | None = None, span: tuple[int, int] = (0, 255)
 ) -> Value:
     """A value that depends on the input."""
-    elements = 1
-    for size in shape:
-        elements *= size
-    if any(size < 1 for size in shape) or elements > LARGEST_SAMPLE:
+    if any(size < 1 for size in shape) or math.prod(shape) > LARGEST_SAMPLE:
         raise ModelError(
             f"an activation of shape {shape}; expected sizes from 1, and {LARGEST_SAMPLE} elements at most"
         )
@@ -77,12 +81,17 @@ def require(condition: bool, node: OnnxNode, expected: str) -> None:
         raise ModelError(f"{node.operator} that makes {node.output!r}: expected {expected}")
 
 
+def constant_of(value: Value, node: OnnxNode, fits: bool, expected: str) -> ndarray:
+    """The values of a constant that a node reads, which must be one and fit."""
+    require(fits and value.constant is not None, node, expected)
+    assert value.constant is not None
+    return value.constant
+
+
 def scales(value: Value, node: OnnxNode, shape: tuple[int, ...]) -> ndarray:
     """Constant float32 scales of this shape."""
-    found = value.constant
-    fits = found is not None and value.kind == "float32" and value.shape == shape
-    require(fits, node, f"constant float32 scales of shape {shape}")
-    assert found is not None
+    fits = value.kind == "float32" and value.shape == shape
+    found = constant_of(value, node, fits, f"constant float32 scales of shape {shape}")
     usable = np.isfinite(found) & (found >= _SMALLEST_SCALE) & (found <= _LARGEST_SCALE)
     require(bool(usable.all()), node, "scales that are positive, finite and not denormal")
     return found
@@ -90,11 +99,7 @@ def scales(value: Value, node: OnnxNode, shape: tuple[int, ...]) -> ndarray:
 
 def scalar(value: Value, node: OnnxNode, kind: str) -> int:
     """A single constant whole number of this type."""
-    require(
-        value.constant is not None and value.kind == kind and value.shape == (), node, f"one constant {kind}"
-    )
-    assert value.constant is not None
-    return int(value.constant)
+    return int(constant_of(value, node, value.kind == kind and value.shape == (), f"one constant {kind}"))
 
 
 def setting(node: OnnxNode, name: str, otherwise: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
@@ -159,7 +164,6 @@ class Operator:
         rule: how its nodes are checked.
         inputs: the fewest and the most.
         settings: names of the settings that it may have.
-        step: `(node, contents, **fields)`, the step that a node is; by default `from_onnx` of the operation.
         own: whether it stands in files of our exporter only.
         weighted: whether its second input is the weight of a layer; only such a node has a layer's name.
         width: bytes that it makes of each element of the constants that it reads.
@@ -168,7 +172,6 @@ class Operator:
     rule: Rule
     inputs: tuple[int, int]
     settings: frozenset[str] = frozenset()
-    step: Callable[..., Any] | None = None
     own: bool = False
     weighted: bool = False
     width: int = 0

@@ -5,8 +5,9 @@ information, sparse tensors, sub-graphs or custom operator domains, has no numbe
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,17 @@ class Contents:
     inputs: InputContract | None = None
     codes: dict[str, ndarray] = field(default_factory=dict, repr=False)
     batch: int | None = None
+
+    @cached_property
+    def makers(self) -> dict[str, OnnxNode]:
+        """The node that makes each value, by its name."""
+        return {node.output: node for node in self.nodes}
+
+    def way_to_constant(self, name: str) -> Iterator[OnnxNode]:
+        """The nodes between a value and the constant to which its first inputs lead, from the last one on."""
+        while name not in self.constants:
+            yield self.makers[name]
+            name = self.makers[name].inputs[0]
 
 
 def parsed(data: bytes, budget: Budget) -> Contents:
@@ -261,6 +273,12 @@ def node_of(
     return OnnxNode(operator=operator, inputs=tuple(entry["inputs"]), output=outputs[0], settings=settings)
 
 
+def declared_type(end: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+    """The number of the element type that a value declares, and its dimensions."""
+    tensor = (end["type"] or {}).get("tensor") or {}
+    return tensor.get("kind") or 0, (tensor.get("shape") or {}).get("dimensions") or []
+
+
 def sample_shape(first: dict[str, Any], last: dict[str, Any], batch: int | None = None) -> tuple[int, ...]:
     """The shape of one sample, from the declared input; the declared output must be a row for each.
 
@@ -274,10 +292,9 @@ def sample_shape(first: dict[str, Any], last: dict[str, Any], batch: int | None 
     """
     sizes = []
     for end in (first, last):
-        tensor = (end["type"] or {}).get("tensor") or {}
-        dimensions = (tensor.get("shape") or {}).get("dimensions") or []
+        kind, dimensions = declared_type(end)
         fits = bool(dimensions) and (dimensions[0]["symbol"] is not None or dimensions[0]["size"] == batch)
-        if tensor.get("kind") != 1 or not fits:
+        if kind != 1 or not fits:
             raise ModelError(f"{end['name']} is no float32 tensor with a free batch; expected one")
         sizes.append([dimension["size"] for dimension in dimensions[1:]])
     if None in sizes[0]:

@@ -16,9 +16,9 @@ from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
-from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, Contents, OnnxNode, parsed
+from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, STORED_BITS, Contents, OnnxNode, parsed
 from obliq.exporting.onnx.storage import RULES
-from obliq.exporting.operations import IN_FILES, MOVING, Layer, LookupTable, Quantize, Step, step_of
+from obliq.exporting.operations import IN_FILES, MOVING, Layer, LookupTable, Quantize, Step
 from obliq.exporting.weights import EVERY, grid_from, weights_from
 from obliq.io.budget import Budget
 
@@ -103,8 +103,11 @@ class _Reader:
 
     def visit(self, node: OnnxNode) -> None:
         first = node.inputs[0]
-        if node.operator in ("Cast", "Mul") and first in self.stored:
-            times = int(self.contents.constants[node.inputs[1]]) if node.operator == "Mul" else 1
+        constants = self.contents.constants
+        if first in self.stored and (
+            node.operator == "Cast" or (node.operator == "Mul" and node.inputs[1] in constants)
+        ):
+            times = int(constants[node.inputs[1]]) if node.operator == "Mul" else 1
             before = self.stored[first]
             self.stored[node.output] = replace(before, times=before.times * times)
         elif node.operator == "Mul" and first in self.scales:
@@ -201,7 +204,7 @@ class _Reader:
 
     def _step(self, node: OnnxNode, name: str, sources: tuple[str, ...], grid: Grid, **fields: Any) -> Step:
         common = {"path": name, "name": name, "sources": sources, "grid": grid}
-        return step_of(node, self.contents, RULES[node.operator], **common | fields)
+        return IN_FILES[node.operator].from_onnx(node, self.contents, **common | fields)
 
     def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
         """A constant of this type may stand for some widths only, and a narrow one shows what it is multiplied by."""
@@ -220,20 +223,11 @@ class _Reader:
             raise ModelError(f"{stored.name}: {error}") from error
 
 
-_BITS = {"int8": 8, "int4": 4, "int2": 2}
-
-
 def weight_constants(contents: Contents) -> tuple[str, ...]:
     """The constants that hold the codes of layers, in the order of their layers; none for a file of floats."""
-    origin: dict[str, str] = {}
-    for node in contents.nodes:
-        origin[node.output] = origin.get(node.inputs[0], node.inputs[0])
-    found = []
-    for node in _weighted(contents):
-        name = origin.get(node.inputs[1], node.inputs[1])
-        if contents.kinds[name] != "float32":
-            found.append(name)
-    return tuple(found)
+    weights = (node.inputs[1] for node in _weighted(contents))
+    ways = [(name, *(node.inputs[0] for node in contents.way_to_constant(name))) for name in weights]
+    return tuple(way[-1] for way in ways if contents.kinds[way[-1]] != "float32")
 
 
 def _weighted(contents: Contents) -> list[OnnxNode]:
@@ -243,7 +237,9 @@ def _weighted(contents: Contents) -> list[OnnxNode]:
 def widths(contents: Contents) -> dict[str, int]:
     """The bits that the codes of each layer are stored in, by the layer's path."""
     pairs = zip(_weighted(contents), weight_constants(contents), strict=True)
-    return {node.layer or name.removesuffix(".weight"): _BITS[contents.kinds[name]] for node, name in pairs}
+    return {
+        node.layer or name.removesuffix(".weight"): STORED_BITS[contents.kinds[name]] for node, name in pairs
+    }
 
 
 def stored_weights(contents: Contents) -> str:

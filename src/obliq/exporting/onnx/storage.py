@@ -6,7 +6,16 @@ tensors have made kernels of well-known runtimes read beyond their buffers. What
 
 import numpy as np
 
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, scalar, scales, whole
+from obliq.exporting.onnx.check_graph import (
+    Operator,
+    Value,
+    activation,
+    constant_of,
+    require,
+    scalar,
+    scales,
+    whole,
+)
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.operations import OPERATIONS, LookupTable, Multiply
 from obliq.exporting.operations.rearrange import check_take
@@ -71,10 +80,8 @@ def clip(node: OnnxNode, read: list[Value]) -> Value:
     require(source.flows and source.kind in ("uint8", "float32"), node, "an activation")
     bounds = []
     for bound in read[1:]:
-        fits = bound.constant is not None and bound.kind == source.kind and bound.shape == ()
-        require(fits, node, f"constant {source.kind} bounds")
-        assert bound.constant is not None
-        bounds.append(float(bound.constant))
+        fits = bound.kind == source.kind and bound.shape == ()
+        bounds.append(float(constant_of(bound, node, fits, f"constant {source.kind} bounds")))
     require(-np.inf < bounds[0] <= bounds[1] < np.inf, node, "finite bounds, the lower one first")
     span = (int(bounds[0]), int(bounds[1])) if source.kind == "uint8" else source.span
     return activation(source.kind, source.shape, span=span)
@@ -93,13 +100,12 @@ def _cast(node: OnnxNode, read: list[Value]) -> Value:
     if source.flows:  # bytes that choose from a table
         require(source.kind == "uint8" and kind == "int32", node, "constant codes, or bytes as int32")
         return activation("int32", source.shape)
-    require(source.constant is not None and source.kind in ("int2", "int4", "int32"), node, "constant codes")
-    assert source.constant is not None
+    codes = constant_of(source, node, source.kind in ("int2", "int4", "int32"), "constant codes")
     if source.kind == "int32":
-        low, high = int(source.constant.min()), int(source.constant.max())
-        require(kind == "int8" and low >= -127 and high <= 127, node, "codes that fit in a byte")
+        fits = int(codes.min()) >= -127 and int(codes.max()) <= 127
+        require(kind == "int8" and fits, node, "codes that fit in a byte")
     # codes take no more bytes than they need, whatever their type is called
-    return Value(kind=kind, shape=source.shape, constant=source.constant.astype(np.int8, copy=False))
+    return Value(kind=kind, shape=source.shape, constant=codes.astype(np.int8, copy=False))
 
 
 def _largest(codes: np.ndarray) -> int:
@@ -116,12 +122,11 @@ def _multiply(node: OnnxNode, read: list[Value]) -> Value:
         with np.errstate(over="ignore", under="ignore"):
             unit = scales(first, node, first.shape) * scales(second, node, ())
         return Value(kind="float32", shape=first.shape, constant=unit)
-    fits = first.constant is not None and first.kind == "int32" and first.constant.size > 0
-    require(fits and _largest(first.constant) <= 127, node, "constant codes")  # type: ignore[arg-type]
+    codes = constant_of(first, node, first.kind == "int32", "constant codes")
+    require(codes.size > 0 and _largest(codes) <= 127, node, "constant codes")
     times = scalar(second, node, "int32")
     require(times in (1, 2, 4, 8, 16, 32, 64), node, "a power of two up to 64")
-    assert first.constant is not None
-    wide = np.multiply(first.constant, np.int16(times), dtype=np.int16, casting="unsafe")  # at most 127 * 64
+    wide = np.multiply(codes, np.int16(times), dtype=np.int16, casting="unsafe")  # at most 127 * 64
     return Value(kind="int32", shape=first.shape, constant=wide)
 
 

@@ -5,10 +5,6 @@ PyTorch, written to a file, and checked in a file. A new one is a module with su
 `OPERATIONS`.
 """
 
-from typing import Any
-
-from obliq.exporting.onnx.check_graph import Operator
-from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.add import Add
 from obliq.exporting.operations.average_pool import AveragePool
 from obliq.exporting.operations.concatenate import Concatenate
@@ -40,19 +36,6 @@ MOVING: dict[str, type[Step]] = {
 """Those that only move codes, in files of our exporter."""
 
 
-def step_of(node: OnnxNode, contents: Contents, operator: Operator, **fields: Any) -> Step:
-    """The step of a node that was checked.
-
-    Args:
-        node: of one of `IN_FILES`.
-        contents: the file's.
-        operator: by which the node was checked.
-        fields: those that all steps have, and the weights of a layer.
-    """
-    step: Step = (operator.step or IN_FILES[node.operator].from_onnx)(node, contents, **fields)
-    return step
-
-
 __all__ = [
     "IN_FILES",
     "MOVING",
@@ -75,5 +58,4 @@ __all__ = [
     "Transpose",
     "TransposedConvolution",
     "UnevenMaxPool",
-    "step_of",
 ]

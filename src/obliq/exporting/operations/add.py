@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy import ndarray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, broadcast
 from obliq.exporting.operations.c_call import CCall, Shape, pair_sizes
-from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
+from obliq.exporting.operations.step import Codes, Reals, Step
 from obliq.quantization.operations import ADDITIONS
 
 
@@ -40,10 +40,6 @@ class Add(Step):
     offers: ClassVar[str] = "additions"
     onnx: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=broadcast, inputs=(2, 2))}
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNAdd"})
-
-    @classmethod
-    def matches(cls, node: fx.Node) -> bool:
-        return super().matches(node) and reads_two(node)
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         ratios = [np.float32(grid.scale) / np.float32(self.grid.scale) for grid in grids]

@@ -18,7 +18,7 @@ from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.rearrange import Reshape, Take
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
-from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane
+from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, axes_over, in_the_plane
 from obliq.quantization.operations import AVERAGES, operation
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d}
@@ -35,7 +35,7 @@ def _check_windows(node: OnnxNode, read: list[Value]) -> Value:
     spatial = source.flows and source.kind == "float32" and len(source.shape) in (2, 3)
     require(spatial, node, "a real activation")
     window = Window.of_pool(node, len(source.shape) - 1)
-    return activation("float32", (source.shape[0], *window.places(node, source.shape[1:])))
+    return activation("float32", (source.shape[0], *window.places_in(node, source.shape[1:])))
 
 
 def _check_foreign(node: OnnxNode, read: list[Value]) -> Value:
@@ -90,15 +90,6 @@ def _equal_windows(size: int, places: int) -> tuple[tuple[int, ...], int] | None
     return tuple(at for one in windows for at in (*one, *one)[:most]), most
 
 
-def _of_windows(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
-    window = Window.of_pool(node)
-    return AveragePool(**fields, kernel=window.kernel, stride=window.stride)
-
-
-def _mean(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
-    return (AveragePool if node.settings.get("keepdims", 1) else _Mean)(**fields)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool(Step):
     """Codes c on a grid of scale s become round(sum(c) * (s / (u n))) on one of scale u, for windows of n values.
@@ -119,20 +110,13 @@ class AveragePool(Step):
     offers: ClassVar[str] = "average pools and means over space"
     onnx: ClassVar[Mapping[str, Operator]] = {
         "AveragePool": Operator(
-            rule=_check_windows,
-            inputs=(1, 1),
-            settings=frozenset({"kernel_shape", "strides"}),
-            step=_of_windows,
+            rule=_check_windows, inputs=(1, 1), settings=frozenset({"kernel_shape", "strides"})
         ),
         "GlobalAveragePool": Operator(rule=_check_all, inputs=(1, 1)),
     }
     qdq: ClassVar[Mapping[str, Operator]] = {
-        "AveragePool": Operator(
-            rule=_check_foreign, inputs=(1, 1), settings=WINDOW | {"count_include_pad"}, step=_of_windows
-        ),
-        "ReduceMean": Operator(
-            rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"}), step=_mean
-        ),
+        "AveragePool": Operator(rule=_check_foreign, inputs=(1, 1), settings=WINDOW | {"count_include_pad"}),
+        "ReduceMean": Operator(rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"})),
     }
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
 
@@ -147,18 +131,15 @@ class AveragePool(Step):
             if None not in windows:
                 return cls._of_equal_windows(call, [one for one in windows if one is not None])
         elif kind in _MEANS:
-            given = arguments_of(node, ("dim", "keepdim"), keepdim=False)
-            axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
-            over = set() if None in axes else {axis % call.rank for axis in axes}
+            over, kept = axes_over(node, call.rank), len(call.result) == len(call.read)
             if over == set(range(2, call.rank)) and over:
                 mean = cls._of_all(call)
                 row = Flatten(name=f"{mean.name}_flat", path=path, sources=(mean.name,), grid=mean.grid)
-                return (mean,) if given["keepdim"] else (mean, row)
+                return (mean,) if kept else (mean, row)
             if over and over < set(range(2, call.rank)):
                 kernel = tuple(size if axis in over else 1 for axis, size in enumerate(space, 2))
                 mean = cls(**call.fields, kernel=kernel, stride=(1,) * len(kernel))
                 fields = {"path": path, "sources": (mean.name,), "grid": mean.grid, "shape": call.result}
-                kept = len(call.result) == len(call.read)
                 return (mean,) if kept else (mean, Reshape(name=f"{mean.name}_shaped", **fields))
         elif kind in _OF_WINDOWS:
             names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
@@ -166,7 +147,7 @@ class AveragePool(Step):
             kernel, stride, padding = (an_axis(given[name], count) for name in names[:3])
             stride = stride or kernel
             window = Window(kernel, stride, ((0, 0),) * count, (1,) * count)
-            if not any(padding) and window.fits(space, found) and given["divisor_override"] is None:
+            if not any(padding) and window.places(space) == found and given["divisor_override"] is None:
                 return (cls(**call.fields, kernel=kernel, stride=stride),)
         raise ModelError(
             f"{path} averages {_spelled(space)} to {_spelled(found)} in a way without an integer form here; expected "
@@ -231,6 +212,13 @@ class AveragePool(Step):
         if self.kernel:
             return "AveragePool", {"kernel_shape": self.kernel, "strides": self.stride}
         return "GlobalAveragePool", {}
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
+        if node.operator == "AveragePool":
+            window = Window.of_pool(node)
+            return cls(**fields, kernel=window.kernel, stride=window.stride)
+        return (cls if node.settings.get("keepdims", 1) else _Mean)(**fields)
 
     def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
         # ones, of scale 1 / n: XNNPACK's own mean of bytes was one step off for about one value in fifty

@@ -1,15 +1,14 @@
 """A convolution over one or two axes of space."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy import ndarray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import NOTHING, Operator, Value, activation, require, setting, whole
@@ -20,9 +19,7 @@ from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, Traced
 from obliq.exporting.operations.windows import FURTHEST, SLIDING, WINDOW, Window, in_the_plane, padded
 from obliq.exporting.weights import fold
 from obliq.quantization import IntegerTensor, QuantizedConv1d, QuantizedConv2d, QuantizedWeight
-from obliq.quantization.operations import is_weighted, module_of, operation
-
-_CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
+from obliq.quantization.operations import is_weighted, module_of
 
 
 def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
@@ -36,7 +33,7 @@ def _check(node: OnnxNode, read: list[Value], check: CheckSums) -> Value:
     fits = weight.shape[1] * groups == source.shape[0] and weight.shape[0] % groups == 0
     require(fits, node, f"weights for {source.shape[0]} channels in {groups} groups")
     check(node, source, weight, bias)
-    space = Window.of_node(node, kernel).places(node, source.shape[1:])
+    space = Window.of_node(node, kernel).places_in(node, source.shape[1:])
     return activation("float32", (weight.shape[0], *space))
 
 
@@ -63,6 +60,7 @@ class Convolution(Layer):
 
     weight_axes: ClassVar[tuple[int, ...]] = (3, 4)
     sizes: ClassVar[Mapping[str, int]] = {"stride": 1, "padding": 2, "dilation": 1, "groups": 0}
+    calls: ClassVar[frozenset[Any]] = frozenset({QuantizedConv1d, QuantizedConv2d})
     offers: ClassVar[str] = "Conv1d, Conv2d"
     onnx: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(SLIDING, check_sums, 3)}
     qdq: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(WINDOW, check_foreign_sums, 2)}
@@ -71,11 +69,6 @@ class Convolution(Layer):
     def window(self) -> Window:
         """What slides."""
         return Window(self.weights.codes.shape[2:], self.stride, self.padding, self.dilation)
-
-    @classmethod
-    def matches(cls, node: fx.Node) -> bool:
-        kind = operation(node)
-        return isinstance(kind, type) and issubclass(kind, QuantizedConv1d | QuantizedConv2d)
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
@@ -132,13 +125,10 @@ class Convolution(Layer):
         return np.concatenate(summed, axis=1)
 
     def sums_in_torch(self, codes: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        values, axes = padded(codes, self.padding), len(self.stride)
-        return _CONVOLVE[axes](values, weights, bias, self.stride, 0, self.dilation, self.groups)
+        return self.window.convolve(self.groups, codes, weights, bias)
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        assert layer is not None
-        result: Tensor = layer(padded(read[0], self.padding))
-        return result
+        return super().in_reals([padded(read[0], self.padding)], layer)
 
     def trainable(self) -> QuantizedWeight:
         outputs, inputs, *kernel = self.weights.codes.shape

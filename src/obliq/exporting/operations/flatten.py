@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, whole
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape
-from obliq.exporting.operations.step import Codes, Reals, Step
+from obliq.exporting.operations.step import Reals, Step
 
 
 def _check(node: OnnxNode, read: list[Value]) -> Value:
@@ -35,9 +34,6 @@ class Flatten(Step):
         "Flatten": Operator(rule=_check, inputs=(1, 1), settings=frozenset({"axis"}))
     }
     xnnpack: ClassVar[frozenset[str] | None] = frozenset()
-
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        return read[0].reshape(len(read[0]), -1)
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].flatten(1)

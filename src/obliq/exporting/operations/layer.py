@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy import ndarray
-from torch import Tensor
+from torch import Tensor, fx, nn
 
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import Value, require
@@ -27,7 +27,7 @@ from obliq.exporting.operations.c_call import CCall
 from obliq.exporting.operations.step import Codes, Kernel, Reals, Step, TracedCall
 from obliq.exporting.weights import fold
 from obliq.quantization import QuantizedWeight
-from obliq.quantization.operations import module_of
+from obliq.quantization.operations import module_of, operation
 from obliq.quantization.precision import weight_range
 
 _LARGEST_SUM = 2**31 - 1
@@ -64,6 +64,11 @@ class Layer(Step):
     def trainable(self) -> QuantizedWeight:
         """A layer of PyTorch for such weights; it does not pad."""
 
+    @classmethod
+    def matches(cls, node: fx.Node) -> bool:
+        kind = operation(node)
+        return isinstance(kind, type) and issubclass(kind, tuple(cls.calls))
+
     @staticmethod
     def folded(call: TracedCall) -> Weights:
         """The integer weights of a call in the traced network."""
@@ -79,6 +84,11 @@ class Layer(Step):
         total = (summed + weights.bias.reshape(along_channels)).astype(np.float32)
         factor = weights.bias_scale(grids[0]) / np.float32(self.grid.scale)
         return self.grid.codes(total * factor.reshape(along_channels))
+
+    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
+        assert layer is not None
+        result: Tensor = layer(*read)
+        return result
 
     def constants(self, grids: list[Grid]) -> dict[str, Tensor]:
         units = torch.from_numpy(self.weights.bias_scale(grids[0]))
@@ -124,23 +134,17 @@ def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> Non
         )
         require(finite, node, "finite weights and biases")
         return
-    assert weight.scale is not None
-    assert weight.codes is not None
-    assert bias.codes is not None
-    integers = weight.codes.dtype == np.int8 and bias.codes.dtype == np.int32
-    require(integers, node, "int8 weights, an int32 bias")
+    (codes, scale), (bias_codes, bias_scale) = weight.coded, bias.coded
+    require(codes.dtype == np.int8 and bias_codes.dtype == np.int32, node, "int8 weights, an int32 bias")
     with np.errstate(over="ignore", under="ignore"):
-        unit = source.scale.astype(np.float32) * weight.scale.astype(np.float32)
-    require(
-        bias.scale is not None and np.array_equal(unit, bias.scale),
-        node,
-        "a bias in units of input scale times weight scale",
-    )
+        unit = source.scale.astype(np.float32) * scale.astype(np.float32)
+    units = np.array_equal(unit, bias_scale)
+    require(units, node, "a bias in units of input scale times weight scale")
     # abs(sum) <= max abs(input code) * sum of abs(weight codes) + abs(bias), for each output
     # as bytes without a sign: a code of another quantizer may be -128, whose magnitude is no int8
-    sizes = np.abs(weight.codes.reshape(outputs, -1)).view(np.uint8)
+    sizes = np.abs(codes.reshape(outputs, -1)).view(np.uint8)
     wide = sizes.sum(axis=1, dtype=np.int64) * max(map(abs, source.span))
-    largest = int((wide + np.abs(bias.codes.astype(np.int64))).max())
+    largest = int((wide + np.abs(bias_codes.astype(np.int64))).max())
     require(largest <= _LARGEST_SUM, node, "sums that fit in int32")
 
 
@@ -161,21 +165,17 @@ def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value
         return
     on_grid = weight.codes is not None and weight.codes.dtype == np.int8
     require(on_grid, node, "constant int8 weights around zero (symmetric, QInt8) that are dequantized")
-    assert weight.codes is not None
-    assert weight.scale is not None
-    fits = weight.scale.shape == () or weight.axis == outputs
+    codes, weight_scale = weight.coded
+    fits = weight_scale.shape == () or weight.axis == outputs
     require(fits, node, f"one scale, or one for each output along axis {outputs}")
     limit = weight_range(bits_within(node, weight.span))[1]
-    low, high = int(weight.codes.min()), int(weight.codes.max())
-    require(
-        -limit - 1 <= low and high <= limit, node, f"codes from {-limit - 1} to {limit}, not {low} to {high}"
-    )
-    codes = np.moveaxis(weight.codes, outputs, 0)
+    low, high = int(codes.min()), int(codes.max())
+    fits = -limit - 1 <= low and high <= limit
+    require(fits, node, f"codes from {-limit - 1} to {limit}, not {low} to {high}")
+    codes = np.moveaxis(codes, outputs, 0)
     shape = codes.shape[:1]
-    if bias.kind != "nothing":
-        require(
-            not bias.flows and bias.shape == shape, node, f"one constant bias for each of {shape[0]} outputs"
-        )
+    fits = bias.kind == "nothing" or (not bias.flows and bias.shape == shape)
+    require(fits, node, f"one constant bias for each of {shape[0]} outputs")
     if bias.constant is not None:
         finite = bias.kind == "float32" and bool(np.isfinite(bias.constant).all())
         require(finite, node, "one finite bias for each output")
@@ -184,10 +184,10 @@ def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value
     if source.scale is None or source.scale.ndim:  # real numbers for a runtime, which adds them as such
         return
     with np.errstate(over="ignore", under="ignore"):
-        unit = np.asarray(source.scale * weight.scale, np.float32)
+        unit = np.asarray(source.scale * weight_scale, np.float32)
     held = np.zeros(shape, np.int32) if bias.codes is None else bias.codes
     scale = unit if bias.codes is None or bias.scale is None else bias.scale
-    weight = Value(kind="float32", shape=codes.shape, scale=weight.scale, codes=codes)
+    weight = Value(kind="float32", shape=codes.shape, scale=weight_scale, codes=codes)
     check_sums(node, source, weight, Value(kind="float32", shape=shape, scale=scale, codes=held))
 
 
@@ -197,11 +197,8 @@ def _check_real_parts(node: OnnxNode, weight: Value, bias: Value, outputs: int) 
     finite = weight.kind == "float32" and bool(np.isfinite(weight.constant).all())
     require(finite, node, "finite weights, quantized or real")
     shape = weight.shape[outputs : outputs + 1]
-    require(
-        bias.kind == "nothing" or (not bias.flows and bias.shape == shape),
-        node,
-        "one constant bias an output",
-    )
+    fits = bias.kind == "nothing" or (not bias.flows and bias.shape == shape)
+    require(fits, node, "one constant bias an output")
 
 
 def bits_within(node: OnnxNode, span: tuple[int, int]) -> int:

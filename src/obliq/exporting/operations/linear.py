@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch.nn.functional as F
 from numpy import ndarray
-from torch import Tensor, fx, nn
+from torch import Tensor
 
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
@@ -18,7 +18,6 @@ from obliq.exporting.operations.layer import Layer, check_foreign_sums, check_su
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import Window
 from obliq.quantization import QuantizedLinear, QuantizedWeight
-from obliq.quantization.operations import operation
 
 
 def _check(node: OnnxNode, read: list[Value]) -> Value:
@@ -51,6 +50,7 @@ class Linear(Layer):
     flat: ClassVar[bool] = True
     weight_axes: ClassVar[tuple[int, ...]] = (2,)
     zeros_in_onnx: ClassVar[bool] = True  # ONNX Runtime 1.32 stops at Gemm without them
+    calls: ClassVar[frozenset[Any]] = frozenset({QuantizedLinear})
     offers: ClassVar[str] = "Linear"
     onnx: ClassVar[Mapping[str, Operator]] = {
         "Gemm": Operator(rule=_check, inputs=(3, 3), settings=frozenset({"transB"}), weighted=True)
@@ -59,11 +59,6 @@ class Linear(Layer):
         "Gemm": Operator(rule=_check_foreign, inputs=(2, 3), settings=frozenset({"transB"}), weighted=True),
         "MatMul": Operator(rule=_check_foreign, inputs=(2, 2), weighted=True),
     }
-
-    @classmethod
-    def matches(cls, node: fx.Node) -> bool:
-        kind = operation(node)
-        return isinstance(kind, type) and issubclass(kind, QuantizedLinear)
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
@@ -76,11 +71,6 @@ class Linear(Layer):
 
     def sums_in_torch(self, codes: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
         return F.linear(codes, weights, bias)
-
-    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        assert layer is not None
-        result: Tensor = layer(read[0])
-        return result
 
     def trainable(self) -> QuantizedWeight:
         outputs, inputs = self.weights.codes.shape

@@ -17,7 +17,15 @@ from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.flatten import Flatten
 from obliq.exporting.operations.step import Codes, Convolve, Reals, Step, TracedCall
-from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, in_the_plane, padded
+from obliq.exporting.operations.windows import (
+    WINDOW,
+    Window,
+    an_axis,
+    arguments_of,
+    axes_over,
+    in_the_plane,
+    padded,
+)
 from obliq.quantization.operations import operation
 
 _AMAX: set[Any] = {torch.amax, "amax"}
@@ -34,12 +42,8 @@ def _check(node: OnnxNode, read: list[Value]) -> Value:
     window = Window.of_pool(node, len(source.shape) - 1)
     inside = all(max(pads) < size for pads, size in zip(window.padding, window.kernel, strict=True))
     require(inside, node, "less padding than kernel")
-    space = window.places(node, source.shape[1:])
-    return activation(source.kind, (source.shape[0], *space), source.scale, source.span)
-
-
-def _padded_in_any_way(node: OnnxNode, contents: Contents, **fields: Any) -> Step:
-    return MaxPool(**fields, **vars(Window.of_pool(node)))
+    shape = (source.shape[0], *window.places_in(node, source.shape[1:]))
+    return activation(source.kind, shape, source.scale, source.span)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,9 +71,6 @@ class MaxPool(Step):
     onnx: ClassVar[Mapping[str, Operator]] = {
         "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW)
     }
-    qdq: ClassVar[Mapping[str, Operator]] = {
-        "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW, step=_padded_in_any_way)
-    }
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNMaxPooling2d"})
 
     @property
@@ -91,7 +92,7 @@ class MaxPool(Step):
         axes = 1 if operation(call.node) in (nn.MaxPool1d, F.max_pool1d) else 2
         kernel, stride, padding, dilation = (an_axis(given[name], axes) for name in names[:4])
         window = Window(kernel, stride or kernel, tuple((size, size) for size in padding), dilation)
-        if window.fits(space, found):
+        if window.places(space) == found:
             return (cls(**call.fields, **vars(window)),)
         return (UnevenMaxPool(**call.fields, **vars(window.reaching(space, found))),)
 
@@ -101,11 +102,7 @@ class MaxPool(Step):
         path, space = call.fields["path"], call.read[1:]
         found = call.result[1:] or (1,) * len(space)
         if operation(call.node) in _AMAX:
-            given = arguments_of(call.node, ("dim",))
-            axes = given["dim"] if isinstance(given["dim"], tuple | list) else (given["dim"],)
-            whole_space = None not in axes and sorted(a % call.rank for a in axes) == list(
-                range(2, call.rank)
-            )
+            whole_space = axes_over(call.node, call.rank) == set(range(2, call.rank))
             found = (1,) * len(space) if whole_space else ()
         divides = len(found) == len(space) > 0 and all(
             size % parts == 0 for size, parts in zip(space, found, strict=True)
@@ -140,7 +137,8 @@ class MaxPool(Step):
     def from_onnx(cls, node: OnnxNode, contents: Contents, **fields: Any) -> Step:
         window = Window.of_pool(node)
         even = all(before == after for before, after in window.padding)
-        return (MaxPool if even else UnevenMaxPool)(**fields, **vars(window))
+        # files of other quantizers have no description, which tells the two kinds apart
+        return (UnevenMaxPool if contents.own and not even else MaxPool)(**fields, **vars(window))
 
     def in_executorch(self, read: list[Reals], convolve: Convolve) -> Reals:
         before, _ = zip(*self.padding, strict=True)
@@ -159,5 +157,4 @@ class UnevenMaxPool(MaxPool):
     calls: ClassVar[frozenset[Any]] = frozenset()
     offers: ClassVar[str] = "max pools with ceil_mode"
     onnx: ClassVar[Mapping[str, Operator]] = {}
-    qdq: ClassVar[Mapping[str, Operator]] = {}
     xnnpack: ClassVar[frozenset[str] | None] = None

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, broadcast
 from obliq.exporting.operations.c_call import CCall, Shape, pair_sizes
-from obliq.exporting.operations.step import Codes, Reals, Step, reads_two
+from obliq.exporting.operations.step import Codes, Reals, Step
 from obliq.quantization.operations import PRODUCTS
 
 
@@ -30,10 +30,6 @@ class Multiply(Step):
     onnx: ClassVar[Mapping[str, Operator]] = {"Mul": Operator(rule=broadcast, inputs=(2, 2), own=True)}
 
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNMultiply"})
-
-    @classmethod
-    def matches(cls, node: fx.Node) -> bool:
-        return super().matches(node) and reads_two(node)
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         first, second = (np.float32(grid.scale) for grid in grids)

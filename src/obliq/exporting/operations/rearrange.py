@@ -5,16 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy import ndarray
 from torch import nn
 
-from obliq.exporting.grids import Grid
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
+from obliq.exporting.onnx.check_graph import Operator, Value, activation, constant_of, require, setting, whole
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape, axes_sizes, strides_of
-from obliq.exporting.operations.step import Codes, Reals, Step
+from obliq.exporting.operations.step import Reals, Step
 
 _MOST_AXES = 7
 _NOT_IN_XNNPACK = "programs have two axes of space and one order of values"
@@ -22,10 +19,8 @@ _NOT_IN_XNNPACK = "programs have two axes of space and one order of values"
 
 def _constant(node: OnnxNode, value: Value) -> tuple[int, ...]:
     """The whole numbers of a constant row."""
-    fits = value.constant is not None and value.kind == "int64" and len(value.shape) == 1
-    require(fits, node, "a row of constant int64 numbers")
-    assert value.constant is not None
-    return tuple(value.constant.tolist())
+    fits = value.kind == "int64" and len(value.shape) == 1
+    return tuple(constant_of(value, node, fits, "a row of constant int64 numbers").tolist())
 
 
 def _moved(node: OnnxNode, source: Value, shape: tuple[int, ...]) -> Value:
@@ -76,9 +71,6 @@ class Take(Step):
     sizes: ClassVar[Mapping[str, int]] = {"axis": 0, "places": 3}
     offers: ClassVar[str] = "splits, slices, channel shuffles and nearest upsampling"
 
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        return np.take(read[0], self.places, self.axis)
-
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].index_select(self.axis, torch.tensor(self.places, device=read[0].device))
 
@@ -118,9 +110,6 @@ class Reshape(Step):
         "Reshape": Operator(rule=_check_reshape, inputs=(2, 2), own=True)
     }
 
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        return read[0].reshape(-1, *self.shape)
-
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].reshape(-1, *self.shape)
 
@@ -152,10 +141,6 @@ class Transpose(Step):
     onnx: ClassVar[Mapping[str, Operator]] = {
         "Transpose": Operator(rule=_check_transpose, inputs=(1, 1), settings=frozenset({"perm"}), own=True)
     }
-
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        moved: ndarray = read[0].transpose(0, *self.axes)
-        return moved
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].permute(0, *self.axes)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+import torch
 from jaxtyping import Float, Int32
 from numpy import ndarray
 from torch import Tensor, fx, nn
@@ -35,10 +37,18 @@ Kernel = tuple[ndarray, ndarray, ndarray]
 """What a convolution of XNNPACK multiplies with and adds: int8 codes, their scales, biases in real numbers."""
 
 
-def reads_two(node: fx.Node) -> bool:
-    """Whether a call reads two activations and nothing else: a third argument or a keyword could scale one of them."""
-    tensors = [value for value in node.args if isinstance(value, fx.Node) and not is_number(value)]
-    return len(tensors) == len(node.args) == 2 and not node.kwargs
+Chain = list[tuple[type["Step"], dict[str, Any]]]
+"""Kinds of steps that follow one another, each with the fields that it has beside those of all steps."""
+
+
+def in_a_row(chain: Chain, fields: Mapping[str, Any]) -> "tuple[Step, ...]":
+    """The steps of a chain; `fields` are name, path and grid of the last one, and the sources of the first one."""
+    steps: list[Step] = []
+    for number, (kind, settings) in enumerate(chain, 1):
+        name = fields["name"] if number == len(chain) else f"{fields['name']}_{number - 1}"
+        sources = (steps[-1].name,) if steps else fields["sources"]
+        steps.append(kind(**{**fields, "name": name, "sources": sources}, **settings))
+    return tuple(steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +128,10 @@ class Step(abc.ABC):
     @classmethod
     def matches(cls, node: fx.Node) -> bool:
         """Whether a call in a traced network is this operation, supported or not."""
-        return operation(node) in cls.calls
+        tensors = [value for value in node.args if isinstance(value, fx.Node) and not is_number(value)]
+        # beside two activations, a third argument or a keyword could scale one of them
+        fits = cls.arity != 2 or (len(tensors) == len(node.args) == 2 and not node.kwargs)
+        return operation(node) in cls.calls and fits
 
     @classmethod
     def arguments(cls, node: fx.Node) -> Sequence[object]:
@@ -134,9 +147,11 @@ class Step(abc.ABC):
         """
         return (cls(**call.fields),)
 
-    @abc.abstractmethod
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         """The codes of the result, from the codes and grids of what it reads: slow, obvious, the reference."""
+        assert self.moves, "what computes new codes rounds them as a device does"
+        moved = self.in_reals([torch.from_numpy(codes).double() for codes in read], None)
+        return moved.numpy().astype(np.int32)
 
     def constants(self, grids: list[Grid]) -> dict[str, Tensor]:
         """What `in_torch` computes with besides `scale` and `sources`, the float32 scales of result and sources."""

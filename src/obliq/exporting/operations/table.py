@@ -52,14 +52,13 @@ _ARITHMETIC: set[Any] = ADDITIONS | {
 def _check(node: OnnxNode, read: list[Value]) -> Value:
     table, places = read
     held = table.codes is not None and table.kind == "float32" and table.shape == (ENTRIES,)
-    require(
-        held and not node.settings and places.flows and places.kind == "int32",
-        node,
-        "a table of 256 codes, and bytes as int32",
-    )
-    assert table.codes is not None
-    span = int(table.codes.min()), int(table.codes.max())
-    return activation("float32", places.shape, table.scale, span)  # on a grid already
+    fits = held and not node.settings and places.flows and places.kind == "int32"
+    require(fits, node, "a table of 256 codes, and bytes as int32")
+    codes, scale = table.coded
+    require(scale.shape == (), node, "one scale for all codes of a table")
+    return activation(
+        "float32", places.shape, scale, (int(codes.min()), int(codes.max()))
+    )  # on a grid already
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

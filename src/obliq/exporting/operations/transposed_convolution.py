@@ -12,30 +12,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy import ndarray
-from torch import fx
 
 from obliq.exporting.grids import Weights
 from obliq.exporting.operations.convolution import Convolution
 from obliq.exporting.operations.layer import Layer
 from obliq.exporting.operations.rearrange import Reshape, Take, Transpose
-from obliq.exporting.operations.step import Step, TracedCall
+from obliq.exporting.operations.step import Chain, Step, TracedCall, in_a_row
 from obliq.exporting.weights import fold
 from obliq.quantization import IntegerTensor, QuantizedConvTranspose1d, QuantizedConvTranspose2d
-from obliq.quantization.operations import module_of, operation
+from obliq.quantization.operations import module_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TransposedConvolution(Layer):
     """What such a layer is in PyTorch; in graphs and files it is a `Convolution` and steps that move codes."""
 
+    calls: ClassVar[frozenset[Any]] = frozenset({QuantizedConvTranspose1d, QuantizedConvTranspose2d})
     offers: ClassVar[str] = "ConvTranspose1d, ConvTranspose2d"
-
-    @classmethod
-    def matches(cls, node: fx.Node) -> bool:
-        kind = operation(node)
-        return isinstance(kind, type) and issubclass(
-            kind, QuantizedConvTranspose1d | QuantizedConvTranspose2d
-        )
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
@@ -49,22 +42,14 @@ class TransposedConvolution(Layer):
         sizes = zip(call.read[1:], call.result[1:], kernel, layer.stride, padding, strict=True)
         axes = tuple(_Axis.of(*one) for one in sizes)
         ones = (1,) * len(axes)
-        steps: list[Step] = [
-            Convolution(
-                **fields,
-                weights=phases,
-                stride=ones,
-                padding=tuple((axis.padding, axis.padding) for axis in axes),
-                dilation=ones,
-                groups=layer.groups,
-            )
-        ]
-        moved = {"path": fields["path"], "grid": fields["grid"]}
-        for kind, settings in _moves(len(weights.codes), axes):
-            number = len(steps) - 1
-            steps[-1] = replace(steps[-1], name=f"{fields['name']}_{number}")
-            steps.append(kind(**moved, **settings, name=fields["name"], sources=(steps[-1].name,)))
-        return tuple(steps)
+        settings = {
+            "weights": phases,
+            "stride": ones,
+            "padding": tuple((axis.padding, axis.padding) for axis in axes),
+            "dilation": ones,
+            "groups": layer.groups,
+        }
+        return in_a_row([(Convolution, settings), *_moves(len(weights.codes), axes)], fields)
 
 
 @dataclass(frozen=True)
@@ -130,9 +115,9 @@ def _phases(weights: Weights, stride: Sequence[int], dilation: Sequence[int]) ->
     )
 
 
-def _moves(outputs: int, axes: Sequence[_Axis]) -> list[tuple[type[Step], dict[str, Any]]]:
+def _moves(outputs: int, axes: Sequence[_Axis]) -> Chain:
     """The steps from (outputs * phases, *places) to (outputs, *result), with their settings."""
-    found: list[tuple[type[Step], dict[str, Any]]] = []
+    found: Chain = []
     phases, places = [axis.phases for axis in axes], [axis.places for axis in axes]
     if set(phases) != {1}:
         count = len(axes)

@@ -3,7 +3,7 @@
 A node whose window does not fit raises `ModelError`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,45 +71,50 @@ class Window:
         usual = {"strides": 1, "pads": 0, "dilations": 1}
         return {name: sizes for name, sizes in every.items() if set(sizes) != {usual[name]}}
 
-    def places(self, node: OnnxNode, space: tuple[int, ...]) -> tuple[int, ...]:
-        """How many places the window takes along each axis: (size + padding - extent) // stride + 1."""
-        # numbers of a file: Python's, which cannot overflow
-        kernel, dilation, stride = (
-            np.array(one, object) for one in (self.kernel, self.dilation, self.stride)
-        )
-        extent, sizes = (kernel - 1) * dilation + 1, np.array(space, object)
-        padding = np.array(self.padding, object)
-        slight = padding.max(axis=1) <= np.maximum(extent, sizes)  # a result is no multiple of what is read
-        require(bool(slight.all()), node, f"pads of at most the window's size, or those of {space}")
-        room = sizes + padding.sum(axis=1) - extent
-        require(all(size >= 0 for size in room), node, f"a window that fits into {space}")
-        return tuple(int(size) for size in room // stride + 1)
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """How many values it reaches over, those in its gaps included."""
+        return tuple((size - 1) * gap + 1 for size, gap in zip(self.kernel, self.dilation, strict=True))
 
-    def fits(self, space: tuple[int, ...], found: tuple[int, ...]) -> bool:
-        """Whether it takes so many places without the rounding up of `ceil_mode`."""
-        sizes = zip(space, self.padding, self.kernel, self.dilation, self.stride, strict=True)
-        floor = (
-            (size + sum(pad) - (kernel - 1) * gap - 1) // step + 1 for size, pad, kernel, gap, step in sizes
-        )
-        return tuple(floor) == found
+    def places(self, space: tuple[int, ...]) -> tuple[int, ...]:
+        """How many places it takes along each axis, without the rounding up of `ceil_mode`."""
+        sizes = zip(space, self.padding, self.extent, self.stride, strict=True)
+        return tuple((size + sum(pads) - extent) // step + 1 for size, pads, extent, step in sizes)
+
+    def places_in(self, node: OnnxNode, space: tuple[int, ...]) -> tuple[int, ...]:
+        """The same for a node of a file, which may state any numbers."""
+        sizes = zip(space, self.padding, self.extent, strict=True)
+        slight = all(max(pads) <= max(size, extent) for size, pads, extent in sizes)
+        # a result is no multiple of what is read
+        require(slight, node, f"pads of at most the window's size, or those of {space}")
+        places = self.places(space)
+        require(min(places, default=1) >= 1, node, f"a window that fits into {space}")
+        return places
 
     def reaching(self, space: tuple[int, ...], found: tuple[int, ...]) -> "Window":
         """The same with as much padding after each axis as so many places take."""
-        sizes = zip(space, found, self.padding, self.kernel, self.dilation, self.stride, strict=True)
+        sizes = zip(space, found, self.padding, self.extent, self.stride, strict=True)
         padding = tuple(
-            (before, (places - 1) * step + (kernel - 1) * gap + 1 - size - before)
-            for size, places, (before, _), kernel, gap, step in sizes
+            (before, (places - 1) * step + extent - size - before)
+            for size, places, (before, _), extent, step in sizes
         )
         return replace(self, padding=padding)
 
     def patches(self, codes: ndarray, outside: int = 0) -> ndarray:
         """(batch, channels, *places, *kernel): what the window sees at each place."""
         padded = np.pad(codes, ((0, 0), (0, 0), *self.padding), constant_values=outside)
-        extent = tuple((size - 1) * gap + 1 for size, gap in zip(self.kernel, self.dilation, strict=True))
-        views = np.lib.stride_tricks.sliding_window_view(padded, extent, tuple(range(2, padded.ndim)))
+        views = np.lib.stride_tricks.sliding_window_view(padded, self.extent, tuple(range(2, padded.ndim)))
         every = [slice(None, None, step) for step in (*self.stride, *self.dilation)]
         seen: ndarray = views[(slice(None), slice(None), *every)]
         return seen
+
+    def convolve(self, groups: int, values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """A convolution in PyTorch."""
+        inside = padded(values, self.padding)
+        return _CONVOLVE[len(self.kernel)](inside, weight, bias, self.stride, 0, self.dilation, groups)
+
+
+_CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
 
 
 def padded(values: Tensor, padding: Sequence[tuple[int, int]], outside: float = 0.0) -> Tensor:
@@ -130,6 +135,13 @@ def arguments_of(node: fx.Node, names: Sequence[str], **usual: Any) -> dict[str,
         return {name: getattr(module, name, None) for name in names}
     given = dict(zip(names, node.args[1:], strict=False))
     return dict.fromkeys(names) | usual | given | {k: v for k, v in node.kwargs.items() if k in names}
+
+
+def axes_over(node: fx.Node, rank: int) -> set[int]:
+    """The axes that a call reduces, counted from the front; none of them where it reduces all values to one."""
+    given = arguments_of(node, ("dim",))["dim"]
+    axes = given if isinstance(given, tuple | list) else (given,)
+    return set() if None in axes else {axis % rank for axis in axes}
 
 
 def an_axis(value: Any, axes: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from obliq.exporting.operations.layer import bits_within
 from obliq.exporting.qdq.computed import BATCH
 from obliq.exporting.qdq.functions import FUNCTIONS, require_softmax_last
 from obliq.exporting.qdq.moves import MOVES, require_free_batch
-from obliq.exporting.qdq.parse import foreign_parsed
+from obliq.exporting.qdq.parse import Declared, foreign_parsed
 from obliq.exporting.qdq.rounding import ROUNDING
 from obliq.exporting.qdq.selections import SELECTIONS
 from obliq.exporting.qdq.stored import stored_layer
@@ -41,17 +41,16 @@ def foreign_contents(data: bytes) -> Contents:
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
     budget = Budget(len(data), ModelError)
-    parsed = foreign_parsed(data, QDQ_RULES, budget)
-    contents = parsed.contents
+    contents, declared, node_constants = foreign_parsed(data, QDQ_RULES, budget)
     for name, held in contents.constants.items():
         if contents.kinds[name] == "int64" and bool((held == BATCH).any()):
             raise ModelError(
                 f"constant {name!r} holds {BATCH}, which stands for the batch here; expected other sizes"
             )
-    values = followed(contents, QDQ_RULES, parsed.node_constants, budget)
-    for name, kind, sizes in parsed.declared:
-        if name in values:
-            _require_as_declared(name, values[name], kind, sizes, contents.batch)
+    values = followed(contents, QDQ_RULES, node_constants, budget)
+    for one in declared:
+        if one[0] in values:
+            _require_as_declared(one, values[one[0]], contents.batch)
     require_softmax_last(contents.nodes, contents.ends[1])
     require_free_batch(contents.nodes, values, contents.batch)
     layers = [node for node in contents.nodes if is_quantized(node, values)]
@@ -90,10 +89,9 @@ def bits_in(contents: Contents) -> str:
     return f"W{max(weights)}A{max(activations)}"
 
 
-def _require_as_declared(
-    name: str, value: Value, kind: str, sizes: tuple[int | None, ...], batch: int | None
-) -> None:
+def _require_as_declared(declared: Declared, value: Value, batch: int | None) -> None:
     """Runtimes plan memory by declared shapes. Declarations of values that do not exist are ignored."""
+    name, kind, sizes = declared
     found = (batch, *value.shape) if value.flows else value.shape
     free = (None,) * len(found)  # sizes that have a name alone
     fits = (

@@ -14,10 +14,9 @@ import torch
 from numpy import ndarray
 from torch import Tensor, nn
 
-from obliq.exporting.grids import Grid
 from obliq.exporting.onnx.check_graph import Operator, Value, activation, require
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.operations.step import Codes, Reals, Step
+from obliq.exporting.operations.step import Reals, Step
 
 BATCH = -(2**40)
 """Stands for the number of samples among the sizes of a shape, which is not known. Such sizes can be moved and not
@@ -57,23 +56,28 @@ class Computed(Step):
 
     function: Function
 
-    def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
-        """Never called: rounding is not at the end of each step in these files."""
-        raise NotImplementedError
-
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         """The function of the values."""
         return self.function(*read)
+
+
+def optional(read: Sequence[Value], place: int) -> Value | None:
+    """An input that a node may leave out; None where it does."""
+    return read[place] if place < len(read) and read[place].kind != "nothing" else None
+
+
+def unchanged(node: OnnxNode, read: list[Value]) -> Function:
+    """The plan of a node that leaves real numbers as they are."""
+    return lambda x: x
 
 
 def reals_of(value: Value) -> ndarray | None:
     """The float32 values of a constant, dequantized or not; None for anything else."""
     if value.kind != "float32" or value.codes is None:
         return value.constant if value.kind == "float32" else None
-    assert value.scale is not None
-    several = tuple(-1 if axis == value.axis else 1 for axis in range(value.codes.ndim))
-    scale = value.scale.reshape(several) if value.scale.ndim else value.scale
-    reals: ndarray = (value.codes * scale).astype(np.float32)
+    codes, scale = value.coded
+    several = tuple(-1 if axis == value.axis else 1 for axis in range(codes.ndim))
+    reals: ndarray = (codes * (scale.reshape(several) if scale.ndim else scale)).astype(np.float32)
     return reals
 
 

@@ -62,21 +62,19 @@ class QdqFile(ExportedFile):
     def start(self) -> tuple[str, Answer]:
         (first, last), runtime = self.contents.ends, onnx_runtime()
         trial = {first: np.zeros((1, *self.contents.input_shape), np.float32)}
-        try:
-            opened = session(self.data, threads=self.threads, silent=True)
-            opened.run([last], trial)
-        except Exception:  # ONNX Runtime has no error of its own that all of these are
-            # Release 1.32 stops at graphs whose layers share one constant of zero points, as torch.onnx writes
-            # them, when it is to turn int8 weights into bytes for processors without VNNI; and at activations with
-            # a scale for each channel, as NNCF writes them, when it fuses them with a layer. They run unfused.
+        # Release 1.32 stops at graphs whose layers share one constant of zero points, as torch.onnx writes them, when
+        # it is to turn int8 weights into bytes for processors without VNNI; and at activations with a scale for each
+        # channel, as NNCF writes them, when it fuses them with a layer. They run unfused.
+        for optimised in (True, False):
             try:
-                opened = session(self.data, optimised=False, threads=self.threads, silent=True)
+                opened = session(self.data, optimised=optimised, threads=self.threads, silent=True)
                 opened.run([last], trial)
-            except Exception as error:
-                reason = reason_of(error)
-                raise ModelError(
-                    f"ONNX Runtime does not run the file: {reason}; expected one that runs"
-                ) from error
+                break
+            except Exception as error:  # ONNX Runtime has no error of its own that all of these are
+                if not optimised:
+                    raise ModelError(
+                        f"ONNX Runtime does not run the file: {reason_of(error)}; expected one that runs"
+                    ) from error
         probabilities = self.contents.nodes[-1].operator == "Softmax"
 
         def answer(samples: ndarray) -> ndarray:

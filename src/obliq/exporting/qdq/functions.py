@@ -10,17 +10,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from obliq.errors import ModelError
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, real, require, text, whole
+from obliq.exporting.onnx.check_graph import (
+    Operator,
+    Value,
+    activation,
+    constant_of,
+    real,
+    require,
+    text,
+    whole,
+)
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.qdq.computed import (
     BATCH,
     ForeignOperator,
     Function,
-    Plan,
     bound,
     made,
     operator,
+    optional,
     reals_of,
+    unchanged,
 )
 
 _PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -34,29 +44,22 @@ def _of_one(function: Callable[[Tensor], Tensor]) -> ForeignOperator:
     return operator(lambda node, read: bound(node, read, function), (1, 1))
 
 
+def _of_slope(usual: float, function: Callable[[Tensor, float], Tensor]) -> ForeignOperator:
+    def plan(node: OnnxNode, read: list[Value]) -> Function:
+        slope = real(node, "alpha", usual)
+        return bound(node, read, lambda x: function(x, slope))
+
+    return operator(plan, (1, 1), "alpha")
+
+
 def _hard_sigmoid(node: OnnxNode, read: list[Value]) -> Function:
     slope, middle = real(node, "alpha", 0.2), real(node, "beta", 0.5)
     return bound(node, read, lambda x: (slope * x + middle).clamp(0, 1))
 
 
-def _leaky(node: OnnxNode, read: list[Value]) -> Function:
-    slope = real(node, "alpha", 0.01)
-    return bound(node, read, lambda x: F.leaky_relu(x, slope))
-
-
-def _elu(node: OnnxNode, read: list[Value]) -> Function:
-    slope = real(node, "alpha", 1.0)
-    return bound(node, read, lambda x: F.elu(x, slope))
-
-
 def _gelu(node: OnnxNode, read: list[Value]) -> Function:
     way = text(node, "approximate", "none", ("none", "tanh"))
     return bound(node, read, lambda x: F.gelu(x, approximate=way))
-
-
-def _swish(node: OnnxNode, read: list[Value]) -> Function:
-    slope = real(node, "alpha", 1.0)
-    return bound(node, read, lambda x: x * (slope * x).sigmoid())
 
 
 def _batch_norm(node: OnnxNode, read: list[Value]) -> Function:
@@ -151,50 +154,42 @@ def _relu(node: OnnxNode, read: list[Value]) -> Value:
     return activation("float32", source.shape, source.scale, (low, high))
 
 
-def _plain(plan: Plan) -> ForeignOperator:
-    return operator(plan, (1, 1), rule=_relu)
-
-
 def _cast(node: OnnxNode, read: list[Value]) -> Value:
     source, kind = read[0], {1: "float32", 7: "int64"}.get(whole(node, "to", 0, 1, 7), "")
     if source.kind == kind == "float32":
         return source
-    held = source.constant
-    require(held is not None and held.size <= 8 and kind != "", node, "reals as reals, or a few constants")
-    assert held is not None
+    held = constant_of(source, node, kind != "", "reals as reals, or a few constants")
+    require(held.size <= 8, node, "reals as reals, or a few constants")
     exact = bool((np.abs(held) < 2**24).all()) and not bool((held == BATCH).any())
     require(exact and source.kind in ("float32", "int64", "int32"), node, "whole numbers below 2^24")
     return Value(kind=kind, shape=source.shape, constant=held.astype(kind))
 
 
-def _same(node: OnnxNode, read: list[Value]) -> Function:
-    return lambda x: x
-
-
 def _identity(node: OnnxNode, read: list[Value]) -> Value:
     """The same under another name: Identity, and dropout outside of training."""
     source, *others = read
-    require(all(one.kind == "nothing" or not one.flows for one in others), node, "constant settings")
-    if len(others) > 1 and others[1].kind != "nothing":
-        training = others[1].constant
-        require(training is not None and not training.any(), node, "no training")
+    require(not any(one.flows for one in others), node, "constant settings")
+    if (training := optional(read, 2)) is not None:
+        require(training.constant is not None and not training.constant.any(), node, "no training")
     require(source.kind != "nothing", node, "a value")
     return source
 
 
 FUNCTIONS: dict[str, Operator] = {
     **{name: _of_one(function) for name, function in _PLAIN.items()},
-    "Relu": _plain(lambda node, read: torch.relu),  # its gradient at 0 is 0; that of a clamp is 1
+    "Relu": operator(
+        lambda node, read: torch.relu, (1, 1), rule=_relu
+    ),  # its gradient at 0 is 0; that of a clamp is 1
     "HardSigmoid": operator(_hard_sigmoid, (1, 1), "alpha", "beta"),
-    "LeakyRelu": operator(_leaky, (1, 1), "alpha"),
-    "Elu": operator(_elu, (1, 1), "alpha"),
+    "LeakyRelu": _of_slope(0.01, F.leaky_relu),
+    "Elu": _of_slope(1.0, F.elu),
     "Gelu": operator(_gelu, (1, 1), "approximate"),
-    "Swish": operator(_swish, (1, 1), "alpha"),
+    "Swish": _of_slope(1.0, lambda x, slope: x * (slope * x).sigmoid()),
     "BatchNormalization": operator(_batch_norm, (5, 5), "epsilon", "momentum", "training_mode"),
     "Softmax": operator(_softmax, (1, 1), "axis"),
-    "Cast": operator(_same, (1, 1), "to", rule=_cast),
-    "Identity": operator(_same, (1, 1), rule=_identity),
-    "Dropout": operator(_same, (1, 3), "seed", rule=_identity),
+    "Cast": operator(unchanged, (1, 1), "to", rule=_cast),
+    "Identity": operator(unchanged, (1, 1), rule=_identity),
+    "Dropout": operator(unchanged, (1, 3), "seed", rule=_identity),
     **{name: _of_two(name) for name in _ARITHMETIC},
 }
 """Those operators, by name."""

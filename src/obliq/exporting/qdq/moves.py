@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from obliq.exporting.onnx.check_graph import Operator, Value, activation, require, setting, whole
+from obliq.exporting.onnx.check_graph import Operator, Value, activation, constant_of, require, setting, whole
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.qdq.computed import (
     BATCH,
@@ -65,12 +65,12 @@ def _moved_constant(node: OnnxNode, source: Value, function: Function) -> Value:
     return Value(kind=source.kind, shape=values.shape, constant=values)
 
 
-def numbers(node: OnnxNode, value: Value, what: str) -> tuple[int, ...]:
-    """The whole numbers of a constant row; `BATCH` may be among them."""
-    fits = value.constant is not None and value.kind == "int64" and len(value.shape) <= 1
-    require(fits and math.prod(value.shape) <= MOST_COMPUTED, node, f"{what} as constant int64 numbers")
-    assert value.constant is not None
-    return tuple(value.constant.reshape(-1).tolist())
+def numbers(node: OnnxNode, value: Value | None, what: str, otherwise: Sequence[int] = ()) -> tuple[int, ...]:
+    """The whole numbers of a constant row, or others where it is left out; `BATCH` may be among them."""
+    if value is None:
+        return tuple(otherwise)
+    fits = value.kind == "int64" and len(value.shape) <= 1 and math.prod(value.shape) <= MOST_COMPUTED
+    return tuple(constant_of(value, node, fits, f"{what} as constant int64 numbers").reshape(-1).tolist())
 
 
 def whole_axis(node: OnnxNode, axis: int, rank: int, first: int) -> int:

@@ -1,7 +1,7 @@
 """The nodes of another quantizer's file: their settings in one form, and the constants that some of them make."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from obliq.errors import ModelError
@@ -13,6 +13,7 @@ from obliq.exporting.onnx.contents import (
     OnnxNode,
     constants_in,
     contract_in,
+    declared_type,
     node_of,
     sample_shape,
 )
@@ -101,19 +102,8 @@ _UNUSED_DOMAINS = (
 """Listed by ONNX Runtime's preprocessing, whatever the graph uses; no node may be of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parsed:
-    """What was found in a file.
-
-    Attributes:
-        contents: its graph; nodes that hold constants are constants here.
-        declared: names, types and sizes that it states of its values; None for a free size.
-        node_constants: those that nodes hold; the quantizer leaves some behind that nothing reads any more.
-    """
-
-    contents: Contents
-    declared: list[tuple[str, str, tuple[int | None, ...]]]
-    node_constants: frozenset[str]
+Declared = tuple[str, str, tuple[int | None, ...]]
+"""The name, the type and the sizes that a file states of a value; None for a free size."""
 
 
 def is_foreign(data: bytes) -> bool:
@@ -127,28 +117,29 @@ def is_foreign(data: bytes) -> bool:
             return False
     except ModelError:
         return False
-    return not (_CONTRACT in data and _reads_as_ours(data))
+    try:
+        return _CONTRACT not in data or not read_onnx(data)
+    except ModelError:
+        return True
 
 
 _CONTRACT = b'"divide_by":'
 """A part of the description of inputs, which all our files with known inputs hold."""
 
 
-def _reads_as_ours(data: bytes) -> bool:
-    try:
-        read_onnx(data)
-    except ModelError:
-        return False
-    return True
-
-
-def foreign_parsed(data: bytes, operators: Mapping[str, Operator], budget: Budget) -> Parsed:
+def foreign_parsed(
+    data: bytes, operators: Mapping[str, Operator], budget: Budget
+) -> tuple[Contents, list[Declared], frozenset[str]]:
     """The graph in a file's bytes; `obliq.exporting.qdq.check` checks whether it makes sense.
 
     Args:
         data: the file.
         operators: those that are read; of other nodes nothing but their names is looked at.
         budget: of the file.
+
+    Returns:
+        The graph, in which nodes that hold constants are constants; what the file declares of its values; and the
+        constants of nodes, of which the quantizer leaves some behind that nothing reads any more.
 
     Raises:
         ModelError: for anything that these quantizers do not write.
@@ -176,7 +167,8 @@ def foreign_parsed(data: bytes, operators: Mapping[str, Operator], budget: Budge
     computing = [entry for entry in graph["nodes"] if entry["operator"] != "Constant"]
     nodes = [node for entry in computing for node in computing_nodes(entry, operators)]
     read = {name for node in nodes for name in node.inputs} | {names[1]}
-    batch = _batch(ends[0])
+    _, dimensions = declared_type(ends[0])
+    batch = 1 if dimensions and dimensions[0]["size"] == 1 else None  # it takes one sample at a time
     contents = Contents(
         opset=opset,
         input_shape=sample_shape(ends[0], ends[1], batch),
@@ -188,18 +180,8 @@ def foreign_parsed(data: bytes, operators: Mapping[str, Operator], budget: Budge
         own=False,
         inputs=contract_in(stated[0]["value"]) if stated else None,  # of our file that was quantized
     )
-    return Parsed(
-        contents=contents,
-        declared=[_declared(entry) for entry in (*ends, *graph["declared"])],
-        node_constants=frozenset(tensor["name"] for tensor in held),
-    )
-
-
-def _batch(end: dict[str, Any]) -> int | None:
-    """1 for a file that takes one sample at a time, and None otherwise."""
-    tensor = (end["type"] or {}).get("tensor") or {}
-    dimensions = (tensor.get("shape") or {}).get("dimensions") or [{}]
-    return 1 if dimensions[0].get("size") == 1 else None
+    declared = [_declared(entry) for entry in (*ends, *graph["declared"])]
+    return contents, declared, frozenset(tensor["name"] for tensor in held)
 
 
 def tree(data: memoryview, budget: Budget) -> dict[str, Any]:
@@ -238,8 +220,6 @@ def _require_known_notes(model: dict[str, Any], places: list[dict[str, Any]]) ->
             )
 
 
-def _declared(end: dict[str, Any]) -> tuple[str, str, tuple[int | None, ...]]:
-    tensor = (end["type"] or {}).get("tensor") or {}
-    dimensions = (tensor.get("shape") or {}).get("dimensions") or []
-    kind = KINDS.get(tensor.get("kind") or 0, "")
-    return end["name"] or "", kind, tuple(dimension["size"] for dimension in dimensions)
+def _declared(end: dict[str, Any]) -> Declared:
+    kind, dimensions = declared_type(end)
+    return end["name"] or "", KINDS.get(kind, ""), tuple(dimension["size"] for dimension in dimensions)

@@ -4,21 +4,24 @@ Each node of the graph is computed in real numbers, as ONNX defines it: rounding
 is rounding it to the file's grid, which is fixed. The latent weight of a code is code x scale.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch.nn.functional as F
 from numpy import ndarray
-from torch import nn
+from torch import Tensor, nn
 
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
-from obliq.exporting.onnx.contents import Contents
-from obliq.exporting.operations import Step, step_of
+from obliq.exporting.onnx.check_graph import Value, whole
+from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.operations import IN_FILES, Step
+from obliq.exporting.operations.windows import FURTHEST, Window
 from obliq.exporting.qdq.check import QDQ_RULES, is_quantized, values_in
-from obliq.exporting.qdq.computed import Computed, ForeignOperator
+from obliq.exporting.qdq.computed import Computed, ForeignOperator, Function, bound
 from obliq.exporting.qdq.parse import tree
-from obliq.exporting.qdq.real_layers import real_layer
 from obliq.exporting.qdq.stored import StoredLayer, require_unshared, stored_layer
 from obliq.exporting.qdq.tensors import tensors_in
 from obliq.exporting.rebuild import RebuiltNetwork, require_rebuilt, trained_weights, with_integers
@@ -87,12 +90,26 @@ def _steps(contents: Contents) -> tuple[list[Step], dict[str, StoredLayer]]:
             layers[node.output] = stored_layer(node, contents, values)
             fields["weights"] = layers[node.output].weights
         if operator.weighted and node.output not in layers:
-            steps.append(Computed(**fields, function=real_layer(node, read)))
+            steps.append(Computed(**fields, function=_real_layer(node, read)))
         elif isinstance(operator, ForeignOperator):
             steps.append(Computed(**fields, function=operator.plan(node, read)))
         else:
-            steps.append(step_of(node, folded, operator, **fields))
+            steps.append(IN_FILES[node.operator].from_onnx(node, folded, **fields))
     return steps, layers
+
+
+def _real_layer(node: OnnxNode, read: list[Value]) -> Function:
+    """A layer that was not quantized: it computes as it is, and nothing in it is trained."""
+    given = [value for value in read if value.kind != "nothing"]
+    if node.operator == "Conv":
+        window, groups = Window.of_node(node, read[1].shape[2:]), whole(node, "group", 1, 1, FURTHEST)
+        return bound(node, given, functools.partial(window.convolve, groups))
+    outputs_first = node.operator == "Gemm" and node.settings.get("transB", 0) == 1
+    return bound(node, given, functools.partial(_product, outputs_first))
+
+
+def _product(outputs_first: bool, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(x, weight if outputs_first else weight.T, bias)
 
 
 def _replaced(data: bytes, changed: Mapping[str, ndarray]) -> bytes:

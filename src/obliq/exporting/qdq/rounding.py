@@ -5,6 +5,7 @@ and dequantizing, which leaves fewer bits.
 """
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +13,9 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from obliq.exporting.onnx.check_graph import Value, activation, require, scales, whole
+from obliq.exporting.onnx.check_graph import Value, activation, constant_of, require, scales, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.qdq.computed import Function, operator, reals_of
+from obliq.exporting.qdq.computed import Function, operator, optional, reals_of, unchanged
 from obliq.quantization.learned_step import fake_quantize
 
 _BYTES = {"uint8": (0, 255), "int8": (-128, 127)}
@@ -31,18 +32,11 @@ def _single(value: Value) -> Value:
 
 def _zero(node: OnnxNode, read: list[Value]) -> Value:
     """The zero point, which may be left out."""
-    given = read[2] if len(read) == 3 else None
-    kind = (
-        _TYPES.get(whole(node, "output_dtype", 2, 0, 3) or 2, "")
-        if node.operator == "QuantizeLinear"
-        else "uint8"
-    )
-    if given is not None and given.kind != "nothing":
-        stated = node.settings.get("output_dtype", 0) if node.operator == "QuantizeLinear" else 0
+    stated = whole(node, "output_dtype", 0, 0, 3) if node.operator == "QuantizeLinear" else 0
+    if (given := optional(read, 2)) is not None:
         require(stated in (0, *(one for one, name in _TYPES.items() if name == given.kind)), node, "one type")
         return _single(given)
-    if read[0].kind in _BYTES or read[0].kind == "int32":
-        kind = read[0].kind
+    kind = read[0].kind if read[0].kind in (*_BYTES, "int32") else _TYPES.get(stated or 2, "")
     return Value(kind=kind, shape=(), constant=np.zeros((), kind))
 
 
@@ -86,10 +80,8 @@ def _grid(node: OnnxNode, read: list[Value]) -> _Grid:
         axis = _axis(node, len(shape) + 1)
         require(axis >= 1, node, "scales along an axis after the batch")
         several, column = shape[axis - 1 : axis], (1,) * axis + (-1,) + (1,) * (len(shape) - axis)
-    step, held = scales(scale, node, several), zero.constant
-    fits = held is not None and zero.kind in _BYTES and zero.shape in ((), several)
-    require(fits, node, "one zero point of type uint8 or int8, or one for each scale")
-    assert held is not None
+    step, fits = scales(scale, node, several), zero.kind in _BYTES and zero.shape in ((), several)
+    held = constant_of(zero, node, fits, "one zero point of type uint8 or int8, or one for each scale")
     return _Grid(step, held.astype(np.int64), zero.kind, column)
 
 
@@ -159,28 +151,23 @@ def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
 
 def _constant(node: OnnxNode, codes: Value, scale: Value, zero: Value) -> Value:
     """A constant that is added or multiplied, and was rounded as activations are."""
-    step, held = scales(scale, node, ()), codes.constant
-    around = zero.constant is not None and zero.shape == () and zero.kind == codes.kind
-    require(
-        held is not None and held.size <= 2**20 and around, node, "a constant with one scale and zero point"
-    )
-    assert held is not None
-    assert zero.constant is not None
-    reals = np.asarray((held.astype(np.int64) - int(zero.constant)) * step, np.float32)
+    step, expected = scales(scale, node, ()), "a constant with one scale and zero point"
+    held = constant_of(codes, node, math.prod(codes.shape) <= 2**20, expected)
+    around = constant_of(zero, node, zero.shape == () and zero.kind == codes.kind, expected)
+    reals = np.asarray((held.astype(np.int64) - int(around)) * step, np.float32)
     return Value(kind="float32", shape=reals.shape, constant=reals, scale=step)
 
 
 def _bounds(node: OnnxNode, read: list[Value], kind: str) -> tuple[float, float]:
     """Both bounds of a clamp; infinite where one is left out."""
     found = []
-    for limit, otherwise in zip([*read[1:], *[None] * 2][:2], (-np.inf, np.inf), strict=True):
-        if limit is None or limit.kind == "nothing":
+    for given, otherwise in ((optional(read, 1), -np.inf), (optional(read, 2), np.inf)):
+        if given is None:
             found.append(otherwise)
             continue
-        held = _single(limit).constant
-        require(held is not None and limit.kind == kind and held.shape == (), node, f"constant {kind} bounds")
-        assert held is not None
-        found.append(float(held))
+        limit = _single(given)
+        fits = limit.kind == kind and limit.shape == ()
+        found.append(float(constant_of(limit, node, fits, f"constant {kind} bounds")))
     require(found[0] <= found[1] and bool(np.isfinite(found).any()), node, "bounds, the lower one first")
     return found[0], found[1]
 
@@ -199,8 +186,8 @@ def _clip(node: OnnxNode, read: list[Value]) -> Value:
         span = max(codes[0] - zero, source.span[0]), min(codes[1] - zero, source.span[1])
         require(span[0] <= span[1], node, "bounds within the bytes before")
         return replace(source, span=span)
-    require(source.constant is not None, node, "constant codes")
-    return replace(source, constant=np.clip(source.constant, *codes).astype(source.kind), span=codes)  # type: ignore[arg-type]
+    held = constant_of(source, node, True, "constant codes")
+    return replace(source, constant=np.clip(held, *codes).astype(source.kind), span=codes)
 
 
 def _rounded(node: OnnxNode, read: list[Value]) -> Function:
@@ -230,15 +217,11 @@ def _clamped(node: OnnxNode, read: list[Value]) -> Function:
     return lambda x: x.clamp(low, high)
 
 
-def _same(node: OnnxNode, read: list[Value]) -> Function:
-    return lambda x: x
-
-
 _OF_Q = ("axis", "saturate", "block_size", "output_dtype", "precision")
 
 ROUNDING = {
     "QuantizeLinear": operator(_rounded, (2, 3), *_OF_Q, rule=_quantize),
-    "DequantizeLinear": operator(_same, (2, 3), *_OF_Q, rule=_dequantize),
+    "DequantizeLinear": operator(unchanged, (2, 3), *_OF_Q, rule=_dequantize),
     "Clip": operator(_clamped, (1, 3), rule=_clip),
 }
 """Those operators, by name."""

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from obliq.exporting.onnx.check_graph import Operator, Value, require, text, whole
+from obliq.exporting.onnx.check_graph import NOTHING, Operator, Value, constant_of, require, text, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.qdq.computed import BATCH, Function
+from obliq.exporting.qdq.computed import BATCH, Function, optional
 from obliq.exporting.qdq.moves import MOST_AXES, mover, numbers, whole_axis
 
 
@@ -28,15 +28,8 @@ def _gather(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functio
 
 def _slice(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
     starts, ends = (numbers(node, one, "bounds") for one in read[1:3])
-    given = [one for one in read[3:] if one.kind != "nothing"]
-    axes = (
-        numbers(node, read[3], "axes") if given and read[3].kind != "nothing" else tuple(range(len(starts)))
-    )
-    gaps = (
-        numbers(node, read[4], "steps")
-        if len(read) == 5 and read[4].kind != "nothing"
-        else (1,) * len(starts)
-    )
+    axes = numbers(node, optional(read, 3), "axes", range(len(starts)))
+    gaps = numbers(node, optional(read, 4), "steps", (1,) * len(starts))
     alike = len({len(starts), len(ends), len(axes), len(gaps)}) == 1 and 0 < len(starts) <= rank
     require(alike, node, "as many starts as ends, axes and steps")
     require(BATCH not in (*starts, *ends) and 0 not in gaps, node, "bounds without the batch, steps but 0")
@@ -79,12 +72,11 @@ def _split(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function
 
 def _pad(node: OnnxNode, read: list[Value], rank: int, first: int) -> Function:
     text(node, "mode", "constant", ("constant",))
-    given = [*read, *[None] * 3][1:4]
     sizes = numbers(node, read[1], "pads")
-    if given[1] is not None and given[1].kind != "nothing":
-        value = given[1].constant
+    if (given := optional(read, 2)) is not None:
+        value = given.constant
         require(value is not None and value.size == 1 and not value.any(), node, "padding with zero")
-    axes = numbers(node, given[2], "axes") if given[2] is not None else tuple(range(rank))
+    axes = numbers(node, optional(read, 3), "axes", range(rank))
     require(
         len(sizes) == 2 * len(axes) and all(0 <= size <= 2**12 for size in sizes), node, "pads up to 4096"
     )
@@ -102,16 +94,13 @@ def _resize(node: OnnxNode, read: list[Value], rank: int, first: int) -> Functio
     text(node, "mode", "nearest", ("nearest",))
     text(node, "coordinate_transformation_mode", "half_pixel", ("asymmetric",))
     text(node, "nearest_mode", "round_prefer_floor", ("floor",))
-    space, given = read[0].shape, [*read, *[None] * 3][1:4]
-    if given[2] is not None and given[2].kind != "nothing":
-        wanted = numbers(node, given[2], "sizes")
+    if (sizes := optional(read, 3)) is not None:
+        wanted = numbers(node, sizes, "sizes")
         require(len(wanted) == rank, node, f"{rank} sizes")
-        times = [1, *(size / before for size, before in zip(wanted[1:], space, strict=True))]
+        times = [1, *(size / before for size, before in zip(wanted[1:], read[0].shape, strict=True))]
     else:
-        scales = None if given[1] is None else given[1].constant
-        require(scales is not None and scales.shape == (rank,), node, f"{rank} constant scales")
-        assert scales is not None
-        times = [float(one) for one in scales]
+        scales = optional(read, 2) or NOTHING
+        times = constant_of(scales, node, scales.shape == (rank,), f"{rank} constant scales").tolist()
     fits = times[:2] == [1, 1] and all(1 <= one <= 64 and one == int(one) for one in times)
     require(bool(first) and fits, node, "whole numbers from 1 to 64 for each axis of space")
     steps = [(axis, int(count)) for axis, count in enumerate(times) if count != 1]

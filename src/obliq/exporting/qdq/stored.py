@@ -77,32 +77,29 @@ def stored_layer(node: OnnxNode, contents: Contents, values: Mapping[str, Value]
     Raises:
         ModelError: when a weight or a bias is computed in another way than by rounding.
     """
-    producers = {one.output: one for one in contents.nodes}
     weight, *biases = node.inputs[1:]
-    name, path = _constant(weight, producers, contents)
+    name, path = _constant(weight, contents)
     value = values[weight]
-    assert value.codes is not None
-    assert value.scale is not None
+    stored, scale = value.coded
     outputs_last = node.operator == "MatMul" or (
         node.operator == "Gemm" and node.settings.get("transB", 0) == 0
     )
     turned = sum(one.operator == "Transpose" for one in path) % 2 == 1
     names = [weight, *(one.output for one in path), name]  # which nothing else may read
-    bias, unit, real = None, None, np.zeros(value.codes.shape[1 if outputs_last else 0])
+    bias, unit, real = None, None, np.zeros(stored.shape[1 if outputs_last else 0])
     if biases and biases[0]:
         given = values[biases[0]]
-        bias, through = _constant(biases[0], producers, contents)
+        bias, through = _constant(biases[0], contents)
         names += [biases[0], *(one.output for one in through), bias]
         if given.codes is not None:
-            assert given.scale is not None
-            unit = given.scale
-            real = given.codes.astype(np.float64) * unit.astype(np.float64)
+            held, unit = given.coded
+            real = held.astype(np.float64) * unit.astype(np.float64)
         else:
             real = np.asarray(reals_of(given), np.float64)
-    codes, bits = value.codes.T if outputs_last else value.codes, bits_within(node, value.span)
+    codes, bits = stored.T if outputs_last else stored, bits_within(node, value.span)
     weights = Weights(
         codes=np.ascontiguousarray(np.maximum(codes, weight_range(bits)[0]).astype(np.int8)),
-        scale=value.scale.astype(np.float32),
+        scale=scale.astype(np.float32),
         bits=bits,
         refinement=1,
         real_bias=real,
@@ -130,26 +127,23 @@ def require_unshared(layers: Mapping[str, StoredLayer], contents: Contents) -> N
         ModelError: naming the layer and what it shares.
     """
     uses = Counter(name for one in contents.nodes for name in one.inputs)
-    operators = {one.output: one.operator for one in contents.nodes}
     for output, layer in layers.items():
         for name in layer.names:
             if uses[name] > 1:
                 raise ModelError(
-                    f"{operators[output]} that makes {output!r} shares {name!r} with another node; expected "
-                    "weights and biases of its own"
+                    f"{contents.makers[output].operator} that makes {output!r} shares {name!r} with another node; "
+                    "expected weights and biases of its own"
                 )
 
 
-def _constant(name: str, producers: Mapping[str, OnnxNode], contents: Contents) -> tuple[str, list[OnnxNode]]:
+def _constant(name: str, contents: Contents) -> tuple[str, list[OnnxNode]]:
     """The constant behind a value, and the nodes between."""
     path: list[OnnxNode] = []
-    while name not in contents.constants:
-        node = producers[name]
+    for node in contents.way_to_constant(name):
         if node.operator not in ("DequantizeLinear", "QuantizeLinear", "Clip", "Identity", "Transpose"):
             raise ModelError(
                 f"{node.operator} that makes {node.output!r} computes what a layer multiplies with or adds; expected "
                 "stored weights and biases"
             )
         path.append(node)
-        name = node.inputs[0]
-    return name, path
+    return path[-1].inputs[0] if path else name, path
