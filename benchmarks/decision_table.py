@@ -126,11 +126,11 @@ def choices() -> Sequence[Choice]:
         Choice(
             "anything, where you can retrain",
             "retrain",
-            f"exact; a fifth retraining passes in {of((again.count(PASSED), len(again)))} cells ({verdicts})",
+            f"exact; a fifth retraining passes in {of((again.count(PASSED), len(again)))} runs ({verdicts})",
             "1",
         ),
         Choice(
-            "one person, up to a tenth of the samples",
+            "one person with about a tenth of the samples",
             OURS,
             f"passes in {of((demo[PASSED], sum(demo.values())))} runs, otherwise INCONCLUSIVE "
             f"([demo]({LINK}/demo_seeds.md), digits)",
@@ -139,15 +139,15 @@ def choices() -> Sequence[Choice]:
         Choice(
             "a random tenth",
             OURS,
-            f"passes in {of(passes(tenth, OURS))} cells, the other methods in {others[tenth]} judgements ({verdicts}, "
+            f"passes in {of(passes(tenth, OURS))} runs, the other methods in {others[tenth]} ({verdicts}, "
             "Fashion-MNIST)",
             f"{verdict_time(tenth, OURS)}; 20 epochs",
         ),
         Choice(
             "a class",
             "retrain",
-            f"`proxy-matching` passes in {of(passes(one, OURS))} cells ({', '.join(of_class)}), the other methods in "
-            f"{others[one]} judgements ({verdicts}, Fashion-MNIST)",
+            f"`proxy-matching` passes in {of(passes(one, OURS))} runs ({', '.join(of_class)}), the other methods in "
+            f"{others[one]} ({verdicts}, Fashion-MNIST)",
             f"1; `proxy-matching` {verdict_time(one, OURS)}; 20 epochs",
         ),
         Choice(
@@ -162,8 +162,8 @@ def choices() -> Sequence[Choice]:
         Choice(
             "many people, 28 % of the samples",
             "retrain",
-            f"`proxy-matching` passes in {of(passes(people, OURS))} cells ({', '.join(kept)}), the other methods in "
-            f"{others[people]} judgements ({verdicts}, MNIST)",
+            f"`proxy-matching` passes in {of(passes(people, OURS))} runs ({', '.join(kept)}), the other methods in "
+            f"{others[people]} ({verdicts}, MNIST)",
             f"1; `proxy-matching` {verdict_time(people, OURS)}",
         ),
         Choice(

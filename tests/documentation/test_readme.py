@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 NAMES = {
     "no unlearning": "original",
     "retrained again (chance alone)": "retrained again",
-    "`calibrated` (ours)": "calibrated, in rounds",
+    "`calibrated`, in rounds (ours)": "calibrated, in rounds",
     "`proxy-matching` (ours, the default)": "proxy-matching, defaults",
     "`amun`": "amun",
     "`l1-sparse`": "l1-sparse",
