@@ -4,7 +4,16 @@ from pathlib import Path
 
 from tests.cli.conftest import Said
 
-NOTES = ("  ", "data: ", "to forget: ", "audited request: ", "not authenticated: ", "warning: ", "WARNING: ")
+NOTES = (
+    "  ",
+    "data: ",
+    "parts: ",
+    "to forget: ",
+    "audited request: ",
+    "not authenticated: ",
+    "warning: ",
+    "WARNING: ",
+)
 """How lines begin that may precede an error: progress, and what was understood so far."""
 
 

@@ -8,7 +8,6 @@ the LGPL, and 40 lines shorter code is not worth a stricter licence than this pa
 import contextlib
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import ObliqError
+from obliq.io.user_code import TerminatedBySignal, exit_as_error
 from obliq.run import Run, keep_memory
 from obliq.training.loop import Recipe
 from obliq.workflow.pipeline import train_original
@@ -97,7 +97,8 @@ def run_job(job: Job, state: WorkerState) -> TaskOutcome:
     """Run a task; an error is an outcome, too."""
     started = time.monotonic()
     try:
-        execute_task(job.task, state)
+        with exit_as_error():
+            execute_task(job.task, state)
     except ObliqError as error:
         return TaskOutcome(job.key, one_line(str(error)))
     except Exception as error:
@@ -211,11 +212,15 @@ def single_threaded_children() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def _leave(number: int, frame: object) -> None:
+    raise TerminatedBySignal(128 + number)
+
+
 def worker_loop(connection: Connection, state: WorkerState, source: str) -> None:
     """Run one task after the other, until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles an interrupt
     # an exception unwinds the stack, which removes drafts
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _leave)
     torch.set_num_threads(1)
     keep_memory()
     warm_up(state.run(0))

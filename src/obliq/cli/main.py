@@ -19,6 +19,7 @@ from obliq.cli.parsing import ParsedWords, parse
 from obliq.cli.text import fitted, fitted_command, print_encoded, print_fitted, terminal_width
 from obliq.cli.verbs import VerbOutput
 from obliq.errors import ObliqError
+from obliq.io.user_code import SystemExitError, TerminatedBySignal, exit_as_error
 from obliq.io.visible_text import visible_line
 
 
@@ -68,7 +69,8 @@ def _run(parsed: ParsedWords) -> tuple[str, str]:
         out = getattr(parsed.arguments, "out", None)
         for line in sweep(out.absolute().parent) if out else []:
             progress.print_line(line)
-        output = parsed.verb.action(parsed.arguments, progress)
+        with exit_as_error():  # also where nothing names the code, such as the forward of a network
+            output = parsed.verb.action(parsed.arguments, progress)
     text = json.dumps(output.values, allow_nan=False) if options.json else _for_people(output)
     return text, output.unmet
 
@@ -83,7 +85,7 @@ def _for_people(output: VerbOutput) -> str:
 
 def _explained(error: Exception) -> str | None:
     """What to print about an error that is no bug of the program; None for a bug."""
-    if isinstance(error, ObliqError):
+    if isinstance(error, (ObliqError, SystemExitError)):
         return str(error)
     if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
         return "not enough memory; expected fewer samples (--limit), smaller batches or a smaller network"
@@ -137,7 +139,7 @@ def _terminated_in_order() -> Iterator[None]:
         return
 
     def leave(number: int, frame: object) -> None:
-        sys.exit(128 + number)
+        raise TerminatedBySignal(128 + number)
 
     # SIGHUP is a closed terminal. Under nohup it is ignored, and stays so.
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -14,7 +14,7 @@ from obliq.data.collection import Collection, MapDataset, channels_of, user_coll
 from obliq.data.names import numbered
 from obliq.data.source_options import SourceOptions, channels_first, require_clear_layout
 from obliq.errors import DataError
-from obliq.io.user_code import first_line, import_function
+from obliq.io.user_code import exit_as_error, first_line, import_function
 
 IN_MEMORY = 2**30  # bytes; up to here a data set is read once and kept
 READ_TWICE = 8  # items, spread evenly
@@ -99,11 +99,12 @@ def read_dataset(
             from the first one in shape or type, or that changes when it is read again.
     """
     try:
-        count = len(dataset)
-        subjects, class_names = getattr(dataset, "subjects", None), getattr(dataset, "class_names", ())
-        ids = tuple(map(str, getattr(dataset, "ids", None) or ()))
-        owners, subject_names = _owners(subjects)
-        names = tuple(str(one) for one in class_names or ())
+        with exit_as_error():
+            count = len(dataset)
+            subjects, class_names = getattr(dataset, "subjects", None), getattr(dataset, "class_names", ())
+            ids = tuple(map(str, getattr(dataset, "ids", None) or ()))
+            owners, subject_names = _owners(subjects)
+            names = tuple(str(one) for one in class_names or ())
     except Exception as error:  # the user's own code may raise anything
         raise DataError(
             f"{name}: {first_line(error)}; expected a map-style data set with a length"
@@ -198,8 +199,9 @@ class CheckedItems:
 
     def _item(self, index: int) -> tuple[Tensor, int]:
         try:
-            inputs, label = self.items[index]
-            number = operator.index(label)
+            with exit_as_error():
+                inputs, label = self.items[index]
+                number = operator.index(label)
         except Exception as error:  # the user's own code may raise anything
             raise DataError(
                 f"{self.name}: item {index}: {first_line(error)}; expected (tensor, integer)"

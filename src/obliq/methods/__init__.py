@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
+from obliq.io.user_code import exit_as_error
 from obliq.methods.a_amu import AAMU
 from obliq.methods.amun import AMUN
 from obliq.methods.bad_teacher import BadTeacher
@@ -86,7 +87,8 @@ def available_methods() -> dict[str, type[Method]]:
                 f"the installed method {entry.value} calls itself '{entry.name}'; expected a free name"
             )
         try:
-            methods[entry.name] = entry.load()
+            with exit_as_error():
+                methods[entry.name] = entry.load()
         except Exception as error:  # loading runs code of another package
             raise ModelError(
                 f"the installed method '{entry.name}' ({entry.value}) does not load: {error}; expected a method class"

@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from obliq.errors import ModelError
-from obliq.io.user_code import place_in_code
+from obliq.io.user_code import exit_as_error, place_in_code
 from obliq.quantization.functions_as_modules import arguments_by_name, computations, use_layers, use_modules
 from obliq.quantization.layers import QUANTIZED, QuantizedActivation, quantizable_layers
 from obliq.quantization.operations import NORMALISATIONS, PRESERVING, module_of, operation
@@ -148,7 +148,8 @@ def _traced(model: nn.Module) -> fx.GraphModule:
     before = _random_states()
     tracer = _Tracer()
     try:
-        graph = tracer.trace(model)
+        with exit_as_error():
+            graph = tracer.trace(model)
     except Exception as error:  # tracing runs the user's forward with stand-ins: anything can go wrong there
         reason = " ".join(str(error).split()) or type(error).__name__
         stack = list(getattr(tracer, "module_stack", {}).values())  # of modules that were not left

@@ -18,7 +18,7 @@ from obliq.record.keys_folder import Keys, KeysOwner
 from obliq.record.log import LOG_FILE, writing
 from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy
-from obliq.record.references import require_possible, require_way
+from obliq.record.references import require_method, require_possible, require_way
 from obliq.record.state import RecordState
 from obliq.run import utc_now
 from obliq.workflow.loaded_network import INCLUDED
@@ -128,4 +128,6 @@ def _require_way(original: Path, policy: Policy) -> None:
             "file alone cannot have a record: `obliq unlearn` answers requests for a file of another tool"
         )
     if file.is_file():
-        require_way(NETWORK_DOCUMENT.read(file).provenance, policy)
+        provenance = NETWORK_DOCUMENT.read(file).provenance
+        require_way(provenance, policy)
+        require_method(provenance, policy)

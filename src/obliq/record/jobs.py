@@ -20,6 +20,7 @@ from obliq.exporting import export_file, format_named, open_exported, read_expor
 from obliq.io.atomic import new_folder
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
+from obliq.methods import Retrain
 from obliq.patch import encode_patch
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
@@ -190,7 +191,8 @@ class BatchSteps:
             )
 
         def check(folder: Path) -> None:
-            require_network_of(folder, planned, self.base, how=planned.method, seed=planned.seed)
+            how = "retrained" if isinstance(wanted.method, Retrain) else planned.method
+            require_network_of(folder, planned, self.base, how=how, seed=planned.seed)
 
         words = f"unlearning {len(self.inputs.splits.forget):,} samples by {planned.method}"
         return BatchStep(wanted.name, words, write, read, check)
@@ -204,7 +206,8 @@ class BatchSteps:
 
         def write(folder: Path) -> None:
             found = self._reference(wanted, number)
-            require_no_twin(found, number, self.batch.retrained)
+            seen = (self.inputs.original, self._network("unlearned").checkpoint)
+            require_no_twin(found, number, self.batch.retrained, seen)
             write_network(folder, found)
 
         def read(folder: Path) -> Event:
@@ -213,16 +216,13 @@ class BatchSteps:
         def check(folder: Path) -> None:
             require_network_of(folder, planned, self.base, how="retrained", seed=wanted[0].seed)
 
-        words = f"retraining reference {number} of {count}"
-        return BatchStep(wanted[0].name, words, write, read, check)
+        return BatchStep(wanted[0].name, f"retraining reference {number} of {count}", write, read, check)
 
     def _reference(self, wanted: Sequence[WantedNetwork], number: int) -> SavedRun:
         """The first of these networks; in a way of the user's own, it is retrained on this machine."""
-        inputs = self.inputs
         if wanted[0].method is not None:
-            return self.worker.computer.network(inputs, wanted)
-        run = dataclasses.replace(inputs.run, seed=wanted[0].seed)
-        return self.worker.retrainer.retrain(inputs.original, inputs.splits, inputs.request, run, number)
+            return self.worker.computer.network(self.inputs, wanted)
+        return self.worker.retrainer.retrain(self.inputs, wanted[0].seed, number)
 
     def _seed_of(self, number: int) -> int:
         """The seed of a reference."""

@@ -5,31 +5,33 @@ Everything that can be known is checked when the record is created, and again be
 """
 
 import copy
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.run_folder import SavedRun
-from obliq.data import Examples, Splits
-from obliq.data.request_file import Request
+from obliq.data import Examples
 from obliq.errors import ObliqError, RecordError
 from obliq.io.ownership import digest_of_file
-from obliq.io.strict_json import decode
+from obliq.io.strict_json import SettingValue, decode, encode
 from obliq.methods import Retrain
 from obliq.models import build_model, initialise
 from obliq.models.weights_file import read_weights
 from obliq.quantization import weights_digest
 from obliq.record.batch_events import Retrained
 from obliq.record.cases import Batch
+from obliq.record.computing import BatchInputs
+from obliq.record.method_settings import method_of
 from obliq.record.policy import Policy, Retraining
-from obliq.run import Run
 from obliq.training.loop import Recipe
 from obliq.workflow.loaded_network import INCLUDED, load_network, loaded_from_module
 from obliq.workflow.pipeline import recipe_of
 from obliq.workflow.reference import (
     import_training,
     require_one_way,
+    require_other_weights,
     retrained_by_function,
     retrained_from_file,
     retrained_from_start,
@@ -50,6 +52,24 @@ def require_way(provenance: Provenance, policy: Policy) -> None:
         require_one_way(ways, provenance)
     except ObliqError as error:
         raise RecordError(f"{error}; or --references 0, with which audits reach no verdict") from error
+
+
+def require_method(provenance: Provenance, policy: Policy) -> None:
+    """Refuse retraining as the method by another recipe than the original's, which no audit accepts.
+
+    Raises:
+        RecordError: with the recipe of the original.
+    """
+    method = method_of(policy.method, policy.settings)
+    if not isinstance(method, Retrain) or provenance.recipe is None:
+        return
+    wanted: dict[str, SettingValue] = encode(method.recipe)
+    if other := [name for name, value in provenance.recipe.items() if wanted[name] != value]:
+        raise RecordError(
+            f"method {policy.method} with {other[0]}={wanted[other[0]]}, and the original was trained with "
+            f"{other[0]}={provenance.recipe[other[0]]}; expected the same recipe, as no audit accepts another one, or "
+            "another method"
+        )
 
 
 def require_possible(original: Checkpoint, policy: Policy, start: str) -> None:
@@ -141,21 +161,19 @@ class Retrainer:
                 return Retrain(recipe=decode(Recipe, recipe, "the recipe"))
         return None
 
-    def retrain(
-        self, original: Checkpoint, splits: Splits, request: Request, run: Run, number: int
-    ) -> SavedRun:
+    def retrain(self, inputs: BatchInputs, seed: int, number: int) -> SavedRun:
         """Retrain a reference in a way of the user's own, where there is no `method`.
 
         Args:
-            original: the network.
-            splits: the roles of the samples under the batch.
-            request: the same as a request.
-            run: seed, device and listener.
+            inputs: what the networks of the batch are computed from.
+            seed: of every random draw.
             number: of the reference, from 1.
 
         Raises:
             ObliqError: when the user's own code or file does not give a network of the original's form.
         """
+        original, splits, request = inputs.original, inputs.splits, inputs.request
+        run = dataclasses.replace(inputs.run, seed=seed)
         match self.policy.retraining:
             case Retraining(way="function", function=function):
                 return retrained_by_function(original, splits, request, function, run)
@@ -194,17 +212,21 @@ class Retrainer:
                 )
 
 
-def require_no_twin(found: SavedRun, number: int, before: Mapping[int, Retrained]) -> None:
-    """Refuse a reference that is the same network as an earlier one.
+def require_no_twin(
+    found: SavedRun, number: int, before: Mapping[int, Retrained], others: Sequence[Checkpoint]
+) -> None:
+    """Refuse a reference that is the same network as an earlier one, or as one that it is compared with.
 
     Args:
         found: the reference.
         number: its number.
         before: the references of the batch so far, by their numbers.
+        others: networks that saw the samples, or come from one that did.
 
     Raises:
-        RecordError: naming both.
+        ObliqError: naming both.
     """
+    require_other_weights(f"reference {number}", found.checkpoint.model, others)
     digest = weights_digest(found.checkpoint.model)
     twins = [one for one, event in before.items() if event.network == digest]
     if twins:

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from obliq.data import DataLike, Examples, Splits, as_examples, join_roles
 from obliq.errors import DataError, ModelError
-from obliq.io.user_code import first_line
+from obliq.io.user_code import exit_as_error, first_line
 from obliq.methods import FiCABU, Method, access_of, available_methods
 from obliq.quantization import activations, calibrate_steps, weighted_layers
 from obliq.run import device_of
@@ -46,7 +46,7 @@ def outputs_of(model: nn.Module, examples: Examples) -> int:
     try:
         if any(not bool(quantizer.calibrated) for quantizer in activations(probe).values()):
             calibrate_steps(probe, sample)
-        with torch.no_grad():
+        with torch.no_grad(), exit_as_error():
             logits = probe(sample)
     except Exception as error:  # the user's own code may raise anything
         raise ModelError(

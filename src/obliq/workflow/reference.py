@@ -132,12 +132,6 @@ def retrained_from_file(
         ModelError: for weights that do not fit the network, and for those of the original.
     """
     loaded = load_network(original.blueprint.architecture, weights, splits.retain)
-    known = original.provenance.loaded
-    if known is not None and known.digest == loaded.digest:
-        raise ModelError(
-            f"{weights} holds the weights of the original; expected those of a network that was trained without the "
-            "samples to forget"
-        )
     return _retrained(original, splits, request, loaded, run, time.perf_counter(), trained_by_call=False)
 
 
@@ -184,6 +178,8 @@ def _retrained(
 ) -> SavedRun:
     """Quantize a retrained network as the original was quantized."""
     trace, known = Trace(), original.provenance.loaded
+    if known is not None and known.digest == loaded.digest:
+        raise _same_weights(loaded.source, "original")
     measured = {
         role: part
         for role in ("forget", "retain", "holdout", "test")
@@ -207,6 +203,7 @@ def _retrained(
             loaded, original.blueprint, splits.retain, measured, fine_tuning, _listening(run, trace)
         )
         _require_same_form(loaded.source, network, original.model)
+    require_other_weights(loaded.source, network, [original])
     record = LoadedWeights(
         source=loaded.source,
         digest=loaded.digest,
@@ -215,6 +212,36 @@ def _retrained(
         trained_by_call=trained_by_call,
     )
     return _saved(original, splits, request, network, record, None, run, started, trace)
+
+
+def require_other_weights(source: str, network: nn.Module, others: Sequence[Checkpoint]) -> None:
+    """Refuse a retrained network that has the weights of another one, as every gap is measured from it.
+
+    Steps of activations and statistics of batch norm do not count, as they are computed again. Fine-tuning on the
+    retain set changes weights, too: it hides where they come from.
+
+    Raises:
+        ModelError: naming the other network.
+    """
+    digest = _parameters_digest(network)
+    for other in others:
+        if _parameters_digest(other.model) == digest:
+            raise _same_weights(source, other.provenance.role)
+
+
+def _same_weights(source: str, role: str) -> ModelError:
+    other = "original" if role == "original" else f"{role} network"
+    return ModelError(
+        f"{source} holds the weights of the {other}; expected those of a network that was trained without the samples "
+        "to forget"
+    )
+
+
+def _parameters_digest(network: nn.Module) -> str:
+    """The digest of what training changes: codes and steps of weights, and parameters in floating point."""
+    codes = {name: one for name, one in integer_state(network).items() if one.codes is not None}
+    trained = {name for name, _ in network.named_parameters()}
+    return state_digest(codes, {name: one for name, one in float_state(network).items() if name in trained})
 
 
 def _saved(

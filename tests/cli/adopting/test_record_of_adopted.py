@@ -120,15 +120,18 @@ def test_references_as_files_that_the_user_retrained(
 
 
 def test_what_cannot_be_retrained_is_refused_when_the_record_is_created(
-    obliq: Obliq, adopted: Path, elsewhere: Elsewhere, tmp_path: Path
+    obliq: Obliq, adopted: Path, elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = tmp_path / "record"
+    (tmp_path / "scriptnet.py").write_text("import sys\nsys.exit()")
+    monkeypatch.syspath_prepend(tmp_path)
     init = ("record", "init", adopted / "original", "--out", record, *BY, *RULES, *OWN)
     for way, words in (
         ((), "expected --with module:function"),
         (("--with", "adoptednet:train", "--epochs", 2), "--with and --epochs together"),
         (("--learning-rate", 0.1), "learning_rate without epochs"),
         (("--with", "adoptednet:missing"), "cannot import 'adoptednet:missing'"),
+        (("--with", "scriptnet:train"), "called sys.exit() (scriptnet.py, line 2: sys.exit())"),
         (("--from-weights", "weights.pt"), "--from-weights was given; expected --with"),
         (("--weights", "--references", 0), "references 0; expected references from 2"),
     ):
@@ -149,5 +152,10 @@ def test_what_cannot_be_retrained_is_refused_when_the_record_is_created(
     refused(
         obliq(*init, "--from-weights", "retrained.pt"),
         "expected the weights that the training of the original",
+    )
+    again = ("--method", "retrain", "--references", 0, "--approvals", 0)
+    refused(
+        obliq("record", "init", tmp_path / "started", "--out", record.with_name("third"), *BY, *OWN, *again),
+        "method retrain with epochs=20, and the original was trained with epochs=1",
     )
     assert obliq(*init, "--from-weights", "weights.pt").status == 0
