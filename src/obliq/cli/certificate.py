@@ -50,7 +50,7 @@ class CertificateMakeArguments:
             audit or the file.
         out: New file for the certificate.
         model_signature: Also write a signature of what ships in this new file, in the form of OpenSSF Model Signing
-            v1.0 (a Sigstore bundle). One key must be ECDSA P-256.
+            v1.0 (a Sigstore bundle). It states nothing about the verdict. One key must be ECDSA P-256.
         bom: Also write a bill of materials of what ships in this new file, with the original as its ancestor (CycloneDX
             1.6). It names no case and nobody.
     """
@@ -80,22 +80,24 @@ class CertificateVerifyArguments:
     Example: obliq certificate verify case.cert.json --file unlearned.onnx --key public.pem
 
     Exit status: 0 the certificate is valid, and its verdict is INDISTINGUISHABLE; 1 it is not valid for this file and
-    key; 3 it is valid, but its verdict does not pass.
+    key; 3 it is valid, but its verdict does not pass. With --model-signature, 0 states nothing about the verdict.
 
     Attributes:
-        certificate: The certificate, its page, or a signature of OpenSSF Model Signing with a key. The latter has no
-            verdict, and needs one --file (a file or folder) and one --key.
+        certificate: The certificate, or its page; with --model-signature, the signature.
         file: What ships. Every file given must be one that the certificate names by digest.
         key: Public key of the signer as PEM. All keys given must have signed. Get it from the signer by another channel
             than the certificate.
         conformant: Accept all that the standards (DSSE, in-toto) let a verifier accept, such as unknown fields and
             signatures by further keys.
+        model_signature: Check a signature of OpenSSF Model Signing in place of a certificate, for one --file (a file or
+            folder) and one --key. It states which files were signed, and nothing about the verdict.
     """
 
     certificate: tyro.conf.Positional[Path]
     file: Files = ()
     key: PublicKeys = ()
     conformant: Flag = False
+    model_signature: Flag = False
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
@@ -146,7 +148,7 @@ def run_make(arguments: CertificateMakeArguments, progress: StageListener) -> Ve
         overwrite=arguments.overwrite,
     )
     summary = summary_file(arguments.out) if made.passes else None
-    predicate = made.predicate
+    predicate, against = made.predicate, ("--file", arguments.shipped, "--key", "PUBLIC.pem")
     return VerbOutput(
         lines=[
             f"certificate in {arguments.out}: case {predicate.case}, {predicate.audit.verdict}",
@@ -165,15 +167,7 @@ def run_make(arguments: CertificateMakeArguments, progress: StageListener) -> Ve
             "keys": [key.fingerprint for key in made.signers],
             "subjects": {one.name: one.sha256 for one in made.subjects},
         },
-        next_command=(
-            "certificate",
-            "verify",
-            arguments.out,
-            "--file",
-            arguments.shipped,
-            "--key",
-            "PUBLIC.pem",
-        ),
+        next_command=("certificate", "verify", arguments.out, *against),
     )
 
 
@@ -181,18 +175,26 @@ def run_verify(arguments: CertificateVerifyArguments, progress: StageListener) -
     """Check signature and files; print what the certificate states."""
     from obliq.io.strict_json import encode
     from obliq.record.certificate.certified_audit import PASSING
-    from obliq.record.certificate.model_signature import is_model_signature
     from obliq.record.certificate.verify import verify_certificate
+    from obliq.record.certificate.verify_model import is_model_signature
 
     if not arguments.file or not arguments.key:
         raise CertificateError(
             "expected --file SHIPPED and --key PUBLIC.pem, to check the certificate against"
         )
-    if is_model_signature(arguments.certificate):
+    if arguments.model_signature:
         return _model_verified(arguments)
-    found = verify_certificate(
-        arguments.certificate, arguments.file, arguments.key, conformant=arguments.conformant
-    )
+    try:
+        found = verify_certificate(
+            arguments.certificate, arguments.file, arguments.key, conformant=arguments.conformant
+        )
+    except CertificateError as error:
+        if not is_model_signature(arguments.certificate):
+            raise
+        raise CertificateError(
+            f"{arguments.certificate} is a signature of OpenSSF Model Signing, which states nothing about the verdict; "
+            "expected the certificate, or --model-signature to check which files were signed"
+        ) from error
     verdict, device = found.predicate.audit.verdict, found.predicate.audit.device_verdict
     refused = f"the verdict is {verdict}" + (f", and on the device {device}" if device else "")
     return VerbOutput(
@@ -214,20 +216,26 @@ def run_verify(arguments: CertificateVerifyArguments, progress: StageListener) -
 
 def _model_verified(arguments: CertificateVerifyArguments) -> VerbOutput:
     """Check a signature of OpenSSF Model Signing."""
-    from obliq.record.certificate.model_signature import verify_model_file
+    from obliq.record.certificate.verify_model import verify_model_file
 
     if (len(arguments.file), len(arguments.key)) != (1, 1):
         raise CertificateError(
             f"{arguments.certificate} signs one model with one key; expected one --file (or folder) and one --key"
         )
-    names = verify_model_file(arguments.certificate, arguments.file[0], arguments.key[0])
+    if arguments.conformant:
+        raise CertificateError(
+            "--conformant and --model-signature together; expected --conformant for certificates"
+        )
+    found = verify_model_file(arguments.certificate, arguments.file[0], arguments.key[0])
+    alone = ", and the folder holds no others" * (arguments.file[0].is_dir() and not found.left_out)
     return VerbOutput(
         lines=[
-            f"valid: the holder of the key signed {'this file' if len(names) == 1 else 'these files'}, and no others",
-            *(f"file      {name}" for name in names),
-            "it states nothing about what was forgotten; the certificate does",
+            f"valid: the holder of the key signed {'this file' if len(found.files) == 1 else 'these files'}{alone}",
+            *(f"file      {name}" for name in found.files),
+            *(f"unsigned  {name}, which is there and was left out" for name in found.left_out),
+            "it states nothing about the verdict or what was forgotten; the certificate does",
         ],
-        values={"valid": True, "checked": list(names)},
+        values={"valid": True, "checked": list(found.files), "left_out": list(found.left_out)},
         next_command=("show", arguments.file[0]),
     )
 

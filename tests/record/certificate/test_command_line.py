@@ -18,11 +18,16 @@ pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
 import obliq as library
 from obliq.auditing import Audit
 from obliq.auditing.document import AUDIT_DOCUMENT
-from obliq.io.ownership import record_files
+from obliq.checkpoints.folder import LATENT_FILE, SOURCE_FILE
+from obliq.checkpoints.run_folder import TRACE_FILE
+from obliq.data.request_file import REQUEST_FILE
+from obliq.io.ownership import FILES_RECORD, record_files
 from obliq.patch.encryption import seal
 from obliq.record.certificate.envelope import parse_envelope
+from obliq.record.certificate.model_signature import NOT_SHIPPED
 from obliq.record.certificate.statement import SUMMARY_TYPE
 from obliq.record.certificate.verify import FOLDER_FILES, sha256_of_file
+from obliq.workflow.last_audit import VERDICT_FILE
 from tests.auditing.synthetic import shipped as shipped_entry
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.cli.refusals import refused
@@ -180,6 +185,7 @@ def test_elliptic_keys_two_signers_and_a_model_signature(
     make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned.onnx", *keys, "--out", out)
     refused(obliq(*make, "--model-signature", out), "would be written twice")
     assert list(tmp_path.iterdir()) == []
+    refused(obliq(*make, "--model-signature", case / "unlearned.onnx", "--overwrite"), "would be replaced")
     bom = tmp_path / "case.cdx.json"
     refused(obliq(*make, "--model-signature", bom, "--bom", bom), "would be written twice")
     made = obliq(*make, "--model-signature", signature, "--bom", bom)
@@ -190,14 +196,22 @@ def test_elliptic_keys_two_signers_and_a_model_signature(
     assert "of all 2 signers" in obliq(*verify, case / "elliptic-public.pem").err
     assert obliq(*verify, case / "elliptic-public.pem", "--conformant").status == 0
     require_model_signature(signature, case, case / "unlearned.onnx", obliq)
+    namesake = tmp_path / "patches" / "unlearned.onnx"
+    namesake.parent.mkdir()
+    shutil.copy(case / "forget.patch", namesake)
+    refused(obliq(*make, "--patch", namesake, "--overwrite"), "with different names")
+    check = (out, "--key", case / "elliptic-public.pem", "--file", case / "unlearned.onnx")
+    refused(obliq("certificate", "verify", *check, "--model-signature"), "checked without --model-signature")
 
 
 def require_model_signature(signature: Path, case: Path, ships: Path, obliq: Obliq) -> None:  # noqa: F811
     """It is valid for what ships alone, also for the public verifier where it is there, and names nobody."""
     verify = ("certificate", "verify", signature, "--key", case / "elliptic-public.pem", "--file")
-    said = obliq(*verify, ships)
-    assert (said.status, "states nothing about what was forgotten" in said.out) == (0, True)
-    refused(obliq(*verify, case / "original.onnx"), "is signed and not there")
+    refused(obliq(*verify, ships), "is a signature of OpenSSF Model Signing", "or --model-signature")
+    said = obliq(*verify, ships, "--model-signature")
+    assert (said.status, "states nothing about the verdict" in said.out) == (0, True)
+    assert "no others" not in said.out, "the folder holds files that do not ship"
+    refused(obliq(*verify, case / "original.onnx", "--model-signature"), "is signed and not there")
     stated = base64.b64decode(json.loads(signature.read_text())["dsseEnvelope"]["payload"]).decode()
     assert not [word for word in ("DSR-1", "Example", str(case), "b" * 64) if word in stated]
     if importlib.util.find_spec("model_signing"):  # has 35 dependencies, so the extra dev leaves it out
@@ -253,6 +267,33 @@ def test_a_folder_that_ships(case: Path, tmp_path: Path, obliq: Obliq) -> None: 
     assert json.loads(said.out)["checked"] == ["unlearned/model.json", "unlearned/model.safetensors"]
     assert "is no file of" in obliq(*verify, case / "original").err
     require_model_signature(signature, case, case / "unlearned", obliq)
+    require_folder_alone(case, tmp_path, obliq)
+
+
+def require_folder_alone(case: Path, folder: Path, obliq: Obliq) -> None:  # noqa: F811
+    """A signature of a folder publishes no name in it, is not broken by what is written, and states what it leaves."""
+    ships, signature = (
+        shutil.copytree(case / "unlearned", folder / "unlearned"),
+        folder / "unlearned" / "a.sig",
+    )
+    signed = ("--key", case / "elliptic.pem", "--model-signature", signature)
+    make = ("certificate", "make", case / "audit", "--shipped", ships, *signed, "--out")
+    refused(obliq(*make, ships / "a.json"), "a.json would lie in", "expected a place outside")
+    kept = {file.name for file in ships.iterdir()} - {*FOLDER_FILES}
+    assert kept, "the folder holds files that do not ship"
+    assert (
+        tuple(sorted((FILES_RECORD, LATENT_FILE, REQUEST_FILE, SOURCE_FILE, TRACE_FILE, VERDICT_FILE)))
+        == NOT_SHIPPED
+    )
+    (ships / "erasure-of-A-NAME.pdf").touch()
+    refused(obliq(*make, folder / "a.json"), 'also holds "erasure-of-A-NAME.pdf"', "in a folder of their own")
+    assert not signature.exists()
+    (ships / "erasure-of-A-NAME.pdf").unlink()
+    assert obliq(*make, folder / "a.json").status == 0
+    check = ("--key", case / "elliptic-public.pem", "--file", ships, "--model-signature", "--json")
+    said = json.loads(obliq("certificate", "verify", signature, *check).out)
+    assert said["left_out"] == sorted({*kept, "a.sig"})
+    assert "no others" not in obliq("certificate", "verify", signature, *check[:-1]).out
 
 
 def test_an_encrypted_patch(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811

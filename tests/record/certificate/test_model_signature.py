@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
 
 from obliq.errors import CertificateError
-from obliq.record.certificate.model_signature import sign_model, verify_model
+from obliq.record.certificate.model_signature import sign_model
 from obliq.record.certificate.verify import sha256_of_file
+from obliq.record.certificate.verify_model import verify_model
 from tests.record.certificate.cases import elliptic_key
 
 PUBLISHED = json.loads(Path(__file__).with_name("published_model_signature.json").read_text())
@@ -47,14 +48,15 @@ def form(value: Any) -> Any:
 
 def test_a_published_signature_is_valid_and_ours_has_its_form(model: Path) -> None:
     bundle, key = PUBLISHED["bundle"], PUBLISHED["public_key"].encode()
-    assert verify_model(text(bundle), model, key) == ("signme-1", "signme-2")
+    found = verify_model(text(bundle), model, key)
+    assert (found.files, found.left_out) == (("signme-1", "signme-2"), ())
     files = {file.name: sha256_of_file(file) for file in model.iterdir()}
     ours = json.loads(sign_model("model", files, elliptic_key(), ["model.sig"]))
     assert form(ours) == form(bundle)
     assert form(statement(ours)) == form(statement(bundle))
     root = [statement(one)["subject"][0]["digest"] for one in (ours, bundle)]
     assert root[0] == root[1]
-    assert verify_model(text(ours), model, PUBLIC) == ("signme-1", "signme-2")
+    assert verify_model(text(ours), model, PUBLIC).files == ("signme-1", "signme-2")
     with pytest.raises(CertificateError, match="the key did not sign this"):
         verify_model(text(ours), model, key)
 
@@ -85,7 +87,14 @@ def test_left_out_are_the_signature_itself_and_what_it_names(model: Path) -> Non
     (model / "ignore-me").touch()
     (model / "case.sig").write_bytes(text(PUBLISHED["bundle"]))
     key = PUBLISHED["public_key"].encode()
-    assert len(verify_model((model / "case.sig").read_bytes(), model, key, exclude=model / "case.sig")) == 2
+    found = verify_model((model / "case.sig").read_bytes(), model, key, exclude=model / "case.sig")
+    assert found.files == ("signme-1", "signme-2")
+    assert found.left_out == (".git/", "case.sig", "ignore-me"), "all that may be anything is stated"
+
+
+def test_names_that_json_cannot_hold_are_refused() -> None:
+    with pytest.raises(CertificateError, match="is not UTF-8"):
+        sign_model("model\udcff", {"a": "0" * 64}, elliptic_key())
 
 
 def resigned(change: Callable[[Any], object]) -> bytes:

@@ -11,7 +11,7 @@ from obliq.io.keys import LARGEST_KEY, PrivateKey, parse_private_key
 from obliq.io.regular_file import read_secret_file
 from obliq.record.certificate.bill_of_materials import bill_of_materials
 from obliq.record.certificate.envelope import parse_envelope, require_signatures, sign_payload
-from obliq.record.certificate.model_signature import model_signing_key, sign_shipped
+from obliq.record.certificate.model_signature import model_signing_key, require_signable, sign_shipped
 from obliq.record.certificate.predicate import Predicate
 from obliq.record.certificate.statement import Subject, certificate_payload, parse_payload, summary_payload
 from obliq.record.certificate.verify import VerifiedCertificate
@@ -144,9 +144,15 @@ def make_certificate(
         raise CertificateError(
             f"{names}: one file would be written twice; expected a file of its own for each"
         )
+    if Path(shipped).resolve() in [one.resolve() for one in (file, *beside)]:
+        raise CertificateError(f"{shipped} would be replaced; expected another file to write to")
     several = keys if isinstance(keys, list | tuple) else [keys]
     opened = [key if isinstance(key, PrivateKey) else read_private_key(Path(str(key))) for key in several]
-    signing = None if model_signature is None else model_signing_key(opened)
+    signing = None
+    if model_signature is not None:
+        signing, bundle = model_signing_key(opened), Path(model_signature)
+        written = [file, summary_file(file), *beside]
+        require_signable(Path(shipped), bundle, [one for one in written if one != bundle])
     from obliq.record.certificate.collect import collect_certificate  # imports torch
 
     predicate, subjects = collect_certificate(
@@ -162,12 +168,15 @@ def make_certificate(
     )
     signed = sign_certificate(predicate, subjects, opened)
     further: dict[Path, str] = {}
+    patched = None if predicate.patch is None else predicate.patch.digest
+    model = [
+        one for one in subjects if one.sha256 != patched
+    ]  # a patch may have the name of the file that ships
     if model_signature is not None and signing is not None:
-        further[Path(model_signature)] = sign_shipped(Path(shipped), subjects, signing)
+        signature = Path(model_signature)
+        further[signature] = sign_shipped(Path(shipped), model, signing, signature)
     if bom is not None:
-        further[Path(bom)] = bill_of_materials(
-            predicate, Path(shipped), subjects, file.name, signed.certificate
-        )
+        further[Path(bom)] = bill_of_materials(predicate, Path(shipped), model, file.name, signed.certificate)
     write_certificate(signed, file, further, overwrite=overwrite)
     return VerifiedCertificate(
         predicate=predicate,
