@@ -11,6 +11,7 @@ from obliq.errors import ObliqError
 from obliq.models import initialise
 from obliq.quantization import calibrate_steps, weights_digest
 from obliq.record.batch_events import Retrained
+from obliq.record.method_settings import parse_settings
 from obliq.record.references import require_no_twin
 from tests.patch.networks import SHAPE, saved_pair
 
@@ -38,3 +39,8 @@ def test_a_reference_is_a_network_of_its_own() -> None:
     twin = Retrained(batch=1, number=1, network=weights_digest(other.checkpoint.model))
     with pytest.raises(ObliqError, match="reference 2 is the same network as reference 1"):
         require_no_twin(other, 2, {1: twin}, (original, unlearned))
+
+
+def test_rules_refuse_a_recipe_that_no_log_can_keep() -> None:
+    with pytest.raises(ObliqError, match="setting recipe is an object"):
+        parse_settings(['recipe={"epochs": 1}'])

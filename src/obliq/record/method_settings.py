@@ -20,9 +20,14 @@ def parse_settings(texts: Sequence[str]) -> dict[str, SettingValue]:
         if not name.strip() or not equals:
             raise ModelError(f"setting {text!r}; expected NAME=VALUE, such as epochs=8")
         try:
-            found[name.strip().replace("-", "_")] = json.loads(value)
+            read = json.loads(value)
         except ValueError:
-            found[name.strip().replace("-", "_")] = value
+            read = value
+        if isinstance(read, dict):
+            raise ModelError(
+                f"setting {name.strip()} is an object, which a record cannot keep; expected a number or text"
+            )
+        found[name.strip().replace("-", "_")] = read
     return found
 
 

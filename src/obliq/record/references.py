@@ -67,8 +67,8 @@ def require_method(provenance: Provenance, policy: Policy) -> None:
     if other := [name for name, value in provenance.recipe.items() if wanted[name] != value]:
         raise RecordError(
             f"method {policy.method} with {other[0]}={wanted[other[0]]}, and the original was trained with "
-            f"{other[0]}={provenance.recipe[other[0]]}; expected the same recipe, as no audit accepts another one, or "
-            "another method"
+            f"{other[0]}={provenance.recipe[other[0]]}; expected another method, as no audit accepts another "
+            "recipe and the rules of a record keep none"
         )
 
 
