@@ -35,8 +35,9 @@ def faults(*, keep: bool) -> int:
 def test_a_pass_that_was_made_before_maps_no_pages_again() -> None:
     if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
         pytest.skip("the C library is not glibc")
-    # the kernel may reclaim idle pages of a busy machine meanwhile: the quietest of a few runs counts
-    assert min(faults(keep=True) for _ in range(4)) < faults(keep=False) / 2
+    # the kernel may reclaim idle pages of a busy machine meanwhile: one quiet run of a few counts
+    usual = faults(keep=False)
+    assert any(faults(keep=True) < usual / 2 for _ in range(4))
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

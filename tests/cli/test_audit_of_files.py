@@ -181,7 +181,8 @@ def test_a_file_of_another_network_is_refused(way: Way, files: Files, tmp_path: 
     assert "expected a file of the original's form" in said.err
     said = obliq("audit", files.of_original, way.unlearned, *request, "--out", tmp_path / "a")
     assert said.status == 1
-    assert "expected files only, or the folder of the original first" in said.err
+    assert "is not an exported file" in said.err
+    assert "or the folder of the original first" in said.err
     assert not (tmp_path / "a").exists()
 
 
