@@ -1,9 +1,13 @@
 """The work of a record on a Ray cluster: the same integers, and what a worker that ends or a wrong cluster leaves."""
 
 import json
+import signal
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,12 @@ import pytest
 from obliq.cli.parsing import parse
 from obliq.cli.serve import _run_options
 from obliq.record import cluster_worker
+from obliq.record.cluster_results import ComputedFiles
+from obliq.record.cluster_worker import ClusterWorker, SentInputs, packed, unpacked
 from obliq.record.log import Entry
 from obliq.training import continuation
 from obliq.training.continuation import KeptTraining
+from obliq.workflow import ray_cluster
 from tests.cli.conftest import Way
 from tests.cli.refusals import refused
 from tests.cli.test_record import BY, Obliq, Officer, new_officer
@@ -121,18 +128,39 @@ def test_a_cluster_computes_the_same_and_learns_no_name_or_key(
         assert secret not in sent
 
 
+@contextmanager
+def answering(words: bytes) -> Iterator[str]:
+    """The address of a server that sends these words to the first one who connects."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(ConnectionError), server.accept()[0] as connection:
+                connection.sendall(words)
+                while connection.recv(100):
+                    pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
 def test_a_cluster_that_cannot_compute_is_one_line_before_any_work(
     obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     officer = new_officer(obliq, way, tmp_path)
     officer.added("C-1", officer.person)
     head = officer.state.head
-    with socket.socket() as taken:  # bound, and listening to nobody
-        taken.bind(("127.0.0.1", 0))
+    monkeypatch.setattr(ray_cluster, "SECONDS_TO_ANSWER", 1.0)
+    with socket.socket() as taken, answering(b"") as mute, answering(b"HTTP/1.1 400 Bad Request") as other:
+        taken.bind(("127.0.0.1", 0))  # and listening to nobody
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
         for address, problem in (
             (nobody, f"no Ray cluster answers at {nobody}"),
             ("http://cluster", "expected HOST:PORT of the cluster's head"),
+            ("local", "expected HOST:PORT of the cluster's head"),
+            (mute, f"no Ray cluster answers at {mute} (timed out)"),
+            (other, f"what answers at {other} is no Ray cluster"),
         ):
             monkeypatch.setitem(sys.modules, "ray", RayInProcess())
             refused(officer("run", *BY, "--ray", address), problem)
@@ -147,9 +175,57 @@ def test_a_cluster_that_cannot_compute_is_one_line_before_any_work(
     with monkeypatch.context() as other:
         other.setattr(cluster_worker, "source_digest", iter(("ours", "theirs")).__next__)
         refused(officer("run", *BY, *ON_RAY), "another version of Obliq")
-    monkeypatch.setattr(ray, "init", lambda **options: sys.exit(15))
-    refused(officer("run", *BY, *ON_RAY), "cannot join the Ray cluster at auto: what answers there is no Ray")
+    monkeypatch.setattr(ray, "init", lambda **options: sys.exit(signal.SIGTERM))
+    assert officer("run", *BY, *ON_RAY).status == 143
     assert (officer.state.head, ray.connected) == (head, False)
+
+
+def with_digests_of_another(audit: bytes) -> bytes:
+    changed = json.loads(audit)
+    changed["digests"]["splits"] = "ee" * 32
+    return json.dumps(changed).encode()
+
+
+def test_what_a_machine_of_the_cluster_returns_becomes_a_result_only_if_it_is_one(
+    obliq: Obliq, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    officer = new_officer(obliq, way, tmp_path)
+    officer.added("C-1", officer.person)
+    batch, network, audit = officer.record / "batches" / "1", ClusterWorker.network, ClusterWorker.audit
+
+    def altered(self: ClusterWorker, sent: SentInputs, *rest: Any) -> ComputedFiles:
+        run = unpacked(network(self, sent, *rest).files, sent.architecture)
+        stated = replace(run.checkpoint.provenance, splits_digest="ab" * 32, seed=999)
+        return ComputedFiles(packed(replace(run, checkpoint=replace(run.checkpoint, provenance=stated))))
+
+    def refused_with(problem: str, **methods: Any) -> None:
+        with monkeypatch.context() as hostile:
+            for name, method in methods.items():
+                hostile.setattr(ClusterWorker, name, method)
+            hostile.setitem(sys.modules, "ray", RayInProcess())
+            refused(officer("run", *BY, *ON_RAY), problem)
+
+    refused_with("a machine of the cluster returned a NoneType", network=lambda *given: None)
+    refused_with("another seed, another set of samples", network=altered)
+    assert kinds(officer)[-1] == "planned"
+    assert not (batch / "unlearned").exists()
+    for alter, problem in (
+        (lambda _: b"\xff", "the audit that a machine of the cluster returned: not readable as JSON"),
+        (
+            with_digests_of_another,
+            "auditing network and file: what was returned is the result of something else",
+        ),
+    ):
+        refused_with(
+            problem,
+            audit=lambda *given, alter=alter: ComputedFiles({"audit": alter(audit(*given).files["audit"])}),
+        )
+    assert kinds(officer)[-1] == "exported"
+    assert sorted(one.name for one in batch.iterdir() if one.is_dir()) == [
+        "exported",
+        "unlearned",
+    ]
+    assert officer.values("run", *BY, "--threads", "1")["state"] == "patched"
 
 
 def test_what_the_page_starts_goes_to_the_same_cluster() -> None:

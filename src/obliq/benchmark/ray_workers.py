@@ -19,7 +19,7 @@ from obliq.benchmark.workers import (
 )
 from obliq.errors import ObliqError
 from obliq.run import keep_memory
-from obliq.workflow.ray_cluster import join_cluster, load_ray, one_line, source_digest
+from obliq.workflow.ray_cluster import join_cluster, load_ray, one_line, require_answer, source_digest
 
 LOCAL_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -64,6 +64,8 @@ class RayPool:
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # not in a file of the home folder
         ray = load_ray()
         if address is not None:
+            if address != "local":
+                require_answer(address)
             join_cluster(ray, address, THREADS)
         else:
             start_ray(ray, size)

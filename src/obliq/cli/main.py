@@ -19,6 +19,7 @@ from obliq.cli.parsing import ParsedWords, parse
 from obliq.cli.text import fitted, fitted_command, print_encoded, print_fitted, terminal_width
 from obliq.cli.verbs import VerbOutput
 from obliq.errors import ObliqError
+from obliq.io.hidden_words import go_on_hidden
 from obliq.io.user_code import SystemExitError, TerminatedBySignal, exit_as_error
 from obliq.io.visible_text import visible_line
 
@@ -30,6 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with _terminated_in_order():
             parsed = parse(typed)
+            if words is None and not isinstance(parsed, str) and parsed.verb.is_hidden(parsed.arguments):
+                go_on_hidden(typed)
             text, unmet = (parsed, "") if isinstance(parsed, str) else _run(parsed)
             print_encoded(text, sys.stdout)
             _flush_output()

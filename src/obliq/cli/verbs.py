@@ -100,12 +100,14 @@ class Verb:
         action: what the verb does, from its arguments and the display of progress.
         choices: words that can stand for a field, of which one is suggested for a mistyped word.
         computes: whether it computes with networks; false for a verb that works without torch.
+        is_hidden: whether the command line of its process must not hold its words, from its arguments.
     """
 
     arguments: Any
     action: Callable[[Any, StageListener], VerbOutput]
     choices: Callable[[], Iterable[str]] = field(default=tuple)
     computes: bool = True
+    is_hidden: Callable[[Any], bool] = lambda arguments: False
 
 
 def verb_named(name: str) -> Verb:

@@ -5,74 +5,47 @@ kept here, so that the training goes on after a worker or this process was kille
 same folders and with the same checks as without a cluster.
 """
 
+import contextlib
 import hashlib
 import hmac
-import re
+import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 
-from obliq.auditing import Audit, parse_audit
+from obliq.auditing import Audit
+from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.checkpoints.run_folder import SavedRun
-from obliq.errors import RecordError
+from obliq.errors import ObliqError, RecordError
 from obliq.exporting import ExportedFile
-from obliq.io.atomic import write_file
-from obliq.io.regular_file import read_regular_file
-from obliq.record.cluster_worker import (
-    LARGEST_SENT,
-    ClusterWorker,
+from obliq.record.cluster_results import (
+    AUDIT_RESULT,
     ComputedFiles,
     FileContents,
-    News,
-    SentInputs,
-    Versions,
-    packed,
-    unpacked,
+    require_computed,
+    require_words,
 )
+from obliq.record.cluster_task import ClusterTask, network_task
+from obliq.record.cluster_worker import ClusterWorker, SentInputs, Versions, packed, unpacked
 from obliq.record.computing import BatchInputs, WantedNetwork
 from obliq.run import Listener
-from obliq.workflow.ray_cluster import join_cluster, load_ray, one_line
+from obliq.workflow.ray_cluster import join_cluster, load_ray, one_line, require_answer
 
 SECONDS_BETWEEN_NEWS = 1.0
 SECONDS_TO_WAIT = 10.0
 """After which a note states that the cluster has no room."""
+SECONDS_BETWEEN_NOTES = 60.0
+LARGEST_AUDIT = 2**28
+LEAST_ROOM, MOST_TIMES = 2**28, 64
+"""Bytes that a network or the state of a training may have, on top of so many times those of the original."""
 MOST_LOST = 3
 """How many workers may end during one task before it fails."""
-_KEPT = re.compile(r"[0-9a-f]{64}\.safetensors")
-
-
-@dataclass
-class ClusterTask:
-    """A task on the cluster.
-
-    Attributes:
-        name: of the step's folder.
-        call: starts it on a worker; returns the reference of its `ComputedFiles`.
-        trainings: where the state of its trainings is kept.
-        worker: the actor that runs it.
-        result: reference of how it ended.
-        news: reference of the next news.
-        steps: how many steps of its training are known.
-        unheard: those that nobody heard yet.
-        lost: how many workers ended during it.
-        begun: whether its worker has answered.
-    """
-
-    name: str
-    call: Callable[[Any], Any]
-    trainings: Path | None = None
-    worker: Any = None
-    result: Any = None
-    news: Any = None
-    steps: int = 0
-    unheard: list[tuple[str, int, int, dict[str, float]]] = field(default_factory=list)
-    lost: int = 0
-    begun: bool = False
 
 
 class RayCluster:
@@ -89,13 +62,20 @@ class RayCluster:
         Raises:
             ObliqError: when Ray is not installed, cannot be reached, has no room, or runs other versions.
         """
+        require_answer(address)
+        os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = (
+            "0"  # it sends the words of `uv run` and the working folder
+        )
         self._ray, self._address, self._note = load_ray(), address, note
         self._idle: list[Any] = []
         self._waiting: list[ClusterTask] = []
         self._running: list[ClusterTask] = []
         self._ended: dict[str, ComputedFiles] = {}
         self._sent: tuple[BatchInputs, Any] | None = None
-        join_cluster(self._ray, address)
+        self._largest = LEAST_ROOM
+        self._noted = -math.inf
+        with contextlib.chdir(Path.cwd().anchor):  # Ray sends the name of the working folder
+            join_cluster(self._ray, address)
         try:
             self._device, self._room = self._resources(device)
             gpus = {"num_gpus": 1} if self._device == "cuda" else {}
@@ -115,17 +95,26 @@ class RayCluster:
         for one in wanted:
             if one.name not in known:
                 kept = inputs.run.trainings.folder / one.name if inputs.run.trainings else None
-                self._waiting.append(_network_task(one, sent, kept))
-        found = unpacked(self._files(wanted[0].name, inputs.run.listen), inputs.architecture)
+                self._waiting.append(network_task(one, sent, kept, self._largest))
+        files = self._files(wanted[0].name, inputs.run.listen)
+        with _named_errors("network"):
+            found = unpacked(files, inputs.architecture)
         return replace(found, checkpoint=replace(found.checkpoint, source=inputs.original.source))
 
     def audit(self, inputs: BatchInputs, networks: Mapping[str, SavedRun], file: ExportedFile) -> Audit:
         """Measure; see `Computer`."""
         sent = self._reference(inputs)
         files = self._ray.put({name: packed(run) for name, run in networks.items()})
-        task = ClusterTask("audit", lambda worker: worker.audit.remote(sent, files, file.name, file.data))
+        task = ClusterTask(
+            "audit",
+            lambda worker: worker.audit.remote(sent, files, file.name, file.data),
+            files=(AUDIT_RESULT,),
+            largest=LARGEST_AUDIT,
+        )
         self._waiting.append(task)
-        return parse_audit(self._files(task.name, inputs.run.listen)["audit"].decode())
+        content = self._files(task.name, inputs.run.listen)[AUDIT_RESULT]
+        with _named_errors("audit"):
+            return AUDIT_DOCUMENT.from_text(content)
 
     @property
     def is_ahead(self) -> bool:
@@ -163,8 +152,8 @@ class RayCluster:
         """Refuse a cluster whose machines run other code; its worker then waits for the first task."""
         worker = self._kind.remote(Versions.here(), self._device)
         answer = worker.refusal.remote()
-        if not self._ray.wait([answer], timeout=SECONDS_TO_WAIT)[0]:
-            self._note(self._busy)
+        while not self._ray.wait([answer], timeout=SECONDS_TO_WAIT)[0]:
+            self._note_busy()
         try:
             refused = self._ray.get(answer)
         except Exception as error:
@@ -172,13 +161,20 @@ class RayCluster:
                 f"the cluster at {self._address} cannot run Obliq: {_cause(error)}; expected the same version of it "
                 "there, with the extras that this record needs"
             ) from error
-        if refused:
+        if refused := require_words(refused):
             raise RecordError(refused)
         self._idle.append(worker)
 
-    @property
-    def _busy(self) -> str:
-        return f"the cluster at {self._address} is busy; waiting for a free machine"
+    def _note_busy(self) -> None:
+        """State once a minute that no machine has begun."""
+        now = time.monotonic()
+        if now - self._noted < SECONDS_BETWEEN_NOTES:
+            return
+        self._noted = now
+        self._note(
+            f"the cluster at {self._address} has started no worker yet; waiting for a free machine. Ctrl-C ends this, "
+            "and finished steps are kept"
+        )
 
     def _reference(self, inputs: BatchInputs) -> Any:
         """A reference of the inputs on the cluster, where they are put once."""
@@ -186,12 +182,14 @@ class RayCluster:
             own = inputs.run.trainings.key if inputs.run.trainings else b""
             key = hmac.new(own, b"on a cluster", hashlib.sha256).digest()
             try:
-                self._sent = inputs, self._ray.put(SentInputs.of(inputs, self._device, key))
+                given = SentInputs.of(inputs, self._device, key)
+                self._sent = inputs, self._ray.put(given)
             except Exception as error:  # objects of the user's own may raise anything
                 raise RecordError(
                     f"the data cannot be sent to the cluster: {_cause(error)}; expected arrays, or a data set that can "
                     "be pickled"
                 ) from error
+            self._largest = LEAST_ROOM + MOST_TIMES * sum(map(len, given.original.values()))
         return self._sent[1]
 
     def _files(self, name: str, listen: Listener) -> FileContents:
@@ -200,7 +198,7 @@ class RayCluster:
         Raises:
             RecordError: when it failed.
         """
-        began, noted = time.monotonic(), False
+        began = time.monotonic()
         while name not in self._ended:
             while self._waiting and len(self._running) < self._room:
                 self._start(self._waiting.pop(0))
@@ -213,18 +211,15 @@ class RayCluster:
                     task.unheard.clear()
                 self._end(task)
             waits = self._running and not any(task.begun for task in self._running)
-            if waits and not noted and time.monotonic() - began > SECONDS_TO_WAIT:
-                self._note(self._busy)
-                noted = True
+            if waits and time.monotonic() - began > SECONDS_TO_WAIT:
+                self._note_busy()
         outcome = self._ended.pop(name)
         if outcome.error:
             raise RecordError(outcome.error)
         return outcome.files
 
     def _start(self, task: ClusterTask) -> None:
-        task.worker = self._idle.pop() if self._idle else self._kind.remote(Versions.here(), self._device)
-        task.result, task.news = task.call(task.worker), None
-        task.steps, task.begun = 0, False
+        task.begin(self._idle.pop() if self._idle else self._kind.remote(Versions.here(), self._device))
         self._running.append(task)
 
     def _hear(self, task: ClusterTask) -> None:
@@ -233,15 +228,10 @@ class RayCluster:
             if not self._ray.wait([task.news], timeout=0)[0]:
                 return
             try:
-                news: News = self._ray.get(task.news)
+                got = self._ray.get(task.news)
             except self._ray.exceptions.RayError:  # its result raises the same
                 return
-            task.begun = True
-            task.steps += len(news.steps)
-            task.unheard += news.steps
-            for name, content in news.trainings.items():
-                if task.trainings is not None and _KEPT.fullmatch(name):
-                    write_file(task.trainings / name, content, overwrite=True, private=True)
+            task.take(got)
         task.news = task.worker.news.remote(task.steps)
 
     def _end(self, task: ClusterTask) -> None:
@@ -250,7 +240,7 @@ class RayCluster:
             return
         self._running.remove(task)
         try:
-            self._ended[task.name] = self._ray.get(task.result)
+            self._ended[task.name] = require_computed(self._ray.get(task.result), task.files, task.largest)
             self._idle.append(task.worker)
         except self._ray.exceptions.RayActorError as error:
             task.lost += 1
@@ -262,26 +252,19 @@ class RayCluster:
                     error=f"{MOST_LOST} workers of the cluster ended, the last one with: {_cause(error)}; expected "
                     "enough memory there. The same command goes on"
                 )
+        except RecordError as error:
+            self._ended[task.name] = ComputedFiles(error=str(error))
         except Exception as error:
             self._ended[task.name] = ComputedFiles(error=f"on the cluster: {_cause(error)}")
 
 
-def _network_task(wanted: WantedNetwork, sent: Any, kept: Path | None) -> ClusterTask:
-    def call(worker: Any) -> Any:
-        return worker.network.remote(sent, wanted, _kept_trainings(kept))
-
-    return ClusterTask(wanted.name, call, trainings=kept)
-
-
-def _kept_trainings(folder: Path | None) -> dict[str, bytes]:
-    """The state of unfinished trainings in a folder; it is checked where it is used."""
-    if folder is None or not folder.is_dir():
-        return {}
-    return {
-        file.name: read_regular_file(file, LARGEST_SENT)
-        for file in sorted(folder.iterdir())
-        if _KEPT.fullmatch(file.name)
-    }
+@contextlib.contextmanager
+def _named_errors(result: str) -> Iterator[None]:
+    """State of an error that it is about what a machine of the cluster returned."""
+    try:
+        yield
+    except ObliqError as error:
+        raise RecordError(f"the {result} that a machine of the cluster returned: {error}") from error
 
 
 def _cause(error: Exception) -> str:

@@ -20,13 +20,12 @@ from obliq.data.request_file import Request
 from obliq.errors import ObliqError
 from obliq.exporting import ExportedFile, open_exported
 from obliq.io.regular_file import read_regular_file
+from obliq.record.cluster_results import AUDIT_RESULT, ComputedFiles, FileContents, News
 from obliq.record.computing import BatchInputs, WantedNetwork, compute_audit, compute_network, write_network
 from obliq.run import Run, TrainingsFolder, device_named, keep_memory
 from obliq.workflow.compare_files import is_exchangeable
 from obliq.workflow.ray_cluster import source_digest
 
-FileContents = Mapping[str, bytes]
-"""Contents of the files of a folder, by name."""
 LARGEST_SENT = 2**34
 """Bytes of one file."""
 
@@ -140,32 +139,6 @@ class Versions:
         return cls(obliq=source_digest(), torch=torch.__version__.partition("+")[0])
 
 
-@dataclass(frozen=True)
-class News:
-    """What has happened since the last news.
-
-    Attributes:
-        steps: stage, step, of how many and values of every step that a training announced.
-        trainings: files with the state of unfinished trainings that are new or changed.
-    """
-
-    steps: tuple[tuple[str, int, int, dict[str, float]], ...]
-    trainings: FileContents
-
-
-@dataclass(frozen=True)
-class ComputedFiles:
-    """How a task ended.
-
-    Attributes:
-        files: what it wrote, by name.
-        error: why it failed, where it did.
-    """
-
-    files: FileContents = field(default_factory=dict, repr=False)
-    error: str = ""
-
-
 class ClusterWorker:
     """One process of the cluster; `news` is called while a task runs."""
 
@@ -220,7 +193,7 @@ class ClusterWorker:
             runs = {one: unpacked(files, sent.architecture) for one, files in networks.items()}
             measured = compute_audit(inputs, runs, _opened(name, content))
             self._steps = []
-            return ComputedFiles({"audit": render_audit(measured).encode()})
+            return ComputedFiles({AUDIT_RESULT: render_audit(measured).encode()})
         except ObliqError as error:
             return ComputedFiles(error=str(error))
 
@@ -242,13 +215,17 @@ class ClusterWorker:
             changed = {}
         return News(tuple(self._steps[after:]), changed)
 
+    def _listen(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        plain = {name: value if type(value) is int else float(value) for name, value in values.items()}
+        self._steps.append((stage, step, of, plain))
+
     def _inputs(self, sent: SentInputs) -> BatchInputs:
         torch.set_num_threads(sent.threads)  # here, as OpenMP keeps the number for each thread of a process
         kept = self._trainings
         run = Run(
             device=device_named(sent.device),
             autocast=sent.autocast,
-            listen=lambda stage, step, of, values: self._steps.append((stage, step, of, dict(values))),
+            listen=self._listen,
             trainings=TrainingsFolder(kept, sent.trainings_key) if kept else None,
         )
         kind = "random=1" if sent.by_chance else "class=0"

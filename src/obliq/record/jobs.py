@@ -20,7 +20,6 @@ from obliq.exporting import export_file, format_named, open_exported, read_expor
 from obliq.io.atomic import new_folder
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
-from obliq.methods import Retrain
 from obliq.patch import encode_patch
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
@@ -29,6 +28,8 @@ from obliq.record.computing import BatchInputs, Computer, ThisMachine, WantedNet
 from obliq.record.events import Event
 from obliq.record.folder import ORIGINAL, Record
 from obliq.record.found_results import (
+    check_left,
+    check_new,
     recorded_network,
     require_audit_of,
     require_export_of,
@@ -86,8 +87,8 @@ class BatchStep:
         words: what progress shows.
         write: writes the result into an empty folder.
         read: from the complete folder to the event.
-        check: refuses a folder that an earlier process left, unless it is the result of this step; None where such a
-            folder is written again, which takes seconds.
+        check: refuses a folder that is not the result of this step, left by an earlier process or just written; None
+            where a folder that was left is written again, which takes seconds.
     """
 
     name: str
@@ -127,12 +128,13 @@ def work(worker: Worker, number: int) -> RecordState:
         if found:
             require_written_by_us(result)
         if found and step.check is not None:
-            step.check(result)
+            check_left(result, step.check)
         else:
             remove_tree(result)
             worker.stage(step.words)
             with new_folder(result) as draft:
                 step.write(draft)
+                check_new(draft, step.check, step.words)
         if not worker.computer.is_ahead:
             remove_tree(trainings.folder)
         state = record.append(worker.actor, step.read(result))
@@ -191,14 +193,13 @@ class BatchSteps:
             )
 
         def check(folder: Path) -> None:
-            how = "retrained" if isinstance(wanted.method, Retrain) else planned.method
-            require_network_of(folder, planned, self.base, how=how, seed=planned.seed)
+            require_network_of(folder, planned.splits, self.base, wanted)
 
         words = f"unlearning {len(self.inputs.splits.forget):,} samples by {planned.method}"
         return BatchStep(wanted.name, words, write, read, check)
 
     def _retraining(self, missing: Sequence[int], count: int) -> BatchStep:
-        planned, number = self.batch.planned, missing[0]
+        splits, number = self.batch.planned.splits, missing[0]
         method = self.worker.retrainer.method(self.worker.original)
         wanted = [
             WantedNetwork(name=f"retrained-{one}", method=method, seed=self._seed_of(one)) for one in missing
@@ -214,7 +215,7 @@ class BatchSteps:
             return Retrained(batch=self.batch.number, number=number, network=recorded_network(folder)[0])
 
         def check(folder: Path) -> None:
-            require_network_of(folder, planned, self.base, how="retrained", seed=wanted[0].seed)
+            require_network_of(folder, splits, self.base, wanted[0])
 
         return BatchStep(wanted[0].name, f"retraining reference {number} of {count}", write, read, check)
 
@@ -249,10 +250,8 @@ class BatchSteps:
     def _auditing(self, references: int) -> BatchStep:
         def write(folder: Path) -> None:
             audited = {"unlearned": self._network("unlearned")}
-            audited |= {
-                retrained_name(number): self._network(f"retrained-{number}")
-                for number in range(1, references + 1)
-            }
+            for number in range(1, references + 1):
+                audited[retrained_name(number)] = self._network(f"retrained-{number}")
             file = open_exported(self.worker.record.released(self.batch.number))
             measured = self.worker.computer.audit(self.inputs, audited, file)
             cases = ", ".join(self.batch.planned.cases)
@@ -264,9 +263,8 @@ class BatchSteps:
             write_report_files(measured, folder, context)
 
         def read(folder: Path) -> Event:
-            file = folder / AUDIT
-            verdict = verdict_of(AUDIT_DOCUMENT.read(file))
-            return Audited(batch=self.batch.number, verdict=verdict, audit=digest_of_file(file))
+            verdict = verdict_of(AUDIT_DOCUMENT.read(folder / AUDIT))
+            return Audited(batch=self.batch.number, verdict=verdict, audit=digest_of_file(folder / AUDIT))
 
         def check(folder: Path) -> None:
             require_audit_of(folder, self.batch, self.base)

@@ -2,20 +2,26 @@
 
 import hashlib
 import importlib
+import os
 import re
 import signal
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import obliq
 from obliq.errors import ObliqError
+from obliq.io.user_code import TerminatedBySignal
 from obliq.io.visible_text import visible_line
 
 SECONDS_TO_ANSWER = 5.0
 """Ray itself waits for two minutes for a machine that does not answer."""
+_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""An HTTP/2 frame of the type SETTINGS without any setting: length, type 4, flags and stream."""
 _PLACE = re.compile(r"(?:ray://)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/@]+):(?P<port>\d{1,5})")
 
 
@@ -43,28 +49,33 @@ def join_cluster(ray: Any, address: str, environment: Mapping[str, str] | None =
         environment: variables of the workers, on top of their own.
 
     Raises:
-        ObliqError: when nothing answers there, or when Ray refuses, for instance another version of itself.
+        ObliqError: when Ray refuses, for instance another version of itself.
+        TerminatedBySignal: when the process is terminated meanwhile.
     """
-    require_answer(address)
     given = {"runtime_env": {"env_vars": dict(environment)}} if environment else {}
     ending = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **given)
-    except (Exception, SystemExit) as error:  # Ray exits where the other side is no Ray
-        reason = one_line(str(error)) if isinstance(error, Exception) else "what answers there is no Ray"
-        raise ObliqError(f"cannot join the Ray cluster at {address}: {reason}") from error
+    except TerminatedBySignal:
+        raise
+    except SystemExit as error:  # Ray's own handler exits with the number of the signal
+        raise TerminatedBySignal(128 + signal.SIGTERM) from error
+    except Exception as error:
+        raise ObliqError(f"cannot join the Ray cluster at {address}: {one_line(str(error))}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, ending)  # Ray's own handler aborts the process with a stack
 
 
 def require_answer(address: str) -> None:
-    """Refuse an address at which nothing answers.
+    """Refuse an address at which no cluster answers within seconds.
 
     Raises:
         ObliqError: also for text that is no address.
     """
-    if address in ("auto", "local"):
-        return
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "auto")  # as Ray does
+        if address == "auto":
+            return
     place = _PLACE.fullmatch(address)
     if place is None or not 0 < int(place["port"]) < 2**16:
         raise ObliqError(
@@ -72,12 +83,47 @@ def require_answer(address: str) -> None:
             "outside of the cluster, or auto"
         )
     try:
-        socket.create_connection((place["host"].strip("[]"), int(place["port"])), SECONDS_TO_ANSWER).close()
+        host, port = place["host"].strip("[]"), int(place["port"])
+        with socket.create_connection((host, port), SECONDS_TO_ANSWER) as connection:
+            answers = _speaks_tls(connection) if _uses_tls() else _speaks_http2(connection)
     except OSError as error:
         raise ObliqError(
             f"no Ray cluster answers at {address} ({error.strerror or error}); expected the address of its head, as "
             "`ray start` prints it"
         ) from error
+    if not answers:
+        raise ObliqError(
+            f"what answers at {address} is no Ray cluster; expected the address of its head, as `ray start` prints it"
+        )
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether the other side begins as every gRPC server does, with its settings (RFC 9113, section 3.4)."""
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
+    deadline, answer = time.monotonic() + SECONDS_TO_ANSWER, b""
+    while len(answer) < len(_SETTINGS):
+        connection.settimeout(max(0.01, deadline - time.monotonic()))
+        got = connection.recv(len(_SETTINGS) - len(answer))
+        if not got:
+            return False
+        answer += got
+    return answer[3:4] == _SETTINGS[3:4]
+
+
+def _uses_tls() -> bool:
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+
+
+def _speaks_tls(connection: socket.socket) -> bool:
+    """Whether the other side answers a TLS handshake; Ray itself checks whose certificate it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.wrap_socket(connection).close()
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")  # it wants another version, or a certificate
+    return True
 
 
 def source_digest() -> str:

@@ -243,4 +243,4 @@ def _signing(record: "Record", arguments: RecordRunArguments) -> "tuple[PrivateK
         return None, str(error)
 
 
-RUN = Verb(RecordRunArguments, run_record_run)
+RUN = Verb(RecordRunArguments, run_record_run, is_hidden=lambda arguments: arguments.ray is not None)

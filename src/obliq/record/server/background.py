@@ -4,11 +4,9 @@ Whether it runs is known by a lock that the process holds, so that a server that
 process writes its progress into a file next to the record, for the owner alone.
 """
 
-import json
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from obliq.errors import ObliqError, RecordError
+from obliq.io.hidden_words import READ_WORDS, encoded_words, hidden_command
 from obliq.io.regular_file import read_regular_file
 
 _END = "obliq: ended"
 PROGRAM = (
     "import json, os, sys; getattr(os, 'nice', int)(5); from obliq.cli import main; "
-    f"code = main(json.load(sys.stdin.buffer)); print('{_END}', file=sys.stderr); sys.exit(code)"
+    f"code = {READ_WORDS}; print('{_END}', file=sys.stderr); sys.exit(code)"
 )
-"""Reads its words from standard input, since other users of the machine can read the words of a command line. Its last
-line is written only where it ended by itself, with or without an error."""
+"""Its last line is written only where it ended by itself, with or without an error."""
 UNEXPECTED = (
     "it ended unexpectedly, for instance because it was killed; start it again: finished steps are kept"
 )
@@ -110,7 +108,7 @@ class BackgroundRun:
         )
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", PROGRAM],  # -P: nothing is imported from the working folder
+                hidden_command(PROGRAM),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=output,
@@ -120,7 +118,7 @@ class BackgroundRun:
             os.close(output)
         assert process.stdin is not None
         with process.stdin as stdin:
-            stdin.write(json.dumps(list(words)).encode())
+            stdin.write(encoded_words(words))
         return process
 
     def _is_alive(self) -> bool:
