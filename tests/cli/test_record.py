@@ -18,10 +18,12 @@ from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
 from obliq.record.certificate.envelope import parse_envelope
 from obliq.record.certificate.statement import parse_payload
+from obliq.record.computing import WantedNetwork
 from obliq.record.folder import Record
 from obliq.record.found_results import require_audit_of, require_export_of, require_network_of
 from obliq.record.keys_folder import OWNER_FILE
 from obliq.record.log import LOG_FILE, Entry
+from obliq.record.method_settings import method_of
 from obliq.record.state import RecordState
 from obliq.record.verification import verify_record
 from tests.cli.conftest import PEOPLE, SHORT, Said, Way
@@ -439,18 +441,24 @@ def test_what_lies_in_a_batch_is_read_only_if_it_answers_the_batch(answered: Off
     batch, network = answered.state.batches[0], answered.state.begun.network
     folder = answered.record / "batches" / "1"
     planned = batch.planned
-    require_network_of(folder / "unlearned", planned, network, how=planned.method, seed=planned.seed)
+    method = method_of(planned.method, planned.settings)
+    wanted = WantedNetwork(name="unlearned", method=method, seed=planned.seed)
+    require_network_of(folder / "unlearned", planned.splits, network, wanted)
     require_audit_of(folder / "audit", batch, network)
-    for other, words in (
-        ({"splits": "b" * 64}, "another samples"),
-        ({"seed": 5}, "another seed"),
-        ({"method": "fine-tune"}, "another method"),
+    for splits, other, words in (
+        ("b" * 64, wanted, "another set of samples"),
+        (planned.splits, dataclasses.replace(wanted, seed=5), "another seed"),
+        (planned.splits, dataclasses.replace(wanted, method=method_of("fine-tune", {})), "another method"),
+        (planned.splits, dataclasses.replace(wanted, method=None), "another role"),
     ):
-        plan = dataclasses.replace(planned, **other)  # type: ignore[arg-type]
         with pytest.raises(RecordError, match=words):
-            require_network_of(folder / "unlearned", plan, network, how=plan.method, seed=plan.seed)
-    with pytest.raises(RecordError, match="another method, another original, another samples"):
-        require_network_of(answered.record / "original", planned, network, how=planned.method, seed=0)
+            require_network_of(folder / "unlearned", splits, network, other)
+    with pytest.raises(
+        RecordError, match="another method, another original, another role, another set of samples"
+    ):
+        require_network_of(
+            answered.record / "original", planned.splits, network, dataclasses.replace(wanted, seed=0)
+        )
     original = load_run(answered.record / "original").checkpoint
     with pytest.raises(RecordError, match="another network"):
         require_export_of(folder / "exported" / "network.onnx", original)
