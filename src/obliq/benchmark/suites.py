@@ -7,7 +7,6 @@ from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.setups import CIFAR10, CIFAR10_SMALL, DIGITS, FASHION, SMALL_RECIPE, WRITERS
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.variants import (
-    MethodVariant,
     ablations,
     every_variant,
     every_variant_at_scale,
@@ -141,29 +140,26 @@ def digits_targets_suite() -> Suite:
 
 def fashion_default_suite() -> Suite:
     """The cells of `fashion` for the default method with its default settings, without tuning."""
-    return dataclasses.replace(
-        fashion_suite(), name="fashion-default", variants=default_variants(), tuned_on={}
-    )
+    return with_the_default(fashion_suite())
 
 
 def writers_default_suite() -> Suite:
     """The cells of `writers` for the default method with its default settings, without tuning."""
-    return dataclasses.replace(
-        writers_suite(), name="writers-default", variants=default_variants(), tuned_on={}
-    )
+    return with_the_default(writers_suite())
 
 
 def fashion_long_default_suite() -> Suite:
     """The cell of `fashion-long` for the default method with its default settings, without tuning; for costs."""
-    return dataclasses.replace(
-        fashion_long_suite(), name="fashion-long-default", variants=default_variants(), tuned_in=None
-    )
+    return with_the_default(fashion_long_suite())
 
 
-def default_variants() -> tuple[MethodVariant, ...]:
-    """What `obliq unlearn` runs where nothing else is named."""
+def with_the_default(suite: Suite) -> Suite:
+    """The same cells for what `obliq unlearn` runs where nothing else is named."""
     (variant,) = variants_named("proxy-matching")
-    return (with_default_fields(dataclasses.replace(variant, name=f"{variant.name}, defaults")),)
+    untuned = with_default_fields(dataclasses.replace(variant, name=f"{variant.name}, defaults"))
+    return dataclasses.replace(
+        suite, name=f"{suite.name}-default", variants=(untuned,), tuned_on={}, tuned_in=None
+    )
 
 
 def writers_grid_suite() -> Suite:

@@ -26,7 +26,7 @@ from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import ObliqError
-from obliq.io.user_code import TerminatedBySignal, exit_as_error
+from obliq.io.user_code import exit_as_error, terminate
 from obliq.run import Run, keep_memory
 from obliq.training.loop import Recipe
 from obliq.workflow.pipeline import train_original
@@ -212,15 +212,10 @@ def single_threaded_children() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _leave(number: int, frame: object) -> None:
-    raise TerminatedBySignal(128 + number)
-
-
 def worker_loop(connection: Connection, state: WorkerState, source: str) -> None:
     """Run one task after the other, until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles an interrupt
-    # an exception unwinds the stack, which removes drafts
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, terminate)
     torch.set_num_threads(1)
     keep_memory()
     warm_up(state.run(0))

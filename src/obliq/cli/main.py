@@ -20,7 +20,7 @@ from obliq.cli.text import fitted, fitted_command, print_encoded, print_fitted, 
 from obliq.cli.verbs import VerbOutput
 from obliq.errors import ObliqError
 from obliq.io.hidden_words import go_on_hidden
-from obliq.io.user_code import SystemExitError, TerminatedBySignal, exit_as_error
+from obliq.io.user_code import SystemExitError, exit_as_error, terminate
 from obliq.io.visible_text import visible_line
 
 
@@ -141,13 +141,10 @@ def _terminated_in_order() -> Iterator[None]:
         yield
         return
 
-    def leave(number: int, frame: object) -> None:
-        raise TerminatedBySignal(128 + number)
-
     # SIGHUP is a closed terminal. Under nohup it is ignored, and stays so.
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, leave) for number in handled}
+    before = {number: signal.signal(number, terminate) for number in handled}
     try:
         yield
     finally:

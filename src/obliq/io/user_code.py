@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from obliq.io.visible_text import visible_line
 
@@ -19,6 +19,15 @@ class SystemExitError(Exception):
 
 class TerminatedBySignal(SystemExit):
     """The process was requested to end. It may be at work in code of the user's, which did not call `sys.exit`."""
+
+
+def terminate(number: int, frame: object) -> NoReturn:
+    """A handler of signals that unwinds the stack, which removes drafts.
+
+    Raises:
+        TerminatedBySignal: with the exit status of a process that the signal ends.
+    """
+    raise TerminatedBySignal(128 + number)
 
 
 @contextlib.contextmanager

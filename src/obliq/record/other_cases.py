@@ -122,11 +122,9 @@ def _count_forgotten(record: Record, parts: Partition, state: RecordState, new: 
             taken = torch.isin(named, request_of(record, case, state).splits(parts).forget.indices)
             found |= taken
             where += [f"batch {case.batch.number}"] if bool(taken.any()) else []
-    if (file := withheld_file(record, state)) is not None:
-        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
-        taken = torch.isin(named, withheld)
-        found |= taken
-        where += ["closed cases"] if bool(taken.any()) else []
+    taken = torch.isin(named, _withheld_samples(record, parts, state))
+    found |= taken
+    where += ["closed cases"] if bool(taken.any()) else []
     return int(found.sum()), ", ".join(dict.fromkeys(where))
 
 
@@ -174,9 +172,12 @@ def named_samples(
     requests = [request_of(record, case, state) for case in cases]
     for one in requests:
         one.splits(parts)  # raises for a request for other data
-    found = samples_of(requests)
+    return requests, torch.unique(torch.cat([samples_of(requests), _withheld_samples(record, parts, state)]))
+
+
+def _withheld_samples(record: Record, parts: Partition, state: RecordState) -> Int[Tensor, " samples"]:
+    """Every sample that closed cases name, which are known by their fingerprints alone."""
     file = withheld_file(record, state)
-    if file is not None:
-        withheld = withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
-        found = torch.unique(torch.cat([found, withheld]))
-    return requests, found
+    if file is None:
+        return torch.empty(0, dtype=torch.long)
+    return withheld_ids(parts.train, WITHHELD_DOCUMENT.read(file), record.keys.read(KEY_NAME))
