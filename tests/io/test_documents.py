@@ -1,3 +1,4 @@
+import dataclasses
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from obliq.errors import DataError, ModelError, ObliqError
+from obliq.io.document_text import DocumentText
 from obliq.io.documents import DocumentType
 
 
@@ -19,8 +21,8 @@ class Note:
 
 
 NOTE = DocumentType(content=Note, format="a-note", version=2, title="note", error=DataError, largest=200)
-PLAIN = DocumentType(content=Note, format=None, title="note")
-IN_ORDER = DocumentType(content=Note, format="a-note", format_field="schema", sort=False)
+PLAIN = DocumentText(content=Note, format=None, title="note")
+IN_ORDER = DocumentText(content=Note, format="a-note", format_field="schema", sort=False)
 
 
 def test_the_header_stands_in_the_text() -> None:
@@ -32,7 +34,9 @@ def test_the_header_stands_in_the_text() -> None:
     assert IN_ORDER.to_text(note) == (
         '{\n  "schema": "a-note",\n  "version": 1,\n  "text": "ä",\n  "number": 1\n}\n'
     )
-    for kind in (NOTE, PLAIN, IN_ORDER):
+    by_default = DocumentText(content=Note, format="a-note")
+    assert by_default.to_text(note) == NOTE.to_text(note).replace('"version": 2', '"version": 1')
+    for kind in (NOTE, PLAIN, IN_ORDER, by_default):
         assert kind.from_text(kind.to_text(note).encode()) == note
 
 
@@ -80,6 +84,8 @@ def test_files_that_are_absent_or_of_an_older_version(tmp_path: Path) -> None:
     assert NOTE.read_if_current(file) is None
     with pytest.raises(DataError, match="an older Obliq"):
         NOTE.read_if_present(file)
+    file.write_text(NOTE.to_text(Note(text="a")))
+    assert NOTE.read_if_present(file) == NOTE.read_if_current(file) == Note(text="a")
     file.unlink()
     file.symlink_to(tmp_path / "nowhere")
     for read in (NOTE.read, NOTE.read_if_present, NOTE.read_if_current):
@@ -87,7 +93,18 @@ def test_files_that_are_absent_or_of_an_older_version(tmp_path: Path) -> None:
             read(file)
 
 
+def test_older_versions_are_read_as_far_as_declared() -> None:
+    since_one = dataclasses.replace(NOTE, oldest=1)
+    assert since_one.from_text(b'{"format": "a-note", "version": 1, "text": "a", "number": 0}') == Note(
+        text="a"
+    )
+
+
 def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    room = 200 - len(NOTE.to_text(Note(text="")))
+    assert len(NOTE.to_text(Note(text="x" * room))) == 200
+    with pytest.raises(DataError, match="201 bytes; expected at most 200, which are read back"):
+        NOTE.to_text(Note(text="x" * (room + 1)))
     with pytest.raises(DataError, match=r"note\.text is 3; expected a text"):
         NOTE.write(tmp_path / "note.json", Note(text=3))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -67,14 +67,19 @@ class Later:
 
     named: Mapping[str, Inner]
     extra: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
+    more: dict[str, int] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
     free: Any = None
 
 
 def test_a_later_field_is_left_out_while_it_has_its_default() -> None:
     inner = Inner(kind="a", shares=(0.5,))
     before = {"named": {"x": {"kind": "a", "shares": [0.5]}}, "free": {"y": [1]}}
-    for extra, stored in ((0, before), (3, before | {"extra": 3})):
-        value = Later(named={"x": inner}, extra=extra, free={"y": [1]})
+    for later, stored in (
+        ({}, before),
+        ({"extra": 3}, before | {"extra": 3}),
+        ({"more": {"a": 1}}, before | {"more": {"a": 1}}),
+    ):
+        value = Later(named={"x": inner}, free={"y": [1]}, **later)
         assert encode(value) == stored
         assert decode(Later, stored) == value
 
@@ -103,7 +108,8 @@ def test_a_later_field_is_left_out_while_it_has_its_default() -> None:
         ({"settings": {"a\nb": {}}}, r"it.settings['a\nb'] is an object; expected true or false or a whole"),
         ({"numbers": {"n": "1"}}, "it.numbers['n'] is \"1\"; expected a number"),
         ({"extra": 1}, "it has an unknown field 'extra'; expected name, count"),
-        ({"name": "x", "count": "y" * 10**6}, 'it.count is "yyy'),
+        ({"several": 3}, "it.several is 3; expected a list"),
+        ({"name": "x", "count": "y" * 10**6}, f'it.count is "{"y" * 79}; expected'),
     ],
 )
 def test_nothing_is_converted_or_ignored(changes: dict[str, Any], message: str) -> None:

@@ -1,9 +1,11 @@
 """Encrypted patches: nothing of the patch is visible, and nothing of it can be changed."""
 
+import io
+
 import pytest
 
 from obliq.errors import PatchError
-from obliq.patch.encryption import is_sealed, seal, unseal
+from obliq.patch.encryption import is_sealed, seal, unseal, unseal_from
 from tests.patch.samples import sample_patch
 
 pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
@@ -28,6 +30,28 @@ def test_every_truncation_and_every_flipped_byte() -> None:
     for data in wrong:
         with pytest.raises(PatchError):
             unseal(data, KEY)
+
+
+class Watched(io.BytesIO):
+    """A file that notes how much is read at once."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.most = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self.most = max(self.most, len(piece))
+        return piece
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**20, 2**20 + 1, 2**21 + 5])
+def test_a_file_is_read_in_pieces_wherever_it_stands(length: int) -> None:
+    patch = bytes(length)
+    sealed = Watched(seal(patch, KEY))
+    sealed.seek(7)
+    assert unseal_from(sealed, length + 36, KEY) == patch
+    assert sealed.most == max(20, min(length, 2**20))  # head and nonce, or a piece
 
 
 @pytest.mark.parametrize("key", [b"", KEY[:-1], KEY + b"\0"])

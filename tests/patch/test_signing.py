@@ -69,6 +69,8 @@ SMALL = [  # encodings of points of order 1, 2, 4 and 8, in one case with more t
     "ec" + "ff" * 30 + "7f",
     "00" * 32,
     "00" * 31 + "80",
+    "ed" + "ff" * 30 + "7f",
+    "ed" + "ff" * 31,
     "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
     "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
     "ee" + "ff" * 30 + "7f",

@@ -80,7 +80,11 @@ def test_several_signers_are_all_checked() -> None:
     assert opened(both, keys[0].public, strict=False).payload == PAYLOAD
     with pytest.raises(CertificateError, match="did not sign this"):
         opened(ONE, *(key.public for key in keys))
-    for wrong in ([], [keys[0], keys[0]], [ed25519_key(number) for number in range(1, 10)]):
+    with pytest.raises(CertificateError, match="was not checked"):
+        require_signatures(parse_envelope(both), [keys[0].public])
+    most = [ed25519_key(number) for number in range(1, 9)]
+    opened(sign_payload(PAYLOAD, most).to_text().encode(), *(key.public for key in most))
+    for wrong in ([], [keys[0], keys[0]], [*most, ed25519_key(9)]):
         with pytest.raises(CertificateError, match="expected 1 to 8 different keys"):
             sign_payload(PAYLOAD, wrong)
 
@@ -92,13 +96,14 @@ STRICT = {
     "unknown field of a signature": (with_signature(more=1), "unknown field 'more'"),
     "no keyid": (changed(signatures=[{"sig": SIGNATURE["sig"]}]), "no field 'keyid'"),
     "an empty keyid": (with_signature(keyid=""), "expected the key's fingerprint"),
+    "a keyid of null": (with_signature(keyid=None), "expected the key's fingerprint"),
     "another keyid": (with_signature(keyid="0" * 64), "did not sign this"),
     "a second signature of anybody": (
         changed(signatures=[SIGNATURE, {"keyid": "0" * 64, "sig": SIGNATURE["sig"]}]),
         "was not checked",
     ),
     "one signature twice": (changed(signatures=[SIGNATURE] * 2), "the same keyid"),
-    "the other alphabet": (with_signature(sig=URL_SAFE), "base64"),
+    "the other alphabet": (with_signature(sig=URL_SAFE), "sig is not base64"),
 }
 """What the standard lets a verifier accept, and the strict profile refuses."""
 
@@ -123,7 +128,7 @@ WRONG = {
     "another type": (changed(payloadType=PAYLOAD_TYPE + "x"), "payloadType is"),
     "no signature": (changed(signatures=[]), "0 of them"),
     "many signatures": (changed(signatures=[SIGNATURE] * 9), "9 of them"),
-    "signatures as a text": (changed(signatures="x"), "expected a list"),
+    "signatures as a text": (changed(signatures="x"), 'signatures: "x"; expected a list'),
     "a signature as a text": (changed(signatures=["x"]), "expected an object"),
     "payload as a number": (changed(payload=1), "payload is 1; expected a text in base64"),
     "payload without padding": (changed(payload="e30"), "payload is not base64"),
@@ -143,6 +148,19 @@ def test_what_is_refused_in_one_line(name: str, strict: bool) -> None:
         opened(text, strict=strict)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_the_largest_envelope_is_written_and_read() -> None:
+    room = (LARGEST_ENVELOPE - len(ONE)) // 4 * 3
+    text = sign_payload(PAYLOAD + bytes(room), [ed25519_key()]).to_text().encode()
+    assert LARGEST_ENVELOPE - 4 < len(text) <= LARGEST_ENVELOPE
+    padded = text + b" " * (LARGEST_ENVELOPE - len(text))
+    assert opened(padded) == opened(padded, strict=False) == parse_envelope(text)
+    assert "payload=" not in repr(opened(padded))
+    with pytest.raises(CertificateError, match=f"bytes; expected at most {LARGEST_ENVELOPE}"):
+        sign_payload(PAYLOAD + bytes(room + 4), [ed25519_key()])
+    with pytest.raises(CertificateError, match=f"bytes; expected at most {LARGEST_ENVELOPE}"):
+        parse_envelope(padded + b" ")
 
 
 def test_spare_bits_in_base64_are_refused() -> None:

@@ -1,0 +1,234 @@
+"""The rules of the verdict on numbers alone, next to a second statement of the rules; test_verdict has networks.
+
+Every statistic here has its retrained networks at 0, a standard deviation of 1, and an interval from -5 to 5.
+"""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import pytest
+
+from obliq.auditing import Measurement, Verdict, judge, verdict_rules
+from obliq.auditing.device_answers import DeviceAnswers
+from obliq.auditing.intervals import Interval
+from obliq.auditing.reference_comparison import Comparison
+from obliq.auditing.statistic import Kind
+from tests.auditing.retrainings import ORIGINAL, network
+
+WORDS = {"INDISTINGUISHABLE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE", "INCONCLUSIVE"}
+NAMES: dict[Kind, tuple[str, str]] = {
+    "utility": ("test_accuracy", "retain_accuracy"),
+    "memory": ("auc_forget_vs_test", "margin_gap"),
+    "answers": ("confidence_level", "scatter"),
+}
+Pair = tuple[float, float]  # of the network, and of the original
+DOUBTFUL = {
+    "memory": 3.0,
+    "answers": 4.0,
+    "utility": 4.5,
+}  # within the interval, and outside the narrower one
+REFUSED = ("DAMAGED", "REMEMBERED", "OVER-FORGOTTEN")
+
+
+def comparison(kind: Kind, pair: Pair, which: int = 0, **changes: Any) -> Comparison:
+    values = {
+        "name": NAMES[kind][which],
+        "kind": kind,
+        "value": pair[0],
+        "original": pair[1],
+        "low": -5.0,
+        "high": 5.0,
+        "references": (0.0,) * 4,
+        "deviation": 1.0,
+        "freedom": 7,
+        "error": 0.01,
+    }
+    return Comparison(**values | changes)
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, found: list[Comparison]) -> Verdict:
+    monkeypatch.setattr(verdict_rules, "compare_with_references", lambda *_: tuple(found))
+    references = [network(1)] * len(found[0].references)
+    return judge(network(1), ORIGINAL, references)
+
+
+def measured(verdict: Verdict | None, device: DeviceAnswers | None = None) -> Measurement:
+    return Measurement(
+        name="net",
+        kind="unlearned",
+        artifact=None,
+        weights_digest=None,
+        values={},
+        intervals={},
+        verdict=verdict,
+        confidence={},
+        entropy={},
+        device=device,
+    )
+
+
+def of_the_rules(utility: Pair, memory: Pair, answers: Pair) -> str:
+    """The word, from the list of rules in `judge`."""
+
+    def outside(value: float) -> bool:
+        return not -5 <= value <= 5
+
+    def shared(pair: Pair) -> bool:
+        value, original = pair
+        return outside(original) and value * original > 0 and abs(value) <= abs(original) + 5
+
+    blamed = {
+        name: outside(pair[0]) and not shared(pair)
+        for name, pair in {"utility": utility, "answers": answers}.items()
+    }
+    if blamed["utility"]:
+        return "DAMAGED"
+    if outside(memory[0]):
+        return "REMEMBERED" if memory[0] > 0 else "OVER-FORGOTTEN"
+    if blamed["answers"]:
+        return "DAMAGED"
+    if not outside(memory[1]):
+        return (
+            "NOTHING TO MEASURE" if memory[1] == 0 else "INCONCLUSIVE"
+        )  # a few more references show a trace of 4
+    if outside(utility[0]) or outside(answers[0]):
+        return "INCONCLUSIVE"
+    doubtful = any(
+        abs(pair[0]) >= DOUBTFUL[name]
+        for name, pair in {"memory": memory, "utility": utility, "answers": answers}.items()
+    )
+    nearer = abs(memory[0] - memory[1]) < abs(memory[0])
+    return "INCONCLUSIVE" if doubtful or nearer else "INDISTINGUISHABLE"
+
+
+def test_every_combination_has_the_word_of_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {
+        kind: [(0.0, 0.0), (DOUBTFUL[kind], 0.0), (-9.0, 0.0), (-9.0, -6.0), (-9.0, 6.0), (12.0, 6.0)]
+        for kind in ("utility", "answers")
+    }
+    memory = [
+        *((value, 8.0) for value in (0.0, 2.5, -2.5, 3.0, 4.5, 6.0, -6.0)),
+        *((0.0, original) for original in (0.0, 4.0, -4.0, -8.0)),
+        (6.0, 0.0),
+        (1.0, -8.0),
+    ]
+    seen = set()
+    for first, second, third in itertools.product(others["utility"], memory, others["answers"]):
+        found = [comparison("answers", third), comparison("memory", second), comparison("utility", first)]
+        verdict = judged(monkeypatch, found)
+        assert verdict.word == of_the_rules(first, second, third), (first, second, third)
+        seen.add(verdict.word)
+    assert seen == WORDS
+
+
+@pytest.mark.parametrize(
+    ("found", "step", "parts"),
+    [
+        # a damaged network may remember, too, or treat forgotten samples worse
+        ([("utility", -9, 0), ("memory", 6, 8)], "other settings", ["!too.", "still recognised: Forgotten"]),
+        (
+            [("utility", -9, 0), ("memory", -6, 8)],
+            "other settings",
+            ["worse than by retrained networks, too: "],
+        ),
+        ([("utility", -9, 0), ("memory", 1, 8)], "other settings", ["!forgotten samples"]),
+        # what unlearning moved out, where no statistic showed a trace before
+        ([("memory", 6, 0)], "other settings", ["unlearning moved it out", "recognised among"]),
+        ([("memory", 6, 8)], "other settings", ["!moved it out"]),
+        # the statistic that is furthest out decides, and all are named
+        ([("memory", 6, 8), ("memory", -7, 0)], "other settings", ["6.0 (retraining: -5.0 to 5.0); ", "-7"]),
+        (
+            [("memory", 0, 8), ("memory", 0, -12), ("memory", 0, 0)],
+            "ship",
+            ["All 3 statistics", "12.0 standard"],
+        ),
+        ([("answers", 9, 0), ("memory", 0, 8)], "other settings", ["Level of confidence", "!forgotten"]),
+    ],
+)
+def test_reasons_name_what_decided(
+    monkeypatch: pytest.MonkeyPatch, found: list[tuple[Kind, float, float]], step: str, parts: list[str]
+) -> None:
+    verdict = judged(monkeypatch, [comparison(kind, pair) for kind, *pair in found])
+    assert verdict.next_step == step
+    for part in parts:
+        assert (part.lstrip("!") in verdict.reason) != part.startswith("!"), verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("memory", "count", "wanted", "named"),
+    [
+        ([(0, 4)], 4, 6, "4.0 of their standard deviations"),
+        ([(0, -4), (0, 1)], 5, 7, "4.0 of"),  # two more at least
+        ([(0, 3.4), (0, 3.2)], 2, 7, "3.4 of"),  # the smallest number that any of them needs
+        ([(0, 0.5), (0, -0.4)], 4, None, "AUC), %: 0.5 (retraining"),
+        ([(0, 0.4), (0, -0.5)], 4, None, "standardised: -0.50 (retraining"),
+        ([(3, 8)], 4, 14, "too far from their mean to pass: forgotten"),
+        ([(2.6, 5.1)], 4, None, "too far from their mean"),  # nearer to the original
+        (
+            [(2.6, 4.8), (0, 8)],
+            4,
+            None,
+            "All 2 statistics",
+        ),  # nearer to an original without a trace of its own
+    ],
+)
+def test_more_retrained_networks_are_wanted_where_they_would_decide(
+    monkeypatch: pytest.MonkeyPatch, memory: list[Pair], count: int, wanted: int | None, named: str
+) -> None:
+    found = [
+        comparison("memory", pair, which, references=(0.0,) * count, freedom=count + 3)
+        for which, pair in enumerate(memory)
+    ]
+    verdict = judged(monkeypatch, found)
+    assert (verdict.references, verdict.references_wanted) == (count, wanted)
+    assert (verdict.next_step == "more references") == (wanted is not None)
+    assert named in verdict.reason
+
+
+def test_a_verdict_agrees_with_its_numbers() -> None:
+    assert verdict_rules.contradiction(measured(None)) == ""
+    for pair, word in [((6, 8), "REMEMBERED"), ((-6, 8), "OVER-FORGOTTEN"), ((0, 8), "INDISTINGUISHABLE")]:
+        for claimed in WORDS:
+            verdict = Verdict(claimed, "", "ship", 4, None, (comparison("memory", pair),))  # type: ignore[arg-type]
+            problem = verdict_rules.contradiction(measured(verdict))
+            expected = f"the verdict on net is {claimed}, and its numbers lead to {word}"
+            assert problem == ("" if claimed == word else expected)
+        short = dataclasses.replace(verdict, references=5)
+        assert "has 4 retrained networks, the verdict 5" in verdict_rules.contradiction(measured(short))
+    for claimed in WORDS:  # without numbers: the words that need none
+        alone = Verdict(claimed, "", "ship", 1)  # type: ignore[arg-type]
+        assert (verdict_rules.contradiction(measured(alone)) == "") == (claimed in {*REFUSED, "INCONCLUSIVE"})
+
+
+def test_a_verdict_on_classes_alone_may_leave_the_question_open() -> None:
+    verdict = Verdict("INCONCLUSIVE", "", "record logits", 4, None, (comparison("memory", (0, 8)),))
+    for recorded, accepted in (("classes", True), ("logits", False)):
+        device = DeviceAnswers(
+            network="n", recorded=recorded, file_digest=None, same_classes=100.0, interval=Interval(99, 100)
+        )  # type: ignore[arg-type]
+        assert (verdict_rules.contradiction(measured(verdict, device)) == "") == accepted
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ((5.0001, 9), {"OUT", "INCONCLUSIVE"}),
+        ((5.0003, 9), {"OUT"}),
+        ((4.9999, 9), {"OUT", "INCONCLUSIVE"}),
+        ((4.9997, 9), {"INCONCLUSIVE"}),
+        ((0, 5.0001), {"INDISTINGUISHABLE", "INCONCLUSIVE"}),
+        ((0, 5.0003), {"INDISTINGUISHABLE"}),
+        ((0, 4.9999), {"INDISTINGUISHABLE", "INCONCLUSIVE"}),
+        ((0, 4.9997), {"INCONCLUSIVE"}),
+    ],
+)
+def test_rounding_excuses_no_more_than_rounding(pair: Pair, words: set[str], sign: int) -> None:
+    """Audits hold four decimals, and each number may be off by two units of the last one."""
+    side = "REMEMBERED" if sign > 0 else "OVER-FORGOTTEN"
+    found = comparison("memory", (sign * pair[0], sign * pair[1]))
+    for claimed in WORDS:
+        verdict = Verdict(claimed, "", "ship", 4, None, (found,))  # type: ignore[arg-type]
+        accepted = verdict_rules.contradiction(measured(verdict)) == ""
+        assert accepted == (claimed in words or (claimed == side and "OUT" in words)), claimed
