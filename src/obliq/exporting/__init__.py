@@ -6,6 +6,7 @@ from obliq.exporting.exported_file import ExportedFile, OwnFile, sha256_of
 from obliq.exporting.files import (
     FORMATS,
     SUFFIXES,
+    digest_stated_in,
     export_file,
     format_named,
     open_exported,
@@ -37,6 +38,7 @@ __all__ = [
     "ParityRecord",
     "check",
     "deployed",
+    "digest_stated_in",
     "exact",
     "exact_if_deployed",
     "export_file",

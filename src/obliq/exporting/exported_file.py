@@ -99,6 +99,11 @@ class ExportedFile(abc.ABC):
         """Whether bytes look like this format; `read` then decides."""
 
     @staticmethod
+    def stated_digest(data: bytes) -> str | None:
+        """The content digest that bytes of a format state which is not read; nothing checks it. None otherwise."""
+        return None
+
+    @staticmethod
     @abc.abstractmethod
     def read(data: bytes) -> Contents:
         """What bytes compute with, once nothing in them is left that a runtime must not see."""

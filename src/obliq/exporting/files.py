@@ -40,6 +40,11 @@ def parse_exported(data: bytes, name: str = "", suffix: str = "") -> ExportedFil
     return kind(data=data, contents=kind.read(data), name=name)
 
 
+def digest_stated_in(data: bytes) -> str | None:
+    """The content digest that bytes state, where their format is not read; nothing checks it. None otherwise."""
+    return next((one.stated_digest(data) for one in FORMATS if one.recognises(data)), None)
+
+
 def read_exported(file: Path) -> ExportedFile:
     """Read and check a file that our exporter or another quantizer wrote; no runtime sees it.
 

@@ -1,7 +1,6 @@
 """What is known of the networks before they forgot, from the files below a folder; so that their exports are found."""
 
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +10,7 @@ from obliq.checkpoints import Checkpoint, load_checkpoint
 from obliq.checkpoints.file_record import EXPORT_RECORD_DOCUMENT, FILE_RECORD_DOCUMENT
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, NetworkDocument
 from obliq.errors import ObliqError
-from obliq.exporting import graph_of, parse_exported, read_parity_record, sha256_of
-from obliq.exporting.c.file import CFile
+from obliq.exporting import digest_stated_in, graph_of, parse_exported, read_parity_record, sha256_of
 from obliq.exporting.content import content_of_graph
 from obliq.exporting.onnx.contents import LARGEST_FILE
 from obliq.io.regular_file import read_regular_file
@@ -20,8 +18,6 @@ from obliq.patch import content_digest
 
 HEAD = 2**16
 """Bytes in which a document states its format."""
-
-C_DIGEST = re.compile(rb"content  SHA-256 ([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -125,9 +121,8 @@ class KnownOriginals:
             data = read_regular_file(file, LARGEST_FILE)  # larger ones are none, and could take hours
             if sha256_of(data) in self.digests:
                 return True
-            if CFile.recognises(data):
-                stated = C_DIGEST.search(data[:HEAD])
-                return stated is not None and stated[1].decode() in self.contents | self.digests
+            if (stated := digest_stated_in(data)) is not None:
+                return stated in self.contents | self.digests
             exported = parse_exported(data, file.name, file.suffix)
             if exported.content_digest in self.contents | self.digests:
                 return True

@@ -12,6 +12,9 @@ from obliq.exporting.graph import Graph
 from obliq.exporting.onnx.contents import Contents
 from obliq.patch import content_digest, from_device_image
 
+LONGEST_COMMENT = 2**16
+"""Bytes at the start of a file in which its comment is looked for."""
+
 
 class CFile(OwnFile):
     """What compiles to the arithmetic of the interpreter. Audits and patches take the `integer` ONNX file instead.
@@ -28,6 +31,11 @@ class CFile(OwnFile):
     @staticmethod
     def recognises(data: bytes) -> bool:
         return data.startswith(MARK.encode())
+
+    @staticmethod
+    def stated_digest(data: bytes) -> str | None:
+        stated = re.search(rb"content  SHA-256 ([0-9a-f]{64})", data[:LONGEST_COMMENT])
+        return None if stated is None else stated[1].decode()
 
     @staticmethod
     def read(data: bytes) -> Contents:
