@@ -19,16 +19,16 @@ from torch import nn
 
 from obliq.exporting import export_file
 from obliq.models import build_model
-from obliq.models.mobilenet import mobilenetv2
 from obliq.models.resnet import ResidualNetwork
 from obliq.quantization import calibrate_steps, quantize
+from tests.exporting.networks import inverted_residuals
 
 SHAPE, SIGNAL = (2, 8, 8), (3, 16)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "convnet": lambda: build_model("convnet", SHAPE, 5),
     "resnet20": lambda: build_model("resnet20", SHAPE, 5),
     "residual": lambda: ResidualNetwork(2, 5, widths=(6, 10), blocks=1),
-    "mobilenet": lambda: mobilenetv2(2, 5, width=0.1),
+    "mobilenet": lambda: inverted_residuals(SHAPE[0], 5),
     "signal": lambda: build_model("signal-convnet", SIGNAL, 5),
 }
 

@@ -135,4 +135,5 @@ def test_a_long_chain_of_steps_is_no_matter() -> None:
     rest = [dataclasses.replace(step, sources=(chain[-1].name,)) for step in graph.steps[at + 1 :]]
     long = dataclasses.replace(graph, steps=(*graph.steps[:at], *chain, *rest))
     data = to_onnx(long, "compact")
-    assert patch_file(parse_exported(data), parse_exported(data).content) == data
+    file = parse_exported(data)
+    assert patch_file(file, file.content) == data

@@ -90,7 +90,7 @@ def test_one_layer_differs_from_the_network_by_its_bias_rounding_alone() -> None
 
 
 def test_networks_with_integer_biases_have_the_same_graph_and_are_left_alone() -> None:
-    model, inputs = made("narrow mobilenetv2", "W4A4")
+    model, inputs = made("inverted residuals", "W4A4")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     graph = graph_of(model, inputs.shape[1:])
     again = graph_of(with_integer_biases(model, graph), inputs.shape[1:])

@@ -33,7 +33,7 @@ def test_every_code_and_logit_is_the_interpreters(name: str, precision: str) -> 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", ["resnet20", "narrow mobilenetv2", "own residual"])
+@pytest.mark.parametrize("name", ["residual blocks", "inverted residuals", "own residual"])
 def test_float_sums_of_equal_inputs_are_one_step_off_at_most_and_only_at_a_half(
     name: str, dtype: torch.dtype
 ) -> None:
