@@ -2,9 +2,9 @@
 
     python benchmarks/hostile_files.py [--only TEXT]
 
-Each file is read in a child process, which has read a harmless file of its kind before. What is measured is the peak of
-memory beyond that start, and the processor time from there until the verb ends. Needs Linux, and the extras `onnx`
-and `patch`; programs are left out without ExecuTorch.
+Each file is read in a child process, which has read a harmless file of its kind before and starts no further child.
+What is measured is the peak of memory beyond that start, and the processor time from there until the verb ends. Needs
+Linux, and the extras `onnx` and `patch`; programs are left out without ExecuTorch.
 """
 
 import argparse
@@ -22,6 +22,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from obliq.io.isolated import child as isolated
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -114,6 +116,7 @@ def measured(case: Case, folder: Path) -> Found:
 def _in_child(case: Case, folder: Path, writing: int) -> None:
     import resource
 
+    isolated.can_isolate = lambda: False  # this process is watched
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
     warmed = outcome_of(case.harmless)
     if warmed.startswith("FAILED"):

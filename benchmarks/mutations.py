@@ -3,8 +3,9 @@
     python benchmarks/mutations.py [--mutations 10000] [--only TEXT] [--start NUMBER]
 
 The alterations are `tests/hostile/formats.py`: of bytes, and of the structure that bytes alone would not survive. Each
-file is read in a child process by the reader that the verbs use. Memory and time of each are watched. A file is drawn
-from its format and number alone, so `--only FORMAT --start NUMBER --mutations 1` repeats a finding. Needs Linux.
+file is read in a child process by the reader that the verbs use, which starts no further child here. Memory and time of
+each are watched. A file is drawn from its format and number alone, so `--only FORMAT --start NUMBER --mutations 1`
+repeats a finding. Needs Linux.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from obliq.io.isolated import child as isolated
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -74,6 +77,7 @@ def _status(name: str) -> float:
 
 
 def _in_child(format: Format, numbers: range, writing: int) -> None:
+    isolated.can_isolate = lambda: False  # this process is watched
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
     outcome_of(lambda: format.read(format.good))
     with os.fdopen(writing, "w") as out:

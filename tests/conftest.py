@@ -1,8 +1,9 @@
 """What tests share: one thread, one small learnable data set, one small quantized network."""
 
+import contextlib
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jaxtyping
 import pytest
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, partition
+from obliq.io.isolated.child import Child, isolated_reader
+from obliq.io.isolated.worker import JOBS
 from obliq.models import initialise
 from obliq.quantization import quantize
 from obliq.run import Run
@@ -37,6 +40,30 @@ def _signals_as_in_a_terminal() -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_child_for_all_files() -> Iterator[None]:
+    """Starting a child for each data set of each test would take a tenth of a second each time."""
+    kept = Child(list(JOBS), memory=2**33, seconds=3600)
+
+    @contextlib.contextmanager
+    def shared(jobs: Sequence[str], *, memory: int, seconds: int) -> Iterator[Child]:
+        yield kept
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("cifar10", "image_folder", "npz_file"):
+            patch.setattr(f"obliq.data.{module}.isolated_reader", shared)
+        yield
+    kept.end()
+
+
+@pytest.fixture
+def read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a child, as on systems that have no limits for one."""
+    monkeypatch.setattr("obliq.io.isolated.child.can_isolate", lambda: False)
+    for module in ("cifar10", "image_folder", "npz_file"):
+        monkeypatch.setattr(f"obliq.data.{module}.isolated_reader", isolated_reader)
 
 
 class SmallNet(nn.Module):

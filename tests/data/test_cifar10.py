@@ -14,8 +14,9 @@ from PIL import Image
 
 from obliq.data import load_dataset
 from obliq.data.cifar10 import PARTS
-from obliq.data.pickled_arrays import read_pickled_arrays
 from obliq.errors import DataError
+from obliq.io.budget import Budget
+from obliq.io.isolated.pickled_arrays import pickled_arrays
 
 Parts = dict[str, tuple[np.ndarray, list[int]]]
 
@@ -161,27 +162,23 @@ def pickled(*code: bytes) -> bytes:
         (pickle.dumps(np.asfortranarray(np.zeros((2, 3), np.uint8)), protocol=4), "by column"),
     ],
 )
-def test_strange_pickles_are_refused(content: bytes, said: str, tmp_path: Path) -> None:
-    file = tmp_path / "batch"
-    file.write_bytes(content)
-    with pytest.raises(DataError, match=said):
-        read_pickled_arrays(file)
+def test_strange_pickles_are_refused(content: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=f"^batch.*{said}"):
+        pickled_arrays("batch", content, Budget(len(content), DataError))
 
 
-def test_a_forged_shape_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "batch"
+def test_a_forged_shape_is_refused() -> None:
     whole = python_2_pickle(np.zeros((2, 3072), np.uint8), [0, 1])
-    file.write_bytes(whole.replace(b"(J\x02\x00\x00\x00J\x00\x0c", b"(J\xff\xff\xff\x7fJ\x00\x0c"))
+    forged = whole.replace(b"(J\x02\x00\x00\x00J\x00\x0c", b"(J\xff\xff\xff\x7fJ\x00\x0c")
     with pytest.raises(DataError, match="expected one each"):
-        read_pickled_arrays(file)
+        pickled_arrays("batch", forged, Budget(len(forged), DataError))
 
 
-def test_pickles_are_limited_in_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obliq.data.pickled_arrays._LARGEST_FILE", 10)
-    file = tmp_path / "batch"
-    file.write_bytes(pickle.dumps(list(range(100))))
+def test_pickles_are_limited_in_size(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_python(tmp_path, parts)
+    monkeypatch.setattr("obliq.data.cifar10._LARGEST_FILE", 10)
     with pytest.raises(DataError, match="expected at most 10"):
-        read_pickled_arrays(file)
+        load_dataset("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,11 @@ from obliq.checkpoints.run_folder import load_run
 from obliq.data.answers_file import read_answers
 from obliq.data.image_folder import from_folder
 from obliq.data.npz_file import from_npz
-from obliq.data.pickled_arrays import read_pickled_arrays
 from obliq.data.request_file import REQUEST_DOCUMENT, Request, load_request
+from obliq.errors import DataError
 from obliq.exporting import ExportedFile, OwnFile, parse_exported
+from obliq.io.budget import Budget
+from obliq.io.isolated.pickled_arrays import pickled_arrays
 from obliq.models.weights_file import read_weights
 from obliq.patch import decode_patch, encryption, read_patch_file, signing
 from obliq.patch.decoder import PATCH_HEAD
@@ -184,7 +186,7 @@ def _of_data(place: Path) -> Iterator[Format]:
             f"pickle {protocol} of CIFAR-10",
             pickle.dumps(batch, protocol=protocol),
             altered_opcodes,
-            _in(place / f"batch{protocol}", read_pickled_arrays),
+            _read_pickle,
         )
     request = Request(selector="subject=7", ids=tuple(range(0, 90, 3)), salt="ab" * 32, digest="cd" * 32)
     yield Format(
@@ -208,6 +210,10 @@ def _of_data(place: Path) -> Iterator[Format]:
             structure,
             _in(place / f"answers.{suffix}", lambda file: read_answers(file, 3)),
         )
+
+
+def _read_pickle(content: bytes) -> object:
+    return pickled_arrays("data_batch_1", content, Budget(len(content), DataError))
 
 
 def _parse_audit(content: bytes) -> object:

@@ -25,6 +25,8 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed, wh
 
 from tests.hostile.costly import exported
 
+pytestmark = pytest.mark.usefixtures("read_in_this_process")  # whose memory and time are watched
+
 MOST_SECONDS, MOST_MEMORY = 5, 512  # of the processor, and MiB
 
 SLOW_TO_MAKE = {

@@ -14,9 +14,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from obliq.data.names import Lookup
-from obliq.data.npz_file import read_array
+from obliq.data.npz_file import open_npz
 from obliq.errors import DataError, ObliqError
-from obliq.io.archive import open_archive
 from obliq.io.budget import STEP, Budget
 from obliq.io.regular_file import read_regular_file
 from obliq.io.visible_text import reason_of, visible_line
@@ -68,10 +67,11 @@ def read_answers(file: Path, classes: int, class_names: Sequence[str] = ()) -> R
     if file.suffix.lower() not in readers:
         raise DataError(f"{file}: answers of a device; expected a .npz or a .csv file")
     try:
-        content = read_regular_file(file, LARGEST_ANSWERS)
+        ids, recorded, given = readers[file.suffix.lower()](file)
+    except DataError:
+        raise
     except ObliqError as error:
         raise DataError(f"{file}: {error}") from error
-    ids, recorded, given = readers[file.suffix.lower()](file, content)
     if not ids:
         raise DataError(f"{file}: no answers in it; expected one for each sample")
     values = _one_hot(file, given, classes, class_names) if recorded == "classes" else _rows(file, given)
@@ -90,27 +90,19 @@ def read_answers(file: Path, classes: int, class_names: Sequence[str] = ()) -> R
     return RecordedAnswers(ids, recorded, values)
 
 
-def _from_npz(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, npt.NDArray[Any]]:
-    try:
-        budget = Budget(len(content), DataError)
-        with open_archive(io.BytesIO(content), ".npz", "numpy.savez's") as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-            if size > LARGEST_ANSWERS:
-                raise DataError(f"{file}: it unpacks to {size:,} bytes; expected at most {LARGEST_ANSWERS:,}")
-            held = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
-            given = [name for name in get_args(Recorded) if name in held]
-            if "id" not in held or len(given) != 1:
-                found = visible_line(", ".join(held[:8])) or "nothing"
-                raise DataError(
-                    f"{file}: it holds {found}; expected the array id and one of "
-                    f"{', '.join(get_args(Recorded))}"
-                )
-            ids = read_array(str(file), archive, "id", budget)
-            values = read_array(str(file), archive, given[0], budget)
-    except DataError:
-        raise
-    except ObliqError as error:
-        raise DataError(f"{file}: {error}") from error
+def _from_npz(file: Path) -> tuple[tuple[str, ...], Recorded, npt.NDArray[Any]]:
+    with open_npz(str(file), file, LARGEST_ANSWERS, ("id", *get_args(Recorded))) as npz:
+        if npz.unpacked > LARGEST_ANSWERS:
+            raise DataError(
+                f"{file}: it unpacks to {npz.unpacked:,} bytes; expected at most {LARGEST_ANSWERS:,}"
+            )
+        given = [name for name in get_args(Recorded) if name in npz.held]
+        if "id" not in npz.held or len(given) != 1:
+            found = visible_line(", ".join(npz.first)) or "nothing"
+            raise DataError(
+                f"{file}: it holds {found}; expected the array id and one of {', '.join(get_args(Recorded))}"
+            )
+        ids, values = npz.array("id"), npz.array(given[0])
     if ids.ndim != 1 or ids.dtype.kind not in "iuU":
         raise DataError(
             f"{file}: id has shape {ids.shape} and type {ids.dtype}; expected integers or names in one row"
@@ -122,7 +114,8 @@ def _from_npz(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, np
     return tuple(map(str, ids.tolist())), given[0], values
 
 
-def _from_csv(file: Path, content: bytes) -> tuple[tuple[str, ...], Recorded, npt.NDArray[Any]]:
+def _from_csv(file: Path) -> tuple[tuple[str, ...], Recorded, npt.NDArray[Any]]:
+    content = read_regular_file(file, LARGEST_ANSWERS)
     marks = content.count(b",") + content.count(b"\n")
     Budget(len(content), DataError).spend(f"{file}: the table", memory=56 * marks, work=STEP * marks // 8)
     try:

@@ -1,23 +1,24 @@
 """CIFAR-10 (Krizhevsky 2009) from its binary files, a packaging as PNG, or its Python files.
 
-The Python files are pickles. They are read last, by `obliq.data.pickled_arrays`, which runs no code.
+The Python files are pickles. They are read last, by `obliq.io.isolated.pickled_arrays`, which runs no code.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from obliq.data.collection import Collection
 from obliq.data.dataset_files import candidate_folders, missing_files
-from obliq.data.pickled_arrays import read_pickled_arrays
-from obliq.data.pictures import PICTURE_ERRORS, open_picture
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
+from obliq.io.isolated.child import isolated_reader
+from obliq.io.isolated.reader import Reader, ReaderFailedError, Task
 from obliq.io.regular_file import read_regular_file, size_of
 from obliq.io.visible_text import reason_of
 
@@ -28,6 +29,10 @@ _PIXELS = 3 * 32 * 32
 _LARGEST_FILE = 64 * 2**20  # bytes; the originals have 31 MB, pictures 23 MB
 _LARGEST_LIST = 2**20  # bytes of labels
 _LARGEST_ROWS = 20_000  # images in one PNG; the originals have 10,000
+_MEMORY, _SECONDS = (
+    2**30,
+    120,
+)  # bytes of a child that reads one file after the other, and seconds of the processor
 
 Part = tuple[Tensor, Tensor]  # images as rows of 3,072 bytes in the order of the layout, and labels
 
@@ -93,17 +98,33 @@ def _content(file: Path, largest: int) -> bytes:
 
 def _python(place: Path) -> list[Part]:
     budget = Budget(size_of(*(place / name for name in PARTS)), DataError)
-    return [_python_part(place / name, budget) for name in PARTS]
+    with isolated_reader(("pickled batch",), memory=_MEMORY, seconds=_SECONDS) as reader:
+        return [_python_part(place / name, reader, budget) for name in PARTS]
 
 
-def _python_part(file: Path, budget: Budget) -> Part:
-    content = read_pickled_arrays(file, budget)
-    if not isinstance(content, dict):
-        raise DataError(f"{file} holds a {type(content).__name__}; expected data and labels")
-    data, labels = (content.get(key.encode(), content.get(key)) for key in ("data", "labels"))
-    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != _PIXELS:
-        raise DataError(f"{file}: no rows of {_PIXELS} bytes under 'data'; expected the original file")
-    return torch.from_numpy(data).reshape(-1, 3, 32, 32), _labels(file, labels)
+def _python_part(file: Path, reader: Reader, budget: Budget) -> Part:
+    content = _content(file, _LARGEST_FILE)
+    data, labels = _read(
+        reader, "pickled batch", file, content, budget, {"width": _PIXELS}, (None, _PIXELS), (None,)
+    )
+    return torch.from_numpy(data).reshape(-1, 3, 32, 32), torch.from_numpy(labels).long()
+
+
+def _read(
+    reader: Reader,
+    job: str,
+    file: Path,
+    content: bytes,
+    budget: Budget,
+    arguments: dict[str, int],
+    *shapes: tuple[int | None, ...],
+) -> list[npt.NDArray[Any]]:
+    """The arrays of these shapes that a child reads in one file."""
+    given = {"file": str(file), **arguments}
+    try:
+        return reader.read(Task(job, given, budget, most=_MEMORY, contents=[content])).of_shapes(*shapes)
+    except ReaderFailedError as error:
+        raise DataError(f"{file}: {error}") from error
 
 
 def _labels(file: Path, labels: object) -> Tensor:
@@ -116,7 +137,8 @@ def _png(place: Path) -> list[Part]:
     """Pictures of one row an image, each pixel's three colours together; labels of all parts in one list."""
     files = [place / f"{name}.png" for name in PARTS]
     budget = Budget(size_of(*files), DataError)
-    images = [_png_part(file, budget) for file in files]
+    with isolated_reader(("rows of pictures",), memory=_MEMORY, seconds=_SECONDS) as reader:
+        images = [_png_part(file, reader, budget) for file in files]
     train, test = (_json_labels(place / name) for name in LABEL_FILES)
     counts = [len(part) for part in images]
     if len(train) != sum(counts[:-1]) or len(test) != counts[-1]:
@@ -127,24 +149,10 @@ def _png(place: Path) -> list[Part]:
     return list(zip(images, [*torch.split(train, counts[:-1]), test], strict=True))
 
 
-def _png_part(file: Path, budget: Budget) -> Tensor:
-    from PIL import UnidentifiedImageError
-
-    data = _content(file, _LARGEST_FILE)
-    try:
-        with open_picture(data, ("PNG",), budget) as picture:
-            width, height = picture.size
-            if picture.mode != "RGB" or width != 32 * 32 or height > _LARGEST_ROWS:
-                raise DataError(
-                    f"{file} is a {width}x{height} picture in mode {picture.mode}; expected RGB, 1024 wide, "
-                    f"one row an image and at most {_LARGEST_ROWS} rows"
-                )
-            budget.spend("its pixels", memory=2 * height * _PIXELS)  # once more where parts are joined
-            pixels = np.array(picture)
-    except ObliqError as error:
-        raise DataError(f"{file}: {error}") from error
-    except (*PICTURE_ERRORS, UnidentifiedImageError) as error:
-        raise DataError(f"cannot read {file} as a PNG picture: {reason_of(error)}") from error
+def _png_part(file: Path, reader: Reader, budget: Budget) -> Tensor:
+    arguments = {"width": 32 * 32, "rows": _LARGEST_ROWS}
+    content = _content(file, _LARGEST_FILE)
+    (pixels,) = _read(reader, "rows of pictures", file, content, budget, arguments, (None, 1024, 3))
     return torch.from_numpy(pixels).view(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
 
 

@@ -1,24 +1,29 @@
 """The user's own images, in a folder with one sub-folder per class."""
 
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from obliq.data.collection import LARGEST, Collection, user_collection
 from obliq.data.names import in_order
-from obliq.data.pictures import PICTURE_ERRORS, open_picture
 from obliq.data.source_options import SourceOptions
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
+from obliq.io.isolated.child import isolated_reader
+from obliq.io.isolated.reader import ReadArrays, Reader, ReaderFailedError, Task
 from obliq.io.regular_file import read_regular_file, size_of
-from obliq.io.visible_text import reason_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-_CHANNELS = {"L": 1, "RGB": 3}
 _LARGEST_IMAGE = 2**24  # pixels
 _LARGEST_FILE = 2**28  # bytes of one image
+_BATCH, _BATCH_BYTES = 256, 2**22  # images that are sent at once, and bytes of them before and after decoding
+_MEMORY = 3 * 2**29  # bytes of the child: the largest file, and the largest image in each form of decoding
 
 
 def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -> Collection:
@@ -39,20 +44,25 @@ def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -
     options = options or SourceOptions()
     files, labels, class_names = _listing(name, folder)
     budget = Budget(size_of(*files), DataError)
-    first = _pixels(name, files[0], options.image_size, budget)
-    size = len(files) * first.numel()
-    budget.spend(f"{name}: pixels of {len(files)} images", memory=size)
-    if size > LARGEST:
-        raise DataError(f"{name}: {size:,} bytes of pixels; expected at most {LARGEST:,}")
-    images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
-    for position, file in enumerate(files):
-        pixels = _pixels(name, file, options.image_size, budget)
-        if pixels.shape != first.shape:
-            raise DataError(
-                f"{name}: {file} is {_size_of(pixels)} but {files[0]} is {_size_of(first)}; expected all alike"
-                + _scaled_instead(name, pixels, first)
-            )
-        images[position] = pixels
+    seconds = 60 + len(files) // 10 + budget.size // 2**19  # of a slow processor
+    memory = _MEMORY + 12 * math.prod(options.image_size or ())
+    with isolated_reader(("pictures",), memory=memory, seconds=seconds) as reader:
+        pictures = _Pictures(name, options.image_size, budget, reader)
+        first = next(pictures.read(files[:1]))[1][0]
+        size = len(files) * first.numel()
+        budget.spend(f"{name}: pixels of {len(files)} images", memory=size)
+        if size > LARGEST:
+            raise DataError(f"{name}: {size:,} bytes of pixels; expected at most {LARGEST:,}")
+        images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
+        start = 0
+        for file, some in pictures.read(files, like=first):
+            if some.shape[1:] != first.shape:
+                raise DataError(
+                    f"{name}: {file} is {_size_of(some[0])} but {files[0]} is {_size_of(first)}; expected all alike"
+                    + _scaled_instead(name, some[0], first)
+                )
+            images[start : start + len(some)] = some
+            start += len(some)
     return user_collection(
         name,
         images,
@@ -89,33 +99,99 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()
 
 
-def _pixels(name: str, file: Path, size: tuple[int, int] | None, budget: Budget) -> Tensor:
-    """One image as (channels, height, width), upright and scaled to a size where one is given."""
-    from PIL import Image, ImageOps
+@dataclass(frozen=True)
+class _Pictures:
+    """Reads files as images (channels, height, width), upright and scaled to a size where one is given."""
 
-    try:
-        data = read_regular_file(file, _LARGEST_FILE)
-        with open_picture(data, ("PNG", "JPEG"), budget) as image:
-            if image.mode not in _CHANNELS:
-                raise DataError(f"{name}: {file} has mode {image.mode}; expected grey (L) or RGB")
-            if image.width * image.height > _LARGEST_IMAGE:
-                raise DataError(
-                    f"{name}: {file} has {image.width}x{image.height} pixels; expected smaller images"
-                )
-            channels = _CHANNELS[image.mode]
-            upright = ImageOps.exif_transpose(image)  # a camera stores how it was held, and not turned pixels
-            if size is not None:
-                upright = upright.resize(size, Image.Resampling.BILINEAR)
-            pixels = np.array(upright)
-    except DataError:
-        raise
-    except ObliqError as error:
-        raise DataError(f"{name}: {file}: {error}") from error
-    except PICTURE_ERRORS as error:
-        raise DataError(
-            f"{name}: cannot read {file} as an image ({reason_of(error)}); expected PNG or JPEG"
-        ) from error
-    return torch.from_numpy(pixels).view(*pixels.shape[:2], channels).permute(2, 0, 1)
+    name: str
+    size: tuple[int, int] | None
+    budget: Budget
+    reader: Reader
+
+    def read(self, files: Sequence[Path], like: Tensor | None = None) -> Iterator[tuple[Path, Tensor]]:
+        """Images (images, channels, height, width) with the first file of each part.
+
+        The first image whose shape differs from that of `like` is a part of its own, and the last.
+        """
+        waiting: Callable[[], Iterator[tuple[Path, Tensor]]] | None = None
+        try:
+            for batch in self._batches(files, like):  # is read while the one before is decoded
+                if waiting is not None:
+                    yield from waiting()
+                waiting = self._begun(batch, like)
+        except _UnreadableError:
+            if waiting is not None:  # the images before it come first
+                yield from waiting()
+            raise
+        if waiting is not None:
+            yield from waiting()
+
+    def _batches(self, files: Sequence[Path], like: Tensor | None) -> Iterator[list[tuple[Path, bytes]]]:
+        most = 1 if like is None else max(1, min(_BATCH, _BATCH_BYTES // like.numel()))
+        batch: list[tuple[Path, bytes]] = []
+        held = 0
+        for file in files:
+            try:
+                content = read_regular_file(file, _LARGEST_FILE)
+            except ObliqError as error:
+                if batch:
+                    yield batch
+                raise _UnreadableError(f"{self.name}: {file}: {error}") from error
+            batch.append((file, content))
+            held += len(content)
+            if len(batch) == most or held > _BATCH_BYTES:
+                yield batch
+                batch, held = [], 0
+        if batch:
+            yield batch
+
+    def _begun(
+        self, batch: Sequence[tuple[Path, bytes]], like: Tensor | None
+    ) -> Callable[[], Iterator[tuple[Path, Tensor]]]:
+        """Let a child decode a batch; what is returned waits for it."""
+        arguments = {
+            "name": self.name,
+            "files": [str(file) for file, _ in batch],
+            "size": self.size,
+            "pixels": _LARGEST_IMAGE,
+            "like": None if like is None else [*like.shape[1:], like.shape[0]],
+        }
+        most = 3 * max(_LARGEST_IMAGE, math.prod(self.size or ()))  # of one with another shape
+        most += 0 if like is None else len(batch) * like.numel()
+        contents = [content for _, content in batch]
+        finish = self.reader.begin(Task("pictures", arguments, self.budget, most, contents))
+
+        def decoded() -> Iterator[tuple[Path, Tensor]]:
+            try:
+                parts = self._checked(finish(), len(batch), like)
+            except ReaderFailedError as error:
+                if len(batch) == 1:
+                    raise DataError(f"{self.name}: {batch[0][0]}: {error}") from error
+                for each in batch:  # another child finds out which of them ended it
+                    yield from self._begun([each], like)()
+                return
+            start = 0
+            for some in parts:
+                yield batch[start][0], torch.from_numpy(some).permute(0, 3, 1, 2)
+                start += len(some)
+
+        return decoded
+
+    @staticmethod
+    def _checked(found: ReadArrays, count: int, like: Tensor | None) -> list[npt.NDArray[Any]]:
+        """As many images as were sent, or fewer and one of another shape."""
+        another = (1, None, None, None)
+        if like is None:
+            return found.of_shapes(another)
+        alike = (*like.shape[1:], like.shape[0])
+        if found.arrays and found.arrays[-1].shape[1:] != alike:
+            before = sum(len(part) for part in found.arrays[:-1])
+            return found.of_shapes(*([(min(before, count - 1), *alike)] if before else []), another)
+        return found.of_shapes((count, *alike))
+
+
+class _UnreadableError(DataError):
+    """A file that cannot be opened."""
 
 
 def _scaled_instead(name: str, pixels: Tensor, first: Tensor) -> str:

@@ -1,28 +1,31 @@
 """The user's own data in one .npz file: arrays `x` and `y`, and optionally `subject` (people) and `id`."""
 
-import math
-import zipfile
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from numpy.lib import format as npy
 from torch import Tensor
 
 from obliq.data.collection import LARGEST, Collection, channels_of, user_collection
 from obliq.data.names import numbered
 from obliq.data.source_options import SourceOptions, channels_first, require_clear_layout
 from obliq.errors import DataError, ObliqError
-from obliq.io.archive import open_archive
-from obliq.io.budget import Budget
+from obliq.io.budget import MEMORY_OF_ANY, MEMORY_OF_BYTE, Budget
+from obliq.io.isolated.child import isolated_reader
+from obliq.io.isolated.reader import Reader, Task
 from obliq.io.regular_file import open_regular_file
 from obliq.io.visible_text import visible_line
 
-_HEADER = 4096  # bytes allowed for the description of an array
-_LONGEST_NAME = 256  # letters of a label, a subject or an id
-_OF_NAME = 200  # bytes of a name as a text, in the lists and sets that it goes through
+_ARRAYS = ("x", "y", "subject", "id")
+_ROOM = (
+    2**28
+)  # bytes that a child may take beyond what the file's budget allows: its list of entries, and unpacking
 
 
 def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Collection:
@@ -40,28 +43,22 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
     """
     options = options or SourceOptions()
     try:
-        with (
-            open_regular_file(file, 2 * LARGEST) as (opened, size),
-            open_archive(opened, ".npz", "numpy.savez's") as archive,
-        ):
-            budget = Budget(size, DataError)
-            held = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
-            lacking = [array for array in ("x", "y") if array not in held]
+        with open_npz(name, file, 2 * LARGEST, _ARRAYS) as npz:
+            lacking = [array for array in ("x", "y") if array not in npz.held]
             if lacking:
                 raise DataError(
-                    f"{name}: no array {' and '.join(lacking)} (it holds {visible_line(', '.join(held[:8]))}); "
+                    f"{name}: no array {' and '.join(lacking)} (it holds {visible_line(', '.join(npz.first))}); "
                     "expected x, y and optionally subject and id"
                 )
-            inputs = _inputs(name, read_array(name, archive, "x", budget))
-            labels, class_names = _named(name, "y", read_array(name, archive, "y", budget), len(inputs))
+            inputs = _inputs(name, npz.array("x"))
+            labels, class_names = _named(name, "y", npz.array("y"), len(inputs))
             subjects: Tensor | None = None
             subject_names: tuple[str, ...] = ()
             ids: tuple[str, ...] = ()
-            if "subject" in held:
-                owners = read_array(name, archive, "subject", budget)
-                subjects, subject_names = _named(name, "subject", owners, len(inputs))
-            if "id" in held:
-                ids = _words(name, "id", read_array(name, archive, "id", budget), len(inputs))
+            if "subject" in npz.held:
+                subjects, subject_names = _named(name, "subject", npz.array("subject"), len(inputs))
+            if "id" in npz.held:
+                ids = _words(name, "id", npz.array("id"), len(inputs))
     except DataError:
         raise
     except ObliqError as error:
@@ -81,58 +78,68 @@ def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Col
     )
 
 
-def read_array(name: str, archive: zipfile.ZipFile, key: str, budget: Budget) -> npt.NDArray[Any]:
-    """Read one array after its size has been checked in both headers.
+@dataclass(frozen=True)
+class OpenNpz:
+    """An .npz file that a child process reads.
+
+    Attributes:
+        held: which of the wanted arrays it has.
+        first: the names of its first eight arrays.
+        unpacked: bytes of all its entries.
+    """
+
+    held: frozenset[str]
+    first: tuple[str, ...]
+    unpacked: int
+    _name: str
+    _file: BufferedIOBase
+    _reader: Reader
+    _budget: Budget
+
+    def array(self, key: str) -> npt.NDArray[Any]:
+        """Read one array; only `x` may hold no names.
+
+        Raises:
+            DataError: for an array of objects, of another type than numbers or names, too large, or of another size
+                than it claims.
+            ObliqError: for a damaged archive.
+        """
+        arguments = {"name": self._name, "key": key, "largest": LARGEST}
+        found = self._reader.read(
+            Task("array of npz", arguments, self._budget, most=LARGEST, opened=self._file)
+        )
+        return found.of_shapes(None)[0]
+
+
+@contextlib.contextmanager
+def open_npz(name: str, file: Path, largest: int, wanted: Sequence[str]) -> Iterator[OpenNpz]:
+    """Open an .npz file, which a child process unpacks.
 
     Args:
         name: of the file, in errors.
-        archive: the open file.
-        key: name of the array. Only `x` may hold no names.
-        budget: of the file.
+        file: where it is.
+        largest: bytes up to which it is opened.
+        wanted: the names of the arrays that may be read.
 
     Raises:
-        DataError: for an array of objects, of another type than numbers or names, too large, or of another size
-            than it claims.
+        ObliqError: for a file that cannot be opened, and a damaged list of entries.
     """
-    entry = archive.getinfo(f"{key}.npy")
-    if entry.file_size > LARGEST:
-        raise DataError(f"{name}: {key} unpacks to {entry.file_size:,} bytes; expected at most {LARGEST:,}")
-    slow = entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    what = f"{name}: {key}, which is packed to {entry.compress_size:,} bytes,"
-    budget.spend(what, memory=entry.file_size, work=(20 if slow else 2) * entry.file_size)
-    shape, kind, described = _described(name, key, archive)
-    if kind.hasobject:
-        raise DataError(f"{name}: {key} is an array of Python objects; expected plain numbers")
-    names = kind.kind == "U" and key != "x" and kind.itemsize <= 4 * _LONGEST_NAME
-    if not names and (kind.kind not in "fiu" or kind.itemsize > 8):
-        raise DataError(
-            f"{name}: {key} has type {kind}; expected numbers of at most 64 bits"
-            + (f", or names of at most {_LONGEST_NAME} letters" if key != "x" else "")
-        )
-    if math.prod(shape) * kind.itemsize != entry.file_size - described:
-        raise DataError(
-            f"{name}: {key} claims shape {shape} but holds {entry.file_size - described:,} bytes; "
-            f"expected {math.prod(shape) * kind.itemsize}"
-        )
-    if kind != np.uint8:  # a copy in another type follows, or a text for each name
-        each = _OF_NAME if names else kind.itemsize
-        budget.spend(f"{name}: {key}", memory=each * math.prod(shape), work=math.prod(shape))
-    with archive.open(entry) as opened:
-        array: npt.NDArray[Any] = npy.read_array(opened, allow_pickle=False, max_header_size=_HEADER)
-    return array
-
-
-def _described(name: str, key: str, archive: zipfile.ZipFile) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and length of the header of an array file."""
-    with archive.open(f"{key}.npy") as opened:
-        version = npy.read_magic(opened)
-        readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-        if version not in readers:
-            raise DataError(f"{name}: {key} is in array format {version}; expected 1.0 or 2.0")
-        shape, _, kind = readers[version](opened, max_header_size=_HEADER)
-        if not all(type(size) is int and size >= 0 for size in shape):
-            raise DataError(f"{name}: {key} has shape {shape}; expected whole numbers")
-        return shape, kind, opened.tell()
+    jobs = ("entries of npz", "array of npz")
+    with open_regular_file(file, largest) as (opened, size):
+        budget = Budget(size, DataError)
+        memory = MEMORY_OF_ANY + MEMORY_OF_BYTE * size + _ROOM
+        with isolated_reader(jobs, memory=memory, seconds=60 + size // 2**19) as reader:
+            found = reader.read(
+                Task("entries of npz", {"wanted": list(wanted)}, budget, most=0, opened=opened)
+            )
+            match found.facts:
+                case {"held": [*held], "first": [*first], "unpacked": int(unpacked)}:
+                    pass
+                case _:
+                    raise ObliqError("its list of entries was not read; expected an .npz file of numpy.savez")
+            yield OpenNpz(
+                frozenset(map(str, held)), tuple(map(str, first)), unpacked, name, opened, reader, budget
+            )
 
 
 def _inputs(name: str, array: npt.NDArray[Any]) -> Tensor:

@@ -61,6 +61,8 @@ class _OfSmallDirectory(io.BufferedIOBase):
         return self._opened.read(size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
+        if offset < 0 and whence == 0:
+            raise zipfile.BadZipFile(f"negative seek value {offset}")
         return self._opened.seek(offset, whence)
 
     def tell(self) -> int:

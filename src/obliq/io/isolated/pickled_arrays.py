@@ -7,35 +7,50 @@ and any other name is an error.
 import io
 import math
 import pickle
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
+from obliq.io.isolated.job import Found, Given, RawArray
 from obliq.io.pickle_check import check_pickle
-from obliq.io.regular_file import read_regular_file
 from obliq.io.visible_text import visible_line
 
-_LARGEST_FILE = 64 * 2**20  # bytes; CIFAR-10's files have 31 MB
+
+def read_batch(given: Given) -> Found:
+    """A batch of CIFAR-10, as rows of bytes and their classes from 0 to 9.
+
+    The arguments are `file` (its name) and `width` (bytes of a row).
+
+    Raises:
+        DataError: for any other content.
+    """
+    file, width = given.arguments["file"], given.arguments["width"]
+    (content,) = given.contents
+    held = pickled_arrays(file, content, given.budget)
+    if not isinstance(held, dict):
+        raise DataError(f"{file} holds a {type(held).__name__}; expected data and labels")
+    data, labels = (held.get(key.encode(), held.get(key)) for key in ("data", "labels"))
+    if not isinstance(data, RawArray) or len(data.shape) != 2 or data.shape[1] != width:
+        raise DataError(f"{file}: no rows of {width} bytes under 'data'; expected the original file")
+    if not isinstance(labels, list) or not all(type(label) is int and 0 <= label <= 9 for label in labels):
+        raise DataError(f"{file}: no list of classes 0 to 9; expected the original file")
+    return Found([data, RawArray("|u1", (len(labels),), bytes(labels))])
 
 
-def read_pickled_arrays(file: Path, budget: Budget | None = None) -> object:
+def pickled_arrays(file: str, data: bytes, budget: Budget) -> object:
     """Read numbers, text, bytes, lists, tuples, dictionaries and uint8 arrays from a pickle.
 
     An array may be the whole content or a value of the dictionary that is the content.
 
     Args:
-        file: where it is.
-        budget: of all the files that belong together; by default of this one.
+        file: its name, for errors.
+        data: its content.
+        budget: of all the files that belong together.
 
     Raises:
-        DataError: for any other content, damage, or more than 64 MiB.
+        DataError: for any other content or damage.
     """
     try:
-        data = read_regular_file(file.resolve(), _LARGEST_FILE)
-        budget = budget or Budget(len(data), DataError)
         budget.spend("its content", memory=2 * len(data))  # the array and its copy
         check_pickle(io.BytesIO(data), budget)
         # "bytes": Python 2 wrote the originals, and its text is read as bytes
@@ -108,7 +123,7 @@ class _OnlyArrays(pickle.Unpickler):
         raise DataError("it refers to other files; expected arrays, lists and text only")
 
 
-def _to_array(file: Path, value: object) -> object:
+def _to_array(file: str, value: object) -> object:
     if not isinstance(value, _Array):
         return value
     match value.state:
@@ -119,6 +134,6 @@ def _to_array(file: Path, value: object) -> object:
                 raise DataError(
                     f"{file}: an array of shape {shape} with {len(raw):,} bytes; expected one each"
                 )
-            return np.frombuffer(raw, np.uint8).reshape(shape).copy()
+            return RawArray("|u1", shape, raw)
         case _:
             raise DataError(f"{file}: an array that is not of bytes; expected uint8")

@@ -1,0 +1,120 @@
+"""What runs jobs and what it answers, in a child or in this process."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BufferedIOBase
+from typing import Any, Protocol, final, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from obliq.errors import ObliqError
+from obliq.io.budget import Budget
+from obliq.io.isolated.job import Given
+from obliq.io.isolated.worker import job_called
+
+
+class ReaderFailedError(ObliqError):
+    """What read a file gave no answer: its process ended, was ended at a limit, or answered what no reader answers."""
+
+
+@final
+@dataclass(frozen=True)
+class ReadArrays:
+    """What a file holds.
+
+    Attributes:
+        arrays: of numbers or of text.
+        facts: plain values.
+    """
+
+    arrays: list[npt.NDArray[Any]]
+    facts: dict[str, Any]
+
+    def of_shapes(self, *shapes: tuple[int | None, ...] | None) -> list[npt.NDArray[Any]]:
+        """The arrays, of which each has one of these shapes, where None is any size or any shape.
+
+        Raises:
+            ReaderFailedError: when they have others, which only a process in the hands of others answers.
+        """
+        fitting = len(shapes) == len(self.arrays) and all(
+            shape is None
+            or (
+                len(shape) == array.ndim
+                and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
+            )
+            for shape, array in zip(shapes, self.arrays, strict=True)
+        )
+        if not fitting:
+            raise ReaderFailedError(
+                f"the process that reads it answered with arrays of {[array.shape for array in self.arrays]}; expected "
+                f"{list(shapes)}. The file may be hostile: remove it"
+            )
+        return self.arrays
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """One job and what it reads.
+
+    Attributes:
+        job: one of `worker.JOBS`.
+        arguments: plain values.
+        budget: of the files; what the job counts is added.
+        most: bytes that the arrays may have together.
+        contents: of files that were read.
+        opened: a file for the job to read.
+    """
+
+    job: str
+    arguments: dict[str, Any]
+    budget: Budget
+    most: int
+    contents: Sequence[bytes] = ()
+    opened: BufferedIOBase | None = None
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What runs jobs: a child, or this process where there can be none."""
+
+    def read(self, task: Task) -> ReadArrays:
+        """Run one job.
+
+        Raises:
+            ObliqError: or DataError, what the job raises.
+            ReaderFailedError: when there is no answer. The next call starts another child.
+        """
+        ...
+
+    def begin(self, task: Task) -> Callable[[], ReadArrays]:
+        """Run one job, and go on meanwhile.
+
+        Returns:
+            What waits for the answer; it raises as `read` does. No other job begins before.
+        """
+        ...
+
+    def end(self) -> None:
+        """End the child at once, if there is one."""
+        ...
+
+
+@final
+class InThisProcess:
+    """The same jobs without a child."""
+
+    def read(self, task: Task) -> ReadArrays:
+        """See `Reader.read`; the arrays are no larger than the file explains."""
+        found = job_called(task.job)(Given(task.arguments, task.budget, task.contents, task.opened))
+        arrays = [np.ndarray(shape, kind, bytearray(data)) for kind, shape, data in found.arrays]
+        return ReadArrays(arrays, found.facts)
+
+    def begin(self, task: Task) -> Callable[[], ReadArrays]:
+        """See `Reader.begin`."""
+        return functools.partial(self.read, task)
+
+    def end(self) -> None:
+        """Nothing was started."""
