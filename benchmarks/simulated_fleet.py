@@ -13,7 +13,7 @@ import numpy as np
 from obliq.exporting import read_exported
 from obliq.patch import encryption, to_device_image
 from obliq.patch.device.flash import Flash
-from obliq.patch.device.store import DeviceStore
+from obliq.patch.device.store import NO_CLOCK, DeviceStore
 from obliq.record.cases import Batch
 from obliq.record.folder import Record
 from played_time import Steps, clock, obliq
@@ -242,7 +242,7 @@ class Fleet:
             flash = Flash(page=64, block=256, data=bytearray(file.read_bytes()))
             store = DeviceStore(flash)
         opened = encryption.unseal(patch.read_bytes(), key)
-        store.install(opened)
+        store.install(opened, now=NO_CLOCK)
         store.boot()
         wanted = read_exported(self.record.released(newest)).content_digest
         assert store.entry.digest.hex() == wanted, "the device runs another network"
@@ -250,7 +250,7 @@ class Fleet:
         assert store.entry.floor == newest
         refused = 0
         try:
-            store.install(opened)
+            store.install(opened, now=NO_CLOCK)
         except Exception:  # any refusal will do
             refused = 1
         (self.folder / f"device-{device}-at-{newest}.flash").write_bytes(bytes(flash.data))

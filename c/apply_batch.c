@@ -2,7 +2,8 @@
  *
  *     apply_batch QUESTIONS ANSWERS [PAGE_SIZE [FAILING]]
  *
- * QUESTIONS holds, again and again: patch length, base length (32 bits each), floor (64 bits), patch, base.
+ * QUESTIONS holds, again and again: patch length, base length (32 bits each), floor, whether there is a clock, what
+ * it shows (64 bits each), patch, base.
  * With a page size, results are written page by page, and the write that is numbered FAILING (from 1) fails.
  * ANSWERS then holds for each: the answer (32 bits) and, where it is OBLIQ_APPLIED, the result. Each patch
  * and base is copied into a buffer of exactly its size, so that a sanitizer sees every byte beyond. */
@@ -49,24 +50,25 @@ static int write_page(void *context, size_t at, const uint8_t *page, size_t leng
 }
 
 static enum obliq_answer apply(const uint8_t *patch, size_t patch_length, const uint8_t *base, size_t base_length,
-                               uint64_t floor, uint8_t *result, size_t page_size, unsigned long failing)
+                               uint64_t floor, const uint64_t *now, uint8_t *result, size_t page_size,
+                               unsigned long failing)
 {
     struct flash flash = {result, base_length, page_size, 0, failing};
     struct obliq_slot slot = {result, base_length, NULL, page_size, write_page, &flash};
     enum obliq_answer answer;
     if (page_size == 0)
-        return obliq_patch_apply(patch, patch_length, base, base_length, floor, result, base_length);
+        return obliq_patch_apply(patch, patch_length, base, base_length, floor, now, result, base_length);
     slot.page = malloc(page_size + OBLIQ_OVERHANG);
     if (slot.page == NULL)
         exit(2);
-    answer = obliq_patch_write(patch, patch_length, base, base_length, floor, &slot);
+    answer = obliq_patch_write(patch, patch_length, base, base_length, floor, now, &slot);
     free(slot.page);
     return answer;
 }
 
 int main(int count, char **names)
 {
-    uint8_t head[16];
+    uint8_t head[32];
     FILE *questions = count >= 3 ? fopen(names[1], "rb") : NULL, *answers = count >= 3 ? fopen(names[2], "wb") : NULL;
     size_t page_size = count > 3 ? (size_t)strtoul(names[3], NULL, 10) : 0;
     unsigned long failing = count > 4 ? strtoul(names[4], NULL, 10) : 0;
@@ -76,10 +78,11 @@ int main(int count, char **names)
         size_t patch_length = (size_t)number(head, 4), base_length = (size_t)number(head + 4, 4);
         uint8_t *patch = read_exactly(questions, patch_length), *base = read_exactly(questions, base_length);
         uint8_t *result = malloc(base_length + (base_length == 0)), answer[4] = {0};
+        uint64_t now = number(head + 24, 8);
         if (result == NULL)
             return 2;
-        answer[0] = (uint8_t)apply(patch, patch_length, base, base_length, number(head + 8, 8), result, page_size,
-                                   failing);
+        answer[0] = (uint8_t)apply(patch, patch_length, base, base_length, number(head + 8, 8),
+                                   number(head + 16, 8) ? &now : OBLIQ_NO_CLOCK, result, page_size, failing);
         fwrite(answer, 1, sizeof answer, answers);
         if (answer[0] == OBLIQ_APPLIED)
             fwrite(result, 1, base_length, answers);

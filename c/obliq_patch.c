@@ -4,7 +4,7 @@
 
 #include "obliq_sha256.h"
 
-enum { IMAGE_HEAD = 16, RECORD_HEAD = 8, PATCH_HEAD = 120 };
+enum { IMAGE_HEAD = 16, RECORD_HEAD = 8, PATCH_HEAD = 120, EXPIRY = 8 };
 enum { WORDS = 0, CODES = 1 };
 enum { TABLE = 0, DISTANCE = 256, GAP = 512, SIGN = 532, SIZE = 538, BITS = 586, SLOWEST = 255 };
 #define LONGEST_LABEL 4096u
@@ -354,8 +354,15 @@ static enum obliq_answer follow(const uint8_t *data, size_t length, uint64_t cha
     return writer->failed ? OBLIQ_NOT_WRITTEN : OBLIQ_APPLIED;
 }
 
-static enum obliq_answer check_patch(const uint8_t *patch, size_t length, uint64_t floor)
+/* Bytes before the stream: version 2 has there, after the head, the time from which on the patch is refused. */
+static size_t before_stream(const uint8_t *patch)
 {
+    return little(patch + 4, 4) == 2 ? PATCH_HEAD + EXPIRY : PATCH_HEAD;
+}
+
+static enum obliq_answer check_patch(const uint8_t *patch, size_t length, uint64_t floor, const uint64_t *now)
+{
+    uint64_t version;
     uint8_t digest[OBLIQ_DIGEST];
     if (length < PATCH_HEAD + OBLIQ_DIGEST || memcmp(patch, "OBQP", 4) != 0 ||
         little(patch + 116, 4) != length - PATCH_HEAD - OBLIQ_DIGEST)
@@ -363,18 +370,24 @@ static enum obliq_answer check_patch(const uint8_t *patch, size_t length, uint64
     obliq_sha256(patch, length - OBLIQ_DIGEST, digest);
     if (memcmp(digest, patch + length - OBLIQ_DIGEST, OBLIQ_DIGEST) != 0)
         return OBLIQ_DAMAGED;
-    if (little(patch + 4, 4) != 1)
+    version = little(patch + 4, 4);
+    if (version != 1 && version != 2)
         return OBLIQ_NEWER_FORMAT;
-    return little(patch + 8, 8) > floor ? OBLIQ_APPLIED : OBLIQ_BELOW_FLOOR;
+    if (length < before_stream(patch) + OBLIQ_DIGEST)
+        return OBLIQ_DAMAGED;
+    if (little(patch + 8, 8) <= floor)
+        return OBLIQ_BELOW_FLOOR;
+    return version == 2 && now != OBLIQ_NO_CLOCK && *now >= little(patch + PATCH_HEAD, 8) ? OBLIQ_EXPIRED
+                                                                                          : OBLIQ_APPLIED;
 }
 
 enum obliq_answer obliq_patch_write(const uint8_t *patch, size_t patch_length, const uint8_t *base, size_t base_length,
-                                    uint64_t floor, const struct obliq_slot *slot)
+                                    uint64_t floor, const uint64_t *now, const struct obliq_slot *slot)
 {
     uint8_t digest[OBLIQ_DIGEST];
     uint32_t count;
     struct writer writer = {base, base_length, 0, 0, slot, 0};
-    enum obliq_answer answer = check_patch(patch, patch_length, floor);
+    enum obliq_answer answer = check_patch(patch, patch_length, floor, now);
     if (answer == OBLIQ_APPLIED)
         answer = check_image(base, base_length, &count);
     if (answer != OBLIQ_APPLIED)
@@ -388,8 +401,8 @@ enum obliq_answer obliq_patch_write(const uint8_t *patch, size_t patch_length, c
     if (slot->room < base_length || slot->page_size == 0)
         return OBLIQ_NO_ROOM;
     load(&writer);
-    answer = follow(patch + PATCH_HEAD, patch_length - PATCH_HEAD - OBLIQ_DIGEST, little(patch + 112, 4), count,
-                    &writer);
+    answer = follow(patch + before_stream(patch), patch_length - before_stream(patch) - OBLIQ_DIGEST,
+                    little(patch + 112, 4), count, &writer);
     if (answer != OBLIQ_APPLIED)
         return answer;
     digest_content(slot->bytes, base_length, count, digest);
@@ -403,11 +416,11 @@ static int copy_page(void *context, size_t at, const uint8_t *page, size_t lengt
 }
 
 enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, const uint8_t *base, size_t base_length,
-                                    uint64_t floor, uint8_t *result, size_t room)
+                                    uint64_t floor, const uint64_t *now, uint8_t *result, size_t room)
 {
     uint8_t page[64 + OBLIQ_OVERHANG];
     struct obliq_slot slot = {result, room, page, 64, copy_page, result};
-    enum obliq_answer answer = obliq_patch_write(patch, patch_length, base, base_length, floor, &slot);
+    enum obliq_answer answer = obliq_patch_write(patch, patch_length, base, base_length, floor, now, &slot);
     if (answer == OBLIQ_BAD_STREAM || answer == OBLIQ_WRONG_RESULT || answer == OBLIQ_BAD_IMAGE)
         memset(result, 0, base_length < room ? base_length : room);
     return answer;
@@ -421,20 +434,20 @@ static int is_signed(const struct obliq_signature *signature, const uint8_t *pat
 
 enum obliq_answer obliq_patch_write_signed(const struct obliq_signature *signature, const uint8_t *patch,
                                            size_t patch_length, const uint8_t *base, size_t base_length,
-                                           uint64_t floor, const struct obliq_slot *slot)
+                                           uint64_t floor, const uint64_t *now, const struct obliq_slot *slot)
 {
     if (!is_signed(signature, patch, patch_length))
         return OBLIQ_NOT_SIGNED;
-    return obliq_patch_write(patch, patch_length, base, base_length, floor, slot);
+    return obliq_patch_write(patch, patch_length, base, base_length, floor, now, slot);
 }
 
 enum obliq_answer obliq_patch_apply_signed(const struct obliq_signature *signature, const uint8_t *patch,
                                            size_t patch_length, const uint8_t *base, size_t base_length,
-                                           uint64_t floor, uint8_t *result, size_t room)
+                                           uint64_t floor, const uint64_t *now, uint8_t *result, size_t room)
 {
     if (!is_signed(signature, patch, patch_length))
         return OBLIQ_NOT_SIGNED;
-    return obliq_patch_apply(patch, patch_length, base, base_length, floor, result, room);
+    return obliq_patch_apply(patch, patch_length, base, base_length, floor, now, result, room);
 }
 
 enum obliq_answer obliq_content_digest(const uint8_t *image, size_t length, uint8_t digest[OBLIQ_DIGEST])

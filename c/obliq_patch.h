@@ -24,8 +24,13 @@ enum obliq_answer {
     OBLIQ_WRONG_RESULT = 8,  /* it leads to another network than it promises */
     OBLIQ_NO_ROOM = 9,       /* the room for the result is smaller than the base, or pages have no bytes */
     OBLIQ_NOT_WRITTEN = 10,  /* the memory for the result refused a page */
-    OBLIQ_NOT_SIGNED = 11    /* no signature, or one that the device's check refuses */
+    OBLIQ_NOT_SIGNED = 11,   /* no signature, or one that the device's check refuses */
+    OBLIQ_EXPIRED = 12       /* the time at which it expires has come */
 };
+
+/* For `now`, from a device without a clock that it trusts: patches that have expired are applied, too. A clock that was
+ * never set, or that a stranger can set, is none. */
+#define OBLIQ_NO_CLOCK ((const uint64_t *)0)
 
 /* How far behind its page a change may reach. */
 #define OBLIQ_OVERHANG 8
@@ -47,15 +52,19 @@ struct obliq_slot {
  * a network only after OBLIQ_APPLIED: the answer comes when all of it was read back and has the digest that the patch
  * promises. After any other answer the slot is to be erased. The rest is as for obliq_patch_apply. */
 enum obliq_answer obliq_patch_write(const uint8_t *patch, size_t patch_length, const uint8_t *base,
-                                    size_t base_length, uint64_t floor, const struct obliq_slot *slot);
+                                    size_t base_length, uint64_t floor, const uint64_t *now,
+                                    const struct obliq_slot *slot);
 
 /* Make the new image of a network from the old one, both in working memory.
  *
  * The result has as many bytes as the base; `result` must have room for them and must not overlap the other
  * buffers. `floor` is the sequence number of the newest network that was confirmed on this device, 0 for
- * none. On any answer but OBLIQ_APPLIED the result's bytes are zero as far as they were written. */
+ * none. `now` points to the seconds since 1970 (UTC), or is OBLIQ_NO_CLOCK; a patch that expires is refused in that
+ * second and later. A time that could not be read, cast from -1, refuses every such patch. On any answer but
+ * OBLIQ_APPLIED the result's bytes are zero as far as they were written. */
 enum obliq_answer obliq_patch_apply(const uint8_t *patch, size_t patch_length, const uint8_t *base,
-                                    size_t base_length, uint64_t floor, uint8_t *result, size_t room);
+                                    size_t base_length, uint64_t floor, const uint64_t *now, uint8_t *result,
+                                    size_t room);
 
 /* The signature of a patch, and how this device checks it: with the Ed25519 of its boot loader or its crypto element. */
 struct obliq_signature {
@@ -71,10 +80,10 @@ struct obliq_signature {
  * patch before. Without a signature or a check the answer is OBLIQ_NOT_SIGNED. */
 enum obliq_answer obliq_patch_write_signed(const struct obliq_signature *signature, const uint8_t *patch,
                                            size_t patch_length, const uint8_t *base, size_t base_length,
-                                           uint64_t floor, const struct obliq_slot *slot);
+                                           uint64_t floor, const uint64_t *now, const struct obliq_slot *slot);
 enum obliq_answer obliq_patch_apply_signed(const struct obliq_signature *signature, const uint8_t *patch,
                                            size_t patch_length, const uint8_t *base, size_t base_length,
-                                           uint64_t floor, uint8_t *result, size_t room);
+                                           uint64_t floor, const uint64_t *now, uint8_t *result, size_t room);
 
 /* The digest of the content of an image, which does not depend on how codes are packed. */
 enum obliq_answer obliq_content_digest(const uint8_t *image, size_t length, uint8_t digest[OBLIQ_DIGEST]);

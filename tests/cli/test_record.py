@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from obliq.checkpoints.run_folder import load_run
 from obliq.cli import main
 from obliq.errors import RecordError
 from obliq.io.ownership import digest_of_file
+from obliq.patch import read_patch_head
+from obliq.patch.encryption import unseal
 from obliq.record.certificate.envelope import parse_envelope
 from obliq.record.certificate.statement import parse_payload
 from obliq.record.computing import WantedNetwork
@@ -156,7 +159,8 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
         "forgotten before (closed cases)",
     )
     officer.added("C-2", officer.other)
-    assert officer.values("run", *BY)["state"] == "patched"
+    refused(officer("run", *BY, "--expires", "2020-01-31"), "2020-01-31 has passed")
+    assert officer.values("run", *BY, "--expires", "9999-12-31")["state"] == "patched"
     batch = officer.state.batches[1]
     assert batch.planned.samples == 2 * before
     assert [made.base for made in batch.patched.patches] == [0, 1]
@@ -172,7 +176,10 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
             officer.record / "batches" / "2" / "patches" / f"from-{base}.patch",
             tmp_path / f"{base}.onnx",
         )
-        floor = ("--floor", base, "--key-file", officer.record.with_name("record.keys") / "fleet.key")
+        key = officer.record.with_name("record.keys") / "fleet.key"
+        expires = read_patch_head(unseal(patch.read_bytes(), key.read_bytes())).expires
+        assert expires == datetime(9999, 12, 31, tzinfo=UTC)
+        floor = ("--floor", base, "--key-file", key)
         assert officer.obliq("patch", "apply", old, patch, "--out", out, *floor).status == 0
         assert out.read_bytes() == unlearned.read_bytes()
 

@@ -51,7 +51,7 @@ int main(int count, char **names)
     } else if (count > 1) {
         FILE *file = fopen(names[1], "rb");
         const size_t length = file ? fread(patch, 1, sizeof patch, file) : 0;
-        if (obliq_patch_apply(patch, length, network_image, NETWORK_IMAGE, 0, image, sizeof image))
+        if (obliq_patch_apply(patch, length, network_image, NETWORK_IMAGE, 0, OBLIQ_NO_CLOCK, image, sizeof image))
             return 3;
         fclose(file);
     }

@@ -70,7 +70,7 @@ def form(tensors: list[Tensor]) -> bytes:
     return sha256(b"".join(heads)).digest()
 
 
-def patch(old: list[Tensor], new: list[Tensor], sequence: int) -> bytes:
+def patch(old: list[Tensor], new: list[Tensor], sequence: int, expires: int | None = None) -> bytes:
     """A patch by the words of the format."""
     encoder, last, changed = Encoder(), -1, 0
     for index, (before, after) in enumerate(zip(old, new, strict=True)):
@@ -88,8 +88,9 @@ def patch(old: list[Tensor], new: list[Tensor], sequence: int) -> bytes:
         encoder.number(0, index - last - 1)
         encoder.changes(before.kind, np.array(places), steps, [before.values[place] for place in places])
         last, changed = index, changed + 1
-    stream = encoder.finished()
-    head = struct.pack("<4sHHQ", b"OBQP", 1, 0, sequence) + form(old) + content(old) + content(new)
+    version, time = (1, b"") if expires is None else (2, struct.pack("<Q", expires))
+    stream = time + encoder.finished()
+    head = struct.pack("<4sHHQ", b"OBQP", version, 0, sequence) + form(old) + content(old) + content(new)
     whole = head + struct.pack("<II", changed, len(stream)) + stream
     return whole + sha256(whole).digest()
 

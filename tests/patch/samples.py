@@ -1,6 +1,7 @@
 """Random networks as content, and what can be done to them."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import sha256
 
 import numpy as np
@@ -36,10 +37,10 @@ def sample_pair() -> tuple[Content, Content]:
     return tuple(old), tuple(changed(draw, record, 0.2) for record in old)
 
 
-def sample_patch(sequence: int = 7) -> tuple[bytes, bytes, bytes]:
+def sample_patch(sequence: int = 7, expires: datetime | None = None) -> tuple[bytes, bytes, bytes]:
     """A patch, its base's image and the image that it leads to."""
     old, new = sample_pair()
-    return encode_patch(old, new, sequence), to_device_image(old), to_device_image(new)
+    return encode_patch(old, new, sequence, expires), to_device_image(old), to_device_image(new)
 
 
 def small_patch() -> tuple[bytes, bytes, bytes]:

@@ -4,6 +4,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from tests.patch import plain
 from tests.patch.plain import decoder
-from tests.patch.samples import damaged, forged, sample_patch
+from tests.patch.samples import certified, damaged, forged, sample_patch
 
 SOURCES = Path(__file__).parents[2] / "c"
 FLAGS = (
@@ -27,7 +28,9 @@ FLAGS = (
     "-fno-sanitize-recover=all",
 )
 
-Question = tuple[bytes, bytes, int]
+Question = tuple[bytes, bytes, int] | tuple[bytes, bytes, int, int]
+"""A patch, an image, a floor, and what the clock shows, if there is one."""
+
 Answer = tuple[int, bytes]
 Decoder = Callable[..., list[Answer]]
 
@@ -45,14 +48,15 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
 
     def ask(questions: Sequence[Question], *paging: int) -> list[Answer]:
         with asked.open("wb") as file:
-            for patch, base, floor in questions:
-                file.write(struct.pack("<IIQ", len(patch), len(base), floor) + patch + base)
+            for patch, base, floor, *clock in questions:
+                head = struct.pack("<IIQQQ", len(patch), len(base), floor, len(clock), *(clock or [0]))
+                file.write(head + patch + base)
         done = subprocess.run(
             [program, asked, answered, *map(str, paging)], capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
         data, at, answers = answered.read_bytes(), 0, []
-        for _, base, _ in questions:
+        for _, base, *_ in questions:
             answer = int.from_bytes(data[at : at + 4], "little")
             length = 0 if answer else len(base)
             answers.append((answer, data[at + 4 : at + 4 + length]))
@@ -64,8 +68,9 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
 
 
 def in_python(question: Question) -> Answer:
+    patch, base, floor, *clock = question
     try:
-        return 0, decoder.apply_to_image(*question)
+        return 0, decoder.apply_to_image(patch, base, floor, *(clock or [None]))
     except decoder.Refused as refused:
         return refused.args[0], b""
 
@@ -131,6 +136,29 @@ def test_gives_the_same_reasons(in_c: Decoder) -> None:
     assert {answer for answer, _ in expected} >= {0, 1, 3, 4, 5, 6, 7, 8}
 
 
+def test_patches_expire_in_the_same_second(in_c: Decoder) -> None:
+    """With and without a clock, at the ends of its range, and for damaged and forged patches that expire."""
+    draw = np.random.default_rng(2)
+    old, new = plain.random_pair(draw, most=8)
+    base, times = plain.image(old), (0, 1, 10**9, 2**63, 2**64 - 1)
+    clocks = sorted({max(0, min(2**64 - 1, time + step)) for time in times for step in (-1, 0, 1)})
+    files = [plain.patch(old, new, 1), *(plain.patch(old, new, 1, time) for time in times)]
+    questions: list[Question] = [(file, base, 0) for file in files]
+    questions += [(file, base, 0, clock) for file in files for clock in clocks]
+    answers = in_c(questions)
+    assert answers == [in_python(question) for question in questions]
+    assert answers[: len(files)] == [(0, plain.image(new))] * len(files)
+    for question, (answer, _) in zip(questions, answers, strict=True):
+        expires = int.from_bytes(question[0][120:128], "little") if question[0][4] == 2 else 2**64
+        assert answer == (decoder.EXPIRED if question[3:] and question[-1] >= expires else 0)
+    patch, base, _ = sample_patch(expires=datetime(2030, 1, 31, tzinfo=UTC))
+    questions = [(wrong, base, 0) for wrong in damaged(patch)]
+    assert set(in_c(questions)) == {(decoder.DAMAGED, b"")}
+    questions = [(forged(patch, draw), base, 0, int(draw.integers(2**32))) for _ in range(500)]
+    questions += [(certified(patch, bytes(length)), base, 0, 0) for length in range(12)]
+    assert in_c(questions) == [in_python(question) for question in questions]
+
+
 SIGNED = r"""
 #include <stdio.h>
 #include <string.h>
@@ -159,9 +187,10 @@ int main(int count, char **files)
                                        {NULL, OBLIQ_DIGEST, verify, &calls}};
     obliq_sha256(patch, length, right);
     for (int i = 4; i >= -1; i--)
-        printf("%d ", obliq_patch_apply_signed(i < 0 ? NULL : &given[i], patch, length, base, size, 0, result, size));
+        printf("%d ", obliq_patch_apply_signed(i < 0 ? NULL : &given[i], patch, length, base, size, 0, OBLIQ_NO_CLOCK,
+                                             result, size));
     printf("%d ", calls);
-    printf("%d", obliq_patch_write_signed(&given[1], patch, length, base, size, 0, NULL));
+    printf("%d", obliq_patch_write_signed(&given[1], patch, length, base, size, 0, OBLIQ_NO_CLOCK, NULL));
     return fclose(one) || fclose(other) || count != 3;
 }
 """

@@ -29,7 +29,7 @@ def answer(patch: bytes, base: bytes = BASE, floor: int = 0) -> int | bytes:
     started = time.process_time()
     found: int | bytes
     try:
-        found = decoder.apply_to_image(patch, base, floor)
+        found = decoder.apply_to_image(patch, base, floor, None)
     except decoder.Refused as refused:
         found = int(refused.args[0])
     assert time.process_time() - started < LONGEST
@@ -71,7 +71,7 @@ def test_no_way_back(floor: int) -> None:
 
 
 def test_a_newer_format_is_told_apart() -> None:
-    newer = PATCH[:4] + b"\2" + PATCH[5:-32]
+    newer = PATCH[:4] + b"\3" + PATCH[5:-32]
     assert answer(newer + sha256(newer).digest()) == decoder.NEWER_FORMAT
 
 
@@ -91,7 +91,7 @@ events, reasons = set(), set()
 sys.addaudithook(lambda event, _: events.add(event))
 for patch in patches:
     try:
-        reasons.add(len(decoder.apply_to_image(patch, base, 0)))
+        reasons.add(len(decoder.apply_to_image(patch, base, 0, None)))
     except decoder.Refused as refused:
         reasons.add(refused.args[0])
 print(sorted(events), sorted(reasons))

@@ -1,6 +1,7 @@
 """Old and patch give new, in every form that a network has, and a patch is as small as what changed."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -39,8 +40,10 @@ def test_bytes_are_those_of_the_format() -> None:
     for number in range(100):
         pair = plain.random_pair(draw, most=30)
         old, new = map(as_records, pair)
-        patch = encode_patch(old, new, number + 1)
-        assert patch == plain.patch(*pair, number + 1)
+        expires = None if number % 2 else 10**9 + number
+        time = None if expires is None else datetime.fromtimestamp(expires, UTC)
+        patch = encode_patch(old, new, number + 1, time)
+        assert patch == plain.patch(*pair, number + 1, expires)
         assert to_device_image(old) == plain.image(pair[0])
         assert content_digest(old) == plain.content(pair[0]).hex()
         assert to_device_image(from_device_image(to_device_image(new))) == to_device_image(new)

@@ -9,7 +9,7 @@ from obliq.errors import PatchError
 from obliq.patch import TensorRecord, encode_patch, to_device_image
 from obliq.patch.device.flash import Flash
 from obliq.patch.device.journal import UpdateState
-from obliq.patch.device.store import DeviceStore
+from obliq.patch.device.store import NO_CLOCK, DeviceStore
 from tests.patch.samples import changed, random_codes
 
 WINDOW = 64
@@ -78,7 +78,7 @@ def finish(store: DeviceStore) -> None:
     """What the fleet does sooner or later, whatever happened."""
     store.boot()
     if store.entry.state is UpdateState.STABLE and store.entry.floor < 4:
-        store.install(PATCH)
+        store.install(PATCH, now=NO_CLOCK)
     if store.entry.state is UpdateState.TRIAL:
         store.confirm()
 
@@ -90,13 +90,13 @@ def require_only_new(store: DeviceStore) -> None:
     assert old_windows(store.flash) == 0
     for patch in (BACK, PATCH):
         with pytest.raises(PatchError, match="expected more than 4"):
-            store.install(patch)
+            store.install(patch, now=NO_CLOCK)
 
 
 def test_old_windows_are_found_where_they_are() -> None:
     store = device()
     assert old_windows(store.flash) == len(OLD_ONLY) > 100
-    store.install(PATCH)
+    store.install(PATCH, now=NO_CLOCK)
     assert old_windows(store.flash) == len(OLD_ONLY)
     assert store.boot() == NEW
 
@@ -112,7 +112,7 @@ def test_cut_while_installing() -> None:
     booted = set()
     states: set[bytes] = set()
     number = 0
-    for flash in cuts(device().flash, lambda store: store.install(PATCH)):
+    for flash in cuts(device().flash, lambda store: store.install(PATCH, now=NO_CLOCK)):
         number += 1
         store = DeviceStore(flash)
         booted.add(store.boot())
@@ -129,7 +129,7 @@ def test_cut_while_installing() -> None:
 def test_cut_while_confirming() -> None:
     """Once the record is whole, only the new network is booted, and booting ends the erasure."""
     store = device()
-    store.install(PATCH)
+    store.install(PATCH, now=NO_CLOCK)
     before, after = 0, 0
     for flash in cuts(store.flash, DeviceStore.confirm, some):
         torn = DeviceStore(flash)
@@ -149,7 +149,7 @@ def test_cut_while_confirming() -> None:
 
 def test_cut_again_while_recovering() -> None:
     store = device()
-    store.install(PATCH)
+    store.install(PATCH, now=NO_CLOCK)
     states = 0
     for first in cuts(store.flash, DeviceStore.confirm, few):
         if DeviceStore(first).entry.state is UpdateState.CONFIRMED:
@@ -162,7 +162,7 @@ def test_cut_again_while_recovering() -> None:
 
 def test_cut_while_going_back() -> None:
     store = device()
-    store.install(PATCH)
+    store.install(PATCH, now=NO_CLOCK)
     booted = {DeviceStore(flash).boot() for flash in cuts(store.flash, DeviceStore.reject)}
     assert booted == {OLD, NEW}
     assert store.reject() == OLD
@@ -172,7 +172,7 @@ def test_cut_while_going_back() -> None:
 
 def test_a_damaged_trial_falls_back_and_a_damaged_network_is_not_run() -> None:
     store = device()
-    store.install(PATCH)
+    store.install(PATCH, now=NO_CLOCK)
     slot = 2 * store.flash.block + store.slot_bytes
     store.flash.data[slot + 40] ^= 1
     assert store.boot() == OLD
@@ -188,13 +188,13 @@ def test_refuses_what_is_out_of_turn() -> None:
             action()
     before = bytes(store.flash.data)
     with pytest.raises(PatchError, match="cut off or altered"):
-        store.install(PATCH[:-1])
+        store.install(PATCH[:-1], now=NO_CLOCK)
     with pytest.raises(PatchError, match="other values"):
-        store.install(encode_patch(CONTENTS[1], CONTENTS[0], sequence=9))
+        store.install(encode_patch(CONTENTS[1], CONTENTS[0], sequence=9), now=NO_CLOCK)
     assert bytes(store.flash.data) == before
-    store.install(PATCH)
+    store.install(PATCH, now=NO_CLOCK)
     with pytest.raises(PatchError, match="an update is trial"):
-        store.install(PATCH)
+        store.install(PATCH, now=NO_CLOCK)
 
 
 def test_flash_behaves_like_flash() -> None:
@@ -225,8 +225,8 @@ def test_a_device_that_checks_signatures_installs_nothing_else() -> None:
     store = device()
     for patch in (b"", b"OBQP", PATCH + b"x"):
         with pytest.raises(PatchError, match="not signed"):
-            store.install(patch, require_signed)
+            store.install(patch, require_signed, now=NO_CLOCK)
     assert store.boot() == OLD
-    store.install(PATCH, require_signed)
+    store.install(PATCH, require_signed, now=NO_CLOCK)
     assert store.boot() == NEW
     assert len(seen) == 4

@@ -1,5 +1,6 @@
 """From a network that was trained elsewhere to what a device gets: unlearn, audit, export, patch."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import obliq
 from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError, PatchError
 from obliq.exporting.parity_record import read_parity_record
-from obliq.quantization import quantize, weights_digest
+from obliq.patch import encode_patch, network_content
+from obliq.quantization import float_state, integer_state, quantize, weights_digest
 from tests.workflow.networks_and_sets import FORMS, ROLES, SHAPE, sets, trained_elsewhere
 
 PAIRS = FORMS["pairs of tensors"]
@@ -69,6 +71,22 @@ def test_a_patch_can_be_encrypted(pair: tuple[nn.Module, nn.Module], tmp_path: P
     assert weights_digest(obliq.apply_patch(pair[0], file, key=key)) == weights_digest(pair[1])
     with pytest.raises(PatchError, match="is encrypted; expected key="):
         obliq.apply_patch(pair[0], file)
+
+
+def test_a_patch_that_has_expired_is_applied_only_if_allowed(
+    pair: tuple[nn.Module, nn.Module], tmp_path: Path
+) -> None:
+    file, past, future = tmp_path / "patch", *(datetime(year, 1, 31, tzinfo=UTC) for year in (2020, 9999))
+    with pytest.raises(PatchError, match="has passed; expected a time in the future"):
+        obliq.make_patch(*pair, file, key=None, expires=past)
+    assert not file.exists()
+    assert obliq.make_patch(*pair, file, key=None, expires=future).expires == future
+    assert weights_digest(obliq.apply_patch(pair[0], file)) == weights_digest(pair[1])
+    old, new = (network_content(integer_state(network), float_state(network)) for network in pair)
+    file.write_bytes(encode_patch(old, new, expires=past))
+    with pytest.raises(PatchError, match=r"expired at 2020-01-31T00:00:00Z.*or allow_expired=True"):
+        obliq.apply_patch(pair[0], file)
+    assert weights_digest(obliq.apply_patch(pair[0], file, allow_expired=True)) == weights_digest(pair[1])
 
 
 def test_files_are_not_replaced_unasked(pair: tuple[nn.Module, nn.Module], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tyro
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+Expiry = Annotated[str | None, tyro.conf.arg(metavar="DAY|TIME", help_behavior_hint="")]
 ResultFolder = Annotated[
     Path,
     tyro.conf.arg(

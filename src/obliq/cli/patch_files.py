@@ -1,5 +1,7 @@
-"""Patches, keys and signatures as files; every error names its file."""
+"""Patches, keys and signatures as files; every error names its file. And the clock that patches expire by."""
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from obliq.errors import ObliqError, PatchError
@@ -49,6 +51,22 @@ def signature_of(data: bytes, private_key: Path | None, *, allow_others: bool = 
         return signing.sign(data, secret)
     except ObliqError as error:
         raise PatchError(f"{private_key}: {error}") from error
+
+
+def expiry_of(text: str | None) -> datetime | None:
+    """When a patch shall expire, from `--expires`; None without it.
+
+    Raises:
+        PatchError: for another form, and a time that has passed.
+    """
+    from obliq.patch.expiry import parse_expiry
+
+    return None if text is None else parse_expiry(text, clock())
+
+
+def clock() -> datetime:
+    """The time. SOURCE_DATE_EPOCH is for what is written, and must not make an expired patch valid."""
+    return datetime.fromtimestamp(int(time.time()), UTC)
 
 
 def _require_signed(file: Path, data: bytes, public_key: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 # Reasons to refuse a patch; the port has the same numbers.
 DAMAGED, NEWER_FORMAT, BELOW_FLOOR, OTHER_NETWORK = 1, 2, 3, 4
 WRONG_BASE, BAD_IMAGE, BAD_STREAM, WRONG_RESULT = 5, 6, 7, 8
+EXPIRED = 12  # 9 to 11 are the port's alone
 WORDS, CODES = 0, 1  # kinds of records
 IMAGE_HEAD, RECORD_HEAD = struct.Struct("<4sHHII"), struct.Struct("<HBBI")
-PATCH_HEAD = struct.Struct("<4sHHQ32s32s32sII")
+PATCH_HEAD, EXPIRY = struct.Struct("<4sHHQ32s32s32sII"), struct.Struct("<Q")
 LONGEST_LABEL, MOST_RECORDS, LARGEST_IMAGE = 4096, 100_000, 2**31 - 1  # bytes, records, bytes
 
 # Where each family of adaptive bits begins.
@@ -41,8 +42,20 @@ class ImageRecord(NamedTuple):
     size: int  # bytes of its values
 
 
-def read_head(patch: bytes) -> tuple[int, bytes, bytes, bytes, int, bytes]:
-    """Sequence, digests of form, base and result, number of changed records and stream of a whole patch."""
+class DecodedHead(NamedTuple):
+    """What a whole patch states, and its stream."""
+
+    sequence: int
+    expires: int | None  # seconds since 1970, UTC; None in version 1, which has no such field
+    form: bytes  # digests: of the form, of the content of the base, and of that of the result
+    base: bytes
+    result: bytes
+    changed: int  # number of changed records
+    stream: bytes
+
+
+def read_head(patch: bytes) -> DecodedHead:
+    """What a patch states, once it is found to be whole."""
     _require(len(patch) >= PATCH_HEAD.size + 32 and patch[:4] == b"OBQP", DAMAGED, "not a patch, or cut off")
     _, version, zero, sequence, form, base, result, changed, length = PATCH_HEAD.unpack_from(patch)
     whole = len(patch) == PATCH_HEAD.size + length + 32
@@ -51,8 +64,12 @@ def read_head(patch: bytes) -> tuple[int, bytes, bytes, bytes, int, bytes]:
         DAMAGED,
         "cut off or altered",
     )
-    _require((version, zero) == (1, 0), NEWER_FORMAT, f"format version {version}; expected 1")
-    return sequence, form, base, result, changed, patch[PATCH_HEAD.size : -32]
+    _require(version in (1, 2) and not zero, NEWER_FORMAT, f"format version {version}; expected 1 or 2")
+    expires, start = None, PATCH_HEAD.size
+    if version == 2:  # the same file with a time before the stream, which counts towards the stream's length
+        _require(length >= EXPIRY.size, DAMAGED, "no room for the time at which it expires")
+        (expires,), start = EXPIRY.unpack_from(patch, start), start + EXPIRY.size
+    return DecodedHead(sequence, expires, form, base, result, changed, patch[start:-32])
 
 
 def read_records(image: bytes) -> list[ImageRecord]:
@@ -95,27 +112,36 @@ def image_content_digest(image: bytes | bytearray, records: list[ImageRecord]) -
     return digest.digest()
 
 
-def apply_to_image(patch: bytes, base: bytes, floor: int) -> bytes:
-    """The image that a patch makes of the base's, where `floor` is the sequence number that was last confirmed.
+def apply_to_image(patch: bytes, base: bytes, floor: int, now: int | None) -> bytes:
+    """The image that a patch makes of the base's.
+
+    Args:
+        patch: the file.
+        base: the image of the network that the device has.
+        floor: the sequence number that was last confirmed.
+        now: seconds since 1970 (UTC), from a clock that can be trusted. None where there is no such clock: then no
+            patch counts as expired.
 
     Raises:
-        Refused: when the patch is damaged, at or below the floor, or for another base.
+        Refused: when the patch is damaged, at or below the floor, expired, or for another base.
     """
-    sequence, form, base_digest, result_digest, changed, data = read_head(patch)
-    _require(sequence > floor, BELOW_FLOOR, f"sequence {sequence}; expected more than {floor}")
+    head = read_head(patch)
+    _require(head.sequence > floor, BELOW_FLOOR, f"sequence {head.sequence}; expected more than {floor}")
+    in_time = head.expires is None or now is None or 0 <= now < head.expires
+    _require(in_time, EXPIRED, f"expired {head.expires} s after 1970; the clock shows {now} s")
     records = read_records(base)
-    _require(image_form_digest(records) == form, OTHER_NETWORK, "made for a network of another form")
+    _require(image_form_digest(records) == head.form, OTHER_NETWORK, "made for a network of another form")
     _require(
-        image_content_digest(base, records) == base_digest, WRONG_BASE, "made from a network of other values"
+        image_content_digest(base, records) == head.base, WRONG_BASE, "made from a network of other values"
     )
-    image, stream, index = bytearray(base), Stream(data), -1
-    for _ in range(changed):
+    image, stream, index = bytearray(base), Stream(head.stream), -1
+    for _ in range(head.changed):
         index += 1 + stream.number(TABLE)
         _require(index < len(records), BAD_STREAM, "the stream names a record that is not there")
         _change(image, records[index], stream)
-    _require(stream.at == len(data), BAD_STREAM, "the stream goes on after its last change")
+    _require(stream.at == len(head.stream), BAD_STREAM, "the stream goes on after its last change")
     _require(
-        image_content_digest(image, records) == result_digest, WRONG_RESULT, "the result is another network"
+        image_content_digest(image, records) == head.result, WRONG_RESULT, "the result is another network"
     )
     return bytes(image)
 

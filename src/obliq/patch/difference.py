@@ -1,6 +1,7 @@
 """Patches between the contents of two networks: created, described, and applied through the reference decoder."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from obliq.patch.content import (
     from_device_image,
     to_device_image,
 )
-from obliq.patch.decoder import PATCH_HEAD, RECORD_HEAD, TABLE, WORDS, apply_to_image, read_head
+from obliq.patch.decoder import EXPIRY, PATCH_HEAD, RECORD_HEAD, TABLE, WORDS, apply_to_image, read_head
 from obliq.patch.encoder import Encoder
 from obliq.patch.encryption import is_sealed
 
@@ -39,7 +40,7 @@ LEAK_WARNING = (
 )
 """What a patch reveals; shown wherever a patch is created or described."""
 
-_VERSION = 1
+_VERSION, _VERSION_THAT_EXPIRES = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class PatchHead:
         result: digest of the content that it leads to.
         changed_records: in how many tensors something changes.
         bytes: of the whole file.
+        expires: from when on a device with a clock refuses it, in UTC; None for a patch that does not expire.
     """
 
     sequence: int
@@ -61,18 +63,28 @@ class PatchHead:
     result: str
     changed_records: int
     bytes: int
+    expires: datetime | None = None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether a device whose clock shows `now` refuses it; in the second of `expires` it does."""
+        return self.expires is not None and now >= self.expires
 
 
-def encode_patch(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> bytes:
+def encode_patch(
+    old: Content, new: Content, sequence: int = FIRST_SEQUENCE, expires: datetime | None = None
+) -> bytes:
     """The patch from one content to another of the same form; equal inputs give equal bytes.
 
     Args:
         old: what devices hold.
         new: what they are to hold.
         sequence: a number that grows with every patch of a fleet.
+        expires: from when on devices with a clock refuse it, to the second. None for a patch that does not expire,
+            which is of version 1 of the format, and which older decoders read, too.
 
     Raises:
-        PatchError: when the two differ in more than values, or the sequence number is not from 1 to 2^32 - 1.
+        PatchError: when the two differ in more than values, the sequence number is not from 1 to 2^32 - 1, or the time
+            is not in whole seconds after 1970 with a time zone.
     """
     if not FIRST_SEQUENCE <= sequence <= LAST_SEQUENCE:
         raise PatchError(f"sequence {sequence}; expected {FIRST_SEQUENCE} to {LAST_SEQUENCE}")
@@ -84,9 +96,10 @@ def encode_patch(old: Content, new: Content, sequence: int = FIRST_SEQUENCE) -> 
             encoder.number(TABLE, index - last - 1)  # records that are skipped
             encoder.changes(before.kind, positions, *_steps_and_old_values(before, after, positions))
             last, changed = index, changed + 1
-    stream = encoder.finished()
+    expiry = b"" if expires is None else EXPIRY.pack(_seconds(expires))
+    version, rest = _VERSION_THAT_EXPIRES if expiry else _VERSION, expiry + encoder.finished()
     digests = (bytes.fromhex(text) for text in (form_digest(old), content_digest(old), content_digest(new)))
-    patch = PATCH_HEAD.pack(b"OBQP", _VERSION, 0, sequence, *digests, changed, len(stream)) + stream
+    patch = PATCH_HEAD.pack(b"OBQP", version, 0, sequence, *digests, changed, len(rest)) + rest
     return patch + sha256(patch).digest()
 
 
@@ -94,17 +107,24 @@ def read_patch_head(patch: bytes) -> PatchHead:
     """The header of a patch, once the patch is found to be whole.
 
     Raises:
-        PatchError: when it is no patch, cut off, altered or of a newer format.
+        PatchError: when it is no patch, cut off, altered, of a newer format, or expires after the year 9999.
     """
     with decoder_refusals():
-        sequence, form, base, result, changed, _ = read_head(patch)
+        head = read_head(patch)
+    try:
+        expires = None if head.expires is None else datetime.fromtimestamp(head.expires, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise PatchError(
+            f"patch refused: it expires {head.expires} s after 1970; expected a time before the year 10000"
+        ) from error
     return PatchHead(
-        sequence=sequence,
-        form=form.hex(),
-        base=base.hex(),
-        result=result.hex(),
-        changed_records=changed,
+        sequence=head.sequence,
+        form=head.form.hex(),
+        base=head.base.hex(),
+        result=head.result.hex(),
+        changed_records=head.changed,
         bytes=len(patch),
+        expires=expires,
     )
 
 
@@ -125,21 +145,22 @@ def read_patch_file(file: Path) -> bytes:
         return opened.read(size)
 
 
-def decode_patch(patch: bytes, base: Content, floor: int = NO_FLOOR) -> Content:
+def decode_patch(patch: bytes, base: Content, floor: int = NO_FLOOR, now: datetime | None = None) -> Content:
     """What a patch makes of a network, whose digest is then the one that the patch promises.
 
     Args:
         patch: the bytes of the file.
         base: the network that it was created for; it does not change.
         floor: the sequence number of the newest network that was confirmed; the patch's must be larger.
+        now: the time, with a time zone. None where there is no clock: then no patch counts as expired.
 
     Raises:
-        PatchError: when the patch is cut off, altered, of a newer format, at or below the floor, for
+        PatchError: when the patch is cut off, altered, of a newer format, at or below the floor, expired, for
             another network or another base, or does not lead to what it promises.
     """
     image = to_device_image(base)
     with decoder_refusals():
-        result = apply_to_image(patch, image, floor)
+        result = apply_to_image(patch, image, floor, None if now is None else int(now.timestamp()))
     return from_device_image(result)
 
 
@@ -149,6 +170,15 @@ def form_digest(content: Content) -> str:
     for label, kind, width, elements in (record.form for record in content):
         digest.update(RECORD_HEAD.pack(len(label), kind, width, elements) + label)
     return digest.hexdigest()
+
+
+def _seconds(expires: datetime) -> int:
+    """A time as the format counts it."""
+    if expires.tzinfo is None or expires.microsecond or not expires.timestamp() > 0:
+        raise PatchError(
+            f"the patch expires {expires.isoformat()}; expected whole seconds after 1970 with a time zone"
+        )
+    return int(expires.timestamp())
 
 
 def _steps_and_old_values(

@@ -6,9 +6,9 @@ finished step is never computed again. An unfinished one leaves nothing but the 
 same training goes on.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from obliq.auditing.document import AUDIT_DOCUMENT
@@ -62,6 +62,7 @@ class Worker:
         stage: hears which step begins.
         architecture: see `obliq.checkpoints.load_checkpoint`.
         seal: encrypts and signs patches.
+        expires: from when on devices with a clock refuse them; None for patches that do not expire.
         retrainer: retrains references.
         computer: where networks and audits are computed.
     """
@@ -74,6 +75,7 @@ class Worker:
     stage: Callable[[str], None]
     architecture: str | None = None
     seal: Seal = lambda name, patch: {name: patch}
+    expires: datetime | None = None
     retrainer: Retrainer
     computer: Computer = field(default_factory=ThisMachine)
 
@@ -119,7 +121,7 @@ def work(worker: Worker, number: int) -> RecordState:
         splits=splits,
         request=request,
         digest=splits.digest,
-        run=dataclasses.replace(worker.run, trainings=trainings),
+        run=replace(worker.run, trainings=trainings),
         architecture=worker.architecture,
     )
     while (step := BatchSteps(worker, state, state.batch(number), inputs).next()) is not None:
@@ -227,7 +229,7 @@ class BatchSteps:
 
     def _seed_of(self, number: int) -> int:
         """The seed of a reference."""
-        drawn = dataclasses.replace(self.worker.run, seed=self.batch.planned.seed)
+        drawn = replace(self.worker.run, seed=self.batch.planned.seed)
         return drawn.generator(purpose=RETRAINED + number).initial_seed() % 2**32
 
     def _exporting(self, format_: str) -> BatchStep:
@@ -257,7 +259,7 @@ class BatchSteps:
             cases = ", ".join(self.batch.planned.cases)
             if len(cases) > LONGEST_LINE:
                 cases = f"{len(self.batch.planned.cases)} cases of batch {self.batch.number}"
-            measured = dataclasses.replace(measured, case=cases, operator=self.worker.actor)
+            measured = replace(measured, case=cases, operator=self.worker.actor)
             original = load_run(self.worker.record.folder / ORIGINAL, self.worker.architecture)
             context = report_context(original, audited, self.inputs.request.selector)
             write_report_files(measured, folder, context)
@@ -272,13 +274,13 @@ class BatchSteps:
         return BatchStep("audit", "auditing network and file", write, read, check)
 
     def _patching(self) -> BatchStep:
-        record, number = self.worker.record, self.batch.number
-        bases = self.state.released
+        record, number, bases = self.worker.record, self.batch.number, self.state.released
 
         def write(folder: Path) -> None:
             new = read_exported(record.released(number)).content
             for base in bases:
-                patch = encode_patch(read_exported(record.released(base)).content, new, number)
+                old = read_exported(record.released(base)).content
+                patch = encode_patch(old, new, number, self.worker.expires)
                 for name, content in self.worker.seal(patch_name(base), patch).items():
                     (folder / name).write_bytes(content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ from obliq.patch import (
     read_patch_file,
     read_patch_head,
 )
+from obliq.patch.expiry import require_unexpired
 from obliq.quantization import float_state, integer_state, load_integer_state
 from obliq.workflow.patch_targets import find_artifact
 
@@ -106,6 +108,7 @@ def make_patch(
     *,
     key: bytes | None,
     sequence: int = 1,
+    expires: datetime | None = None,
     overwrite: bool = False,
 ) -> PatchHead:
     """Write the integers in which two networks of one form differ as a small file for devices.
@@ -120,13 +123,16 @@ def make_patch(
             that is not encrypted.
         sequence: its number. A device refuses a number that is not above its last one, so that nobody can bring
             erased weights back.
+        expires: from when on devices with a clock refuse it: a time in whole seconds with a time zone, such as
+            `datetime(2030, 1, 31, tzinfo=UTC)`. None for a patch that does not expire.
         overwrite: whether a file that exists may be replaced.
 
     Returns:
         What the head of the patch states: digests of both networks, its number and its size in bytes.
 
     Raises:
-        PatchError: for networks of different kinds or forms, and a number outside 1 to 2^32 - 1.
+        PatchError: for networks of different kinds or forms, a number outside 1 to 2^32 - 1, and a time that has
+            passed.
         ObliqError: for a file that exists or cannot be written.
 
     Example:
@@ -143,13 +149,22 @@ def make_patch(
     refuse_existing_file(path, overwrite=overwrite)
     if isinstance(before, nn.Module) != isinstance(after, nn.Module):
         raise PatchError("one network is a module and the other one a path; expected two of one kind")
-    patch = encode_patch(_content_of(before), _content_of(after), sequence)
+    if expires is not None and expires.tzinfo is not None and expires <= datetime.now(UTC):
+        raise PatchError(f"expires {expires.isoformat()} has passed; expected a time in the future")
+    patch = encode_patch(_content_of(before), _content_of(after), sequence, expires)
     data = patch if key is None else encryption.seal(patch, key)
     write_file(path, data, overwrite=overwrite)
     return replace(read_patch_head(patch), bytes=len(data))
 
 
-def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: bytes | None = None) -> nn.Module:
+def apply_patch(
+    model: nn.Module,
+    file: str | Path,
+    *,
+    floor: int = 0,
+    key: bytes | None = None,
+    allow_expired: bool = False,
+) -> nn.Module:
     """Return the network that a patch leads to; devices do the same with exported files.
 
     Args:
@@ -157,12 +172,13 @@ def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: byte
         file: the patch.
         floor: the number of the last patch that was applied; only higher numbers are accepted.
         key: the 32 bytes that it was encrypted with, if it was.
+        allow_expired: apply it although it has expired by the clock of this machine.
 
     Returns:
         A new network; the given one is left as it was.
 
     Raises:
-        PatchError: for a patch that is damaged, encrypted, for another network, or not above the floor.
+        PatchError: for a patch that is damaged, encrypted, expired, for another network, or not above the floor.
 
     Example:
         >>> import obliq
@@ -182,7 +198,11 @@ def apply_patch(model: nn.Module, file: str | Path, *, floor: int = 0, key: byte
         raise PatchError(f"{file}: {error}") from error
     if key is None and encryption.is_sealed(data):
         raise PatchError(f"{file} is encrypted; expected key=...")
-    content = decode_patch(data if key is None else encryption.unseal(data, key), _content_of(model), floor)
+    patch = data if key is None else encryption.unseal(data, key)
+    now = datetime.now(UTC)
+    if not allow_expired:
+        require_unexpired(read_patch_head(patch), now, "allow_expired=True")
+    content = decode_patch(patch, _content_of(model), floor, None if allow_expired else now)
     integers, floats = network_state(content, integer_state(model), float_state(model))
     patched = load_integer_state(model, integers, floats)
     if content_digest(_content_of(patched)) != content_digest(content):

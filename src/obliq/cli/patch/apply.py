@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
-from obliq.cli.patch_files import read_patch
+from obliq.cli.patch_files import clock, read_patch
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 
 
@@ -26,6 +26,7 @@ class PatchApplyArguments:
         floor: The sequence number of the last confirmed patch. The number of this patch must be larger. By default the
             one in OLD.floor. The new floor is written to PATH.floor.
         go_back: Apply the patch although it leads to an earlier network, or --floor is below the kept floor.
+        allow_expired: Apply the patch although it has expired.
         key_file: The 32 bytes that the patch was encrypted with, in a file that only you may read and write.
         allow_readable_key: Use a key although others may read or write its file.
         verify: Refuse the patch unless FILE.sig is its signature by this Ed25519 public key (PEM).
@@ -37,6 +38,7 @@ class PatchApplyArguments:
     overwrite: Overwrite = False
     floor: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     go_back: Flag = False
+    allow_expired: Flag = False
     key_file: File = None
     allow_readable_key: Flag = False
     verify: File = None
@@ -49,6 +51,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     from obliq.checkpoints.file_record import provenance_of_content
     from obliq.io.atomic import refuse_existing_file
     from obliq.patch import decode_patch, read_patch_head
+    from obliq.patch.expiry import require_unexpired, time_text
     from obliq.workflow.patch_floor import FLOOR_DOCUMENT, PatchFloor, floor_file, kept_floor, require_forward
     from obliq.workflow.patch_targets import Folder, find_artifact
 
@@ -56,15 +59,18 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     patch = read_patch(
         arguments.file, arguments.key_file, arguments.verify, allow_others=arguments.allow_readable_key
     )
+    head, now = read_patch_head(patch), clock()
+    if not arguments.allow_expired:
+        require_unexpired(head, now, "--allow-expired")
     old = find_artifact(arguments.old, arguments.arch)
     old.refuse_existing(out, overwrite=arguments.overwrite)
     refuse_existing_file(floor_file(out), overwrite=arguments.overwrite)
     known = kept_floor((arguments.old, out), old.provenance)
-    kept, head = known or PatchFloor(), read_patch_head(patch)
+    kept = known or PatchFloor()
     floor = arguments.floor or 0
     if not arguments.go_back:
         floor = require_forward(head, kept, arguments.floor)
-    result = decode_patch(patch, old.content, floor)
+    result = decode_patch(patch, old.content, floor, None if arguments.allow_expired else now)
     raised = kept.raised(head)
     # the floor first: a network without one could be taken back
     FLOOR_DOCUMENT.write(floor_file(out), raised, overwrite=arguments.overwrite)
@@ -85,6 +91,8 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
         warnings.append(
             f"no floor is kept beside {arguments.old}, so any sequence number was accepted (--floor)"
         )
+    if head.expires is not None and head.has_expired(now):
+        warnings.append(f"the patch expired at {time_text(head.expires)} (--allow-expired)")
     if arguments.go_back:
         warnings.append("the checks against older networks were switched off (--go-back)")
     return VerbOutput(

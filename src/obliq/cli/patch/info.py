@@ -3,12 +3,16 @@
 import dataclasses
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from obliq.cli.options import File, Flag, OutputOptions
-from obliq.cli.patch_files import read_patch
+from obliq.cli.patch_files import clock, read_patch
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
+
+if TYPE_CHECKING:
+    from obliq.patch import PatchHead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +52,35 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
             f"from network {head.base}",
             f"to network   {head.result}",
             f"of the form  {head.form}",
+            *expiry_lines(head),
             *signed,
             *what_it_reveals(head.changed_records, encrypted=arguments.key_file is not None),
         ],
         values={
-            **asdict(head),
+            **head_values(head),
             "verified": arguments.verify is not None,
             "leak": LEAK_WARNING if head.changed_records else None,
         },
         next_command=("patch", "apply", "--help"),
     )
+
+
+def expiry_lines(head: "PatchHead") -> list[str]:
+    """When a patch expires, in a line; none for a patch that does not."""
+    from obliq.patch.expiry import time_text
+
+    if head.expires is None:
+        return []
+    passed = "has expired, at" if head.has_expired(clock()) else "expires"
+    return [f"{passed} {time_text(head.expires)}"]
+
+
+def head_values(head: "PatchHead") -> dict[str, object]:
+    """The header as JSON states it."""
+    from obliq.patch.expiry import time_text
+
+    expires = None if head.expires is None else time_text(head.expires)
+    return {**asdict(head), "expires": expires, "expired": head.has_expired(clock())}
 
 
 def what_it_reveals(changed_records: int, *, encrypted: bool) -> list[str]:

@@ -5,16 +5,16 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from obliq.cli.next_command import free_name, repeated_options
-from obliq.cli.options import Architecture, File, Flag, OutputOptions, Overwrite
-from obliq.cli.patch.info import what_it_reveals
-from obliq.cli.patch_files import encryption_key, signature_of
+from obliq.cli.options import Architecture, Expiry, File, Flag, OutputOptions, Overwrite
+from obliq.cli.patch.info import expiry_lines, head_values, what_it_reveals
+from obliq.cli.patch_files import encryption_key, expiry_of, signature_of
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import PatchError
 
@@ -42,6 +42,9 @@ class PatchMakeArguments:
         new_key: Encrypt the patch with 32 new random bytes, and write them to this new file. Keep it apart from the
             patch; devices need it.
         plain: Do not encrypt the patch.
+        expires: Time from which on devices with a clock refuse the patch, in UTC: a day such as 2030-01-31 (from its
+            first second on), or 2030-01-31T12:00:00Z. By default a patch does not expire. A decoder that knows only
+            version 1 of the format refuses a patch that does.
         sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
         allow_readable_key: Use a key although others may read or write its file.
         accept: Make a patch although the new network failed its gate (see `obliq unlearn --help`), or its last audit
@@ -57,6 +60,7 @@ class PatchMakeArguments:
     key_file: File = None
     new_key: File = None
     plain: Flag = False
+    expires: Expiry = None
     sign: File = None
     allow_readable_key: Flag = False
     accept: bool = False
@@ -79,6 +83,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     if arguments.sign is not None:
         refuse_existing_file(signing.signature_file(out), overwrite=arguments.overwrite)
     _require_decision(arguments)
+    expires = expiry_of(arguments.expires)
     if arguments.new_key is not None:
         if arguments.new_key.resolve() in (out.resolve(), signing.signature_file(out).resolve()):
             raise PatchError(f"--new-key {arguments.new_key} is where the patch goes; expected another file")
@@ -108,7 +113,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     )
     sequence = times if arguments.sequence is None else arguments.sequence
     counted = arguments.sequence is None and times > 1
-    patch = encode_patch(old.content, new.content, sequence)
+    patch = encode_patch(old.content, new.content, sequence, expires)
     data = patch if key is None else encryption.seal(patch, key)
     signature = signature_of(data, arguments.sign, allow_others=arguments.allow_readable_key)
     # the signature last: a device that demands one refuses a patch without it
@@ -127,6 +132,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             *created,
             *([f"number {sequence}, as the new network was unlearned {sequence} times"] if counted else []),
             f"to network {head.result}",
+            *expiry_lines(head),
             *what_it_reveals(head.changed_records, encrypted=key is not None),
             *_as_measured(last_exposure(arguments.new)),
         ],
@@ -134,7 +140,7 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             "file": str(out),
             "encrypted": key is not None,
             "signed": signature is not None,
-            **asdict(head),
+            **head_values(head),
             "leak": LEAK_WARNING if head.changed_records else None,
             "exposure": last_exposure(arguments.new),
         },
@@ -158,6 +164,7 @@ def _require_decision(arguments: PatchMakeArguments) -> None:
         )
     words = ["obliq", "patch", "make", str(arguments.old), str(arguments.new), "--out", str(arguments.out)]
     words += [] if arguments.sequence is None else ["--sequence", str(arguments.sequence)]
+    words += [] if arguments.expires is None else ["--expires", arguments.expires]
     command = shlex.join(words)
     raise PatchError(
         "a patch that is not encrypted reveals what was forgotten to anyone who holds the old network; expected "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from obliq.cli.options import ComputeOptions, DataOptions, File, Flag, RayAddress
+from obliq.cli.options import ComputeOptions, DataOptions, Expiry, File, Flag, RayAddress
 from obliq.cli.record.options import (
     Actor,
     Reason,
@@ -56,6 +56,8 @@ class RecordRunArguments(RecordOptions):
         key_file: Encrypt the patches with the 32 bytes in this file, which only you may read and write. By default
             with a key of the record, fleet.key in the folder of the keys, which devices need.
         plain: Do not encrypt the patches.
+        expires: Time from which on devices with a clock refuse the patches, in UTC: a day such as 2030-01-31 (from its
+            first second on), or 2030-01-31T12:00:00Z. By default they do not expire.
         sign: Sign the patches with this Ed25519 private key (PEM).
         certificate_key: Sign certificates with this private key (PEM, Ed25519 or ECDSA P-256). By default, the one that
             `obliq record init` named.
@@ -77,6 +79,7 @@ class RecordRunArguments(RecordOptions):
     from_weights: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     key_file: File = None
     plain: Flag = False
+    expires: Expiry = None
     sign: File = None
     certificate_key: File = None
     allow_readable_key: Flag = False
@@ -88,6 +91,7 @@ class RecordRunArguments(RecordOptions):
 def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> VerbOutput:
     """Plan a batch, or go on with the one that is under way."""
     from obliq.cli.computation import start_run
+    from obliq.cli.patch_files import expiry_of
     from obliq.cli.record.run_output import answered_output, nothing_due_output, planned_output
     from obliq.io.lock import locked
     from obliq.record.batch_events import Abandoned
@@ -97,7 +101,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     from obliq.record.method_settings import method_of, parse_settings
     from obliq.record.tidying import tidy
 
-    record = open_record(arguments)
+    record, expires = open_record(arguments), expiry_of(arguments.expires)
     compute = arguments.compute
     run = start_run(replace(compute, device="auto") if arguments.ray else compute, progress)
     settings = parse_settings(arguments.settings) if arguments.settings else None
@@ -137,6 +141,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             stage=progress.stage,
             architecture=arguments.data.arch,
             seal=seal,
+            expires=expires,
             retrainer=retrainer,
             computer=computer,
         )

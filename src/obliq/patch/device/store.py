@@ -29,6 +29,9 @@ from obliq.patch.device import journal
 from obliq.patch.device.flash import Flash
 from obliq.patch.device.journal import JournalEntry, UpdateState
 
+NO_CLOCK = None
+"""For a device without a clock that it trusts: it states so, and installs patches that have expired, too."""
+
 
 @final
 @dataclass(frozen=True)
@@ -100,13 +103,17 @@ class DeviceStore:
             return self.reject()
         raise PatchError("the network on the device is damaged; expected one with the digest in the journal")
 
-    def install(self, patch: bytes, require_signed: Callable[[bytes], object] | None = None) -> None:
+    def install(
+        self, patch: bytes, require_signed: Callable[[bytes], object] | None = None, *, now: int | None
+    ) -> None:
         """Write the network that a patch makes of the current one, and boot it on trial from now on.
 
         Args:
             patch: the file as it travelled.
             require_signed: is given the patch before anything reads it, and raises `PatchError` unless it is signed. A
                 device that leaves this out trusts whoever can hand it a patch.
+            now: seconds since 1970 (UTC), from a clock that can be trusted: a patch that has expired is refused. None
+                (`NO_CLOCK`) where there is no such clock; then no patch counts as expired.
 
         Raises:
             PatchError: when the patch is refused, or the current network is itself on trial.
@@ -119,16 +126,16 @@ class DeviceStore:
                 f"an update is {entry.state.name.lower()}; expected it to be confirmed or rejected first"
             )
         with decoder_refusals():
-            image = apply_to_image(patch, self.boot(), entry.floor)
-            sequence, _, _, result, *_ = read_head(patch)
+            image = apply_to_image(patch, self.boot(), entry.floor, now)
+            head = read_head(patch)
         self._write_slot(1 - entry.active, image)
-        if _digest(self._read_slot(1 - entry.active, entry.length)) != result:
+        if _digest(self._read_slot(1 - entry.active, entry.length)) != head.result:
             raise PatchError("the memory does not hold what was written; the current network stays active")
         self._record(
             state=UpdateState.TRIAL,
             active=1 - entry.active,
-            sequence=sequence,
-            digest=result,
+            sequence=head.sequence,
+            digest=head.result,
             fallback=entry.digest,
         )
 
