@@ -141,6 +141,30 @@ def own_way(way: Way, tmp_path: Path) -> Way:
     return Way(way.data, *copies, way.person)
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _equal_charts_are_drawn_once() -> Iterator[None]:
+    """Most audits here are of the networks of `way`; `tests.report` shows that equal numbers give equal charts."""
+    from obliq.report import charts
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("distribution_chart", "trace_chart", "prediction_chart", "interval_chart", "band_chart"):
+            patched.setattr(charts, name, drawn_once(getattr(charts, name)))
+        yield
+
+
+def drawn_once(draw: Callable[..., str]) -> Callable[..., str]:
+    """The same function, which keeps what it drew."""
+    known: dict[str, str] = {}
+
+    def kept(*given: object, **named: object) -> str:
+        key = repr((given, named))
+        if key not in known:
+            known[key] = draw(*given, **named)
+        return known[key]
+
+    return kept
+
+
 @pytest.fixture(autouse=True)
 def _threads_as_before() -> Iterator[None]:
     before = torch.get_num_threads()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from obliq.auditing import Audit
 from obliq.auditing.measured_values import metrics_in
@@ -97,14 +98,6 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
     Raises:
         AuditError: when an image to embed is not a PNG file.
     """
-    environment = Environment(
-        loader=PackageLoader("obliq.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = format_number
     tables = metric_tables(audit)
     trace, training = run_figures(context.trace), training_figures(context.training)
     auc = auc_intervals(audit)
@@ -124,7 +117,7 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         "samples": "Forgotten samples" if context.images else "",
         "glossary": "Glossary",
     }
-    page = environment.get_template("page.html.jinja").render(
+    page = _template().render(
         audit=audit,
         context=context,
         shipment=shipment,
@@ -151,6 +144,19 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         images=[_embedded(image) for image in context.images],
     )
     return visible_text(page)
+
+
+@functools.cache  # to compile the templates takes longer than to fill them in
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("obliq.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = format_number
+    return environment.get_template("page.html.jinja")
 
 
 def _parity(shipment: Shipment | None) -> Mapping[str, str]:
