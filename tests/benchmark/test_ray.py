@@ -18,17 +18,17 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from obliq.benchmark.run import run_suite
-from tests.benchmark.toys import options, suite
+from tests.benchmark.toys import FIXED, options, suite
 
 if __name__ == "__main__":
     data, folder = sys.argv[1], Path(sys.argv[2])
-    run_suite(suite(data), options(folder, ray=True, jobs=2))
+    run_suite(suite(data, FIXED), options(folder, ray=True, jobs=2))
 """
 
 
 @pytest.mark.timeout(600)
 def test_ray_gives_the_same_rows(
-    data: str, tmp_path: Path, tuned: BenchmarkResult, monkeypatch: pytest.MonkeyPatch
+    data: str, tmp_path: Path, fixed: BenchmarkResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)  # its own Ray, never somebody's cluster
@@ -45,7 +45,7 @@ def test_ray_gives_the_same_rows(
         )
     assert process.returncode == 0, process.stderr
     rows = read_rows(tmp_path / "ray" / "results" / "toy")
-    assert but_for_times(rows) == but_for_times(tuned.rows)
+    assert but_for_times(rows) == but_for_times(fixed.rows)
 
 
 def test_without_ray_it_says_what_is_missing(
