@@ -56,3 +56,26 @@ def test_references_that_would_decide() -> None:
     assert references_to_exceed(2.0, 0, 0.01) is None
     assert references_to_exceed(1e9, 0, 0.01) == 2
     assert MOST_REFERENCES > 4
+
+
+def test_known_answers() -> None:
+    alone = estimate_variation([1.0, 3.0], 0.1)
+    assert (alone.centre, alone.deviation, alone.freedom, alone.count) == (2, pytest.approx(2**0.5), 1, 2)
+    pooled = estimate_variation([1.0, 3.0], 0.1, 0.5)
+    assert (pooled.deviation, pooled.freedom) == (pytest.approx(0.8**0.5), 5)  # (4 * .5 + 1 * 2) / 5
+    part = np.array([[1.0, 2.0], [3.0, 6.0]])  # residuals of 1 and 2, twice: 10 / 1 / 2^2
+    assert (expected_variance([part]), expected_variance([part, part], 4)) == (5.0, 20.0)
+    assert expected_variance([np.array([[0.0], [0.0], [3.0]])]) == 6.0  # 2 * (1 + 1 + 4) / 2
+    with pytest.raises(AuditError, match="1 retrained networks"):
+        expected_variance([part[:1]])
+    # Student's t with 3 degrees of freedom: 3.182446 for 95 % on both sides, 2.353363 on one
+    for sides, quantile in (("both", 3.182446), ("low", 2.353363), ("high", 2.353363)):
+        assert reach(4, 3, 0.05, sides) == pytest.approx(quantile * 1.25**0.5, rel=1e-6)
+    assert reach(4, 3, 0.05) == reach(4, 3, 0.05, "both")
+
+
+def test_distances_are_exceeded_and_not_reached() -> None:
+    for count in (2, 5, 32):
+        limit = reach(count, 4 + count - 1, 0.01)
+        assert references_to_exceed(1.0001 * limit, 4, 0.01) == count
+        assert references_to_exceed(-limit, 4, 0.01) == (None if count == 32 else count + 1)

@@ -11,7 +11,7 @@ from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.reference_comparison import Comparison, compare_with_references
 from obliq.auditing.signals import RoleSignals
 from obliq.auditing.statistics import EVERY_STATISTIC
-from obliq.auditing.variation import MOST_REFERENCES, references_to_exceed
+from obliq.auditing.variation import references_to_exceed
 from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, interval_in_words, value_in_words
 
 MARGIN = 5.0  # points of AUC; without several retrained networks
@@ -193,7 +193,7 @@ def _references_for(deviations: Sequence[float], among: Sequence[Comparison], co
         for distance, one in zip(deviations, among, strict=True)
     ]
     found = min((number for number in needed if number is not None), default=None)
-    return None if found is None or found > MOST_REFERENCES else max(found, count + 2)
+    return None if found is None else max(found, count + 2)
 
 
 def _also_memory(which: Sequence[Comparison]) -> str:
