@@ -1,7 +1,9 @@
 """Archives are opened without trusting what they state about themselves."""
 
 import io
+import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,9 @@ def test_entries_are_read_however_large() -> None:
         assert archive.namelist() == ["a", "b"]
         assert archive.read("a") == content
         assert archive.read("b") == b"2"
+        with archive.open("a") as entry:
+            entry.seek(LARGEST_DIRECTORY)
+            assert entry.read() == b"\0"
 
 
 def test_a_list_of_entries_has_a_limit() -> None:
@@ -59,3 +64,17 @@ def test_damage_in_an_entry_is_refused_alike(error: type[Exception]) -> None:
         open_archive(archive_of({"a": b""}), "an archive", "one"),
     ):
         raise error("damaged")
+
+
+def test_an_entry_before_the_start_of_the_file(tmp_path: Path) -> None:
+    """The system refuses such a place with an error of its own, which names neither file nor format."""
+    content = archive_of({"a": b"1"}).getvalue()
+    directory = struct.unpack("<I", content[-6:-2])[0]
+    file = tmp_path / "archive"
+    file.write_bytes(content[:-6] + struct.pack("<I", directory + 100) + content[-2:])
+    with (
+        file.open("rb") as opened,
+        pytest.raises(ObliqError, match=r"\(negative seek value -100\); expected one"),
+        open_archive(opened, "an archive", "one") as archive,
+    ):
+        archive.read("a")

@@ -54,9 +54,7 @@ class _OfSmallDirectory(io.BufferedIOBase):
         self.largest = LARGEST_DIRECTORY
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:  # the end of the file, where the place of the directory stands
-            size = LARGEST_DIRECTORY
-        if size > self.largest:
+        if (size or 0) > self.largest:  # without a size, no more than the end of the file is read
             raise zipfile.BadZipFile(f"a directory of {size} bytes")
         return self._opened.read(size)
 
@@ -69,7 +67,4 @@ class _OfSmallDirectory(io.BufferedIOBase):
         return self._opened.tell()
 
     def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
         return True
