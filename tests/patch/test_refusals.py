@@ -1,17 +1,21 @@
 """What is not exactly the right patch for exactly this network is refused, with one kind of error."""
 
+import itertools
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from obliq.errors import PatchError
-from obliq.patch import TensorRecord, decode_patch, encode_patch, read_patch_head
-from obliq.patch.decoder import PATCH_HEAD
+from obliq.patch import TensorRecord, decode_patch, encode_patch, from_device_image, read_patch_head
+from obliq.patch.decoder import IMAGE_HEAD, PATCH_HEAD, RECORD_HEAD
+from obliq.patch.encoder import Encoder
 from tests.patch.plain import decoder
 from tests.patch.samples import certified, damaged, sample_pair, sample_patch, small_patch
 
@@ -44,7 +48,7 @@ def test_every_truncation_and_every_flipped_bit() -> None:
 def test_reasons_have_the_numbers_of_the_format() -> None:
     """docs/patch-format.md and the port in C name them by these."""
     names = "DAMAGED NEWER_FORMAT BELOW_FLOOR OTHER_NETWORK WRONG_BASE BAD_IMAGE BAD_STREAM WRONG_RESULT"
-    assert [getattr(decoder, name) for name in names.split()] == [*range(1, 9)]
+    assert [getattr(decoder, name) for name in [*names.split(), "EXPIRED"]] == [*range(1, 9), 12]
 
 
 def test_errors_are_of_the_package() -> None:
@@ -79,6 +83,185 @@ def test_a_result_that_was_not_promised() -> None:
     fields = [*PATCH_HEAD.unpack(PATCH[: PATCH_HEAD.size])]
     fields[6] = bytes(32)
     assert answer(certified(PATCH_HEAD.pack(*fields), PATCH[PATCH_HEAD.size : -32])) == decoder.WRONG_RESULT
+
+
+def image_of(*records: tuple[int, int, int, int, int], count: int | None = None) -> bytes:
+    """An image of zeros: of each record the length of its label, kind, width, elements and bytes of values."""
+    body = b"".join(
+        RECORD_HEAD.pack(label, kind, width, elements) + bytes(label + size)
+        for label, kind, width, elements, size in records
+    )
+    number = len(records) if count is None else count
+    return IMAGE_HEAD.pack(b"OBQN", 1, 0, number, IMAGE_HEAD.size + len(body)) + body
+
+
+def reads(image: bytes) -> bool:
+    """Whether an image is not refused as one that is none."""
+    try:
+        decoder.read_records(image)
+    except decoder.Refused as refused:
+        return bool(refused.args[0] != decoder.BAD_IMAGE)
+    return True
+
+
+def test_images_are_read_up_to_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for width in range(12):
+        assert reads(image_of((1, decoder.CODES, width, 5, (5 * width + 7) // 8))) == (2 <= width <= 8)
+        assert reads(image_of((1, decoder.WORDS, width, 5, 5 * width))) == (width in (1, 2, 4, 8))
+        assert not reads(image_of((1, 2, width, 5, 5 * width)))
+    words = (1, decoder.WORDS, 4, 3)
+    for size in range(8, 17):  # too few bytes, as many as there are, too many
+        assert reads(image_of((*words, size))) == (size == 12)
+    with pytest.raises(decoder.Refused, match="of no known kind, or cut off"):
+        decoder.read_records(image_of((*words, 11)))
+    for last in ((0, decoder.WORDS, 4, 0, 0), (3, decoder.WORDS, 4, 0, 0)):
+        image = image_of((*words, 12), last)
+        assert reads(image)
+        assert not any(reads(image[:length]) for length in range(len(image)))
+        for length in range(IMAGE_HEAD.size, len(image)):  # cut off, with a head that fits
+            assert not reads(image[:12] + length.to_bytes(4, "little") + image[16:length])
+        assert not reads(image + b"\0")
+    assert reads(image_of((4096, decoder.WORDS, 1, 0, 0)))
+    assert not reads(image_of((4097, decoder.WORDS, 1, 0, 0)))
+    assert reads(image_of())
+    two = image_of((*words, 12), (*words, 12))
+    for name, most in (("MOST_RECORDS", 2), ("LARGEST_IMAGE", len(two))):
+        for limit in (most, most - 1):
+            with monkeypatch.context() as patched:
+                patched.setattr(decoder, name, limit)
+                assert reads(two) == (limit == most)
+
+
+def test_heads_that_are_not_those_of_the_format() -> None:
+    """Each byte of both heads: nothing but the counts and digests may differ, and these have reasons of their own."""
+    for place in (0, 4, 6, 8, 12):  # magic, version, zero, records, length
+        image = bytearray(SMALL_BASE)
+        image[place] ^= 1
+        assert answer(SMALL, bytes(image)) == decoder.BAD_IMAGE
+    reasons = {
+        0: "DAMAGED",
+        4: "NEWER_FORMAT",
+        6: "NEWER_FORMAT",
+        16: "OTHER_NETWORK",
+        48: "WRONG_BASE",
+        80: "WRONG_RESULT",
+    }
+    for place, name in reasons.items():
+        patch = bytearray(SMALL[:-32])
+        patch[place] ^= 1
+        assert answer(bytes(patch) + sha256(patch).digest(), SMALL_BASE) == getattr(decoder, name)
+    fields = [*PATCH_HEAD.unpack(SMALL[: PATCH_HEAD.size])]
+    with pytest.raises(decoder.Refused, match="no room for the time"):
+        decoder.read_head(certified(PATCH_HEAD.pack(fields[0], 2, *fields[2:]), bytes(7)))
+    assert decoder.read_head(certified(PATCH_HEAD.pack(fields[0], 2, *fields[2:]), bytes(8))).stream == b""
+    for stream, changed in itertools.product((b"", b"123"), (0, 1)):
+        fields[7] = changed
+        with pytest.raises(decoder.Refused, match="the stream ends early"):
+            decoder.apply_to_image(certified(PATCH_HEAD.pack(*fields), stream), SMALL_BASE, 0, None)
+
+
+def refusal(changed: int, write: Callable[[Encoder], object], more: bytes = b"") -> str:
+    """Why a whole patch of so many changed records is refused, whose stream somebody wrote."""
+    encoder = Encoder()
+    write(encoder)
+    fields = [*PATCH_HEAD.unpack(SMALL[: PATCH_HEAD.size])]
+    fields[7] = changed
+    with pytest.raises(decoder.Refused) as refused:
+        decoder.apply_to_image(
+            certified(PATCH_HEAD.pack(*fields), encoder.finished() + more), SMALL_BASE, 0, None
+        )
+    reason, message = refused.value.args
+    assert reason == (decoder.WRONG_RESULT if "another network" in message else decoder.BAD_STREAM)
+    return str(message)
+
+
+def numbers(*values: int) -> Callable[[Encoder], None]:
+    """Numbers in the family of indices and counts, and a shift of 0."""
+
+    def write(encoder: Encoder) -> None:
+        for value in values:
+            encoder.number(decoder.TABLE, value)
+        encoder.plain(0, 5)
+
+    return write
+
+
+FIRST = from_device_image(SMALL_BASE)[0].values.tolist()  # twelve codes of 4 bits
+
+
+def codes(
+    positions: Sequence[int], steps: Sequence[int], old: Sequence[int] | None = None
+) -> Callable[[Encoder], None]:
+    """Changes of the first record."""
+    before = [FIRST[position] for position in positions] if old is None else old
+
+    def write(encoder: Encoder) -> None:
+        encoder.number(0, 0)
+        encoder.changes(decoder.CODES, np.array(positions), steps, before)
+
+    return write
+
+
+def test_streams_that_change_what_is_not_there() -> None:
+    sound = "the result is another network"
+    for code in (-9, -8, 7, 8, 200):
+        message = refusal(1, codes([0], [code - FIRST[0]]))
+        assert message == sound if -8 <= code < 8 else "does not fit its bits" in message
+    assert "does not fit its bits" in refusal(1, codes([0], [255]))
+    assert "too large" in refusal(1, codes([0], [256]))
+    towards_zero = [1 if code < 0 else -1 for code in FIRST]
+    assert refusal(1, codes([11], towards_zero[11:])) == sound
+    assert refusal(1, codes(range(12), towards_zero)) == sound
+    assert "an element that is not there" in refusal(1, codes([12], [1], [0]))
+    assert "more elements than there are" in refusal(1, numbers(0, 12))
+    for index in (2, 3, 2**63 - 2, 2**64 - 2):
+        assert "a record that is not there" in refusal(1, numbers(index))
+    assert "goes on" in refusal(1, codes([11], towards_zero[11:]), b"\0")
+    assert "ends early" in refusal(2, codes([11], towards_zero[11:]))
+
+
+@pytest.mark.parametrize(
+    ("before", "family", "distinct", "count", "message"),
+    [
+        ((), decoder.TABLE, 63, 63, "ends early"),  # as its 63 bits are missing
+        ((), decoder.TABLE, 63, 64, "too large"),
+        ((0, 0), decoder.GAP + 10, 3, 12, "an element that is not there"),
+        ((0, 0), decoder.GAP + 10, 3, 13, "too large"),
+    ],
+)
+def test_numbers_have_an_end(
+    before: tuple[int, ...], family: int, distinct: int, count: int, message: str
+) -> None:
+    """The length of an index, and the quotient of a gap, as so many ones."""
+
+    def write(encoder: Encoder) -> None:
+        if before:
+            numbers(*before)(encoder)
+        for index in range(count):
+            encoder.bit(family + min(index, distinct), 1)
+        encoder.bit(family + min(count, distinct), 0)
+
+    assert message in refusal(1, write)
+
+
+def test_known_answers_of_streams() -> None:
+    """Bits of any bytes, also of those that no encoder writes, to the last unit of the 32-bit integers."""
+
+    def values(data: bytes, calls: Sequence[tuple[str, int]]) -> list[object]:
+        stream, found = decoder.Stream(data), []
+        for name, number in calls:
+            try:
+                found.append(getattr(stream, name)(number))
+            except decoder.Refused:
+                return [*found, "end"]
+        return found
+
+    one_of_each = [("bit", which) for which in range(decoder.BITS)]
+    found = [values(b"\xff" * number + sha256(bytes([number])).digest(), one_of_each) for number in range(12)]
+    found.append(values(b"\xff" * 40, [("plain", 31)] * 40))
+    found.append(values(b"\x00" * 40 + b"\xff" * 40, [("bit", 0)] * 2000))
+    found.append(values(sha256(b"").digest() * 4, [("bit", 0)] * 2000))
+    assert sha256(repr(found).encode()).hexdigest()[:16] == "a37c19be52200182"
 
 
 WATCHED = """

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,7 +22,7 @@ from obliq.record.certificate.certified_audit import PASSING, PUBLISHED, REFUSIN
 from obliq.record.certificate.collect import _retain_access
 from obliq.record.certificate.limits import LIMITS
 from obliq.record.certificate.make import sign_certificate
-from obliq.record.certificate.predicate import RetainAccess
+from obliq.record.certificate.predicate import CertificateTimes, RetainAccess
 from obliq.record.certificate.statement import (
     AUDITOR,
     Subject,
@@ -74,6 +75,7 @@ def test_a_device_that_remembers_does_not_pass() -> None:
 
 
 def test_error_rates_are_those_that_are_published() -> None:
+    assert [rates.retrained for rates in PUBLISHED.values()] == list(PUBLISHED)
     """Each from the table over everything in the report of the measurement."""
     report = (ROOT / "benchmarks/results/auditor-errors.md").read_text()
     for count, rates in PUBLISHED.items():
@@ -143,8 +145,24 @@ WRONG = {
         put("predicate/audit/evidence/0/value", 5.0),
         "expected a verdict that fits",
     ),
+    "fewer than no networks": (put("predicate/audit/retrained", -1), "-1 retrained networks, 1 candidates"),
+    "no candidate": (
+        put("predicate/audit/candidates", 0),
+        "4 retrained networks, 0 candidates; expected 0 and 1",
+    ),
+    "one network for what passes": (put("predicate/audit/retrained", 1), "expected two or more networks"),
     "no evidence for what passes": (put("predicate/audit/evidence", []), "expected two or more networks"),
     "one request that was joined": (put("predicate/request/joined", 1), "expected 2 or more"),
+    "one earlier request that was joined": (put("predicate/earlier/1/joined", 1), "earlier.joined is 1"),
+    "a limit twice": (
+        put(
+            "predicate/not_covered",
+            [*STATED["predicate"]["not_covered"], STATED["predicate"]["not_covered"][0]],
+        ),
+        "has a code twice",
+    ),
+    "a long case": (put("predicate/case", "x" * 201), "expected one line of 1 to 200 characters"),
+    "a blank case": (put("predicate/case", " "), "expected one line"),
     "an earlier request twice": (put("predicate/earlier/1/digest", "c" * 64), "expected each once"),
     "the request among earlier ones": (put("predicate/earlier/0/digest", "8" * 64), "expected each once"),
     "a text for a number": (put("predicate/audit/retrained", "4"), "expected a whole number"),
@@ -189,7 +207,64 @@ def test_every_other_value_anywhere_is_read_or_refused() -> None:
                 parse_payload(json.dumps(changed).encode(), strict=strict)
 
 
+def digests_in(value: Any, path: str) -> Iterator[str]:
+    """Where a statement has a text of 64 hexadecimal digits."""
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        yield path
+    for key, inner in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield from digests_in(inner, f"{path}/{key}")
+
+
+def test_every_digest_is_one() -> None:
+    paths = list(digests_in(STATED["predicate"], "predicate"))
+    assert len(paths) == 16
+    for path in paths:
+        for wrong in ("00", "A" * 64, "0" * 63, "0" * 65):
+            with pytest.raises(CertificateError, match="SHA-256"):
+                parse_payload(json.dumps(put(path, wrong)).encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("predicate/patch/sequence", 1),
+        ("predicate/request/count", 1),
+        ("predicate/request/joined", 2),
+        ("predicate/case", "x" * 200),
+        ("predicate/operator", "x"),
+        ("predicate/audit/retrained", 2),
+        ("predicate/audit/evidence/0/value", -0.1),  # the ends of its interval
+        ("predicate/audit/evidence/0/value", 0.5),
+    ],
+)
+def test_the_smallest_and_largest_values_are_read(path: str, value: object) -> None:
+    read, _ = parse_payload(json.dumps(put(path, value)).encode())
+    assert encode(read) == put(path, value)["predicate"]
+
+
+def test_without_retrained_networks_the_verdict_may_be_open() -> None:
+    alone = dataclasses.replace(predicate("INCONCLUSIVE").audit, retrained=0, evidence=())
+    stated = dataclasses.replace(predicate("INCONCLUSIVE"), audit=alone, error_rates=None)
+    assert parse_payload(certificate_payload(stated, subjects()))[0] == stated
+
+
+def test_each_of_several_joined_requests_counts() -> None:
+    assert predicate().earlier_requests == 1 + 3
+
+
 def test_names_of_files_are_unique() -> None:
     one = Subject("a", {"sha256": "0" * 64})
-    with pytest.raises(CertificateError, match="different names"):
-        certificate_payload(predicate(), [one, one])
+    for make in (certificate_payload, summary_payload):
+        with pytest.raises(CertificateError, match="different names"):
+            make(predicate(), [one, one])
+
+
+def test_a_summary_has_the_time_of_the_audit_where_it_is_known() -> None:
+    times = CertificateTimes(
+        issued="2026-01-14T09:30:00Z", requested=None, unlearned=None, audited="2026-01-13T09:30:00Z"
+    )
+    for audited, expected in ((times.audited, times.audited), (None, times.issued)):
+        stated = dataclasses.replace(predicate(), times=dataclasses.replace(times, audited=audited))
+        assert json.loads(summary_payload(stated, subjects()))["predicate"]["timeCreated"] == expected
