@@ -1,261 +1,254 @@
-"""Do the tests notice a mistake? Small mistakes are put into a module one by one, and its tests run on each.
+"""Do the tests notice a mistake? Small mistakes are put into a module one by one, and tests that reach them run.
 
-    python benchmarks/mutants.py [--most 100] [--only TEXT]
+    python benchmarks/mutants.py [--only TEXT] [--again] [--kept FILE]
 
 A *mutant* is the module with one comparison, number, operator, condition or statement changed. It is *killed* if a test
-fails, or takes ten times as long as without the mistake, and *survives* otherwise. Survivors are listed with their
-lines: each is a mistake that no test would notice, or a change that makes no difference. Needs Linux.
+fails, or takes ten times as long as without the mistake, and *survives* otherwise. Each is a mistake that no test would
+notice, or a change that makes no difference: `benchmarks/equivalent_mutants.toml` has the reasons of the latter.
 
-The module is changed in a copy of the package, and each mutant runs in a child of a process that has torch loaded.
+Every mutant runs in a child of one process that has collected the tests. So it meets only tests in that process, but
+for those of the command line, and of these the quickest that reach its line. Results are kept as they come, and a run
+that was cut off goes on. Needs Linux.
 """
 
 import argparse
-import ast
 import contextlib
-import copy
-import importlib
+import hashlib
+import json
 import os
-import platform
-import random
-import shutil
+import resource
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import types
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "benchmarks" / "results" / "mutants.md"
+import hypothesis
+import pytest
+from _pytest.runner import runtestprotocol
 
+from mutant_changes import Mutant, mutants_of, put_into
+from mutant_results import ROOT, UNREADABLE, entries_of, reasons_of_equivalence, results, write_table
+
+LIMITS = "tests/documentation/test_limits.py"
 TESTS = {
-    "obliq/io/strict_json.py": ("tests/io/test_strict_json.py", "tests/io/test_documents.py"),
-    "obliq/io/regular_file.py": (
-        "tests/checkpoints/test_hostile_files.py",
-        "tests/patch/test_command_line.py",
+    "obliq/auditing/verdict_rules.py": (
+        "tests/auditing/test_verdict_rules.py",
+        "tests/auditing/test_verdict.py::test_fewer_than_two_retrained_networks_never_pass_anything",
+        "tests/auditing/test_verdict.py::test_with_one_retrained_network_five_points_decide",
+        "tests/auditing/test_verdict.py::test_without_any_the_auc_is_compared_with_50",
+        "tests/auditing/test_verdict.py::test_too_few_samples_settle_nothing",
     ),
-    "obliq/patch/decoder.py": ("tests/patch/test_refusals.py", "tests/patch/test_round_trip.py"),
-    "obliq/patch/encryption.py": ("tests/patch/test_encryption.py", "tests/patch/test_command_line.py"),
-    "obliq/io/keys.py": ("tests/patch/test_signing.py",),
-    "obliq/auditing/verdict_rules.py": ("tests/auditing/test_verdict.py",),
+    "obliq/auditing/verdict.py": ("tests/auditing/test_reference_comparison.py",),
+    "obliq/auditing/reference_comparison.py": (
+        "tests/auditing/test_reference_comparison.py",
+        "tests/auditing/test_verdict.py::test_one_retrained_network_has_no_spread",
+        "tests/auditing/test_verdict.py::test_a_verdict_advises",
+        "tests/auditing/test_verdict.py::test_constant_answers_are_nothing_to_measure",
+    ),
+    "obliq/auditing/variation.py": ("tests/auditing/test_variation.py",),
+    "obliq/io/strict_json.py": ("tests/io/test_strict_json.py", "tests/io/test_documents.py"),
+    "obliq/io/document_text.py": ("tests/io/test_documents.py", LIMITS),
+    "obliq/io/regular_file.py": ("tests/io/test_regular_file.py",),
+    "obliq/io/archive.py": ("tests/io/test_archive.py", LIMITS),
+    "obliq/io/pickle_check.py": ("tests/io/test_pickle_check.py",),
+    "obliq/io/budget.py": ("tests/io/test_budget.py", LIMITS),
+    "obliq/io/keys.py": ("tests/io/test_keys.py", "tests/patch/test_signing.py", LIMITS),
+    "obliq/patch/encryption.py": ("tests/patch/test_encryption.py",),
+    "obliq/patch/signing.py": ("tests/patch/test_signing.py",),
+    "obliq/patch/decoder.py": (
+        "tests/patch/test_refusals.py",
+        "tests/patch/test_round_trip.py",
+        "tests/patch/test_expiry.py",
+        LIMITS,
+    ),
+    "obliq/record/certificate/envelope.py": ("tests/record/certificate/test_envelope.py", LIMITS),
+    "obliq/record/certificate/statement.py": ("tests/record/certificate/test_predicate.py",),
+    "obliq/record/certificate/predicate.py": ("tests/record/certificate/test_predicate.py",),
+    "obliq/record/certificate/certified_audit.py": ("tests/record/certificate/test_predicate.py",),
 }
 """Modules, and the tests that should notice mistakes in them."""
 
-PRELOADED = (
-    "torch",
-    "numpy",
-    "scipy.stats",
-    "sklearn.svm",
-    "safetensors.torch",
-    "beartype",
-)
 SLOWER = 10
 """Times as long as without a mistake after which a mutant counts as noticed."""
-
-SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.FloorDiv: ast.Mult,
-    ast.Div: ast.Mult,
-    ast.LShift: ast.RShift,
-    ast.RShift: ast.LShift,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-    ast.BitXor: ast.BitAnd,
-}
+SECONDS = 2.0
+"""Of tests that a mutant meets, as long as these take without a mistake."""
+MOST_MEMORY = 6 * 2**30
+"""Bytes that the tests of a mutant may take."""
 
 
-Change = Callable[[Any], None]
-"""Changes one place of a tree."""
+class Session:
+    """A run of pytest that tries mutants in place of running what was collected.
 
-
-@dataclass(frozen=True)
-class Mutant:
-    """A module with one mistake.
-
-    Attributes:
-        line: where it is.
-        change: what was changed, in words.
-        text: the module.
+    Args:
+        modules: to try.
+        kept: file of results so far.
+        again: whether to try survivors again.
     """
 
-    line: int
-    change: str
-    text: str
+    def __init__(self, modules: Sequence[str], kept: Path, again: bool) -> None:
+        self.modules, self.kept, self.again = modules, kept, again
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try the mutants of each module, and write the table."""
+        if session.testsfailed:
+            pytest.exit("the tests cannot be collected", 1)
+        for module in self.modules:
+            items = [
+                one
+                for one in session.items
+                if one.nodeid.startswith(TESTS[module]) and "obliq" not in one.fixturenames
+            ]
+            self._try_all(module, items)
+            write_table(TESTS, self.kept, SECONDS)
+        return True
+
+    def _try_all(self, module: str, items: list[pytest.Item]) -> None:
+        source = (ROOT / "src" / module).read_text()
+        before = results(self.kept, module)
+        reasons = reasons_of_equivalence()
+        wanted = []
+        for one in mutants_of(source):
+            key = one.part, one.change, one.text
+            survived = key in before and before[key] is None
+            explained = (module, one.text, one.change) in reasons
+            if key not in before or (self.again and survived and not explained):
+                wanted.append(one)
+        if not wanted:
+            return
+        sound = self._sound(module, source, items)
+        for mutant in wanted:
+            chosen, seconds = [], 0.0
+            for item in sorted(items, key=lambda item: sound["seconds"][item.nodeid]):
+                if item.nodeid not in sound["lines"].get(str(mutant.line), sound["seconds"]):
+                    continue
+                seconds += sound["seconds"][item.nodeid]
+                if not chosen or seconds <= SECONDS:
+                    chosen.append(item)
+            found = in_child(partial(_killer, module, source, mutant, chosen), 2 + SLOWER * seconds)
+            killer = "ended" if found is None else found["killer"]
+            entry = {"module": module, "part": mutant.part, "change": mutant.change, "text": mutant.text}
+            self._keep(entry | {"killer": killer})
+            if killer is None:
+                print(f"{module}:{mutant.line}: {mutant.change}: {mutant.text}", flush=True)
+
+    def _sound(self, module: str, source: str, items: list[pytest.Item]) -> dict[str, Any]:
+        """Which tests reach which lines, and how long they take, measured where a file changed since the last time."""
+        texts = [source, *((ROOT / name.split("::")[0]).read_text() for name in TESTS[module])]
+        digest = hashlib.sha256("".join(texts).encode()).hexdigest()
+        entries = entries_of(self.kept, module, "sound")
+        found = entries[-1] if entries and entries[-1]["digest"] == digest else None
+        if found is None:
+            found = in_child(partial(_sound, module, source, items), 3600)
+            if found is None or "failed" in found:
+                pytest.exit(f"{module}: without a mistake, its tests fail: {found}")
+            self._keep({"module": module, "digest": digest, "sound": found})
+        else:
+            found = found["sound"]
+        return found
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        with self.kept.open("a") as opened:
+            opened.write(json.dumps(entry) + "\n")
 
 
-def mutants(source: str) -> Iterator[Mutant]:
-    """Every mutant of a module, in the order of its lines."""
-    tree = ast.parse(source)
-    inside = [node for node in ast.walk(tree) if not isinstance(node, ast.Module)]
-    for place, node in enumerate(inside):
-        for change, mutate in _changes(node):
-            other = copy.deepcopy(tree)
-            twin = [node for node in ast.walk(other) if not isinstance(node, ast.Module)][place]
-            mutate(twin)
-            ast.fix_missing_locations(other)
-            yield Mutant(getattr(node, "lineno", 0), change, ast.unparse(other))
-
-
-def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
-    """What can be changed at one place of a tree: words, and a function that changes the place."""
-
-    def swap_operator(twin: Any) -> None:
-        twin.op = SWAPPED[type(twin.op)]()
-
-    def swap_comparison(which: int) -> Change:
-        def swap(twin: Any) -> None:
-            twin.ops[which] = SWAPPED[type(twin.ops[which])]()
-
-        return swap
-
-    def set_to(name: str, value: object) -> Change:
-        return lambda twin: setattr(twin, name, value)
-
-    match node:
-        case ast.Compare():
-            for which, operator in enumerate(node.ops):
-                other = SWAPPED[type(operator)].__name__
-                yield f"{type(operator).__name__} -> {other}", swap_comparison(which)
-        case ast.BoolOp() | ast.BinOp() | ast.AugAssign() if type(node.op) in SWAPPED:
-            yield f"{type(node.op).__name__} -> {SWAPPED[type(node.op)].__name__}", swap_operator
-        case ast.UnaryOp(op=ast.Not()):
-            yield "not left out", set_to("op", ast.UAdd())
-        case ast.Constant(value=bool(value)):
-            yield f"{value} -> {not value}", set_to("value", not value)
-        case ast.Constant(value=int(value)):
-            yield f"{value} -> {value + 1}", set_to("value", value + 1)
-        case ast.Constant(value=float(value)):
-            yield f"{value} -> {2 * value + 1}", set_to("value", 2 * value + 1)
-        case ast.If() | ast.IfExp() | ast.While():
-            if not isinstance(node, ast.While):
-                yield "condition -> True", set_to("test", ast.Constant(True))
-            yield "condition -> False", set_to("test", ast.Constant(False))
-        case ast.Raise() | ast.AugAssign():
-            yield f"{type(node).__name__.lower()} left out", _left_out
-        case ast.Expr(value=ast.Call()):
-            yield "call left out", _left_out
-
-
-def _left_out(twin: Any) -> None:
-    """Turn a statement into one that does nothing."""
-    twin.__class__ = ast.Expr
-    for name in list(vars(twin)):
-        if name not in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
-            delattr(twin, name)
-    twin.value = ast.Constant(None)
-
-
-def passes(tests: tuple[str, ...], limit: float) -> bool:
-    """Whether the tests pass in a child process, within `limit` seconds of its processor."""
+def in_child(work: Callable[[], dict[str, Any]], limit: float) -> dict[str, Any] | None:
+    """What `work` returns in a child process; None where it takes more than `limit` seconds of its processor."""
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            _run(tests, limit)
-        os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            os.setpgid(0, 0)
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(nothing, stream)
+            resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+            signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process
+            signal.alarm(60 + int(20 * limit))  # where it waits
+            os.write(writing, json.dumps(work()).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as opened:
+        text = opened.read()
+    os.waitpid(child, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what the tests left running
+    return json.loads(text) if text else None
 
 
-def _run(tests: tuple[str, ...], limit: float) -> None:
-    import pytest
+def _sound(module: str, source: str, items: list[pytest.Item]) -> dict[str, Any]:
+    """Which tests reach each line of the module, and how long each takes."""
+    put_into(ROOT / "src" / module, source, None)
+    name, reached, seconds = str(ROOT / "src" / module), defaultdict(set), {}
+    for place, item in enumerate(items):
 
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process
-    # without the options of the project: the checks of shapes would take most of the time
-    os._exit(
-        int(pytest.main(["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
-    )
+        def trace(frame: types.FrameType, event: str, _: object, test: str = item.nodeid) -> Any:
+            if frame.f_code.co_filename != name:
+                return None
+            reached[frame.f_lineno].add(test)
+            return trace
+
+        started = time.process_time()
+        sys.settrace(trace)
+        failed = _fails(item, items[place + 1] if place + 1 < len(items) else None)
+        sys.settrace(None)
+        if failed:
+            return {"failed": item.nodeid}
+        seconds[item.nodeid] = time.process_time() - started
+    return {"lines": {line: sorted(tests) for line, tests in reached.items()}, "seconds": seconds}
+
+
+def _killer(module: str, source: str, mutant: Mutant, items: list[pytest.Item]) -> dict[str, Any]:
+    try:
+        put_into(ROOT / "src" / module, source, mutant)
+    except Exception:
+        return {"killer": UNREADABLE}
+    for place, item in enumerate(items):
+        if _fails(item, items[place + 1] if place + 1 < len(items) else None):
+            return {"killer": item.nodeid}
+    return {"killer": None}
+
+
+def _fails(item: pytest.Item, following: pytest.Item | None) -> bool:
+    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
 
 def main() -> None:
-    """Run the tests of each module on its mutants."""
+    """Try the mutants of each module."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--most", type=int, default=100, help="Mutants of each module, drawn at random.")
     parser.add_argument("--only", default="", help="Only modules whose path contains this.")
+    parser.add_argument("--again", action="store_true", help="Try survivors without a reason again.")
+    parser.add_argument(
+        "--kept", type=Path, default=ROOT / "build" / "mutants.jsonl", help="File of results so far."
+    )
     arguments = parser.parse_args()
+    arguments.kept.parent.mkdir(exist_ok=True)
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT / "src"))
+    hypothesis.settings.register_profile(
+        "mutants",
+        database=None,
+        derandomize=True,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+    )
+    hypothesis.settings.load_profile("mutants")
+    modules = [module for module in TESTS if arguments.only in module]
+    files = sorted({file for module in modules for file in TESTS[module]})
+    # without the options of the project: the checks of shapes would take most of the time
+    options = ["-s", "-q", "-o", "addopts=", "-o", "timeout=0", "--assert=plain", "--tb=no"]
+    for plugin in ("cacheprovider", "xdist", "faulthandler"):
+        options += ["-p", f"no:{plugin}"]
     with tempfile.TemporaryDirectory() as place:
-        sources = Path(
-            shutil.copytree(ROOT / "src", Path(place, "src"), ignore=shutil.ignore_patterns("__pycache__"))
-        )
-        os.environ["PYTHONPATH"] = str(sources)
-        sys.path.insert(0, str(sources))
-        sys.dont_write_bytecode = True
-        os.chdir(ROOT)
-        for name in PRELOADED:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
-        for module, tests in TESTS.items():
-            if arguments.only in module:
-                _measure(module, tests, sources / module, arguments.most)
-
-
-def _measure(module: str, tests: tuple[str, ...], file: Path, most: int) -> None:
-    source = file.read_text()
-    everything = list(mutants(source))
-    chosen = random.Random(0).sample(everything, min(most, len(everything)))  # noqa: S311 - not for secrets
-    started = time.perf_counter()
-    if not passes(tests, 3600):
-        raise SystemExit(f"{module}: its tests fail without a mistake")
-    limit = SLOWER * (time.perf_counter() - started)
-    survived = []
-    for mutant in sorted(chosen, key=lambda one: one.line):
-        file.write_text(mutant.text)
-        if passes(tests, limit):
-            survived.append(mutant)
-            print(f"{module}:{mutant.line}: {mutant.change}", flush=True)
-    file.write_text(source)
-    killed = len(chosen) - len(survived)
-    print(f"{module}: {killed} of {len(chosen)} killed, {len(everything)} in all", flush=True)
-    _write(module, tests, len(everything), len(chosen), survived, source.splitlines())
-
-
-def _write(
-    module: str, tests: tuple[str, ...], count: int, tried: int, survived: list[Mutant], lines: list[str]
-) -> None:
-    """Put the section of one module into the results, in the place of an older one."""
-    heading = [
-        "# Mistakes that tests notice",
-        "",
-        "Made by `benchmarks/mutants.py`. Each mutant is a module with one small mistake, on which the tests named",
-        "run. Survivors are listed with what stands in their line. Where fewer were tried than there are, they were",
-        f"drawn at random. Python {platform.python_version()}.",
-    ]
-    old = TABLE.read_text().split("\n## ")[1:] if TABLE.exists() else []
-    sections = {text.split("\n", 1)[0].strip("`"): text.rstrip("\n") for text in old}
-    named = ", ".join(f"`{name}`" for name in tests)
-    found = [
-        f"`{module}`",
-        "",
-        f"{tried - len(survived)} of {tried} mutants killed, of {count} that there are, by {named}.",
-    ]
-    if survived:
-        found += ["", "| line | change | text |", "| ---: | --- | --- |"]
-        found += [
-            f"| {one.line} | {one.change} | `{lines[one.line - 1].strip().replace('|', '&#124;')}` |"
-            for one in survived
-        ]
-    sections[module] = "\n".join(found)
-    ordered = [sections[name] for name in TESTS if name in sections]
-    TABLE.write_text("\n".join(heading) + "".join(f"\n\n## {text}" for text in ordered) + "\n")
+        options.append(f"--basetemp={place}/tests")
+        raise SystemExit(pytest.main([*options, *files], [Session(modules, arguments.kept, arguments.again)]))
 
 
 if __name__ == "__main__":
