@@ -143,26 +143,11 @@ def own_way(way: Way, tmp_path: Path) -> Way:
 
 @pytest.fixture(scope="package", autouse=True)
 def _equal_charts_are_drawn_once() -> Iterator[None]:
-    """Most audits here are of the networks of `way`; `tests.report` shows that equal numbers give equal charts."""
-    from obliq.report import charts
+    """Most audits here are of the networks of `way`."""
+    from tests.report.drawn_once import charts_drawn_once
 
-    with pytest.MonkeyPatch.context() as patched:
-        for name in ("distribution_chart", "trace_chart", "prediction_chart", "interval_chart", "band_chart"):
-            patched.setattr(charts, name, drawn_once(getattr(charts, name)))
+    with charts_drawn_once():
         yield
-
-
-def drawn_once(draw: Callable[..., str]) -> Callable[..., str]:
-    """The same function, which keeps what it drew."""
-    known: dict[str, str] = {}
-
-    def kept(*given: object, **named: object) -> str:
-        key = repr((given, named))
-        if key not in known:
-            known[key] = draw(*given, **named)
-        return known[key]
-
-    return kept
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import re
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 
@@ -12,6 +13,7 @@ from obliq.errors import AuditError, ObliqError
 from obliq.report.figures import auc_intervals, evidence_bands
 from obliq.report.page import render_audit_report
 from tests.auditing.synthetic import network, references, three
+from tests.report.drawn_once import charts_drawn_once
 from tests.report.sample import sample_audit, sample_shipment, sample_story
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -69,6 +71,13 @@ class Outline(HTMLParser):
             self.text += data
 
 
+@pytest.fixture(scope="module", autouse=True)
+def draw_again() -> Iterator[Callable[[], None]]:
+    """Forget the charts that were drawn for other tests, which are kept otherwise."""
+    with charts_drawn_once() as forget:
+        yield forget
+
+
 @pytest.fixture(scope="module")
 def measured() -> Audit:
     return sample_audit()
@@ -91,7 +100,8 @@ def test_page_is_balanced_and_fetches_nothing(page: str) -> None:
     assert len(page) < 400_000
 
 
-def test_same_inputs_same_page(measured: Audit, page: str) -> None:
+def test_same_inputs_same_page(measured: Audit, page: str, draw_again: Callable[[], None]) -> None:
+    draw_again()
     assert render_audit_report(measured, sample_story()) == page
 
 
