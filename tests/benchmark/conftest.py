@@ -1,5 +1,6 @@
 """The data set of the benchmark's tests, runs that several tests go on from, and a count of the tasks computed."""
 
+import gc
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,13 @@ from obliq.benchmark.worker_state import WorkerState
 from tests.benchmark import toys
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _modules_are_no_garbage() -> None:
+    """Each task collects garbage first, and would go through all that was imported since tests were collected."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return toys.people(tmp_path_factory.mktemp("people") / "people.npz")
@@ -25,6 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 def _tuned_run(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
     run_suite(toys.suite(data), toys.options(folder))
+    gc.freeze()  # what only a run imports
     return folder
 
 
@@ -32,6 +41,7 @@ def _tuned_run(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _fixed_run(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fixed")
     run_suite(toys.suite(data, toys.FIXED), toys.options(folder))
+    gc.freeze()
     return folder
 
 
