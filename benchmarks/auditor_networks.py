@@ -42,6 +42,7 @@ class Setting:
         recipe: of their training.
         limit: training samples at most; 0 for all.
         relearned: whether relearning is measured, for which networks that were trained before must be trained again.
+        fresh: whether no constant of the verdict's rule was chosen after a look at these networks.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Setting:
     recipe: Recipe
     limit: int = 0
     relearned: bool = False
+    fresh: bool = False
 
     def divided(self, folder: Path | None) -> Partition:
         """The data and who is trained on; at most `TEST` test samples."""
@@ -95,6 +97,30 @@ SETTINGS = (
         "strided-convnet",
         IMAGES,
         1800,
+    ),
+    Setting("digits, one writer", "digits", 13, ("writers=3",), 3, "convnet", DIGITS, fresh=True),
+    Setting("MNIST, one writer", "mnist", 13, ("writers=2",), 2, "strided-convnet", IMAGES, 1500, fresh=True),
+    Setting(
+        "Fashion-MNIST, a random tenth",
+        "fashion-mnist",
+        13,
+        ("random=10%", "random=10% again"),
+        2,
+        "strided-convnet",
+        IMAGES,
+        1800,
+        fresh=True,
+    ),
+    Setting(
+        "Fashion-MNIST, a class",
+        "fashion-mnist",
+        14,
+        ("class=0", "class=1", "class=3", "class=4", "class=6", "class=7", "class=9"),
+        2,
+        "strided-convnet",
+        IMAGES,
+        1800,
+        fresh=True,
     ),
 )
 
