@@ -71,7 +71,7 @@ percent of n. Judgements of one network with other retrained networks are not in
 The goals are: at most 5 % of true retrainings refused, at least 80 % passed, at least 95 % of each fake refused. The
 rows "unlearned" are no fakes but methods with default settings and three epochs, for information, on writers only.
 
-Relearning was measured on half of the digits (seed 11). It is left out elsewhere, and for fakes that change the
+Relearning was measured on a third of the digits (seed 11). It is left out elsewhere, and for fakes that change the
 answers alone, as it is for files.
 
 Not tried are fakes that are tuned until their statistics fit, and attacks on single samples. Noise and gradient ascent

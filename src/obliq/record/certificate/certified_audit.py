@@ -112,24 +112,24 @@ class ErrorRates:
     source: str
 
 
-_SOURCE = "benchmarks/results/auditor-errors.md (networks of digits and clothes, W4A4)"
+_SOURCE = "benchmarks/results/auditor-errors.md (networks of digits and clothes, W4A4, that no constant was chosen on)"
 
 PUBLISHED = {
     4: ErrorRates(
         retrained=4,
-        true_retrainings=104,
+        true_retrainings=112,
         refused_percent=0,
-        passed_percent=91,
-        fakes_refused_percent=(96, 100),
+        passed_percent=81,
+        fakes_refused_percent=(92, 100),
         fakes_passed_percent=0,
         source=_SOURCE,
     ),
     7: ErrorRates(
         retrained=7,
-        true_retrainings=104,
+        true_retrainings=112,
         refused_percent=2,
-        passed_percent=85,
-        fakes_refused_percent=(100, 100),
+        passed_percent=80,
+        fakes_refused_percent=(92, 100),
         fakes_passed_percent=0,
         source=_SOURCE,
     ),
