@@ -10,7 +10,7 @@ import pytest
 
 from obliq.checkpoints import Provenance, save_checkpoint
 from obliq.checkpoints.folder import DOCUMENT_FILE
-from obliq.checkpoints.request_tag import TAG_FILE, bind_request, require_bound
+from obliq.checkpoints.request_tag import TAG_FILE, RequestTag, bind_request, require_bound
 from obliq.data.request_file import REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError, ObliqError
 from obliq.io.ownership import require_written_by_us
@@ -34,6 +34,20 @@ def test_what_was_bound_is_accepted_and_the_folder_stays_ours(folder: Path) -> N
     require_bound(folder, REQUEST, KEY)
     require_written_by_us(folder)
     assert KEY.hex() not in (folder / TAG_FILE).read_text()
+
+
+def test_a_tag_has_a_form_of_its_own(folder: Path) -> None:
+    with pytest.raises(ObliqError, match="expected 64 hexadecimal digits"):
+        RequestTag("00")
+    assert repr(RequestTag("ab" * 32)) == "RequestTag()"
+    assert json.loads((folder / TAG_FILE).read_text())["version"] == 1
+    stated = folder / DOCUMENT_FILE
+    stated.write_bytes(stated.read_bytes() + b" " * (8 * 2**20 - stated.stat().st_size))
+    bind_request(folder, REQUEST, KEY)
+    require_bound(folder, REQUEST, KEY)
+    stated.write_bytes(stated.read_bytes() + b" ")
+    with pytest.raises(ModelError, match="8,388,609 bytes; expected at most 8,388,608"):
+        require_bound(folder, REQUEST, KEY)
 
 
 def _other_network(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from obliq.io import archive, budget, document_text, keys
 from obliq.patch import decoder
 from obliq.record import log
-from obliq.record.certificate import envelope, page
+from obliq.record.certificate import envelope, page, verify
 from tests.documentation.pages import ROOT
 
 KIB, MIB = 2**10, 2**20
@@ -18,9 +18,11 @@ def test_limits_are_those_of_the_code() -> None:
             f"| `.npz`, list of its entries | 16 GiB, {archive.LARGEST_DIRECTORY / MIB:g} MiB |",
             f"| any other JSON document, header of safetensors | {document_text.LARGEST_DOCUMENT / MIB:g} MiB |",
             f"| key | {keys.LARGEST_KEY / KIB:g} KiB |",
-            f"| certificate, its page | {envelope.LARGEST_ENVELOPE / KIB:g} KiB, {page.LARGEST_PAGE / MIB:g} MiB; "
+            f"| certificate, its page, a file that it names | {envelope.LARGEST_ENVELOPE / KIB:g} KiB, "
+            f"{page.LARGEST_PAGE / MIB:g} MiB, {verify.LARGEST_SUBJECT / MIB**2:g} TiB; "
             f"{envelope.MOST_SIGNATURES} signatures |",
-            f"| log of a record | {log.LARGEST_LOG / MIB:g} MiB |",
+            f"| log of a record | {log.LARGEST_LOG / MIB:g} MiB; {log.PATIENCE:g} s until another process has "
+            "written |",
         ],
         "docs/patch-format.md": [
             f"| number of records, at most {decoder.MOST_RECORDS:,} |",

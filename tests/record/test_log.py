@@ -1,14 +1,16 @@
 """The log: what was acknowledged is there, and every change of it is found."""
 
 import os
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from obliq.errors import RecordError
 from obliq.record.events import Confirmed
-from obliq.record.log import read_log, writing
+from obliq.record.log import is_unfinished, read_log, writing
 from tests.record.events import DAY, WHOLE
 
 
@@ -67,6 +69,55 @@ def test_removed_repeated_and_moved_lines_are_found(log: Path) -> None:
         assert what
 
 
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_forged_line_with_a_digest_of_its_own_is_found(place: int, log: Path) -> None:
+    """Digests have no key: somebody who computes them anew must still continue what stands before."""
+    entries = read_log(log)
+    assert entries[0].previous == "0" * 64
+    before = entries[place]
+    for changes, message in (
+        ({"number": before.number + 1}, f"entry {place + 2} stands here; expected {place + 1}"),
+        ({"previous": "1" * 64}, "does not continue the line before"),
+        ({"time": "2020-01-01T00:00:00Z"}, None),
+    ):
+        forged = replace(before, **changes)
+        forged = replace(forged, digest=forged.computed_digest())
+        log.write_bytes(b"".join(one.line() for one in [*entries[:place], forged]))
+        if message is None:  # the last line, which nothing follows, can be written anew
+            assert read_log(log)[-1] == forged
+            log.write_bytes(b"".join(one.line() for one in [*entries[:place], forged, entries[place + 1]]))
+            message = "does not continue the line before"
+        with pytest.raises(RecordError, match=message):
+            read_log(log)
+
+
+def test_a_line_without_an_end_is_unfinished(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    for content, expected in (
+        (b"", False),
+        (b"a", True),
+        (b"\n", False),
+        (b"a\nb", True),
+        (b"a\nbc\n", False),
+    ):
+        file.write_bytes(content)
+        assert is_unfinished(file) == expected
+
+
+def test_another_writer_is_waited_for(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obliq.record.log.PATIENCE", 0.01)
+    with (
+        FileLock(log.with_name(".log-lock")),
+        pytest.raises(
+            RecordError, match="is being written by another process; expected it to end within 0 s"
+        ),
+        writing(log),
+    ):
+        pass
+    with writing(log) as writer:
+        assert writer.entries == read_log(log)
+
+
 def test_a_killed_write_leaves_everything_that_was_acknowledged(log: Path) -> None:
     before, acknowledged = log.read_bytes(), read_log(log)
     with writing(log) as writer:
@@ -95,6 +146,24 @@ def test_a_disk_that_refuses_acknowledges_nothing(
     assert log.read_bytes() == before
 
 
+def test_what_is_on_the_disk_when_it_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All bytes before the file is synced, the folder only where the file is new, and nothing of a killed writer."""
+    file, sizes, folders = tmp_path / "log.jsonl", [], []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr("obliq.record.log.sync", folders.append)
+    with writing(file) as writer:
+        for number in range(2):
+            writer.append(DAY, "fleet", [Confirmed(floor=1, devices=number)])
+            assert (sizes[-1], folders) == (file.stat().st_size, [tmp_path])
+    assert file.stat().st_mode & 0o111 == 0
+    with file.open("ab") as opened:
+        opened.write(b"x" * 5000)
+    with writing(file) as writer:
+        writer.append(DAY, "fleet", [Confirmed(floor=1, devices=2)])
+    assert [entry.number for entry in read_log(file)] == [1, 2, 3]
+    assert not is_unfinished(file)
+
+
 def add_many(file: Path, count: int) -> None:
     for number in range(count):
         with writing(file) as writer:
@@ -117,6 +186,11 @@ def test_processes_that_write_at_once_lose_nothing(log: Path) -> None:
 def test_names_that_could_not_be_printed(actor: str, log: Path) -> None:
     with pytest.raises(RecordError, match="expected one line"), writing(log) as writer:
         writer.append(DAY, actor, [Confirmed(floor=1, devices=1)])
+
+
+def test_names_that_look_like_others(log: Path) -> None:
+    with pytest.raises(RecordError, match="mixes the alphabets"), writing(log) as writer:
+        writer.append(DAY, "A. Ex\N{CYRILLIC SMALL LETTER A}mple", [Confirmed(floor=1, devices=1)])
 
 
 def hostile(line: bytes) -> dict[str, bytes]:
