@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import Iterator, Sequence
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from obliq.data import Collection, Examples, Partition, PartitionRule, Splits, partition
 from obliq.io.isolated.child import Child, isolated_reader
+from obliq.io.isolated.reader import Reader
 from obliq.io.isolated.worker import JOBS
 from obliq.models import initialise
 from obliq.quantization import quantize
@@ -45,11 +47,15 @@ def _signals_as_in_a_terminal() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_child_for_all_files() -> Iterator[None]:
     """Starting a child for each data set of each test would take a tenth of a second each time."""
-    kept = Child(list(JOBS), memory=2**33, seconds=3600)
+    kept, owner = Child(list(JOBS), memory=2**33, seconds=3600), os.getpid()
 
     @contextlib.contextmanager
-    def shared(jobs: Sequence[str], *, memory: int, seconds: int) -> Iterator[Child]:
-        yield kept
+    def shared(jobs: Sequence[str], *, memory: int, seconds: int) -> Iterator[Reader]:
+        if os.getpid() == owner:
+            yield kept
+        else:  # a fork has the same socket
+            with isolated_reader(jobs, memory=memory, seconds=seconds) as reader:
+                yield reader
 
     with pytest.MonkeyPatch.context() as patch:
         for module in ("cifar10", "image_folder", "npz_file"):
