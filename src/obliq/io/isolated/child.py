@@ -21,7 +21,7 @@ import numpy as np
 from obliq.errors import ObliqError
 from obliq.io.isolated.frames import receive_head, receive_into, send
 from obliq.io.isolated.reader import InThisProcess, ReadArrays, Reader, ReaderFailedError, Task
-from obliq.io.isolated.worker import ERRORS
+from obliq.io.isolated.worker import ERRORS, LONGEST_ERROR
 from obliq.io.visible_text import reason_of, visible_line
 
 SILENCE = 300
@@ -67,7 +67,7 @@ def isolated_reader(jobs: Sequence[str], *, memory: int, seconds: int) -> Iterat
 def can_isolate() -> bool:
     """Whether this system has limits for processes, hands on open files, and has a Python to start."""
     posix = importlib.util.find_spec("resource") is not None and hasattr(socket, "recv_fds")
-    return posix and bool(sys.executable)
+    return posix and bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
 @final
@@ -148,7 +148,7 @@ class Child:
             case None:
                 pass
             case [str(name), str(text)] if name in ERRORS:
-                raise ERRORS[name](visible_line(text))
+                raise ERRORS[name](visible_line(text[:LONGEST_ERROR]))
             case _:
                 raise ValueError("an unknown error")
         facts = head.get("facts")
@@ -190,7 +190,7 @@ class Child:
             self._instead = InThisProcess()
             warnings.warn(
                 f"no child process could be started to read files of others in ({reason_of(error)}); they are read in "
-                "this process",
+                "this process, without its limits",
                 RuntimeWarning,
                 stacklevel=5,
             )
