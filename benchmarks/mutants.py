@@ -55,6 +55,7 @@ TESTS = {
     "obliq/io/strict_json.py": ("tests/io/test_strict_json.py", "tests/io/test_documents.py"),
     "obliq/io/document_text.py": ("tests/io/test_documents.py", LIMITS),
     "obliq/io/regular_file.py": ("tests/io/test_regular_file.py",),
+    "obliq/io/ownership.py": ("tests/io/test_ownership.py",),
     "obliq/io/archive.py": ("tests/io/test_archive.py", LIMITS),
     "obliq/io/pickle_check.py": ("tests/io/test_pickle_check.py",),
     "obliq/io/budget.py": ("tests/io/test_budget.py", LIMITS),
