@@ -77,6 +77,7 @@ def test_training_states_its_parts_and_proposes_a_person(obliq: Obliq, tmp_path:
     assert person.startswith("subject=")
     assert "nobody is in two parts" in " ".join(said.err.split())
     assert "training samples of 4 people" in " ".join(said.err.split())
+    assert "steps are too few for running statistics" in " ".join(said.err.split())
 
 
 def test_statistics_are_written_once_and_take_the_place_of_the_retain_set(

@@ -11,7 +11,8 @@ from obliq.errors import ModelError
 from obliq.models import initialise
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training.loop import Recipe, fit, forward_function
+from obliq.training.compilation import forward_function
+from obliq.training.loop import Recipe, fit
 from tests.conftest import SmallNet, make_collection
 
 

@@ -19,7 +19,7 @@ from obliq.quantization import quantize
 from obliq.quantization.learned_step import _composed
 from obliq.quantization.learned_step import fake_quantize as rounded
 from obliq.run import Run
-from obliq.training.loop import forward_function
+from obliq.training.compilation import forward_function
 from tests.conftest import SmallNet
 
 ROOT = Path(__file__).parents[2]

@@ -20,6 +20,10 @@ from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.training.loop import Recipe
 
 
+class DefaultRate(float):
+    """A learning rate that no option states, so that the network may have another one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainArguments:
     """Train a quantized network and record its training samples.
@@ -58,7 +62,7 @@ class TrainArguments:
     test: PartOption = None
     limit: int = 0
     from_weights: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = field(default_factory=lambda: Recipe(learning_rate=DefaultRate(Recipe.learning_rate)))
     compute: TrainingComputeOptions = field(default_factory=TrainingComputeOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
 
@@ -110,13 +114,14 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     progress.stage(
         f"training {blueprint.architecture} {precision} on {len(parts.train):,} samples of {data.name}"
     )
+    recipe = _settled_recipe(arguments.recipe, blueprint.architecture, len(parts.train), progress)
     warnings: list[str] = []
 
     def warn(line: str) -> None:
         warnings.append(f"WARNING: {line}")
         progress.print_line(warnings[-1])
 
-    trained = train_original(parts, blueprint, arguments.recipe, run, start, warn, arguments.label)
+    trained = train_original(parts, blueprint, recipe, run, start, warn, arguments.label)
     if not isinstance(parts.test, MissingExamples):
         progress.stage(f"testing on {len(parts.test):,} samples")
     trained = with_accuracy(trained, parts, run)
@@ -134,6 +139,24 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
             arguments.out, parts, repeated_options(arguments.data_folder, data.name, arguments.arch)
         ),
     )
+
+
+def _settled_recipe(given: Recipe, architecture: str, samples: int, progress: StageListener) -> Recipe:
+    """The recipe with what no option states chosen for the network and the number of samples, each in a line."""
+    from obliq.models import ARCHITECTURES
+
+    recipe = dataclasses.replace(given, learning_rate=float(given.learning_rate))
+    own = ARCHITECTURES[architecture].learning_rate if architecture in ARCHITECTURES else None
+    if own is not None and isinstance(given.learning_rate, DefaultRate):
+        progress.print_line(f"learning rate: {own}, the default for {architecture} (--learning-rate)")
+        recipe = dataclasses.replace(recipe, learning_rate=own)
+    settled = recipe.settled(samples)
+    if settled != recipe:
+        progress.print_line(
+            f"batch norm: {recipe.steps(samples):,} steps are too few for running statistics, so they are measured "
+            "after training (--norm-statistics)"
+        )
+    return settled
 
 
 VERB = Verb(TrainArguments, run_train)

@@ -21,11 +21,13 @@ class Architecture:
         build: from (in_channels, classes) to the network.
         layout: the meaning of one input's axes, channels first.
         smallest: the smallest height, width or length that the pooling allows.
+        learning_rate: the peak rate that `obliq train` uses by default; None for that of `Recipe`.
     """
 
     build: Callable[[int, int], nn.Module]
     layout: tuple[str, ...] = ("channels", "height", "width")
     smallest: int = 4
+    learning_rate: float | None = None
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -33,7 +35,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "strided-convnet": Architecture(strided_convnet, smallest=1),
     "resnet20": Architecture(resnet20),
     "resnet18": Architecture(resnet18),
-    "mobilenetv2": Architecture(mobilenetv2),
+    # From 0.025 on, few steps drive all logits out of the range that the first batch set, where gradients are zero.
+    "mobilenetv2": Architecture(mobilenetv2, learning_rate=0.01),
     "signal-convnet": Architecture(signal_convnet, layout=("channels", "length")),
 }
 

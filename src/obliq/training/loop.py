@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,47 +18,16 @@ from torch import Tensor, nn
 from obliq.data import DataLike, Examples, as_examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.quantization import activations, calibrate_steps, keep_steps_near_, learned_steps
 from obliq.run import Run, device_of
+from obliq.training.compilation import forward_function
 from obliq.training.continuation import KeptTraining
+from obliq.training.norm_statistics import NormStatistics, measure_norm_statistics_
 from obliq.training.prediction import TorchPredictor, collect_logits
 
-Forward = Callable[[Tensor], Tensor]
-
-
-def forward_function(model: nn.Module, run: Run, batch_size: int) -> Forward:
-    """The network itself, or compiled code that uses its parameters when the run requests it.
-
-    The network stays an ordinary module, to be returned and saved. Batches smaller than `batch_size` pass through it
-    uncompiled, because compiling for the last batch of an epoch costs more than it gains.
-
-    Raises:
-        ModelError: when activation steps have not been set; and from the first pass, when torch cannot compile.
-    """
-    if not run.compile:
-        return model
-    # Imported here: the module is private to torch, and importing it takes longer than importing torch.
-    from torch._dynamo.exc import TorchDynamoException
-
-    for quantizer in activations(model).values():
-        quantizer.require_calibrated()  # reads a flag, which would break the compiled graph
-    code = torch.compile(model, dynamic=False)
-
-    def forward(inputs: Tensor) -> Tensor:
-        result: Tensor
-        if len(inputs) != batch_size:
-            result = model(inputs)
-            return result
-        try:
-            result = code(inputs)
-        except TorchDynamoException as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ModelError(
-                f"torch cannot compile this network: {reason}; expected a C++ compiler, or a run without compile"
-            ) from error
-        return result
-
-    return forward
+FEWEST_STEPS_FOR_RUNNING_STATISTICS = 100
+"""In a shorter training, running averages with the usual momentum of 0.1 still hold activations of early weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +36,17 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the training samples.
-        learning_rate: Peak learning rate.
+        learning_rate: Peak learning rate. For mobilenetv2, `obliq train` uses 0.01 by default; higher ones failed in
+            short trainings.
         warmup: Share of the steps over which the learning rate rises from zero.
         momentum: Momentum, without Nesterov's correction.
         weight_decay: Weight decay. It never applies to learned steps, batch norm or biases.
         batch_size: Samples per step.
         augment: Use random crops and flips, for natural images.
+        norm_statistics: What batch norm uses after training: `running` averages over the last steps, or averages that
+            are `measured` over the training samples with the final weights. By default, `obliq train` and
+            `obliq.train` measure them when there are fewer than 100 steps, which are too few for running ones; other
+            trainings use running ones.
         version: Version of training, from 1. Raise it when the same recipe and seed give another network.
     """
 
@@ -84,6 +59,7 @@ class Recipe:
     weight_decay: float = 5e-4
     batch_size: int = 128
     augment: bool = False
+    norm_statistics: NormStatistics | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
@@ -94,6 +70,19 @@ class Recipe:
             raise ModelError(
                 f"momentum={self.momentum}, warmup={self.warmup}; expected below 1, and a share of at most 1"
             )
+        if self.norm_statistics not in (None, *get_args(NormStatistics)):
+            raise ModelError(f"norm_statistics={self.norm_statistics!r}; expected running, measured or None")
+
+    def steps(self, samples: int) -> int:
+        """How many steps a training on that many samples has."""
+        return self.epochs * steps_per_epoch(samples, self.batch_size)
+
+    def settled(self, samples: int) -> Recipe:
+        """The recipe for that many training samples: with measured norm statistics by default if it is short."""
+        short = self.steps(samples) < FEWEST_STEPS_FOR_RUNNING_STATISTICS
+        if self.norm_statistics is None and short:
+            return dataclasses.replace(self, norm_statistics="measured")
+        return self
 
 
 def require_at_least(least: float, **values: float) -> None:
@@ -160,6 +149,9 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
         measured = {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)}
         kept.keep(measured)
         run.listen("train", epoch, recipe.epochs, measured)
+    if recipe.norm_statistics == "measured":
+        with mixed_precision(run):
+            measure_norm_statistics_(model, examples, recipe.batch_size, run, augment=recipe.augment)
     return model.eval()
 
 

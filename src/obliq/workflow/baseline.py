@@ -63,7 +63,7 @@ def accuracy_in_words(accuracies: dict[str, float]) -> list[str]:
             "nothing that a constant answer does not reach" if reached <= baseline else "next to nothing"
         )
         lines.append(
-            f"WARNING: the network has learned {learned}; expected a lower --learning-rate (such as 0.01), more "
+            f"WARNING: the network has learned {learned}; expected a lower --learning-rate (such as a fifth), more "
             "epochs or another network before anything is unlearned"
         )
     return lines

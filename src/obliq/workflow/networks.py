@@ -160,7 +160,7 @@ def train(
     examples = as_examples(data)
     require_labels_below(outputs_of(model, examples), examples)
     run = _run("training", seed, device, progress)
-    wanted = recipe or Recipe()
+    wanted = (recipe or Recipe()).settled(len(examples))
     if (found := rehearse(model, examples)) is not None:
         require_memory(found[1], examples, wanted.batch_size, run.device)
     return fit(model, examples, wanted, run).to(device_of(model))
@@ -204,7 +204,7 @@ def retrain(
     run = _run("retraining", seed, device, progress)
     fresh = copy.deepcopy(model)
     initialise(fresh, seed)
-    return fit(fresh, examples, recipe or Recipe(), run).to(device_of(model))
+    return fit(fresh, examples, (recipe or Recipe()).settled(len(examples)), run).to(device_of(model))
 
 
 def unlearn(
