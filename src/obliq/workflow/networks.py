@@ -261,6 +261,8 @@ def unlearn(
         require_no_retain_set(chosen)
     require_ready(model)
     splits = join_for(model, forget=forget, retain=retain, holdout=holdout)
+    if isinstance(chosen, Retrain):
+        chosen = replace(chosen, recipe=chosen.recipe.settled(len(splits.retain)))
     trace, run = Trace(), _run("unlearning", seed, device, progress)
     unlearned = chosen.unlearn(model, splits, replace(run, listen=together(run.listen, trace)))
     unlearned = unlearned.to(device_of(model)).eval()
