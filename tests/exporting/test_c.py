@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -65,17 +66,33 @@ int main(int count, char **names)
 """
 
 
-def compiled(written: bytes, folder: Path) -> Path:
+Compiled = Callable[[bytes], Path]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """Make a program of a file, with the decoder; of equal files once."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler (cc or gcc) is installed")
-    (folder / "network.c").write_bytes(written)
-    (folder / "main.c").write_text(PROGRAM)
-    sources = ["network.c", "main.c", DECODER / "obliq_patch.c", DECODER / "obliq_sha256.c"]
-    command = [compiler, *FLAGS, "-I", DECODER, "-o", "network", *sources, "-lm"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return folder / "network"
+
+    def compile_in(folder: Path, *words: str | Path) -> None:
+        command = [compiler, *FLAGS, "-I", DECODER, *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+    decoder = tmp_path_factory.mktemp("decoder")
+    compile_in(decoder, "-c", DECODER / "obliq_patch.c", DECODER / "obliq_sha256.c")
+
+    @functools.cache
+    def program(written: bytes) -> Path:
+        folder = tmp_path_factory.mktemp("program")
+        (folder / "network.c").write_bytes(written)
+        (folder / "main.c").write_text(PROGRAM)
+        compile_in(folder, "-o", "network", "network.c", "main.c", *sorted(decoder.glob("*.o")), "-lm")
+        return folder / "network"
+
+    return program
 
 
 def answers(program: Path, inputs: ndarray, *patch: Path) -> ndarray:
@@ -126,10 +143,10 @@ def network(name: str, precision: str) -> tuple[nn.Module, Graph]:
 
 
 @pytest.mark.parametrize(("name", "precision"), EVERY)
-def test_every_logit_is_the_interpreters(name: str, precision: str, tmp_path: Path) -> None:
+def test_every_logit_is_the_interpreters(name: str, precision: str, compiled: Compiled) -> None:
     model, graph = network(name, precision)
     inputs = random_inputs(graph.input_shape, 40)
-    program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
+    program = compiled(export_file(model, graph.input_shape, to="c"))
     np.testing.assert_array_equal(answers(program, inputs), expected(graph, inputs))
 
 
@@ -145,17 +162,17 @@ def test_every_kernel_is_run_above() -> None:
     assert calls - {"memcpy"} == set(re.findall(r"^static void (\w+)\([^)]*\*y\)$", kernels, re.MULTILINE))
 
 
-def test_what_the_c_decoder_patches_is_the_other_network(tmp_path: Path) -> None:
+def test_what_the_c_decoder_patches_is_the_other_network(compiled: Compiled, tmp_path: Path) -> None:
     """Every number is in the image, down to tables, refinements and ranges: one code runs W8A8 and W4A4."""
     (model, graph), (_, other) = network("gated", "W8A8"), network("gated", "W4A4")
-    program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
+    program = compiled(export_file(model, graph.input_shape, to="c"))
     patch = tmp_path / "patch"
     patch.write_bytes(encode_patch(content_of_graph(graph), content_of_graph(other), 1))
     inputs = random_inputs(graph.input_shape, 20)
     np.testing.assert_array_equal(answers(program, inputs, patch), expected(other, inputs))
 
 
-def test_the_file_states_what_it_is_and_how_inputs_come_about(tmp_path: Path) -> None:
+def test_the_file_states_what_it_is_and_how_inputs_come_about(compiled: Compiled) -> None:
     """Names of classes end no comment, whatever is in them; the same network gives the same bytes."""
     model, graph = network("keywords", "W4A4")
     hostile = ("*/ #error", "/* a", "\u00e9 \\\n", "??/", "}")
@@ -180,12 +197,12 @@ def test_the_file_states_what_it_is_and_how_inputs_come_about(tmp_path: Path) ->
         )
         == contract
     )
-    program = compiled(written, tmp_path)
+    program = compiled(written)
     nothing = np.full((1, *graph.input_shape), np.nan, np.float32)
     assert subprocess.run([program], input=nothing.tobytes(), timeout=60).returncode == 2
 
 
-def test_names_of_layers_reach_nothing_but_comments(tmp_path: Path) -> None:
+def test_names_of_layers_reach_nothing_but_comments(compiled: Compiled) -> None:
     """A network of the user's, or a file from elsewhere, may have any names; none of them becomes C."""
     _, graph = network("keywords", "W4A4")
     names = ("a */ #error b", "??/", 'quote " \\', "line\n#error", "\x00\x1b[2J", "\u202e\u00e9", "x" * 9999)
@@ -200,7 +217,7 @@ def test_names_of_layers_reach_nothing_but_comments(tmp_path: Path) -> None:
     assert b"#error b" not in written
     assert b"*/ #" not in written
     inputs = random_inputs(graph.input_shape, 3)
-    np.testing.assert_array_equal(answers(compiled(written, tmp_path), inputs), expected(graph, inputs))
+    np.testing.assert_array_equal(answers(compiled(written), inputs), expected(graph, inputs))
 
 
 def test_a_class_called_like_the_image_hides_nothing() -> None:
@@ -217,10 +234,12 @@ def test_a_class_called_like_the_image_hides_nothing() -> None:
     export_file(model, graph.input_shape, to="c", inputs=contract)  # which reads the image back
 
 
-def test_an_image_of_any_bytes_is_computed_with_inside_of_the_arrays(tmp_path: Path) -> None:
+def test_an_image_of_any_bytes_is_computed_with_inside_of_the_arrays(
+    compiled: Compiled, tmp_path: Path
+) -> None:
     """The compiler's sanitizers stop at accesses outside of arrays and at sums that are not defined."""
     model, graph = network("gated", "W8A8")
-    program = compiled(export_file(model, graph.input_shape, to="c"), tmp_path)
+    program = compiled(export_file(model, graph.input_shape, to="c"))
     inputs = random_inputs(graph.input_shape, 2)
     draw = np.random.default_rng(0)
     size = len(to_device_image(content_of_graph(graph)))
