@@ -169,7 +169,11 @@ def test_a_shape_that_no_trial_finds_must_be_given() -> None:
     quantize(net, "W4A4", input_shape=(3, 13, 11))
 
 
-def test_random_states_and_the_network_stay_as_they_are() -> None:
+def test_random_states_and_the_network_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(seed: int) -> None:
+        pytest.fail("the accelerators were seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
     net = Small(STATEMENTS["sub_"]).train()
     before, state = torch.get_rng_state(), {name: value.clone() for name, value in net.state_dict().items()}
     quantize(net, "W4A4")

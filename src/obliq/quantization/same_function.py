@@ -125,8 +125,11 @@ def _outputs_of(model: nn.Module, inputs: Tensor, training: bool) -> dict[str, l
             module.register_forward_hook(_float_layer, with_kwargs=True)
         if name:
             module.register_forward_hook(_remember(found, name))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[inputs.device] if inputs.device.type == "cuda" else []):
+        if inputs.device.type == "cpu":  # torch.manual_seed would seed the accelerators as well
+            torch.default_generator.manual_seed(0)
+        else:
+            torch.manual_seed(0)
         result = model(inputs.clone())
     if not isinstance(result, Tensor):
         raise ModelError(f"the network returns a {type(result).__name__}; expected one tensor of logits")
