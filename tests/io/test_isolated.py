@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ from obliq.errors import DataError, ObliqError
 from obliq.io.budget import Budget
 from obliq.io.isolated import child
 from obliq.io.isolated.child import Child, isolated_reader
-from obliq.io.isolated.reader import ReadArrays, ReaderFailedError, Task
+from obliq.io.isolated.frames import receive_into
+from obliq.io.isolated.reader import ReadArrays, ReaderFailedError, Task, described_arrays
 from obliq.io.user_code import TerminatedBySignal, terminate
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits and /proc are those of Linux")
@@ -164,6 +166,7 @@ def test_a_killed_parent_leaves_no_child() -> None:
 from obliq.errors import DataError
 from obliq.io.budget import Budget
 from obliq.io.isolated import child
+from obliq.io.isolated.frames import receive_into
 from obliq.io.isolated.reader import Task
 child._CODE = {REPLACED!r}
 reader = child.Child(["entries of npz"], memory=2**29, seconds=9)
@@ -198,7 +201,19 @@ for act in ("nothing", "sleep"):
 )
 def test_what_no_reader_answers_is_refused(arrays: object) -> None:
     with pytest.raises(ValueError, match=r"."):
-        child._described(arrays, 10)
+        described_arrays(arrays, 10)
+
+
+class Trickle(socket.socket):
+    """The other side sends one byte at a time."""
+
+    def recv_into(self, *_: object) -> int:
+        return 1
+
+
+def test_a_child_that_answers_byte_by_byte_is_refused() -> None:
+    with Trickle() as source, pytest.raises(ValueError, match="a few bytes at a time"):
+        receive_into(source, memoryview(bytearray(10_000)), lambda: None)
 
 
 def test_arrays_of_other_shapes_are_refused() -> None:

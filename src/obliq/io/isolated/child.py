@@ -4,9 +4,7 @@ import contextlib
 import functools
 import importlib.util
 import json
-import math
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -20,7 +18,14 @@ import numpy as np
 
 from obliq.errors import ObliqError
 from obliq.io.isolated.frames import receive_head, receive_into, send
-from obliq.io.isolated.reader import InThisProcess, ReadArrays, Reader, ReaderFailedError, Task
+from obliq.io.isolated.reader import (
+    InThisProcess,
+    ReadArrays,
+    Reader,
+    ReaderFailedError,
+    Task,
+    described_arrays,
+)
 from obliq.io.isolated.worker import ERRORS, LONGEST_ERROR
 from obliq.io.visible_text import reason_of, visible_line
 
@@ -39,11 +44,6 @@ _CODE = "import sys; sys.path += sys.argv[2:]; from obliq.io.isolated.worker imp
 
 _KEPT = ("LD_", "DYLD_", "LC_")
 """Beginnings of the variables that a child is given: how libraries and text are found. Others may hold secrets."""
-
-_KIND = re.compile(r"\|u1|\|i1|[<>][fiu][248]|[<>]U[0-9]{1,4}")
-"""The types of arrays that may be answered: numbers of at most 64 bits, and text."""
-
-_LARGEST_RANK = 32
 
 
 @contextlib.contextmanager
@@ -119,8 +119,11 @@ class Child:
         """Whatever goes wrong with the child as an error, after the child was ended."""
         try:
             yield
-        except (EOFError, ConnectionError, TimeoutError) as error:
+        except (EOFError, OSError) as error:
             raise ReaderFailedError(self._end_of(error)) from None
+        except MemoryError:
+            self.end()
+            raise ReaderFailedError("what it holds takes more memory than there is; expected less") from None
         except ValueError as error:
             self.end()
             raise ReaderFailedError(
@@ -140,7 +143,11 @@ class Child:
             raise ReaderFailedError(
                 f"cannot be read ({visible_line(str(head['broken']))[:200]}); expected a sound file"
             )
-        kinds, counted, budget = _described(head.get("arrays"), task.most), head.get("budget"), task.budget
+        kinds, counted, budget = (
+            described_arrays(head.get("arrays"), task.most),
+            head.get("budget"),
+            task.budget,
+        )
         if not (isinstance(counted, list) and len(counted) == 2 and all(type(one) is int for one in counted)):
             raise ValueError(f"a budget of {str(counted)[:40]}")
         budget.memory, budget.work = max(budget.memory, counted[0]), max(budget.work, counted[1])
@@ -252,34 +259,6 @@ class _Patience:
         self._left -= 1
         if self._left <= 0:
             raise TimeoutError
-
-
-def _described(given: object, most: int) -> list[tuple[str, tuple[int, ...], int]]:
-    """Type, shape and bytes of each array of an answer.
-
-    Raises:
-        ValueError: for what no job answers, and for more than `most` bytes.
-    """
-    if not isinstance(given, list):
-        raise ValueError("no list of arrays")
-    found = []
-    for entry in given:
-        match entry:
-            case [str(kind), [*shape]] if _KIND.fullmatch(kind) and len(shape) <= _LARGEST_RANK:
-                if not all(type(one) is int and one >= 0 for one in shape):
-                    raise ValueError("a shape that is none")
-                size = math.prod(shape) * _bytes_of(kind)
-                most -= max(size, math.prod(shape))  # names of no letters have no bytes
-                if most < 0:
-                    raise ValueError("more bytes than the file may hold")
-                found.append((kind, tuple(shape), size))
-            case _:
-                raise ValueError("an array that is none")
-    return found
-
-
-def _bytes_of(kind: str) -> int:
-    return int(kind[2:]) * (4 if kind[1] == "U" else 1)
 
 
 def _places() -> list[str]:

@@ -10,6 +10,7 @@ LARGEST_HEAD = 2**22
 """Bytes of the JSON object."""
 
 _LENGTH = 4  # bytes of the number before it
+_PIECES, _PIECE = 5000, 256  # parts in which bytes may arrive, and bytes for which there may be one more
 _SMALL = 2**16  # bytes of a part that is copied before it is sent
 
 Wait = Callable[[], None]
@@ -101,8 +102,13 @@ def receive_into(source: socket.socket, view: memoryview, wait: Wait) -> None:
 
     Raises:
         EOFError: when the other side is gone.
+        ValueError: when it sends them so slowly that it would never end.
     """
+    pieces = _PIECES + len(view) // _PIECE
     while view:
+        pieces -= 1
+        if not pieces:
+            raise ValueError("a few bytes at a time")
         try:
             count = source.recv_into(view)
         except TimeoutError:

@@ -1,6 +1,8 @@
 """What runs jobs and what it answers, in a child or in this process."""
 
 import functools
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -118,3 +120,37 @@ class InThisProcess:
 
     def end(self) -> None:
         """Nothing was started."""
+
+
+_KIND = re.compile(r"\|u1|\|i1|[<>][fiu][248]|[<>]U[0-9]{1,4}")
+"""The types of arrays that may be answered: numbers of at most 64 bits, and text."""
+
+_LARGEST_RANK = 32
+
+
+def described_arrays(given: object, most: int) -> list[tuple[str, tuple[int, ...], int]]:
+    """Type, shape and bytes of each array of an answer.
+
+    Raises:
+        ValueError: for what no job answers, and for more than `most` bytes.
+    """
+    if not isinstance(given, list):
+        raise ValueError("no list of arrays")
+    found = []
+    for entry in given:
+        match entry:
+            case [str(kind), [*shape]] if _KIND.fullmatch(kind) and len(shape) <= _LARGEST_RANK:
+                if not all(type(one) is int and one >= 0 for one in shape):
+                    raise ValueError("a shape that is none")
+                size = math.prod(shape) * _bytes_of(kind)
+                most -= max(size, math.prod(shape))  # names of no letters have no bytes
+                if most < 0:
+                    raise ValueError("more bytes than the file may hold")
+                found.append((kind, tuple(shape), size))
+            case _:
+                raise ValueError("an array that is none")
+    return found
+
+
+def _bytes_of(kind: str) -> int:
+    return int(kind[2:]) * (4 if kind[1] == "U" else 1)
