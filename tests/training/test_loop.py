@@ -10,8 +10,10 @@ from torch import nn
 from obliq.data import Collection, Examples, Partition
 from obliq.data.batches import batches
 from obliq.errors import ModelError
+from obliq.exporting import graph_of
+from obliq.exporting.operations import Convolution
 from obliq.models import initialise
-from obliq.quantization import activations, learned_steps, quantize
+from obliq.quantization import activations, learned_steps, quantize, weights_digest
 from obliq.run import Run, Trace
 from obliq.training.loop import (
     Recipe,
@@ -83,6 +85,30 @@ def test_weight_decay_spares_steps_norms_and_biases() -> None:
     spared = [*learned_steps(model), *(p for norm in norms for p in norm.parameters())]
     spared += [p for name, p in model.named_parameters() if name.endswith("bias")]
     assert {id(parameter) for parameter in spared} == {id(parameter) for parameter in others["params"]}
+
+
+def test_frozen_parameters_are_kept_hashed_and_exported(parts: Partition) -> None:
+    model = fresh()
+    frozen = [name for name, _ in model.named_parameters() if name.startswith("features.0.")]
+    assert len(frozen) == 2  # weight and step
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    trained = fit(model, parts.train, SHORT, Run(seed=1))
+    assert all(torch.equal(trained.get_parameter(name), model.get_parameter(name)) for name in frozen)
+    assert not torch.equal(
+        trained.get_parameter("classifier.weight"), model.get_parameter("classifier.weight")
+    )
+    other = copy.deepcopy(trained)
+    other.get_parameter("features.0.weight").data.neg_()
+    assert weights_digest(other) != weights_digest(trained)
+    ours, theirs = (
+        next(step for step in graph_of(one, (1, 6, 6)).steps if isinstance(step, Convolution))
+        for one in (trained, other)
+    )
+    weight, step = (trained.get_parameter(name).detach() for name in frozen)
+    codes = (weight / step.view(-1, 1, 1, 1)).round().clamp(-127, 127)  # the first layer has 8 bits
+    assert (abs(ours.weights.codes) == codes.abs().numpy()).all()
+    assert not (ours.weights.codes == theirs.weights.codes).all()
 
 
 def test_the_given_network_is_left_alone_and_the_new_one_is_calibrated(parts: Partition) -> None:
