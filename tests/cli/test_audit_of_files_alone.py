@@ -121,14 +121,27 @@ def test_what_does_not_belong_together_is_refused(
     assert not (tmp_path / "a").exists()
 
 
-def test_files_of_another_form_are_refused(way: Way, files: Files, tmp_path: Path, obliq: Obliq) -> None:
+OTHER_LAYERS = """
+from torch import nn
+
+def build(shape, classes):
+    return nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(4, classes))
+"""
+
+
+def test_files_of_another_form_are_refused(
+    way: Way, files: Files, tmp_path: Path, obliq: Obliq, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "compact.onnx"
     assert obliq("export", way.unlearned, "--form", "compact", "--out", other).status == 0
     request = ("--request", way.unlearned / "request.json", "--out", tmp_path / "a")
     said = obliq("audit", files.original, other, "--data", f"npz:{way.data}", *request)
     assert "compact.onnx has other layers than original.onnx" in said.err
-    words = ("--arch", "resnet20", "--epochs", 1, "--threads", 1, "--out", tmp_path / "other")
-    assert obliq("train", f"npz:{way.data}", *words).status == 0
-    assert obliq("export", tmp_path / "other", "--out", tmp_path / "other.onnx").status == 0
+    (tmp_path / "other_layers.py").write_text(OTHER_LAYERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    arch = ("--arch", "other_layers:build")
+    words = ("--epochs", 1, "--threads", 1, "--out", tmp_path / "other")
+    assert obliq("train", f"npz:{way.data}", *arch, *words).status == 0
+    assert obliq("export", tmp_path / "other", *arch, "--out", tmp_path / "other.onnx").status == 0
     said = obliq("audit", way.original, way.unlearned, "--retrained", tmp_path / "other.onnx", *request)
     assert "other.onnx has other layers; expected a file of the original's form" in said.err
