@@ -148,11 +148,6 @@ class TensorGrid:
     signed: bool
     zero_point: int
 
-    @property
-    def elements(self) -> int:
-        """The number of codes."""
-        return 0 if self.shape is None else torch.Size(self.shape).numel()
-
 
 def tensor_grids(model: nn.Module) -> dict[str, TensorGrid]:
     """The grid of every quantized tensor, named as in the integer view; needs no values."""
@@ -177,7 +172,9 @@ def tensor_forms(model: nn.Module) -> dict[str, TensorForm]:
         if grid.shape is None:
             in_integers |= {f"{name}.step", f"{name}.calibrated"}
         else:
-            stored[f"codes/{name}"] = TensorForm(torch.uint8, (packed_size(grid.elements, grid.bits),))
+            stored[f"codes/{name}"] = TensorForm(
+                torch.uint8, (packed_size(math.prod(grid.shape), grid.bits),)
+            )
             in_integers |= {name, f"{name}_step"}
     for name, value in model.state_dict().items():
         if name not in in_integers:
