@@ -60,6 +60,7 @@ TESTS = {
     "obliq/io/pickle_check.py": ("tests/io/test_pickle_check.py",),
     "obliq/io/budget.py": ("tests/io/test_budget.py", LIMITS),
     "obliq/io/keys.py": ("tests/io/test_keys.py", "tests/patch/test_signing.py", LIMITS),
+    "obliq/checkpoints/tensors.py": ("tests/checkpoints/test_tensors.py",),
     "obliq/patch/encryption.py": ("tests/patch/test_encryption.py",),
     "obliq/patch/signing.py": ("tests/patch/test_signing.py",),
     "obliq/patch/decoder.py": (
