@@ -149,6 +149,17 @@ def row(format: Format, found: Found) -> str:
     )
 
 
+def counted(line: str) -> Found:
+    """What a row of the table counts, so that a run can go on from there."""
+    _, _, _, accepted, refused, findings, seconds, memory = (
+        cell.strip().replace(",", "") for cell in line.strip("| ").split(" | ")
+    )
+    if int(findings):
+        raise ValueError(f"findings in {line}; expected a row without any to go on from")
+    outcomes = Counter({"accepted": int(accepted), "refused": int(refused)})
+    return Found(outcomes, float(seconds), float(memory))
+
+
 def heading() -> list[str]:
     """What stands above the rows of the table."""
     return [
@@ -184,7 +195,9 @@ def main() -> None:
     )
     parser.add_argument("--mutations", type=int, default=10_000, help="Files of each format.")
     parser.add_argument("--only", default="", help="Only formats whose name contains this.")
-    parser.add_argument("--start", type=int, default=0, help="Number of the first file.")
+    parser.add_argument(
+        "--start", type=int, default=0, help="Number of the first file; the row goes on there."
+    )
     arguments = parser.parse_args()
     rows = kept_rows()
     remember_programs()
@@ -193,6 +206,11 @@ def main() -> None:
             if arguments.only not in format.name:
                 continue
             found, number, end = Found(), arguments.start, arguments.start + arguments.mutations
+            goes_on = False
+            if format.name in rows and number:
+                before = counted(rows[format.name])
+                goes_on = sum(before.outcomes.values()) == number
+                found = before if goes_on else found
             while number < end:
                 number = batch(format, range(number, min(number + BATCH, end)), found)
             written = row(format, found)
@@ -202,7 +220,7 @@ def main() -> None:
                 sep="\n",
                 flush=True,
             )
-            if not arguments.start:
+            if goes_on or not arguments.start:
                 rows[format.name] = written
                 TABLE.write_text("\n".join([*heading(), *rows.values()]) + "\n")
 
