@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test test-oldest test-newest coverage docs dist audit-dependencies lint types imports check clean
+.PHONY: setup demo test test-oldest test-newest coverage docs build-tools dist audit-dependencies lint types imports check clean
 
 $(BIN)/python:
 	@echo "==> setting up a virtual environment in $(VENV) (a few minutes the first time)"
@@ -57,9 +57,19 @@ $(VENV)/.installed-dist: pyproject.toml | $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dist]'
 	@touch $@
 
-dist: $(VENV)/.installed-dist  # wheel, sdist and bill of materials, checked; the demo runs from the wheel without extras
+# What builds the wheel is locked by version and hash, and lies in an environment of its own. `make build-tools` locks the newest.
+$(VENV)-build/.installed: .ci/build-tools.txt
+	@$(PYTHON) -m venv --clear $(VENV)-build
+	@$(VENV)-build/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r .ci/build-tools.txt
+	@touch $@
+
+build-tools: setup
+	@$(BIN)/python .ci/lock_build_tools.py > build-tools.txt
+	@mv build-tools.txt .ci/build-tools.txt
+
+dist: $(VENV)/.installed-dist $(VENV)-build/.installed  # wheel, sdist and bill of materials, checked; the demo runs from the wheel without extras
 	@rm -rf dist
-	@$(BIN)/python -m build --outdir dist
+	@$(VENV)-build/bin/python -m build --no-isolation --outdir dist
 	@$(BIN)/twine check --strict dist/*
 	@$(BIN)/python .ci/check_distribution.py dist/*.whl
 	@$(BIN)/python .ci/bill_of_materials.py dist/*.whl
@@ -83,4 +93,4 @@ imports: setup
 check: lint types imports test
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest demo runs site build dist
+	rm -rf $(VENV) $(VENV)-build .venv-oldest .venv-newest demo runs site build dist
