@@ -8,6 +8,8 @@ NOTES = (
     "  ",
     "data: ",
     "parts: ",
+    "batch norm: ",
+    "learning rate: ",
     "to forget: ",
     "audited request: ",
     "not authenticated: ",

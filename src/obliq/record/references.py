@@ -63,7 +63,8 @@ def require_method(provenance: Provenance, policy: Policy) -> None:
     method = method_of(policy.method, policy.settings)
     if not isinstance(method, Retrain) or provenance.recipe is None:
         return
-    wanted: dict[str, SettingValue] = encode(method.recipe)
+    # what a recipe leaves open, it takes from the original
+    wanted: dict[str, SettingValue] = {**provenance.recipe, **encode(method.recipe)}
     if other := [name for name, value in provenance.recipe.items() if wanted[name] != value]:
         raise RecordError(
             f"method {policy.method} with {other[0]}={wanted[other[0]]}, and the original was trained with "
