@@ -114,6 +114,16 @@ def test_the_picture_that_crashes_its_decoder_is_named(hostile: None, tmp_path: 
     )
 
 
+def test_what_ended_a_child_is_never_read_in_this_process(
+    act: Callable[[str], dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ReaderFailedError, match="SIGSEGV"):
+        act("crash")
+    monkeypatch.setattr(socket, "socketpair", lambda: (_ for _ in ()).throw(OSError(24, "too many files")))
+    with pytest.raises(ReaderFailedError, match=r"no other one could be started \(.*too many files\)"):
+        act("crash")
+
+
 def test_whatever_a_reader_does_becomes_one_line(
     act: Callable[[str], dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,12 +173,15 @@ def test_a_signal_to_the_parent_ends_the_child(hostile: None, monkeypatch: pytes
 
 def test_a_killed_parent_leaves_no_child() -> None:
     code = f"""
+import signal
 from obliq.errors import DataError
 from obliq.io.budget import Budget
 from obliq.io.isolated import child
 from obliq.io.isolated.frames import receive_into
 from obliq.io.isolated.reader import Task
 child._CODE = {REPLACED!r}
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO, signal.SIGALRM])
 reader = child.Child(["entries of npz"], memory=2**29, seconds=9)
 for act in ("nothing", "sleep"):
     task = Task("entries of npz", {{"act": act}}, Budget(10, DataError), 10)
@@ -217,8 +230,12 @@ def test_a_child_that_answers_byte_by_byte_is_refused() -> None:
 
 
 def test_arrays_of_other_shapes_are_refused() -> None:
-    found = ReadArrays([np.zeros((2, 3)), np.zeros(4)], {})
+    found = ReadArrays([np.zeros((2, 3), np.uint8), np.zeros(4, np.uint8)], {})
     assert found.of_shapes((None, 3), None) is found.arrays
+    other = ReadArrays([np.zeros((2, 3))], {})
+    assert other.of_shapes(None, kind=None) is other.arrays
+    with pytest.raises(ReaderFailedError, match=r"answered with \['<f8 \(2, 3\)'\]; expected \|u1"):
+        other.of_shapes((2, 3))
     for shapes in ((None,), ((2, 4), None), ((2, 3), (None, 4)), ()):
         with pytest.raises(ReaderFailedError, match=r"expected .* The file may be hostile: remove it"):
             found.of_shapes(*shapes)

@@ -29,10 +29,8 @@ _PIXELS = 3 * 32 * 32
 _LARGEST_FILE = 64 * 2**20  # bytes; the originals have 31 MB, pictures 23 MB
 _LARGEST_LIST = 2**20  # bytes of labels
 _LARGEST_ROWS = 20_000  # images in one PNG; the originals have 10,000
-_MEMORY, _SECONDS = (
-    2**30,
-    120,
-)  # bytes of a child that reads one file after the other, and seconds of the processor
+_MEMORY = 2**30  # bytes of a child that reads one file after the other
+_SECONDS = 120  # of the processor
 
 Part = tuple[Tensor, Tensor]  # images as rows of 3,072 bytes in the order of the layout, and labels
 
@@ -107,7 +105,7 @@ def _python_part(file: Path, reader: Reader, budget: Budget) -> Part:
     data, labels = _read(
         reader, "pickled batch", file, content, budget, {"width": _PIXELS}, (None, _PIXELS), (None,)
     )
-    return torch.from_numpy(data).reshape(-1, 3, 32, 32), torch.from_numpy(labels).long()
+    return torch.from_numpy(data).reshape(-1, 3, 32, 32), _labels(file, labels.tolist())
 
 
 def _read(

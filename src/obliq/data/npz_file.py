@@ -108,7 +108,7 @@ class OpenNpz:
         found = self._reader.read(
             Task("array of npz", arguments, self._budget, most=LARGEST, opened=self._file)
         )
-        return found.of_shapes(None)[0]
+        return found.of_shapes(None, kind=None)[0]
 
 
 @contextlib.contextmanager

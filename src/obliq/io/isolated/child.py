@@ -79,7 +79,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._instead: InThisProcess | None = None
-        self._busy = False
+        self._busy = self._has_started = False
 
     def read(self, task: Task) -> ReadArrays:
         """See `Reader.read`."""
@@ -174,9 +174,10 @@ class Child:
         return ReadArrays(arrays, facts)
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
+        ours: socket.socket | None = None
         limits = {"jobs": list(self._jobs), "memory": self._memory, "seconds": self._seconds}
         try:
+            ours, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", "-c", _CODE, json.dumps(limits), *_places()],
@@ -190,10 +191,14 @@ class Child:
             ready, _ = receive_head(ours, _Patience(START))
             if ready != {"ready": True}:
                 raise ValueError("another greeting")
-            self._socket = ours
+            self._socket, self._has_started = ours, True
         except (OSError, EOFError, ValueError) as error:
-            ours.close()
-            self.end()
+            self._give_up(ours)
+            if self._has_started:  # a file may have ended the one before, and must not reach this process
+                raise ReaderFailedError(
+                    f"the process that reads it ended, and no other one could be started ({reason_of(error)}); "
+                    "expected room for another process. Try again"
+                ) from None
             self._instead = InThisProcess()
             warnings.warn(
                 f"no child process could be started to read files of others in ({reason_of(error)}); they are read in "
@@ -202,9 +207,13 @@ class Child:
                 stacklevel=5,
             )
         except BaseException:
-            ours.close()
-            self.end()
+            self._give_up(ours)
             raise
+
+    def _give_up(self, ours: socket.socket | None) -> None:
+        if ours is not None:
+            ours.close()
+        self.end()
 
     def _end_of(self, error: BaseException) -> str:
         """How the child ended, for an error that names the file."""

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, final
 
 from obliq.io.budget import Budget
 
+LARGEST_RANK = 32
+"""Dimensions of an array."""
+
 
 class RawArray(NamedTuple):
     """An array, row by row.

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from obliq.errors import DataError, ObliqError
 from obliq.io.archive import open_archive
 from obliq.io.budget import Budget
-from obliq.io.isolated.job import Found, Given, RawArray
+from obliq.io.isolated.job import LARGEST_RANK, Found, Given, RawArray
 
 NUMBERS = "x"
 """The array that may hold no names."""
@@ -115,4 +115,6 @@ def _described(name: str, key: str, archive: zipfile.ZipFile) -> tuple[tuple[int
         shape, _, kind = readers[version](opened, max_header_size=_HEADER)
         if not all(type(size) is int and size >= 0 for size in shape):
             raise DataError(f"{name}: {key} has shape {shape}; expected whole numbers")
+        if len(shape) > LARGEST_RANK:
+            raise DataError(f"{name}: {key} has {len(shape)} dimensions; expected at most {LARGEST_RANK}")
         return shape, kind, opened.tell()

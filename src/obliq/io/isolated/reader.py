@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from obliq.errors import ObliqError
 from obliq.io.budget import Budget
-from obliq.io.isolated.job import Given
+from obliq.io.isolated.job import LARGEST_RANK, Given
 from obliq.io.isolated.worker import job_called
 
 
@@ -34,24 +34,34 @@ class ReadArrays:
     arrays: list[npt.NDArray[Any]]
     facts: dict[str, Any]
 
-    def of_shapes(self, *shapes: tuple[int | None, ...] | None) -> list[npt.NDArray[Any]]:
+    def of_shapes(
+        self, *shapes: tuple[int | None, ...] | None, kind: str | None = "|u1"
+    ) -> list[npt.NDArray[Any]]:
         """The arrays, of which each has one of these shapes, where None is any size or any shape.
+
+        Args:
+            shapes: one for each array.
+            kind: the type of all; None for any.
 
         Raises:
             ReaderFailedError: when they have others, which only a process in the hands of others answers.
         """
         fitting = len(shapes) == len(self.arrays) and all(
-            shape is None
-            or (
-                len(shape) == array.ndim
-                and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
+            kind in (None, array.dtype.str)
+            and (
+                shape is None
+                or (
+                    len(shape) == array.ndim
+                    and all(size in (None, found) for size, found in zip(shape, array.shape, strict=True))
+                )
             )
             for shape, array in zip(shapes, self.arrays, strict=True)
         )
         if not fitting:
+            answered = [f"{array.dtype.str} {array.shape}" for array in self.arrays]
             raise ReaderFailedError(
-                f"the process that reads it answered with arrays of {[array.shape for array in self.arrays]}; expected "
-                f"{list(shapes)}. The file may be hostile: remove it"
+                f"the process that reads it answered with {answered}; expected {kind or 'any type'} {list(shapes)}. "
+                "The file may be hostile: remove it"
             )
         return self.arrays
 
@@ -125,8 +135,6 @@ class InThisProcess:
 _KIND = re.compile(r"\|u1|\|i1|[<>][fiu][248]|[<>]U[0-9]{1,4}")
 """The types of arrays that may be answered: numbers of at most 64 bits, and text."""
 
-_LARGEST_RANK = 32
-
 
 def described_arrays(given: object, most: int) -> list[tuple[str, tuple[int, ...], int]]:
     """Type, shape and bytes of each array of an answer.
@@ -139,7 +147,7 @@ def described_arrays(given: object, most: int) -> list[tuple[str, tuple[int, ...
     found = []
     for entry in given:
         match entry:
-            case [str(kind), [*shape]] if _KIND.fullmatch(kind) and len(shape) <= _LARGEST_RANK:
+            case [str(kind), [*shape]] if _KIND.fullmatch(kind) and len(shape) <= LARGEST_RANK:
                 if not all(type(one) is int and one >= 0 for one in shape):
                     raise ValueError("a shape that is none")
                 size = math.prod(shape) * _bytes_of(kind)

@@ -49,9 +49,7 @@ def run_jobs(given: str) -> None:
         given: JSON with `jobs` (names of the jobs that will come), `memory` (bytes beyond the start) and `seconds`
             (of the processor).
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # Ctrl-C reaches parent and child; this one ends without a word
+    _end_on_signals()
     limits = json.loads(given)
     for name in limits["jobs"]:
         job_called(name)
@@ -62,6 +60,23 @@ def run_jobs(given: str) -> None:
         while True:
             signal.alarm(IDLE)
             _answer_one(parent)
+
+
+def _end_on_signals() -> None:
+    """Let every signal that ends a process do so, whatever the parent ignores or blocks.
+
+    Ctrl-C reaches parent and child, and the child ends without a word.
+    """
+    for number in (
+        signal.SIGINT,
+        signal.SIGIO,
+        signal.SIGALRM,
+        signal.SIGXCPU,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _never() -> None:
@@ -105,6 +120,7 @@ def _ending_with(parent: socket.socket) -> Iterator[None]:
 
 def _answer_one(parent: socket.socket) -> None:
     head, file = receive_head(parent, _never)
+    signal.alarm(0)  # a job has limits of its own
     with os.fdopen(file, "rb") if file is not None else contextlib.nullcontext() as opened:
         whole = memoryview(bytearray(sum(head["sizes"])))
         receive_into(parent, whole, _never)
