@@ -5,6 +5,8 @@ from pathlib import Path
 from tests.cli.conftest import Said
 
 NOTES = (
+    "batch norm: ",
+    "learning rate: ",
     "  ",
     "data: ",
     "parts: ",
