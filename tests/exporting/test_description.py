@@ -40,6 +40,14 @@ def test_every_file_of_a_network_has_its_description(name: str) -> None:
             assert not np.any(one.weights.codes)
 
 
+def test_a_sum_may_be_named_after_the_place_of_its_block() -> None:
+    """As in a Sequential, whose children are numbered: a name from which no variable can be made."""
+    model, inputs = made("convnet", "W4A4")
+    document = json.loads(describe_graph(graph_of(model, inputs.shape[1:])))
+    document["steps"][-1]["name"] = "2_add_output"
+    assert graph_of_description(json.dumps(document).encode()).steps[-1].name == "2_add_output"
+
+
 def test_values_are_no_part_of_it() -> None:
     (first, inputs), (second, _) = made("convnet", "W4A4"), made("convnet", "W8A8")
     assert describe_graph(graph_of(first, inputs.shape[1:])) == describe_graph(
@@ -65,7 +73,7 @@ LIES: dict[str, tuple[Callable[[Any], object], str]] = {
     "a layer twice": (_step("Linear", path="features.0"), "each once"),
     "an unknown field": (lambda document: document.update(more=1), "unknown field 'more'"),
     "an unknown kind": (_step("Linear", kind="Sigmoid"), "of kind 'Sigmoid'; expected one of Quantize"),
-    "a name of the file's own": (_step("Linear", name="3y"), "expected names of a module"),
+    "a name of the file's own": (_step("Linear", name="3-y"), "expected names of a module"),
     "a name out of order": (_step("Convolution", sources=["flatten"]), "out of order"),
     "too many sources": (_step("Linear", sources=["flatten", "flatten"]), "expected 1 sources"),
     "an empty sample": (lambda document: document.update(input_shape=[0, 8, 8]), "samples of shape"),

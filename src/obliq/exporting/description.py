@@ -30,7 +30,7 @@ MOST_STEPS = 1000
 """More than any network of a few hundred layers has."""
 
 _LARGEST_SIZE = 2**24
-_NAME, _PATH = re.compile(r"[A-Za-z_]\w{0,499}", re.ASCII), re.compile(r"[\w.]{1,500}", re.ASCII)
+_NAME, _PATH = re.compile(r"\w{1,500}", re.ASCII), re.compile(r"[\w.]{1,500}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
