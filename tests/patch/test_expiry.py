@@ -1,15 +1,16 @@
 """A patch that expires: until when it is applied, by whom it is refused, and that nobody can change the time."""
 
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from obliq.checkpoints import save_checkpoint
+from obliq.cli import patch_files
 from obliq.errors import PatchError
 from obliq.patch import content_digest, decode_patch, encode_patch, read_patch_head
 from obliq.patch.decoder import EXPIRY, PATCH_HEAD
@@ -161,7 +162,7 @@ def test_on_the_command_line(tmp_path: Path, obliq: Obliq, monkeypatch: pytest.M
     old, patch = tmp_path / "old", tmp_path / "patch"
     make = ("patch", "make", old, tmp_path / "new", "--out", patch, "--expires")
     clock = [AT - 1.5]
-    monkeypatch.setattr(time, "time", lambda: clock[0])
+    monkeypatch.setattr(patch_files, "time", SimpleNamespace(time=lambda: clock[0]))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # fixes what is written, and is no clock
     past = obliq(*make, "2030-01-31T11:59:58Z", "--plain")
     assert (past.status, past.err.count("\n"), "has passed" in past.err) == (1, 1, True)
