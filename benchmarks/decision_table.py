@@ -211,7 +211,9 @@ def choices() -> Sequence[Choice]:
             "a class, only statistics of the retained samples at hand",
             "ficabu",
             f"gap {gap('digits-targets', one, 'ficabu')}, and {gap('digits-targets', one, 'original')} before "
-            f"([`digits-targets`]({LINK}/digits-targets/report.md)); no verdict, and not run on Fashion-MNIST",
+            f"([`digits-targets`]({LINK}/digits-targets/report.md)); {gap('fashion-small', one, 'ficabu')}, and "
+            f"{gap('fashion-small', one, 'original')} before, RA {lost('fashion-small', one, 'ficabu'):+.0f} "
+            f"({small}); no verdict",
             time("digits-targets", one, "ficabu"),
             ", tuned",
         ),
