@@ -295,6 +295,13 @@ def data():
 """
 
 
+HIGHEST = """
+class Highest(nn.Module):
+    def forward(self, values):
+        return values.topk(1, 2)[0]
+"""
+
+
 def test_a_network_and_data_of_the_users_own(
     obliq: Obliq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +325,13 @@ def test_a_network_and_data_of_the_users_own(
     assert obliq(*audit, *consent).status == 1
     assert obliq(*audit, *consent, *data).status == 0
     assert only_json(obliq("show", "u", *consent, "--json"))["blueprint"]["architecture"] == consent[1]
+    changed = OWN_CODE.replace("nn.Flatten(), ", "Highest(), nn.Flatten(), ") + HIGHEST
+    (tmp_path / "users_own_code.py").write_text(changed)
+    for words in ((*audit, *data, "--overwrite"), ("show", "u"), (*forget, *data, "--overwrite", *method)):
+        sys.modules.pop("users_own_code", None)
+        refused = obliq(words[0], *consent, *words[1:])
+        assert refused.status == 1
+        assert re.fullmatch(r"obliq: error: .*model.json: 4.topk gives several tensors, .*\n", refused.err)
     sys.modules.pop("users_own_code", None)
 
 

@@ -22,7 +22,7 @@ ALONE = ("getting-started", "benchmark", "record-page")
 FOLLOWING = ("methods", "export", "privacy-officer", "patch-format", "repeated-requests")
 """Pages that go on with the files of the edge engineer's page."""
 SHORTER = {
-    "--epochs 40": "--epochs 6",
+    "--epochs 40": "--epochs 10",
     "--epochs 5": "--epochs 1",
     "--references 4": "--references 2",
     "record init runs/original": "record init runs/original --references 2",

@@ -10,10 +10,14 @@ from torch import nn
 from obliq.checkpoints import Provenance
 from obliq.data import Examples, Partition, Splits
 from obliq.errors import ModelError
-from obliq.methods import Calibrated, GradientAscent
+from obliq.methods import Calibrated, GradientAscent, ProxyMatching
+from obliq.models import initialise
+from obliq.quantization import quantize
 from obliq.run import Run, Trace
+from obliq.training.loop import Recipe, fit
 from obliq.workflow.gate import LARGEST_DISTANCE, pass_gate, require_passed
 from obliq.workflow.pipeline import role_counts
+from tests.conftest import SmallNet
 
 
 def provenance(splits: Splits, **changes: object) -> Provenance:
@@ -138,6 +142,19 @@ def test_a_failed_network_ships_only_when_somebody_accepts_it(original: nn.Modul
     accepted = dataclasses.replace(gate, accepted=True)
     require_passed(dataclasses.replace(failed, gate=accepted), "runs/x", accept=False)
     require_passed(provenance(splits), "runs/x", accept=False)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("method", [Calibrated(), ProxyMatching()], ids=["calibrated", "proxy-matching"])
+def test_a_network_trained_briefly_on_few_samples_keeps_its_use(
+    method: Calibrated | ProxyMatching, seed: int, splits: Splits
+) -> None:
+    network = quantize(SmallNet(), "W4A4")
+    initialise(network, seed)
+    recipe = Recipe(epochs=4, learning_rate=0.05, batch_size=32)
+    brief = fit(network, splits.partition.train, recipe, Run(seed=seed))  # 144 samples, 20 steps
+    gate = pass_gate(brief, method.unlearn(brief, splits, Run(seed=seed)), splits, [])
+    assert gate.failures == ()
 
 
 def test_restarts_save_a_network_that_a_high_rate_ruins(original: nn.Module, splits: Splits) -> None:
