@@ -317,8 +317,8 @@ def test_a_refused_batch_stops_until_somebody_decides(
 
     officer.added("C-1", officer.person)
     monkeypatch.setattr(gate, "LARGEST_DROP", -101.0)
-    for _ in range(2):
-        said = officer("run", *BY)
+    for expires in (("--expires", "9999-12-31"), ()):
+        said = officer("run", *BY, *expires)
         assert said.status == 3
         assert "failed its gate" in said.err
     unfinished = officer.record / "batches" / "1" / "trainings" / "of-a-killed-process.safetensors"
@@ -333,7 +333,24 @@ def test_a_refused_batch_stops_until_somebody_decides(
     shown = officer("show", "C-1").out
     assert "A. Example: ruined" in shown
     assert "--again REASON" in shown
-    assert officer.values("run", *BY, "--accept", "the only one")["state"] == "patched"
+    assert "--expires 9999-12-31T00:00:00Z" in shown
+    refused(officer("run", *BY, "--accept", "x", "--expires", "9999-12-30"), "expire at 9999-12-31T00:00:00Z")
+    end = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+    times = iter([end - 1])  # the second look, before patches are made, comes too late
+    monkeypatch.setattr("obliq.cli.patch_files.clock", lambda: datetime.fromtimestamp(next(times, end), UTC))
+    refused(
+        officer("run", *BY, "--accept", "the only one"),
+        "9999-12-31T00:00:00Z, which has passed; expected --exp",
+    )
+    assert officer.state.batches[1].state == "audited"
+    monkeypatch.setattr("obliq.cli.patch_files.clock", lambda: datetime.fromtimestamp(end - 1, UTC))
+    said = officer("run", *BY)  # the time is that of the batch that was given up
+    assert (said.status, "expires 9999-12-31T00:00:00Z" in said.out) == (0, True)
+    key = officer.record.with_name("record.keys") / "fleet.key"
+    made = officer.record / "batches" / "2" / "patches" / "from-0.patch"
+    assert read_patch_head(unseal(made.read_bytes(), key.read_bytes())).expires == datetime(
+        9999, 12, 31, tzinfo=UTC
+    )
 
 
 OWN_CODE = """

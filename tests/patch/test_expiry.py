@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -106,12 +107,35 @@ def test_a_device_with_a_clock_installs_no_expired_patch() -> None:
         assert store.boot() == RESULT
 
 
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize(
-    "expires", [datetime(2030, 1, 31), END + timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC)]
+    "expires",
+    [
+        datetime(2030, 1, 31),
+        END + timedelta(microseconds=1),
+        END.replace(tzinfo=timezone(timedelta(microseconds=1))),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(-timedelta(hours=14))),  # by UTC in the year 10000
+        END.date(),
+        "2030-01-31",
+        AT,
+    ],
 )
-def test_times_that_are_none(expires: datetime) -> None:
-    with pytest.raises(PatchError, match="expected whole seconds after 1970 with a time zone"):
+def test_times_that_are_none(expires: Any) -> None:
+    with pytest.raises(
+        PatchError, match=r"expected whole seconds after 1970 and before the year 10000.* time zone"
+    ):
         encode_patch(*sample_pair(), expires=expires)
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("now", [datetime(2020, 1, 31), END.date(), AT])
+def test_the_clock_has_a_time_zone(now: Any) -> None:
+    """A time without one would be read in that of the computer."""
+    with pytest.raises(PatchError, match="expected a time with a time zone"):
+        read_patch_head(PATCH).has_expired(now)
+    with pytest.raises(PatchError, match="expected a time with a time zone"):
+        decode_patch(PATCH, sample_pair()[0], 6, now)
 
 
 def test_the_format_has_room_for_times_that_no_calendar_has() -> None:

@@ -1,11 +1,13 @@
 """Which event may follow which, what is due when, and who must approve."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pytest
 
 from obliq.errors import RecordError
 from obliq.record.batch_events import Abandoned, Retrained, Tolerated
+from obliq.record.batches import chosen_expiry
 from obliq.record.events import Accepted, Approved, Closed, Confirmed, Event, Rejected
 from obliq.record.summary import summarise_cases
 from tests.record.events import (
@@ -171,3 +173,35 @@ def test_a_later_floor_confirms_earlier_batches() -> None:
 def test_the_head_is_the_last_digest() -> None:
     entries = chained(*ANSWERED)
     assert state_after(*ANSWERED).head == entries[-1].digest
+
+
+def test_a_batch_keeps_the_expiry_of_its_plan() -> None:
+    """Through kills, decisions and another batch in its place; and only once it has passed is another one taken."""
+    early, end, late = (datetime(year, 1, 31, tzinfo=UTC) for year in (2027, 2030, 2040))
+    with_expiry = replace(planned(), expires="2030-01-31T00:00:00Z")
+    begin, way = state_after(begun(), *APPROVED), state_after(begun(), *APPROVED, with_expiry)
+    plain = state_after(begun(), *APPROVED, planned())
+    given_up = state_after(begun(), *APPROVED, with_expiry, Abandoned(batch=1, reason="x"))
+    done = state_after(
+        begun(), *APPROVED, with_expiry, unlearned(), exported(), audited(), patched(), received("C-2")
+    )
+    for state, given, again, expected in (
+        *((state, given, False, given) for state in (begin, done) for given in (None, late)),
+        *((way, given, again, end) for given in (None, end) for again in (False, True)),
+        *((given_up, given, False, given or end) for given in (None, late)),
+        *((way, late, True, late), (plain, None, False, None), (plain, late, True, late)),
+    ):
+        assert chosen_expiry(state, given, early, again=again) == expected
+    for state, words in (
+        (way, "expire at 2030-01-31T00:00:00Z, and 2040"),
+        (plain, "expire never, and 2040"),
+    ):
+        with pytest.raises(RecordError, match=words):
+            chosen_expiry(state, late, early, again=False)
+    for state, again in ((way, False), (way, True), (given_up, False)):
+        assert chosen_expiry(state, late, end, again=again) == late
+        with pytest.raises(RecordError, match="has passed; expected --expires with a later time"):
+            chosen_expiry(state, None, end, again=again)
+    for wrong in ("", "2030-01-31", "2030-02-30T00:00:00Z"):
+        with pytest.raises(RecordError, match="expected a time such as"):
+            replace(planned(), expires=wrong)

@@ -1,6 +1,6 @@
 """From a network that was trained elsewhere to what a device gets: unlearn, audit, export, patch."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,16 @@ def test_a_patch_can_be_encrypted(pair: tuple[nn.Module, nn.Module], tmp_path: P
         obliq.apply_patch(pair[0], file)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_a_patch_that_has_expired_is_applied_only_if_allowed(
     pair: tuple[nn.Module, nn.Module], tmp_path: Path
 ) -> None:
     file, past, future = tmp_path / "patch", *(datetime(year, 1, 31, tzinfo=UTC) for year in (2020, 9999))
     with pytest.raises(PatchError, match="has passed; expected a time in the future"):
         obliq.make_patch(*pair, file, key=None, expires=past)
+    for wrong in (datetime(9999, 12, 31, 12, tzinfo=timezone(-timedelta(hours=14))), "2030-01-31"):
+        with pytest.raises(PatchError, match="before the year 10000"):
+            obliq.make_patch(*pair, file, key=None, expires=wrong)  # type: ignore[arg-type]
     assert not file.exists()
     assert obliq.make_patch(*pair, file, key=None, expires=future).expires == future
     assert weights_digest(obliq.apply_patch(pair[0], file)) == weights_digest(pair[1])

@@ -1,7 +1,7 @@
 """Patches between the contents of two networks: created, described, and applied through the reference decoder."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,6 +40,7 @@ LEAK_WARNING = (
 )
 """What a patch reveals; shown wherever a patch is created or described."""
 
+_SECOND = timedelta(seconds=1)
 _VERSION, _VERSION_THAT_EXPIRES = 1, 2
 
 
@@ -66,7 +67,12 @@ class PatchHead:
     expires: datetime | None = None
 
     def has_expired(self, now: datetime) -> bool:
-        """Whether a device whose clock shows `now` refuses it; in the second of `expires` it does."""
+        """Whether a device whose clock shows `now` refuses it; in the second of `expires` it does.
+
+        Raises:
+            PatchError: for a time without a time zone.
+        """
+        _since_1970(now, "the time", "a time")
         return self.expires is not None and now >= self.expires
 
 
@@ -83,8 +89,8 @@ def encode_patch(
             which is of version 1 of the format, and which older decoders read, too.
 
     Raises:
-        PatchError: when the two differ in more than values, the sequence number is not from 1 to 2^32 - 1, or the time
-            is not in whole seconds after 1970 with a time zone.
+        PatchError: when the two differ in more than values, the sequence number is not from 1 to 2^32 - 1, or for a
+            time that `expiry_seconds` refuses.
     """
     if not FIRST_SEQUENCE <= sequence <= LAST_SEQUENCE:
         raise PatchError(f"sequence {sequence}; expected {FIRST_SEQUENCE} to {LAST_SEQUENCE}")
@@ -96,11 +102,26 @@ def encode_patch(
             encoder.number(TABLE, index - last - 1)  # records that are skipped
             encoder.changes(before.kind, positions, *_steps_and_old_values(before, after, positions))
             last, changed = index, changed + 1
-    expiry = b"" if expires is None else EXPIRY.pack(_seconds(expires))
+    expiry = b"" if expires is None else EXPIRY.pack(expiry_seconds(expires))
     version, rest = _VERSION_THAT_EXPIRES if expiry else _VERSION, expiry + encoder.finished()
     digests = (bytes.fromhex(text) for text in (form_digest(old), content_digest(old), content_digest(new)))
     patch = PATCH_HEAD.pack(b"OBQP", version, 0, sequence, *digests, changed, len(rest)) + rest
     return patch + sha256(patch).digest()
+
+
+def expiry_seconds(expires: datetime) -> int:
+    """A time as the format counts it: seconds since 1970 (UTC).
+
+    Raises:
+        PatchError: when it is not in whole seconds after 1970 and before the year 10000 with a time zone. The last can
+            be in another year by the clock of its time zone.
+    """
+    expected = "whole seconds after 1970 and before the year 10000 (UTC)"
+    since = _since_1970(expires, "the expiry of the patch", expected)
+    end = datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    if since % _SECOND or not timedelta() < since <= end:  # offsets can have microseconds, too
+        raise PatchError(f"the patch expires {expires.isoformat()}; expected {expected} with a time zone")
+    return since // _SECOND
 
 
 def read_patch_head(patch: bytes) -> PatchHead:
@@ -155,12 +176,13 @@ def decode_patch(patch: bytes, base: Content, floor: int = NO_FLOOR, now: dateti
         now: the time, with a time zone. None where there is no clock: then no patch counts as expired.
 
     Raises:
-        PatchError: when the patch is cut off, altered, of a newer format, at or below the floor, expired, for
-            another network or another base, or does not lead to what it promises.
+        PatchError: when the time has no time zone, or the patch is cut off, altered, of a newer format, at or below the
+            floor, expired, for another network or another base, or does not lead to what it promises.
     """
+    seconds = None if now is None else _since_1970(now, "the time", "a time") // _SECOND
     image = to_device_image(base)
     with decoder_refusals():
-        result = apply_to_image(patch, image, floor, None if now is None else int(now.timestamp()))
+        result = apply_to_image(patch, image, floor, seconds)
     return from_device_image(result)
 
 
@@ -172,13 +194,11 @@ def form_digest(content: Content) -> str:
     return digest.hexdigest()
 
 
-def _seconds(expires: datetime) -> int:
-    """A time as the format counts it."""
-    if expires.tzinfo is None or expires.microsecond or not expires.timestamp() > 0:
-        raise PatchError(
-            f"the patch expires {expires.isoformat()}; expected whole seconds after 1970 with a time zone"
-        )
-    return int(expires.timestamp())
+def _since_1970(time: datetime, what: str, expected: str) -> timedelta:
+    """From the first second of 1970 (UTC); a time without a time zone would be read in that of this computer."""
+    if not isinstance(time, datetime) or time.utcoffset() is None:
+        raise PatchError(f"{what} is {str(time)[:40]!r}; expected {expected} with a time zone, as a datetime")
+    return time - datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _steps_and_old_values(

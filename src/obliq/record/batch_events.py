@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, SettingValue
 from obliq.record.events import Event
-from obliq.record.values import require_sha256, require_text
+from obliq.record.values import parse_time, require_sha256, require_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,8 @@ class Planned(Event):
         method: registered name of the method.
         settings: its fields that are not the default.
         seed: of every random draw.
+        expires: from when on devices with a clock refuse its patches, as 2030-01-31T12:00:00Z; None for patches that do
+            not expire.
     """
 
     kind: ClassVar[str] = "planned"
@@ -32,9 +34,12 @@ class Planned(Event):
     method: str
     settings: dict[str, SettingValue]
     seed: int
+    expires: str | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         require_sha256(splits=self.splits)
+        if self.expires is not None:
+            parse_time("expires", self.expires)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ nobody who was forgotten before is learned again.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from obliq.data import Partition, Splits
@@ -13,6 +14,7 @@ from obliq.data.request_file import Request
 from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
+from obliq.patch.expiry import time_text
 from obliq.record.batch_events import Planned
 from obliq.record.cases import Batch
 from obliq.record.folder import Record
@@ -21,6 +23,7 @@ from obliq.record.other_cases import named_samples
 from obliq.record.policy import Policy
 from obliq.record.state import RecordState
 from obliq.record.tidying import withheld_file
+from obliq.record.values import parse_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +34,13 @@ class Choices:
         method: registered name of the method; that of the rules when left out.
         settings: of its fields, those that are not the default.
         seed: of every random draw.
+        expires: from when on devices with a clock refuse the patches, as `chosen_expiry` found it.
     """
 
     method: str | None = None
     settings: dict[str, SettingValue] | None = None
     seed: int = 0
+    expires: datetime | None = None
 
 
 def chosen_method(policy: Policy, choices: Choices) -> tuple[str, dict[str, SettingValue]]:
@@ -43,6 +48,41 @@ def chosen_method(policy: Policy, choices: Choices) -> tuple[str, dict[str, Sett
     own = choices.method is not None and choices.method != policy.method
     settings = choices.settings if choices.settings is not None else ({} if own else policy.settings)
     return choices.method or policy.method, settings
+
+
+def chosen_expiry(
+    state: RecordState, given: datetime | None, now: datetime, *, again: bool
+) -> datetime | None:
+    """When the patches of the batch that is due expire.
+
+    A batch that is under way keeps the time of its plan, and one that takes the place of a batch that was given up
+    takes the time over. So nobody who leaves `--expires` out makes patches that never expire by accident.
+
+    Args:
+        state: of the record.
+        given: the time that was given now; None for none.
+        now: the time, with a time zone.
+        again: whether the batch that is under way will be given up.
+
+    Raises:
+        RecordError: when the time of the plan has passed and no other was given, or another was given before that.
+    """
+    last = state.last_batch
+    stated = None if last is None or last.patched else last.planned.expires
+    planned = None if stated is None else parse_time("expires", stated)
+    has_passed = planned is not None and planned <= now
+    if has_passed and given is None:
+        raise RecordError(
+            f"the patches were to expire at {stated}, which has passed; expected --expires with a later time"
+        )
+    if last is None or last.patched or last.abandoned or again or has_passed:
+        return given or planned
+    if given is None or given == planned:
+        return planned
+    raise RecordError(
+        f"batch {last.number} is under way with patches that expire {f'at {stated}' if stated else 'never'}, and "
+        f"{time_text(given)} was given; expected the same, or --again REASON to begin another batch"
+    )
 
 
 def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batch:
@@ -77,6 +117,7 @@ def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batc
             method=method,
             settings=settings,
             seed=choices.seed,
+            expires=None if choices.expires is None else time_text(choices.expires),
         )
         return appending.append(actor, planned).batch(number)
 

@@ -16,11 +16,13 @@ from obliq.auditing.measurement import LONGEST_LINE
 from obliq.checkpoints import Checkpoint
 from obliq.checkpoints.run_folder import SavedRun, load_run
 from obliq.data import Partition
+from obliq.errors import RecordError
 from obliq.exporting import export_file, format_named, open_exported, read_exported
 from obliq.io.atomic import new_folder
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.patch import encode_patch
+from obliq.patch.expiry import time_text
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
 from obliq.record.cases import Batch
@@ -63,6 +65,7 @@ class Worker:
         architecture: see `obliq.checkpoints.load_checkpoint`.
         seal: encrypts and signs patches.
         expires: from when on devices with a clock refuse them; None for patches that do not expire.
+        clock: gives the time, with a time zone.
         retrainer: retrains references.
         computer: where networks and audits are computed.
     """
@@ -76,6 +79,7 @@ class Worker:
     architecture: str | None = None
     seal: Seal = lambda name, patch: {name: patch}
     expires: datetime | None = None
+    clock: Callable[[], datetime]
     retrainer: Retrainer
     computer: Computer = field(default_factory=ThisMachine)
 
@@ -277,10 +281,16 @@ class BatchSteps:
         record, number, bases = self.worker.record, self.batch.number, self.state.released
 
         def write(folder: Path) -> None:
+            expires = self.worker.expires
+            if expires is not None and expires <= self.worker.clock():  # the steps before may have taken days
+                raise RecordError(
+                    f"the patches were to expire at {time_text(expires)}, which has passed; expected --expires with a "
+                    "later time (the steps before are kept)"
+                )
             new = read_exported(record.released(number)).content
             for base in bases:
                 old = read_exported(record.released(base)).content
-                patch = encode_patch(old, new, number, self.worker.expires)
+                patch = encode_patch(old, new, number, expires)
                 for name, content in self.worker.seal(patch_name(base), patch).items():
                     (folder / name).write_bytes(content)
 

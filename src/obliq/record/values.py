@@ -1,7 +1,7 @@
 """What texts, digests and days of a record may be."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
 from obliq.errors import RecordError
 from obliq.io.sha256 import is_sha256
@@ -33,6 +33,20 @@ def require_sha256(**digests: str) -> None:
     for name, digest in digests.items():
         if not is_sha256(digest):
             raise RecordError(f"{name} {digest[:80]!r}; expected 64 hexadecimal digits")
+
+
+def parse_time(name: str, text: str) -> datetime:
+    """A time in the form 2026-01-31T12:00:00Z.
+
+    Raises:
+        RecordError: for another form.
+    """
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            pass
+    raise RecordError(f"{name} {text[:40]!r}; expected a time such as 2026-01-31T12:00:00Z")
 
 
 def parse_day(name: str, text: str) -> date:

@@ -34,6 +34,7 @@ from obliq.patch import (
     read_patch_file,
     read_patch_head,
 )
+from obliq.patch.difference import expiry_seconds
 from obliq.patch.expiry import require_unexpired
 from obliq.quantization import float_state, integer_state, load_integer_state
 from obliq.workflow.patch_targets import find_artifact
@@ -149,12 +150,13 @@ def make_patch(
     refuse_existing_file(path, overwrite=overwrite)
     if isinstance(before, nn.Module) != isinstance(after, nn.Module):
         raise PatchError("one network is a module and the other one a path; expected two of one kind")
-    if expires is not None and expires.tzinfo is not None and expires <= datetime.now(UTC):
+    if expires is not None and expiry_seconds(expires) <= datetime.now(UTC).timestamp():
         raise PatchError(f"expires {expires.isoformat()} has passed; expected a time in the future")
     patch = encode_patch(_content_of(before), _content_of(after), sequence, expires)
     data = patch if key is None else encryption.seal(patch, key)
+    head = replace(read_patch_head(patch), bytes=len(data))  # before a file is there that cannot be read
     write_file(path, data, overwrite=overwrite)
-    return replace(read_patch_head(patch), bytes=len(data))
+    return head
 
 
 def apply_patch(

@@ -7,6 +7,7 @@ from obliq.cli.options import DataOptions
 from obliq.cli.record.options import RecordOptions
 
 if TYPE_CHECKING:
+    from obliq.record.cases import Batch
     from obliq.record.folder import Record
     from obliq.record.state import RecordState
 
@@ -59,6 +60,17 @@ def retraining_words(state: "RecordState", *, again: bool = False) -> Words:
     return ()
 
 
+def expiry_words(batch: "Batch | None") -> Words:
+    """`--expires` as in the plan of a batch without patches, or with another time to fill in where that has passed."""
+    from obliq.cli.patch_files import clock
+    from obliq.record.values import parse_time
+
+    stated = None if batch is None or batch.patched else batch.planned.expires
+    if stated is None:
+        return ()
+    return ("--expires", stated if parse_time("expires", stated) > clock() else "DAY")
+
+
 def due_command(
     record: "Record", state: "RecordState", options: RecordOptions, data: DataOptions | None = None
 ) -> Words:
@@ -68,11 +80,11 @@ def due_command(
     code = repeated(record, options, data)
     keys: Words = () if options.keys is None else ("--keys", options.keys)
     under_way = last is not None and not (last.patched or last.abandoned)
-    again = retraining_words(state, again=True)
+    again, expiry = retraining_words(state, again=True), expiry_words(last)
     if last is not None and last.refusal and under_way:
-        return ("record", "run", folder, *by, "--again", "REASON", "--method", "NAME", *again, *code)
+        return ("record", "run", folder, *by, "--again", "REASON", "--method", "NAME", *expiry, *again, *code)
     if under_way or state.waiting():
-        return ("record", "run", folder, *by, *retraining_words(state), *code)
+        return ("record", "run", folder, *by, *expiry, *retraining_words(state), *code)
     still_open = [case for case in state.cases.values() if not case.closed]
     for case in still_open:
         if case.accepted and not case.batch and state.missing_approvals(case):

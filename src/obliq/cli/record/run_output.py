@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from obliq.cli.record.next_step import due_command, repeated, retraining_words
+from obliq.cli.record.next_step import due_command, expiry_words, repeated, retraining_words
 from obliq.cli.record.options import head_line, number_of
 from obliq.cli.verbs import VerbOutput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from obliq.cli.record.work import RecordRunArguments
     from obliq.data import Partition
     from obliq.record.cases import Batch
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def answered_output(
-    record: "Record", state: "RecordState", batch: "Batch", lacking: str, arguments: "RecordRunArguments"
+    record: "Record",
+    state: "RecordState",
+    batch: "Batch",
+    expires: "datetime | None",
+    lacking: str,
+    arguments: "RecordRunArguments",
 ) -> VerbOutput:
     """A batch with its results, or why it was refused."""
     from obliq.io.strict_json import encode
@@ -31,6 +38,7 @@ def answered_output(
         lines += [
             f"patch   {folder / 'patches' / f'from-{made.base}.patch'}" for made in batch.patched.patches
         ]
+        lines += _expiry_lines(expires)
         if not (arguments.plain or arguments.key_file):
             lines.append(f"key     {record.keys.file(FLEET_KEY)}, for devices alone")
     signed, files = _certificates(record, [batch], lacking)
@@ -38,7 +46,11 @@ def answered_output(
     if batch.refusal:
         other = ("--again", "REASON", "--method", "calibrated")
         follows = ("record", "run", arguments.record, "--by", arguments.by, *other)
-        follows += (*retraining_words(state, again=True), *repeated(record, arguments, arguments.data))
+        follows += (
+            *expiry_words(batch),
+            *retraining_words(state, again=True),
+            *repeated(record, arguments, arguments.data),
+        )
     return VerbOutput(
         lines=[*lines, *signed, head_line(state)],
         values={
@@ -47,6 +59,7 @@ def answered_output(
             "state": outcome,
             "verdict": batch.audited.verdict if batch.audited else None,
             "patches": encode(batch.patched.patches) if batch.patched else [],
+            "expires": _text_or_none(expires),
             "certificates": files,
             "certificates_due": bool(lacking and state.uncertified),
             "head": state.head,
@@ -91,7 +104,11 @@ def nothing_due_output(
 
 
 def planned_output(
-    record: "Record", parts: "Partition", batch: "Batch", arguments: "RecordRunArguments"
+    record: "Record",
+    parts: "Partition",
+    batch: "Batch",
+    expires: "datetime | None",
+    arguments: "RecordRunArguments",
 ) -> VerbOutput:
     """Write what the user may train references of a batch on."""
     from obliq.io.atomic import write_file
@@ -107,6 +124,7 @@ def planned_output(
             f"batch   {batch.number} ({', '.join(batch.planned.cases)}): planned",
             f"ids     {len(retain):,} samples in {file}; delete it when the references are trained",
             f"needs   {wanted} networks that you retrain on these samples, each with another seed",
+            *_expiry_lines(expires),
             head_line(state),
         ],
         values={
@@ -114,10 +132,22 @@ def planned_output(
             "cases": list(batch.planned.cases),
             "state": batch.state,
             "retain_ids": str(file),
+            "expires": _text_or_none(expires),
             "head": state.head,
         },
         next_command=due_command(record, state, arguments, arguments.data),
     )
+
+
+def _text_or_none(expires: "datetime | None") -> str | None:
+    from obliq.patch.expiry import time_text
+
+    return None if expires is None else time_text(expires)
+
+
+def _expiry_lines(expires: "datetime | None") -> list[str]:
+    """When patches expire, in a line; none where they do not."""
+    return [] if expires is None else [f"expires {_text_or_none(expires)}, for devices that have a clock"]
 
 
 def _certificates(record: "Record", batches: "list[Batch]", lacking: str) -> tuple[list[str], list[str]]:

@@ -57,7 +57,8 @@ class RecordRunArguments(RecordOptions):
             with a key of the record, fleet.key in the folder of the keys, which devices need.
         plain: Do not encrypt the patches.
         expires: Time from which on devices with a clock refuse the patches, in UTC: a day such as 2030-01-31 (from its
-            first second on), or 2030-01-31T12:00:00Z. By default they do not expire.
+            first second on), or 2030-01-31T12:00:00Z. By default they do not expire. The plan of the batch keeps the
+            time for later runs, and for the batch that takes its place after --again.
         sign: Sign the patches with this Ed25519 private key (PEM).
         certificate_key: Sign certificates with this private key (PEM, Ed25519 or ECDSA P-256). By default, the one that
             `obliq record init` named.
@@ -91,17 +92,17 @@ class RecordRunArguments(RecordOptions):
 def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> VerbOutput:
     """Plan a batch, or go on with the one that is under way."""
     from obliq.cli.computation import start_run
-    from obliq.cli.patch_files import expiry_of
+    from obliq.cli.patch_files import clock, expiry_of
     from obliq.cli.record.run_output import answered_output, nothing_due_output, planned_output
     from obliq.io.lock import locked
     from obliq.record.batch_events import Abandoned
-    from obliq.record.batches import Choices, chosen_method, plan
+    from obliq.record.batches import Choices, chosen_expiry, chosen_method, plan
     from obliq.record.issuing import issue_certificates
     from obliq.record.jobs import Worker, work
     from obliq.record.method_settings import method_of, parse_settings
     from obliq.record.tidying import tidy
 
-    record, expires = open_record(arguments), expiry_of(arguments.expires)
+    record, given = open_record(arguments), expiry_of(arguments.expires)
     compute = arguments.compute
     run = start_run(replace(compute, device="auto") if arguments.ray else compute, progress)
     settings = parse_settings(arguments.settings) if arguments.settings else None
@@ -110,7 +111,6 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             tidy(record, appending.state)
         seal = _sealing(record, arguments)
         signing, lacking = _signing(record, arguments)
-        choices = Choices(method=arguments.method, settings=settings, seed=run.seed)
         state = record.state()
         retrainer = _retrainer(record, state, arguments)
         decision = _decision(state, arguments)
@@ -119,6 +119,8 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
             issued = [batch for batch in state.batches if batch.certified and batch.number in before]
             return nothing_due_output(record, issued, lacking, arguments)
+        expires = chosen_expiry(state, given, clock(), again=isinstance(decision, Abandoned))
+        choices = Choices(method=arguments.method, settings=settings, seed=run.seed, expires=expires)
         if isinstance(decision, Abandoned):
             method_of(*chosen_method(state.begun.policy, choices))
         original, parts = load_data(record, arguments.data)
@@ -131,7 +133,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
                 tidy(record, appending.append(arguments.by, decision))
         batch = plan(record, parts, choices, arguments.by)
         if arguments.retain_ids is not None:
-            return planned_output(record, parts, batch, arguments)
+            return planned_output(record, parts, batch, expires, arguments)
         worker = Worker(
             record=record,
             original=original,
@@ -142,12 +144,13 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             architecture=arguments.data.arch,
             seal=seal,
             expires=expires,
+            clock=clock,
             retrainer=retrainer,
             computer=computer,
         )
         work(worker, batch.number)
         state = issue_certificates(record, signing, arguments.by, arguments.data.arch)
-    return answered_output(record, state, state.batch(batch.number), lacking, arguments)
+    return answered_output(record, state, state.batch(batch.number), expires, lacking, arguments)
 
 
 def _computer(arguments: RecordRunArguments, progress: StageListener) -> AbstractContextManager["Computer"]:
