@@ -63,8 +63,8 @@ def accuracy_in_words(accuracies: dict[str, float]) -> list[str]:
             "nothing that a constant answer does not reach" if reached <= baseline else "next to nothing"
         )
         lines.append(
-            f"WARNING: the network has learned {learned}; expected a lower --learning-rate (such as a fifth), more "
-            "epochs or another network before anything is unlearned"
+            f"WARNING: the network has learned {learned}; expected a lower --learning-rate (such as a fifth of it), "
+            "more epochs or another network before anything is unlearned"
         )
     return lines
 
