@@ -46,7 +46,11 @@ Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
         (("blueprint", "edge_bits"), 99, "expected a whole number from 2 to 8"),
         (("blueprint", "weight_grid"), "per_row", "expected per_channel or per_tensor"),
         (("blueprint", "weight_grid"), "per_tensor", "quantization of tensor"),
-        (("quantization",), {}, "quantization of tensor 'classifier.weight' is None"),
+        (
+            ("quantization",),
+            {},
+            "quantization of tensor 'classifier.weight': the file has no such tensor, and the network that",
+        ),
         (("quantization", "features.4.weight", "bits"), 8, "quantization of tensor 'features.4.weight'"),
         (("quantization", "features.4.weight", "bits"), 1, "quantization of tensor 'features.4.weight'"),
         (("quantization", "features.4.weight", "bits"), 2**70, "expected a whole number"),

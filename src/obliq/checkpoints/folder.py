@@ -188,7 +188,7 @@ def load_checkpoint(folder: Path, architecture: str | Builder | None = None) -> 
             shape = blueprint.outline()
         else:
             shape = blueprint.build(user_code if callable(user_code) else None)
-        _require_same_grids(document.quantization, tensor_grids(shape))
+        _require_same_grids(document.quantization, tensor_grids(shape), blueprint.architecture)
     with _errors_name(folder / TENSORS_FILE):
         stored = _read_tensors(folder / TENSORS_FILE, tensor_forms(shape))
         integers, floats = state_from_tensors(stored, document.quantization)
@@ -232,12 +232,26 @@ def _trusted_user_code(blueprint: Blueprint, given: str | Builder | None) -> str
     return given if blueprint.is_user_code else None
 
 
-def _require_same_grids(given: dict[str, TensorGrid], expected: dict[str, TensorGrid]) -> None:
+def _require_same_grids(
+    given: dict[str, TensorGrid], expected: dict[str, TensorGrid], architecture: str
+) -> None:
+    """Raise unless the file describes the quantized tensors of the network that the architecture builds."""
     for name in sorted(set(given) | set(expected)):
         if given.get(name) != expected.get(name):
             raise ModelError(
-                f"quantization of tensor {name[:200]!r} is {given.get(name)}; expected {expected.get(name)}"
+                f"quantization of tensor {name[:200]!r}: the file has {_in_words(given.get(name))}, and the network "
+                f"that {architecture} builds has {_in_words(expected.get(name))}; expected the same. Where your own "
+                "code builds it, take the code that it was saved with"
             )
+
+
+def _in_words(grid: TensorGrid | None) -> str:
+    if grid is None:
+        return "no such tensor"
+    kind = "activations" if grid.shape is None else f"weights of shape {'x'.join(map(str, grid.shape))[:200]}"
+    steps = "one step" if grid.channel_axis is None else f"steps along axis {grid.channel_axis}"
+    sign = "signed" if grid.signed else "unsigned"
+    return f"{kind} of {grid.bits} bits with {steps}, {sign}, zero at {grid.zero_point}"
 
 
 @contextlib.contextmanager
