@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 
+import hypothesis
 import jaxtyping
 import pytest
 import torch
@@ -22,10 +23,21 @@ from obliq.training.loop import Recipe, fit
 
 CLASSES = 3
 
+hypothesis.settings.register_profile(
+    "untimed", deadline=None
+)  # how long a test takes is no property of the code
+hypothesis.settings.load_profile("untimed")
+
 
 def pytest_collection_finish() -> None:
     """Every collection of garbage would go through all imported modules again."""
     gc.freeze()
+
+
+hypothesis.settings.register_profile(
+    "untimed", deadline=None
+)  # how long a test takes is no property of the code
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,7 +41,7 @@ def seen(read: list[Batch]) -> list[int]:
     return [int(value) for inputs, _ in read for value in inputs.flatten()]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(count=st.integers(1, 70), size=st.integers(1, 20), shuffled=st.booleans(), lazy=st.booleans())
 def test_every_sample_once_and_no_lonely_last(count: int, size: int, shuffled: bool, lazy: bool) -> None:
     read = list(batches(numbered(count, lazy), size, seeded(0) if shuffled else None, CPU))

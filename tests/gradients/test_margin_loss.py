@@ -5,7 +5,7 @@ import math
 import hypothesis.strategies as st
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 
 from obliq.auditing import Signals
 from obliq.gradients import margin_loss, true_class_margin
@@ -15,7 +15,6 @@ from tests.logits import some_logits
 seeds = st.integers(0, 10_000)
 
 
-@settings(deadline=None)  # the first call imports SciPy
 @given(seeds)
 def test_the_margin_is_the_audits(seed: int) -> None:
     logits = some_logits(seed)

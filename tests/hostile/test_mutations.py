@@ -32,7 +32,6 @@ onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 EACH = 10
 MANY = settings(
     max_examples=110,  # some alterations change nothing, and are not counted
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

@@ -23,9 +23,7 @@ PATCH, BASE, RESULT = sample_patch()
 SMALL, SMALL_BASE, SMALL_RESULT = small_patch()
 LONGEST = 1.0
 """Seconds of this process, whatever the machine does meanwhile."""
-MANY = settings(
-    max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+MANY = settings(max_examples=500, database=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def answer(patch: bytes, base: bytes = BASE, floor: int = 0) -> int | bytes:

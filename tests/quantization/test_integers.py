@@ -55,7 +55,7 @@ def same(one: dict[str, IntegerTensor], other: dict[str, IntegerTensor]) -> bool
     return {key: parts(value) for key, value in one.items()} == {k: parts(v) for k, v in other.items()}
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(
     name=st.sampled_from(list(NETS)),
     bits=st.integers(2, 8),

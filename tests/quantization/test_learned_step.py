@@ -41,7 +41,7 @@ def same_gradients(x: Tensor, step: Tensor, gy: Tensor, low: int, high: int, axi
     assert (gs - expected_gs).abs().max().item() <= 1e-5 * max(size, gs.abs().max().item())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**20),
     bits=st.integers(2, 8),
@@ -62,7 +62,7 @@ def test_one_step_equals_the_textbook(seed: int, bits: int, signed: bool, layout
     same_gradients(x, torch.tensor(width), gy, *activation_range(bits, signed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**20),
     bits=st.integers(2, 8),
@@ -101,7 +101,7 @@ def test_an_unsigned_grid_does_the_work_of_the_rectifier(bits: int) -> None:
     assert torch.equal(alone[1], after[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**20), bits=st.integers(2, 8), signed=st.booleans(), step=st.floats(1e-4, 10))
 def test_values_lie_on_the_grid(seed: int, bits: int, signed: bool, step: float) -> None:
     low, high = activation_range(bits, signed)

@@ -7,7 +7,7 @@ from obliq.errors import ModelError
 from obliq.quantization import Precision, pack, packed_size, unpack
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data(), bits=st.integers(2, 8), length=st.integers(0, 40))
 def test_packing_is_exact(data: st.DataObject, bits: int, length: int) -> None:
     limit = 2 ** (bits - 1)
