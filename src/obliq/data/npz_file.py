@@ -23,9 +23,8 @@ from obliq.io.regular_file import open_regular_file
 from obliq.io.visible_text import visible_line
 
 _ARRAYS = ("x", "y", "subject", "id")
-_ROOM = (
-    2**28
-)  # bytes that a child may take beyond what the file's budget allows: its list of entries, and unpacking
+_ROOM = 2**28
+"""Bytes that a child may take beyond what the file's budget allows: its list of entries, and unpacking."""
 
 
 def from_npz(name: str, file: Path, options: SourceOptions | None = None) -> Collection:
