@@ -239,15 +239,16 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "src"))
     hypothesis.settings.register_profile(
         "mutants",
+        deadline=None,
         database=None,
         derandomize=True,
         phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
     )
-    hypothesis.settings.load_profile("mutants")
     modules = [module for module in TESTS if arguments.only in module]
     files = sorted({file for module in modules for file in TESTS[module]})
     # without the options of the project: the checks of shapes would take most of the time
     options = ["-s", "-q", "-o", "addopts=", "-o", "timeout=0", "--assert=plain", "--tb=no"]
+    options.append("--hypothesis-profile=mutants")  # loaded after that of tests/conftest.py
     for plugin in ("cacheprovider", "xdist", "faulthandler"):
         options += ["-p", f"no:{plugin}"]
     with tempfile.TemporaryDirectory() as place:

@@ -23,21 +23,14 @@ from obliq.training.loop import Recipe, fit
 
 CLASSES = 3
 
-hypothesis.settings.register_profile(
-    "untimed", deadline=None
-)  # how long a test takes is no property of the code
+# how long a test takes is no property of the code
+hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
     """Every collection of garbage would go through all imported modules again."""
     gc.freeze()
-
-
-hypothesis.settings.register_profile(
-    "untimed", deadline=None
-)  # how long a test takes is no property of the code
-hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
