@@ -1,9 +1,10 @@
 """When a patch expires, in words: `--expires` on the command line, and what is printed and refused."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 from obliq.errors import PatchError
+from obliq.io.utc import utc_text
 from obliq.patch.difference import PatchHead
 
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -30,13 +31,8 @@ def parse_expiry(text: str, now: datetime) -> datetime:
             "2030-01-31T12:00:00Z"
         ) from None
     if found <= now:
-        raise PatchError(f"--expires {text} has passed; expected a time after {time_text(now)}")
+        raise PatchError(f"--expires {text} has passed; expected a time after {utc_text(now)}")
     return found
-
-
-def time_text(time: datetime) -> str:
-    """A time in UTC to the second, as in RFC 3339."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def require_unexpired(head: PatchHead, now: datetime, override: str) -> None:
@@ -52,6 +48,6 @@ def require_unexpired(head: PatchHead, now: datetime, override: str) -> None:
     """
     if head.expires is not None and head.has_expired(now):
         raise PatchError(
-            f"patch refused: it expired at {time_text(head.expires)}, and the clock shows {time_text(now)}; expected a "
+            f"patch refused: it expired at {utc_text(head.expires)}, and the clock shows {utc_text(now)}; expected a "
             f"newer patch, or {override}"
         )

@@ -14,7 +14,7 @@ from obliq.data.request_file import Request
 from obliq.data.selectors import JOINED
 from obliq.errors import RecordError
 from obliq.io.strict_json import SettingValue
-from obliq.patch.expiry import time_text
+from obliq.io.utc import utc_text
 from obliq.record.batch_events import Planned
 from obliq.record.cases import Batch
 from obliq.record.folder import Record
@@ -81,7 +81,7 @@ def chosen_expiry(
         return planned
     raise RecordError(
         f"batch {last.number} is under way with patches that expire {f'at {stated}' if stated else 'never'}, and "
-        f"{time_text(given)} was given; expected the same, or --again REASON to begin another batch"
+        f"{utc_text(given)} was given; expected the same, or --again REASON to begin another batch"
     )
 
 
@@ -117,7 +117,7 @@ def plan(record: Record, parts: Partition, choices: Choices, actor: str) -> Batc
             method=method,
             settings=settings,
             seed=choices.seed,
-            expires=None if choices.expires is None else time_text(choices.expires),
+            expires=None if choices.expires is None else utc_text(choices.expires),
         )
         return appending.append(actor, planned).batch(number)
 

@@ -17,13 +17,13 @@ from obliq.io.drafts import sweep
 from obliq.io.keys import PrivateKey
 from obliq.io.ownership import digest_of_file, require_written_by_us
 from obliq.io.regular_file import read_regular_file
+from obliq.io.utc import utc_text
 from obliq.patch import encryption, read_patch_file
 from obliq.record.batch_events import Audited, Certified, IssuedCertificate
 from obliq.record.cases import Batch
 from obliq.record.certificate.collect import collect_certificate
 from obliq.record.certificate.envelope import LARGEST_ENVELOPE, parse_envelope
 from obliq.record.certificate.make import read_private_key, sign_certificate, summary_file, write_certificate
-from obliq.record.certificate.notation import rfc3339
 from obliq.record.certificate.predicate import (
     CertifiedEarlierRequest,
     CertifiedPatch,
@@ -166,7 +166,7 @@ def _audited_at(entries: list[Entry], batch: Batch) -> str:
         for entry in entries
         if isinstance(entry.event, Audited) and entry.event.batch == batch.number
     )
-    return rfc3339(datetime.fromisoformat(time))
+    return utc_text(datetime.fromisoformat(time))
 
 
 def _for_case(predicate: Predicate, state: RecordState, case: str) -> Predicate:

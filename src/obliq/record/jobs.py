@@ -21,8 +21,8 @@ from obliq.exporting import export_file, format_named, open_exported, read_expor
 from obliq.io.atomic import new_folder
 from obliq.io.drafts import remove_tree, sweep
 from obliq.io.ownership import digest_of_file, require_written_by_us
+from obliq.io.utc import utc_text
 from obliq.patch import encode_patch
-from obliq.patch.expiry import time_text
 from obliq.record.batch_events import Audited, Exported, MadePatch, Patched, Retrained, Unlearned
 from obliq.record.batches import batch_request
 from obliq.record.cases import Batch
@@ -284,7 +284,7 @@ class BatchSteps:
             expires = self.worker.expires
             if expires is not None and expires <= self.worker.clock():  # the steps before may have taken days
                 raise RecordError(
-                    f"the patches were to expire at {time_text(expires)}, which has passed; expected --expires with a "
+                    f"the patches were to expire at {utc_text(expires)}, which has passed; expected --expires with a "
                     "later time (the steps before are kept)"
                 )
             new = read_exported(record.released(number)).content

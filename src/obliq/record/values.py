@@ -1,10 +1,11 @@
 """What texts, digests and days of a record may be."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from obliq.errors import RecordError
 from obliq.io.sha256 import is_sha256
+from obliq.io.utc import parse_utc
 
 LONGEST_TEXT = 200
 """Characters of a case number, a name or a reason."""
@@ -41,12 +42,10 @@ def parse_time(name: str, text: str) -> datetime:
     Raises:
         RecordError: for another form.
     """
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
-        try:
-            return datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
-            pass
-    raise RecordError(f"{name} {text[:40]!r}; expected a time such as 2026-01-31T12:00:00Z")
+    try:
+        return parse_utc(text)
+    except ValueError:
+        raise RecordError(f"{name} {text[:40]!r}; expected a time such as 2026-01-31T12:00:00Z") from None
 
 
 def parse_day(name: str, text: str) -> date:

@@ -50,8 +50,9 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
     """Apply a patch to a network, all or nothing."""
     from obliq.checkpoints.file_record import provenance_of_content
     from obliq.io.atomic import refuse_existing_file
+    from obliq.io.utc import utc_text
     from obliq.patch import decode_patch, read_patch_head
-    from obliq.patch.expiry import require_unexpired, time_text
+    from obliq.patch.expiry import require_unexpired
     from obliq.workflow.patch_floor import FLOOR_DOCUMENT, PatchFloor, floor_file, kept_floor, require_forward
     from obliq.workflow.patch_targets import Folder, find_artifact
 
@@ -92,7 +93,7 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
             f"no floor is kept beside {arguments.old}, so any sequence number was accepted (--floor)"
         )
     if head.expires is not None and head.has_expired(now):
-        warnings.append(f"the patch expired at {time_text(head.expires)} (--allow-expired)")
+        warnings.append(f"the patch expired at {utc_text(head.expires)} (--allow-expired)")
     if arguments.go_back:
         warnings.append("the checks against older networks were switched off (--go-back)")
     return VerbOutput(

@@ -67,19 +67,19 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
 
 def expiry_lines(head: "PatchHead") -> list[str]:
     """When a patch expires, in a line; none for a patch that does not."""
-    from obliq.patch.expiry import time_text
+    from obliq.io.utc import utc_text
 
     if head.expires is None:
         return []
     passed = "has expired, at" if head.has_expired(clock()) else "expires"
-    return [f"{passed} {time_text(head.expires)}"]
+    return [f"{passed} {utc_text(head.expires)}"]
 
 
 def head_values(head: "PatchHead") -> dict[str, object]:
     """The header as JSON states it."""
-    from obliq.patch.expiry import time_text
+    from obliq.io.utc import utc_text
 
-    expires = None if head.expires is None else time_text(head.expires)
+    expires = None if head.expires is None else utc_text(head.expires)
     return {**asdict(head), "expires": expires, "expired": head.has_expired(clock())}
 
 

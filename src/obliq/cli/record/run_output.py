@@ -140,9 +140,9 @@ def planned_output(
 
 
 def _text_or_none(expires: "datetime | None") -> str | None:
-    from obliq.patch.expiry import time_text
+    from obliq.io.utc import utc_text
 
-    return None if expires is None else time_text(expires)
+    return None if expires is None else utc_text(expires)
 
 
 def _expiry_lines(expires: "datetime | None") -> list[str]:

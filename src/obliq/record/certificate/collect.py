@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from obliq.exporting import sha256_of
 from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.ownership import FILES_RECORD, read_files_record
 from obliq.io.regular_file import read_regular_file
+from obliq.io.utc import utc_text
 from obliq.methods import access_of, available_methods
 from obliq.patch import encryption, read_patch_file, read_patch_head
 from obliq.record.certificate.certified_audit import PUBLISHED, CertifiedAudit, CertifiedStatistic
 from obliq.record.certificate.find_result import ShippedResult, find_result
 from obliq.record.certificate.limits import standard_limits
-from obliq.record.certificate.notation import rfc3339
 from obliq.record.certificate.predicate import (
     CertificateTimes,
     CertifiedEarlierRequest,
@@ -72,7 +72,7 @@ def collect_certificate(
         network: folder of the network that the file was exported from. Without it, folders next to the audit and to the
             file are searched for the digest of an audited network.
         architecture: see `obliq.checkpoints.load_checkpoint`.
-        requested: when the request was received, as `rfc3339` writes it.
+        requested: when the request was received, as `obliq.io.utc.utc_text` writes it.
         record: the head of the operator's log.
         issued: the time; now when left out.
 
@@ -167,7 +167,7 @@ def _times(result: ShippedResult, requested: str | None, issued: datetime) -> Ce
         if last is not None and verdict is not None and last.digest == result.digests.weights:
             audited = last.audited if last.verdict == verdict.word else None
     return CertificateTimes(
-        issued=rfc3339(issued.astimezone(UTC)),
+        issued=utc_text(issued),
         requested=requested,
         unlearned=_in_utc(unlearned),
         audited=_in_utc(audited),
@@ -182,7 +182,7 @@ def _in_utc(text: str | None) -> str | None:
         time = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return None if time.tzinfo is None else rfc3339(time.astimezone(UTC))
+    return None if time.tzinfo is None else utc_text(time)
 
 
 def _patch(file: Path, key: bytes | None, result: NetworkDigests) -> CertifiedPatch:

@@ -1,30 +1,20 @@
 """How digests and times are written in a certificate."""
 
-from datetime import datetime
-
 from obliq.errors import CertificateError
 from obliq.io.sha256 import is_sha256
-
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
-
-
-def rfc3339(time: datetime) -> str:
-    """A time in UTC as in-toto wants it, with `Z`, to the second."""
-    return time.strftime(_TIME)
+from obliq.io.utc import parse_utc
 
 
 def require_time(name: str, text: str) -> None:
-    """Raise unless a text is a time as `rfc3339` writes it.
+    """Raise unless a text is a time in UTC as in-toto wants it.
 
     Raises:
         CertificateError: naming the field.
     """
     try:
-        found = rfc3339(datetime.strptime(text, _TIME))
+        parse_utc(text)
     except ValueError:
-        found = ""
-    if found != text:
-        raise CertificateError(f"{name} is {text[:40]!r}; expected UTC as in 2026-01-14T09:30:00Z")
+        raise CertificateError(f"{name} is {text[:40]!r}; expected UTC as in 2026-01-14T09:30:00Z") from None
 
 
 def require_digest_fields(where: str, **digests: str | None) -> None:
