@@ -6,11 +6,15 @@ A cell is a data set, a request and a bit width; its value is the mean over thre
 first one of docs/results.md show some of the rows.
 """
 
-import csv
+import json
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from scipy.special import stdtrit
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "mean_over_cells.md"
@@ -28,81 +32,130 @@ The mean over the {cells} cells of the suites fashion and writers: {widths}. Eac
 - **Avg. Gap**: mean distance to the retrained network in UA, RA, TA and MIA, in points. **Largest** is the largest
   cell.
 - **AUC distance**: mean distance of the attack's AUC to its AUC on the retrained network of the same seed, in points.
-  The attack uses the confidence in the true class; distances count in both directions.
+  The attack uses the confidence in the true class; distances count in both directions. **RMIA distance** is the same
+  for the AUC of the stronger attack RMIA.
+- **Within**: in how many of 100 networks RMIA's AUC is as near to the retrained network's as a further retraining's
+  would be in 95 of 100 cases. The range of a cell comes from its three pairs of retrained networks: the root of
+  their mean squared difference, times 3.18 (Student's t, three degrees of freedom).
+- **Another processor**: {elsewhere} were computed on another kind of processor. Their gaps are distances to
+  networks retrained there. So are the distances of their AUC, but of the first seed alone.
 - **Time**: a share of the retraining's time, as recorded. Machines were shared, and retraining takes only 20 epochs.
 - **`proxy-matching, defaults`** is the default method without tuning, and the other methods are tuned. Its rows
   ([Fashion-MNIST](fashion-default/report.md), [writers](writers-default/report.md)) were computed on another kind of
   processor, with {seeds} in each cell. It is compared with retrained networks from there, and so is `{own}`. Its time
   is processor time.
 
-| method | Avg. Gap | largest | AUC distance | largest AUC distance | time |
-| --- | ---: | ---: | ---: | ---: | ---: |
+| method | Avg. Gap | largest | AUC distance | largest AUC distance | time | RMIA distance | within, % |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
-Row = dict[str, str]
+Row = dict[str, Any]
+Cell = tuple[str, str, str]
+SHARE_INSIDE = 0.95
 
 
 def read_rows(suites: Sequence[str]) -> list[Row]:
-    """The rows of these suites."""
-    rows: list[Row] = []
-    for suite in suites:
-        with (RESULTS / suite / "rows.csv").open(newline="", encoding="utf-8") as file:
-            rows += csv.DictReader(file)
-    return rows
+    """The rows of these suites that are no errors."""
+    files = [file for suite in suites for file in sorted((RESULTS / suite).glob("*-*.json"))]
+    rows = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+    return [row for row in rows if not row["error"]]
 
 
-def cell_of(row: Row) -> tuple[str, str, str]:
+def cell_of(row: Row) -> Cell:
     """What is the same for all seeds and methods of a cell."""
     return row["data"], row["bits"], row["scenario"]
 
 
-def means(rows: list[Row]) -> dict[str, list[tuple[float, float, float]]]:
-    """By method: gap, AUC distance and time of each cell.
+def differences(rows: Iterable[Row], statistic: str) -> dict[str, dict[Cell, list[float]]]:
+    """By method and cell: how far from the network retrained with the same seed on the same processor."""
+    rows = list(rows)
+    aims = {
+        (cell_of(row), row["seed"], row["machine"]["processor"]): row[statistic]
+        for row in rows
+        if row["method"] == AIM
+    }
+    found: dict[str, dict[Cell, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        aim = aims.get((cell_of(row), row["seed"], row["machine"]["processor"]))
+        if row["method"] != AIM and aim is not None:
+            found[row["method"]][cell_of(row)].append(row[statistic] - aim)
+    return found
+
+
+def ranges(again: dict[Cell, list[float]]) -> dict[Cell, float]:
+    """By cell: how far a further retraining lies from a retrained network in 95 of 100 cases, from pairs of them."""
+    return {
+        cell: float(stdtrit(len(pairs), (1 + SHARE_INSIDE) / 2))
+        * math.sqrt(statistics.mean(one**2 for one in pairs))
+        for cell, pairs in again.items()
+    }
+
+
+def gaps_and_times(rows: Iterable[Row]) -> dict[str, list[tuple[float, float]]]:
+    """By method: Avg. Gap and time of each cell, means over its seeds."""
+    seeds: dict[tuple[str, Cell], list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if row["method"] != AIM:
+            seeds[row["method"], cell_of(row)].append((row["average_gap"], row["time_ratio"] or math.nan))
+    by_method: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for (method, _), values in seeds.items():
+        gaps, times = zip(*values, strict=True)
+        by_method[method].append((statistics.mean(gaps), statistics.mean(times)))
+    return by_method
+
+
+def lines_of(rows: Sequence[Row]) -> list[str]:
+    """The table's lines, by mean gap.
 
     Raises:
         ValueError: when a method lacks a cell.
     """
-    aims = {
-        (cell_of(row), row["seed"]): float(row["auc_forget_vs_test"]) for row in rows if row["method"] == AIM
-    }
-    seeds = defaultdict(list)
-    for row in rows:
-        if row["method"] != AIM and not row["error"]:
-            distance = abs(float(row["auc_forget_vs_test"]) - aims[cell_of(row), row["seed"]])
-            values = (float(row["average_gap"]), distance, float(row["time_ratio"]))
-            seeds[row["method"], cell_of(row)].append(values)
-    by_method = defaultdict(list)
-    for (method, _), values in seeds.items():
-        gap, distance, time = (statistics.mean(column) for column in zip(*values, strict=True))
-        by_method[method].append((gap, distance, time))
-    count = len({cell_of(row) for row in rows})
-    short = {method: len(cells) for method, cells in by_method.items() if len(cells) != count}
-    if short:
-        raise ValueError(f"cells of {short}; expected {count} of each method")
-    return by_method
+    cells = {cell_of(row) for row in rows}
+    areas, attacks = differences(rows, "auc_forget_vs_test"), differences(rows, "rmia_auc")
+    limits = ranges(attacks[AGAIN])
+    lines = {}
+    for method, values in gaps_and_times(rows).items():
+        if len(values) != len(cells) or areas[method].keys() != cells:
+            raise ValueError(f"{method} has {len(values)} cells; expected {len(cells)}")
+        gaps, times = zip(*values, strict=True)
+        distances = [statistics.mean(map(abs, one)) for one in areas[method].values()]
+        stronger = [statistics.mean(map(abs, one)) for one in attacks[method].values()]
+        within = [abs(one) <= limits[cell] for cell, ones in attacks[method].items() for one in ones]
+        time = "-" if method == "original" else f"{statistics.mean(times):.2f}"
+        mean = statistics.mean(gaps)
+        lines[method] = (
+            mean,
+            f"| {method} | {mean:.2f} | {max(gaps):.2f} | {statistics.mean(distances):.1f} | {max(distances):.1f} "
+            f"| {time} | {statistics.mean(stronger):.1f} | {100 * statistics.mean(within):.0f} |",
+        )
+    return [line for _, line in sorted(lines.values())]
+
+
+def own_rows(untuned: Iterable[Row]) -> list[Row]:
+    """The rows beside the default method, with names of their own; the network before unlearning is shown once."""
+    names = {AGAIN: OWN_AGAIN}
+    return [
+        row | {"method": names.get(row["method"], row["method"])}
+        for row in untuned
+        if row["method"] != "original"
+    ]
 
 
 def main() -> None:
     """Write the table."""
     rows, untuned = read_rows(SUITES), read_rows(UNTUNED)
-    own = {(OWN_AGAIN if name == AGAIN else name): cells for name, cells in means(untuned).items()}
-    every = means(rows) | {name: cells for name, cells in own.items() if name != "original"}
-    cells = {cell_of(row) for row in rows}
+    lines = lines_of([*rows, *own_rows(untuned)])
+    data = [name for name, _, _ in {cell_of(row) for row in rows}]
     names = {"fashion-mnist": "on Fashion-MNIST", "mnist": "on writers of digits"}
-    widths = " and ".join(
-        f"{sum(data == name for data, _, _ in cells)} {words}" for name, words in names.items()
-    )
-    lines = []
-    for method, values in sorted(every.items(), key=lambda item: statistics.mean(v[0] for v in item[1])):
-        gaps, distances, times = zip(*values, strict=True)
-        time = "-" if method == "original" else f"{statistics.mean(times):.2f}"
-        lines.append(
-            f"| {method} | {statistics.mean(gaps):.2f} | {max(gaps):.2f} | {statistics.mean(distances):.1f} "
-            f"| {max(distances):.1f} | {time} |"
-        )
+    here = next(row["machine"]["processor"] for row in rows if row["method"] == AIM)
+    elsewhere = sorted({row["method"] for row in rows if row["machine"]["processor"] != here})
     seeds = len({row["seed"] for row in untuned})
     head = INTRODUCTION.format(
-        cells=len(cells), widths=widths, own=OWN_AGAIN, seeds="one seed" if seeds == 1 else f"{seeds} seeds"
+        cells=len(data),
+        widths=" and ".join(f"{data.count(name)} {words}" for name, words in names.items()),
+        own=OWN_AGAIN,
+        elsewhere=" and ".join(f"`{name}`" for name in elsewhere) or "none of the methods",
+        seeds="one seed" if seeds == 1 else f"{seeds} seeds",
     )
     TABLE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
