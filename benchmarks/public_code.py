@@ -1,62 +1,68 @@
-"""Our methods next to the public code of MU-Q-MUL, on the same network, samples and batches.
+"""Our methods next to the public code of MU-Q-MUL and SalUn, on the same network, samples and batches.
 
-    python benchmarks/public_code.py --checkout DIR
+    python benchmarks/public_code.py --q-mul DIR --salun DIR
 
-DIR is a checkout of Green-Edge-AI-Group/MU-Q-MUL, whose modules `unlearn/impl.py`, FT, GA, RL and RL_min are imported
-and run: read them first. Nothing of it is copied. Its data sets, pruning and logging are replaced by stand-ins,
-`.cuda()` does nothing, and both sides take samples in the order of the data and draw the same labels. Takes a minute on
-a processor core. Writes results/public_code.md.
+The folders are checkouts of Green-Edge-AI-Group/MU-Q-MUL and OPTML-Group/Unlearn-Saliency. The modules
+`unlearn/impl.py`, FT, GA, RL and RL_min of the first are imported and run, and `generate_mask.py`, `unlearn/impl.py`
+and RL of the second: read them first. Both sides take samples in the order of the data and draw the same labels, see
+`public_code_modules`. Takes a minute on a processor core. Writes results/public_code.md.
 """
 
 import argparse
 import contextlib
 import copy
 import functools
-import importlib
-import io
 import subprocess
-import sys
+import tempfile
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
+from torch.utils.data import DataLoader
 
 import obliq
-from obliq.data import Examples, PartitionRule, Splits, partition
+from obliq.data import PartitionRule, Splits, partition
 from obliq.methods import (
     QMUL,
     FineTune,
     GradientAscent,
     Method,
     RandomLabel,
+    SalUn,
     fine_tune,
     gradient_ascent,
     random_label,
+    salun,
 )
 from obliq.quantization import learned_steps
 from obliq.run import Run
+from obliq.training import descent
 from obliq.training.descent import descend
 from obliq.training.loop import accuracy, predict
+from public_code_modules import Samples, public_modules, same_draws
 
 TABLE = Path(__file__).parent / "results" / "public_code.md"
 EPOCHS, BATCH, MOMENTUM, DECAY = 2, 50, 0.9, 5e-4
 NOISE = 1e-7  # relative, of the learning rate: about one unit in the last place of a float
 CPU = torch.device("cpu")
-MODULES = ("impl", "FT", "GA", "RL", "RL_min")
+Q_MUL, SALUN = "Green-Edge-AI-Group/MU-Q-MUL", "OPTML-Group/Unlearn-Saliency"
+MODULES = {
+    Q_MUL: ("unlearn.FT", "unlearn.GA", "unlearn.RL", "unlearn.RL_min"),
+    SALUN: ("unlearn.RL", "generate_mask"),
+}
+SHARE = 0.5  # of the entries, that SalUn may change
 
 INTRODUCTION = """\
 # Our methods next to public code
 
-Written by `benchmarks/public_code.py` with torch {torch} and MU-Q-MUL at commit {commit}. A ConvNet on
-scikit-learn's digits forgets {forget} of {train} samples in {epochs} epochs. Both sides start from the same network,
-take the same batches and draw the same labels.
+Written by `benchmarks/public_code.py` with torch {torch}, MU-Q-MUL at commit {q_mul} and Unlearn-Saliency at
+{salun}. A ConvNet on scikit-learn's digits forgets {forget} of {train} samples in {epochs} epochs. Both sides start
+from the same network, take the same batches and draw the same labels.
 
 - **Same**: ours with the schedule and weight decay of the public code and without our limit on learned steps. **As
   shipped**: ours lowers the rate with every step, spares steps, batch norm and biases from decay, and limits steps.
@@ -69,6 +75,7 @@ take the same batches and draw the same labels.
   where the row is marked with *.
 - **Similar labels** are the nearest of several distances. Rounding can decide between two that are nearly equal, on
   either side; with other networks, other rows have that difference.
+- **SalUn** is that of Unlearn-Saliency, which keeps the rate constant; the other rows are of MU-Q-MUL.
 - **UA and RA** in percent: wrong answers on forgotten, right ones on retained samples.
 - The random dropping of input values in the public code's `RL` is switched off. No paper has it.
 
@@ -83,7 +90,7 @@ class Pair:
 
     Attributes:
         name: in the table.
-        module, function: of the public code.
+        repository, module, function: of the public code.
         like: the data set whose branch the public code takes: cifar10 (sequential order) or cifar100 (mixed).
         rate: learning rate.
         shipped: our method.
@@ -99,6 +106,7 @@ class Pair:
     shipped: Method
     same: Method
     similar: bool = False
+    repository: str = Q_MUL
 
 
 def pairs() -> tuple[Pair, ...]:
@@ -113,10 +121,10 @@ def pairs() -> tuple[Pair, ...]:
     ascent = GradientAscent(learning_rate=0.01, batch_norm="forget", **usual)
     labels = [RandomLabel(learning_rate=0.05, form=form, **usual) for form in ("sequential", "mixed")]
     found = [
-        Pair("fine-tune", "FT", "FT", "cifar10", 0.05, tuning, tuning),
-        Pair("gradient-ascent", "GA", "GA", "cifar10", 0.01, ascent, ascent),
-        Pair("random-label, sequential", "RL", "RL", "cifar10", 0.05, labels[0], labels[0]),
-        Pair("random-label, mixed", "RL", "RL", "cifar100", 0.05, labels[1], labels[1]),
+        Pair("fine-tune", "unlearn.FT", "FT", "cifar10", 0.05, tuning, tuning),
+        Pair("gradient-ascent", "unlearn.GA", "GA", "cifar10", 0.01, ascent, ascent),
+        Pair("random-label, sequential", "unlearn.RL", "RL", "cifar10", 0.05, labels[0], labels[0]),
+        Pair("random-label, mixed", "unlearn.RL", "RL", "cifar100", 0.05, labels[1], labels[1]),
     ]
     for order, like in (("sequential", "cifar10"), ("mixed", "cifar100")):
         for kind, similar in (("random", False), ("similar", True)):
@@ -125,76 +133,11 @@ def pairs() -> tuple[Pair, ...]:
                 for faithful in ("code", "whole-code")
             )
             name = f"q-mul, {kind} labels, {order}"
-            found.append(Pair(name, "RL_min", "RL_min", like, 0.05, shipped, same, similar))
+            found.append(Pair(name, "unlearn.RL_min", "RL_min", like, 0.05, shipped, same, similar))
+    for form, like in (("sequential", "cifar10"), ("mixed", "cifar100")):
+        ours = SalUn(learning_rate=0.05, share=SHARE, form=form, **usual)  # type: ignore[arg-type]
+        found.append(Pair(f"salun, {form}", "unlearn.RL", "RL", like, 0.05, ours, ours, repository=SALUN))
     return tuple(found)
-
-
-class Samples(Dataset[tuple[Tensor, int]]):
-    """Samples as the public code has them: `targets` can be replaced."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.inputs = examples.inputs()
-        self.targets = examples.labels.numpy().copy()
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        return self.inputs[position], int(self.targets[position])
-
-
-class Meter:
-    """Stands for the meter that the public code logs with."""
-
-    val = avg = 0.0
-
-    def update(self, value: float, count: int) -> None:
-        """Keep nothing."""
-
-
-def public_modules(checkout: Path) -> dict[str, Any]:
-    """The modules of the public code, with stand-ins for what they import besides.
-
-    Raises:
-        SystemExit: when the folder is no checkout.
-    """
-    folder = next((one.parent for one in sorted(checkout.glob("**/unlearn/RL_min.py"))), None)
-    if folder is None:
-        raise SystemExit(
-            f"{checkout} has no unlearn/RL_min.py; expected a checkout of Green-Edge-AI-Group/MU-Q-MUL"
-        )
-    package = types.ModuleType("public_unlearn")
-    package.__path__ = [str(folder)]  # imports the files one by one, without the package's own list of all
-    stand_ins: dict[str, Any] = {
-        "utils": types.SimpleNamespace(AverageMeter=Meter, accuracy=lambda output, target: [torch.zeros(1)]),
-        "pruner": types.SimpleNamespace(extract_mask=None, prune_model_custom=None, remove_prune=None),
-        "imagenet": types.SimpleNamespace(get_x_y_from_data_dict=None),
-        "matplotlib": types.ModuleType("matplotlib"),
-        "matplotlib.pyplot": types.ModuleType("matplotlib.pyplot"),
-        "public_unlearn": package,
-    }
-    with mock.patch.dict(sys.modules, stand_ins):
-        found: dict[str, Any] = {name: importlib.import_module(f"public_unlearn.{name}") for name in MODULES}
-    found["RL"].feature_dropping = lambda image, drop_prob: image
-    return found
-
-
-@contextlib.contextmanager
-def same_draws() -> Iterator[None]:
-    """Samples in the order of the data, and labels that depend on nothing but their number; nothing is printed."""
-
-    def labels(low: int, classes: int, shape: Any, **others: Any) -> Tensor:
-        count = int(np.prod(tuple(shape) if hasattr(shape, "__len__") else (shape,)))
-        return (7 * torch.arange(count) + 3) % classes
-
-    with (
-        mock.patch("torch.randperm", lambda count, **others: torch.arange(count)),
-        mock.patch("torch.randint", labels),
-        mock.patch("numpy.random.randint", lambda *given: labels(*given).numpy()),
-        mock.patch.object(Tensor, "cuda", lambda tensor: tensor),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        yield
 
 
 def theirs(
@@ -208,6 +151,7 @@ def theirs(
         unlearn_epochs=EPOCHS,
         momentum=MOMENTUM,
         weight_decay=DECAY,
+        decreasing_lr="91,136",  # epochs; its default, far behind the last one here
         imagenet_arch=False,
         unlearn=pair.function,
         dataset=pair.like,
@@ -223,17 +167,35 @@ def theirs(
         name: DataLoader(Samples(part), batch_size=BATCH, shuffle=True)
         for name, part in (("forget", splits.forget), ("retain", splits.retain))
     }
-    function = getattr(modules[pair.module], pair.function)
-    function(loaders, network, nn.CrossEntropyLoss(), arguments)
+    function, loss = getattr(modules[pair.module], pair.function), nn.CrossEntropyLoss()
+    if pair.repository == SALUN:
+        function(loaders, network, loss, arguments, mask=their_mask(modules, loaders, original, arguments))
+    else:
+        function(loaders, network, loss, arguments)
     return network.eval()
 
 
-def with_their_descent(compute: Callable[[], nn.Module]) -> nn.Module:
-    """Compute while methods without such an option descend as the public code does."""
+def their_mask(modules: dict[str, Any], loaders: Any, original: nn.Module, arguments: Any) -> dict[str, Any]:
+    """The mask of SalUn's public code."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = types.SimpleNamespace(**vars(arguments), save_dir=folder)
+        modules["generate_mask"].save_gradient_ratio(
+            loaders, copy.deepcopy(original), nn.CrossEntropyLoss(), arguments
+        )
+        found: dict[str, Any] = torch.load(Path(folder) / f"with_{SHARE}.pt", weights_only=True)
+    return found
+
+
+def with_their_descent(compute: Callable[[], nn.Module], *, constant: bool) -> nn.Module:
+    """Compute while methods without such an option descend as the public code does, at a constant rate or not."""
     published = functools.partial(descend, published=True)
     with contextlib.ExitStack() as stack:
-        for module in (fine_tune, gradient_ascent, random_label):
+        for module in (fine_tune, gradient_ascent, random_label, salun):
             stack.enter_context(mock.patch.object(module, "descend", published))
+        if constant:
+            stack.enter_context(
+                mock.patch.object(descent, "cosine_schedule", lambda rate, total: lambda step: rate)
+            )
         return compute()
 
 
@@ -242,7 +204,9 @@ def row(pair: Pair, modules: dict[str, Any], original: nn.Module, splits: Splits
     with same_draws():
         public = theirs(pair, modules, original, splits)
         again = theirs(pair, modules, original, splits, noise=NOISE)
-        same = with_their_descent(lambda: pair.same.unlearn(original, splits, Run()))
+        same = with_their_descent(
+            lambda: pair.same.unlearn(original, splits, Run()), constant=pair.repository == SALUN
+        )
         shipped = pair.shipped.unlearn(original, splits, Run())
     networks = (public, same, shipped)
     wrong = ", ".join(f"{100 - accuracy(one, splits.forget, CPU):.1f}" for one in networks)
@@ -272,9 +236,12 @@ def commit_of(checkout: Path) -> str:
 def main() -> None:
     """Compare, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--checkout", type=Path, required=True, help="folder of the public code")
-    checkout = parser.parse_args().checkout
-    modules = public_modules(checkout)
+    parser.add_argument("--q-mul", type=Path, required=True, help=f"checkout of {Q_MUL}")
+    parser.add_argument("--salun", type=Path, required=True, help=f"checkout of {SALUN}")
+    given = parser.parse_args()
+    checkouts = {Q_MUL: given.q_mul, SALUN: given.salun}
+    modules = {name: public_modules(folder, name, *MODULES[name]) for name, folder in checkouts.items()}
+    modules[Q_MUL]["unlearn.RL"].feature_dropping = lambda image, drop_prob: image
     torch.set_num_threads(1)
     parts = partition(obliq.load_dataset("digits"), PartitionRule())
     splits = parts.forgetting(parts.train.indices[::10])
@@ -286,10 +253,11 @@ def main() -> None:
         recipe = obliq.Recipe(epochs=20, learning_rate=0.02, batch_size=64)
         original = obliq.train(network, parts.train, recipe)
         largest = max(largest, float(predict(original, splits.retain, CPU).abs().max()))
-        lines += [row(pair, modules, original, splits, bits) for pair in pairs()]
+        lines += [row(pair, modules[pair.repository], original, splits, bits) for pair in pairs()]
     page = INTRODUCTION.format(
         torch=torch.__version__,
-        commit=commit_of(checkout),
+        q_mul=commit_of(given.q_mul),
+        salun=commit_of(given.salun),
         forget=len(splits.forget),
         train=len(parts.train),
         epochs=EPOCHS,
