@@ -61,4 +61,7 @@ def unreadable(splits: Splits, role: str) -> Splits:
         object.__setattr__(
             guarded, name, object.__new__(Forbidden) if name == role else getattr(splits, name)
         )
+    # A fact about the request, which a caller without a retain set states
+    object.__setattr__(guarded, "whole_classes", None)
+    object.__setattr__(guarded, "forgotten_classes", splits.forgotten_classes)
     return guarded

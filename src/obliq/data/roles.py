@@ -77,6 +77,7 @@ def join_roles(
     test: DataLike | None = None,
     *,
     classes: int | None = None,
+    whole_classes: bool = False,
 ) -> Splits:
     """Roles of one collection, from sets that are given one by one.
 
@@ -89,14 +90,21 @@ def join_roles(
         holdout: samples that the network was not trained on, for methods that compare with unseen data.
         test: other such samples, for audits.
         classes: how many classes the network distinguishes; as many as there are labels when left out.
+        whole_classes: whether the forget set holds all that there was of each of its classes. Only without a retain
+            set, which shows it.
 
     Returns:
         The roles, each in the order that it was given in. A set that was left out raises an error when it is read.
 
     Raises:
-        DataError: for sets of different shapes, types or scaling, labels beyond the network's classes, and sets
-            that overlap.
+        DataError: for sets of different shapes, types or scaling, labels beyond the network's classes, sets that
+            overlap, and `whole_classes` with a retain set.
     """
+    if whole_classes and retain is not None:
+        raise DataError(
+            "whole_classes=True was given with a retain set; expected it without one, since a retain set shows which "
+            "classes are left"
+        )
     given: dict[str, Examples] = {
         role: as_examples(data, role)
         for role, data in {"forget": forget, "retain": retain, "holdout": holdout, "test": test}.items()
@@ -120,6 +128,7 @@ def join_roles(
         holdout=holdout_set,
         test=test_set,
         salt=secrets.token_bytes(32),
+        whole_classes=whole_classes if retain is None else None,
     )
 
 

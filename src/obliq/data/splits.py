@@ -173,7 +173,18 @@ class Partition:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The roles under one request. Methods may read forget, retain and holdout; test is for audits."""
+    """The roles under one request. Methods may read forget, retain and holdout; test is for audits.
+
+    Attributes:
+        partition: the division of the data.
+        forget: what is to be forgotten.
+        retain: the rest of what was trained on.
+        holdout: samples of the same kind that were not trained on.
+        test: others, for audits alone.
+        salt: key of the commitment.
+        whole_classes: whether the forget set holds all that there was of each of its classes, where no retain set
+            shows it; None where there is one.
+    """
 
     partition: Partition
     forget: Examples
@@ -181,6 +192,7 @@ class Splits:
     holdout: Examples
     test: Examples
     salt: bytes = field(repr=False)
+    whole_classes: bool | None = None
 
     def __post_init__(self) -> None:
         require_disjoint(forget=self.forget, retain=self.retain, holdout=self.holdout, test=self.test)
@@ -198,8 +210,10 @@ class Splits:
     @cached_property
     def forgotten_classes(self) -> frozenset[int]:
         """Classes of which nothing is retained: under a class-wise request, the class."""
-        gone = set(self.forget.labels.tolist()) - set(self.retain.labels.tolist())
-        return frozenset(int(label) for label in gone)
+        named = frozenset(self.forget.labels.tolist())
+        if self.whole_classes is not None:
+            return named if self.whole_classes else frozenset()
+        return named - frozenset(self.retain.labels.tolist())
 
     @cached_property
     def absent_classes(self) -> frozenset[int]:

@@ -9,7 +9,7 @@ from obliq.methods.amun import AMUN
 from obliq.methods.bad_teacher import BadTeacher
 from obliq.methods.boundary_expand import BoundaryExpand
 from obliq.methods.boundary_shrink import BoundaryShrink
-from obliq.methods.calibrated import Calibrated
+from obliq.methods.calibrated import Calibrated, CalibratedHoldout
 from obliq.methods.coun import CoUn
 from obliq.methods.ficabu import FiCABU
 from obliq.methods.fine_tune import FineTune
@@ -43,6 +43,7 @@ ENTRY_POINTS = "obliq.methods"
 BUILT_IN: dict[str, type[Method]] = {
     "proxy-matching": ProxyMatching,
     "calibrated": Calibrated,
+    "calibrated-holdout": CalibratedHoldout,
     "oeu": OEU,
     "a-amu": AAMU,
     "amun": AMUN,
@@ -118,6 +119,7 @@ __all__ = [
     "BoundaryExpand",
     "BoundaryShrink",
     "Calibrated",
+    "CalibratedHoldout",
     "CoUn",
     "FiCABU",
     "FineTune",

@@ -105,7 +105,7 @@ class AAMU(OrthogonalDescent):
                     normal_scores(usual, usual if pooled is None else pooled.detach()),
                 )
 
-            rounds = start_rounds(self, network, splits, mask, run, retain_loss)
+            rounds = start_rounds(self, network, splits.forget, splits.retain, mask, run, retain_loss)
             draws = run.generator(purpose=4)
             unseen = cycle(held_out, rounds.forget_batch, draws, run.device, self.augment)
             rounds.run_round(rounds.passes(splits.forget), forget_loss)

@@ -47,6 +47,6 @@ class OEU(OrthogonalDescent):
         loss = negative_entropy if self.objective == "entropy" else uniform_loss
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
-            rounds = start_rounds(self, network, splits, mask, run)
+            rounds = start_rounds(self, network, splits.forget, splits.retain, mask, run)
             rounds.run_round(rounds.passes(splits.forget), lambda logits, labels, positions: loss(logits))
             return network.eval()

@@ -84,7 +84,7 @@ class ReGUn(OrthogonalDescent):
                 drawn = draw_held_out(splits.holdout.labels, wanted, len(labels), draws)
                 return reference_loss(logits.float(), predictions[drawn].mean(dim=0).to(run.device))
 
-            rounds = start_rounds(self, network, splits, mask, run)
+            rounds = start_rounds(self, network, splits.forget, splits.retain, mask, run)
             rounds.run_round(rounds.passes(splits.forget), loss)
             return network.eval()
 

@@ -96,8 +96,15 @@ def without_names(splits: Splits) -> Splits:
     partition = Partition(
         rule=None, train=moved(parts.train), holdout=moved(parts.holdout), test=moved(parts.test)
     )
-    roles = {role: moved(getattr(splits, role)) for role in ("forget", "retain", "holdout", "test")}
-    return Splits(partition=partition, salt=secrets.token_bytes(32), **roles)
+    return Splits(
+        partition=partition,
+        forget=moved(splits.forget),
+        retain=moved(splits.retain),
+        holdout=moved(splits.holdout),
+        test=moved(splits.test),
+        salt=secrets.token_bytes(32),
+        whole_classes=splits.whole_classes,
+    )
 
 
 def packed(run: SavedRun) -> dict[str, bytes]:

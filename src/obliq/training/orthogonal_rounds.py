@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obliq.data import Examples, Splits
+from obliq.data import Examples
 from obliq.data.batches import numbered_cycle
 from obliq.gradients import FirstOrderRecord, RetainReference, clip_norm_, gradient_of
 from obliq.quantization import keep_steps_near_
@@ -198,7 +198,8 @@ class OrthogonalRounds:
 def start_rounds(
     settings: OrthogonalDescent,
     network: nn.Module,
-    splits: Splits,
+    forget: Examples,
+    retain: Examples,
     mask: Mask | None,
     run: Run,
     retain_loss: BatchLoss = label_loss,
@@ -208,7 +209,8 @@ def start_rounds(
     Args:
         settings: the hyper-parameters.
         network: on the run's device.
-        splits: the forget and the retain set.
+        forget: the samples to forget.
+        retain: those whose loss is L_r; the retain set, or what stands for it.
         mask: the entries that may move; None for all.
         run: device, seed and listener.
         retain_loss: the loss L_r whose gradient is g_r. Positions count within `settings.retained`.
@@ -217,14 +219,14 @@ def start_rounds(
         ModelError: when the mask does not fit the network.
     """
     descent = PairedDescent.start(network.train(), frozen_grid=settings.steps == "frozen", run=run, mask=mask)
-    kept = settings.retained(splits.retain, run)
+    kept = settings.retained(retain, run)
     steps = settings.steps_of_round(len(kept))
     return OrthogonalRounds(
         settings=settings,
         descent=descent,
         run=run,
         steps=steps,
-        forget_batch=settings.forget_batch or automatic_forget_batch(len(splits.forget), steps),
+        forget_batch=settings.forget_batch or automatic_forget_batch(len(forget), steps),
         retain=numbered_cycle(kept, settings.retain_batch, descent.generator, run.device, settings.augment),
         reference=RetainReference(settings.reference, settings.memory),
         retain_loss=retain_loss,

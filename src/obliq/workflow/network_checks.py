@@ -22,6 +22,7 @@ def join_for(
     retain: DataLike | None,
     holdout: DataLike | None = None,
     test: DataLike | None = None,
+    whole_classes: bool = False,
 ) -> Splits:
     """The given sets as disjoint roles, after a check that the network reads their samples and knows their labels.
 
@@ -30,7 +31,9 @@ def join_for(
         ModelError: as `outputs_of`.
     """
     first = as_examples(forget, "forget")
-    return join_roles(first, retain, holdout, test, classes=outputs_of(model, first))
+    return join_roles(
+        first, retain, holdout, test, classes=outputs_of(model, first), whole_classes=whole_classes
+    )
 
 
 def outputs_of(model: nn.Module, examples: Examples) -> int:

@@ -213,6 +213,7 @@ def unlearn(
     forget: DataLike,
     retain: DataLike | None = None,
     holdout: DataLike | None = None,
+    whole_classes: bool = False,
     method: str | Method = "proxy-matching",
     accept: bool = False,
     seed: int = 0,
@@ -229,9 +230,11 @@ def unlearn(
         forget: the samples to forget. All sets may be map-style data sets of (input, label), pairs of tensors
             (inputs, labels), or samples of ours; inputs as the network reads them.
         retain: the rest of what the network was trained on, without the samples of earlier requests. Methods whose
-            level of access is "nothing", such as `mu-mis` and `jit`, need none, nor does `ficabu` with a file of
+            level of access is "nothing", such as `calibrated-holdout`, need none, nor does `ficabu` with a file of
             statistics.
         holdout: samples of the same kind that it was not trained on; some methods compare with them.
+        whole_classes: where `retain` is left out, whether the forget set holds all that there was of each of its
+            classes, so that the network shall no longer answer with them.
         method: a name that `available_methods` lists, with its default settings; or a method with your own.
         accept: return the network although it fails its gate; see `obliq.workflow.gate`.
         seed: decides every draw. On a processor, equal seeds and thread counts give equal integers.
@@ -260,7 +263,7 @@ def unlearn(
     if retain is None:
         require_no_retain_set(chosen)
     require_ready(model)
-    splits = join_for(model, forget=forget, retain=retain, holdout=holdout)
+    splits = join_for(model, forget=forget, retain=retain, holdout=holdout, whole_classes=whole_classes)
     if isinstance(chosen, Retrain):
         chosen = replace(chosen, recipe=chosen.recipe.settled(len(splits.retain)))
     trace, run = Trace(), _run("unlearning", seed, device, progress)

@@ -83,7 +83,7 @@ class Calibrated(OrthogonalDescent):
             def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
                 return calibrated_loss(logits, labels, confidence[positions.to(run.device)])
 
-            rounds = start_rounds(self, network, splits, mask, run)
+            rounds = start_rounds(self, network, splits.forget, splits.retain, mask, run)
             forget = (
                 rounds.passes(splits.forget)
                 if self.draw == "even"

@@ -41,7 +41,7 @@ def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficul
       retain set alone. For holdout samples, the reference models are trained on retain and forget set together: the
       original, too, had more data to learn from than the retrained network.
 
-    Retain, forget and holdout sets are read.
+    Forget and holdout sets are read, and the retain set for `estimated`.
     """
     labels, unseen_labels = splits.forget.labels, splits.holdout.labels
     own = true_class_confidence(original, splits.forget, run)

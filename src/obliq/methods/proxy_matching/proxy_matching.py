@@ -188,7 +188,7 @@ class ProxyMatching(OrthogonalDescent):
                 left = float((margins(network, aims.moved, run).mean() - aims.targets.mean()).abs())
                 return {"distance_left": left / started if started > 0 else 0.0}
 
-            rounds = start_rounds(settings, network, splits, mask, run, retain_loss)
+            rounds = start_rounds(settings, network, splits.forget, splits.retain, mask, run, retain_loss)
             forget = batches_by_distance(
                 aims.moved,
                 (aims.targets - own).abs(),
