@@ -269,6 +269,9 @@ def test_the_same_error_in_python(install: Callable[[str], Path]) -> None:
         ("calibrated --out o --epochs 2", "--out o calibrated --epochs 2"),
         ("--epochs 2 --out o calibrated --rounds 1", "--out o calibrated --epochs 2 --rounds 1"),
         ("--out o --epochs 2", "--out o proxy-matching --epochs 2"),
+        ("--method calibrated --epochs 2 --out o", "--out o calibrated --epochs 2"),
+        ("--out o --method=calibrated", "--out o calibrated"),
+        ("--out o --method calib", "--out o METHOD"),
     ],
 )
 def test_an_option_on_the_wrong_side_of_a_method_gets_the_command_in_order(

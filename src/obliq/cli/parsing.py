@@ -126,6 +126,11 @@ def _put_in_order(name: str, verb: Verb, options: Sequence[str], message: io.Str
     """Replace the parser's message about an option on the wrong side of a method by the command in order."""
     choices = verb.choices()
     methods: Mapping[str, Any] = choices if isinstance(choices, Mapping) else {}
+    words = [
+        part for word in options for part in (word.split("=", 1) if word.startswith("--method=") else [word])
+    ]
+    if methods and "--method" in words:
+        _refuse_method_option(name, words, methods, message)
     unknown = set(re.findall(r"(?<![\w-])--[\w-]+", message.getvalue().partition("Perhaps you meant")[0]))
     own = _option_names(verb.arguments)
     place = next((number for number, word in enumerate(options) if word in methods), None)
@@ -156,6 +161,27 @@ def _put_in_order(name: str, verb: Verb, options: Sequence[str], message: io.Str
     message.truncate()
     command = shlex.join(["obliq", name, *words])
     print_fitted(f"obliq: error: {moved} is {where}; expected `{command}`", sys.stderr)
+    sys.exit(2)
+
+
+def _refuse_method_option(
+    name: str, options: Sequence[str], methods: Mapping[str, Any], message: io.StringIO
+) -> None:
+    """Replace the parser's message about `--method NAME` by the command with the method and its options at the end."""
+    place = options.index("--method")
+    named = options[place + 1 : place + 2]
+    method = named[0] if named and named[0] in methods else "METHOD"
+    rest = _pieces([*options[:place], *options[place + 1 + len(named) :]])
+    late = [piece for piece in rest if method in methods and piece[0] in _option_names(methods[method])]
+    words = [word for piece in rest if piece not in late for word in piece]
+    command = shlex.join(["obliq", name, *words, method, *(word for piece in late for word in piece)])
+    message.seek(0)
+    message.truncate()
+    print_fitted(
+        f"obliq: error: --method is no option of `obliq {name}`, since the method comes last, by its name alone; "
+        f"expected `{command}`",
+        sys.stderr,
+    )
     sys.exit(2)
 
 
