@@ -73,6 +73,7 @@ def _inlined(document: str, title: str) -> Markup:
     for number, name in enumerate(re.findall(r'\bid="([^"]*)"', body)):
         body = re.sub(rf'(\bid="|"#|url\(#){name}\b', rf"\g<1>{prefix}{number}", body)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r"font: (?=[\d.]+px )", "font-size: ", body)  # matplotlib before 3.10 joins size and family
     body = re.sub(r"font-family: [^;\"]*; |(?<=font-size: )([\d.]+px) [^;\"]*", r"\1", body)
     body = _compact(re.sub(r"\s*\n\s*", "\n", body).replace("xlink:href", "href"))
     for color, variable in VARIABLES.items():
