@@ -31,10 +31,12 @@ test: setup
 	@echo "==> all tests passed"
 
 # The suite on the oldest releases that pyproject.toml allows, and on the newest. Each takes an environment of its own, several
-# GB where pip finds torch as a build for GPUs, and half an hour. PIP_ARGS may name an index of builds for processors.
-test-oldest: setup
+# GB where pip finds torch as a build for GPUs, and half an hour. PIP_ARGS may name an index of builds for processors. The oldest
+# releases have no wheels for Python 3.13 and newer ones: PYTHON=python3.11.
+test-oldest:
 	@$(PYTHON) -m venv .venv-oldest
-	@$(BIN)/python .ci/oldest_releases.py > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/pip install --quiet --disable-pip-version-check $(PIP_ARGS) packaging
+	@.venv-oldest/bin/python .ci/oldest_releases.py > .venv-oldest/constraints.txt
 	@.venv-oldest/bin/pip install --quiet --disable-pip-version-check -c .venv-oldest/constraints.txt $(PIP_ARGS) -e '.[dev]'
 	@.venv-oldest/bin/python -m pytest $(IN_PROCESSES)
 

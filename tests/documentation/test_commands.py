@@ -125,6 +125,15 @@ def test_what_is_not_run_is_at_least_right(line: str) -> None:
         assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
 
+def test_continuous_integration_runs_targets_that_exist() -> None:
+    hosted = (ROOT / ".github/workflows/tests.yml").read_text()
+    assert ".ci/run" in hosted
+    run = re.findall(r"^make (.+)$", (ROOT / ".ci/run").read_text(), flags=re.MULTILINE)
+    named = {target for line in run for target in line.split()} | set(re.findall(r"test-\w+", hosted))
+    assert named > {"test", "test-oldest", "test-newest"}
+    assert named <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+
 def needs_extras() -> None:
     pytest.importorskip("onnxruntime", reason="the pages export: extra onnx")
     pytest.importorskip("cryptography", reason="the pages encrypt and sign: extra patch")
