@@ -6,16 +6,16 @@ graph computes, and writing the graph gives the same bytes again. Whatever else 
 graph, or the file is refused: two files of one graph give the same answers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from numpy import ndarray
 
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
-from obliq.exporting.onnx.check_graph import followed
+from obliq.exporting.onnx.check_graph import Value, followed
 from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, STORED_BITS, Contents, OnnxNode, parsed
 from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.operations import IN_FILES, MOVING, Layer, LookupTable, Quantize, Step
@@ -50,7 +50,7 @@ def graph_in(contents: Contents) -> Graph:
         ModelError: for the `float` form, which holds no integers, and for graphs that are put together
             in another way than the exporter does it.
     """
-    reader = _Reader(contents)
+    reader = _Reader(contents, followed(contents, RULES))
     for node in contents.nodes:
         reader.visit(node)
     last = next(reversed(reader.steps), "")
@@ -62,62 +62,24 @@ def graph_in(contents: Contents) -> Graph:
     return Graph(input_shape=contents.input_shape, steps=tuple(reader.steps.values()))
 
 
-_LARGEST_FACTOR = 64
-"""Codes have two bits or more, and their products eight."""
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """Codes that are widened step by step: the constant's name, its values, and what they were multiplied with."""
-
-    name: str
-    codes: ndarray
-    times: int = 1
-
-
 @dataclass
 class _Reader:
-    """Follows names from node to node; `steps` has what was found, by the name of its codes."""
+    """Follows activations from node to node; `steps` has what was found, by the name of its codes."""
 
     contents: Contents
+    values: Mapping[str, Value]
     steps: dict[str, Step] = field(default_factory=dict)
     reals: dict[str, str] = field(default_factory=dict)
-    stored: dict[str, _Stored] = field(default_factory=dict)
-    scales: dict[str, ndarray] = field(default_factory=dict)
-    parts: dict[str, tuple[_Stored, ndarray]] = field(default_factory=dict)
     sums: dict[str, OnnxNode] = field(default_factory=dict)
-    tables: dict[str, tuple[str, OnnxNode]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
-    packed: bool = False
-
-    def __post_init__(self) -> None:
-        self.packed = bool({"int4", "int2"} & set(self.contents.kinds.values()))
-        self.stored = {
-            name: _Stored(name, values)
-            for name, values in self.contents.constants.items()
-            if self.contents.kinds[name] in ("int8", "int4", "int2", "int32")
-        }
-        constants = self.contents.constants.items()
-        self.scales = {name: values for name, values in constants if self.contents.kinds[name] == "float32"}
 
     def visit(self, node: OnnxNode) -> None:
         first = node.inputs[0]
-        constants = self.contents.constants
-        if first in self.stored and (
-            node.operator == "Cast" or (node.operator == "Mul" and node.inputs[1] in constants)
-        ):
-            times = int(constants[node.inputs[1]]) if node.operator == "Mul" else 1
-            before = self.stored[first]
-            self.stored[node.output] = replace(before, times=before.times * times)
-        elif node.operator == "Mul" and first in self.scales:
-            self.scales[node.output] = self.scales[first] * self.scales[node.inputs[1]]
-        elif node.operator == "DequantizeLinear" and first in self.stored:
-            self.parts[node.output] = (self.stored[first], self.scales[node.inputs[1]])
-        elif node.operator == "DequantizeLinear" and first in self.steps:
+        if not self.values[node.output].flows:
+            return  # a constant, which is looked at where a layer or a table reads it
+        if node.operator == "DequantizeLinear" and first in self.steps:
             self._real(node)
-        elif node.operator == "DequantizeLinear" and self.contents.kinds.get(first) == "uint8":
-            self.tables[node.output] = (first, node)
         elif node.operator == "Cast" and first in self.steps:
             self.places[node.output] = first
         elif first in self.steps and (kind := MOVING.get(node.operator)) is not None:
@@ -125,7 +87,7 @@ class _Reader:
             step = kind.from_onnx(node, self.contents, **fields, grid=self.steps[first].grid)
             self.steps[node.output] = step
         elif node.operator in IN_FILES and all(
-            any(name in known for known in (self.reals, self.parts, self.tables, self.places))
+            name in self.reals or name in self.places or self.values[name].codes is not None
             for name in node.inputs
         ):
             self.sums[node.output] = node
@@ -134,10 +96,7 @@ class _Reader:
         elif node.operator == "Clip" and first in self.steps:
             self._clamped(node)
         else:
-            raise ModelError(
-                f"{node.operator} that makes {node.output!r} is not read as a step of an integer graph; "
-                "expected a file of the integer or compact form"
-            )
+            raise _no_step(node)
 
     def _scale_and_zero(self, node: OnnxNode) -> tuple[float, int]:
         scale, zero = (self.contents.constants[name] for name in node.inputs[1:])
@@ -178,24 +137,26 @@ class _Reader:
             return self._looked_up(node, name, grid)
         if not RULES[node.operator].weighted:
             return self._step(node, name, sources, grid)
-        (codes, scale), (bias, _) = (self.parts[value] for value in node.inputs[1:])
-        path, bias_kind = node.layer or codes.name.removesuffix(".weight"), self.contents.kinds[bias.name]
-        named = (node.layer or codes.name.endswith(".weight")) and path not in self.paths
-        if not named or bias.times != 1 or bias_kind != "int32":
+        (stored, times), (bias, bias_times) = (self._stored(value) for value in node.inputs[1:])
+        path, bias_kind = node.layer or stored.removesuffix(".weight"), self.contents.kinds[bias]
+        named = (node.layer or stored.endswith(".weight")) and path not in self.paths
+        if not named or bias_times != 1 or bias_kind != "int32":
             raise ModelError(
-                f"{node.operator} of {path!r} with a bias in {bias_kind} times {bias.times}; expected a layer's "
+                f"{node.operator} of {path!r} with a bias in {bias_kind} times {bias_times}; expected a layer's "
                 "name, once, and a bias as it is stored, in int32"
             )
         self.paths.add(path)
-        weights = self._weights(codes, scale, bias.codes, self.steps[sources[0]].grid)
+        weight, (codes, _) = self.values[node.inputs[1]], self.values[node.inputs[2]].coded
+        weights = self._weights(stored, times, weight, codes, self.steps[sources[0]].grid)
         return self._step(node, name, sources, grid, path=path, weights=weights)
 
     def _looked_up(self, node: OnnxNode, name: str, grid: Grid) -> Step:
         """A table, whose real values lie on the grid that its result is rounded to."""
-        stored, values = self.tables[node.inputs[0]]
-        if self._scale_and_zero(values) != (grid.scale, grid.zero_point):
+        maker = self.contents.makers[node.inputs[0]]
+        stored, found = maker.inputs[0], self._scale_and_zero(maker)
+        if found != (grid.scale, grid.zero_point):
             raise ModelError(
-                f"the table {stored!r} is in steps and around a zero of {self._scale_and_zero(values)}; expected "
+                f"the table {stored!r} is in steps and around a zero of {found}; expected "
                 f"{(grid.scale, grid.zero_point)}, to which its result is rounded"
             )
         source = self.places[node.inputs[1]]
@@ -206,21 +167,36 @@ class _Reader:
         common = {"path": name, "name": name, "sources": sources, "grid": grid}
         return IN_FILES[node.operator].from_onnx(node, self.contents, **common | fields)
 
-    def _weights(self, stored: _Stored, scale: ndarray, bias: ndarray, source: Grid) -> Weights:
+    def _stored(self, name: str) -> tuple[str, int]:
+        """The constant that codes come from, and what they are multiplied with on the way."""
+        times = 1
+        for node in self.contents.way_to_constant(name):
+            name = node.inputs[0]
+            if node.operator == "Mul":
+                if node.inputs[1] not in self.contents.constants:
+                    raise _no_step(node)
+                times *= int(self.contents.constants[node.inputs[1]])
+        return name, times
+
+    def _weights(self, stored: str, times: int, weight: Value, bias: ndarray, source: Grid) -> Weights:
         """A constant of this type may stand for some widths only, and a narrow one shows what it is multiplied by."""
+        kinds = self.contents.kinds
+        packed = bool({"int4", "int2"} & set(kinds.values()))
         widths = {"int2": range(2, 3), "int4": range(3, 5)}.get(
-            self.contents.kinds[stored.name], range(5, 9) if self.packed else EVERY
+            kinds[stored], range(5, 9) if packed else EVERY
         )
-        if stored.times > _LARGEST_FACTOR:
-            raise ModelError(
-                f"{stored.name} is multiplied by {stored.times}; expected at most {_LARGEST_FACTOR}"
-            )
-        wide = np.multiply(stored.codes, np.int16(stored.times), dtype=np.int16)
-        times = stored.times if widths[-1] < 8 else None
+        known = times if widths[-1] < 8 or times > 1 else None
         try:
-            return weights_from(wide, scale, bias, source, widths=widths, times=times)
+            return weights_from(*weight.coded, bias, source, widths=widths, times=known)
         except ModelError as error:
-            raise ModelError(f"{stored.name}: {error}") from error
+            raise ModelError(f"{stored}: {error}") from error
+
+
+def _no_step(node: OnnxNode) -> ModelError:
+    return ModelError(
+        f"{node.operator} that makes {node.output!r} is not read as a step of an integer graph; "
+        "expected a file of the integer or compact form"
+    )
 
 
 def weight_constants(contents: Contents) -> tuple[str, ...]:
