@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -35,11 +35,11 @@ class Add(Step):
     and a float32 number is a float64 number, and so is its sum with another float32 number but for rare last bits.
     """
 
-    arity: ClassVar[int] = 2
-    calls: ClassVar[frozenset[Any]] = frozenset(ADDITIONS)
-    offers: ClassVar[str] = "additions"
-    onnx: ClassVar[Mapping[str, Operator]] = {"Add": Operator(rule=broadcast, inputs=(2, 2))}
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNAdd"})
+    arity: ClassVar = 2
+    calls: ClassVar = frozenset(ADDITIONS)
+    offers: ClassVar = "additions"
+    onnx: ClassVar = {"Add": Operator(rule=broadcast, inputs=(2, 2))}
+    xnnpack: ClassVar = frozenset({"XNNAdd"})
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         ratios = [np.float32(grid.scale) / np.float32(self.grid.scale) for grid in grids]

@@ -104,21 +104,21 @@ class AveragePool(Step):
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
 
-    sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1}
-    sizes_may_miss: ClassVar[bool] = True
-    calls: ClassVar[frozenset[Any]] = frozenset(AVERAGES)
-    offers: ClassVar[str] = "average pools and means over space"
-    onnx: ClassVar[Mapping[str, Operator]] = {
+    sizes: ClassVar = {"kernel": 1, "stride": 1}
+    sizes_may_miss: ClassVar = True
+    calls: ClassVar = frozenset(AVERAGES)
+    offers: ClassVar = "average pools and means over space"
+    onnx: ClassVar = {
         "AveragePool": Operator(
             rule=_check_windows, inputs=(1, 1), settings=frozenset({"kernel_shape", "strides"})
         ),
         "GlobalAveragePool": Operator(rule=_check_all, inputs=(1, 1)),
     }
-    qdq: ClassVar[Mapping[str, Operator]] = {
+    qdq: ClassVar = {
         "AveragePool": Operator(rule=_check_foreign, inputs=(1, 1), settings=WINDOW | {"count_include_pad"}),
         "ReduceMean": Operator(rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"})),
     }
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
+    xnnpack: ClassVar = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:

@@ -43,20 +43,19 @@ class Concatenate(Step):
 
     axis: int
 
-    arity: ClassVar[int] = -1
-    sizes: ClassVar[Mapping[str, int]] = {"axis": 0}
-    calls: ClassVar[frozenset[Any]] = frozenset(CONCATENATIONS)
-    offers: ClassVar[str] = "concatenation"
-    onnx: ClassVar[Mapping[str, Operator]] = {
+    arity: ClassVar = -1
+    sizes: ClassVar = {"axis": 0}
+    calls: ClassVar = frozenset(CONCATENATIONS)
+    offers: ClassVar = "concatenation"
+    onnx: ClassVar = {
         "Concat": Operator(rule=_check, inputs=(1, MOST), settings=frozenset({"axis"}), own=True)
     }
+    not_in_xnnpack: ClassVar = "XNNPACK joins activations of one scale alone"
 
     @classmethod
     def arguments(cls, node: fx.Node) -> Sequence[object]:
         given = node.args[0] if node.args else node.kwargs.get("tensors")
         return given if isinstance(given, list | tuple) else [given]
-
-    not_in_xnnpack: ClassVar[str] = "XNNPACK joins activations of one scale alone"
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:

@@ -1,7 +1,7 @@
 """A convolution over one or two axes of space."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -58,12 +58,12 @@ class Convolution(Layer):
     dilation: tuple[int, ...]
     groups: int
 
-    weight_axes: ClassVar[tuple[int, ...]] = (3, 4)
-    sizes: ClassVar[Mapping[str, int]] = {"stride": 1, "padding": 2, "dilation": 1, "groups": 0}
-    calls: ClassVar[frozenset[Any]] = frozenset({QuantizedConv1d, QuantizedConv2d})
-    offers: ClassVar[str] = "Conv1d, Conv2d"
-    onnx: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(SLIDING, check_sums, 3)}
-    qdq: ClassVar[Mapping[str, Operator]] = {"Conv": _operator(WINDOW, check_foreign_sums, 2)}
+    weight_axes: ClassVar = (3, 4)
+    sizes: ClassVar = {"stride": 1, "padding": 2, "dilation": 1, "groups": 0}
+    calls: ClassVar = frozenset({QuantizedConv1d, QuantizedConv2d})
+    offers: ClassVar = "Conv1d, Conv2d"
+    onnx: ClassVar = {"Conv": _operator(SLIDING, check_sums, 3)}
+    qdq: ClassVar = {"Conv": _operator(WINDOW, check_foreign_sums, 2)}
 
     @property
     def window(self) -> Window:

@@ -1,6 +1,6 @@
 """Everything after the batch in one axis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,16 +24,12 @@ def _check(node: OnnxNode, read: list[Value]) -> Value:
 class Flatten(Step):
     """Codes in one row a sample; ExecuTorch has nothing to compute, since values keep two axes of space there."""
 
-    moves: ClassVar[bool] = True
-    flat: ClassVar[bool] = True
-    calls: ClassVar[frozenset[Any]] = (
-        frozenset()
-    )  # whatever gives such a row: see `obliq.exporting.moved_values`
-    offers: ClassVar[str] = "flattening"
-    onnx: ClassVar[Mapping[str, Operator]] = {
-        "Flatten": Operator(rule=_check, inputs=(1, 1), settings=frozenset({"axis"}))
-    }
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset()
+    moves: ClassVar = True
+    flat: ClassVar = True
+    calls: ClassVar = frozenset()  # whatever gives such a row: see `obliq.exporting.moved_values`
+    offers: ClassVar = "flattening"
+    onnx: ClassVar = {"Flatten": Operator(rule=_check, inputs=(1, 1), settings=frozenset({"axis"}))}
+    xnnpack: ClassVar = frozenset()
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].flatten(1)

@@ -48,9 +48,9 @@ class Layer(Step):
 
     weight_axes: ClassVar[tuple[int, ...]]
     """How many axes the codes may have."""
-    zeros_in_onnx: ClassVar[bool] = False
+    zeros_in_onnx: ClassVar = False
     """Whether the zero points of the weights are written, which ONNX allows to leave out."""
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
+    xnnpack: ClassVar = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
 
     @abc.abstractmethod
     def sums(self, codes: Codes) -> ndarray:

@@ -1,6 +1,6 @@
 """A matrix, applied to one row a sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,15 +47,15 @@ def _check_foreign(node: OnnxNode, read: list[Value]) -> Value:
 class Linear(Layer):
     """Weights of shape (outputs, inputs)."""
 
-    flat: ClassVar[bool] = True
-    weight_axes: ClassVar[tuple[int, ...]] = (2,)
-    zeros_in_onnx: ClassVar[bool] = True  # ONNX Runtime 1.32 stops at Gemm without them
-    calls: ClassVar[frozenset[Any]] = frozenset({QuantizedLinear})
-    offers: ClassVar[str] = "Linear"
-    onnx: ClassVar[Mapping[str, Operator]] = {
+    flat: ClassVar = True
+    weight_axes: ClassVar = (2,)
+    zeros_in_onnx: ClassVar = True  # ONNX Runtime 1.32 stops at Gemm without them
+    calls: ClassVar = frozenset({QuantizedLinear})
+    offers: ClassVar = "Linear"
+    onnx: ClassVar = {
         "Gemm": Operator(rule=_check, inputs=(3, 3), settings=frozenset({"transB"}), weighted=True)
     }
-    qdq: ClassVar[Mapping[str, Operator]] = {
+    qdq: ClassVar = {
         "Gemm": Operator(rule=_check_foreign, inputs=(2, 3), settings=frozenset({"transB"}), weighted=True),
         "MatMul": Operator(rule=_check_foreign, inputs=(2, 2), weighted=True),
     }

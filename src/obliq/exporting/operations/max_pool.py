@@ -1,6 +1,6 @@
 """The largest code of windows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -62,15 +62,11 @@ class MaxPool(Step):
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
 
-    moves: ClassVar[bool] = True
-    sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1, "padding": -1, "dilation": 1}
-    calls: ClassVar[frozenset[Any]] = frozenset(
-        {nn.MaxPool1d, nn.MaxPool2d, F.max_pool1d, F.max_pool2d, *_LARGEST_OF_ALL}
-    )
-    offers: ClassVar[str] = "max pools"
-    onnx: ClassVar[Mapping[str, Operator]] = {
-        "MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW)
-    }
+    moves: ClassVar = True
+    sizes: ClassVar = {"kernel": 1, "stride": 1, "padding": -1, "dilation": 1}
+    calls: ClassVar = frozenset({nn.MaxPool1d, nn.MaxPool2d, F.max_pool1d, F.max_pool2d, *_LARGEST_OF_ALL})
+    offers: ClassVar = "max pools"
+    onnx: ClassVar = {"MaxPool": Operator(rule=_check, inputs=(1, 1), settings=WINDOW)}
     xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNMaxPooling2d"})
 
     @property
@@ -153,8 +149,8 @@ class MaxPool(Step):
 class UnevenMaxPool(MaxPool):
     """The same with other padding after an axis than before it, as `ceil_mode` has."""
 
-    sizes: ClassVar[Mapping[str, int]] = {"kernel": 1, "stride": 1, "padding": 2, "dilation": 1}
-    calls: ClassVar[frozenset[Any]] = frozenset()
-    offers: ClassVar[str] = "max pools with ceil_mode"
-    onnx: ClassVar[Mapping[str, Operator]] = {}
-    xnnpack: ClassVar[frozenset[str] | None] = None
+    sizes: ClassVar = {"kernel": 1, "stride": 1, "padding": 2, "dilation": 1}
+    calls: ClassVar = frozenset()
+    offers: ClassVar = "max pools with ceil_mode"
+    onnx: ClassVar = {}
+    xnnpack: ClassVar = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,12 +24,12 @@ class Multiply(Step):
     repeated.
     """
 
-    arity: ClassVar[int] = 2
-    calls: ClassVar[frozenset[Any]] = frozenset(PRODUCTS)
-    offers: ClassVar[str] = "products of activations"
-    onnx: ClassVar[Mapping[str, Operator]] = {"Mul": Operator(rule=broadcast, inputs=(2, 2), own=True)}
+    arity: ClassVar = 2
+    calls: ClassVar = frozenset(PRODUCTS)
+    offers: ClassVar = "products of activations"
+    onnx: ClassVar = {"Mul": Operator(rule=broadcast, inputs=(2, 2), own=True)}
 
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNMultiply"})
+    xnnpack: ClassVar = frozenset({"XNNMultiply"})
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:
         first, second = (np.float32(grid.scale) for grid in grids)

@@ -19,8 +19,8 @@ class Quantize(Step):
     The quotient is a float32 number, and not the product with the inverse, as in ONNX's QuantizeLinear.
     """
 
-    arity: ClassVar[int] = 0
-    xnnpack: ClassVar[frozenset[str] | None] = frozenset({"XNNConvert"})
+    arity: ClassVar = 0
+    xnnpack: ClassVar = frozenset({"XNNConvert"})
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:

@@ -1,7 +1,7 @@
 """Codes in another order or shape: selection along an axis, other axes, another order of axes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -66,10 +66,10 @@ class Take(Step):
     axis: int
     places: tuple[int, ...]
 
-    moves: ClassVar[bool] = True
-    not_in_xnnpack: ClassVar[str] = _NOT_IN_XNNPACK
-    sizes: ClassVar[Mapping[str, int]] = {"axis": 0, "places": 3}
-    offers: ClassVar[str] = "splits, slices, channel shuffles and nearest upsampling"
+    moves: ClassVar = True
+    not_in_xnnpack: ClassVar = _NOT_IN_XNNPACK
+    sizes: ClassVar = {"axis": 0, "places": 3}
+    offers: ClassVar = "splits, slices, channel shuffles and nearest upsampling"
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].index_select(self.axis, torch.tensor(self.places, device=read[0].device))
@@ -102,13 +102,11 @@ class Reshape(Step):
 
     shape: tuple[int, ...]
 
-    moves: ClassVar[bool] = True
-    not_in_xnnpack: ClassVar[str] = _NOT_IN_XNNPACK
-    sizes: ClassVar[Mapping[str, int]] = {"shape": 3}
-    offers: ClassVar[str] = "reshapes that keep samples apart"
-    onnx: ClassVar[Mapping[str, Operator]] = {
-        "Reshape": Operator(rule=_check_reshape, inputs=(2, 2), own=True)
-    }
+    moves: ClassVar = True
+    not_in_xnnpack: ClassVar = _NOT_IN_XNNPACK
+    sizes: ClassVar = {"shape": 3}
+    offers: ClassVar = "reshapes that keep samples apart"
+    onnx: ClassVar = {"Reshape": Operator(rule=_check_reshape, inputs=(2, 2), own=True)}
 
     def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
         return read[0].reshape(-1, *self.shape)
@@ -134,11 +132,11 @@ class Transpose(Step):
 
     axes: tuple[int, ...]
 
-    moves: ClassVar[bool] = True
-    not_in_xnnpack: ClassVar[str] = _NOT_IN_XNNPACK
-    sizes: ClassVar[Mapping[str, int]] = {"axes": 3}
-    offers: ClassVar[str] = "transposition"
-    onnx: ClassVar[Mapping[str, Operator]] = {
+    moves: ClassVar = True
+    not_in_xnnpack: ClassVar = _NOT_IN_XNNPACK
+    sizes: ClassVar = {"axes": 3}
+    offers: ClassVar = "transposition"
+    onnx: ClassVar = {
         "Transpose": Operator(rule=_check_transpose, inputs=(1, 1), settings=frozenset({"perm"}), own=True)
     }
 

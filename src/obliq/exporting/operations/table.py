@@ -75,16 +75,14 @@ class LookupTable(Step):
     table: ndarray = field(repr=False, default_factory=lambda: np.zeros(ENTRIES, np.uint8))
     reads: Grid = _BYTES
 
-    calls: ClassVar[frozenset[Any]] = frozenset(_FUNCTIONS | _ARITHMETIC)
-    offers: ClassVar[str] = (
+    calls: ClassVar = frozenset(_FUNCTIONS | _ARITHMETIC)
+    offers: ClassVar = (
         "activation functions such as Hardswish, SiLU, Sigmoid, Tanh, GELU, LeakyReLU and PReLU with one weight, and "
         "arithmetic with a number"
     )
-    onnx: ClassVar[Mapping[str, Operator]] = {
-        "Gather": Operator(rule=_check, inputs=(2, 2), settings=frozenset({"axis"}), own=True)
-    }
+    onnx: ClassVar = {"Gather": Operator(rule=_check, inputs=(2, 2), settings=frozenset({"axis"}), own=True)}
 
-    not_in_xnnpack: ClassVar[str] = "XNNPACK computes functions and looks no tables up"
+    not_in_xnnpack: ClassVar = "XNNPACK computes functions and looks no tables up"
 
     @classmethod
     def matches(cls, node: fx.Node) -> bool:

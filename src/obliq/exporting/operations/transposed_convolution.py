@@ -8,7 +8,7 @@ steps, and none for a transposed convolution. A kernel that is no multiple of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy import ndarray
@@ -27,8 +27,8 @@ from obliq.quantization.operations import module_of
 class TransposedConvolution(Layer):
     """What such a layer is in PyTorch; in graphs and files it is a `Convolution` and steps that move codes."""
 
-    calls: ClassVar[frozenset[Any]] = frozenset({QuantizedConvTranspose1d, QuantizedConvTranspose2d})
-    offers: ClassVar[str] = "ConvTranspose1d, ConvTranspose2d"
+    calls: ClassVar = frozenset({QuantizedConvTranspose1d, QuantizedConvTranspose2d})
+    offers: ClassVar = "ConvTranspose1d, ConvTranspose2d"
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:
