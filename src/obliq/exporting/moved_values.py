@@ -16,7 +16,7 @@ from obliq.errors import ModelError
 from obliq.exporting.known_sizes import BATCH
 from obliq.exporting.operations import Flatten, Reshape, Step, Take, Transpose
 from obliq.exporting.operations.step import Chain, in_a_row
-from obliq.quantization.operations import module_of, path_of
+from obliq.quantization.operations import path_of
 
 Places = Tensor
 """For each element of a sample, the number of the element that it was; float64 of the result's shape."""
@@ -43,14 +43,9 @@ def moved(node: fx.Node, read: dict[fx.Node, Any]) -> Any:
             return type(places)(map(batch_of, places))
         return torch.stack([places + number * _APART for number in range(BATCH)])
 
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda value: batch_of(read[value]))
-    if node.op == "call_module":
-        result = module_of(node)(*args, **kwargs)
-    elif node.op == "call_method":
-        result = getattr(args[0], str(node.target))(*args[1:], **kwargs)
-    else:
-        assert callable(node.target)
-        result = node.target(*args, **kwargs)
+    assert node.graph.owning_module is not None
+    interpreter = fx.Interpreter(node.graph.owning_module)
+    interpreter.env = {source: batch_of(places) for source, places in read.items()}
 
     def sample_of(values: Any) -> Any:
         if not isinstance(values, Tensor):
@@ -62,7 +57,7 @@ def moved(node: fx.Node, read: dict[fx.Node, Any]) -> Any:
             )
         return values[0]
 
-    return sample_of(result)
+    return sample_of(interpreter.run_node(node))
 
 
 _APART = 2.0**40
@@ -94,7 +89,9 @@ def _order(places: Places, start: Places) -> Chain | None:
     """Kinds of steps, with their settings, that make these places of those at the start."""
     for axes in itertools.permutations(range(start.dim())):
         turned = start.permute(axes)
-        chain: Chain = [] if axes == tuple(range(start.dim())) else [(Transpose, {"axes": _from_one(axes)})]
+        chain: Chain = []
+        if axes != tuple(range(start.dim())):
+            chain = [(Transpose, {"axes": tuple(axis + 1 for axis in axes)})]
         taken = _taken(places, turned)
         if taken is not None:
             return chain + taken
@@ -146,7 +143,3 @@ def _shaped(places: Places) -> Chain:
     if places.dim() == 1:
         return [(Flatten, {})]
     return [(Reshape, {"shape": tuple(places.shape)})]
-
-
-def _from_one(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(axis + 1 for axis in axes)
