@@ -12,7 +12,6 @@ import math
 
 from numpy import ndarray
 
-from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.description import graph_of_description
 from obliq.exporting.executorch.runtime import executorch_version
@@ -42,7 +41,9 @@ def contents_of_program(data: bytes) -> Contents:
         ModelError: when the file is anything but what this release of ExecuTorch makes of the integers in it, or one
             of the extras `executorch` and `onnx` is missing.
     """
-    graph, inputs = graph_in_program(data), inputs_in_program(data)
+    operations = _operations_in(data)
+    graph = _graph_of(operations)
+    inputs = None if operations.inputs is None else contract_in(memoryview(operations.inputs))
     # the rules for scales, codes and sums are those for every file
     contents = read_onnx(to_onnx(graph, inputs=inputs))
     if to_executorch(graph, inputs=inputs) != data:
@@ -53,27 +54,24 @@ def contents_of_program(data: bytes) -> Contents:
     return contents
 
 
-def inputs_in_program(data: bytes) -> InputContract | None:
-    """How stored values become inputs, by the program's own method for it; None where it has none.
-
-    Raises:
-        ModelError: for a text that our exporter does not write.
-    """
-    found = Operations(memoryview(data)).inputs
-    return None if found is None else contract_in(memoryview(found))
-
-
 def graph_in_program(data: bytes) -> Graph:
     """The graph that a program describes, with the values that it holds; the rest of it is not looked at.
 
     Raises:
         ModelError: when values are missing, lie outside the file or do not fit the description.
     """
+    return _graph_of(_operations_in(data))
+
+
+def _operations_in(data: bytes) -> Operations:
     if len(data) > LARGEST_FILE:
         raise ModelError(f"{len(data)} bytes; expected at most {LARGEST_FILE}")
     if not begins_as_program(data):
         raise ModelError("no ExecuTorch program; expected what `obliq export --to executorch` writes")
-    operations = Operations(memoryview(data))
+    return Operations(memoryview(data))
+
+
+def _graph_of(operations: Operations) -> Graph:
     like = graph_of_description(operations.description)
     computing = [step for step in like.steps if step.xnnpack != frozenset()]
     if len(operations.computing) != len(computing):

@@ -25,12 +25,11 @@ from obliq.exporting.executorch.tables import DESCRIPTION, INPUTS
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import followed
-from obliq.exporting.onnx.contents import parsed
+from obliq.exporting.onnx.reader import read_onnx
 from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.operations import Layer, Step
 from obliq.exporting.optional import import_executorch
-from obliq.io.budget import Budget
 from obliq.io.visible_text import reason_of
 
 _LOW, _HIGH = -128, 127
@@ -110,9 +109,7 @@ def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     Raises:
         ModelError: when the sizes do not fit together, or the codes of one sample are too many.
     """
-    written = to_onnx(graph)
-    budget = Budget(len(written), ModelError)
-    values = followed(parsed(written, budget), RULES, budget=budget)
+    values = followed(read_onnx(to_onnx(graph)), RULES)
     shapes = {step.name: values[step.name].shape for step in graph.steps}
     if (elements := sum(map(math.prod, shapes.values()))) > _MOST_CODES:
         raise ModelError(f"{elements} codes for one sample; expected at most {_MOST_CODES}")
