@@ -146,9 +146,8 @@ def _step(entry: _Entry) -> Step:
 def _require_counts(entry: _Entry, counts: dict[str, int], any_count: Container[str]) -> None:
     """Raise unless there are so many sizes of each name, no others, and none out of range."""
     found = {name: len(sizes) for name, sizes in entry.sizes.items()}
-    usual = all(
-        count in (1, 2, 4) or (name in any_count and count) for name, count in counts.items()
-    )  # for one or two axes of space
+    # for one or two axes of space
+    usual = all(count in (1, 2, 4) or (name in any_count and count) for name, count in counts.items())
     _require(found == counts and usual, entry, f"sizes {counts}")
     for name, sizes in entry.sizes.items():
         least = 0 if name in ("padding", "places") else 1

@@ -139,9 +139,8 @@ def weights_from(
         )
     refinement = factors[explaining[0]]
     return Weights(
-        codes=np.floor_divide(
-            wide, np.int8(refinement), dtype=np.int8, casting="unsafe"
-        ),  # they fit: see `largest`
+        # they fit: see `largest`
+        codes=np.floor_divide(wide, np.int8(refinement), dtype=np.int8, casting="unsafe"),
         scale=wide_scale * np.float32(refinement),
         bits=max(bits for bits in explaining if factors[bits] == refinement),
         refinement=refinement,

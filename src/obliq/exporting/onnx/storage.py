@@ -142,8 +142,7 @@ RULES: dict[str, Operator] = {
     "Cast": Operator(rule=_cast, inputs=(1, 1), settings=frozenset({"to"}), width=1),
     **{name: one for step in OPERATIONS for name, one in step.onnx.items()},
     "Mul": Operator(rule=_multiply, inputs=(2, 2), width=4),  # of constants, or of activations
-    "Gather": Operator(
-        rule=_gather, inputs=(2, 2), settings=frozenset({"axis"})
-    ),  # places of an axis, or a table
+    # places of an axis, or a table
+    "Gather": Operator(rule=_gather, inputs=(2, 2), settings=frozenset({"axis"})),
 }
 """Every operator that our exporter writes, in the standard domain."""

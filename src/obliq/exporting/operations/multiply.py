@@ -28,7 +28,6 @@ class Multiply(Step):
     calls: ClassVar = frozenset(PRODUCTS)
     offers: ClassVar = "products of activations"
     onnx: ClassVar = {"Mul": Operator(rule=broadcast, inputs=(2, 2), own=True)}
-
     xnnpack: ClassVar = frozenset({"XNNMultiply"})
 
     def in_numpy(self, read: list[Codes], grids: list[Grid]) -> Codes:

@@ -56,9 +56,8 @@ def _check(node: OnnxNode, read: list[Value]) -> Value:
     require(fits, node, "a table of 256 codes, and bytes as int32")
     codes, scale = table.coded
     require(scale.shape == (), node, "one scale for all codes of a table")
-    return activation(
-        "float32", places.shape, scale, (int(codes.min()), int(codes.max()))
-    )  # on a grid already
+    # on a grid already
+    return activation("float32", places.shape, scale, (int(codes.min()), int(codes.max())))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +80,6 @@ class LookupTable(Step):
         "arithmetic with a number"
     )
     onnx: ClassVar = {"Gather": Operator(rule=_check, inputs=(2, 2), settings=frozenset({"axis"}), own=True)}
-
     not_in_xnnpack: ClassVar = "XNNPACK computes functions and looks no tables up"
 
     @classmethod

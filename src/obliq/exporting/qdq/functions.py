@@ -177,9 +177,8 @@ def _identity(node: OnnxNode, read: list[Value]) -> Value:
 
 FUNCTIONS: dict[str, Operator] = {
     **{name: _of_one(function) for name, function in _PLAIN.items()},
-    "Relu": operator(
-        lambda node, read: torch.relu, (1, 1), rule=_relu
-    ),  # its gradient at 0 is 0; that of a clamp is 1
+    # its gradient at 0 is 0; that of a clamp is 1
+    "Relu": operator(lambda node, read: torch.relu, (1, 1), rule=_relu),
     "HardSigmoid": operator(_hard_sigmoid, (1, 1), "alpha", "beta"),
     "LeakyRelu": _of_slope(0.01, F.leaky_relu),
     "Elu": _of_slope(1.0, F.elu),
