@@ -1,5 +1,6 @@
 """A matrix, applied to one row a sample."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,27 +21,21 @@ from obliq.exporting.operations.windows import Window
 from obliq.quantization import QuantizedLinear, QuantizedWeight
 
 
-def _check(node: OnnxNode, read: list[Value]) -> Value:
-    source, weight, bias = read
-    require(whole(node, "transB", 0, 1, 1) == 1, node, "transB of 1")
-    fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
-    require(fits and weight.shape[1] == source.shape[0], node, f"weights for inputs of shape {source.shape}")
-    check_sums(node, source, weight, bias)
-    return activation("float32", (weight.shape[0],))
-
-
-def _check_foreign(node: OnnxNode, read: list[Value]) -> Value:
-    """The weight may have its inputs first, as MatMul has it, and the bias may be missing."""
+def _check(node: OnnxNode, read: list[Value], *, own: bool) -> Value:
+    """Files of other quantizers may have the inputs of a weight first, as MatMul has them, and no bias."""
     source, weight, bias = [*read, NOTHING][:3]
-    outputs = 1 - whole(node, "transB", 0, 0, 1)
+    outputs = 1 - whole(node, "transB", 0, int(own), 1)
     fits = source.flows and len(source.shape) == 1 and len(weight.shape) == 2
-    require(
-        fits and weight.shape[1 - outputs] == source.shape[0],
-        node,
-        f"weights for inputs of shape {source.shape}",
-    )
-    check_foreign_sums(node, source, weight, bias, outputs)
+    fits = fits and weight.shape[1 - outputs] == source.shape[0]
+    require(fits, node, f"weights for inputs of shape {source.shape}")
+    if own:
+        check_sums(node, source, weight, bias)
+    else:
+        check_foreign_sums(node, source, weight, bias, outputs)
     return activation("float32", (weight.shape[outputs],))
+
+
+_check_own, _check_foreign = (functools.partial(_check, own=own) for own in (True, False))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +48,7 @@ class Linear(Layer):
     calls: ClassVar = frozenset({QuantizedLinear})
     offers: ClassVar = "Linear"
     onnx: ClassVar = {
-        "Gemm": Operator(rule=_check, inputs=(3, 3), settings=frozenset({"transB"}), weighted=True)
+        "Gemm": Operator(rule=_check_own, inputs=(3, 3), settings=frozenset({"transB"}), weighted=True)
     }
     qdq: ClassVar = {
         "Gemm": Operator(rule=_check_foreign, inputs=(2, 3), settings=frozenset({"transB"}), weighted=True),
