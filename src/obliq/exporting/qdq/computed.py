@@ -76,9 +76,13 @@ def reals_of(value: Value) -> ndarray | None:
     if value.kind != "float32" or value.codes is None:
         return value.constant if value.kind == "float32" else None
     codes, scale = value.coded
-    several = tuple(-1 if axis == value.axis else 1 for axis in range(codes.ndim))
-    reals: ndarray = (codes * (scale.reshape(several) if scale.ndim else scale)).astype(np.float32)
+    reals: ndarray = (codes * along(scale, value.axis, codes.ndim)).astype(np.float32)
     return reals
+
+
+def along(scale: ndarray, axis: int, rank: int) -> ndarray:
+    """One scale, or several along an axis, in the shape that multiplies values of so many axes."""
+    return scale.reshape([-1 if place == axis else 1 for place in range(rank)]) if scale.ndim else scale
 
 
 def bound(node: OnnxNode, read: Sequence[Value], function: Function) -> Function:

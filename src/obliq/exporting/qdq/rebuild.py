@@ -11,7 +11,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from numpy import ndarray
-from torch import Tensor, nn
+from torch import nn
 
 from obliq.errors import ModelError
 from obliq.exporting.grids import Grid
@@ -104,12 +104,9 @@ def _real_layer(node: OnnxNode, read: list[Value]) -> Function:
     if node.operator == "Conv":
         window, groups = Window.of_node(node, read[1].shape[2:]), whole(node, "group", 1, 1, FURTHEST)
         return bound(node, given, functools.partial(window.convolve, groups))
-    outputs_first = node.operator == "Gemm" and node.settings.get("transB", 0) == 1
-    return bound(node, given, functools.partial(_product, outputs_first))
-
-
-def _product(outputs_first: bool, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return F.linear(x, weight if outputs_first else weight.T, bias)
+    if node.operator == "Gemm" and node.settings.get("transB", 0) == 1:
+        return bound(node, given, F.linear)
+    return bound(node, given, lambda x, weight, *bias: F.linear(x, weight.T, *bias))
 
 
 def _replaced(data: bytes, changed: Mapping[str, ndarray]) -> bytes:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from obliq.exporting.onnx.check_graph import Value, activation, constant_of, require, scales, whole
 from obliq.exporting.onnx.contents import OnnxNode
-from obliq.exporting.qdq.computed import Function, operator, optional, reals_of, unchanged
+from obliq.exporting.qdq.computed import Function, along, operator, optional, reals_of, unchanged
 from obliq.quantization.learned_step import fake_quantize
 
 _BYTES = {"uint8": (0, 255), "int8": (-128, 127)}
@@ -108,22 +108,21 @@ def _codes(node: OnnxNode, read: list[Value]) -> Value:
         "finite constant weights",
     )
     assert reals is not None
-    step = _along(node, scale, reals.shape)
+    steps, axis = _steps(node, scale, reals.shape)
     around = zero.constant is not None and zero.kind == "int8" and not zero.constant.any()
     require(around, node, "int8 weights around zero (symmetric, QInt8)")
     with np.errstate(over="ignore"):
-        codes = np.clip(np.rint(reals / step), -128, 127).astype(np.int8)
+        codes = np.clip(np.rint(reals / along(steps, axis, reals.ndim)), -128, 127).astype(np.int8)
     return Value(kind="int8", shape=codes.shape, constant=codes)
 
 
-def _along(node: OnnxNode, scale: Value, shape: tuple[int, ...]) -> ndarray:
-    """Scales in the shape that multiplies constants of this shape."""
+def _steps(node: OnnxNode, scale: Value, shape: tuple[int, ...]) -> tuple[ndarray, int]:
+    """The scales of a constant of this shape, one or several along an axis, and that axis."""
     whole(node, "block_size", 0, 0, 0)
     if scale.shape == ():
-        return scales(scale, node, ())
+        return scales(scale, node, ()), 0
     axis = _axis(node, len(shape))
-    column = tuple(-1 if place == axis else 1 for place in range(len(shape)))
-    return scales(scale, node, shape[axis : axis + 1]).reshape(column)
+    return scales(scale, node, shape[axis : axis + 1]), axis
 
 
 def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
@@ -138,9 +137,7 @@ def _dequantize(node: OnnxNode, read: list[Value]) -> Value:
     scale, zero_point = _single(read[1]), _zero(node, read)
     if codes.kind == "uint8" or codes.shape == ():
         return _constant(node, codes, scale, zero_point)
-    whole(node, "block_size", 0, 0, 0)
-    axis = 0 if scale.shape == () else _axis(node, len(codes.shape))
-    steps = scales(scale, node, () if scale.shape == () else codes.shape[axis : axis + 1])
+    steps, axis = _steps(node, scale, codes.shape)
     require(codes.kind in ("int8", "int32"), node, "int8 weights or an int32 bias")
     zeros = zero_point.constant
     around = zeros is not None and zero_point.kind == codes.kind and zero_point.shape in ((), steps.shape)

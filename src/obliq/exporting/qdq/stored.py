@@ -16,7 +16,7 @@ from obliq.exporting.grids import Weights, in_units
 from obliq.exporting.onnx.check_graph import Value
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.layer import bits_within
-from obliq.exporting.qdq.computed import reals_of
+from obliq.exporting.qdq.computed import along, reals_of
 from obliq.quantization.precision import weight_range
 
 
@@ -52,10 +52,10 @@ class StoredLayer:
             codes: int8, outputs first.
             bias: float64, one an output.
         """
-        stays, scale = codes == self.weights.codes, self.weights.scale
+        stays = codes == self.weights.codes
         found = np.where(stays, self.codes, codes)
         if self.rounds:
-            scale = scale.reshape(-1, *(1,) * (codes.ndim - 1)) if scale.ndim else scale
+            scale = along(self.weights.scale, 0, codes.ndim)
             reals = constants[self.weight].T if self.transposed else constants[self.weight]
             found = np.where(stays, reals, codes.astype(np.float32) * scale).astype(np.float32)
         changed = {self.weight: found.T if self.transposed else found}
