@@ -13,6 +13,9 @@ from torch import Tensor
 CONTAINER_BITS = 8
 """Every code travels in a byte, however few of its bits are used."""
 
+LARGEST_SUM = 2**31 - 1
+"""Of products and a bias, which devices add in int32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
@@ -106,5 +109,4 @@ class Weights:
 
 def in_units(bias: Float64[ndarray, "outputs"], unit: Float32[ndarray, "*outputs"]) -> ndarray:
     """A bias as int32 multiples of a unit; halves go to the even number."""
-    largest = 2**31 - 1
-    return np.clip(np.rint(bias / unit.astype(np.float64)), -largest, largest).astype(np.int32)
+    return np.clip(np.rint(bias / unit.astype(np.float64)), -LARGEST_SUM, LARGEST_SUM).astype(np.int32)

@@ -14,14 +14,13 @@ from numpy import ndarray
 from torch import nn
 
 from obliq.errors import ModelError
-from obliq.exporting.grids import Grid, Weights
+from obliq.exporting.grids import LARGEST_SUM, Grid, Weights
 from obliq.quantization import IntegerTensor, QuantizedWeight
 from obliq.quantization.precision import activation_range, weight_range
 
 _SMALLEST_SCALE = 2.0**-100
 """Times a step of an activation, which is 2^-24 or more, this is still a normal float32."""
 
-_LARGEST_SUM = 2**31 - 1
 _LARGEST_PAIR = 2**15 - 1
 """Kernels for x86 without VNNI add two products of bytes in 16 bits, and saturate beyond."""
 
@@ -51,8 +50,8 @@ def fold(
     # what the largest sum of products leaves of int32 is for the bias, in units of scale * source.scale / refinement;
     # the share of 2^-20 covers the roundings to float32
     wide = np.abs(codes).reshape(outputs, -1).sum(axis=1) * refinement
-    room = _LARGEST_SUM - wide * max(abs(source.low), source.high)
-    if (room < _LARGEST_SUM // 2).any():
+    room = LARGEST_SUM - wide * max(abs(source.low), source.high)
+    if (room < LARGEST_SUM // 2).any():
         raise ModelError(f"layer {path} sums up {codes[0].size} products; expected a sum that fits in int32")
     smallest = np.abs(real_bias) * refinement / (room * source.scale * (1 - 2.0**-20))
     kept = np.maximum(scale, np.maximum(smallest, _SMALLEST_SCALE))

@@ -14,6 +14,8 @@ from obliq.errors import ModelError
 from obliq.exporting.description import LONGEST
 from obliq.exporting.executorch.flatbuffer import Table, number_at, one_of, root, stretch
 from obliq.exporting.executorch.schema import PROGRAM, XNNPACK, installed_schema
+from obliq.exporting.operations import OPERATIONS
+from obliq.exporting.operations.layer import CONVOLUTIONS
 from obliq.io.budget import Budget
 
 _MOST = 100_000
@@ -32,9 +34,7 @@ INPUTS = "inputs"
 _OF_WEIGHT = 32
 """Work for each code of a convolution, which is taken over, checked and exported anew."""
 
-CONVOLUTIONS = ("XNNConv2d", "XNNDepthwiseConv2d")
-
-COMPUTING = ("XNNAdd", "XNNMultiply", "XNNClamp", *CONVOLUTIONS, "XNNMaxPooling2d", "XNNConvert")
+COMPUTING = {"XNNClamp"}.union(*(step.xnnpack or () for step in OPERATIONS))
 """What computes, by its name in the schema; other operations move codes."""
 
 

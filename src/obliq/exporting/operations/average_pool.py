@@ -16,6 +16,7 @@ from obliq.exporting.onnx.check_graph import Operator, Value, activation, requir
 from obliq.exporting.onnx.contents import Contents, OnnxNode
 from obliq.exporting.operations.c_call import CCall, Shape, window_sizes
 from obliq.exporting.operations.flatten import Flatten
+from obliq.exporting.operations.layer import CONVOLUTIONS
 from obliq.exporting.operations.rearrange import Reshape, Take
 from obliq.exporting.operations.step import Codes, Convolve, Kernel, Reals, Step, TracedCall
 from obliq.exporting.operations.windows import WINDOW, Window, an_axis, arguments_of, axes_over, in_the_plane
@@ -118,7 +119,7 @@ class AveragePool(Step):
         "AveragePool": Operator(rule=_check_foreign, inputs=(1, 1), settings=WINDOW | {"count_include_pad"}),
         "ReduceMean": Operator(rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"})),
     }
-    xnnpack: ClassVar = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
+    xnnpack: ClassVar = CONVOLUTIONS
 
     @classmethod
     def from_call(cls, call: TracedCall) -> tuple[Step, ...]:

@@ -20,7 +20,7 @@ import torch
 from numpy import ndarray
 from torch import Tensor, fx, nn
 
-from obliq.exporting.grids import Grid, Weights
+from obliq.exporting.grids import LARGEST_SUM, Grid, Weights
 from obliq.exporting.onnx.check_graph import Value, require
 from obliq.exporting.onnx.contents import OnnxNode
 from obliq.exporting.operations.c_call import CCall
@@ -30,7 +30,8 @@ from obliq.quantization import QuantizedWeight
 from obliq.quantization.operations import module_of, operation
 from obliq.quantization.precision import weight_range
 
-_LARGEST_SUM = 2**31 - 1
+CONVOLUTIONS = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
+"""What a layer is in XNNPACK."""
 
 CheckSums = Callable[[OnnxNode, Value, Value, Value], None]
 """What must hold of the input, the weight and the bias of a node; the bias is `NOTHING` where there is none."""
@@ -50,7 +51,7 @@ class Layer(Step):
     """How many axes the codes may have."""
     zeros_in_onnx: ClassVar = False
     """Whether the zero points of the weights are written, which ONNX allows to leave out."""
-    xnnpack: ClassVar = frozenset({"XNNConv2d", "XNNDepthwiseConv2d"})
+    xnnpack: ClassVar = CONVOLUTIONS
 
     @abc.abstractmethod
     def sums(self, codes: Codes) -> ndarray:
@@ -145,7 +146,7 @@ def check_sums(node: OnnxNode, source: Value, weight: Value, bias: Value) -> Non
     sizes = np.abs(codes.reshape(outputs, -1)).view(np.uint8)
     wide = sizes.sum(axis=1, dtype=np.int64) * max(map(abs, source.span))
     largest = int((wide + np.abs(bias_codes.astype(np.int64))).max())
-    require(largest <= _LARGEST_SUM, node, "sums that fit in int32")
+    require(largest <= LARGEST_SUM, node, "sums that fit in int32")
 
 
 def check_foreign_sums(node: OnnxNode, source: Value, weight: Value, bias: Value, outputs: int = 0) -> None:
