@@ -54,10 +54,7 @@ class FilePredictor:
     runtime: str
     answer: Answer = field(repr=False)
 
-    @property
-    def device(self) -> torch.device:
-        """The processor."""
-        return torch.device("cpu")
+    device: ClassVar[torch.device] = torch.device("cpu")
 
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs."""

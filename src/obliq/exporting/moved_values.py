@@ -112,9 +112,7 @@ def _taken(places: Places, start: Places) -> Chain | None:
     for axis in range(start.dim()):
         line = places[tuple(slice(None) if other == axis else 0 for other in range(start.dim()))]
         inner = math.prod(start.shape[axis + 1 :])
-        selected = (
-            _in_reading_order(line, start).div(inner, rounding_mode="floor") % start.shape[axis]
-        ).long()
+        selected = _in_reading_order(line, start) // inner % start.shape[axis]
         if selected.tolist() != list(range(start.shape[axis])):
             chain.append((Take, {"axis": axis + 1, "places": tuple(selected.tolist())}))
             found = found.index_select(axis, selected)
@@ -127,15 +125,15 @@ def _blocks(places: Places, start: Places) -> tuple[int, ...] | None:
     if not places.numel() or places.numel() % inner:
         return None
     rows = places.reshape(-1, inner)
-    selected = (_in_reading_order(rows[:, 0], start) / inner).floor().long()
+    selected = _in_reading_order(rows[:, 0], start) // inner
     same = torch.equal(start.index_select(0, selected).reshape(-1, inner), rows)
     return tuple(selected.tolist()) if same else None
 
 
 def _in_reading_order(places: Places, start: Places) -> Tensor:
     """Where values of `start` stand in it."""
-    order = torch.empty(start.numel(), dtype=torch.float64)
-    order[start.flatten().long()] = torch.arange(start.numel(), dtype=torch.float64)
+    order = torch.empty(start.numel(), dtype=torch.int64)
+    order[start.flatten().long()] = torch.arange(start.numel())
     return order[places.long()]
 
 

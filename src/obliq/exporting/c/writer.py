@@ -153,7 +153,8 @@ class _Writer:
         """The constant sizes of each call."""
         rows = []
         for number, (step, call) in enumerate(self._every_call()):
-            stored = {name: self.places[name, self._record(step)] for name in call.stored}
+            record = step.path if isinstance(step, Layer) else step.name
+            stored = {name: self.places[name, record] for name in call.stored}
             value = _initialiser({**call.sizes, **stored})
             rows.append(f"static const struct {call.struct} sizes_{number} = {value};\n")
         return "".join(rows) + "\n"
@@ -193,9 +194,6 @@ class _Writer:
 
     def _every_call(self) -> list[tuple[Step, CCall]]:
         return [(step, call) for step in self.graph.steps for call in self.calls[step.name]]
-
-    def _record(self, step: Step) -> str:
-        return step.path if isinstance(step, Layer) else step.name
 
     def _places_in_image(self) -> dict[tuple[str, str], int]:
         """Where the values of each record begin, by its kind and the name of its layer or step."""

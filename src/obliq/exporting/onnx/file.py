@@ -12,7 +12,7 @@ from obliq.errors import ModelError
 from obliq.exporting.content import content_of_graph, label_line
 from obliq.exporting.exported_file import Answer, OwnFile, Probe
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import INPUT, LOGITS, Contents
+from obliq.exporting.onnx.contents import INPUT, LOGITS, STORED_BITS, Contents
 from obliq.exporting.onnx.reader import graph_in, read_onnx, widths
 from obliq.exporting.onnx.runtime import onnx_runtime, run_session, session
 from obliq.exporting.onnx.writer import FORMS, to_onnx
@@ -22,8 +22,6 @@ from obliq.patch.content import require_form_of
 
 STORED_LABELS = 2
 """Version of the labels of files without a network's integers."""
-
-_CODES = {"int8": 8, "int4": 4, "int2": 2}
 
 
 class OnnxFile(OwnFile):
@@ -118,7 +116,8 @@ def stored_content(contents: Contents) -> Content:
     records = [TensorRecord(label_line(label), None, np.zeros(0, np.uint8))]
     for name, values in sorted(contents.constants.items()):
         kind = contents.kinds[name]
-        flat, bits = np.ascontiguousarray(values).reshape(-1), _CODES.get(kind)
+        flat = np.ascontiguousarray(values).reshape(-1)
+        bits = STORED_BITS[kind] if values.dtype == np.int8 else None
         words = flat if bits is not None else flat.view(f"<u{flat.itemsize}")
         records.append(TensorRecord(label_line(["constant", name, kind, *values.shape]), bits, words))
     return tuple(records)

@@ -74,7 +74,8 @@ def read_message(data: memoryview, table: Table, what: str, budget: Budget | Non
         budget.spend(what, memory=OBJECT, work=2 * STEP)
         field = table.get(number)
         if field is None:
-            raise ModelError(f"{what} has a field {number}, which is not read; expected {_names(table)}")
+            known = ", ".join(one.name for one in table.values())
+            raise ModelError(f"{what} has a field {number}, which is not read; expected {known}")
         decoded = _decoded(field, wire, value, what, budget)
         if field.most == 1:
             if found[field.name] is not None:
@@ -187,7 +188,3 @@ def _text(value: memoryview, what: str) -> str:
     if not text.isprintable():
         raise ModelError(f"{what} has control characters; expected letters that can be printed")
     return text
-
-
-def _names(table: Table) -> str:
-    return ", ".join(field.name for field in table.values())
