@@ -54,19 +54,6 @@ def _check_all(node: OnnxNode, read: list[Value]) -> Value:
     return activation("float32", (source.shape[0], *(1 for _ in source.shape[1:])))
 
 
-def _check_mean(node: OnnxNode, read: list[Value]) -> Value:
-    """The mean over all of space, and no other; its axes are a setting, or an input from operator set 18 on."""
-    source, *given = read
-    rank = len(source.shape) + 1
-    axes = given[0].constant if given and given[0].kind == "int64" else node.settings.get("axes")
-    found = () if axes is None else tuple(int(axis) for axis in np.ravel(axes)[:8])
-    fits = rank >= 3 and sorted(axis % rank for axis in found) == list(range(2, rank))
-    require(fits and all(-rank <= axis < rank for axis in found), node, "a mean over all of space")
-    require(not (given and "axes" in node.settings), node, "axes in one place")
-    pooled = _check_all(node, read[:1])
-    return pooled if whole(node, "keepdims", 1, 0, 1) else activation("float32", source.shape[:1])
-
-
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 2.0**-32, 2.0**8
 """Of a mean over all of space in ONNX Runtime, which stops at others."""
 
@@ -117,7 +104,6 @@ class AveragePool(Step):
     }
     qdq: ClassVar = {
         "AveragePool": Operator(rule=_check_foreign, inputs=(1, 1), settings=WINDOW | {"count_include_pad"}),
-        "ReduceMean": Operator(rule=_check_mean, inputs=(1, 2), settings=frozenset({"axes", "keepdims"})),
     }
     xnnpack: ClassVar = CONVOLUTIONS
 
@@ -219,7 +205,7 @@ class AveragePool(Step):
         if node.operator == "AveragePool":
             window = Window.of_pool(node)
             return cls(**fields, kernel=window.kernel, stride=window.stride)
-        return (cls if node.settings.get("keepdims", 1) else _Mean)(**fields)
+        return cls(**fields)
 
     def kernel_in_xnnpack(self, source: Grid, shape: tuple[int, ...]) -> Kernel:
         # ones, of scale 1 / n: XNNPACK's own mean of bytes was one step off for about one value in fifty
@@ -238,10 +224,3 @@ class AveragePool(Step):
         window = Window(kernel, self.stride or (1,), ((0, 0),) * len(kernel), (1,) * len(kernel))
         sizes = window_sizes(window, read, result, self.path)
         return (CCall(kernel="average_pool", struct="window", sizes=sizes),)
-
-
-class _Mean(AveragePool):
-    """Over all of space, without its axes."""
-
-    def in_reals(self, read: list[Reals], layer: nn.Module | None) -> Reals:
-        return super().in_reals(read, layer).flatten(1)

@@ -125,6 +125,20 @@ def _sizes(node: OnnxNode, read: list[Value], function: Callable[[Any, Any], Any
     return Value(kind="int64", shape=values.shape, constant=values)
 
 
+def _mean(node: OnnxNode, read: list[Value]) -> Function:
+    """The mean over all of space, and no other; its axes are a setting, or an input from operator set 18 on."""
+    source, *given = read
+    rank = len(source.shape) + 1
+    axes = given[0].constant if given and given[0].kind == "int64" else node.settings.get("axes")
+    found = () if axes is None else tuple(int(axis) for axis in np.ravel(axes)[:8])
+    fits = rank >= 3 and sorted(axis % rank for axis in found) == list(range(2, rank))
+    require(fits and all(-rank <= axis < rank for axis in found), node, "a mean over all of space")
+    require(not (given and "axes" in node.settings), node, "axes in one place")
+    require(source.flows and source.kind == "float32", node, "a real activation")
+    kept = bool(whole(node, "keepdims", 1, 0, 1))
+    return lambda x: x.mean(tuple(range(2, rank)), keepdim=kept)
+
+
 def _softmax(node: OnnxNode, read: list[Value]) -> Function:
     require(len(read[0].shape) == 1, node, "one row a sample")
     whole(node, "axis", -1, -1, 1)
@@ -185,6 +199,7 @@ FUNCTIONS: dict[str, Operator] = {
     "Gelu": operator(_gelu, (1, 1), "approximate"),
     "Swish": _of_slope(1.0, lambda x, slope: x * (slope * x).sigmoid()),
     "BatchNormalization": operator(_batch_norm, (5, 5), "epsilon", "momentum", "training_mode"),
+    "ReduceMean": operator(_mean, (1, 2), "axes", "keepdims"),
     "Softmax": operator(_softmax, (1, 1), "axis"),
     "Cast": operator(unchanged, (1, 1), "to", rule=_cast),
     "Identity": operator(unchanged, (1, 1), rule=_identity),
