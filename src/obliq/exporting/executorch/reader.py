@@ -19,7 +19,8 @@ from obliq.exporting.executorch.tables import Operations
 from obliq.exporting.executorch.writer import held, to_executorch
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
-from obliq.exporting.onnx.contents import LARGEST_FILE, Contents, contract_in
+from obliq.exporting.onnx.contents import LARGEST_FILE, Contents
+from obliq.exporting.onnx.parse import contract_in
 from obliq.exporting.onnx.reader import read_onnx
 from obliq.exporting.onnx.writer import to_onnx
 from obliq.exporting.operations import Layer, Step

@@ -16,7 +16,8 @@ from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
 from obliq.exporting.grids import Grid, Weights
 from obliq.exporting.onnx.check_graph import Value, followed
-from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, STORED_BITS, Contents, OnnxNode, parsed
+from obliq.exporting.onnx.contents import INPUT, LARGEST_FILE, STORED_BITS, Contents, OnnxNode
+from obliq.exporting.onnx.parse import parsed
 from obliq.exporting.onnx.storage import RULES
 from obliq.exporting.operations import IN_FILES, MOVING, Layer, LookupTable, Quantize, Step
 from obliq.exporting.weights import EVERY, grid_from, weights_from
@@ -102,14 +103,17 @@ class _Reader:
         scale, zero = (self.contents.constants[name] for name in node.inputs[1:])
         return float(scale), int(zero)
 
-    def _real(self, node: OnnxNode) -> None:
-        """Codes mean what they were rounded to; the rules look at one node at a time and do not know."""
-        grid, found = self.steps[node.inputs[0]].grid, self._scale_and_zero(node)
+    def _require_on(self, grid: Grid, node: OnnxNode, what: str, rounded: str) -> None:
+        found = self._scale_and_zero(node)
         if found != (grid.scale, grid.zero_point):
             raise ModelError(
-                f"{node.inputs[0]!r} is read in steps and around a zero of {found}; expected "
-                f"{(grid.scale, grid.zero_point)}, to which it was rounded"
+                f"{what} in steps and around a zero of {found}; expected {(grid.scale, grid.zero_point)}, to which "
+                f"{rounded} rounded"
             )
+
+    def _real(self, node: OnnxNode) -> None:
+        """Codes mean what they were rounded to; the rules look at one node at a time and do not know."""
+        self._require_on(self.steps[node.inputs[0]].grid, node, f"{node.inputs[0]!r} is read", "it was")
         self.reals[node.output] = node.inputs[0]
 
     def _rounded(self, node: OnnxNode) -> None:
@@ -153,13 +157,8 @@ class _Reader:
     def _looked_up(self, node: OnnxNode, name: str, grid: Grid) -> Step:
         """A table, whose real values lie on the grid that its result is rounded to."""
         maker = self.contents.makers[node.inputs[0]]
-        stored, found = maker.inputs[0], self._scale_and_zero(maker)
-        if found != (grid.scale, grid.zero_point):
-            raise ModelError(
-                f"the table {stored!r} is in steps and around a zero of {found}; expected "
-                f"{(grid.scale, grid.zero_point)}, to which its result is rounded"
-            )
-        source = self.places[node.inputs[1]]
+        stored, source = maker.inputs[0], self.places[node.inputs[1]]
+        self._require_on(grid, maker, f"the table {stored!r} is", "its result is")
         table, reads = self.contents.constants[stored], self.steps[source].grid
         return LookupTable(name=name, path=name, sources=(source,), grid=grid, table=table, reads=reads)
 

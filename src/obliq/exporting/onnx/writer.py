@@ -16,7 +16,8 @@ from numpy import ndarray
 from obliq.data.input_contract import InputContract
 from obliq.errors import ModelError
 from obliq.exporting.graph import Graph
-from obliq.exporting.onnx.contents import INPUT, LOGITS, METADATA
+from obliq.exporting.onnx.contents import INPUT, LOGITS
+from obliq.exporting.onnx.parse import METADATA
 from obliq.exporting.operations import Layer, LookupTable, Step
 from obliq.exporting.optional import import_onnx
 from obliq.io.visible_text import reason_of

@@ -2,7 +2,7 @@
 
 Every walk over a network, an integer graph or a file asks these questions and names no operation itself. So a layer
 type that is added answers them in one module. Questions that have a usual answer have it here. The methods are
-documented here alone.
+documented, and the constants of a class typed, here alone.
 """
 
 import abc

@@ -6,11 +6,10 @@ from typing import Any
 
 from obliq.errors import ModelError
 from obliq.exporting.onnx.check_graph import Operator
-from obliq.exporting.onnx.contents import (
+from obliq.exporting.onnx.contents import Contents, OnnxNode
+from obliq.exporting.onnx.parse import (
     METADATA,
     SCHEMA,
-    Contents,
-    OnnxNode,
     constants_in,
     contract_in,
     declared_type,
