@@ -71,6 +71,7 @@ class _Reader:
     values: Mapping[str, Value]
     steps: dict[str, Step] = field(default_factory=dict)
     reals: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, tuple[str, int]] = field(default_factory=dict)
     sums: dict[str, OnnxNode] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
@@ -78,8 +79,8 @@ class _Reader:
     def visit(self, node: OnnxNode) -> None:
         first = node.inputs[0]
         if not self.values[node.output].flows:
-            return  # a constant, which is looked at where a layer or a table reads it
-        if node.operator == "DequantizeLinear" and first in self.steps:
+            self._widened(node)
+        elif node.operator == "DequantizeLinear" and first in self.steps:
             self._real(node)
         elif node.operator == "Cast" and first in self.steps:
             self.places[node.output] = first
@@ -98,6 +99,15 @@ class _Reader:
             self._clamped(node)
         else:
             raise _no_step(node)
+
+    def _widened(self, node: OnnxNode) -> None:
+        """Codes on their way to a layer: the constant that they come from, and what they are multiplied with."""
+        name, times = self.stored.get(node.inputs[0], (node.inputs[0], 1))
+        if node.operator == "Mul" and self.values[node.output].kind == "int32":
+            if node.inputs[1] not in self.contents.constants:
+                raise _no_step(node)
+            times *= int(self.contents.constants[node.inputs[1]])
+        self.stored[node.output] = name, times
 
     def _scale_and_zero(self, node: OnnxNode) -> tuple[float, int]:
         scale, zero = (self.contents.constants[name] for name in node.inputs[1:])
@@ -141,7 +151,7 @@ class _Reader:
             return self._looked_up(node, name, grid)
         if not RULES[node.operator].weighted:
             return self._step(node, name, sources, grid)
-        (stored, times), (bias, bias_times) = (self._stored(value) for value in node.inputs[1:])
+        (stored, times), (bias, bias_times) = (self.stored[value] for value in node.inputs[1:])
         path, bias_kind = node.layer or stored.removesuffix(".weight"), self.contents.kinds[bias]
         named = (node.layer or stored.endswith(".weight")) and path not in self.paths
         if not named or bias_times != 1 or bias_kind != "int32":
@@ -165,17 +175,6 @@ class _Reader:
     def _step(self, node: OnnxNode, name: str, sources: tuple[str, ...], grid: Grid, **fields: Any) -> Step:
         common = {"path": name, "name": name, "sources": sources, "grid": grid}
         return IN_FILES[node.operator].from_onnx(node, self.contents, **common | fields)
-
-    def _stored(self, name: str) -> tuple[str, int]:
-        """The constant that codes come from, and what they are multiplied with on the way."""
-        times = 1
-        for node in self.contents.way_to_constant(name):
-            name = node.inputs[0]
-            if node.operator == "Mul":
-                if node.inputs[1] not in self.contents.constants:
-                    raise _no_step(node)
-                times *= int(self.contents.constants[node.inputs[1]])
-        return name, times
 
     def _weights(self, stored: str, times: int, weight: Value, bias: ndarray, source: Grid) -> Weights:
         """A constant of this type may stand for some widths only, and a narrow one shows what it is multiplied by."""
