@@ -114,7 +114,13 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     progress.stage(
         f"training {blueprint.architecture} {precision} on {len(parts.train):,} samples of {data.name}"
     )
-    recipe = _settled_recipe(arguments.recipe, blueprint.architecture, len(parts.train), progress)
+    recipe = _settled_recipe(
+        arguments.recipe,
+        blueprint.architecture,
+        len(parts.train),
+        progress,
+        rounds_logits=arguments.preset == "deploy" and not precision.is_float,
+    )
     warnings: list[str] = []
 
     def warn(line: str) -> None:
@@ -141,7 +147,9 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
     )
 
 
-def _settled_recipe(given: Recipe, architecture: str, samples: int, progress: StageListener) -> Recipe:
+def _settled_recipe(
+    given: Recipe, architecture: str, samples: int, progress: StageListener, *, rounds_logits: bool
+) -> Recipe:
     """The recipe with what no option states chosen for the network and the number of samples, each in a line."""
     from obliq.models import ARCHITECTURES
 
@@ -150,11 +158,16 @@ def _settled_recipe(given: Recipe, architecture: str, samples: int, progress: St
     if own is not None and isinstance(given.learning_rate, DefaultRate):
         progress.print_line(f"learning rate: {own}, the default for {architecture} (--learning-rate)")
         recipe = dataclasses.replace(recipe, learning_rate=own)
-    settled = recipe.settled(samples)
-    if settled != recipe:
+    settled, steps = recipe.settled(samples), recipe.steps(samples)
+    if settled.norm_statistics != recipe.norm_statistics:
         progress.print_line(
-            f"batch norm: {recipe.steps(samples):,} steps are too few for running statistics, so they are measured "
-            "after training (--norm-statistics)"
+            f"batch norm: {steps:,} steps are too few for running statistics, so they are measured after training "
+            "(--norm-statistics)"
+        )
+    if settled.logit_steps != recipe.logit_steps and rounds_logits:
+        progress.print_line(
+            f"logits: {steps:,} steps are too few to learn their range, so it is measured after training "
+            "(--logit-steps)"
         )
     return settled
 

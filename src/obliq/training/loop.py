@@ -23,11 +23,13 @@ from obliq.quantization import activations, calibrate_steps, keep_steps_near_, l
 from obliq.run import Run, device_of
 from obliq.training.compilation import forward_function
 from obliq.training.continuation import KeptTraining
+from obliq.training.logit_steps import LogitSteps, UnroundedLogits
 from obliq.training.norm_statistics import NormStatistics, measure_norm_statistics_
 from obliq.training.prediction import TorchPredictor, collect_logits
 
-FEWEST_STEPS_FOR_RUNNING_STATISTICS = 100
-"""In a shorter training, running averages with the usual momentum of 0.1 still hold activations of early weights."""
+FEWEST_STEPS_TO_FOLLOW = 100
+"""In a shorter training, the step of the logits cannot follow them, and running averages of batch norm with the usual
+momentum of 0.1 still hold activations of early weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,9 @@ class Recipe:
             are `measured` over the training samples with the final weights. By default, `obliq train` and
             `obliq.train` measure them when there are fewer than 100 steps, which are too few for running ones; other
             trainings use running ones.
+        logit_steps: Which step the quantizer of the logits gets: one that is `learned` from the first batch on, or one
+            that is `measured` over the training samples with the final weights; until then, logits are not rounded. By
+            default as for `norm_statistics`.
         version: Version of training, from 1. Raise it when the same recipe and seed give another network.
     """
 
@@ -60,6 +65,7 @@ class Recipe:
     batch_size: int = 128
     augment: bool = False
     norm_statistics: NormStatistics | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
+    logit_steps: LogitSteps | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
@@ -72,17 +78,22 @@ class Recipe:
             )
         if self.norm_statistics not in (None, *get_args(NormStatistics)):
             raise ModelError(f"norm_statistics={self.norm_statistics!r}; expected running, measured or None")
+        if self.logit_steps not in (None, *get_args(LogitSteps)):
+            raise ModelError(f"logit_steps={self.logit_steps!r}; expected learned, measured or None")
 
     def steps(self, samples: int) -> int:
         """How many steps a training on that many samples has."""
         return self.epochs * steps_per_epoch(samples, self.batch_size)
 
     def settled(self, samples: int) -> Recipe:
-        """The recipe for that many training samples: with measured norm statistics by default if it is short."""
-        short = self.steps(samples) < FEWEST_STEPS_FOR_RUNNING_STATISTICS
-        if self.norm_statistics is None and short:
-            return dataclasses.replace(self, norm_statistics="measured")
-        return self
+        """The recipe for that many training samples: if it is short, with measured statistics and logit steps."""
+        if self.steps(samples) >= FEWEST_STEPS_TO_FOLLOW:
+            return self
+        return dataclasses.replace(
+            self,
+            norm_statistics=self.norm_statistics or "measured",
+            logit_steps=self.logit_steps or "measured",
+        )
 
 
 def require_at_least(least: float, **values: float) -> None:
@@ -110,6 +121,7 @@ def fit(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Mo
 def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:
     model = move_to_device(model, run).train()
     generator = run.generator(purpose=1)
+    unrounded = UnroundedLogits(model) if recipe.logit_steps == "measured" else None
     if not all(bool(quantizer.calibrated) for quantizer in activations(model).values()):
         inputs, _ = next(batches(examples, recipe.batch_size, run.generator(purpose=2), run.device))
         calibrate_steps(model, inputs)
@@ -152,6 +164,8 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
     if recipe.norm_statistics == "measured":
         with mixed_precision(run):
             measure_norm_statistics_(model, examples, recipe.batch_size, run, augment=recipe.augment)
+    if unrounded is not None:
+        unrounded.measure_step_(examples, run.device)
     return model.eval()
 
 
