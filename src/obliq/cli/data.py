@@ -25,7 +25,8 @@ class DataArguments:
     Example: obliq data npz:watch.npz,layout=LC
 
     Attributes:
-        source: A built-in set (digits, fashion-mnist, mnist, cifar10), npz:FILE, folder:DIR or module:function.
+        source: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn), npz:FILE, folder:DIR or
+            module:function.
     """
 
     source: tyro.conf.Positional[str]

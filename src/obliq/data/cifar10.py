@@ -25,12 +25,15 @@ from obliq.io.visible_text import reason_of
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PARTS = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 LABEL_FILES = ("train_lables.json", "test_lables.json")  # as the package spells them
-_PIXELS = 3 * 32 * 32
+PIXELS = 3 * 32 * 32
+"""Bytes of an image of CIFAR."""
 _LARGEST_FILE = 64 * 2**20  # bytes; the originals have 31 MB, pictures 23 MB
 _LARGEST_LIST = 2**20  # bytes of labels
 _LARGEST_ROWS = 20_000  # images in one PNG; the originals have 10,000
-_MEMORY = 2**30  # bytes of a child that reads one file after the other
-_SECONDS = 120  # of the processor
+MEMORY = 2**30
+"""Bytes of a child that reads one file after the other."""
+SECONDS = 120
+"""Of the processor, for such a child."""
 
 Part = tuple[Tensor, Tensor]  # images as rows of 3,072 bytes in the order of the layout, and labels
 
@@ -79,14 +82,14 @@ def _binary(place: Path) -> list[Part]:
 
 def _binary_part(file: Path) -> Part:
     """Rows of one label byte and 3,072 pixels, channel by channel."""
-    data = bytearray(_content(file, _LARGEST_FILE))
-    if len(data) % (1 + _PIXELS) or not data:
-        raise DataError(f"{file} has {len(data):,} bytes; expected some rows of {1 + _PIXELS}")
-    rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, 1 + _PIXELS)
+    data = bytearray(file_content(file, _LARGEST_FILE))
+    if len(data) % (1 + PIXELS) or not data:
+        raise DataError(f"{file} has {len(data):,} bytes; expected some rows of {1 + PIXELS}")
+    rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, 1 + PIXELS)
     return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].long()
 
 
-def _content(file: Path, largest: int) -> bytes:
+def file_content(file: Path, largest: int) -> bytes:
     """The content of one file; links are followed, since packages and caches hold some."""
     try:
         return read_regular_file(file.resolve(), largest)
@@ -96,31 +99,36 @@ def _content(file: Path, largest: int) -> bytes:
 
 def _python(place: Path) -> list[Part]:
     budget = Budget(size_of(*(place / name for name in PARTS)), DataError)
-    with isolated_reader(("pickled batch",), memory=_MEMORY, seconds=_SECONDS) as reader:
+    with isolated_reader(("pickled batch",), memory=MEMORY, seconds=SECONDS) as reader:
         return [_python_part(place / name, reader, budget) for name in PARTS]
 
 
 def _python_part(file: Path, reader: Reader, budget: Budget) -> Part:
-    content = _content(file, _LARGEST_FILE)
-    data, labels = _read(
-        reader, "pickled batch", file, content, budget, {"width": _PIXELS}, (None, _PIXELS), (None,)
+    content = file_content(file, _LARGEST_FILE)
+    data, labels = read_in_child(
+        reader, "pickled batch", file, content, budget, batch_of("labels", 10), (None, PIXELS), (None,)
     )
     return torch.from_numpy(data).reshape(-1, 3, 32, 32), _labels(file, labels.tolist())
 
 
-def _read(
+def batch_of(key: str, classes: int) -> dict[str, Any]:
+    """What a child is told about pickled batches whose classes lie under `key`."""
+    return {"width": PIXELS, "key": key, "classes": classes}
+
+
+def read_in_child(
     reader: Reader,
     job: str,
     file: Path,
     content: bytes,
     budget: Budget,
-    arguments: dict[str, int],
+    arguments: dict[str, Any],
     *shapes: tuple[int | None, ...],
 ) -> list[npt.NDArray[Any]]:
     """The arrays of these shapes that a child reads in one file."""
     given = {"file": str(file), **arguments}
     try:
-        return reader.read(Task(job, given, budget, most=_MEMORY, contents=[content])).of_shapes(*shapes)
+        return reader.read(Task(job, given, budget, most=MEMORY, contents=[content])).of_shapes(*shapes)
     except ReaderFailedError as error:
         raise DataError(f"{file}: {error}") from error
 
@@ -135,7 +143,7 @@ def _png(place: Path) -> list[Part]:
     """Pictures of one row an image, each pixel's three colours together; labels of all parts in one list."""
     files = [place / f"{name}.png" for name in PARTS]
     budget = Budget(size_of(*files), DataError)
-    with isolated_reader(("rows of pictures",), memory=_MEMORY, seconds=_SECONDS) as reader:
+    with isolated_reader(("rows of pictures",), memory=MEMORY, seconds=SECONDS) as reader:
         images = [_png_part(file, reader, budget) for file in files]
     train, test = (_json_labels(place / name) for name in LABEL_FILES)
     counts = [len(part) for part in images]
@@ -149,14 +157,14 @@ def _png(place: Path) -> list[Part]:
 
 def _png_part(file: Path, reader: Reader, budget: Budget) -> Tensor:
     arguments = {"width": 32 * 32, "rows": _LARGEST_ROWS}
-    content = _content(file, _LARGEST_FILE)
-    (pixels,) = _read(reader, "rows of pictures", file, content, budget, arguments, (None, 1024, 3))
+    content = file_content(file, _LARGEST_FILE)
+    (pixels,) = read_in_child(reader, "rows of pictures", file, content, budget, arguments, (None, 1024, 3))
     return torch.from_numpy(pixels).view(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
 
 
 def _json_labels(file: Path) -> Tensor:
     try:
-        return _labels(file, json.loads(_content(file, _LARGEST_LIST)))
+        return _labels(file, json.loads(file_content(file, _LARGEST_LIST)))
     except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read the labels in {file}: {reason_of(error)}") from error
 

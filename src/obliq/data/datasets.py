@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 
 from obliq.data.cifar10 import cifar10
+from obliq.data.cifar100 import cifar100
 from obliq.data.collection import Collection
 from obliq.data.image_folder import from_folder
 from obliq.data.mnist import fashion_mnist, mnist
 from obliq.data.npz_file import from_npz
 from obliq.data.separate_sources import join_sources, sources_of
 from obliq.data.source_options import split_options
+from obliq.data.svhn import svhn
 from obliq.data.user_dataset import from_function
 from obliq.errors import DataError
 
@@ -47,6 +49,8 @@ DATASETS: dict[str, Callable[[Path | None], Collection]] = {
     "fashion-mnist": fashion_mnist,
     "mnist": mnist,
     "cifar10": cifar10,
+    "cifar100": cifar100,
+    "svhn": svhn,
 }
 
 

@@ -17,23 +17,24 @@ from obliq.io.visible_text import visible_line
 
 
 def read_batch(given: Given) -> Found:
-    """A batch of CIFAR-10, as rows of bytes and their classes from 0 to 9.
+    """A batch of CIFAR-10 or CIFAR-100, as rows of bytes and their classes from 0.
 
-    The arguments are `file` (its name) and `width` (bytes of a row).
+    The arguments are `file` (its name), `width` (bytes of a row), `key` (that of the classes) and `classes` (how many
+    there are, at most 256).
 
     Raises:
         DataError: for any other content.
     """
-    file, width = given.arguments["file"], given.arguments["width"]
+    file, width, key, classes = (given.arguments[one] for one in ("file", "width", "key", "classes"))
     (content,) = given.contents
     held = pickled_arrays(file, content, given.budget)
     if not isinstance(held, dict):
         raise DataError(f"{file} holds a {type(held).__name__}; expected data and labels")
-    data, labels = (held.get(key.encode(), held.get(key)) for key in ("data", "labels"))
+    data, labels = (held.get(one.encode(), held.get(one)) for one in ("data", key))
     if not isinstance(data, RawArray) or len(data.shape) != 2 or data.shape[1] != width:
         raise DataError(f"{file}: no rows of {width} bytes under 'data'; expected the original file")
-    if not isinstance(labels, list) or not all(type(label) is int and 0 <= label <= 9 for label in labels):
-        raise DataError(f"{file}: no list of classes 0 to 9; expected the original file")
+    if not isinstance(labels, list) or not all(type(one) is int and 0 <= one < classes for one in labels):
+        raise DataError(f"{file}: no list of classes 0 to {classes - 1}; expected the original file")
     return Found([data, RawArray("|u1", (len(labels),), bytes(labels))])
 
 
