@@ -182,6 +182,32 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
         floor = ("--floor", base, "--key-file", key)
         assert officer.obliq("patch", "apply", old, patch, "--out", out, *floor).status == 0
         assert out.read_bytes() == unlearned.read_bytes()
+    residue_leaves_what_a_record_needs(officer)
+
+
+def residue_leaves_what_a_record_needs(officer: Officer) -> None:
+    """Of a record with two batches, the second one not confirmed."""
+    folder, batches = officer.record.parent, officer.record / "batches"
+    shutil.rmtree(folder / "backup")
+    (folder / "copy.patch").write_bytes((batches / "2" / "patches" / "from-1.patch").read_bytes())
+    found = {one["file"]: one for one in json.loads(officer.obliq("residue", folder, "--json").out)["found"]}
+    kinds = {name.removeprefix("record/batches/"): one["kind"] for name, one in found.items()}
+    assert kinds["1/unlearned/model.safetensors"] == "original", "it remembers the second case"
+    assert kinds["1/exported/network.onnx"] == "export"
+    assert not kinds.keys() & {"2/unlearned/model.safetensors", "2/exported/network.onnx"}
+    assert {one.get("record") for name, one in found.items() if name.startswith("record/")} == {"record"}
+    assert "record" not in found["copy.patch"]
+    for within in (folder, batches / "2" / "patches"):
+        said = officer.obliq("residue", within, "--destroy")
+        assert said.status == 0, said.err
+        due = "--floor 2 --devices 3 --by NAME"
+        assert said.out.splitlines()[-1] == f"next: obliq record confirm {officer.record} {due}"
+    assert not (folder / "copy.patch").exists()
+    assert officer("verify").status == 0
+    words = ("residue", folder, "--only", "patch", "--destroy", "--record", folder / "second.json")
+    refused(officer.obliq(*words, "--give-up-record", folder), "no record in that folder", "record")
+    assert officer.obliq(*words, "--give-up-record", officer.record).status == 0
+    assert officer("verify").out.count("PROBLEM") == 3
 
 
 def test_every_case_gets_one_certificate(

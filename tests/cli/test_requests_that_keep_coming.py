@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_the_original_forgets_all_requests_together_or_none(
     refused(obliq(*words, "--forget", f"request={file}", *BRIEF), "follows 2 requests", "requests=FILE")
     assert obliq(*words, "--forget", f"requests={file}", *BRIEF).status == 0
     assert "3 requests forgotten so far" in obliq("show", tmp_path / "union").out
+    for name, network in (("first", way.unlearned), ("alike", chain / "third")):
+        shutil.copytree(network, tmp_path / name)
+        export = ("export", tmp_path / name, "--out", tmp_path / f"{name}.onnx", "--check-samples", 5)
+        assert obliq(*export).status == 0
+    listed = json.loads(obliq("residue", tmp_path, "--json").out)["found"]
+    kinds = {one["file"]: one["kind"] for one in listed}
+    assert kinds["first/model.safetensors"] == "original", (
+        "no other one began with it, but it remembers later ones"
+    )
+    assert kinds["first.onnx"] == "export"
+    assert not kinds.keys() & {"union/model.safetensors", "alike/model.safetensors", "alike.onnx"}
     both = ("audit", way.original, chain / "third", tmp_path / "union")
     assert obliq(*both, "--out", tmp_path / "both").status == 0  # the same samples, in another way
 

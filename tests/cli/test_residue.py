@@ -13,7 +13,7 @@ import pytest
 
 from obliq.cli import main
 from obliq.io.drafts import draft_of
-from obliq.workflow.residue import KINDS, find_residue
+from obliq.record.residue import KINDS, find_residue
 from tests.cli.conftest import Said, Way
 from tests.cli.refusals import content, refused
 

@@ -1,13 +1,21 @@
-"""What is known of the networks before they forgot, from the files below a folder; so that their exports are found."""
+"""What is known of the networks before they forgot, from the files below a folder; so that their exports are found.
+
+A network between two requests counts as one: it still remembers what the later request names.
+"""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from obliq.checkpoints import Checkpoint, load_checkpoint
-from obliq.checkpoints.file_record import EXPORT_RECORD_DOCUMENT, FILE_RECORD_DOCUMENT
+from obliq.checkpoints import Checkpoint, Provenance, load_checkpoint
+from obliq.checkpoints.file_record import (
+    EXPORT_RECORD_DOCUMENT,
+    FILE_RECORD_DOCUMENT,
+    ExportRecord,
+    FileRecord,
+)
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, NetworkDocument
 from obliq.errors import ObliqError
 from obliq.exporting import digest_stated_in, graph_of, parse_exported, read_parity_record, sha256_of
@@ -26,7 +34,7 @@ class KnownOriginals:
 
     Attributes:
         networks: those that could be loaded.
-        bases: digests of the networks that others were unlearned from.
+        bases: digests of the networks that others were unlearned from, and of those between two requests.
         digests: digests of networks, of the contents and of the bytes of files that were their bases.
         weights: digests of the files of weights that `obliq adopt` read.
     """
@@ -37,32 +45,42 @@ class KnownOriginals:
     weights: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, files: Sequence[Path], elsewhere: Path | None, architecture: str | None) -> "KnownOriginals":
+    def of(
+        cls,
+        files: Sequence[Path],
+        elsewhere: Path | None,
+        architecture: str | None,
+        between: Collection[str] = (),
+    ) -> "KnownOriginals":
         """What files below a folder show.
 
         Args:
             files: all regular files there.
             elsewhere: the folder of the original, where it is not among them.
             architecture: see `obliq.checkpoints.load_checkpoint`.
+            between: digests of networks between two requests, and of their files, that are known otherwise.
         """
-        found = cls([])
-        documents = [file for file in files if file.name == DOCUMENT_FILE]
-        for file in documents:
-            found._add_bases(file)
+        found = cls([], bases=set(between))
+        folders = [file for file in files if file.name == DOCUMENT_FILE]
+        documents = [one for file in folders if (one := read_network_document(file)) is not None]
+        records = [record for file in files if (record := _read_record(file)) is not None]
+        for document in documents:
+            earlier = (entry.base_digest for entry in document.provenance.earlier)
+            found.bases.update(filter(None, (document.provenance.base_digest, *earlier)))
+        histories = [({one.weights_digest}, one.provenance) for one in documents]
+        histories += [(_digests_in(one), one.provenance) for one in records]
+        found.bases.update(_between_requests(histories))
         found.digests.update(found.bases)
-        for file in documents + ([elsewhere / DOCUMENT_FILE] if elsewhere else []):
+        for file in folders + ([elsewhere / DOCUMENT_FILE] if elsewhere else []):
             found._add_network(file, architecture)
+        for record in records:
+            found._add_record(record)
         for file in files:
-            found._add_records(file)
+            found._add_parity(file)
         return found
 
-    def _add_bases(self, file: Path) -> None:
-        if (document := read_network_document(file)) is not None:
-            earlier = (entry.base_digest for entry in document.provenance.earlier)
-            self.bases.update(filter(None, (document.provenance.base_digest, *earlier)))
-
     def is_original(self, document: NetworkDocument | None) -> bool:
-        """Whether it is of a network before it forgot: an original, or the base of a later request."""
+        """Whether it is of a network before it forgot: an original, or one that a later request does not let stand."""
         if document is None:
             return False
         return document.provenance.role == "original" or document.weights_digest in self.bases
@@ -78,30 +96,22 @@ class KnownOriginals:
             except ObliqError:  # a network of the user's code, or one that is damaged
                 return
 
-    def _add_records(self, file: Path) -> None:
+    def _add_record(self, record: ExportRecord | FileRecord) -> None:
         """Records name the file that another was unlearned from, and the network that one was exported from."""
+        earlier = (entry.base_digest for entry in record.provenance.earlier)
+        self.digests.update({record.provenance.base_digest or "", *earlier})
+        if isinstance(record, FileRecord):
+            self.digests.add(record.base_file_digest)
+        elif record.provenance.role == "original" or record.network_digest in self.digests:
+            self.digests.update({record.file_digest, record.content_digest})
+
+    def _add_parity(self, file: Path) -> None:
         if file.suffix != ".json" or file.name == DOCUMENT_FILE:
             return
-        try:
-            record = FILE_RECORD_DOCUMENT.read(file)
-            earlier = (entry.base_digest for entry in record.provenance.earlier)
-            self.digests.update({record.base_file_digest, record.provenance.base_digest or "", *earlier})
-            return
-        except ObliqError:
-            pass
         with contextlib.suppress(ObliqError):
-            origin = EXPORT_RECORD_DOCUMENT.read(file)
-            earlier = (entry.base_digest for entry in origin.provenance.earlier)
-            self.digests.update({origin.provenance.base_digest or "", *earlier})
-            if origin.provenance.role == "original" or origin.network_digest in self.digests:
-                self.digests.update({origin.file_digest, origin.content_digest})
-            return
-        try:
             parity = read_parity_record(file)
-        except ObliqError:
-            return
-        if self.digests & {parity.network_digest, parity.deployed_digest}:
-            self.digests.add(parity.file_digest)
+            if self.digests & {parity.network_digest, parity.deployed_digest}:
+                self.digests.add(parity.file_digest)
 
     @cached_property
     def contents(self) -> set[str]:
@@ -142,3 +152,38 @@ def read_network_document(file: Path) -> NetworkDocument | None:
     with contextlib.suppress(ObliqError):
         return NETWORK_DOCUMENT.read(file)
     return None
+
+
+def _read_record(file: Path) -> ExportRecord | FileRecord | None:
+    """The record of an exported file; None for any other file."""
+    if file.suffix == ".json" and file.name != DOCUMENT_FILE:
+        for kind in (FILE_RECORD_DOCUMENT, EXPORT_RECORD_DOCUMENT):
+            with contextlib.suppress(ObliqError):
+                return kind.read(file)
+    return None
+
+
+def _digests_in(record: ExportRecord | FileRecord) -> set[str]:
+    """What a file is known by, and the network that it was exported from."""
+    network = record.network_digest if isinstance(record, ExportRecord) else None
+    return {record.file_digest, record.content_digest} | ({network} if network else set())
+
+
+def _between_requests(histories: Iterable[tuple[set[str], Provenance]]) -> set[str]:
+    """Digests of what answers some requests of another network of the same original, and not all of them.
+
+    Requests are compared by their keyed digests, those that were joined to one by each of them.
+    """
+    answered: dict[str, dict[frozenset[str], set[str]]] = {}
+    for digests, provenance in histories:
+        original, requests = provenance.original_digest, provenance.forgotten_so_far
+        if original is not None and requests:
+            alone = frozenset(digest for one in requests for digest in one.parts or (one.request,))
+            answered.setdefault(original, {}).setdefault(alone, set()).update(digests)
+    return {
+        digest
+        for sets in answered.values()
+        for some, digests in sets.items()
+        if any(some < more for more in sets)
+        for digest in digests
+    }

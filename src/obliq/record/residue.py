@@ -2,11 +2,15 @@
 
 Files are recognised by what they hold, whatever they are called; float weights and models by the names that Obliq gives
 them, too. What other programs wrote is never listed: data sets, lists of ids, copies in archives, backups.
+
+What lies in the folder of a record is listed as the record's: its own commands read those files, and its log names
+them by their digests.
 """
 
+import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obliq.checkpoints.folder import DOCUMENT_FILE, LATENT_FILE, TENSORS_FILE
@@ -17,7 +21,11 @@ from obliq.io.documents import DocumentType
 from obliq.io.drafts import is_draft, is_held
 from obliq.io.durable import sync
 from obliq.io.ownership import FILES_RECORD, digest_of_file
+from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.models.weights_file import SAFETENSORS, TORCH
+from obliq.record.folder import BATCHES
+from obliq.record.log import LOG_FILE, read_log
+from obliq.record.state import RecordState
 from obliq.run import utc_now
 from obliq.workflow.known_originals import HEAD, KnownOriginals, read_network_document
 
@@ -26,8 +34,8 @@ KINDS = {
     "source": "where the data lie, which can be personal",
     "latent": "float weights; integers of a network are rounded from them",
     "weights": "the weights of a network that was trained elsewhere, before it forgot",
-    "original": "a network before it forgot",
-    "export": "a file that was exported from the original",
+    "original": "a network before it forgot; also one between two requests, which remembers the later one",
+    "export": "a file that was exported from such a network",
     "patch": "the difference of two networks",
     "images": "a report with images of forgotten samples",
     "draft": "an unfinished result of a run that was killed",
@@ -48,12 +56,14 @@ class Residue:
         kind: a key of `KINDS`.
         bytes: its size.
         digest: SHA-256 of its bytes, in hexadecimal. That of a request reveals nothing, as its salt is hashed, too.
+        record: path from the folder to that of the record which holds it; empty where none does.
     """
 
     file: str
     kind: str
     bytes: int
     digest: str
+    record: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +106,9 @@ def find_residue(
     if not folder.is_dir():
         raise ObliqError(f"there is no folder {folder}; expected one to look for residue in")
     files = list(_regular_files(folder))
-    known = KnownOriginals.of(files, original, architecture)
+    records = [*_records_around(folder), *(file.parent for file in files if _is_record(file.parent, file))]
+    between = {digest for record in records for digest in _between_batches(record)}
+    known = KnownOriginals.of(files, original, architecture, between)
     found = []
     for file in files:
         kind = _kind(file, known)
@@ -107,6 +119,7 @@ def find_residue(
                     kind=kind,
                     bytes=file.stat().st_size,
                     digest=digest_of_file(file),
+                    record=_record_of(file, records, folder),
                 )
             )
     return found
@@ -169,6 +182,46 @@ def _kind(file: Path, known: KnownOriginals) -> str:
     if file.suffix in SUFFIXES and known.exported(file):
         return "export"
     return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""
+
+
+def _is_record(folder: Path, log: Path) -> bool:
+    """Whether a file is the log of the record in a folder; other programs write files of that name, too."""
+    return log.name == LOG_FILE and log.is_file() and (folder / BATCHES).is_dir()
+
+
+def _records_around(folder: Path) -> list[Path]:
+    """Records that a folder lies in: what is in them is theirs, wherever the search begins."""
+    return [above for above in folder.resolve().parents if _is_record(above, above / LOG_FILE)]
+
+
+def _record_of(file: Path, records: Iterable[Path], folder: Path) -> str:
+    """The path from a folder to the innermost record that a file lies in; empty without one."""
+    place = file.resolve()
+    around = [one for one in map(Path.resolve, records) if place.is_relative_to(one)]
+    if not around:
+        return ""
+    innermost = max(around, key=lambda one: len(one.parts))
+    return Path(os.path.relpath(innermost, folder.resolve())).as_posix()
+
+
+def _between_batches(record: Path) -> set[str]:
+    """Digests of networks and files of batches that answer fewer cases than the newest network, by the log."""
+    try:
+        batches = RecordState.of(read_log(record / LOG_FILE)).batches
+    except ObliqError:  # a damaged log; its files are still held
+        return set()
+    answered: list[tuple[set[str], set[str]]] = []
+    newest: set[str] = set()
+    before: set[str] = set()
+    for batch in batches:
+        cases = before | set(batch.planned.cases)
+        digests = {one.network for one in (batch.unlearned, *batch.retrained.values()) if one is not None}
+        digests |= {batch.exported.file, batch.exported.content} if batch.exported else set()
+        answered.append((cases, digests))
+        if not batch.abandoned:
+            before = cases
+            newest = cases if batch.unlearned else newest
+    return {digest for cases, digests in answered if cases < newest for digest in digests}
 
 
 def _has_images(file: Path) -> bool:
