@@ -25,8 +25,8 @@ class DataArguments:
     Example: obliq data npz:watch.npz,layout=LC
 
     Attributes:
-        source: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn), npz:FILE, folder:DIR or
-            module:function.
+        source: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet), npz:FILE,
+            folder:DIR or module:function.
     """
 
     source: tyro.conf.Positional[str]

@@ -31,8 +31,9 @@ class TrainArguments:
     Example: obliq train fashion-mnist --arch resnet20 --bits W4A4 --out runs/original
 
     Attributes:
-        data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn), npz:FILE, folder:DIR or
-            module:function. The last three take options, such as npz:FILE,layout=LC; `obliq data --help` explains them.
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet), npz:FILE,
+            folder:DIR or module:function. The last three take options, such as
+            npz:FILE,layout=LC; `obliq data --help` explains them.
         arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet, or your own network code as
             module:function. By default one that fits the data.
         bits: Bits of weights and activations: W4A4 is 4 bits for both. From W2A2 to W8A8, or FP32 for no quantization.

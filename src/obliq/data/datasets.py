@@ -17,6 +17,7 @@ from obliq.data.npz_file import from_npz
 from obliq.data.separate_sources import join_sources, sources_of
 from obliq.data.source_options import split_options
 from obliq.data.svhn import svhn
+from obliq.data.tiny_imagenet import tiny_imagenet
 from obliq.data.user_dataset import from_function
 from obliq.errors import DataError
 
@@ -51,6 +52,7 @@ DATASETS: dict[str, Callable[[Path | None], Collection]] = {
     "cifar10": cifar10,
     "cifar100": cifar100,
     "svhn": svhn,
+    "tiny-imagenet": tiny_imagenet,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from obliq.data.collection import LARGEST, Collection, user_collection
@@ -43,16 +44,42 @@ def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -
     """
     options = options or SourceOptions()
     files, labels, class_names = _listing(name, folder)
+    images = read_images(name, files, size=options.image_size)
+    return user_collection(
+        name,
+        images,
+        torch.tensor(labels),
+        class_names=class_names,
+        channels=images.shape[1],
+        sample_names=tuple(file.relative_to(folder).as_posix() for file in files),
+        options=options,
+    )
+
+
+def read_images(
+    name: str, files: Sequence[Path], *, size: tuple[int, int] | None = None, in_colour: bool = False
+) -> UInt8[Tensor, "images channels height width"]:
+    """PNG and JPEG images, turned as their EXIF orientation states.
+
+    Args:
+        name: of the data set, for errors.
+        files: at least one.
+        size: width and height to scale them to; as they are when left out.
+        in_colour: give grey images three equal channels, for sets of photographs of which a few are grey.
+
+    Raises:
+        DataError: for an image that cannot be read or whose size or colours differ from the first one's.
+    """
     budget = Budget(size_of(*files), DataError)
     seconds = 60 + len(files) // 10 + budget.size // 2**19  # of a slow processor
-    memory = _MEMORY + 12 * math.prod(options.image_size or ())
+    memory = _MEMORY + 12 * math.prod(size or ())
     with isolated_reader(("pictures",), memory=memory, seconds=seconds) as reader:
-        pictures = _Pictures(name, options.image_size, budget, reader)
+        pictures = _Pictures(name, size, in_colour, budget, reader)
         first = next(pictures.read(files[:1]))[1][0]
-        size = len(files) * first.numel()
-        budget.spend(f"{name}: pixels of {len(files)} images", memory=size)
-        if size > LARGEST:
-            raise DataError(f"{name}: {size:,} bytes of pixels; expected at most {LARGEST:,}")
+        total = len(files) * first.numel()
+        budget.spend(f"{name}: pixels of {len(files)} images", memory=total)
+        if total > LARGEST:
+            raise DataError(f"{name}: {total:,} bytes of pixels; expected at most {LARGEST:,}")
         images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
         start = 0
         for file, some in pictures.read(files, like=first):
@@ -63,15 +90,7 @@ def from_folder(name: str, folder: Path, options: SourceOptions | None = None) -
                 )
             images[start : start + len(some)] = some
             start += len(some)
-    return user_collection(
-        name,
-        images,
-        torch.tensor(labels),
-        class_names=class_names,
-        channels=images.shape[1],
-        sample_names=tuple(file.relative_to(folder).as_posix() for file in files),
-        options=options,
-    )
+    return images
 
 
 def _listing(name: str, folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
@@ -105,6 +124,7 @@ class _Pictures:
 
     name: str
     size: tuple[int, int] | None
+    in_colour: bool
     budget: Budget
     reader: Reader
 
@@ -153,6 +173,7 @@ class _Pictures:
             "name": self.name,
             "files": [str(file) for file, _ in batch],
             "size": self.size,
+            "in_colour": self.in_colour,
             "pixels": _LARGEST_IMAGE,
             "like": None if like is None else [*like.shape[1:], like.shape[0]],
         }

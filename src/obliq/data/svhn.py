@@ -60,4 +60,6 @@ def _part(file: Path, budget: Budget) -> tuple[Tensor, Tensor]:
             "for each image"
         )
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(3, 2, 0, 1)))
-    return images, torch.from_numpy(classes.reshape(-1).astype(np.int64)) % 10  # the file calls the digit 0 class 10
+    return images, torch.from_numpy(
+        classes.reshape(-1).astype(np.int64)
+    ) % 10  # the file calls the digit 0 class 10

@@ -41,7 +41,8 @@ def read_pictures(given: Given) -> Found:
     """Pictures of one size, upright, as an array of pictures x height x width x channels.
 
     The arguments are `name` (of the data set), `files` (their names, for errors), `size` (width and height to scale
-    them to, or None), `pixels` (the most that a picture may have) and `like` (the shape that all should have, or None).
+    them to, or None), `in_colour` (whether grey pictures get three equal channels), `pixels` (the most that a picture
+    may have) and `like` (the shape that all should have, or None).
 
     Returns:
         One array of all; the first picture of another shape is an array of its own, and the last.
@@ -72,8 +73,10 @@ def _upright(arguments: Any, file: str, content: bytes, budget: Budget) -> RawAr
                 raise DataError(
                     f"{name}: {file} has {image.width}x{image.height} pixels; expected smaller images"
                 )
-            channels = _CHANNELS[image.mode]
             upright = ImageOps.exif_transpose(image)  # a camera stores how it was held, and not turned pixels
+            if arguments["in_colour"]:
+                upright = upright.convert("RGB")
+            channels = _CHANNELS[upright.mode]
             if size is not None:
                 upright = upright.resize(tuple(size), Image.Resampling.BILINEAR)
             return RawArray("|u1", (upright.height, upright.width, channels), upright.tobytes())
