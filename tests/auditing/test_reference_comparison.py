@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,18 @@ def test_distances_are_from_the_mean_in_deviations() -> None:
         "high",
         "low",
     ]
+
+
+@pytest.mark.parametrize("original", [10.0, 14.9, 15.1, 18.0, 5.0, 2.0])
+@pytest.mark.parametrize("changes", [{}, {"low": None}, {"high": None}, {"kind": "answers"}, {"low": 9.9}])
+def test_the_range_to_pass_leaves_out_what_is_undecided(original: float, changes: dict[str, Any]) -> None:
+    one = replace(ONE, original=original, **changes)
+    low, high = one.passing
+    assert (low is None, high is None) == (one.low is None, one.high is None)
+    for value in np.arange(-10, 30, 0.0371):
+        moved = replace(one, value=float(value))
+        within = (low is None or value >= low) and (high is None or value <= high)
+        assert within == (not moved.outside(moved.value) and not moved.is_undecided), value
 
 
 def test_the_nearer_one_of_original_and_mean() -> None:
@@ -118,7 +131,10 @@ def test_values_are_told_from_the_ends_of_intervals(
             "Nothing in this audit speaks against using this network.",
         ),
         (Verdict("NOTHING TO MEASURE", "", "ship", 4), "Use a retrained network, or this one: these attacks"),
-        (Verdict("INCONCLUSIVE", "", "more references", 2, 7), "Repeat the audit with 7 retrained networks."),
+        (
+            Verdict("INCONCLUSIVE", "", "more references", 2, 7),
+            "Repeat the audit with 7 retrained networks; even",
+        ),
         (Verdict("INCONCLUSIVE", "", "more references", 2), "Repeat the audit with 4 or more retrained"),
         (
             Verdict("INCONCLUSIVE", "", "other settings", 2, 7),

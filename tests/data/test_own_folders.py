@@ -1,5 +1,7 @@
 """Own data in folders of images."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,12 @@ def picture(file: Path, mode: str = "RGB", size: tuple[int, int] = (5, 4), seed:
     image = Image.fromarray(pixels) if mode in ("RGB", "L") else Image.new(mode, size)
     image.save(file)
     return pixels
+
+
+def with_head(content: bytes, side: int, bits: int, colours: int) -> bytes:
+    """A PNG file of another size and form; its pixels stay as they were."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", side, side, bits, colours, 0, 0, 0)
+    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -64,9 +72,20 @@ def test_wrong_folders(tmp_path: Path) -> None:
         assert said in one_line(name)
     picture(odd, size=(200, 200))
     whole = odd.read_bytes()
-    for content in (b"no picture", whole[:2000]):
+    for content, said in (
+        (b"no picture", "(it is neither PNG nor JPEG); expected PNG or JPEG"),
+        (whole[:2000], "truncated); expected a whole, undamaged PNG file"),
+        (whole[:12], "(its head is damaged); expected a whole, undamaged PNG file"),
+    ):
         odd.write_bytes(content)
-        assert f"cannot read {odd} as an image" in one_line(name)
+        refused = one_line(name)
+        assert f"cannot read {odd} as an image (" in refused
+        assert refused.endswith(said)
+    odd.write_bytes(with_head(whole, 30_000, 8, 2))
+    assert one_line(name).endswith("it has more than 89,478,485 pixels; expected at most 16,777,216")
+    for grey_or_rgb in (0, 2):
+        odd.write_bytes(with_head(whole, 200, 16, grey_or_rgb))
+        assert f"{odd} has 16 bits per channel; expected 8, grey or RGB" in one_line(name)
 
 
 def test_too_large_images_are_refused_by_their_header(
@@ -77,7 +96,7 @@ def test_too_large_images_are_refused_by_their_header(
     monkeypatch.setattr("obliq.data.image_folder.LARGEST", 100)
     assert "120 bytes of pixels; expected at most 100" in one_line(f"folder:{tmp_path}")
     monkeypatch.setattr("obliq.data.image_folder._LARGEST_IMAGE", 10)
-    assert "has 5x4 pixels; expected smaller images" in one_line(f"folder:{tmp_path}")
+    assert "has 5x4 pixels; expected at most 10" in one_line(f"folder:{tmp_path}")
 
 
 def test_folders_called_by_numbers_are_in_the_order_of_numbers(tmp_path: Path) -> None:

@@ -82,14 +82,42 @@ class Comparison:
     @property
     def is_doubtful(self) -> bool:
         """Whether the network lies outside a narrower interval than `low` to `high`; see `DOUBT`."""
-        furthest = reach(len(self.references), self.freedom, DOUBT[self.kind], self.sides)
         wrong_side = self.sides == "both" or (self.deviations > 0) == (self.sides == "high")
-        return wrong_side and abs(self.deviations) > furthest
+        return wrong_side and abs(self.deviations) > self._furthest
+
+    @property
+    def _furthest(self) -> float:
+        """How far from `centre` a network that passes may lie, in standard deviations; see `DOUBT`."""
+        return reach(len(self.references), self.freedom, DOUBT[self.kind], self.sides)
 
     @property
     def is_nearer_to_original(self) -> bool:
         """Whether the network is nearer to the original than to the mean of the retrained networks."""
         return abs(self.value - self.original) < abs(self.value - self.centre)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the network lies within the interval, and yet this statistic keeps it from passing."""
+        original_decides = self.kind == "memory" and self.outside(self.original) != 0
+        too_far = self.is_doubtful or (original_decides and self.is_nearer_to_original)
+        return self.outside(self.value) == 0 and too_far
+
+    @property
+    def passing(self) -> tuple[float | None, float | None]:
+        """The ends of the range in which a network passes by this statistic; None on a side that does not count.
+
+        That is the narrower interval of `DOUBT` where a memory statistic of the original does not lie outside the
+        wider one. Otherwise it ends no later than halfway to the original.
+        """
+        half = self._furthest * self.deviation
+        low = None if self.low is None else max(self.low, self.centre - half)
+        high = None if self.high is None else min(self.high, self.centre + half)
+        side, halfway = self.outside(self.original), (self.original + self.centre) / 2
+        if self.kind == "memory" and side < 0 and low is not None:
+            low = max(low, halfway)
+        if self.kind == "memory" and side > 0 and high is not None:
+            high = min(high, halfway)
+        return low, high
 
     @property
     def is_no_worse_than_original(self) -> bool:

@@ -54,7 +54,7 @@ class Judged:
 
     @cached_property
     def interpolated(self) -> Separation:
-        """The same by the attack IAM, which knows the original and the retrained networks."""
+        """Forget samples against unseen ones by the attack IAM, which knows the original and the retrained networks."""
         return iam_separation(self.answers, self.original, retrained_references(self.others))
 
     @cached_property
@@ -74,7 +74,7 @@ class Statistic:
 
     Attributes:
         name: in audit.json.
-        words: what it is, in a few plain words.
+        words: what it is, in a few plain words that need no other statistic before them.
         kind: `memory` of the forget set, `utility` on other data, or other properties of the `answers` to unseen data.
         label: the words short enough for a table.
         error: the share of the whole error of 5 % that this statistic may use.

@@ -123,7 +123,7 @@ _OTHERS = (
         "confidence_level",
         "level of confidence on unseen samples (log)",
         "answers",
-        label="confidence, unseen",
+        label="confidence on unseen",
         error=0.0025,
         measure=_confidence_level,
         resolution=lambda one: _SMALL,
@@ -187,7 +187,7 @@ def _after_relearning(one: Judged) -> tuple[Signals, Signals]:
 
 RELEARNED_GAP: Final = Statistic(
     "relearned_gap",
-    "the same confidence after relearning some forgotten samples",
+    "confidence on forgotten minus unseen samples after relearning, standardised",
     "memory",
     label="confidence gap, relearned",
     error=0.0075,
@@ -199,7 +199,7 @@ STATISTICS: Final = (
     *_recognition(0.015, 0.0025),
     Statistic(
         "iam_auc",
-        "the same by IAM, next to the original and retrained networks, %",
+        "forgotten samples recognised by the attack IAM, which knows the original, %",
         "memory",
         label="AUC by IAM, %",
         error=0.0075,

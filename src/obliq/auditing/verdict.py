@@ -41,7 +41,7 @@ class Verdict:
         if self.word == "NOTHING TO MEASURE":
             return "Use a retrained network, or this one: these attacks cannot tell what is better."
         if self.next_step == "more references" and self.references_wanted is not None:
-            return f"Repeat the audit with {self.references_wanted} retrained networks."
+            return f"Repeat the audit with {self.references_wanted} retrained networks; even these may not decide."
         return _ADVICE[self.next_step]
 
     def rounded(self, digits: int) -> "Verdict":
@@ -59,8 +59,13 @@ _ADVICE: dict[Step, str] = {
 }
 
 
+def passing_in_words(one: Comparison) -> str:
+    """The range in which a network passes by this statistic, for instance `to pass: 50.4 to 52.9`."""
+    return f"to pass: {range_in_words(*one.passing, _decimals(one, one.value))}"
+
+
 def value_in_words(one: Comparison, value: float) -> str:
-    """A value of a statistic, with as many decimals as tell it from the ends of the interval."""
+    """A value of a statistic, with as many decimals as tell it from the ends of both ranges."""
     return f"{value:.{_decimals(one, value)}f}"
 
 
@@ -71,16 +76,21 @@ def interval_in_words(one: Comparison, value: float) -> str:
         one: the comparison.
         value: that stands beside the interval; both have the same number of decimals.
     """
-    digits = _decimals(one, value)
-    if one.low is None:
-        return f"retraining: at most {one.high:.{digits}f}"
-    if one.high is None:
-        return f"retraining: at least {one.low:.{digits}f}"
-    return f"retraining: {one.low:.{digits}f} to {one.high:.{digits}f}"
+    return f"retraining: {range_in_words(one.low, one.high, _decimals(one, value))}"
+
+
+def range_in_words(low: float | None, high: float | None, digits: int) -> str:
+    """A range of which one end may not count, for instance `at most 53.2`."""
+    if low is None:
+        return f"at most {high:.{digits}f}"
+    if high is None:
+        return f"at least {low:.{digits}f}"
+    return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _decimals(one: Comparison, value: float) -> int:
-    digits, ends = EVERY_STATISTIC[one.name].digits, [end for end in (one.low, one.high) if end is not None]
+    digits = EVERY_STATISTIC[one.name].digits
+    ends = [end for end in (one.low, one.high, *(one.passing if one.is_undecided else ())) if end is not None]
     alike = any(f"{value:.{digits}f}" == f"{end:.{digits}f}" for end in ends if end != value)
     return digits + 2 if alike else digits
 

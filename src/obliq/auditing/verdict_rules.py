@@ -144,9 +144,7 @@ def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, S
             "the cause. A network that was retrained as the original was trained would still differ."
         )
         return "INCONCLUSIVE", reason, "more references", None
-    undecided = [
-        one for one in comparisons if one.is_doubtful or (one in powerful and one.is_nearer_to_original)
-    ]
+    undecided = [one for one in comparisons if one.is_undecided]
     if undecided:
         wanted = _references_for([one.deviations for one in undecided], undecided, count)
         reason = (

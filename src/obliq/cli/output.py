@@ -9,6 +9,7 @@ from obliq.auditing.measured_values import metrics_in
 from obliq.auditing.measurement import AIMS
 from obliq.auditing.metrics import METRICS
 from obliq.auditing.statistics import EVERY_STATISTIC
+from obliq.auditing.verdict import range_in_words
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.cli.requirements import Requirement, check_requirements, requirement_lines, unmet
 from obliq.cli.tables import fields, number, table
@@ -114,21 +115,35 @@ def _exposures(audit: Audit) -> list[str]:
 
 
 def _evidence(entry: Measurement) -> list[str]:
-    """Each statistic of a verdict with the interval of the retrained networks; a star marks what lies outside."""
+    """Each statistic of a verdict with both ranges of the retrained networks, and what its marks mean."""
     assert entry.verdict is not None
-    rows = []
+    rows, marks = [], set[str]()
     for one in entry.verdict.comparisons:
         digits = EVERY_STATISTIC[one.name].digits
-        label, ends = EVERY_STATISTIC[one.name].label, [one.low, one.high]
-        values: list[float | None] = [one.original, one.value]
+        label, ends, passing = EVERY_STATISTIC[one.name].label, (one.low, one.high), one.passing
+        values: tuple[float | None, ...] = (one.original, one.value)
         if one.name == "forget_accuracy":  # the table of networks shows its complement
             label = f"{METRICS['unlearning_accuracy'].label}, %"
-            ends, values = [_rest(end) for end in reversed(ends)], [_rest(value) for value in values]
+            ends, passing = (_rest(ends[1]), _rest(ends[0])), (_rest(passing[1]), _rest(passing[0]))
+            values = tuple(_rest(value) for value in values)
+        mark = "*" if one.outside(one.value) else "?" if one.is_undecided else ""
+        marks.add(mark)
         original, value, low, high = (number(each, digits) for each in (*values, *ends))
-        rows.append([label, original, value + (" *" if one.outside(one.value) else ""), low, high])
+        rows.append([label, original, f"{value} {mark or ' '}", low, high, range_in_words(*passing, digits)])
     if not rows:
         return []
-    return table(["", "original", "value", "low", "high"], rows)
+    words = {mark: text for mark, text in _MARKS.items() if mark in marks}
+    return [
+        *table(["", "original", "value  ", "low", "high", "to pass"], rows),
+        "low, high: the range of retrained networks. To pass, a narrower range counts.",
+        *(f"{mark} {text}" for mark, text in words.items()),
+    ]
+
+
+_MARKS = {
+    "*": "outside the range of retrained networks",
+    "?": "within it, but too far from their mean to pass",
+}
 
 
 def _rest(percent: float | None) -> float | None:
@@ -176,7 +191,12 @@ def _most_important(audit: Audit) -> list[str]:
         "time": f"{number(entry.time_ratio, 2)} times as long as retraining",
     }
     unknown = {"average gap": entry.average_gap, "time": entry.time_ratio}
-    return fields({name: text for name, text in found.items() if text and unknown.get(name, 0) is not None})
+    lines = fields({name: text for name, text in found.items() if text and unknown.get(name, 0) is not None})
+    several = entry.verdict is not None and entry.verdict.comparisons
+    return [
+        *lines,
+        *["The verdict decides, and the gap does not: chance moves the gap, too."] * bool(several),
+    ]
 
 
 def _against(entry: Measurement, retrained: Measurement, name: str) -> str:

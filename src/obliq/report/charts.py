@@ -189,6 +189,8 @@ REACH = 3.0
 def band_chart(one: Comparison, title: str) -> Markup:
     """One statistic: the band of the retrained networks, their points, and the network before and after.
 
+    The dark part of the band is the range in which the network passes.
+
     Every chart has the same axis: the band reaches from -1 to 1, or from the end of the axis where only one side
     counts. Charts below each other therefore have their bands below each other, whatever the unit.
 
@@ -206,6 +208,7 @@ def band_chart(one: Comparison, title: str) -> Markup:
     def draw(axes: Axes) -> None:
         band = (-REACH if one.low is None else -1.0, REACH if one.high is None else 1.0)
         axes.axvspan(*band, color=BAND, linewidth=0)
+        axes.axvspan(*_passing(one, middle, half), color=MUTED, alpha=0.2, linewidth=0)
         for end in band:
             if abs(end) < REACH:
                 axes.axvline(end, color=MUTED, linewidth=0.8)
@@ -219,6 +222,15 @@ def band_chart(one: Comparison, title: str) -> Markup:
         _without_axes(axes)
 
     return draw_svg(draw, title, size=(5.2, 0.36), margins=False)
+
+
+def _passing(one: Comparison, middle: float, half: float) -> tuple[float, float]:
+    """The range in which the network passes, on the axis of its chart."""
+    low, high = one.passing
+    return (
+        -REACH if low is None else (low - middle) / half,
+        REACH if high is None else (high - middle) / half,
+    )
 
 
 def _placed(value: float, height: float) -> tuple[Sequence[float], Sequence[float]]:

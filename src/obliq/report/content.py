@@ -113,10 +113,10 @@ class Shipment:
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
-    """A number with a no-break space between thousands; a dash for None."""
+    """A number with commas between thousands, as in the terminal; a dash for None."""
     if value is None:
         return "\N{EN DASH}"
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}").replace(",", "\N{NO-BREAK SPACE}")
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def format_percent(share: float) -> str:

@@ -11,19 +11,28 @@ from markupsafe import Markup
 from obliq.auditing import Audit, Measurement
 from obliq.auditing.metric import NOT_KNOWN, Aim
 from obliq.auditing.statistics import EVERY_STATISTIC
-from obliq.auditing.verdict import interval_in_words, value_in_words
+from obliq.auditing.verdict import interval_in_words, passing_in_words, value_in_words
 from obliq.report import charts
 from obliq.report.content import Row
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the words around it; `outside` where what it shows is not as in retrained networks."""
+    """A chart with the words around it.
+
+    Attributes:
+        heading: above it or next to it.
+        drawing: the chart.
+        note: the numbers in it.
+        outside: `above` or `below`, where what it shows is not as in retrained networks.
+        undecided: whether what it shows is as in retrained networks, but too far from their mean to pass.
+    """
 
     heading: str
     drawing: Markup
     note: str = ""
     outside: str = ""
+    undecided: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,12 +100,14 @@ def evidence_bands(entry: Measurement) -> Sequence[Figure]:
     figures = []
     for one in entry.verdict.comparisons:
         statistic = EVERY_STATISTIC[one.name]
-        before = f"{one.original:.{statistic.digits}f}"
-        note = f"{value_in_words(one, one.value)} ({interval_in_words(one, one.value)}; before: {before})"
+        before = f"before: {one.original:.{statistic.digits}f}"
+        ranges = [passing_in_words(one)] * one.is_undecided + [interval_in_words(one, one.value)]
+        note = f"{value_in_words(one, one.value)} ({'; '.join([*ranges, before])})"
         outside = ("above" if one.value > one.centre else "below") if one.outside(one.value) else ""
         words = f"{entry.name}, {statistic.words}: {note}{f', {outside} the range' if outside else ''}"
+        words += ", too far from the mean to pass" if one.is_undecided else ""
         heading = f"{statistic.words[0].upper()}{statistic.words[1:]}"
-        figures.append(Figure(heading, charts.band_chart(one, words), note, outside))
+        figures.append(Figure(heading, charts.band_chart(one, words), note, outside, one.is_undecided))
     return figures
 
 

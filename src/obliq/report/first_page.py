@@ -46,6 +46,8 @@ def what_was_done(audit: Audit, context: ReportContext) -> str:
         return "No network was audited after unlearning."
     known = context.method not in (UNKNOWN, "not recorded")
     method = f"A method ({context.method})" if known else "A method that is not recorded"
+    if known and ", " in context.method:
+        method = f"Methods ({context.method.replace(', ', '; ')})"
     compared = "next to the network as it was before"
     if audit.counts.retrained:
         networks = "one network" if audit.counts.retrained == 1 else f"{audit.counts.retrained} networks"
@@ -96,9 +98,9 @@ def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
     """What the page does not claim: each point in a few words, and the rest of the sentence."""
     attacks = ["a support vector classifier on confidence", "a comparison of confidences with unseen samples"]
     if audit.original.rmia_auc is not None:
-        attacks.append("the same relative to the retrained networks (RMIA)")
+        attacks.append("a comparison with confidences of the retrained networks (RMIA)")
     if audit.original.iam_auc is not None:
-        attacks.append("the same between these and the network before (IAM)")
+        attacks.append("a comparison with confidences of these and of the network before (IAM)")
     if audit.original.relearned_accuracy is not None:
         attacks.append("relearning a few samples")
     points = [

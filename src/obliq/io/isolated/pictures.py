@@ -4,7 +4,15 @@ import io
 import warnings
 from typing import Any
 
-from PIL import Image, ImageOps, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import (
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 
 from obliq.errors import DataError, ObliqError
 from obliq.io.budget import STEP, Budget
@@ -34,6 +42,7 @@ _ERRORS = (
 )
 """What Pillow raises for damaged files, pictures that are too large among them."""
 
+_STARTS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8"}
 _START_OF_SCAN = b"\xff\xda"
 
 
@@ -66,12 +75,16 @@ def read_pictures(given: Given) -> Found:
 def _upright(arguments: Any, file: str, content: bytes, budget: Budget) -> RawArray:
     name, size = arguments["name"], arguments["size"]
     try:
-        with _opened(content, ("PNG", "JPEG"), budget) as image:
+        with _opened(content, ("PNG", "JPEG"), arguments["pixels"], budget) as image:
+            bits = _png_bits(content)
+            if bits > 8:  # Pillow would drop half of the bits of a colour picture
+                raise DataError(f"{name}: {file} has {bits} bits per channel; expected 8, grey or RGB")
             if image.mode not in _CHANNELS:
                 raise DataError(f"{name}: {file} has mode {image.mode}; expected grey (L) or RGB")
             if image.width * image.height > arguments["pixels"]:
                 raise DataError(
-                    f"{name}: {file} has {image.width}x{image.height} pixels; expected smaller images"
+                    f"{name}: {file} has {image.width}x{image.height} pixels; expected at most "
+                    f"{arguments['pixels']:,} pixels"
                 )
             upright = ImageOps.exif_transpose(image)  # a camera stores how it was held, and not turned pixels
             if arguments["in_colour"]:
@@ -85,9 +98,17 @@ def _upright(arguments: Any, file: str, content: bytes, budget: Budget) -> RawAr
     except ObliqError as error:
         raise DataError(f"{name}: {file}: {error}") from error
     except _ERRORS as error:
-        raise DataError(
-            f"{name}: cannot read {file} as an image ({reason_of(error)}); expected PNG or JPEG"
-        ) from error
+        reason, expected = _what_is_wrong(content, error)
+        raise DataError(f"{name}: cannot read {file} as an image ({reason}); expected {expected}") from error
+
+
+def _what_is_wrong(content: bytes, error: Exception) -> tuple[str, str]:
+    """Why a file is no picture, and what it should be. Pillow names the address of what it could not identify."""
+    kind = next((kind for kind, start in _STARTS.items() if content.startswith(start)), None)
+    if kind is None:
+        return "it is neither PNG nor JPEG", "PNG or JPEG"
+    damaged = f"a whole, undamaged {kind} file"
+    return "its head is damaged" if isinstance(error, UnidentifiedImageError) else reason_of(error), damaged
 
 
 def read_picture_rows(given: Given) -> Found:
@@ -101,7 +122,7 @@ def read_picture_rows(given: Given) -> Found:
     file, width, rows = (given.arguments[name] for name in ("file", "width", "rows"))
     (content,) = given.contents
     try:
-        with _opened(content, ("PNG",), given.budget) as picture:
+        with _opened(content, ("PNG",), width * rows, given.budget) as picture:
             if picture.mode != "RGB" or picture.width != width or picture.height > rows:
                 raise DataError(
                     f"{file} is a {picture.width}x{picture.height} picture in mode {picture.mode}; expected RGB, "
@@ -113,14 +134,16 @@ def read_picture_rows(given: Given) -> Found:
     except ObliqError as error:
         raise DataError(f"{file}: {error}") from error
     except _ERRORS as error:
-        raise DataError(f"cannot read {file} as a PNG picture: {reason_of(error)}") from error
+        reason, _ = _what_is_wrong(content, error)
+        raise DataError(f"cannot read {file} as a PNG picture: {reason}") from error
 
 
-def _opened(data: bytes, formats: tuple[str, ...], budget: Budget) -> Any:
+def _opened(data: bytes, formats: tuple[str, ...], pixels: int, budget: Budget) -> Any:
     """A picture of which only the head is read; decoding it is paid for.
 
     Raises:
-        ObliqError: for a head of too many parts, and for pixels that take too long to decode.
+        ObliqError: for a head of too many parts, for pixels that take too long to decode, and for more than Pillow
+            opens; `pixels`, the most that are expected, is for the message.
         Exception: one of `_ERRORS`.
     """
     scans = max(1, data.count(_START_OF_SCAN))  # a progressive JPEG is decoded once for each
@@ -132,11 +155,18 @@ def _opened(data: bytes, formats: tuple[str, ...], budget: Budget) -> Any:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data), formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(str(error)) from error
+        raise ObliqError(
+            f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels; expected at most {pixels:,}"
+        ) from error
     width, height = picture.size
     samples = width * height * len(picture.getbands())
     budget.spend(f"a picture of {width}x{height} pixels", work=2 * samples * (scans if head else 1))
     return picture
+
+
+def _png_bits(data: bytes) -> int:
+    """Bits per channel of a PNG file; 0 for others."""
+    return data[24] if data.startswith(_STARTS["PNG"]) and len(data) > 24 else 0
 
 
 def _png_chunks(data: bytes) -> int:
