@@ -1,6 +1,7 @@
 """`obliq data`, and how verbs repeat in words which data and which request they were given."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import SHORT, Said, Way
+from tests.cli.conftest import SHORT, Said, Way, pictures
 from tests.cli.refusals import refused
 
 Obliq = Callable[..., Said]
@@ -66,3 +67,57 @@ def test_mistakes_name_every_form_of_a_request(verb: str, obliq: Obliq, way: Way
     method = ("oeu",) if verb == "unlearn" else ()
     said = obliq(verb, way.original, "--forget", "Ann", "--out", tmp_path / "out", *method)
     refused(said, "class=cat,dog", "ids=FILE, request=FILE for the request.json")
+
+
+def test_data_are_found_from_any_folder_and_where_they_were_moved(
+    obliq: Obliq, own_way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network of before names its data relative to a working folder; what it leads to has an absolute path."""
+    stated = json.loads((own_way.original / "source.json").read_text())
+    (own_way.original / "source.json").write_text(json.dumps(stated | {"data": "npz:people.npz"}))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    shutil.copy(own_way.data, moved / "people.npz")
+    words = ("unlearn", own_way.original, "--forget", "random=5", "--threads", 1, "--out")
+    brief = ("fine-tune", "--epochs", 1)
+    monkeypatch.chdir(tmp_path)
+    elsewhere = f"relative to the working folder ({tmp_path}); if the data lie elsewhere now, pass --data"
+    refused(obliq(*words, tmp_path / "a", *brief), "npz:people.npz: cannot be read", elsewhere)
+    record = (
+        "record",
+        "init",
+        own_way.original,
+        "--by",
+        "A",
+        "--references",
+        0,
+        "--out",
+        tmp_path / "record",
+    )
+    refused(obliq(*record), elsewhere)
+    np.savez(tmp_path / "other.npz", **pictures(seed=1))
+    refused(
+        obliq(*words, tmp_path / "a", "--data", "npz:other.npz", *brief),
+        "is not what the network was trained on",
+    )
+    given = ("--data", "npz:moved/people.npz")
+    said = obliq(*words, tmp_path / "a", *given, *brief)
+    assert said.status == 0, said.err
+    assert said.out.rstrip().endswith("--data npz:moved/people.npz"), "the next verb needs it, too"
+    assert obliq(*record, *given).status == 0
+    monkeypatch.chdir(moved)
+    assert obliq(*words, tmp_path / "b", *brief).status == 0, "still found from the folder of the training"
+    for network in ("a", "b", "record/original"):
+        found = json.loads((tmp_path / network / "source.json").read_text())
+        assert found["data"] == f"npz:{moved / 'people.npz'}"
+
+
+def test_a_word_that_is_no_request_is_refused_before_anything_is_loaded(obliq: Obliq, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    wrong = ("--forget", "class=1", "--forget", "sbject=7")
+    for words in (
+        ("unlearn", tmp_path / "broken", *wrong, "--out", tmp_path / "o"),
+        ("retrain", tmp_path / "broken", *wrong, "--out", tmp_path / "o"),
+        ("unlearn", tmp_path / "missing.onnx", *wrong, "--data", "digits", "--out", tmp_path / "o"),
+    ):
+        refused(obliq(*words), "'sbject=7' does not name anything to forget", "subject=7")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from obliq.data import load_dataset
+from obliq.data.datasets import absolute_name
 from tests.data.refusals import one_line
 
 
@@ -82,3 +83,30 @@ def test_names_of_subjects_and_samples(tmp_path: Path) -> None:
 )
 def test_options_that_do_not_fit(options: str, said: str, tmp_path: Path) -> None:
     assert said in one_line(save(tmp_path / "own.npz", np.zeros((4, 2), np.float32)) + options)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("digits", "digits"),
+        ("npz:a.npz", "npz:{0}/a.npz"),
+        ("npz:/b/a.npz,layout=LC,scale=0..1", "npz:/b/a.npz,layout=LC,scale=0..1"),
+        (
+            "folder:d,image-size=64,holdout=mine:data,test=npz:c.npz,labels=names",
+            "folder:{0}/d,image-size=64,holdout=mine:data,test=npz:{0}/c.npz,labels=names",
+        ),
+    ],
+)
+def test_absolute_names(name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_name(name) == expected.format(tmp_path)
+    assert absolute_name(absolute_name(name)) == absolute_name(name)
+
+
+def test_a_path_that_a_name_cannot_carry_stays_relative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("a,test=npz:b", "a\nb"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        assert absolute_name("npz:a.npz,layout=LC") == "npz:a.npz,layout=LC"

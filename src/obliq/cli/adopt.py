@@ -193,7 +193,9 @@ def run_adopt(arguments: AdoptArguments, progress: StageListener) -> VerbOutput:
             "notes": [*loaded.notes, *warnings],
         },
         next_command=after_original(
-            arguments.out, parts, repeated_options(arguments.data_folder, data.name, arguments.arch)
+            arguments.out,
+            parts,
+            repeated_options(arguments.data_folder, None, arguments.arch, stored=data.name),
         ),
     )
 

@@ -34,8 +34,9 @@ from obliq.workflow.new_request import (
     create_request,
     forgotten_before,
     request_in_words,
+    require_selectors,
 )
-from obliq.workflow.pipeline import recipe_of, same_partition, unlearn_original
+from obliq.workflow.pipeline import recipe_of, same_partition, source_now, unlearn_original
 from obliq.workflow.rehearsal import require_step_memory
 
 RETRAINING = "retraining on {retain} samples, without {gone}"
@@ -110,7 +111,10 @@ def answer_request(
     answered = answer.compute(splits, request)
     gated = judge_gate(answered.checkpoint.provenance, out, accept=accept)
     provenance, folder = gated.provenance, gated.out
-    answered = replace(answered, checkpoint=replace(answered.checkpoint, provenance=provenance))
+    source = source_now(original, parts)
+    answered = replace(
+        answered, checkpoint=replace(answered.checkpoint, provenance=provenance, source=source)
+    )
     save_run(folder, answered, overwrite=arguments.overwrite)
     if key is not None and answered.request is not None:
         bind_request(folder, answered.request, key)
@@ -158,13 +162,14 @@ def refuse_ancestor(out: Path, provenance: Provenance, name: Path) -> None:
 
 
 def require_named(arguments: RequestOptions) -> None:
-    """Raise unless something to forget was named.
+    """Raise unless something to forget was named, in a form that there is.
 
     Raises:
-        DataError: with an example.
+        DataError: with an example, or for a word that is no selector.
     """
     if not arguments.forget:
         raise DataError("nothing to forget was named; expected --forget, for instance --forget subject=7")
+    require_selectors(arguments.forget)
 
 
 def request_lines(request: Request, splits: Splits) -> list[str]:

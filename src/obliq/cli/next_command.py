@@ -13,14 +13,26 @@ def free_name(folder: Path, name: str) -> Path:
 
 
 def repeated_options(
-    data_folder: Path | None, data: str | None = None, architecture: str | None = None
+    data_folder: Path | None,
+    data: str | None = None,
+    architecture: str | None = None,
+    *,
+    stored: str | None = None,
 ) -> list[str | Path]:
-    """Options that the next verb needs too: where data are, and the user's own code for data and network."""
+    """Options that the next verb needs too: where data are, and the user's own code for data and network.
+
+    Args:
+        data_folder: where the files of a built-in set are.
+        data: the name that the user gave to `--data`, as the folder of the network may name another place.
+        architecture: what builds the network.
+        stored: the name that the folder of the network holds; it is repeated only if it runs code.
+    """
     words: list[str | Path] = [] if data_folder is None else ["--data-folder", data_folder]
-    if data:
+    if data is None and stored:
         from obliq.data.datasets import runs_code
 
-        words += ["--data", data] if runs_code(data) else []
+        data = stored if runs_code(stored) else None
+    words += ["--data", data] if data else []
     if architecture and ":" in architecture:
         words += ["--arch", architecture]
     return words

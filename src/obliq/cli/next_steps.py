@@ -100,7 +100,7 @@ def after_unlearned_file(arguments: UnlearnArguments, data: str, file: Path) -> 
     audit = free_name(arguments.out, "audit")
     near = original_of_file(arguments.original)
     if near is not None and near.provenance.is_repeatable:
-        repeated = repeated_options(arguments.data.data_folder, data, near.architecture)
+        repeated = repeated_options(arguments.data.data_folder, None, near.architecture, stored=data)
         return ["audit", near.folder, file, "--references", str(ENOUGH), "--out", audit, *repeated]
     stated: Words = ["--data", data, *repeated_options(arguments.data.data_folder)]
     return [
@@ -123,7 +123,10 @@ def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
     if is_exported_file(original):
         near = original_of_file(original)
         repeated = repeated_options(
-            data.data_folder, data.data, data.arch or (near.architecture if near else None)
+            data.data_folder,
+            None,
+            data.arch or (near.architecture if near else None),
+            stored=data.data,
         )
     else:
         near = NearbyOriginal.of(original)

@@ -72,8 +72,8 @@ class DataOptions:
     """Which data and which code to load.
 
     Attributes:
-        data: Data set that the network was trained on. Pass it for an exported file, and for data from your own code
-            (module:function), which obliq runs only if you name it here.
+        data: Data set that the network was trained on. Pass it for an exported file, for data that were moved, and for
+            data from your own code (module:function), which obliq runs only if you name it here.
     """
 
     data: DataName = None

@@ -78,7 +78,7 @@ def _show_folder(arguments: ShowArguments) -> VerbOutput:
             ],
         ),
     ]
-    repeated = repeated_options(None, saved.source, arguments.arch)
+    repeated = repeated_options(None, None, arguments.arch, stored=saved.source)
     next_command: list[str | Path] = ["export", folder, "--out", free_name(folder, f"{folder.name}.onnx")]
     next_command += repeated_options(None, architecture=arguments.arch)
     if provenance["role"] == "original":

@@ -143,7 +143,9 @@ def run_train(arguments: TrainArguments, progress: StageListener) -> VerbOutput:
         ],
         values={**saved_run_values(trained, arguments.out), **accuracy_values(measured)},
         next_command=after_original(
-            arguments.out, parts, repeated_options(arguments.data_folder, data.name, arguments.arch)
+            arguments.out,
+            parts,
+            repeated_options(arguments.data_folder, None, arguments.arch, stored=data.name),
         ),
     )
 

@@ -14,7 +14,7 @@ from obliq.data.collection import Collection
 from obliq.data.image_folder import from_folder
 from obliq.data.mnist import fashion_mnist, mnist
 from obliq.data.npz_file import from_npz
-from obliq.data.separate_sources import join_sources, sources_of
+from obliq.data.separate_sources import TRAINING, join_sources, name_with_sources, sources_of
 from obliq.data.source_options import split_options
 from obliq.data.svhn import svhn
 from obliq.data.tiny_imagenet import tiny_imagenet
@@ -96,14 +96,38 @@ def require_label(label: str) -> str:
     return label
 
 
+def absolute_name(name: str) -> str:
+    """The same name with absolute paths, which loads the data from any working folder.
+
+    A path that could not be read back from the name, as one whose folder has an option in its name, stays as it is.
+
+    Raises:
+        DataError: for a name that is none.
+    """
+    found = {}
+    for role, source in sources_of(name).items():
+        kind, _, path = split_options(source)[0].partition(":")
+        if kind in ("npz", "folder"):
+            options = source.removeprefix(f"{kind}:{path}")
+            source = f"{kind}:{Path(path).absolute()}"
+            if split_options(source)[0] != source or not source.isprintable():
+                return name
+            source += options
+        found[role] = source
+    joined = name_with_sources(found[TRAINING], {role: found[role] for role in found if role != TRAINING})
+    return joined if sources_of(joined) == found else name
+
+
 def recorded_data(name: str, label: str | None) -> tuple[str, str | None]:
     """What a network's record calls its data, and the private name that loads them, where that is another.
+
+    The private name has absolute paths, since a network outlives the working folder of its training.
 
     Raises:
         DataError: for a label that is none.
     """
     named = data_label(name) if label is None else require_label(label)
-    return named, None if named == name else name
+    return named, None if named == name else absolute_name(name)
 
 
 def data_to_load(recorded: str, trusted: str | None) -> str:
@@ -111,20 +135,20 @@ def data_to_load(recorded: str, trusted: str | None) -> str:
 
     Args:
         recorded: the private name that the network's folder holds; otherwise what its record calls the data.
-        trusted: the name that the user gave.
+        trusted: the name that the user gave, which wins: data can be moved, and their digest is compared anyway.
 
     Raises:
         DataError: when only a label is recorded and the user gave no name, and when the name would run code that the
             user did not name.
     """
-    if recorded not in DATASETS and ":" not in recorded:
-        if trusted is None:
-            raise DataError(
-                f"the network records only that its data are called {recorded!r}, and not where they lie (its folder "
-                "has no source.json); expected the data from you, for instance --data npz:FILE"
-            )
+    if trusted is not None:
         return trusted
-    if runs_code(recorded) and trusted != recorded:
+    if recorded not in DATASETS and ":" not in recorded:
+        raise DataError(
+            f"the network records only that its data are called {recorded!r}, and not where they lie (its folder "
+            "has no source.json); expected the data from you, for instance --data npz:FILE"
+        )
+    if runs_code(recorded):
         raise DataError(
             f"the network's data {recorded!r} come from a function outside Obliq, which is never imported "
             f"because a file names it; expected that name from you (--data {recorded}) if you trust it"

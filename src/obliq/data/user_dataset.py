@@ -4,6 +4,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,8 +42,11 @@ def from_function(name: str, function: str | None = None, options: SourceOptions
     try:
         dataset = import_function(function or name)()
     except Exception as error:  # the user's own code may raise anything
+        looked = ""
+        if isinstance(error, ModuleNotFoundError):
+            looked = f" (looked for in {Path.cwd()} and in the installed packages)"
         raise DataError(
-            f"{name}: {first_line(error)}; expected package.module:function, a function without "
+            f"{name}: {first_line(error)}{looked}; expected package.module:function, a function without "
             "arguments that returns a map-style data set"
         ) from error
     read = read_dataset(name, dataset, layout=options.layout, infer_layout=True)

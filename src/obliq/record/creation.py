@@ -22,6 +22,7 @@ from obliq.record.references import require_method, require_possible, require_wa
 from obliq.record.state import RecordState
 from obliq.run import utc_now
 from obliq.workflow.loaded_network import INCLUDED
+from obliq.workflow.pipeline import same_partition, source_now
 
 
 def create_record(
@@ -33,9 +34,11 @@ def create_record(
     keys: Path | None = None,
     certificate_key: Path | None = None,
     from_weights: str = "",
+    data: str | None = None,
+    data_folder: Path | None = None,
     architecture: str | None = None,
 ) -> RecordState:
-    """Create a record for a network. It appears when it is complete.
+    """Create a record for a network whose data can be read. It appears when it is complete.
 
     Args:
         out: new folder.
@@ -47,10 +50,13 @@ def create_record(
             the rules get its fingerprint.
         from_weights: file of the weights that the training of the network began with, for rules that need it; its place
             is kept likewise.
+        data: see `obliq.workflow.pipeline.same_partition`; the record keeps where the data were found.
+        data_folder: where the files of a built-in set are.
         architecture: see `obliq.checkpoints.load_checkpoint`.
 
     Raises:
         RecordError: when the network is no original, or the rules do not fit it.
+        DataError: when its data are not found or are no longer the same.
         ModelError: when it cannot be exported.
     """
     if out.exists() or out.is_symlink():
@@ -70,6 +76,8 @@ def create_record(
     if saved.provenance.role != "original":
         raise RecordError(f"{original} holds a network that is {saved.provenance.role}; expected an original")
     require_possible(saved, policy, from_weights)
+    parts = same_partition(saved, data_folder, data)
+    run = replace(run, checkpoint=replace(saved, source=source_now(saved, parts)))
     content = export_file(
         saved.model, saved.blueprint.input_shape, to=policy.format, inputs=saved.provenance.inputs
     )

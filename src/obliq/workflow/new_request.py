@@ -15,6 +15,17 @@ FILES = (
 )
 
 
+def require_selectors(texts: Sequence[str]) -> None:
+    """Refuse a word that is no selector before anything is loaded.
+
+    Raises:
+        DataError: with the accepted forms.
+    """
+    for text in (one for given in texts for one in split_selectors(given)):
+        if request_file(text) is None:
+            parse_selector(text, accepted=f"{ACCEPTED}, {FILES}")
+
+
 def create_request(
     parts: Partition,
     selector: str | Sequence[str],

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from obliq.checkpoints import Checkpoint
-from obliq.data import load_dataset, partition
-from obliq.data.datasets import DATASETS, data_label
+from obliq.data import Partition, load_dataset, partition
+from obliq.data.collection import Collection
+from obliq.data.datasets import DATASETS, absolute_name, data_label
 from obliq.errors import DataError
 from obliq.workflow.pipeline import same_partition
 
@@ -31,12 +32,16 @@ def parity_samples(
     """
     if most < 0:
         raise DataError(f"check_samples {most}; expected 0 (all) or more")
-    if _is_own(checkpoint, data, folder):
-        parts = same_partition(checkpoint, folder, data)
+    parts = None
+    if _is_called_so(checkpoint, data):
+        parts = same_partition(checkpoint, folder, None if data == checkpoint.provenance.data else data)
         collection = parts.collection
-        indices = next(part.indices for part in (parts.test, parts.holdout, parts.train) if len(part.indices))
     else:
         collection = load_dataset(data, folder)
+        parts = _own_parts(checkpoint, collection)
+    if parts is not None:
+        indices = next(part.indices for part in (parts.test, parts.holdout, parts.train) if len(part.indices))
+    else:
         marked = collection.official_test
         chosen = (
             torch.ones(len(collection), dtype=torch.bool) if marked is None or not marked.any() else marked
@@ -53,17 +58,24 @@ def parity_samples(
 
 def parity_label(checkpoint: Checkpoint, data: str) -> str:
     """What the record of parity, which may ship, calls these data."""
-    return checkpoint.provenance.data if data == checkpoint.source else data_label(data)
+    return checkpoint.provenance.data if _is_called_so(checkpoint, data) else data_label(data)
 
 
-def _is_own(checkpoint: Checkpoint, data: str, folder: Path | None) -> bool:
-    """Whether a network was trained on these data, by their name or, where only a label is known, by their content."""
-    source, provenance = checkpoint.source, checkpoint.provenance
-    if data in (source, provenance.data):
+def _is_called_so(checkpoint: Checkpoint, data: str) -> bool:
+    """Whether a network's folder calls its data by this name."""
+    source = checkpoint.source
+    if data == checkpoint.provenance.data:
         return True
-    if source is not None or provenance.data in DATASETS:
-        return False
+    return source is not None and absolute_name(data) == absolute_name(source)
+
+
+def _own_parts(checkpoint: Checkpoint, collection: Collection) -> Partition | None:
+    """The parts of data that a network was trained on, by their content: they can be moved; None for other data."""
+    provenance = checkpoint.provenance
+    if provenance.data in DATASETS:
+        return None
     try:
-        return partition(load_dataset(data, folder), provenance.rule).digest == provenance.partition_digest
+        parts = partition(collection, provenance.rule)
     except DataError:
-        return False
+        return None
+    return parts if parts.digest == provenance.partition_digest else None

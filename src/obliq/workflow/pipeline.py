@@ -18,7 +18,7 @@ from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_version
 from obliq.checkpoints.metadata import LoadedWeights
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Partition, Splits, load_dataset, partition
-from obliq.data.datasets import data_to_load, recorded_data
+from obliq.data.datasets import absolute_name, data_to_load, recorded_data
 from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request
 from obliq.errors import DataError, ModelError, ObliqError
@@ -204,11 +204,12 @@ def same_partition(original: Checkpoint, folder: Path | None, trusted: str | Non
     Args:
         original: records which data.
         folder: where the files of a built-in set are.
-        trusted: needed when the data come from code of the user's (`module:function`), which is never
-            imported on a file's word alone: that text again. Also where the network records only a label.
+        trusted: the name of the data, where they were moved. Needed when they come from code of the user's
+            (`module:function`), which is never imported on a file's word alone, and where the network records only a
+            label.
 
     Raises:
-        DataError: when the data are no longer the same, or would run code that the caller has not named.
+        DataError: when the data are not found, are no longer the same, or would run code that the caller has not named.
     """
     provenance = original.provenance
     return recorded_partition(provenance, original.source or provenance.data, folder, trusted)
@@ -226,16 +227,32 @@ def recorded_partition(
         trusted: see `same_partition`.
 
     Raises:
-        DataError: when the data are no longer the same, or would run code that the caller has not named.
+        DataError: when the data are not found, are no longer the same, or would run code that the caller has not named.
     """
     data = data_to_load(source, trusted)
-    parts = partition(load_dataset(data, folder), provenance.rule)
+    try:
+        collection = load_dataset(data, folder)
+    except DataError as error:
+        if trusted is not None or ":" not in data:
+            raise
+        relative = "" if absolute_name(data) == data else f", relative to the working folder ({Path.cwd()})"
+        raise DataError(
+            f"{error}. source.json in the folder of the network names this place{relative}; if the data lie elsewhere "
+            "now, pass --data with their name"
+        ) from error
+    parts = partition(collection, provenance.rule)
     if parts.digest != provenance.partition_digest:
         raise DataError(
             f"{data} is not what the network was trained on: digest {parts.digest[:12]}..., expected "
             f"{provenance.partition_digest[:12]}..."
         )
     return parts
+
+
+def source_now(original: Checkpoint, parts: Partition) -> str | None:
+    """Where the data of a network were found now, for the folders of new networks; None for a built-in set."""
+    name = parts.collection.name
+    return None if name == original.provenance.data else absolute_name(name)
 
 
 def write_report(

@@ -114,8 +114,11 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
     """Note a request, or its rejection."""
     from obliq.record.other_cases import effects_of, require_moderate_together
     from obliq.record.requests import receive, reject, understand
+    from obliq.workflow.new_request import require_selectors
 
     record = open_record(arguments)
+    if arguments.forget is not None:
+        require_selectors([arguments.forget])
     record.require_whole()
     effects = None
     if arguments.reject:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from obliq.cli.options import Architecture, File, Flag, Folder, OutputOptions, ResultFolder
+from obliq.cli.options import DataOptions, File, Flag, Folder, OutputOptions, ResultFolder
 from obliq.cli.record.options import Actor, head_line
 from obliq.cli.retrain import RecipeOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
@@ -64,7 +64,7 @@ class RecordInitArguments:
     ] = ()
     to: Literal["onnx", "executorch"] = "onnx"
     certificate_key: File = None
-    arch: Architecture = None
+    data: DataOptions = field(default_factory=DataOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
 
 
@@ -85,6 +85,7 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         format=arguments.to,
         retraining=_retraining(arguments),
     )
+    data = arguments.data
     state = create_record(
         arguments.out,
         arguments.original,
@@ -93,12 +94,14 @@ def run_record_init(arguments: RecordInitArguments, progress: StageListener) -> 
         keys=arguments.keys,
         certificate_key=arguments.certificate_key,
         from_weights=arguments.from_weights or "",
-        architecture=arguments.arch,
+        data=data.data,
+        data_folder=data.data_folder,
+        architecture=data.arch,
     )
     record = Record(arguments.out)
     keys = record.keys.folder
     signing = state.begun.policy.certificate_key
-    repeated = repeated_options(None, record.source())
+    repeated = repeated_options(data.data_folder, stored=record.source())
     return VerbOutput(
         lines=[
             f"record  {arguments.out}, for the network {state.begun.network}",

@@ -28,7 +28,7 @@ def repeated(record: "Record", options: RecordOptions, data: DataOptions | None 
     except ObliqError:  # the verb itself may not need the network
         return ()
     keys: Words = () if options.keys is None else ("--keys", options.keys)
-    return (*keys, *repeated_options(given.data_folder, given.data or source), *repeated_arch(record))
+    return (*keys, *repeated_options(given.data_folder, given.data, stored=source), *repeated_arch(record))
 
 
 def repeated_arch(record: "Record") -> Words:

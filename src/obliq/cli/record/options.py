@@ -1,6 +1,6 @@
 """What the verbs of a record share. Read without torch, so that `--help` does not wait for it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,10 +46,11 @@ def open_record(options: RecordOptions) -> "Record":
 
 def load_data(record: "Record", data: DataOptions) -> "tuple[Checkpoint, Partition]":
     """The original network of a record, and the data that it was trained on."""
-    from obliq.workflow.pipeline import same_partition
+    from obliq.workflow.pipeline import same_partition, source_now
 
     original = record.original(data.arch)
-    return original, same_partition(original, data.data_folder, data.data)
+    parts = same_partition(original, data.data_folder, data.data)
+    return replace(original, source=source_now(original, parts)), parts
 
 
 def number_of(count: int, noun: str) -> str:
