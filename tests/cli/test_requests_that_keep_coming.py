@@ -26,7 +26,7 @@ def chain(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with redirect_stdout(io.StringIO()) as said:
         assert main(["unlearn", str(way.unlearned), "--forget", "class=1", "--out", second, *BRIEF]) == 0
     hint = said.getvalue().splitlines()[-1]
-    assert hint.startswith(f"next: obliq retrain {way.original} --forget ")
+    assert hint.startswith(f"next: obliq retrain {way.original} --forget requests=")
     assert "--with" not in hint, "the original is trained again by its own recipe"
     random = ["--forget", "random=6", "--accept", "--accept-large"]
     assert main(["unlearn", second, *random, "--out", third, *BRIEF]) == 0

@@ -220,13 +220,16 @@ def test_a_patch_is_encrypted_unless_somebody_decides_otherwise(
     assert (undecided.status, undecided.err.count("\n")) == (1, 1)
     commands = [words for words in undecided.err.split("'") if words.startswith("obliq patch make")]
     assert [words.split()[-2:] for words in commands] == [
-        ["--new-key", "fleet.key"],
+        ["--new-key", "keys/fleet.key"],
         [commands[1].split()[-2], "--plain"],
     ]
     assert "given; expected one of" in obliq(*make, "--plain", "--new-key", tmp_path / "key").err
     assert "is where the patch goes" in obliq(*make, "--overwrite", "--new-key", tmp_path / "patch").err
     assert list(tmp_path.iterdir()) == []
-    assert obliq(*make, "--new-key", tmp_path / "key").status == 0
+    beside = obliq(*make, "--new-key", tmp_path / "key")
+    assert (beside.status, "WARNING: the key lies in the folder of the patch" in beside.out) == (0, True)
+    apart = obliq(*make[:-1], tmp_path / "sent" / "patch", "--new-key", tmp_path / "apart")
+    assert (apart.status, "WARNING" in apart.out) == (0, False)
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert obliq("patch", "info", tmp_path / "patch", "--key-file", tmp_path / "key").status == 0
     kept = (tmp_path / "key").read_bytes()

@@ -151,6 +151,8 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
     make = ("patch", "make", folder / "old", folder / "new", "--out", patch, "--sign", folder / "key.pem")
     result = obliq(*make, *(key or ("--plain",)))
     assert (result.status, result.err) == (0, "")
+    assert f"its signature, which travels with it, in {patch}.sig" in result.out
+    assert "--verify PUBLIC.pem --floor N" in result.out.splitlines()[-1]
     assert sign(patch.read_bytes(), PRIVATE) == (tmp_path / "patch.sig").read_bytes()
     apply = ("patch", "apply", folder / "old", patch, "--out", out, *key, "--verify")
     info = ("patch", "info", patch, *key, "--verify")
@@ -159,6 +161,7 @@ def test_on_the_command_line(sealed: bool, folder: Path, tmp_path: Path, obliq: 
         assert "this is a private key, which stays with the signer" in obliq(*words, folder / "key.pem").err
     known = obliq(*info, folder / "public.pem")
     assert f"signed by the holder of {folder / 'public.pem'}" in known.out
+    assert known.out.splitlines()[-1].startswith(f"next: obliq patch apply OLD {patch} --out NEW ")
     for said in (result, known):
         assert f"{patch.stat().st_size:,} bytes" in said.out
         assert ("Encrypt the patch" in said.out) == (not sealed)

@@ -125,7 +125,7 @@ def answer_request(
             f"{provenance.role} network in {folder}, in {provenance.seconds:,.1f} s",
         ],
         values={**saved_run_values(answered, folder), **gated.values, **_cost_values(cost), "advice": advice},
-        next_command=["show", folder] if gated.unmet else after_request(arguments, original, provenance.role),
+        next_command=[] if gated.unmet else after_request(arguments, original, provenance.role),
         unmet=gated.unmet,
     )
 

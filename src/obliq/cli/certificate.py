@@ -207,7 +207,7 @@ def run_verify(arguments: CertificateVerifyArguments, progress: StageListener) -
             "subjects": {one.name: one.sha256 for one in found.subjects},
             "predicate": encode(found.predicate),
         },
-        next_command=("show", arguments.file[0])
+        next_command=()
         if arguments.certificate.suffix == ".html"
         else ("certificate", "page", arguments.certificate, "--out", "certificate.html"),
         unmet="" if found.passes else f"the certificate is valid, but {refused}; expected {PASSING}",
@@ -236,7 +236,6 @@ def _model_verified(arguments: CertificateVerifyArguments) -> VerbOutput:
             "it states nothing about the verdict or what was forgotten; the certificate does",
         ],
         values={"valid": True, "checked": list(found.files), "left_out": list(found.left_out)},
-        next_command=("show", arguments.file[0]),
     )
 
 

@@ -66,7 +66,7 @@ def run_export(arguments: ExportArguments, progress: StageListener) -> VerbOutpu
 def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints.file_record import export_record, export_record_file
     from obliq.checkpoints.run_folder import load_run
-    from obliq.cli.next_command import repeated_options
+    from obliq.cli.next_command import patching_command
     from obliq.cli.output import parity_lines
     from obliq.exporting import (
         Parity,
@@ -130,16 +130,14 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)
-    shown = (
-        [out] if kind.is_read else [arguments.folder, *repeated_options(None, architecture=arguments.arch)]
-    )
-    return VerbOutput(lines=lines, values=values, next_command=("show", *shown))
+    changes_devices = kind.is_read and saved.provenance.role != "original"
+    follows = patching_command(out, f"OLD{out.suffix}", out) if changes_devices else ()
+    return VerbOutput(lines=lines, values=values, next_command=follows)
 
 
 def _export_network(arguments: ExportArguments) -> VerbOutput:
     """Write a folder that ships: its network adds the biases that the file adds, and nothing personal is with it."""
     from obliq.checkpoints import load_checkpoint, save_checkpoint
-    from obliq.cli.next_command import repeated_options
     from obliq.exporting import deployed
     from obliq.io.atomic import refuse_existing_folder
     from obliq.quantization import weights_digest
@@ -161,7 +159,6 @@ def _export_network(arguments: ExportArguments) -> VerbOutput:
     return VerbOutput(
         lines=[f"network with the file's biases in {arguments.out}", f"weights digest {digest}"],
         values={"folder": str(arguments.out), "weights_digest": digest},
-        next_command=("show", arguments.out, *repeated_options(None, architecture=arguments.arch)),
     )
 
 

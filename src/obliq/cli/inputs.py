@@ -75,8 +75,22 @@ def run_inputs(arguments: InputsArguments, progress: StageListener) -> VerbOutpu
             "It holds the forgotten samples: delete it, and the copy on the device, after the audit.",
         ],
         values={"file": str(out), "samples": len(chosen), "shape": list(parts.collection.sample_shape)},
-        next_command=("audit", "--help"),
+        next_command=_audit_of_answers(arguments),
     )
+
+
+def _audit_of_answers(arguments: InputsArguments) -> list[str | Path]:
+    """The audit of what a device answers; the network that unlearned lies where its request does."""
+    from obliq.cli.file_inputs import division_words, is_exported_file
+    from obliq.cli.next_command import free_name, repeated_options
+
+    original, folder, data = arguments.original, arguments.request.parent, arguments.data
+    words: list[str | Path] = ["audit", original, folder]
+    if is_exported_file(original):
+        words = ["audit", original, f"UNLEARNED{original.suffix}", "--request", arguments.request]
+    words += ["--answers", "ANSWERS", "--out", free_name(arguments.out, "audit")]
+    words += repeated_options(data.data_folder, data.data, data.arch)
+    return [*words, *division_words(arguments.division)]
 
 
 VERB = Verb(InputsArguments, run_inputs)

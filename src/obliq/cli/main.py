@@ -80,10 +80,12 @@ def _run(parsed: ParsedWords) -> tuple[str, str]:
 
 def _for_people(output: VerbOutput) -> str:
     """The result and the command that follows, in lines that fit a terminal where there is one."""
-    words = ["next: obliq", *(visible_line(shlex.quote(str(word))) for word in output.next_command)]
     width = terminal_width(sys.stdout)
-    lines = (fitted(visible_line(line), width) for line in output.lines)
-    return "\n".join([*lines, *fitted_command(words, width)])
+    lines = [fitted(visible_line(line), width) for line in output.lines]
+    if output.next_command:
+        words = ["next: obliq", *(visible_line(shlex.quote(str(word))) for word in output.next_command)]
+        lines += fitted_command(words, width)
+    return "\n".join(lines)
 
 
 def _explained(error: Exception) -> str | None:

@@ -1,5 +1,6 @@
 """The command that a verb proposes as the next one: it must run as it is when it is pasted."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -10,6 +11,14 @@ def free_name(folder: Path, name: str) -> Path:
         number += 1
         free = folder.with_name(f"{Path(name).stem}-{number}{Path(name).suffix}")
     return free
+
+
+def patching_command(result: Path, old: str | Path, new: str | Path) -> list[str | Path]:
+    """A patch from one network to another, beside a result; its key is kept apart from it."""
+    words: list[str | Path] = ["patch", "make", old, new, "--out", free_name(result, "forget.patch")]
+    if find_spec("cryptography") is None:
+        return [*words, "--plain"]
+    return [*words, "--new-key", free_name(result.with_name("keys") / "x", "fleet.key")]
 
 
 def repeated_options(

@@ -2,7 +2,6 @@
 
 import shlex
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,12 +13,12 @@ from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.cli.audit import AuditArguments
 from obliq.cli.file_inputs import division_words, is_exported_file
 from obliq.cli.nearby_networks import NearbyOriginal, file_before, original_of, original_of_file
-from obliq.cli.next_command import free_name, repeated_options
+from obliq.cli.next_command import free_name, patching_command, repeated_options
 from obliq.cli.options import RequestOptions
 from obliq.cli.unlearn import UnlearnArguments
 from obliq.data import MissingExamples, Partition, parse_selector, select
 from obliq.data.collection import UNKNOWN_SUBJECT
-from obliq.data.request_file import REQUEST_FILE
+from obliq.data.request_file import REQUEST_FILE, load_request
 from obliq.errors import ObliqError
 from obliq.workflow.new_request import request_file
 from obliq.workflow.request_limits import require_moderate
@@ -64,11 +63,12 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Wor
     """An audit when both networks are there, else what makes the missing one for the same request."""
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
-    same_request: Words = ["--forget", f"request={out / REQUEST_FILE}", "--out"]
+    same_request: Words = ["--forget", _same_request(out / REQUEST_FILE), "--out"]
     if role == "unlearned":
         first = original_of(original, base.provenance)
         if first is None:
-            return ["show", out]
+            audit = free_name(out, "audit")
+            return ["audit", "ORIGINAL", out, "--references", str(ENOUGH), "--out", audit, *repeated]
         retrained = free_name(out, "retrained")
         return ["retrain", first.folder, *same_request, retrained, *_way(first.provenance), *repeated]
     file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
@@ -143,7 +143,7 @@ def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
         if one.is_dir()
     ]
     whole_class = "class_accuracy" in {one.name for one in verdict.comparisons}
-    same_request: Words = [near.folder, "--forget", f"requests={_request(arguments)}", "--out"]
+    same_request: Words = [near.folder, "--forget", _same_request(_request(arguments)), "--out"]
     if DEFAULT not in tried and not whole_class:
         return ["unlearn", *same_request, free_name(arguments.out, "unlearned"), *repeated]
     if arguments.retrained:
@@ -168,14 +168,14 @@ def _more_references(
         networks = [near.folder, *arguments.networks[1:]]
         return ["audit", *networks, *kept, "--references", str(wanted), "--out", audit, *repeated]
     retrained = free_name(arguments.out, "retrained")
-    words: Words = ["retrain", near.folder, "--forget", f"request={_request(arguments)}"]
+    words: Words = ["retrain", near.folder, "--forget", _same_request(_request(arguments))]
     return [*words, *_way(near.provenance), "--out", retrained, *repeated]
 
 
 def _again_in_file(arguments: AuditArguments) -> Words:
     """Unlearn an original file once more, with more steps."""
     data = arguments.data
-    words: Words = ["unlearn", arguments.networks[0], "--forget", f"requests={_request(arguments)}", "--out"]
+    words: Words = ["unlearn", arguments.networks[0], "--forget", _same_request(_request(arguments)), "--out"]
     words += [free_name(arguments.out, "unlearned"), "--data", data.data or "DATA"]
     words += [*repeated_options(data.data_folder), *division_words(arguments.division)]
     return [*words, "calibrated", "--epochs", "20"]
@@ -183,23 +183,17 @@ def _again_in_file(arguments: AuditArguments) -> Words:
 
 def _shipping(arguments: AuditArguments) -> Words:
     """Export the network that unlearned, or make the patch to its file."""
-    original, unlearned, *_ = arguments.networks
-    before = original
-    if is_exported_file(unlearned) and not is_exported_file(original):
-        before = file_before(unlearned) or original
-    if is_exported_file(before):
-        encrypts = find_spec("cryptography") is not None
-        key: Words = ["--new-key", free_name(arguments.out, "fleet.key")] if encrypts else ["--plain"]
-        return ["patch", "make", before, unlearned, "--out", free_name(arguments.out, "forget.patch"), *key]
-    return _exported(arguments, unlearned, "unlearned.onnx")
+    return _exported(arguments, arguments.networks[1], "unlearned.onnx")
 
 
 def _exported(arguments: AuditArguments, network: Path, name: str) -> Words:
-    """Export a network under a free name; a file is exported already."""
-    if is_exported_file(network):
-        return ["show", network]
-    file = free_name(arguments.out, name)
-    return ["export", network, "--out", file, *repeated_options(None, architecture=arguments.data.arch)]
+    """Export a network under a free name; of a file, which is exported already, make the patch."""
+    if not is_exported_file(network):
+        file = free_name(arguments.out, name)
+        return ["export", network, "--out", file, *repeated_options(None, architecture=arguments.data.arch)]
+    original = arguments.networks[0]
+    before = original if is_exported_file(original) else file_before(network)
+    return [] if before is None else patching_command(arguments.out, before, network)
 
 
 def _request(arguments: AuditArguments) -> Path:
@@ -207,6 +201,14 @@ def _request(arguments: AuditArguments) -> Path:
     unlearned = arguments.networks[1]
     folder = unlearned.parent if is_exported_file(unlearned) else unlearned
     return arguments.request or folder / REQUEST_FILE
+
+
+def _same_request(file: Path) -> str:
+    """The selector of a request; the original must forget those before it, too."""
+    with suppress(ObliqError):
+        if load_request(file).earlier:
+            return f"requests={file}"
+    return f"request={file}"
 
 
 def _network_in(folder: Path) -> Path | None:

@@ -182,6 +182,7 @@ def _show_file(file: Path) -> VerbOutput:
 
     The operators and constants of a program are those of the ONNX file that computes the same.
     """
+    from obliq.cli.next_command import patching_command
     from obliq.errors import ModelError
     from obliq.exporting import read_exported
     from obliq.exporting.onnx.contents import STORED_BITS
@@ -234,7 +235,9 @@ def _show_file(file: Path) -> VerbOutput:
             ],
         ),
     ]
-    return VerbOutput(lines=lines, values=encode(values), next_command=("patch", "make", "--help"))
+    return VerbOutput(
+        lines=lines, values=encode(values), next_command=patching_command(file, file, f"NEW{file.suffix}")
+    )
 
 
 VERB = Verb(ShowArguments, run_show)

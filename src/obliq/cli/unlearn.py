@@ -205,7 +205,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
             "agreement_after_percent": round(100 * found.agreement_after, 2),
         },
         unmet=gated.unmet,
-        next_command=("show", file)
+        next_command=()
         if gated.unmet or (base is not None and base.role != "original")  # an audit needs the file before all
         else after_unlearned_file(arguments, data, file),
     )

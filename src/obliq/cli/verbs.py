@@ -81,13 +81,14 @@ class VerbOutput:
     Attributes:
         lines: the result for people.
         values: the result as one JSON object.
-        next_command: the words of a command that is useful next, after `obliq`.
+        next_command: the words of the command that does the next thing, after `obliq`; capitals stand for what the user
+            fills in. None where nothing follows.
         unmet: what was required and did not come out; the exit status is then 3.
     """
 
     lines: Sequence[str]
     values: Mapping[str, Any]
-    next_command: Sequence[str | Path]
+    next_command: Sequence[str | Path] = ()
     unmet: str = ""
 
 

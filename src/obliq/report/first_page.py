@@ -23,7 +23,7 @@ _COMMANDS: Mapping[Step, str] = {
     "other settings": "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json --out RETRAINED",
 }
 _COMMANDS_FOR_FILES: Mapping[Step, str] = {
-    "ship": "obliq patch make ORIGINAL UNLEARNED --out forget.patch --new-key fleet.key",
+    "ship": "obliq patch make ORIGINAL UNLEARNED --out forget.patch --new-key keys/fleet.key",
     "more references": "obliq audit ORIGINAL UNLEARNED --retrained FILE FILE FILE FILE --data DATA --out AUDIT",
     "other settings": "obliq unlearn ORIGINAL --forget request=REQUEST --data DATA --out NEW calibrated --epochs 20",
 }

@@ -109,7 +109,6 @@ def run_patch_apply(arguments: PatchApplyArguments, progress: StageListener) -> 
             "verified": arguments.verify is not None,
             "warnings": warnings,
         },
-        next_command=("show", out),
     )
 
 

@@ -61,8 +61,24 @@ def run_patch_info(arguments: PatchInfoArguments, progress: StageListener) -> Ve
             "verified": arguments.verify is not None,
             "leak": LEAK_WARNING if head.changed_records else None,
         },
-        next_command=("patch", "apply", "--help"),
+        next_command=(
+            "patch",
+            "apply",
+            "OLD",
+            arguments.file,
+            "--out",
+            "NEW",
+            *_checks(arguments),
+            "--floor",
+            "N",
+        ),
     )
+
+
+def _checks(arguments: PatchInfoArguments) -> list[str | Path]:
+    """The key and the signature with which the patch was read."""
+    words: list[str | Path] = [] if arguments.key_file is None else ["--key-file", arguments.key_file]
+    return words if arguments.verify is None else [*words, "--verify", arguments.verify]
 
 
 def expiry_lines(head: "PatchHead") -> list[str]:

@@ -25,7 +25,7 @@ RequiredFile = Annotated[Path, tyro.conf.arg(metavar="FILE")]
 class PatchMakeArguments:
     """Write the integers that differ between two networks.
 
-    Example: obliq patch make runs/original runs/unlearned --out forget.patch --new-key fleet.key
+    Example: obliq patch make runs/original runs/unlearned --out forget.patch --new-key keys/fleet.key
 
     A patch and the old network together reveal what was forgotten. So the patch is encrypted, or --plain is passed.
 
@@ -40,12 +40,13 @@ class PatchMakeArguments:
             recorded, as for most exported files. At most 2^32 - 1, since no patch can follow the highest number.
         key_file: Encrypt the patch with the 32 bytes in this file, which only you may read and write.
         new_key: Encrypt the patch with 32 new random bytes, and write them to this new file. Keep it apart from the
-            patch; devices need it.
+            patch, in another folder; devices need it.
         plain: Do not encrypt the patch.
         expires: Time from which on devices with a clock refuse the patch, in UTC: a day such as 2030-01-31 (from its
             first second on), or 2030-01-31T12:00:00Z. By default a patch does not expire. A decoder that knows only
             version 1 of the format refuses a patch that does.
-        sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig.
+        sign: Sign the patch with this Ed25519 private key (PEM). The signature is written to OUT.sig, which travels
+            with the patch.
         allow_readable_key: Use a key although others may read or write its file.
         accept: Make a patch although the new network failed its gate (see `obliq unlearn --help`), or its last audit
             refused it.
@@ -125,11 +126,12 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
     key_file = arguments.new_key or arguments.key_file
     with_key = () if key_file is None else ("--key-file", key_file)
     repeated = repeated_options(None, architecture=arguments.arch)
-    created = [] if arguments.new_key is None else [f"its key, for devices alone, in {arguments.new_key}"]
+    checks = ("--verify", "PUBLIC.pem", "--floor", "N") if signed else ()
     return VerbOutput(
         lines=[
             f"{'patch' if key is None else 'encrypted patch'} of {head.bytes:,} bytes in {out}",
-            *created,
+            *(f"its signature, which travels with it, in {file}" for file in signed),
+            *_where_the_key_is(arguments.new_key, out),
             *([f"number {sequence}, as the new network was unlearned {sequence} times"] if counted else []),
             f"to network {head.result}",
             *expiry_lines(head),
@@ -140,12 +142,26 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
             "file": str(out),
             "encrypted": key is not None,
             "signed": signature is not None,
+            "signature": str(signing.signature_file(out)) if signed else None,
             **head_values(head),
             "leak": LEAK_WARNING if head.changed_records else None,
             "exposure": last_exposure(arguments.new),
         },
-        next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key, *repeated),
+        next_command=("patch", "apply", arguments.old, out, "--out", result, *with_key, *checks, *repeated),
     )
+
+
+def _where_the_key_is(key: Path | None, patch: Path) -> list[str]:
+    """Where a new key was written, and a warning where whoever copies the folder has the patch, too."""
+    if key is None:
+        return []
+    lines = [f"its key, for devices alone, in {key}"]
+    if key.resolve().parent == patch.resolve().parent:
+        lines.append(
+            "WARNING: the key lies in the folder of the patch, so whoever copies that folder can read the patch; move "
+            "the key elsewhere"
+        )
+    return lines
 
 
 def _require_decision(arguments: PatchMakeArguments) -> None:
@@ -168,7 +184,7 @@ def _require_decision(arguments: PatchMakeArguments) -> None:
     command = shlex.join(words)
     raise PatchError(
         "a patch that is not encrypted reveals what was forgotten to anyone who holds the old network; expected "
-        f"'{command} --new-key fleet.key' (or --key-file with a key that you have), or, if that is no secret, "
+        f"'{command} --new-key keys/fleet.key' (or --key-file with a key that you have), or, if that is no secret, "
         f"'{command} --plain'"
     )
 

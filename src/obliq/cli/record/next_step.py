@@ -101,4 +101,4 @@ def due_command(
     for case in still_open:
         if case.rejected:
             return ("record", "close", folder, case.number, *by, *keys)
-    return ("record", "add", "--help")
+    return ("record", "add", folder, "CASE", "--forget", "WHAT", *by, *code)
