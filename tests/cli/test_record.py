@@ -160,13 +160,16 @@ def test_from_a_request_to_a_closed_case_twice(answered: Officer, tmp_path: Path
     )
     officer.added("C-2", officer.other)
     refused(officer("run", *BY, "--expires", "2020-01-31"), "2020-01-31 has passed")
-    assert officer.values("run", *BY, "--expires", "9999-12-31")["state"] == "patched"
+    refused(officer("run", *BY, "--operator", "E.\nOfficer"), "expected one line")
+    named = ("--operator", "E. Officer", "--expires", "9999-12-31")
+    assert officer.values("run", *BY, *named)["state"] == "patched"
     batch = officer.state.batches[1]
     assert batch.planned.samples == 2 * before
     assert [made.base for made in batch.patched.patches] == [0, 1]
     certificate = officer.record / "batches" / "2" / "certificates" / "case-1.cert.json"
     stated, shipped = parse_payload(parse_envelope(certificate.read_bytes()).payload)
     assert (stated.earlier_requests, stated.request.joined) == (1, None)
+    assert stated.operator == "E. Officer", "who answers for it, and not who ran it"
     assert [one.digest for one in stated.earlier] == [officer.state.batches[0].planned.splits]
     assert [one.name for one in shipped] == ["network.onnx", "from-0.patch", "from-1.patch"]
     unlearned = officer.record / "batches" / "2" / "exported" / "network.onnx"

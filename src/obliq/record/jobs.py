@@ -61,6 +61,7 @@ class Worker:
         parts: its data.
         run: device and listener; the seed is that of the plan.
         actor: who runs it.
+        operator: who answers for it, as audit and certificates state; the one who runs it when empty.
         stage: hears which step begins.
         architecture: see `obliq.checkpoints.load_checkpoint`.
         seal: encrypts and signs patches.
@@ -75,6 +76,7 @@ class Worker:
     parts: Partition
     run: Run
     actor: str
+    operator: str = ""
     stage: Callable[[str], None]
     architecture: str | None = None
     seal: Seal = lambda name, patch: {name: patch}
@@ -263,7 +265,7 @@ class BatchSteps:
             cases = ", ".join(self.batch.planned.cases)
             if len(cases) > LONGEST_LINE:
                 cases = f"{len(self.batch.planned.cases)} cases of batch {self.batch.number}"
-            measured = replace(measured, case=cases, operator=self.worker.actor)
+            measured = replace(measured, case=cases, operator=self.worker.operator or self.worker.actor)
             original = load_run(self.worker.record.folder / ORIGINAL, self.worker.architecture)
             context = report_context(original, audited, self.inputs.request.selector)
             write_report_files(measured, folder, context)

@@ -42,6 +42,8 @@ class RecordRunArguments(RecordOptions):
     are retrained by the recipe of the original, or in the way that `obliq record init` named.
 
     Attributes:
+        operator: Who answers for the requests, if that is not the person who runs this. Audit and certificates name
+            this person. Pass it again if the run was killed.
         method: Another method than that of the rules, for a new batch.
         settings: Other settings of the method, such as epochs=8.
         accept: Go on although the network failed its gate or the audit refused it, and why. The log keeps it.
@@ -66,6 +68,7 @@ class RecordRunArguments(RecordOptions):
     """
 
     by: Actor
+    operator: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ""
     method: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     settings: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]", help_behavior_hint="")
@@ -91,6 +94,7 @@ class RecordRunArguments(RecordOptions):
 
 def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> VerbOutput:
     """Plan a batch, or go on with the one that is under way."""
+    from obliq.auditing.measurement import require_one_line
     from obliq.cli.computation import start_run
     from obliq.cli.patch_files import clock, expiry_of
     from obliq.cli.record.run_output import answered_output, nothing_due_output, planned_output
@@ -102,6 +106,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     from obliq.record.method_settings import method_of, parse_settings
     from obliq.record.tidying import tidy
 
+    require_one_line(operator=arguments.operator)  # before hours of work, not after
     record, given = open_record(arguments), expiry_of(arguments.expires)
     compute = arguments.compute
     run = start_run(replace(compute, device="auto") if arguments.ray else compute, progress)
@@ -140,6 +145,7 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
             parts=parts,
             run=run,
             actor=arguments.by,
+            operator=arguments.operator,
             stage=progress.stage,
             architecture=arguments.data.arch,
             seal=seal,
