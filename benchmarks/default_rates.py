@@ -1,19 +1,20 @@
 """Whether the default learning rate trains each built-in network for images.
 
-    python benchmarks/default_rates.py --data-folder DIR [--problems digits fashion large] [--minutes 5]
+    python benchmarks/default_rates.py --data-folder DIR [--problems digits fashion large]
+        [--networks resnet18 ...] [--minutes 5]
 
 Each network is trained by the default recipe, with 5 epochs and one seed: on the digits, on 4,000 images of
 Fashion-MNIST, and in batches of 32 on 240 images that are enlarged to 64 x 64 pixels, 57 % of which are of one class.
 A rate fails where test accuracy lies less than a tenth of the way from always giving the most frequent class to 100 %.
-A training that would take more than `--minutes` of processor time is left out, and its row states that. Problems that
-are not named keep their tables.
+A training that would take more than `--minutes` of processor time is left out, and its row states that. Problems and
+networks that are not named keep their tables and rows. The column of the logit step states how each row was trained.
 """
 
 import argparse
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,11 @@ def large(folder: Path) -> Problem:
 PROBLEMS: Mapping[str, Callable[[Path], Problem]] = {"digits": digits, "fashion": fashion, "large": large}
 
 
+def logit_step(problem: Problem) -> str:
+    """Whether the step of the logits is learned in this training, or measured after it."""
+    return problem.recipe.settled(len(problem.train)).logit_steps or "learned"
+
+
 def row(problem: Problem, name: str, bits: str, minutes: float) -> str:
     """Train one network, unless a step shows that this takes too long."""
     collection = problem.train.collection
@@ -93,17 +99,17 @@ def row(problem: Problem, name: str, bits: str, minutes: float) -> str:
     recipe = dataclasses.replace(problem.recipe, learning_rate=own)
     network = obliq.create_network(name, collection.sample_shape, collection.classes, precision=bits)
     begun = time.process_time()
-    one_step = dataclasses.replace(recipe, epochs=1, norm_statistics="running")
+    one_step = dataclasses.replace(recipe, epochs=1, norm_statistics="running", logit_steps="learned")
     obliq.train(network, problem.train.take(recipe.batch_size), one_step, progress=False)
     steps = recipe.epochs * len(problem.train) / recipe.batch_size
     expected = (time.process_time() - begun) * steps / 60
     if expected > minutes:
-        return f"| {name} | {bits} | - | left out: about {expected:.0f} minutes |"
+        return f"| {name} | {bits} | {logit_step(problem)} | - | left out: about {expected:.0f} minutes |"
     right, outcome = trained_accuracy(problem, network, recipe), "trains"
     if is_near_chance(right, most_frequent_share(problem.test)):
         lower = dataclasses.replace(recipe, learning_rate=LOWER)
         outcome = f"FAILS; {trained_accuracy(problem, network, lower):.1f} at the rate {LOWER}"
-    return f"| {name} | {bits} | {right:.1f} | {outcome} |"
+    return f"| {name} | {bits} | {logit_step(problem)} | {right:.1f} | {outcome} |"
 
 
 def trained_accuracy(problem: Problem, network: nn.Module, recipe: obliq.Recipe) -> float:
@@ -113,17 +119,23 @@ def trained_accuracy(problem: Problem, network: nn.Module, recipe: obliq.Recipe)
     return 100 * float((answers == problem.test.labels).double().mean())
 
 
-def table(problem: Problem, minutes: float) -> str:
-    """One line for each network and precision."""
+def table(problem: Problem, networks: Sequence[str], minutes: float, old: str) -> str:
+    """One line for each network and precision; networks that are not named have that of the old table."""
     lines = []
     for name in NETWORKS:
         for bits in BITS:
-            lines.append(row(problem, name, bits, minutes))
-            print(lines[-1], flush=True)
+            kept = re.search(rf"^\| {name} \| {bits} \|.*$", old, re.MULTILINE)
+            if name in networks or kept is None:
+                lines.append(row(problem, name, bits, minutes))
+                print(lines[-1], flush=True)
+            else:
+                lines.append(kept.group())
     return (
         f"## {problem.title}\n\nAlways giving the most frequent class answers "
         f"{most_frequent_share(problem.test):.1f} % of {len(problem.test):,} test samples correctly.\n\n"
-        "| network | bits | test accuracy, % | |\n| --- | --- | ---: | --- |\n" + "\n".join(lines) + "\n"
+        "| network | bits | logit step | test accuracy, % | |\n| --- | --- | --- | ---: | --- |\n"
+        + "\n".join(lines)
+        + "\n"
     )
 
 
@@ -134,6 +146,7 @@ def main() -> None:
     )
     parser.add_argument("--data-folder", type=Path, required=True, help="where Fashion-MNIST is")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--minutes", type=float, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -144,13 +157,15 @@ def main() -> None:
     for name in arguments.problems:
         problem = PROBLEMS[name](arguments.data_folder)
         print(problem.title, flush=True)
-        kept[f"## {problem.title.split(':')[0]}"] = table(problem, arguments.minutes)
+        heading = f"## {problem.title.split(':')[0]}"
+        kept[heading] = table(problem, arguments.networks, arguments.minutes, kept.get(heading, ""))
         TABLE.write_text(
             "# The default learning rate\n\n"
             "Written by `benchmarks/default_rates.py`. The built-in networks for images, trained with the default "
             f"recipe\n(rate {DEFAULT.learning_rate}, and {ARCHITECTURES['mobilenetv2'].learning_rate} for MobileNetV2; "
             f"batches of {DEFAULT.batch_size} if not stated otherwise) for {DEFAULT.epochs} epochs,\none seed. "
-            "Below 100 steps, batch norm's statistics are measured after training. A training of more than\n"
+            "Below 100 steps, batch norm's statistics are measured after training, and so is the step of the logits\n"
+            "by default; rows with a learned one there are from before this was the default. A training of more than\n"
             f"{arguments.minutes:g} minutes of processor time is left out. PyTorch {torch.__version__}, one thread.\n\n"
             + "\n".join(part.rstrip("\n") + "\n" for part in kept.values()),
             encoding="utf-8",

@@ -35,7 +35,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "strided-convnet": Architecture(strided_convnet, smallest=1),
     "resnet20": Architecture(resnet20),
     "resnet18": Architecture(resnet18),
-    # From 0.025 on, few steps drive all logits out of the range that the first batch set, where gradients are zero.
+    # From 0.025 on, few steps drive all logits out of the range that the first batch set, where gradients are zero
+    # (unless their step is measured after training, see `obliq.training.logit_steps`).
     "mobilenetv2": Architecture(mobilenetv2, learning_rate=0.01),
     "signal-convnet": Architecture(signal_convnet, layout=("channels", "length")),
 }
