@@ -17,7 +17,7 @@ from tests.report.test_page import Outline
 
 NASTY = '<script>alert("$x$")</script>&\'|`*_[x](y) #010101 id="z'
 FEW = (*METHODS[:3], "influence", METHODS[-1])
-FEWER = CELLS[:3:2]
+FEWER = CELLS[:3]
 BACKGROUND = Background(
     follows={METHODS[-1]: FOLLOWS[METHODS[-1]]},
     trials=6,
@@ -151,7 +151,7 @@ def test_words_from_outside_are_escaped_everywhere() -> None:
 def test_pictures_are_named_and_follow_the_colours_of_the_page(documents: tuple[str, str]) -> None:
     page = documents[1]
     pictures = re.findall(r"<svg[^>]*>", page)
-    assert len(pictures) == 2 + 1 + 1 + 2 * 2
+    assert len(pictures) == 2 + 1 + 1 + 2 * 3
     assert all('role="img"' in picture and 'aria-label="' in picture for picture in pictures)
     drawings = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
     assert not re.search(r"#0\d0\d0\d|>@\d+@<|DejaVu", drawings)

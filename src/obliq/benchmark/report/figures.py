@@ -23,6 +23,9 @@ from obliq.report.figures import Figure
 COLORED, LINES = 4, 8
 """Methods in colour, and methods at all, in a picture over bit widths; more lines cannot be told apart."""
 
+FEWEST_WIDTHS = 3
+"""Two bit widths make no curve; the tables have them side by side."""
+
 
 def trade_off(groups: Sequence[CellRows], ranked: Sequence[str], where: str) -> Figure | None:
     """Distance to Retrain on the forget side against the retain side, over one or several cells."""
@@ -84,7 +87,7 @@ def _with_left_out(note: str, left_out: Sequence[str]) -> str:
 
 
 def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Figure]:
-    """Avg. Gap over bit widths, one picture for each kind of cell that was run at several."""
+    """Avg. Gap over bit widths, one picture for each kind of cell that was run at three or more."""
     found = []
     for (data, architecture, scenario), several in groupby(
         groups, key=lambda one: (one.cell.data, one.cell.architecture, one.cell.scenario)
@@ -94,7 +97,7 @@ def over_bits(groups: Sequence[CellRows], ranked: Sequence[str]) -> Sequence[Fig
         bits = sorted(
             {one for own in gaps.values() for one in own}, key=lambda one: (number_of_bits(one), one)
         )
-        if len(bits) < 2:
+        if len(bits) < FEWEST_WIDTHS:
             continue
         where = f"{scenario} · {data} · {architecture}"
         drawing = bit_width_chart(
