@@ -1,5 +1,6 @@
 """The C decoder gives the reference decoder's answer to every question, under sanitizers."""
 
+import re
 import shutil
 import struct
 import subprocess
@@ -196,15 +197,44 @@ int main(int count, char **files)
 """
 
 
+EXAMPLE_USED = r"""
+#include <stdio.h>
+
+static uint8_t patch[65536], base[65536], result[65536];
+
+int main(int count, char **files)
+{
+    FILE *one = fopen(files[1], "rb"), *other = fopen(files[2], "rb");
+    size_t length = fread(patch, 1, sizeof patch, one), size = fread(base, 1, sizeof base, other);
+    const uint64_t now = 0;
+    printf("%d ", install(patch, length, base, size, 0, &now));
+    printf("%d ", install_in_memory(patch, length, base, size, 0, OBLIQ_NO_CLOCK, result, sizeof result));
+    printf("%d %d", memcmp(slot_b, result, size), memcmp(base, result, size) != 0);
+    return fclose(one) || fclose(other) || count != 3;
+}
+"""
+
+
+def test_the_page_s_example_compiles_and_applies_a_patch(in_c: Decoder, tmp_path: Path) -> None:
+    page = (SOURCES.parent / "docs" / "patch-format.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```c\n(.*?)```", page, flags=re.DOTALL)
+    patch, base, _ = sample_patch()
+    assert compiled_and_run(example + EXAMPLE_USED, patch, base, tmp_path) == "0 0 0 1"
+
+
 def test_a_signature_is_checked_before_anything_else(in_c: Decoder, tmp_path: Path) -> None:
     patch, base, _ = sample_patch()
-    files = [tmp_path / name for name in ("patch", "base", "signed.c", "signed")]
-    for file, content in zip(files, (patch, base, SIGNED.encode()), strict=False):
+    assert compiled_and_run(SIGNED, patch, base, tmp_path) == "11 11 11 11 0 11 3 11"
+
+
+def compiled_and_run(program: str, patch: bytes, base: bytes, folder: Path) -> str:
+    """What a program prints that is given the files of a patch and of an image."""
+    files = [folder / name for name in ("patch", "base", "program.c", "program")]
+    for file, content in zip(files, (patch, base, program.encode()), strict=False):
         file.write_bytes(content)
     sources = [str(SOURCES / name) for name in ("obliq_patch.c", "obliq_sha256.c")]
     compiler = shutil.which("gcc") or shutil.which("cc")
     assert compiler is not None  # otherwise `in_c` has skipped
     words = [compiler, *FLAGS, "-I", str(SOURCES), "-o", str(files[3]), str(files[2]), *sources]
     subprocess.run(words, check=True, timeout=120)
-    said = subprocess.run([files[3], files[0], files[1]], capture_output=True, text=True, check=True)
-    assert said.stdout == "11 11 11 11 0 11 3 11"
+    return subprocess.run([files[3], files[0], files[1]], capture_output=True, text=True, check=True).stdout

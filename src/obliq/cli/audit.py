@@ -99,7 +99,7 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     from obliq.cli.audit_requests import request_table, request_values
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import is_exported_file
-    from obliq.cli.next_steps import FILES_ALONE, after_audit
+    from obliq.cli.next_steps import FILES_ALONE, ONCE_PER_SEED, after_audit
     from obliq.cli.output import audit_output
     from obliq.cli.requirements import check_requirements, unmet
     from obliq.io.atomic import new_folder, refuse_existing_folder
@@ -132,6 +132,8 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     said = audit_output(measured, out, proposed, required)
     if "FILE" in proposed:  # of networks that only the user can train
         said = replace(said, lines=[*said.lines, FILES_ALONE])
+    elif "--with" in proposed and "--seed" in proposed:
+        said = replace(said, lines=[*said.lines, ONCE_PER_SEED])
     if not each:
         return said
     results = [check_requirements(required, one.audit) for one in each]

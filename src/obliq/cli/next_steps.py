@@ -39,6 +39,12 @@ FILES_ALONE = (
 )
 
 
+ONCE_PER_SEED = (
+    "Only you can retrain this network. Run the command below once per network, each with another --seed and --out. "
+    "Then pass all folders: --retrained FOLDER FOLDER FOLDER FOLDER"
+)
+
+
 def after_original(original: Path, parts: Partition, repeated: Words) -> Words:
     """Forget something of what a new original learned, by the default method; without holdout samples, by another."""
     method = "oeu" if isinstance(parts.holdout, MissingExamples) else DEFAULT
@@ -168,8 +174,21 @@ def _more_references(
         networks = [near.folder, *arguments.networks[1:]]
         return ["audit", *networks, *kept, "--references", str(wanted), "--out", audit, *repeated]
     retrained = free_name(arguments.out, "retrained")
+    known = [
+        NETWORK_DOCUMENT.read(folder / DOCUMENT_FILE).provenance
+        for folder in arguments.retrained
+        if folder.is_dir()
+    ]
     words: Words = ["retrain", near.folder, "--forget", _same_request(_request(arguments))]
-    return [*words, *_way(near.provenance), "--out", retrained, *repeated]
+    words += ["--with", next(filter(None, map(_own_training, known)), "MODULE:FUNCTION")]
+    seed = max((one.seed for one in known), default=0) + 1
+    return [*words, "--seed", str(seed), "--out", retrained, *repeated]
+
+
+def _own_training(provenance: Provenance) -> str | None:
+    """The user's function that trained a network, as module:function."""
+    loaded = provenance.loaded
+    return loaded.source if loaded is not None and loaded.trained_by_call else None
 
 
 def _again_in_file(arguments: AuditArguments) -> Words:

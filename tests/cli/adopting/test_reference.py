@@ -1,10 +1,14 @@
 """The retrained reference of a network that was trained elsewhere."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from obliq.auditing import Verdict, parse_audit
+from obliq.cli.audit import AuditArguments
+from obliq.cli.next_steps import after_audit
 from tests.cli.adopting.elsewhere import OWN, Obliq
 
 
@@ -28,8 +32,8 @@ def test_the_reference_of_an_adopted_network(
         )
     if way[0] != "--with":
         return
-    networks = (adopted / "original", adopted / "unlearned", "--retrained", retrained)
-    said = obliq("audit", *networks, *OWN, "--out", audit, "--json")
+    networks = (adopted / "original", adopted / "unlearned")
+    said = obliq("audit", *networks, "--retrained", retrained, *OWN, "--out", audit, "--json")
     assert said.status == 0, said.err
     entries = json.loads(said.out)["entries"]
     assert [entry["kind"] for entry in entries] == ["original", "unlearned", "retrained"]
@@ -38,6 +42,12 @@ def test_the_reference_of_an_adopted_network(
     assert entries[1]["average_gap"] >= 0
     settings = json.loads((audit / "audit.json").read_text())["settings"]
     assert "by its user (adoptednet:train)" in settings["training of the retrained network"]
+    measured = parse_audit((audit / "audit.json").read_text())
+    few = Verdict("INCONCLUSIVE", "", "more references", 1, 4)
+    undecided = [replace(one, verdict=few) if one.kind == "unlearned" else one for one in measured.entries]
+    arguments = AuditArguments(networks=networks, retrained=(retrained,), out=audit)
+    again = after_audit(arguments, replace(measured, entries=tuple(undecided)))
+    assert again[4:8] == ["--with", "adoptednet:train", "--seed", "1"]
 
 
 def test_ways_to_retrain_that_do_not_fit(obliq: Obliq, adopted: Path, tmp_path: Path) -> None:
