@@ -61,7 +61,7 @@ def test_both_packagings_give_the_same(
     place = tmp_path / "given" / below
     place.mkdir(parents=True)
     write(place, parts)
-    collection = load_dataset("cifar100", tmp_path / "given")
+    collection = load_dataset("cifar100", str(tmp_path / "given"))
     rows = np.concatenate([rows for rows, _, _ in parts.values()])
     assert np.array_equal(collection.inputs.numpy(), rows.reshape(-1, 3, 32, 32))
     assert collection.labels.tolist() == [label for _, _, fine in parts.values() for label in fine]

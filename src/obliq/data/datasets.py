@@ -173,7 +173,7 @@ def require_outside(name: str, out: Path) -> None:
                 raise DataError(f"{out} lies in the data ({source}); expected a folder outside them")
 
 
-def load_dataset(name: str, folder: Path | None = None) -> Collection:
+def load_dataset(name: str, folder: Path | str | None = None) -> Collection:
     """Load a data set; the result's `name` loads it again.
 
     Args:
@@ -192,7 +192,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Collection:
         (1797, (1, 8, 8), 10)
     """
     if name in DATASETS:
-        return DATASETS[name](folder)
+        return DATASETS[name](None if folder is None else Path(folder))
     sources = sources_of(name)
     if len(sources) > 1:
         return join_sources(name, {role: load_dataset(source, folder) for role, source in sources.items()})
