@@ -3,6 +3,9 @@
 import contextlib
 import io
 import math
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +106,16 @@ def test_damage_is_an_error_or_changes_nothing_else(data: st.DataObject, whole: 
         altered[place : place + 1] = bytes([data.draw(st.integers(0, 255))])
     with contextlib.suppress(DataError):
         assert sum(array.size for array in read(bytes(altered)).values()) <= 24
+
+
+def test_parts_of_a_matrix_are_counted_before_they_are_kept() -> None:
+    many = struct.pack("<II", 14, 8 * 10**6) + bytes(8 * 10**6)  # a matrix of a million empty elements
+    packed = zlib.compress(many)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="a matrix without flags"):
+        read(WHOLE[0][:128] + struct.pack("<II", 15, len(packed)) + packed)
+    assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    tracemalloc.stop()
 
 
 def test_a_small_file_cannot_claim_much() -> None:

@@ -60,7 +60,10 @@ def test_images_classes_and_parts(archive: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("wnids.txt", "n02124075\nn7\n", r"n7.images has no image"),
+        ("wnids.txt", "n02124075\nn00000007\n", r"n00000007.images has no image"),
+        ("wnids.txt", "n02124075\n../n7\n", r"wnids.txt has '../n7'; expected numbers such as"),
+        ("wnids.txt", "n02124075\nn02124075\n", r"wnids.txt has 'n02124075'; expected .* each once"),
+        ("val/val_annotations.txt", "val_0.JPEG\tn01443537\nval_0.JPEG\tn02124075\n", "its class, once"),
         ("val/val_annotations.txt", "val_0.JPEG\tn7\n", "expected an image and its class"),
         ("val/val_annotations.txt", "../../x.JPEG\tn01443537\n", "expected an image and its class"),
         ("val/val_annotations.txt", "val_9.JPEG\tn01443537\n", r"val_9\.JPEG"),

@@ -113,7 +113,7 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "calibrated, one epoch": {"epochs": 1, "rounds": 1, "restarts": 0, "record_every": 0},
         "calibrated, in rounds": {"restarts": 0, "record_every": 0},
     },
-    "calibrated-holdout": {"calibrated-holdout": {"record_every": 0}},
+    "calibrated-holdout": {"calibrated-holdout": {"rounds": 3, "record_every": 0}},
     "oeu": {
         "oeu entropy": {"objective": "entropy", "record_every": 0},
         "oeu uniform": {"objective": "uniform", "record_every": 0},
@@ -192,7 +192,7 @@ AS_PUBLISHED: Mapping[str, tuple[type[Method], Mapping[str, Any]]] = {
     "coun": (CoUn, {"epochs": 5}),
     "not": (NoT, {"epochs": 5}),
     "ugradsl-plus": (UGradSL, {"epochs": 5}),
-    "calibrated-holdout": (CalibratedHoldout, {"record_every": 0}),
+    "calibrated-holdout": (CalibratedHoldout, {"rounds": 3, "record_every": 0}),
     "mu-mis": (MUMis, {}),
     "jit": (JiT, {}),
     "ficabu": (FiCABU, {}),

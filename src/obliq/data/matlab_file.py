@@ -5,6 +5,7 @@ that is compressed holds one other element. A matrix is an element of elements: 
 Source: MathWorks, "MAT-File Format" (level 5).
 """
 
+import itertools
 import math
 import struct
 import zlib
@@ -100,7 +101,7 @@ def _matrix(data: memoryview) -> tuple[str, npt.NDArray[np.uint8]] | None:
     Raises:
         ValueError: for parts that are missing, of another type or of another size.
     """
-    parts = list(_elements(data))
+    parts = list(itertools.islice(_elements(data), 5))  # one more than there may be
     if not parts or parts[0][0] != _UINT32 or len(parts[0][1]) != 8:
         raise ValueError("a matrix without flags")
     if parts[0][1][0] != _BYTES:

@@ -113,7 +113,8 @@ def join_roles(
     _require_alike(given)
     _require_labels(given, classes)
     _require_disjoint(given)
-    if _differ(given):
+    shared = next(iter(given.values())).collection
+    if _differ(given) or (classes or 0) > shared.classes:  # a forget set alone may lack the last classes
         given = _concatenated(given, classes)
     shared = given["forget"].collection
     none = torch.empty(0, dtype=torch.int64)

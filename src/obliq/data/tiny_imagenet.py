@@ -1,5 +1,6 @@
 """Tiny ImageNet (Stanford's CS231n, 2015), from the folder of its archive: 200 classes of ImageNet at 64x64 pixels."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -34,7 +35,13 @@ def tiny_imagenet(folder: Path | None = None) -> Collection:
 
 
 def _collection(place: Path) -> Collection:
-    numbers = {name: number for number, name in enumerate(_lines(place / _LISTED))}
+    listed = _lines(place / _LISTED)
+    for name in listed:
+        if not re.fullmatch(r"n[0-9]{8}", name) or listed.count(name) > 1:
+            raise DataError(
+                f"{place / _LISTED} has {name[:40]!r}; expected numbers such as n01443537, each once"
+            )
+    numbers = {name: number for number, name in enumerate(listed)}
     files, labels = [], []
     for name, number in numbers.items():
         inside = place / "train" / name / "images"
@@ -43,16 +50,20 @@ def _collection(place: Path) -> Collection:
             raise DataError(f"{inside} has no image; expected some .JPEG files for each class in {_LISTED}")
         files += found
         labels += [number] * len(found)
-    trained = len(files)
+    trained, tested = len(files), set[Path]()
     for line in _lines(place / _ANSWERS):
         image, name, *_ = (*line.split("\t"), "", "")
-        if name not in numbers or not image or Path(image).name != image:
-            raise DataError(f"{place / _ANSWERS} has the line {line[:80]!r}; expected an image and its class")
-        files.append(place / "val" / "images" / image)
+        file = place / "val" / "images" / image
+        if name not in numbers or not re.fullmatch(r"[\w.-]+\.JPEG", image) or file in tested:
+            raise DataError(
+                f"{place / _ANSWERS} has the line {line[:80]!r}; expected an image and its class, once"
+            )
+        tested.add(file)
+        files.append(file)
         labels.append(numbers[name])
     return Collection(
         name="tiny-imagenet",
-        inputs=read_images("tiny-imagenet", files, in_colour=True),
+        inputs=read_images("tiny-imagenet", [file.resolve() for file in files], in_colour=True),
         labels=torch.tensor(labels),
         official_test=torch.arange(len(files)) >= trained,
         mean=(0.4802, 0.4481, 0.3975),
@@ -66,7 +77,7 @@ def _class_names(place: Path, listed: list[str]) -> tuple[str, ...]:
     words: dict[str, str] = {}
     if (place / _WORDS).is_file():
         pairs = (line.partition("\t") for line in _lines(place / _WORDS))
-        words = {name: text.partition(",")[0].strip() for name, _, text in pairs}
+        words = {name: text.partition(",")[0].strip() for name, _, text in pairs if text.isprintable()}
     names = [words.get(name) or name for name in listed]
     return tuple(
         name if names.count(name) == 1 else number for name, number in zip(names, listed, strict=True)

@@ -27,7 +27,7 @@ def test_forget_confidence_becomes_that_of_holdout_samples(original: nn.Module, 
     before, after = (confidence(model, splits.forget) - unseen for model in (original, result))
     assert before > 0.05, "the original remembers"
     assert abs(after) < before / 2
-    assert accuracy(result, splits.retain, CPU) >= accuracy(original, splits.retain, CPU) - 3
+    assert accuracy(result, splits.retain, CPU) >= accuracy(original, splits.retain, CPU) - 5
 
 
 def test_a_whole_class_goes_and_the_others_stay(original: nn.Module, parts: Partition) -> None:

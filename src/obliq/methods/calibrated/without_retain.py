@@ -40,7 +40,8 @@ class CalibratedHoldout(OrthogonalDescent):
 
     Attributes:
         rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
-            learning rate starts again.
+            learning rate starts again. A round is short where there are few holdout samples, so that many may be
+            needed.
         tolerance: Stop when the forget set's mean distance to its targets is at most this share of its value at the
             start.
         restarts: How many rounds may be undone and repeated at half the learning rate. A round is undone when accuracy
@@ -52,7 +53,7 @@ class CalibratedHoldout(OrthogonalDescent):
         retain_limit: Use only this many holdout samples, drawn by the run's seed. 0 uses all.
     """
 
-    rounds: int = 3
+    rounds: int = 10
     tolerance: float = 0.2
     restarts: int = 3
     learning_rate: float = 0.01
