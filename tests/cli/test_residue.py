@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from obliq.cli import main
+from obliq.errors import ObliqError
 from obliq.io.drafts import draft_of
-from obliq.record.residue import KINDS, find_residue
+from obliq.record.residue import KINDS, destroy_residue, find_residue
 from tests.cli.conftest import Said, Way
 from tests.cli.refusals import content, refused
 
@@ -120,6 +121,31 @@ def test_what_cannot_be_destroyed_is_an_error_and_recorded(
     record = json.loads((runs / "destroyed.json").read_text())
     assert [one["file"] for one in record["left"]] == ["notes.txt"]
     assert record["ended"]
+
+
+def test_what_was_replaced_or_removed_since_it_was_listed_is_not_destroyed(runs: Path) -> None:
+    found = find_residue(runs, ("request",))
+    replaced, removed, *others = (runs / one.file for one in found)
+    replaced.write_text("other work")
+    removed.unlink()
+    with pytest.raises(ObliqError, match=r"1 of \d+ files are left .*was replaced since it was listed"):
+        destroy_residue(runs, found, runs / "record.json")
+    assert replaced.read_text() == "other work"
+    assert not any(file.exists() for file in others)
+    record = json.loads((runs / "record.json").read_text())
+    assert [runs / one["file"] for one in record["destroyed"]] == others
+
+
+def test_a_record_that_lost_a_part_is_still_one(tmp_path: Path) -> None:
+    """By its log, which may be a link, without any batch."""
+    record = tmp_path / "record"
+    (record / "original").mkdir(parents=True)
+    (record / "original" / "source.json").write_text('{"format": "obliq-source"}')
+    (tmp_path / "kept.jsonl").write_text('{"actor":"a","digest":"0","event":"begun","facts":{}}\n')
+    (record / "log.jsonl").symlink_to(tmp_path / "kept.jsonl")
+    assert [one.record for one in find_residue(tmp_path)] == ["record"]
+    (tmp_path / "kept.jsonl").write_text("of another program\n")
+    assert [one.record for one in find_residue(tmp_path)] == [""]
 
 
 def test_links_and_living_runs_are_left_alone(obliq: Obliq, way: Way, tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ def absolute_name(name: str) -> str:
         kind, _, path = split_options(source)[0].partition(":")
         if kind in ("npz", "folder"):
             options = source.removeprefix(f"{kind}:{path}")
-            source = f"{kind}:{Path(path).absolute()}"
+            # "..": the folder that it starts from may be gone one day
+            place = Path(path).resolve() if ".." in Path(path).parts else Path(path).absolute()
+            source = f"{kind}:{place}"
             if split_options(source)[0] != source or not source.isprintable():
                 return name
             source += options

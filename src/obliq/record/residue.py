@@ -44,6 +44,7 @@ KINDS = {
 
 _REQUEST = re.compile(rb'"format":\s*"obliq-request"')
 _IMAGE = b"data:image/png;base64"
+_ENTRY = re.compile(rb'^\{"actor":.*"event":')  # the keys of an entry of the log are sorted
 _SOURCE = re.compile(rb'"format":\s*"obliq-source"')
 
 
@@ -106,7 +107,7 @@ def find_residue(
     if not folder.is_dir():
         raise ObliqError(f"there is no folder {folder}; expected one to look for residue in")
     files = list(_regular_files(folder))
-    records = [*_records_around(folder), *(file.parent for file in files if _is_record(file.parent, file))]
+    records = [*_records_around(folder), *filter(_is_record, _folders_of(files, folder))]
     between = {digest for record in records for digest in _between_batches(record)}
     known = KnownOriginals.of(files, original, architecture, between)
     found = []
@@ -141,8 +142,14 @@ def destroy_residue(folder: Path, found: Sequence[Residue], record: Path) -> Des
     destroyed, left, reasons = [], [], []
     for one in found:
         try:
-            (folder / one.file).unlink(missing_ok=True)
+            if digest_of_file(folder / one.file) != one.digest:
+                left.append(one)
+                reasons.append(f"{one.file}: was replaced since it was listed")
+                continue
+            (folder / one.file).unlink()
             destroyed.append(one)
+        except FileNotFoundError:
+            continue  # somebody else removed it
         except OSError as error:
             left.append(one)
             reasons.append(f"{one.file}: {error.strerror or error}")
@@ -184,14 +191,33 @@ def _kind(file: Path, known: KnownOriginals) -> str:
     return "draft" if any(is_draft(above) for above in (file, *file.parents)) else ""
 
 
-def _is_record(folder: Path, log: Path) -> bool:
-    """Whether a file is the log of the record in a folder; other programs write files of that name, too."""
-    return log.name == LOG_FILE and log.is_file() and (folder / BATCHES).is_dir()
+def _is_record(folder: Path) -> bool:
+    """Whether a folder has the log of a record, even where other parts of the record are lost.
+
+    Other programs write files of that name, too.
+    """
+    try:
+        with (folder / LOG_FILE).open("rb") as log:
+            head = log.read(HEAD)
+    except OSError:
+        return False
+    return (folder / BATCHES).is_dir() or _ENTRY.search(head) is not None
 
 
 def _records_around(folder: Path) -> list[Path]:
     """Records that a folder lies in: what is in them is theirs, wherever the search begins."""
-    return [above for above in folder.resolve().parents if _is_record(above, above / LOG_FILE)]
+    return [above for above in folder.resolve().parents if _is_record(above)]
+
+
+def _folders_of(files: Iterable[Path], top: Path) -> set[Path]:
+    """The folders that files lie in, up to one that holds them all."""
+    found = {top}
+    for file in files:
+        above = file.parent
+        while above not in found:
+            found.add(above)
+            above = above.parent
+    return found
 
 
 def _record_of(file: Path, records: Iterable[Path], folder: Path) -> str:

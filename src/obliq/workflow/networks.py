@@ -180,7 +180,9 @@ def retrain(
     Args:
         model: the original network, of which only the form is used.
         retain: what remains of the training set without the forget set.
-        recipe: how the original was trained; gaps to a network that was trained otherwise mean little.
+        recipe: how the original was trained; gaps to a network that was trained otherwise mean little. Where the
+            original took 100 steps or a few more, state `norm_statistics` and `logit_steps` in the recipes of both: a
+            training of fewer steps, as on a smaller retain set, chooses others.
         seed: decides the new weights and every other draw.
         device: as for `train`.
         progress: as for `train`.
