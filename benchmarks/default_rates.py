@@ -165,7 +165,7 @@ def main() -> None:
             f"recipe\n(rate {DEFAULT.learning_rate}, and {ARCHITECTURES['mobilenetv2'].learning_rate} for MobileNetV2; "
             f"batches of {DEFAULT.batch_size} if not stated otherwise) for {DEFAULT.epochs} epochs,\none seed. "
             "Below 100 steps, batch norm's statistics are measured after training, and so is the step of the logits\n"
-            "by default; rows with a learned one there are from before this was the default. A training of more than\n"
+            "by default. A training of more than\n"
             f"{arguments.minutes:g} minutes of processor time is left out. PyTorch {torch.__version__}, one thread.\n\n"
             + "\n".join(part.rstrip("\n") + "\n" for part in kept.values()),
             encoding="utf-8",
