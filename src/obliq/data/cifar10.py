@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from obliq.data.collection import Collection
-from obliq.data.dataset_files import candidate_folders, missing_files
-from obliq.errors import DataError, ObliqError
+from obliq.data.dataset_files import candidate_folders, file_content, missing_files
+from obliq.errors import DataError
 from obliq.io.budget import Budget
 from obliq.io.isolated.child import isolated_reader
 from obliq.io.isolated.reader import Reader, ReaderFailedError, Task
-from obliq.io.regular_file import read_regular_file, size_of
+from obliq.io.regular_file import size_of
 from obliq.io.visible_text import reason_of
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -81,20 +81,21 @@ def _binary(place: Path) -> list[Part]:
 
 
 def _binary_part(file: Path) -> Part:
-    """Rows of one label byte and 3,072 pixels, channel by channel."""
-    data = bytearray(file_content(file, _LARGEST_FILE))
-    if len(data) % (1 + PIXELS) or not data:
-        raise DataError(f"{file} has {len(data):,} bytes; expected some rows of {1 + PIXELS}")
-    rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, 1 + PIXELS)
-    return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].long()
+    labels, images = binary_rows(file, 1, _LARGEST_FILE)
+    return images, labels[:, 0]
 
 
-def file_content(file: Path, largest: int) -> bytes:
-    """The content of one file; links are followed, since packages and caches hold some."""
-    try:
-        return read_regular_file(file.resolve(), largest)
-    except ObliqError as error:
-        raise DataError(f"{file}: {error}") from error
+def binary_rows(file: Path, count: int, largest: int) -> tuple[Tensor, Tensor]:
+    """The labels, `count` for each image, and the images of a file of rows: label bytes, then pixels by channel.
+
+    Raises:
+        DataError: for a file that is larger than `largest` bytes, empty, or no whole number of rows.
+    """
+    data = bytearray(file_content(file, largest))
+    if len(data) % (count + PIXELS) or not data:
+        raise DataError(f"{file} has {len(data):,} bytes; expected some rows of {count + PIXELS}")
+    rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, count + PIXELS)
+    return rows[:, :count].long(), rows[:, count:].reshape(-1, 3, 32, 32)
 
 
 def _python(place: Path) -> list[Part]:

@@ -11,11 +11,11 @@ from obliq.data.cifar10 import (
     SECONDS,
     Part,
     batch_of,
-    file_content,
+    binary_rows,
     read_in_child,
 )
 from obliq.data.collection import Collection
-from obliq.data.dataset_files import candidate_folders, missing_files
+from obliq.data.dataset_files import candidate_folders, file_content, missing_files
 from obliq.errors import DataError
 from obliq.io.budget import Budget
 from obliq.io.isolated.child import isolated_reader
@@ -31,7 +31,6 @@ skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table ta
 tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
 FINE_CLASSES = tuple(_NAMES.split())
-_ROW = 2 + PIXELS  # a coarse label, a fine one, and the pixels channel by channel
 _LARGEST_FILE = 256 * 2**20  # bytes; the originals have 154 MB
 
 
@@ -78,14 +77,11 @@ def _joined(place: Path, parts: list[Part]) -> Collection:
 def _binary(files: list[Path]) -> list[Part]:
     parts = []
     for file in files:
-        data = bytearray(file_content(file, _LARGEST_FILE))
-        if len(data) % _ROW or not data:
-            raise DataError(f"{file} has {len(data):,} bytes; expected some rows of {_ROW}")
-        rows = torch.frombuffer(data, dtype=torch.uint8).view(-1, _ROW)
-        largest = int(rows[:, 1].max())
-        if largest >= len(FINE_CLASSES):
+        labels, images = binary_rows(file, 2, _LARGEST_FILE)  # a coarse label and a fine one
+        fine = labels[:, 1]
+        if (largest := int(fine.max())) >= len(FINE_CLASSES):
             raise DataError(f"{file} has class {largest}; expected 0 to {len(FINE_CLASSES) - 1}")
-        parts.append((rows[:, 2:].reshape(-1, 3, 32, 32), rows[:, 1].long()))
+        parts.append((images, fine))
     return parts
 
 

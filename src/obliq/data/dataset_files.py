@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from obliq.errors import DataError
+from obliq.errors import DataError, ObliqError
+from obliq.io.regular_file import read_regular_file
 
 ENVIRONMENT = "OBLIQ_DATA"
 
@@ -34,3 +35,11 @@ def missing_files(name: str, files: Sequence[str], folder: Path | None, how: str
         f"the files of {name} are missing: looked for {', '.join(files)} in {given}${ENVIRONMENT} "
         f"({os.environ.get(ENVIRONMENT) or 'not set'}) and {Path('data').resolve()}; {how}"
     )
+
+
+def file_content(file: Path, largest: int) -> bytes:
+    """The content of one file; links are followed, since packages and caches hold some."""
+    try:
+        return read_regular_file(file.resolve(), largest)
+    except ObliqError as error:
+        raise DataError(f"{file}: {error}") from error

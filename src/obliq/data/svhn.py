@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from obliq.data.cifar10 import file_content
 from obliq.data.collection import Collection
-from obliq.data.dataset_files import candidate_folders, missing_files
+from obliq.data.dataset_files import candidate_folders, file_content, missing_files
 from obliq.data.matlab_file import read_byte_arrays
 from obliq.errors import DataError
 from obliq.io.budget import Budget

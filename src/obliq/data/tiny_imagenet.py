@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 
-from obliq.data.cifar10 import file_content
 from obliq.data.collection import Collection
-from obliq.data.dataset_files import candidate_folders, missing_files
+from obliq.data.dataset_files import candidate_folders, file_content, missing_files
 from obliq.data.image_folder import read_images
 from obliq.errors import DataError
 

@@ -15,11 +15,11 @@ import copy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
-from torch import Tensor, nn
+from torch import nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches_by_distance
-from obliq.gradients import ProjectionWhen, calibrated_loss
+from obliq.gradients import ProjectionWhen
 from obliq.methods.calibrated.targets import (
     Difficulty,
     calibrated_targets,
@@ -78,11 +78,6 @@ class Calibrated(OrthogonalDescent):
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
             targets = calibrated_targets(network, splits, self.difficulty, run)
-            confidence = targets.confidence.to(run.device)
-
-            def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-                return calibrated_loss(logits, labels, confidence[positions.to(run.device)])
-
             rounds = start_rounds(self, network, splits.forget, splits.retain, mask, run)
             forget = (
                 rounds.passes(splits.forget)
@@ -98,7 +93,7 @@ class Calibrated(OrthogonalDescent):
             )
             rounds.run_until_near(
                 forget,
-                loss,
+                targets.loss_on(run.device),
                 lambda: distance_left(network, splits.forget, targets, run),
                 rounds=self.rounds,
                 tolerance=self.tolerance,

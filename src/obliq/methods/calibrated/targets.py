@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
+from obliq.gradients import calibrated_loss
 from obliq.methods.calibrated.difficulty import Features, RidgeSums, reference_features, ridge_margins
 from obliq.methods.calibrated.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.run import Run
 from obliq.training.loop import predict
+from obliq.training.orthogonal_rounds import BatchLoss
 
 Difficulty = Literal["average", "estimated"]
 """How hard the forget set is assumed to be among unseen data; see `calibrated_targets`."""
@@ -27,6 +30,15 @@ class Targets:
 
     confidence: Float[Tensor, " forget"]
     distance: Float[Tensor, " forget"]
+
+    def loss_on(self, device: torch.device) -> BatchLoss:
+        """The mean loss of a batch of forget samples, by their positions in the set."""
+        confidence = self.confidence.to(device)
+
+        def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
+            return calibrated_loss(logits, labels, confidence[positions.to(device)])
+
+        return loss
 
 
 def calibrated_targets(original: nn.Module, splits: Splits, difficulty: Difficulty, run: Run) -> Targets:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import DataError
-from obliq.gradients import calibrated_loss, distillation_loss
+from obliq.gradients import distillation_loss
 from obliq.methods.calibrated.matching import FEWEST_HOLDOUT_SAMPLES
 from obliq.methods.calibrated.targets import calibrated_targets, distance_left
 from obliq.methods.method import Access, Search, keeps_accuracy
@@ -80,11 +80,7 @@ class CalibratedHoldout(OrthogonalDescent):
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
             targets = calibrated_targets(network, splits, "average", run)
-            confidence = targets.confidence.to(run.device)
             answers = predict(network, self.retained(kept, run), run.device).to(run.device)
-
-            def forget_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-                return calibrated_loss(logits, labels, confidence[positions.to(run.device)])
 
             def retain_loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:  # equation (1)
                 return distillation_loss(answers[positions.to(run.device)], logits)
@@ -92,7 +88,7 @@ class CalibratedHoldout(OrthogonalDescent):
             rounds = start_rounds(self, network, splits.forget, kept, mask, run, retain_loss)
             rounds.run_until_near(
                 rounds.passes(splits.forget),
-                forget_loss,
+                targets.loss_on(run.device),
                 lambda: distance_left(network, splits.forget, targets, run),
                 rounds=self.rounds,
                 tolerance=self.tolerance,
