@@ -1,28 +1,44 @@
-"""The verdict on several methods, in cells of the suites: four retrained networks each, and a fifth as a candidate.
+"""The verdict on several methods, in the cells of two suites: four retrained networks each, and a fifth as a candidate.
 
-    python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2]
+    python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2] [--only fashion-mnist-W4A4]
 
-Cells of `fashion-small` and `writers` at W4A4. Methods other than `proxy-matching` have the settings that were tuned
-for these cells (tuned.json of the two suites, on another seed); `proxy-matching` has its defaults. `DIR` holds the
+The 18 cells of `fashion` and `writers`. Methods other than `proxy-matching` have the settings that were tuned for
+these cells (tuned.json of the two suites, on another seed); `proxy-matching` has its defaults. `DIR` holds the
 folders fashion-mnist and mnist. Writes results/verdicts.csv and .md, cell by cell, and goes on after the rows that are
-there; about eight minutes a cell on one processor core.
+there; about eight minutes a cell on one processor core. Several processes may share the table: `--only` takes the
+cells of one data set and bit width.
 """
 
 import argparse
 import csv
 import dataclasses
+import statistics
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
+from filelock import FileLock
+from torch import Tensor, nn
 
-from obliq.auditing import AuditedModel, Measurement, audit_models
+from obliq.auditing import (
+    AuditedModel,
+    Measurement,
+    audit_models,
+    compute_signals,
+    memorisation_scores,
+    rmia_separation,
+)
 from obliq.auditing.measurement import Kind
+from obliq.auditing.reference_attacks import retrained_references
+from obliq.auditing.reference_models import reference_halves, stack_answers, train_reference_network
+from obliq.auditing.signals import RoleSignals
+from obliq.auditing.variation import estimate_variation
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.setups import FASHION, WRITERS
-from obliq.benchmark.suite import Setup, evenly_spaced
+from obliq.benchmark.suite import Setup, Suite, evenly_spaced
+from obliq.benchmark.suites import fashion_suite, writers_suite
 from obliq.benchmark.tuning import TUNING_DOCUMENT
 from obliq.benchmark.variants import variants_named
 from obliq.data import Splits, load_dataset, partition
@@ -33,17 +49,15 @@ from obliq.training.loop import fit
 from obliq.workflow.compare_files import network_signals, retrained_name
 
 RESULTS = Path(__file__).parent / "results"
+TABLE = RESULTS / "verdicts.csv"
 REFERENCES = 4
 TEST = 2000  # samples to audit with
-CELLS = (
-    ("fashion-small", FASHION, "random=10%"),
-    ("fashion-small", FASHION, "class=0"),
-    ("writers", WRITERS, "subjects=10"),
-)
+SUITES = (fashion_suite(), writers_suite())
 RIVALS = ("calibrated, in rounds", "oeu entropy", "amun", "salun", "l1-sparse", "fine-tune")
 AGAIN, NOTHING = "retrained again", "no unlearning"
 COLUMNS = (
     "data",
+    "bits",
     "request",
     "seed",
     "method",
@@ -52,23 +66,28 @@ COLUMNS = (
     "auc",
     "lowest",
     "highest",
+    "rmia",
+    "rmia lowest",
+    "rmia highest",
     "time",
     "outside",
 )
+KEY = 4  # columns that name a cell and its seed
 WORDS = ("INDISTINGUISHABLE", "INCONCLUSIVE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE")
 
 
 class World:
     """A setup with a seed: its data, and networks trained on parts of them."""
 
-    def __init__(self, setup: Setup, seed: int, folder: Path) -> None:
-        self.setup, self.seed = setup, seed
+    def __init__(self, suite: Suite, setup: Setup, seed: int, folder: Path) -> None:
+        self.suite, self.setup, self.seed = suite, setup, seed
         parts = partition(load_dataset(setup.data, folder / setup.data), setup.partition_rule(seed))
         self.parts = dataclasses.replace(parts, test=evenly_spaced(parts.test, TEST))
 
-    def splits(self, request: str) -> Splits:
+    def splits(self, scenario: Scenario) -> Splits:
         """The roles of the samples under a request."""
-        return self.parts.forgetting(Scenario(request).select_forget_set(self.parts, self.seed))
+        scores = self.memorisation if scenario.needs_references else None
+        return self.parts.forgetting(scenario.select_forget_set(self.parts, self.seed, scores))
 
     def trained(self, splits: Splits | None, seed: int) -> tuple[nn.Module, float]:
         """A network trained on everything or on a retain set, and the processor seconds it took."""
@@ -77,35 +96,53 @@ class World:
         examples = self.parts.train if splits is None else splits.retain
         return fit(model, examples, self.setup.recipe, Run(seed=seed)), time.process_time() - started
 
+    @cached_property
+    def original(self) -> nn.Module:
+        """The network trained on everything."""
+        return self.trained(None, self.seed)[0]
 
-def methods(suite: str, setup: Setup, request: str) -> dict[str, Method]:
-    """Ours with its defaults, and the others as tuned."""
-    choices = TUNING_DOCUMENT.read(RESULTS / suite / "tuned.json").choices
-    found: dict[str, Method] = {"proxy-matching": ProxyMatching(record_every=0)}
-    for variant in variants_named(*RIVALS):
-        where = (setup.data, setup.architecture, request, variant.name)
-        fields = [
-            one.fields
-            for one in choices
-            if (one.data, one.architecture, one.scenario, one.contender) == where
+    @cached_property
+    def memorisation(self) -> Tensor:
+        """The score of each training sample, from reference networks as the suite trains them."""
+        train, run = self.parts.train, Run(seed=self.seed)
+        halves = reference_halves(train, self.suite.references, self.seed)
+        form, recipe = self.setup.blueprint(self.parts.collection).build(), self.setup.recipe
+        answers = [
+            compute_signals(train_reference_network(form, half, recipe, run, number), train, run.device)
+            for number, half in enumerate(halves)
         ]
-        tuned = fields[0] if fields else None
-        assert tuned is not None, f"{suite}: no settings for {where}"
-        found[variant.name] = variant.build(tuned)
-    return found
+        return torch.from_numpy(memorisation_scores(stack_answers(answers, train, halves)))
+
+    def methods(self, scenario: Scenario) -> dict[str, Method]:
+        """Ours with its defaults, and the others as tuned."""
+        choices = TUNING_DOCUMENT.read(RESULTS / self.suite.name / "tuned.json").choices
+        found: dict[str, Method] = {"proxy-matching": ProxyMatching(record_every=0)}
+        tuned_on = self.suite.scenario_to_tune_on(scenario).text
+        for variant in variants_named(*RIVALS):
+            where = (self.setup.data, self.setup.architecture, tuned_on, variant.name)
+            fields = [
+                one.fields
+                for one in choices
+                if (one.data, one.architecture, one.scenario, one.contender) == where
+            ]
+            tuned = fields[0] if fields else None
+            assert tuned is not None, f"{self.suite.name}: no settings for {where}"
+            found[variant.name] = variant.build(tuned)
+        return found
 
 
-def cell(suite: str, world: World, original: nn.Module, request: str) -> list[list[object]]:
+def cell(world: World, scenario: Scenario) -> list[list[object]]:
     """Unlearn by every method, retrain, and judge; one row a network."""
-    splits, seed = world.splits(request), world.seed
-    before = _answers("original", "original", original, splits)
+    splits, seed = world.splits(scenario), world.seed
+    before = _answers("original", "original", world.original, splits)
     models = [before, dataclasses.replace(before, kind="unlearned", name=NOTHING)]
     again, whole = world.trained(splits, seed + 100)
     seconds = {NOTHING: 0.0, AGAIN: whole}
     models.append(_answers("unlearned", AGAIN, again, splits))
-    for name, method in methods(suite, world.setup, request).items():
+    for name, method in world.methods(scenario).items():
         started = time.process_time()
-        models.append(_answers("unlearned", name, method.unlearn(original, splits, Run(seed=seed)), splits))
+        unlearned = method.unlearn(world.original, splits, Run(seed=seed))
+        models.append(_answers("unlearned", name, unlearned, splits))
         seconds[name] = time.process_time() - started
     models += [
         _answers("retrained", retrained_name(number), world.trained(splits, seed + number)[0], splits)
@@ -115,10 +152,17 @@ def cell(suite: str, world: World, original: nn.Module, request: str) -> list[li
         models,
         precision=world.setup.bits,
         forgotten_classes=splits.forgotten_classes,
-        exchangeable=request.startswith("random"),
+        exchangeable=scenario.text.startswith("random"),
     )
+    stronger = _rmia(models)
     return [
-        [world.setup.data, request, seed, *_measured(one), round(seconds[one.name] / whole, 2), _outside(one)]
+        [
+            *(world.setup.data, world.setup.bits, scenario.text, seed),
+            *_measured(one),
+            *stronger[one.name],
+            round(seconds[one.name] / whole, 2),
+            _outside(one),
+        ]
         for one in audit.unlearned
     ]
 
@@ -139,6 +183,27 @@ def _measured(one: Measurement) -> list[object]:
     return [one.name, verdict.word, *(round(number, 1) for number in numbers)]
 
 
+def _rmia(models: Sequence[AuditedModel]) -> dict[str, list[float]]:
+    """RMIA's AUC by network, and the interval of 95 % in which one more retrained network would have it.
+
+    A retrained network's own value comes from the others, as in the verdict, of which RMIA is no part.
+    """
+    retrained = [one.answers for one in models if one.kind == "retrained"]
+
+    def area(answers: RoleSignals, others: Sequence[RoleSignals]) -> float:
+        return rmia_separation(answers, retrained_references(others)).auc
+
+    values = [area(one, [other for other in retrained if other is not one]) for one in retrained]
+    interval = estimate_variation(values, 100 / len(retrained[0].forget), None).interval(0.05, "both")
+    return {
+        one.title: [
+            round(number, 1) for number in (area(one.answers, retrained), interval.low, interval.high)
+        ]
+        for one in models
+        if one.kind == "unlearned"
+    }
+
+
 def _outside(one: Measurement) -> str:
     """The statistics that lie outside, with a sign; with a question mark, those too far out to pass."""
     assert one.verdict is not None
@@ -154,31 +219,86 @@ def _outside(one: Measurement) -> str:
 
 def page(rows: list[list[str]]) -> str:
     """The results as a page: verdicts by method, and every row."""
-    names = list(dict.fromkeys(row[3] for row in rows))
-    cells = len(rows) // len(names)
+    names = list(dict.fromkeys(_field(row, "method") for row in rows))
+    cells = len({tuple(row[:KEY]) for row in rows})
     lines = [
         "# The verdict on several methods",
         "",
-        f"Written by `benchmarks/verdicts.py`: {cells} cells of the suites `fashion-small` and `writers` (W4A4, 4,000",
+        f"Written by `benchmarks/verdicts.py`: {cells} runs in the cells of the suites `fashion` and `writers` (4,000",
         "images, 20 epochs). Each network is compared with four retrained ones. **Retrained again** is a fifth, which",
         "no method can be expected to beat. `proxy-matching` has its defaults. The other methods have the settings",
         "with the smallest Avg. Gap on another seed, see the suites' `tuned.json`. AUC distance is that to the middle",
-        "of the retrained networks' interval. Time is relative to retraining.",
+        "of the retrained networks' interval. **IAM** and **RMIA** count the runs in which the AUC of these attacks",
+        "lies within the interval of the retrained networks, of those in which it was computed. IAM is a part of the",
+        "verdict and is not computed for a class. RMIA is no part of it, and its interval is one of 95 %. Time is",
+        "relative to retraining.",
         "",
-        f"| method | {' | '.join(word.lower() for word in WORDS)} | mean gap | mean AUC distance | time |",
-        "| --- |" + " ---: |" * (len(WORDS) + 3),
+        f"| method | {' | '.join(word.lower() for word in WORDS)} | mean gap | mean AUC distance | IAM | RMIA | time |",
+        "| --- |" + " ---: |" * (len(WORDS) + 5),
     ]
     for name in names:
-        own = [row for row in rows if row[3] == name]
-        count = Counter(row[4] for row in own)
-        gap = sum(float(row[5]) for row in own) / len(own)
-        area = sum(abs(float(row[6]) - (float(row[7]) + float(row[8])) / 2) for row in own) / len(own)
-        spent = sum(float(row[9]) for row in own) / len(own)
+        own = [row for row in rows if _field(row, "method") == name]
+        count = Counter(_field(row, "verdict") for row in own)
         words = " | ".join(str(count[word]) for word in WORDS)
-        lines.append(f"| {name} | {words} | {gap:.2f} | {area:.1f} | {spent:.2f} |")
-    lines += ["", "## Every cell", "", f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
+        lines.append(f"| {name} | {words} | {' | '.join(_summary(own))} |")
+    lines += ["", "## Every run", "", f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _summary(own: list[list[str]]) -> Iterator[str]:
+    """Mean gap, mean AUC distance, how often IAM and RMIA are inside, and mean time of one method."""
+    yield f"{statistics.fmean(float(_field(row, 'gap')) for row in own):.2f}"
+    middles = [(_number(row, "lowest") + _number(row, "highest")) / 2 for row in own]
+    yield f"{statistics.fmean(abs(_number(row, 'auc') - middle) for row, middle in zip(own, middles, strict=True)):.1f}"
+    outside = [
+        _field(row, "outside").split() for row in own if not _field(row, "request").startswith("class")
+    ]
+    yield f"{sum('+iam_auc' not in one and '-iam_auc' not in one for one in outside)} of {len(outside)}"
+    known = [row for row in own if _field(row, "rmia")]
+    inside = [
+        _number(row, "rmia lowest") <= _number(row, "rmia") <= _number(row, "rmia highest") for row in known
+    ]
+    yield f"{sum(inside)} of {len(known)}"
+    yield f"{statistics.fmean(_number(row, 'time') for row in own):.2f}"
+
+
+def _field(row: list[str], column: str) -> str:
+    return row[COLUMNS.index(column)]
+
+
+def _number(row: list[str], column: str) -> float:
+    return float(_field(row, column))
+
+
+def add_rows(found: list[list[str]]) -> None:
+    """Add rows to those that are there by now, in the order of the cells, and write both files."""
+    with FileLock(TABLE.with_suffix(".lock")):
+        rows = sorted([*read_rows(), *found], key=lambda row: _order(row[:KEY]))
+        with TABLE.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([list(COLUMNS), *rows])
+        TABLE.with_suffix(".md").write_text(page(rows), encoding="utf-8")
+
+
+def read_rows() -> list[list[str]]:
+    """The rows that are there."""
+    if not TABLE.exists():
+        return []
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+def _order(key: list[str]) -> tuple[int, int]:
+    cells = [[setup.data, setup.bits, scenario.text] for _, setup, scenario in every_cell()]
+    return cells.index(key[:-1]), int(key[-1])
+
+
+def every_cell() -> Iterator[tuple[Suite, Setup, Scenario]]:
+    """The cells of the suites."""
+    for suite in SUITES:
+        for setup in suite.setups:
+            for scenario in suite.scenarios:
+                yield suite, setup, scenario
 
 
 def main() -> None:
@@ -186,27 +306,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--only", help="data and bits of the cells to compute, such as fashion-mnist-W4A4")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    table = RESULTS / "verdicts.csv"
-    rows: list[list[str]] = []
-    if table.exists():
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))[1:]
-    done = {(row[0], row[1], row[2]) for row in rows}
-    worlds: dict[tuple[str, int], tuple[World, nn.Module]] = {}
+    done = {tuple(row[:KEY]) for row in read_rows()}
+    worlds: dict[tuple[str, str], World] = {}
     for seed in given.seeds:
-        for suite, setup, request in CELLS:
-            if (setup.data, request, str(seed)) in done:
+        for suite, setup, scenario in every_cell():
+            key = (setup.data, setup.bits)
+            if given.only not in (None, "-".join(key)) or (*key, scenario.text, str(seed)) in done:
                 continue
-            if (setup.data, seed) not in worlds:
-                world = World(setup, seed, given.data_folder)
-                worlds[setup.data, seed] = world, world.trained(None, seed)[0]
-            found = cell(suite, *worlds[setup.data, seed], request)
-            rows += [[str(value) for value in row] for row in found]
-            with table.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows([list(COLUMNS), *rows])
-            table.with_suffix(".md").write_text(page(rows), encoding="utf-8")
+            if worlds.get(key) is None or worlds[key].seed != seed:
+                worlds[key] = World(suite, setup, seed, given.data_folder)
+            found = cell(worlds[key], scenario)
+            add_rows([[str(value) for value in row] for row in found])
             for row in found:
                 print(*row, flush=True)
 
