@@ -172,7 +172,7 @@ def test_variants_that_make_no_sense() -> None:
         ModelError, match=r"Unversioned has version None; expected `version: ClassVar\[int\] = 1`"
     ):
         MethodVariant(name="a", method_class=Unversioned)  # type: ignore[arg-type]
-    with pytest.raises(ObliqError, match="toy has no method 'nobody'; expected tunable"):
+    with pytest.raises(ObliqError, match="toy: there is no method 'nobody'; expected tunable"):
         suite("digits").limited_to(("nobody",))
     with pytest.raises(DataError, match="expected W4A4"):
         Setup(data="digits", architecture="convnet", bits="w4a4")

@@ -47,7 +47,7 @@ def test_the_smoke_suite(obliq: Obliq, tmp_path: Path) -> None:
         (("smoke", "--jobs", "0"), "jobs 0; expected 1 to 1024"),
         (
             ("smoke", "--methods", "nobody"),
-            "smoke has no method 'nobody'; expected fine-tune, calibrated",
+            "smoke: there is no method 'nobody'; expected fine-tune, calibrated",
         ),
         (("report", "smoke"), "expected the rows of a suite that was run"),
         (("writers", "--data-folder", "nowhere"), "the files of mnist are missing"),

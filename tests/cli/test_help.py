@@ -1,14 +1,17 @@
 """The command line explains itself, and methods appear in it by being registered."""
 
+import io
 import re
 import runpy
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from obliq.cli.parse_errors import explain_unknown_words
 from obliq.cli.parsing import ParsedWords, parse
 from obliq.cli.verbs import GROUPS, VERBS, verb_named
 from obliq.errors import ModelError
@@ -101,6 +104,9 @@ def test_actions_of_a_verb_are_listed_after_it(obliq: Obliq) -> None:
     assert obliq("patch") == said
 
 
+UNLEARN = ("unlearn", "x", "--forget", "class=1", "--out", "y")
+
+
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
@@ -114,12 +120,42 @@ def test_actions_of_a_verb_are_listed_after_it(obliq: Obliq) -> None:
         ),
         (("unlearn", "x", "--forget", "class=1", "--out", "y", "finetune"), "did you mean 'fine-tune'?"),
         (("unlearn", "x", "--forget", "class=1", "--out", "y", "oeu", "--epoch", "3"), "--epochs"),
+        ((*UNLEARN, "nope"), "there is no method 'nope'; the nearest are oeu, not; `obliq unlearn --help`"),
+        ((*UNLEARN, "nope", "--epochs", "3"), "there is no method 'nope'; the nearest are oeu, not;"),
+        (("unlearn", "x", "nope"), "there is no method 'nope'; the nearest are oeu, not;"),
+        ((*UNLEARN, "PROXY_MATCHING"), "there is no method 'PROXY_MATCHING'; did you mean 'proxy-matching'?"),
+        ((*UNLEARN, "--method", "nope"), "there is no method 'nope'; the nearest are oeu, not;"),
+        (
+            (*UNLEARN, "--method=finetune", "--epochs", "3"),
+            "there is no method 'finetune'; did you mean 'fine-tune'? `obliq unlearn --help` lists all. The method "
+            "comes last, by its name alone; expected `obliq unlearn x --forget class=1 --out y fine-tune --epochs 3`",
+        ),
+        ((*UNLEARN, "oeu", "extra"), "'extra' is no option of the method oeu; `obliq unlearn oeu --help`"),
+        (
+            ("retrain", "x", "--forget", "class=1", "class=2", "--out", "y"),
+            "--forget takes one value, and 'class=2' is a second one; expected `obliq retrain x --forget class=1 "
+            "--forget class=2 --out y`",
+        ),
     ],
 )
 def test_what_was_meant_by_a_mistyped_word(words: tuple[str, ...], meant: str, obliq: Obliq) -> None:
     said = obliq(*words)
     assert (said.status, said.out) == (2, "")
-    assert meant in said.err
+    assert meant in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("last", [("nope",), ("nope", "--epochs", "3"), ("--method", "nope")])
+def test_a_terminal_shows_first_that_there_is_no_such_method(last: tuple[str, ...]) -> None:
+    printed = io.StringIO(
+        "\x1b[31mUnrecognized\x1b[0m\x1b[m options:\x1b[0m \x1b[1mnope\x1b[0m\x1b[1m, --epochs\x1b[0m "
+    )
+    said = io.StringIO()
+    with pytest.raises(SystemExit, match="2"), redirect_stderr(said):
+        explain_unknown_words("unlearn", verb_named("unlearn"), (*UNLEARN[1:], *last), printed)
+    assert said.getvalue().startswith(
+        "obliq: error: there is no method 'nope'; the nearest are oeu, not; `obliq"
+    )
+    assert printed.getvalue() == ""
 
 
 def test_a_word_that_is_like_none(obliq: Obliq) -> None:
@@ -271,7 +307,8 @@ def test_the_same_error_in_python(install: Callable[[str], Path]) -> None:
         ("--out o --epochs 2", "--out o proxy-matching --epochs 2"),
         ("--method calibrated --epochs 2 --out o", "--out o calibrated --epochs 2"),
         ("--out o --method=calibrated", "--out o calibrated"),
-        ("--out o --method calib", "--out o METHOD"),
+        ("--out o --method calib", "--out o calibrated"),
+        ("--out o --method nope", "--out o METHOD"),
     ],
 )
 def test_an_option_on_the_wrong_side_of_a_method_gets_the_command_in_order(

@@ -11,7 +11,7 @@ from obliq.errors import ObliqError
 from obliq.models import initialise
 from obliq.quantization import calibrate_steps, weights_digest
 from obliq.record.batch_events import Retrained
-from obliq.record.method_settings import parse_settings
+from obliq.record.method_settings import method_of, parse_settings
 from obliq.record.references import require_no_twin
 from tests.patch.networks import SHAPE, saved_pair
 
@@ -44,3 +44,10 @@ def test_a_reference_is_a_network_of_its_own() -> None:
 def test_rules_refuse_a_recipe_that_no_log_can_keep() -> None:
     with pytest.raises(ObliqError, match="setting recipe is an object"):
         parse_settings(['recipe={"epochs": 1}'])
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_names() -> None:
+    with pytest.raises(
+        ObliqError, match="there is no method 'amunn'; did you mean 'amun'\\? expected one of proxy-"
+    ):
+        method_of("amunn", {})

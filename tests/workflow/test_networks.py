@@ -155,7 +155,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no module": ({"model": {"weights": 1}}, "the network is a dict; expected a torch.nn.Module"),
     "another shape": ({"forget": pair(4, shape=(2,))}, r"the network cannot read samples of shape \(2,\)"),
     "no logits": ({"model": FLAT}, r"answers one sample with \(16,\)"),
-    "unknown method": ({"method": "forget-it"}, "there is no method 'forget-it'; expected a-amu, amun, "),
+    "unknown method": (
+        {"method": "forget-it"},
+        "there is no method 'forget-it'; the nearest is retrain; expected one of a-amu",
+    ),
     "a class of methods": ({"method": OEU}, r"the method is OEU; expected OEU\(\)"),
     "no method": ({"method": 3}, "the method is int; expected a method such as"),
     "retrain": ({"method": "retrain"}, r"expected obliq.retrain\(model, retain, recipe\)"),

@@ -13,6 +13,7 @@ from obliq.benchmark.variants import MethodVariant
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule
 from obliq.errors import DataError, ObliqError
+from obliq.io.known_names import unknown_name
 from obliq.methods import Retrain
 from obliq.quantization import Precision
 from obliq.training.loop import Recipe
@@ -180,7 +181,9 @@ class Suite:
         by_name = {one.name: one for one in self.variants}
         for name in names:
             if name not in by_name:
-                raise ObliqError(f"{self.name} has no method {name!r}; expected {', '.join(by_name)}")
+                raise ObliqError(
+                    f"{self.name}: {unknown_name('method', name, by_name)} expected {', '.join(by_name)}"
+                )
         wanted = set(names) | {followed for name in names if (followed := by_name[name].follows)}
         suffix = re.sub("[^a-z0-9]+", "-", "+".join(names).lower().replace("+", " "))
         return dataclasses.replace(

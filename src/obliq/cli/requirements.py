@@ -1,6 +1,5 @@
 """What `obliq audit --require` demands of a network: a verdict, or bounds on the metrics of the table."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from obliq.auditing.metric import Metric
 from obliq.auditing.metrics import COST
 from obliq.cli.tables import number, table
 from obliq.errors import AuditError
+from obliq.io.known_names import CLOSE, nearest_names
 
 VERDICT = "indistinguishable"
 DISTANCE = "-distance"
@@ -184,5 +184,5 @@ def _word(name: str) -> str:
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(_word(name), known, n=1)
+    near = nearest_names(_word(name), known, CLOSE, most=1)
     return f" did you mean '{near[0]}'?" if near else ""

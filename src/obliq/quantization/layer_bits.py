@@ -1,10 +1,10 @@
 """Layers whose precision differs from that of their network, as text: `stem=W8A8,classifier=W8A8`."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from obliq.errors import ModelError
+from obliq.io.known_names import SIMILAR, nearest_names
 from obliq.quantization.precision import Precision
 
 
@@ -73,7 +73,7 @@ class LayerBits:
         found: dict[str, Precision] = {}
         for path, precision in sorted(self.entries, key=lambda entry: len(entry[0])):
             if path not in known:
-                near = difflib.get_close_matches(path, list(known), n=3, cutoff=0.5) or list(known)[:3]
+                near = nearest_names(path, known, SIMILAR) or list(known)[:3]
                 raise ModelError(
                     f"there is no layer with weights at {path!r}; expected a module path such as {', '.join(near)}"
                 )

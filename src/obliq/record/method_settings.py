@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from obliq.errors import ModelError, ObliqError
+from obliq.io.known_names import unknown_name
 from obliq.io.strict_json import SettingValue, decode, encode
 from obliq.methods import Method, available_methods
 
@@ -39,7 +40,7 @@ def method_of(name: str, settings: Mapping[str, SettingValue]) -> Method:
     """
     kinds = available_methods()
     if name not in kinds:
-        raise ModelError(f"method {name!r}; expected one of {', '.join(kinds)}")
+        raise ModelError(f"{unknown_name('method', name, kinds)} expected one of {', '.join(kinds)}")
     try:
         fields = encode(kinds[name]())
         if unknown := sorted(set(settings) - set(fields)):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from obliq.checkpoints import Blueprint
 from obliq.data import DataLike, as_examples
 from obliq.errors import GateError, ModelError
+from obliq.io.known_names import unknown_name
 from obliq.methods import Method, Retrain, available_methods
 from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps
@@ -294,7 +295,9 @@ def _method(method: str | Method) -> Method:
         return method
     methods = available_methods()
     if method not in methods:
-        raise ModelError(f"there is no method {method!r}; expected {', '.join(sorted(methods))}")
+        raise ModelError(
+            f"{unknown_name('method', method, methods)} expected one of {', '.join(sorted(methods))}"
+        )
     if methods[method] is Retrain:
         raise ModelError(
             "'retrain' needs the original's recipe; expected obliq.retrain(model, retain, recipe)"
