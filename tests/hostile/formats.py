@@ -25,7 +25,9 @@ from obliq.data.request_file import REQUEST_DOCUMENT, Request, load_request
 from obliq.errors import DataError
 from obliq.exporting import ExportedFile, OwnFile, parse_exported
 from obliq.io.budget import Budget
+from obliq.io.isolated.job import Given
 from obliq.io.isolated.pickled_arrays import pickled_arrays
+from obliq.io.isolated.recordings import read_recordings
 from obliq.models.weights_file import read_weights
 from obliq.patch import decode_patch, encryption, read_patch_file, signing
 from obliq.patch.decoder import PATCH_HEAD
@@ -188,6 +190,7 @@ def _of_data(place: Path) -> Iterator[Format]:
             altered_opcodes,
             _read_pickle,
         )
+    yield Format("recordings of watch", _recordings(), _altered_recordings, _read_recordings)
     request = Request(selector="subject=7", ids=tuple(range(0, 90, 3)), salt="ab" * 32, digest="cd" * 32)
     yield Format(
         "request.json",
@@ -214,6 +217,31 @@ def _of_data(place: Path) -> Iterator[Format]:
 
 def _read_pickle(content: bytes) -> object:
     return pickled_arrays("data_batch_1", content, Budget(len(content), DataError))
+
+
+_NPY_HEADER = 128  # bytes before the pickle
+
+
+def _recordings() -> bytes:
+    held = np.empty((), object)
+    held[()] = {
+        "X": [np.asfortranarray(np.ones((length, 6))) for length in (5, 7)],
+        "y": np.arange(2),
+        "subject": np.arange(2),
+        "y_labels": ["a", "b"],
+    }
+    out = io.BytesIO()
+    np.save(out, held)
+    return out.getvalue()
+
+
+def _altered_recordings(content: bytes, choices: Choices) -> bytes:
+    return content[:_NPY_HEADER] + altered_opcodes(content[_NPY_HEADER:], choices)
+
+
+def _read_recordings(content: bytes) -> object:
+    arguments = {"file": "watch_dataset.npy", "channels": 6}
+    return read_recordings(Given(arguments, Budget(len(content), DataError), [content]))
 
 
 def _parse_audit(content: bytes) -> object:

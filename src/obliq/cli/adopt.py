@@ -30,7 +30,7 @@ class AdoptArguments:
     The result is an original network, as from `obliq train`. It prints the accuracy before and after quantization.
 
     Attributes:
-        data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet), npz:FILE,
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet, watch), npz:FILE,
             folder:DIR or module:function. Scale inputs as in training; module:function can return them as floats.
         arch: Your network code, as module:function, or a built-in name. The function is called with (input_shape,
             classes) or without arguments.

@@ -25,7 +25,7 @@ class DataArguments:
     Example: obliq data npz:watch.npz,layout=LC
 
     Attributes:
-        source: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet), npz:FILE,
+        source: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet, watch), npz:FILE,
             folder:DIR or module:function.
     """
 

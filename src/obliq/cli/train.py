@@ -31,7 +31,7 @@ class TrainArguments:
     Example: obliq train fashion-mnist --arch resnet20 --bits W4A4 --out runs/original
 
     Attributes:
-        data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet), npz:FILE,
+        data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet, watch), npz:FILE,
             folder:DIR or module:function. The last three take options, such as
             npz:FILE,layout=LC; `obliq data --help` explains them.
         arch: convnet, strided-convnet, resnet20, resnet18, mobilenetv2, signal-convnet, or your own network code as

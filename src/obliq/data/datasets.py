@@ -19,6 +19,7 @@ from obliq.data.source_options import split_options
 from obliq.data.svhn import svhn
 from obliq.data.tiny_imagenet import tiny_imagenet
 from obliq.data.user_dataset import from_function
+from obliq.data.watch import watch
 from obliq.errors import DataError
 
 FORM_STARTS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)
@@ -53,6 +54,7 @@ DATASETS: dict[str, Callable[[Path | None], Collection]] = {
     "cifar100": cifar100,
     "svhn": svhn,
     "tiny-imagenet": tiny_imagenet,
+    "watch": watch,
 }
 
 

@@ -1,4 +1,4 @@
-"""Pickles that hold arrays of bytes, read without running any code that they name.
+"""Pickles that hold arrays, read without running any code that they name.
 
 A pickle is a program that may call any function. Here every name in it is looked up in a table of five inert stand-ins,
 and any other name is an error.
@@ -51,31 +51,48 @@ def pickled_arrays(file: str, data: bytes, budget: Budget) -> object:
     Raises:
         DataError: for any other content or damage.
     """
-    try:
-        budget.spend("its content", memory=2 * len(data))  # the array and its copy
-        check_pickle(io.BytesIO(data), budget)
-        # "bytes": Python 2 wrote the originals, and its text is read as bytes
-        content = _OnlyArrays(io.BytesIO(data), encoding="bytes").load()
-    except ObliqError as error:
-        raise DataError(f"{file}: {error}") from error
-    except Exception as error:  # a damaged pickle may raise almost anything
-        raise DataError(f"{file} is damaged ({type(error).__name__}); expected the original") from error
+    content = unpickled(file, data, budget)
     if isinstance(content, dict):
         return {key: _to_array(file, value) for key, value in content.items()}
     return _to_array(file, content)
 
 
-class _Kind:
-    """Stands for numpy.dtype; records the code."""
+def unpickled(file: str, data: bytes, budget: Budget) -> object:
+    """What a pickle holds, with stand-ins in place of arrays and their types.
+
+    Args:
+        file: its name, for errors.
+        data: its content.
+        budget: of all the files that belong together.
+
+    Raises:
+        DataError: for damage, for more than the budget allows, and for any name but those of arrays.
+    """
+    try:
+        budget.spend("its content", memory=2 * len(data))  # the array and its copy
+        check_pickle(io.BytesIO(data), budget)
+        # "bytes": Python 2 wrote the originals, and its text is read as bytes
+        return _OnlyArrays(io.BytesIO(data), encoding="bytes").load()
+    except ObliqError as error:
+        raise DataError(f"{file}: {error}") from error
+    except Exception as error:  # a damaged pickle may raise almost anything
+        raise DataError(f"{file} is damaged ({type(error).__name__}); expected the original") from error
+
+
+class PickledKind:
+    """Stands for numpy.dtype; records the code and the order of bytes."""
+
+    order: object = "|"
 
     def __init__(self, code: object = None, *_: object) -> None:
         self.code = code
 
     def __setstate__(self, state: object) -> None:
-        """Ignore the rest: one byte has no order."""
+        if isinstance(state, tuple) and len(state) > 1:
+            self.order = state[1]
 
 
-class _Array:
+class PickledArray:
     """Stands for an array under reconstruction; records its state."""
 
     state: object = None
@@ -88,8 +105,8 @@ class _ArrayType:
     """Stands for numpy.ndarray where it is named as an argument."""
 
 
-def _reconstruct(*_: object) -> _Array:
-    return _Array()
+def _reconstruct(*_: object) -> PickledArray:
+    return PickledArray()
 
 
 def _encode(text: object, encoding: object = None) -> bytes:
@@ -103,7 +120,7 @@ _STAND_INS: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy", "ndarray"): _ArrayType,
-    ("numpy", "dtype"): _Kind,
+    ("numpy", "dtype"): PickledKind,
     ("_codecs", "encode"): _encode,
 }
 
@@ -125,10 +142,16 @@ class _OnlyArrays(pickle.Unpickler):
 
 
 def _to_array(file: str, value: object) -> object:
-    if not isinstance(value, _Array):
+    if not isinstance(value, PickledArray):
         return value
     match value.state:
-        case (_, tuple(shape), _Kind(code="u1" | b"u1" | "uint8"), bool() | int() as by_column, bytes(raw)):
+        case (
+            _,
+            tuple(shape),
+            PickledKind(code="u1" | b"u1" | "uint8"),
+            bool() | int() as by_column,
+            bytes(raw),
+        ):
             if by_column or not all(type(size) is int and size >= 0 for size in shape):
                 raise DataError(f"{file}: an array by column or of shape {shape}; expected rows of bytes")
             if math.prod(shape) != len(raw):

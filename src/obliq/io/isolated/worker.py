@@ -22,6 +22,7 @@ JOBS: Final = {
     "entries of npz": "obliq.io.isolated.npz:read_entries",
     "array of npz": "obliq.io.isolated.npz:read_array",
     "pickled batch": "obliq.io.isolated.pickled_arrays:read_batch",
+    "pickled recordings": "obliq.io.isolated.recordings:read_recordings",
 }
 """The functions that a child may be told to run, by what they read."""
 
