@@ -11,7 +11,8 @@ import obliq
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys, load_environment
 from obliq.benchmark.plan import tuning_trials
-from obliq.benchmark.suites import digits_targets_suite
+from obliq.benchmark.scenario import draw_subjects
+from obliq.benchmark.suites import digits_targets_suite, watch_suite
 from obliq.benchmark.tuning import samples_to_tune_on
 from obliq.benchmark.variants import every_variant, every_variant_at_scale
 from obliq.benchmark.worker_state import WorkerState
@@ -70,6 +71,27 @@ def test_the_digits_have_enough_people_left() -> None:
     (experiment,) = {trials.problem.experiment for trials in tuning_trials(planned)}
     left = samples_to_tune_on(obliq.load_dataset("digits"), experiment.apart_from)
     assert len(partition(left, experiment.setup.partition_rule(experiment.seed)).train) > 400
+
+
+def test_ten_people_are_enough_for_every_part_and_for_tuning() -> None:
+    """Divisions depend on the number of windows of each person, which are those of the original here."""
+    windows = [284, 273, 157, 150, 249, 242, 265, 243, 244, 262]
+    people = torch.repeat_interleave(torch.arange(1, 11), torch.tensor(windows))
+    collection = Collection(
+        name="watch", inputs=torch.zeros(len(people), 1, 1), labels=people % 7, subjects=people
+    )
+    suite = watch_suite()
+    (setup,) = suite.setups
+    (experiment,) = {trials.problem.experiment for trials in tuning_trials(suite)}
+    left = samples_to_tune_on(collection, experiment.apart_from)
+    divided = [partition(collection, setup.partition_rule(seed)) for seed in suite.seeds]
+    forgotten = {draw_subjects(parts, 1, seed) for seed, parts in zip(suite.seeds, divided, strict=True)}
+    assert len(forgotten) == len(suite.seeds)
+    for parts in (*divided, partition(left, setup.partition_rule(suite.tuning_seed))):
+        owners = [set(people[one.indices].tolist()) for one in (parts.train, parts.holdout, parts.test)]
+        assert len(owners[0]) >= 5
+        assert min(map(len, owners[1:])) >= 1
+        assert len(set.union(*owners)) == sum(map(len, owners))
 
 
 def test_wider_searches_cost_as_many_trials() -> None:

@@ -1,4 +1,4 @@
-"""What the suites share: data sets with a network and the recipe of its training."""
+"""What the suites share: data sets with a network and the recipe of its training, and groups of methods."""
 
 import dataclasses
 
@@ -25,6 +25,12 @@ DIGITS = Setup(
     recipe=Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64),
 )
 """As the demo trains its network."""
+WATCH = Setup(
+    data="watch",
+    architecture="signal-convnet",
+    recipe=Recipe(epochs=40, learning_rate=0.05, batch_size=64),
+)
+"""Divided as by `obliq train`: one person is tested, one or two are holdout, and seven or eight are trained on."""
 CIFAR10 = Setup(
     data="cifar10",
     architecture="resnet18",
@@ -42,3 +48,29 @@ CIFAR10_SMALL = Setup(
     test_limit=2000,
     recipe=Recipe(epochs=30, learning_rate=0.1, batch_size=64, augment=True),
 )
+
+STRONGEST = (
+    "fine-tune",
+    "l1-sparse",
+    "amun",
+    "salun",
+    "q-mul",
+    "q-mul public code",
+    "oeu entropy",
+    "calibrated",
+)
+"""The best baselines of the suites on smaller images, and ours, where all methods would take too long."""
+HANDFUL = ("fine-tune", "random-label", "salun", "q-mul", "oeu entropy", "calibrated")
+OF_PEOPLE = (
+    "proxy-matching",
+    "calibrated",
+    "calibrated-holdout",
+    "oeu entropy",
+    "amun",
+    "salun",
+    "l1-sparse",
+    "fine-tune",
+    "a-amu",
+    "regun",
+)
+"""Ours and those of the literature that were nearest elsewhere, or that have targets like ours."""

@@ -4,7 +4,18 @@ import dataclasses
 from collections.abc import Callable
 
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.setups import CIFAR10, CIFAR10_SMALL, DIGITS, FASHION, SMALL_RECIPE, WRITERS
+from obliq.benchmark.setups import (
+    CIFAR10,
+    CIFAR10_SMALL,
+    DIGITS,
+    FASHION,
+    HANDFUL,
+    OF_PEOPLE,
+    SMALL_RECIPE,
+    STRONGEST,
+    WATCH,
+    WRITERS,
+)
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.variants import (
     ablations,
@@ -37,18 +48,6 @@ TUNED_ON = {
 """Tune once per kind of request, because the difficulty of a request is unknown in advance."""
 BITS = ("W2A2", "W3A3", "W4A4", "W8A8", "FP32")
 NETWORKS = ("resnet20", "resnet18", "mobilenetv2")
-STRONGEST = (
-    "fine-tune",
-    "l1-sparse",
-    "amun",
-    "salun",
-    "q-mul",
-    "q-mul public code",
-    "oeu entropy",
-    "calibrated",
-)
-"""The best baselines of the suites on smaller images, and ours, where all methods would take too long."""
-HANDFUL = ("fine-tune", "random-label", "salun", "q-mul", "oeu entropy", "calibrated")
 
 
 def smoke_suite() -> Suite:
@@ -133,6 +132,16 @@ def digits_targets_suite() -> Suite:
         variants=target_variants(),
         references=0,
         tuned_on={"random=10%": "subjects=1"},
+    )
+
+
+def watch_suite() -> Suite:
+    """Motion of a smart watch at W4A4, ten people; forgets one person and one exercise."""
+    return Suite(
+        name="watch",
+        setups=(WATCH,),
+        scenarios=scenarios("subjects=1", "class=0"),
+        variants=variants_named(*OF_PEOPLE),
     )
 
 
@@ -249,6 +258,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "writers": writers_suite,
     "writers-ablations": writers_ablations_suite,
     "digits-targets": digits_targets_suite,
+    "watch": watch_suite,
     "fashion-default": fashion_default_suite,
     "fashion-long-default": fashion_long_default_suite,
     "writers-default": writers_default_suite,
