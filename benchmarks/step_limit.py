@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import obliq
-from obliq.benchmark.variants import search_space
+from obliq.benchmark.method_variant import search_space
 from obliq.data import PartitionRule, Splits, partition
 from obliq.errors import ObliqError
 from obliq.methods import BUILT_IN, Method

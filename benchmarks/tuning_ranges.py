@@ -23,8 +23,8 @@ INTRODUCTION = """\
 # What was tried in tuning
 
 Written by `benchmarks/tuning_ranges.py` from the `tuned.json` of each suite. Every method had six trials for each
-request, on an original of a seed that is not reported. The trial with the smallest Avg. Gap to that seed's own
-retrained network was kept.
+request, and three in the suites of budgets, on an original of a seed that is not reported. The trial with the smallest
+Avg. Gap to that seed's own retrained network was kept.{beyond}
 
 - **A column per request** has the value that was best, and **best gap** its Avg. Gap in points, in the same order.
 - **↓ and ↑** mark the lowest and the highest value of a range of three or more: a better value may lie beyond it.
@@ -38,7 +38,7 @@ retrained network was kept.
 Place = tuple[str, str, str]
 """Data, architecture and bits."""
 Tried = tuple[str, tuple[str, ...]]
-"""A method's name, and its trials as JSON text."""
+"""A method's name, and its trials as JSON text, without those beyond an edge."""
 
 
 def committed_choices() -> dict[TuningChoice, list[str]]:
@@ -88,12 +88,14 @@ def table(choices: Mapping[Tried, Mapping[str, TuningChoice]], requests: Sequenc
     ]
     for (method, trials), by_request in sorted(choices.items()):
         gaps = " · ".join(gap_of(by_request[one]) if one in by_request else "-" for one in requests)
-        for number, (field, tried) in enumerate(values_tried(trials).items()):
+        everything = [trial for choice in by_request.values() for trial in choice.trials]
+        for number, (field, tried) in enumerate(values_tried([*trials, *everything]).items()):
             best = []
             for request in requests:
                 fields = by_request[request].fields if request in by_request else None
+                own = values_tried(by_request[request].trials)[field] if request in by_request else ()
                 best.append(
-                    "-" if fields is None else shown(fields[field]) + " " + edge_of(fields[field], tried)
+                    "-" if fields is None else shown(fields[field]) + " " + edge_of(fields[field], own)
                 )
             cells = [
                 "" if number else method,
@@ -131,15 +133,24 @@ def page() -> str:
     places = defaultdict[Place, dict[TuningChoice, list[str]]](dict)
     for choice, suites in found.items():
         places[choice.data, choice.architecture, choice.bits][choice] = suites
-    parts = [INTRODUCTION.format(summary=summary).rstrip("\n")]
+    suites_beyond = {suite for choice, suites in found.items() if choice.beyond for suite in suites}
+    beyond = (
+        ""
+        if not suites_beyond
+        else (
+            f" In {', '.join(f'`{one}`' for one in sorted(suites_beyond))}, up to three\nfurther trials went beyond "
+            "the edge of a method's learning rates where the best one lay there."
+        )
+    )
+    parts = [INTRODUCTION.format(summary=summary, beyond=beyond).rstrip("\n")]
     for (data, architecture, bits), choices in places.items():
         suites = sorted({suite for several in choices.values() for suite in several})
         rows = defaultdict[Tried, dict[str, TuningChoice]](dict)
         for choice, used_by in choices.items():
-            name = choice.contender
-            if choice.scenario in rows[name, choice.trials]:  # tuned again, for other suites
+            name, trials = choice.contender, choice.trials[: len(choice.trials) - choice.beyond]
+            if choice.scenario in rows[name, trials]:  # tuned again, for other suites
                 name += f" (in {', '.join(used_by)})"
-            rows[name, choice.trials][choice.scenario] = choice
+            rows[name, trials][choice.scenario] = choice
         requests = list(dict.fromkeys(choice.scenario for choice in choices))
         parts.append(
             f"## {data}, {architecture}, {bits}\n\nUsed by {', '.join(f'`{one}`' for one in suites)}."

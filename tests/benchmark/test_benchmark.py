@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from obliq.benchmark.collect import read_rows
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.variants import MethodVariant
 from obliq.errors import DataError, ObliqError
 from tests.benchmark.conftest import Counted
 from tests.benchmark.toys import (
@@ -100,6 +100,20 @@ def test_what_was_tuned_stays(data: str, tmp_path: Path, counted: Counted, tuned
         tmp_path / "cache"
     )  # the tuning split's networks were not made again
     assert but_for_times(again.rows) == but_for_times(tuned.rows)
+
+
+def test_kept_trials_go_on_beyond_the_edge_of_their_range(
+    data: str, tmp_path: Path, tuned: BenchmarkResult
+) -> None:
+    (before,) = json.loads((tuned.folder / "tuned.json").read_text())["choices"]
+    run_suite(suite(data, beyond_edges=2), options(tmp_path, resume=True))
+    (after,) = json.loads((tuned.folder / "tuned.json").read_text())["choices"]
+    first = len(before["trials"])
+    assert (after["trials"][:first], after["gaps"][:first]) == (before["trials"], before["gaps"])
+    # two values are both edges, so there is at least one further trial
+    assert 1 <= after["beyond"] == len(after["trials"]) - first <= 2
+    assert after["gaps"][after["chosen"]] == min(after["gaps"])
+    assert "up to 2 further trials went beyond it" in (tuned.folder / "report.md").read_text()
 
 
 def test_references_serve_attacks_and_select_memorised_samples(data: str, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from obliq.benchmark.cache import CacheError, ResultCache, digest_of
 from obliq.benchmark.cache_keys import Environment, TaskKeys, describe_method
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.plan import PlannedRow, planned_rows
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup
 from obliq.benchmark.suites import suite_named
 from obliq.benchmark.tasks import AuditTask, Experiment, Problem, RetrainedTask, UnlearnedTask
 from obliq.benchmark.tuning import TunedFields, position_of_smallest
-from obliq.benchmark.variants import MethodVariant
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
 from obliq.io.strict_json import render_json

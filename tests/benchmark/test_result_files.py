@@ -12,10 +12,11 @@ from rich.console import Console
 
 from obliq.benchmark import result_files, run
 from obliq.benchmark.cache import digest_of
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.result_files import CELL_DOCUMENT
 from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.suite import Suite
-from obliq.benchmark.variants import MethodVariant, with_default_fields
+from obliq.benchmark.variants import with_default_fields
 from obliq.errors import ObliqError
 from obliq.methods import FineTune
 from tests.benchmark.conftest import Counted

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from obliq.benchmark.cache_keys import Environment, TaskKeys
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.plan import TuningTrials, planned_rows, tuning_trials
 from obliq.benchmark.rows import ROW_KINDS, column_names, from_csv, to_csv
 from obliq.benchmark.scenario import Scenario
@@ -24,7 +25,7 @@ from obliq.benchmark.suites import (
 )
 from obliq.benchmark.tasks import UnlearnedTask
 from obliq.benchmark.tuning import TunedFields, TuningChoice, fields_text
-from obliq.benchmark.variants import FOLLOWED, MethodVariant, ablations, every_variant, with_default_fields
+from obliq.benchmark.variants import FOLLOWED, ablations, every_variant, with_default_fields
 from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.methods import FineTune, Retrain, available_methods

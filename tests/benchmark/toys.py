@@ -12,11 +12,11 @@ import numpy as np
 from rich.console import Console
 from torch import nn
 
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import BenchmarkOptions
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
-from obliq.benchmark.variants import MethodVariant
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import FineTune

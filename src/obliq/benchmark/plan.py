@@ -1,8 +1,11 @@
 """The tasks of a suite: those of tuning, and those of every row."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import ORIGINAL, RETRAINED, RETRAINED_AGAIN, Setup, Suite
 from obliq.benchmark.tasks import (
@@ -15,20 +18,44 @@ from obliq.benchmark.tasks import (
     Task,
     UnlearnedTask,
 )
-from obliq.benchmark.tuning import TunedFields, TuningKey, tuning_key
-from obliq.benchmark.variants import MethodVariant
+from obliq.benchmark.tuning import TunedFields, TuningChoice, TuningKey, trial_beyond_edge, tuning_key
 from obliq.errors import ObliqError
 from obliq.methods import Method
 
 
 @dataclass(frozen=True)
 class TuningTrials:
-    """What to try for one method variant and one request."""
+    """What to try for one method variant and one request.
+
+    Attributes:
+        key, problem, variant: of the choice.
+        fields: of each trial that is still to be run.
+        before: the choice among earlier trials, where there were any.
+    """
 
     key: TuningKey
     problem: Problem
     variant: MethodVariant
-    methods: tuple[Method, ...]
+    fields: tuple[Mapping[str, Any], ...]
+    before: TuningChoice | None = None
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The method of each trial."""
+        augment = self.problem.experiment.setup.recipe.augment
+        return tuple(self.variant.build(one, augment=augment) for one in self.fields)
+
+    def after(self, choice: TuningChoice, most: int) -> "TuningTrials | None":
+        """The trial that follows a choice beyond the edge of the range; None where there is none.
+
+        Args:
+            choice: among the trials so far.
+            most: trials beyond the edge in all.
+        """
+        if choice.beyond >= most:
+            return None
+        fields = trial_beyond_edge(choice.every_fields, choice.gaps)
+        return None if fields is None else dataclasses.replace(self, fields=(fields,), before=choice)
 
     @property
     def audits(self) -> list[AuditTask]:
@@ -62,9 +89,8 @@ def tuning_trials(suite: Suite) -> Iterator[TuningTrials]:
             for variant in suite.variants:
                 candidates = variant.candidates()
                 if len(candidates) > 1:
-                    augment = setup.recipe.augment
-                    methods = tuple(variant.build(fields, augment=augment) for fields in candidates)
-                    yield TuningTrials(tuning_key(setup, scenario, variant), problem, variant, methods)
+                    key = tuning_key(setup, scenario, variant)
+                    yield TuningTrials(key, problem, variant, tuple(candidates))
 
 
 @dataclass(frozen=True)

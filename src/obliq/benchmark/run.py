@@ -105,7 +105,7 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
         environment = load_environment(data, options.data_folder, options.device, autocast=options.autocast)
         run = _SuiteRun(suite, options, folder, cache, TaskKeys(environment))
         choices = run.kept_choices()
-        trials = [one for one in tuning_trials(suite) if one.key not in choices]
+        trials = run.missing_trials(choices)
         run.refuse_unexpected_results(trials, choices)
         require_writable(folder)  # fails now rather than after hours
         # keys of their own, as workers in processes need them without what this process has computed
@@ -160,23 +160,42 @@ class _SuiteRun:
     def tune(
         self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice], pool: WorkerPool
     ) -> tuple[dict[TuningKey, TuningChoice], list[str]]:
-        """All choices, the kept ones and the new ones, and the errors of tasks."""
-        if not trials:
-            return dict(choices), []
-        tasks = [task for one in trials for task in (one.retrained_audit, *one.audits)]
-        with ProgressDisplay(self.options.console, f"tuning {self.suite.name}") as display:
-            errors = run_tasks(plan_tasks(tasks, self.keys), self.cache, pool, display.watch)
-        everything = {**choices, **{one.key: self._choice(one, errors) for one in trials}}
-        write_choices(self.folder / TUNED, everything)
-        return everything, list(dict.fromkeys(errors.values()))
+        """All choices, the kept ones and the new ones, and the errors of tasks.
+
+        Trials beyond the edge of a range depend on what the ones before them gave, so they come in rounds.
+        """
+        found, failures = dict(choices), dict[str, None]()
+        while trials:
+            tasks = [task for one in trials for task in (one.retrained_audit, *one.audits)]
+            with ProgressDisplay(self.options.console, f"tuning {self.suite.name}") as display:
+                errors = run_tasks(plan_tasks(tasks, self.keys), self.cache, pool, display.watch)
+            failures |= dict.fromkeys(errors.values())
+            found |= {one.key: self._choice(one, errors) for one in trials}
+            write_choices(self.folder / TUNED, found)
+            trials = self._further_trials(trials, found)
+        return found, list(failures)
+
+    def missing_trials(self, choices: Mapping[TuningKey, TuningChoice]) -> list[TuningTrials]:
+        """The trials of methods without a choice, and those beyond the edges of kept ones."""
+        every = list(tuning_trials(self.suite))
+        kept = [one for one in every if one.key in choices]
+        return [one for one in every if one.key not in choices] + self._further_trials(kept, choices)
+
+    def _further_trials(
+        self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice]
+    ) -> list[TuningTrials]:
+        following = (one.after(choices[one.key], self.suite.beyond_edges) for one in trials)
+        return [one for one in following if one is not None]
 
     def _choice(self, trials: TuningTrials, errors: Mapping[str, str]) -> TuningChoice:
         aim = self.cache.find(self.keys.of(trials.retrained_audit))
         found = [self.cache.find(self.keys.of(one)) for one in trials.audits]
-        gaps = tuple(
+        new = tuple(
             compare_with_retrained(entry.values, aim.values).get("average_gap") if entry and aim else None
             for entry in found
         )
+        before = trials.before
+        gaps = (*(before.gaps if before else ()), *new)
         keys = [self.keys.of(one) for one in (trials.retrained_audit, *trials.audits)]
         causes = [errors[key] for key in keys if key in errors]
         best = position_of_smallest(gaps)
@@ -188,9 +207,10 @@ class _SuiteRun:
             scenario=trials.problem.scenario.text,
             contender=trials.variant.name,
             seed=self.suite.tuning_seed,
-            trials=tuple(map(fields_text, trials.variant.candidates())),
+            trials=(*(before.trials if before else ()), *map(fields_text, trials.fields)),
             gaps=gaps,
             chosen=best,
+            beyond=0 if before is None else before.beyond + len(new),
             error=causes[0] if best is None and causes else "",
         )
 

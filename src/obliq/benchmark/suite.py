@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.variants import MethodVariant
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule
 from obliq.errors import DataError, ObliqError
@@ -106,6 +106,7 @@ class Suite:
             None for each in itself. Its bit width is `tuning_bits`, too.
         tuned_on: from a scenario to another one of the suite, whose tuned fields it takes; scenarios that are not
             named are tuned by themselves.
+        beyond_edges: how many further trials a method gets beyond the edge of its range, see `trial_beyond_edge`.
         references: reference networks of each original, for attacks and memorisation; even, 0 for none.
     """
 
@@ -118,6 +119,7 @@ class Suite:
     tuning_bits: str = "W4A4"
     tuned_in: Setup | None = None
     tuned_on: Mapping[str, str] = field(default_factory=dict)
+    beyond_edges: int = 0
     references: int = 4
 
     def __post_init__(self) -> None:
@@ -141,6 +143,8 @@ class Suite:
                     f"{self.name} tunes {scenario!r} on {other!r}; expected two of its scenarios, of which the "
                     "second is tuned by itself"
                 )
+        if self.beyond_edges < 0:
+            raise ObliqError(f"{self.beyond_edges} trials beyond the edges; expected 0 or more")
         if self.references < 0 or self.references % 2:
             raise ObliqError(
                 f"{self.references} references; expected an even number, in complementary halves"

@@ -2,27 +2,39 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
-from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.cifar10_suites import (
+    cifar10_cpu_suite,
+    cifar10_short_suite,
+    cifar10_small_suite,
+    cifar10_suite,
+    grid_suite,
+)
 from obliq.benchmark.setups import (
-    CIFAR10,
-    CIFAR10_SMALL,
+    BEYOND_EDGES,
+    BITS,
     DIGITS,
     FASHION,
     HANDFUL,
     OF_PEOPLE,
+    SCENARIOS,
     SMALL_RECIPE,
-    STRONGEST,
+    TUNED_ON,
     WATCH,
     WRITERS,
+    at_bits,
+    on_every_network,
+    scenarios,
 )
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.variants import (
+    BUDGETS,
     ablations,
     every_variant,
-    every_variant_at_scale,
     target_variants,
     variants_named,
+    variants_of_budget,
     with_default_fields,
 )
 from obliq.errors import ObliqError
@@ -30,24 +42,6 @@ from obliq.io.user_code import first_line, import_function
 from obliq.training.loop import Recipe
 
 SMALL_SCENARIOS = ("random=10%", "class=0", "memorised=high")
-SCENARIOS = (
-    "random=10%",
-    "random=30%",
-    "random=50%",
-    "class=0",
-    "memorised=low",
-    "memorised=medium",
-    "memorised=high",
-)
-TUNED_ON = {
-    "random=30%": "random=10%",
-    "random=50%": "random=10%",
-    "memorised=low": "memorised=high",
-    "memorised=medium": "memorised=high",
-}
-"""Tune once per kind of request, because the difficulty of a request is unknown in advance."""
-BITS = ("W2A2", "W3A3", "W4A4", "W8A8", "FP32")
-NETWORKS = ("resnet20", "resnet18", "mobilenetv2")
 
 
 def smoke_suite() -> Suite:
@@ -102,7 +96,18 @@ def fashion_long_suite() -> Suite:
         setups=(dataclasses.replace(FASHION, recipe=recipe),),
         scenarios=scenarios("random=10%"),
         variants=every_variant(),
+        beyond_edges=BEYOND_EDGES,
         references=0,
+    )
+
+
+def fashion_long_budget_suite(epochs: int) -> Suite:
+    """The cell of `fashion-long` with the strongest methods, each with as many passes over the retain set."""
+    return dataclasses.replace(
+        fashion_long_suite(),
+        name=f"fashion-long-{epochs}",
+        variants=variants_of_budget(epochs),
+        seeds=(1, 2),
     )
 
 
@@ -182,78 +187,13 @@ def writers_ablations_suite() -> Suite:
     )
 
 
-def cifar10_suite() -> Suite:
-    """The literature's scale; takes days on one accelerator."""
-    networks = (CIFAR10, dataclasses.replace(CIFAR10, architecture="mobilenetv2"))
-    return Suite(
-        name="cifar10",
-        setups=tuple(setup for network in networks for setup in at_bits(network, "W4A4", "W2A2")),
-        scenarios=scenarios("random=10%", "random=30%", "random=50%", "class=0"),
-        variants=every_variant_at_scale(),
-        tuned_on={"random=30%": "random=10%", "random=50%": "random=10%"},
-    )
-
-
-def cifar10_small_suite() -> Suite:
-    """CIFAR-10 with few images, epochs and seeds; needs one accelerator or a few hours on processors."""
-    return Suite(
-        name="cifar10-small",
-        setups=(CIFAR10_SMALL,),
-        scenarios=scenarios("random=10%"),
-        seeds=(1, 2),
-        variants=variants_named(*STRONGEST),
-        references=0,
-    )
-
-
-def cifar10_short_suite() -> Suite:
-    """ResNet-18 on all of CIFAR-10, few epochs, one seed, tuned on the small suite; needs an accelerator."""
-    recipe = Recipe(epochs=12, learning_rate=0.1, batch_size=256, augment=True)
-    return dataclasses.replace(
-        cifar10_small_suite(),
-        name="cifar10-short",
-        setups=(dataclasses.replace(CIFAR10, recipe=recipe),),
-        seeds=(1,),
-        tuned_in=CIFAR10_SMALL,
-    )
-
-
-def grid_suite() -> Suite:
-    """Every bit width and network with every request that CIFAR-10 allows, for a cluster."""
-    return Suite(
-        name="grid",
-        setups=on_every_network(CIFAR10),
-        scenarios=scenarios(*SCENARIOS),
-        variants=every_variant_at_scale(),
-        tuned_on=TUNED_ON,
-    )
-
-
-def scenarios(*texts: str) -> tuple[Scenario, ...]:
-    """Scenarios by their texts."""
-    return tuple(map(Scenario, texts))
-
-
-def at_bits(setup: Setup, *bits: str) -> tuple[Setup, ...]:
-    """The same setup at several bit widths."""
-    return tuple(dataclasses.replace(setup, bits=one) for one in bits)
-
-
-def on_every_network(setup: Setup) -> tuple[Setup, ...]:
-    """The same setup on each of the literature's networks, at every bit width."""
-    return tuple(
-        one
-        for network in NETWORKS
-        for one in at_bits(dataclasses.replace(setup, architecture=network), *BITS)
-    )
-
-
 SUITES: dict[str, Callable[[], Suite]] = {
     "smoke": smoke_suite,
     "fashion-small": fashion_small_suite,
     "fashion": fashion_suite,
     "fashion-bits": fashion_bits_suite,
     "fashion-long": fashion_long_suite,
+    **{f"fashion-long-{epochs}": partial(fashion_long_budget_suite, epochs) for epochs in BUDGETS},
     "fashion-small-ablations": fashion_small_ablations_suite,
     "writers": writers_suite,
     "writers-ablations": writers_ablations_suite,
@@ -265,6 +205,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "cifar10": cifar10_suite,
     "cifar10-small": cifar10_small_suite,
     "cifar10-short": cifar10_short_suite,
+    "cifar10-cpu": cifar10_cpu_suite,
     "grid": grid_suite,
     "writers-grid": writers_grid_suite,
 }

@@ -4,7 +4,8 @@ No sample and no person of a reported test part takes part in tuning: a data set
 divided for tuning only after the test parts of all reported seeds were set aside. The holdout part stands in for the
 test part, as a user has no other. Samples that reported originals are trained on, forgotten ones among them, may be
 trained on in tuning, too. The choices are written to `tuned.json` and kept: a later run takes them from there, unless
-the trials of a method have changed.
+the trials of a method have changed. Where a suite allows it, further trials follow beyond the edge of a method's range,
+see `trial_beyond_edge`.
 """
 
 import json
@@ -15,9 +16,9 @@ from typing import Any
 
 import torch
 
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
-from obliq.benchmark.variants import MethodVariant
 from obliq.data import Collection, Examples, PartitionRule, partition
 from obliq.data.collection import UNKNOWN_SUBJECT
 from obliq.errors import DataError, ObliqError
@@ -25,6 +26,7 @@ from obliq.io.documents import DocumentType
 from obliq.io.strict_json import encode, parse_json
 
 TUNED = "tuned.json"
+LEARNING_RATE = "learning_rate"
 LEAST_SHARE = 0.1
 """Of a data set, for tuning. Less is hardly the same problem."""
 
@@ -67,7 +69,8 @@ class TuningChoice:
         trials: the fields of each trial, as JSON text.
         gaps: Avg. Gap of each trial to its split's own retrained network, in points; None where it failed.
         chosen: position of the smallest gap, the first of equal ones; None when every trial failed.
-        error: the reason, in that case.
+        beyond: how many of the trials, the last ones, lie beyond the edge of the range.
+        error: the reason, where every trial failed.
     """
 
     data: str
@@ -79,6 +82,7 @@ class TuningChoice:
     trials: tuple[str, ...]
     gaps: tuple[float | None, ...]
     chosen: int | None
+    beyond: int = 0
     error: str = ""
 
     def __post_init__(self) -> None:
@@ -92,6 +96,11 @@ class TuningChoice:
     def fields(self) -> dict[str, Any] | None:
         """The chosen fields; None when every trial failed."""
         return None if self.chosen is None else parse_json(self.trials[self.chosen].encode())
+
+    @property
+    def every_fields(self) -> tuple[dict[str, Any], ...]:
+        """The fields of each trial."""
+        return tuple(parse_json(one.encode()) for one in self.trials)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +117,52 @@ def position_of_smallest(gaps: Sequence[float | None]) -> int | None:
     """The position of the smallest number, the first of equal ones; None where there is no number."""
     numbers = [(gap, number) for number, gap in enumerate(gaps) if gap is not None]
     return min(numbers)[1] if numbers else None
+
+
+def trial_beyond_edge(
+    trials: Sequence[Mapping[str, Any]], gaps: Sequence[float | None]
+) -> dict[str, Any] | None:
+    """The next trial beyond the edge of a range, where the best one lies there; None where it lies inside.
+
+    The range is that of the learning rate, or of the first field with several numbers where a method tunes no
+    learning rate. The new value goes on at the ratio of the two outermost values, to three digits. The other fields
+    keep their best values.
+
+    Args:
+        trials: fields of the trials so far.
+        gaps: Avg. Gap of each, in points; None where it failed.
+    """
+    best = position_of_smallest(gaps)
+    ranges = {name: values for name in trials[0] if len(values := _numbers(name, trials)) > 1}
+    if best is None or not ranges:
+        return None
+    name = LEARNING_RATE if LEARNING_RATE in ranges else next(iter(ranges))
+    values, value = ranges[name], trials[best][name]
+    if value not in (values[0], values[-1]):
+        return None
+    inner = values[1] if value == values[0] else values[-2]
+    return {**trials[best], name: float(f"{value * value / inner:.3g}")}
+
+
+def _numbers(name: str, trials: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The values of a field in order; empty unless all are fractions above zero."""
+    values = {trial[name] for trial in trials}
+    return sorted(values) if all(isinstance(one, float) and one > 0 for one in values) else []
+
+
+def is_search_of(choice: TuningChoice, variant: MethodVariant, beyond: int) -> bool:
+    """Whether a choice has the trials of a variant, then at most `beyond` ones beyond the edge of its range."""
+    given, first = choice.trials, len(choice.trials) - choice.beyond
+    if given[:first] != tuple(map(fields_text, variant.candidates())) or choice.beyond > beyond:
+        return False
+    return all(
+        given[count] == _text_or_none(trial_beyond_edge(choice.every_fields[:count], choice.gaps[:count]))
+        for count in range(first, len(given))
+    )
+
+
+def _text_or_none(fields: Mapping[str, Any] | None) -> str | None:
+    return None if fields is None else fields_text(fields)
 
 
 def fields_text(fields: Mapping[str, Any]) -> str:
@@ -150,19 +205,22 @@ class TunedFields:
 
 
 def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
-    """The choices in a file that are among the trials that the suite would run now; none without a file.
+    """The choices in a file with trials that the suite would run now; none without a file.
+
+    Trials beyond the edge of a range may be missing, as the best of the others is a choice, too.
 
     Raises:
         ObliqError: when the file is not what `write_choices` wrote.
     """
     document = TUNING_DOCUMENT.read_if_present(file)
-    trials = {one.name: tuple(map(fields_text, one.candidates())) for one in suite.variants}
+    variants = {one.name: one for one in suite.variants}
     return {
         (f"{one.data} {one.architecture}", one.scenario, one.contender): one
         for one in (document.choices if document else ())
         if one.seed == suite.tuning_seed
         and one.bits == suite.tuning_bits
-        and one.trials == trials.get(one.contender)
+        and one.contender in variants
+        and is_search_of(one, variants[one.contender], suite.beyond_edges)
     }
 
 

@@ -1,12 +1,10 @@
 """The methods that a suite compares: registered methods, variants of some of them, and ablations of ours."""
 
 import dataclasses
-import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from obliq.errors import ModelError
+from obliq.benchmark.method_variant import MethodVariant
 from obliq.methods import (
     AAMU,
     AMUN,
@@ -26,84 +24,6 @@ from obliq.methods import (
     UGradSL,
     available_methods,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodVariant:
-    """A method as a suite compares it.
-
-    Attributes:
-        name: in the table.
-        method_class: the method; its `search` maps the fields to tune to the values to try.
-        fixed: fields with a given value, also where `search` has others.
-        follows: name of another variant, whose tuned fields are taken instead of tuning.
-        tried: values to try in place of the method's `search`; None for that.
-    """
-
-    name: str
-    method_class: type[Method]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    follows: str | None = None
-    tried: Mapping[str, tuple[Any, ...]] | None = None
-
-    def __post_init__(self) -> None:
-        if not dataclasses.is_dataclass(self.method_class):
-            raise ModelError(
-                f"method {self.name!r} is {self.method_class!r}; expected a method, which is a dataclass"
-            )
-        version = getattr(self.method_class, "version", None)
-        if type(version) is not int or version < 1:
-            raise ModelError(
-                f"method {self.name!r}: {self.method_class.__name__} has version {version!r}; expected `version: "
-                "ClassVar[int] = 1` in the class, raised whenever it computes something else"
-            )
-        known = {one.name for one in dataclasses.fields(self.method_class)}
-        if unknown := sorted((set(self.fixed) | set(self.space)) - known):
-            raise ModelError(
-                f"method {self.name!r} sets {unknown[0]!r}; expected fields of {self.method_class.__name__}: "
-                f"{', '.join(sorted(known))}"
-            )
-
-    @property
-    def space(self) -> Mapping[str, tuple[Any, ...]]:
-        """The fields to tune, with the values to try."""
-        return search_space(self.method_class) if self.tried is None else self.tried
-
-    def candidates(self) -> list[dict[str, Any]]:
-        """Every combination of the fields to tune, in order; one empty one where there are none."""
-        if self.follows is not None:
-            return [{}]
-        open_fields = {name: values for name, values in self.space.items() if name not in self.fixed}
-        return [
-            dict(zip(open_fields, values, strict=True)) for values in itertools.product(*open_fields.values())
-        ]
-
-    def build(self, tuned: Mapping[str, Any], *, augment: bool = False) -> Method:
-        """The method with tuned fields, then the fixed ones.
-
-        Args:
-            tuned: fields; those that the class does not have are ignored, as for a variant that follows another class.
-            augment: whether to augment as the original's training did, where the method can.
-        """
-        known = {one.name for one in dataclasses.fields(self.method_class)}  # type: ignore[arg-type]
-        given = {name: value for name, value in tuned.items() if name in known}
-        augmented = {"augment": True} if augment and "augment" in known else {}
-        try:
-            return self.method_class(**(augmented | given | dict(self.fixed)))
-        except TypeError as error:
-            raise ModelError(f"method {self.name!r}: {error}; expected fields with defaults") from error
-
-
-def search_space(method_class: type[Method]) -> Mapping[str, tuple[Any, ...]]:
-    """The fields of a method to tune, with the values to try, in order; empty where there are none."""
-    found: Mapping[str, tuple[Any, ...]] = getattr(method_class, "search", {})
-    for name, values in found.items():
-        if not isinstance(values, tuple) or not values:
-            raise ModelError(
-                f"{method_class.__name__}.search[{name!r}] is {values!r}; expected a tuple of values"
-            )
-    return found
-
 
 # restarts=0: the committed rows were computed without restarts, and none of them has damage that would cause one
 # record_every=0: recording the first-order guarantee would count as the method's own time
@@ -230,6 +150,52 @@ def target_variants() -> tuple[MethodVariant, ...]:
             MethodVariant(name=name, method_class=kind, fixed=fields)
             for name, (kind, fields) in AS_PUBLISHED.items()
         ),
+    )
+
+
+BUDGETS = (10, 50)
+"""Passes over the retain set that two suites give every method, where retraining takes 182."""
+ONE_RATE: Mapping[str, tuple[Mapping[str, Any], tuple[float, ...]]] = {
+    "fine-tune": ({}, (0.03, 0.1, 0.3)),
+    "l1-sparse": ({"penalty": 1e-3}, (0.03, 0.1, 0.3)),
+    "gradient-difference": ({}, (0.004, 0.015, 0.06)),
+    "salun": ({"share": 0.6}, (0.01, 0.03, 0.1)),
+    "not": ({}, (0.01, 0.03, 0.1)),
+    "coun": ({}, (0.05, 0.2, 0.8)),
+    "amun": ({"true_labels": False}, (0.02, 0.05, 0.2)),
+    "oeu entropy": ({"forget_weight": 0.2}, (0.005, 0.02, 0.05)),
+    "calibrated": ({}, (0.005, 0.02, 0.05)),
+    "proxy-matching": ({"restarts": 0, "record_every": 0}, (0.005, 0.02, 0.05)),
+}
+"""The methods of these suites: fields as `fashion-long` chose them where they are not the defaults, and the learning
+rates to try around the one that was best there."""
+OWN_PASSES: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
+    "calibrated": lambda epochs: {"epochs": epochs, "rounds": 1},
+    "proxy-matching": lambda epochs: {
+        "proxies": 2,
+        "proxy_epochs": epochs // 5,
+        "epochs": epochs // 5,
+        "rounds": 3,
+    },
+}
+"""How the passes are spent where a method has more than one kind. Proxies get two fifths, and rounds the rest."""
+
+
+def variants_of_budget(epochs: int) -> tuple[MethodVariant, ...]:
+    """The strongest methods with this many passes over the retain set, at most.
+
+    Each tunes its learning rate alone, as trials of 50 passes are long.
+    """
+    passes = {
+        name: OWN_PASSES[name](epochs) if name in OWN_PASSES else {"epochs": epochs} for name in ONE_RATE
+    }
+    return tuple(
+        dataclasses.replace(
+            one,
+            fixed={**one.fixed, **ONE_RATE[one.name][0], **passes[one.name]},
+            tried={"learning_rate": ONE_RATE[one.name][1]},
+        )
+        for one in variants_named(*ONE_RATE)
     )
 
 

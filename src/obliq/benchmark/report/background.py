@@ -20,6 +20,7 @@ class Background:
     Attributes:
         follows: from an ablation's name to the method whose tuned fields it takes.
         trials: number of settings that were tried for each method that is tuned; 1 where nothing was.
+        beyond_edges: how many further trials there could be beyond the edge of a range.
         tuning_seed: of the originals that tuning ran on.
         tuning_bits: the bit width that tuning ran at.
         tuned_in: the network and data that tuning ran on, in words, where these are not the reported ones.
@@ -28,6 +29,7 @@ class Background:
 
     follows: dict[str, str] = field(default_factory=dict)
     trials: int | None = None
+    beyond_edges: int = 0
     tuning_seed: int | None = None
     tuning_bits: str | None = None
     tuned_in: str | None = None
@@ -49,6 +51,7 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
     return Background(
         follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
         trials=trials,
+        beyond_edges=suite.beyond_edges if tuned else 0,
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
         facts=dict(sorted(facts.items())),

@@ -66,6 +66,11 @@ def _tuned(background: Background) -> str:
         "instead of test samples. The combination with the smallest Avg. Gap to that seed's own retrained network was "
         "kept for all seeds reported here."
     )
+    if background.beyond_edges:
+        text += (
+            f" Where it lay at the edge of the learning rates, up to {background.beyond_edges} further trials went "
+            "beyond it."
+        )
     followed = " Ablations take the settings of the method that they follow." if background.follows else ""
     return text + followed
 

@@ -1,0 +1,82 @@
+"""Trials beyond the edge of a range."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from obliq.benchmark.method_variant import MethodVariant
+from obliq.benchmark.tuning import (
+    TuningChoice,
+    fields_text,
+    is_search_of,
+    position_of_smallest,
+    trial_beyond_edge,
+)
+from obliq.methods import FineTune
+
+VARIANT = MethodVariant(name="fine-tune", method_class=FineTune, tried={"learning_rate": (0.1, 0.2, 0.4)})
+TRIALS: list[dict[str, Any]] = VARIANT.candidates()
+
+
+def choice_after(beyond: int, gap: Callable[[float], float]) -> TuningChoice:
+    """The choice where the gap is a function of the learning rate."""
+    trials = list(TRIALS)
+    for _ in range(beyond):
+        following = trial_beyond_edge(trials, [gap(one["learning_rate"]) for one in trials])
+        assert following is not None
+        trials.append(following)
+    gaps = tuple(gap(one["learning_rate"]) for one in trials)
+    return TuningChoice(
+        data="digits",
+        architecture="convnet",
+        bits="W4A4",
+        scenario="random=10%",
+        contender=VARIANT.name,
+        seed=101,
+        trials=tuple(map(fields_text, trials)),
+        gaps=gaps,
+        chosen=position_of_smallest(gaps),
+        beyond=beyond,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gaps", "following"),
+    [([3.0, 2.0, 1.0], 0.8), ([1.0, 2.0, 3.0], 0.05), ([2.0, 1.0, 3.0], None), ([None, 1.0, 2.0], None)],
+)
+def test_the_next_trial_goes_on_at_the_ratio_of_the_outermost_values(
+    gaps: list[float | None], following: float | None
+) -> None:
+    found = trial_beyond_edge(TRIALS, gaps)
+    assert found == (None if following is None else {"learning_rate": following})
+
+
+def test_other_fields_keep_their_best_values_and_learning_rates_come_first() -> None:
+    trials = [{"share": share, "learning_rate": rate} for share in (0.3, 0.6) for rate in (0.01, 0.1)]
+    assert trial_beyond_edge(trials, [4, 3, 2, 1]) == {"share": 0.6, "learning_rate": 1.0}
+
+
+def test_without_a_learning_rate_the_first_numbers_are_extended_and_words_never() -> None:
+    trials = [{"order": order, "strength": size} for order in ("mixed", "sequential") for size in (1.0, 3.0)]
+    assert trial_beyond_edge(trials, [4, 1, 3, 2]) == {"order": "mixed", "strength": 9.0}
+    assert trial_beyond_edge([{"order": "mixed"}, {"order": "sequential"}], [2, 1]) is None
+
+
+def test_a_minimum_is_surrounded_or_the_trials_are_used_up() -> None:
+    choice = choice_after(2, lambda rate: abs(rate - 0.8))
+    assert [one["learning_rate"] for one in choice.every_fields] == [0.1, 0.2, 0.4, 0.8, 1.6]
+    assert choice.fields == {"learning_rate": 0.8}
+    assert trial_beyond_edge(choice.every_fields, choice.gaps) is None
+
+
+def test_a_choice_counts_only_with_the_trials_that_would_be_run_now() -> None:
+    choice = choice_after(2, lambda rate: -rate)
+    assert is_search_of(choice, VARIANT, beyond=3)
+    assert is_search_of(choice, VARIANT, beyond=2)
+    assert not is_search_of(choice, VARIANT, beyond=1)
+    other = dataclasses.replace(choice, trials=(*choice.trials[:-1], fields_text({"learning_rate": 9.0})))
+    assert not is_search_of(other, VARIANT, beyond=3)
+    fewer = MethodVariant(name="fine-tune", method_class=FineTune, tried={"learning_rate": (0.1, 0.2)})
+    assert not is_search_of(choice, fewer, beyond=3)
