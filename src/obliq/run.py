@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from obliq.argument_types import require_field_types
 from obliq.errors import ObliqError
 
 TRIM_THRESHOLD, MAP_THRESHOLD, LARGEST = -1, -3, 2**30
@@ -97,6 +98,7 @@ class Run:
     trainings: TrainingsFolder | None = None
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if not 0 <= self.seed < 2**32:
             raise ObliqError(f"seed {self.seed}; expected 0 to {2**32 - 1}")
 

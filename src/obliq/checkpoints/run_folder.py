@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from obliq.argument_types import require_flags
 from obliq.checkpoints.folder import DOCUMENT_FILE, Checkpoint, load_checkpoint, write_checkpoint
 from obliq.data.request_file import REQUEST_DOCUMENT, REQUEST_FILE, Request, save_request
 from obliq.errors import ModelError
@@ -59,8 +60,9 @@ def save_run(
         created: the time to note; now when left out, see `utc_now`.
 
     Raises:
-        ObliqError: when the folder exists or cannot be written.
+        ObliqError: when the folder exists or cannot be written, and for an argument of another type.
     """
+    require_flags(overwrite=overwrite)
     with new_folder(folder, overwrite=overwrite) as draft:
         write_checkpoint(draft, run.checkpoint, created=(created or utc_now()).isoformat())
         write_trace(draft, run.trace)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from obliq.argument_types import require_field_types, require_flags
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.missing_examples import MissingExamples
 from obliq.data.sample_ids import SampleIds
@@ -50,6 +51,7 @@ class PartitionRule:
     train: SampleIds | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         shares = [share_of(part) for part in (self.holdout, self.test)]
         if not (all(0 <= share < 1 for share in shares) and sum(shares) < 1):
             raise DataError(
@@ -195,6 +197,8 @@ class Splits:
     whole_classes: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.whole_classes is not None:
+            require_flags(whole_classes=self.whole_classes)
         require_disjoint(forget=self.forget, retain=self.retain, holdout=self.holdout, test=self.test)
 
     @cached_property

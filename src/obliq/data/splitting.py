@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from obliq.argument_types import require_whole_numbers
 from obliq.data.collection import Examples
 from obliq.data.draw_parts import partition
 from obliq.data.roles import DataLike, as_examples
@@ -36,6 +37,7 @@ def train_holdout_test_split(
 
     Raises:
         DataError: for shares that leave a set empty, and data that cannot be read.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -43,6 +45,7 @@ def train_holdout_test_split(
         >>> len(train), len(holdout), len(test)
         (1277, 260, 260)
     """
+    require_whole_numbers(seed=seed)
     parts = partition(as_examples(data), PartitionRule(seed=seed, holdout=holdout, test=test))
     return parts.train, parts.holdout, parts.test
 
@@ -64,6 +67,7 @@ def forget_retain_split(
 
     Raises:
         DataError: for a class, subject or id that is not in `train`, and requests for nothing or for everything.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -72,6 +76,7 @@ def forget_retain_split(
         >>> len(forget), len(retain)
         (131, 1146)
     """
+    require_whole_numbers(seed=seed)
     examples = as_examples(train, "train")
     if isinstance(forget, str):
         return divide(examples, select_from(parse_selector(forget), examples, seed))

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
+from obliq.argument_types import require_flags
 from obliq.errors import ModelError
 from obliq.quantization.layer_bits import LayerBits
 from obliq.quantization.layers import (
@@ -75,12 +76,14 @@ def quantize(
     Raises:
         ModelError: when a setting is out of range, or the network cannot be quantized or would compute
             something else afterwards.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq, torch
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten())
         >>> quantized = obliq.quantize(network, "W4A8", input_shape=(1, 8, 8))
     """
+    require_flags(verify=verify)
     wanted = _precision(precision, weight_bits, activation_bits)
     special = LayerBits.of(layer_bits)
     check_bits("edge bits", edge_bits)

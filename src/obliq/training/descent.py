@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from obliq.argument_types import is_number
 from obliq.errors import ModelError
 from obliq.quantization import keep_steps_near_, keep_steps_positive_, learned_steps
 from obliq.run import Run
@@ -133,8 +134,8 @@ def require_above(least: float, **values: float) -> None:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not least < value < math.inf:
-            raise ModelError(f"{name}={value}; expected a number above {least}")
+        if not (is_number(value) and least < value < math.inf):
+            raise ModelError(f"{name}={value!r}; expected a number above {least}")
 
 
 def require_descent(*, learning_rate: float, momentum: float, weight_decay: float) -> None:
@@ -156,5 +157,5 @@ def require_share(**values: float) -> None:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ModelError(f"{name}={value}; expected a number from 0 to 1")
+        if not (is_number(value) and 0 <= value <= 1):
+            raise ModelError(f"{name}={value!r}; expected a number from 0 to 1")

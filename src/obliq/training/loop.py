@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from obliq.argument_types import is_number, require_field_types
 from obliq.data import DataLike, Examples, as_examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
@@ -68,6 +69,7 @@ class Recipe:
     logit_steps: LogitSteps | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
         require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, warmup=self.warmup)
         if not 0 < self.learning_rate < math.inf:
@@ -103,8 +105,8 @@ def require_at_least(least: float, **values: float) -> None:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not least <= value < math.inf:
-            raise ModelError(f"{name}={value}; expected a number of at least {least}")
+        if not (is_number(value) and least <= value < math.inf):
+            raise ModelError(f"{name}={value!r}; expected a number of at least {least}")
 
 
 def fit(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:

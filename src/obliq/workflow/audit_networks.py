@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from obliq.argument_types import require_flags
 from obliq.auditing import Audit, AuditedModel, audit_models
 from obliq.auditing.measurement import Kind
 from obliq.data import DataLike, Splits
@@ -66,6 +67,7 @@ def audit(
     Raises:
         AuditError: for networks that answer with other classes, with NaN, or under one name.
         DataError: for sets that cannot be read, do not fit the networks, or overlap, and for answers of another shape.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -78,6 +80,7 @@ def audit(
         >>> audit.counts.forget, audit.precision
         (131, 'W4A4')
     """
+    require_flags(chosen_at_random=chosen_at_random)
     named = dict(unlearned) if isinstance(unlearned, Mapping) else {"unlearned": unlearned}
     clash = next((name for name in named if name in RESERVED or name.startswith("retrained ")), None)
     if clash is not None or not named:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from obliq.argument_types import require_flags, require_whole_numbers
 from obliq.data import DataLike, as_examples
 from obliq.data.datasets import data_label
 from obliq.data.input_contract import InputContract
@@ -70,7 +71,7 @@ def export(
         ModelError: naming a layer that cannot be exported, and for an extra that is not installed (`onnx` for
             ONNX, `executorch` for ExecuTorch).
         DataError: for samples that cannot be read.
-        ObliqError: for a file that exists or cannot be written.
+        ObliqError: for a file that exists or cannot be written, and for an argument of another type.
 
     Example:
         >>> import obliq
@@ -79,6 +80,7 @@ def export(
         >>> network = obliq.calibrate(network, data)
         >>> obliq.export(network, "digits.onnx", data, check_on=data)  # doctest: +SKIP
     """
+    require_flags(overwrite=overwrite)
     path = Path(file)
     proof = path.with_name(f"{path.name}.parity.json")
     if path.suffix not in SUFFIXES:
@@ -134,7 +136,7 @@ def make_patch(
     Raises:
         PatchError: for networks of different kinds or forms, a number outside 1 to 2^32 - 1, and a time that has
             passed.
-        ObliqError: for a file that exists or cannot be written.
+        ObliqError: for a file that exists or cannot be written, and for an argument of another type.
 
     Example:
         >>> import obliq
@@ -146,6 +148,8 @@ def make_patch(
         >>> obliq.make_patch(before, after, "forget.patch", key=None, sequence=2).sequence
         2
     """
+    require_flags(overwrite=overwrite)
+    require_whole_numbers(sequence=sequence)
     path = Path(file)
     refuse_existing_file(path, overwrite=overwrite)
     if isinstance(before, nn.Module) != isinstance(after, nn.Module):
@@ -181,6 +185,7 @@ def apply_patch(
 
     Raises:
         PatchError: for a patch that is damaged, encrypted, expired, for another network, or not above the floor.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -194,6 +199,8 @@ def apply_patch(
         >>> obliq.weights_digest(patched) == obliq.weights_digest(after)
         True
     """
+    require_flags(allow_expired=allow_expired)
+    require_whole_numbers(floor=floor)
     try:
         data = read_patch_file(Path(file))
     except ObliqError as error:

@@ -13,15 +13,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from obliq.argument_types import require_flags, require_whole_numbers
 from obliq.checkpoints import Blueprint
 from obliq.data import DataLike, as_examples
-from obliq.errors import GateError, ModelError
-from obliq.io.known_names import unknown_name
-from obliq.methods import Method, Retrain, available_methods
+from obliq.errors import GateError
+from obliq.methods import Method, Retrain
 from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps
 from obliq.run import Listener, Run, Trace, device_named, device_of, together
-from obliq.training.loop import Recipe, fit
+from obliq.training.loop import Recipe, fit, require_at_least
 from obliq.training.memory import rehearse, require_memory
 from obliq.workflow.gate import pass_gate
 from obliq.workflow.network_checks import (
@@ -33,6 +33,7 @@ from obliq.workflow.network_checks import (
     require_ready,
 )
 from obliq.workflow.progress import listener_for
+from obliq.workflow.resolve_method import resolve_method
 
 
 def create_network(
@@ -59,11 +60,14 @@ def create_network(
     Raises:
         ModelError: for an unknown architecture, an input that it cannot read, bits outside 2 to 8, and a function of
             yours that returns trained weights, which this function would draw again.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
         >>> network = obliq.create_network("convnet", (1, 8, 8), 10, precision="W4A4")
     """
+    require_whole_numbers(classes=classes, seed=seed)
+    require_whole_numbers(**{f"input_shape[{axis}]": size for axis, size in enumerate(input_shape)})
     wanted = Precision.parse(precision) if isinstance(precision, str) else precision
     blueprint = Blueprint(
         architecture=architecture, input_shape=tuple(input_shape), classes=classes, precision=wanted
@@ -103,6 +107,7 @@ def calibrate(
     Raises:
         ModelError: for a network that `quantize` did not return, and inputs that are not finite.
         DataError: for data that cannot be read.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq, torch
@@ -110,6 +115,9 @@ def calibrate(
         >>> data = obliq.load_dataset("digits")
         >>> quantized = obliq.calibrate(obliq.quantize(network.eval(), "W8A8"), data)
     """
+    require_flags(least_error=least_error)
+    require_whole_numbers(samples=samples, seed=seed)
+    require_at_least(1, samples=samples)
     require_network(model)
     generator = torch.Generator().manual_seed(seed)
     if isinstance(data, Tensor):
@@ -151,6 +159,7 @@ def train(
     Raises:
         DataError: for data that cannot be read, or that do not fit the network.
         ModelError: when the loss stops being finite, and before training for a batch that does not fit into memory.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -158,6 +167,7 @@ def train(
         >>> network = obliq.create_network("convnet", data.sample_shape, data.classes, precision="W4A4")
         >>> trained = obliq.train(network, data, obliq.Recipe(epochs=1), progress=False)
     """
+    require_whole_numbers(seed=seed)
     examples = as_examples(data)
     require_labels_below(outputs_of(model, examples), examples)
     run = _run("training", seed, device, progress)
@@ -194,6 +204,7 @@ def retrain(
     Raises:
         DataError: for data that cannot be read, or that do not fit the network.
         ModelError: for a submodule with parameters and no `reset_parameters` function, and a loss that is not finite.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -202,6 +213,7 @@ def retrain(
         >>> forget, retain = obliq.forget_retain_split(data, "class=3")
         >>> retrained = obliq.retrain(network, retain, obliq.Recipe(epochs=1), progress=False)
     """
+    require_whole_numbers(seed=seed)
     examples = as_examples(retain, "retain")
     require_labels_below(outputs_of(model, examples), examples)
     run = _run("retraining", seed, device, progress)
@@ -253,6 +265,7 @@ def unlearn(
         DataError: for sets that cannot be read, do not fit the network, or overlap; and for a method that needs
             `retain` or `holdout` where it is missing.
         GateError: when the new network fails its gate; its attribute `network` holds it.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -262,7 +275,9 @@ def unlearn(
         >>> original = obliq.train(network, train, obliq.Recipe(epochs=1), progress=False)
         >>> unlearned = obliq.unlearn(original, forget=forget, retain=retain, method="sfron", progress=False)
     """
-    chosen = _method(method)
+    require_flags(whole_classes=whole_classes, accept=accept)
+    require_whole_numbers(seed=seed)
+    chosen = resolve_method(method)
     if retain is None:
         require_no_retain_set(chosen)
     require_ready(model)
@@ -284,22 +299,3 @@ def unlearn(
 
 def _run(title: str, seed: int, device: str, progress: bool | Listener) -> Run:
     return Run(seed=seed, device=device_named(device), listen=listener_for(title, progress))
-
-
-def _method(method: str | Method) -> Method:
-    if not isinstance(method, str):
-        if not isinstance(method, Method) or isinstance(method, type):
-            name = method.__name__ if isinstance(method, type) else type(method).__name__
-            hint = f"{name}()" if isinstance(method, type) else "a method such as obliq.Calibrated()"
-            raise ModelError(f"the method is {name}; expected {hint} or a name")
-        return method
-    methods = available_methods()
-    if method not in methods:
-        raise ModelError(
-            f"{unknown_name('method', method, methods)} expected one of {', '.join(sorted(methods))}"
-        )
-    if methods[method] is Retrain:
-        raise ModelError(
-            "'retrain' needs the original's recipe; expected obliq.retrain(model, retain, recipe)"
-        )
-    return methods[method]()

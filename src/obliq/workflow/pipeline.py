@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from obliq.argument_types import require_flags
 from obliq.auditing import Audit, render_audit
 from obliq.auditing.measure import ROLES
 from obliq.checkpoints import Blueprint, Checkpoint, Provenance, present_versions
@@ -276,11 +277,12 @@ def write_report(
         The path of the report.
 
     Raises:
-        ObliqError: when the folder exists or cannot be written.
+        ObliqError: when the folder exists or cannot be written, and for an argument of another type.
 
     Example:
         >>> obliq.write_report(audit, "out")  # doctest: +SKIP
     """
+    require_flags(overwrite=overwrite)
     with new_folder(Path(folder), overwrite=overwrite) as draft:
         write_report_files(audit, draft, context or ReportContext(), shipment)
     return Path(folder) / REPORT

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
+from obliq.errors import ObliqError
 from obliq.run import Listener, silent
 
 LINES = 5
@@ -35,7 +36,15 @@ class PrintedProgress:
 
 
 def listener_for(title: str, progress: bool | Listener) -> Listener:
-    """The listener for an argument `progress`: printed lines, nothing, or the caller's own function."""
+    """The listener for an argument `progress`: printed lines, nothing, or the caller's own function.
+
+    Raises:
+        ObliqError: for anything else.
+    """
     if not isinstance(progress, bool):
+        if not callable(progress):
+            raise ObliqError(
+                f"progress={progress!r}; expected True, False or a function of (stage, step, of, values)"
+            )
         return progress
     return PrintedProgress(title) if progress else silent

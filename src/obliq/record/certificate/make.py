@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from obliq.argument_types import require_flags
 from obliq.errors import CertificateError, ObliqError
 from obliq.io.atomic import refuse_existing_file, write_files
 from obliq.io.keys import LARGEST_KEY, PrivateKey, parse_private_key
@@ -127,7 +128,8 @@ def make_certificate(
 
     Raises:
         CertificateError: when the audit is not about what ships, or something is missing.
-        ObliqError: when a file cannot be read or written, or the extra `patch` is not installed.
+        ObliqError: when a file cannot be read or written, or the extra `patch` is not installed, and for an argument
+            of another type.
 
     Example:
         >>> import obliq
@@ -135,6 +137,7 @@ def make_certificate(
         ...     "runs/audit", "unlearned.onnx", "case.cert.json", keys="private.pem", case="DSR-1", operator="A. B."
         ... )  # doctest: +SKIP
     """
+    require_flags(count=count, overwrite=overwrite)
     file = Path(out)
     beside = [Path(one) for one in (model_signature, bom) if one is not None]
     for one in (file, summary_file(file), *beside):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from obliq.argument_types import require_flags
 from obliq.errors import CertificateError, ObliqError
 from obliq.io.keys import LARGEST_KEY, PublicKey, parse_public_key
 from obliq.io.regular_file import open_regular_file, read_regular_file
@@ -65,6 +66,7 @@ def verify_certificate(
 
     Raises:
         CertificateError: when it is not valid for these files and keys, or the extra `patch` is not installed.
+        ObliqError: for an argument of another type.
 
     Example:
         >>> import obliq
@@ -74,6 +76,7 @@ def verify_certificate(
         >>> valid.passes, valid.predicate.audit.verdict  # doctest: +SKIP
         (True, 'INDISTINGUISHABLE')
     """
+    require_flags(conformant=conformant)
     path = Path(certificate)
     try:
         opened = tuple(_public_key(key) for key in _several(keys))

@@ -1,0 +1,102 @@
+"""Whether arguments of a caller are of the type that a signature states; Python itself accepts any.
+
+A text such as "no" counts as true, and True counts as 1. Both would be used in silence, so they are refused.
+"""
+
+import dataclasses
+import functools
+import reprlib
+import types
+import typing
+from numbers import Real
+from typing import Any, Literal
+
+from obliq.errors import ObliqError
+
+_WORDS: dict[Any, str] = {
+    bool: "True or False",
+    int: "a whole number (int)",
+    float: "a number",
+    types.NoneType: "None",
+}
+"""The types that are checked, and what is expected of each."""
+
+
+def require_flags(**values: object) -> None:
+    """Raise for the first value that is neither True nor False.
+
+    Raises:
+        ObliqError: naming the value.
+    """
+    for name, value in values.items():
+        _require(name, value, bool)
+
+
+def require_whole_numbers(**values: object) -> None:
+    """Raise for the first value that is no `int`, or that is True or False.
+
+    Raises:
+        ObliqError: naming the value.
+    """
+    for name, value in values.items():
+        _require(name, value, int)
+
+
+def require_field_types(given: Any) -> None:
+    """Raise for the first field of a dataclass that is declared as a flag or a number and holds something else.
+
+    Fields that are dataclasses themselves are checked, too. Nothing is checked where a declared type cannot be found,
+    as in a module that imports it for type checkers only.
+
+    Args:
+        given: an object of a dataclass.
+
+    Raises:
+        ObliqError: naming the field and its value.
+    """
+    kind: Any = type(given)
+    hints = _hints(kind)
+    for field in dataclasses.fields(given):
+        value = getattr(given, field.name)
+        if dataclasses.is_dataclass(value):
+            require_field_types(value)
+        elif {bool, int, float} & set(_kinds(hints.get(field.name))):
+            _require(field.name, value, hints[field.name])
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(kind)
+    except NameError:
+        return {}
+
+
+def _require(name: str, value: object, hint: Any) -> None:
+    if not any(_fits(value, kind) for kind in _kinds(hint)):
+        words = [_WORDS.get(kind) or getattr(kind, "__name__", str(kind)) for kind in _kinds(hint)]
+        shown = " ".join(reprlib.repr(value).split())
+        raise ObliqError(f"{name}={shown}, of type {type(value).__name__}; expected {' or '.join(words)}")
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; any other type alone."""
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return is_number(value)
+    if typing.get_origin(kind) is Literal:
+        return value in typing.get_args(kind)
+    return isinstance(value, typing.get_origin(kind) or kind)

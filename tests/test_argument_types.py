@@ -1,0 +1,121 @@
+"""Flags and whole numbers of the library are of the type that a signature states, or are refused at once."""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import obliq
+from obliq.argument_types import require_field_types
+from obliq.errors import ObliqError
+from obliq.methods import OEU, FineTune, Masked
+from obliq.run import Run
+from obliq.training.loop import Recipe
+from obliq.workflow.progress import listener_for
+
+pytestmark = pytest.mark.usefixtures("without_type_checks")
+
+WRONG: dict[type, tuple[object, ...]] = {
+    bool: ("no", 1, 0, None, np.bool_(False)),
+    int: (True, "1", 1.5, None),
+}
+
+
+def arguments() -> list[tuple[str, str, type]]:
+    """The functions of the library, with each argument that is a flag or a whole number.
+
+    Bit widths are refused with their range, in other words.
+    """
+    found = []
+    for name in obliq.__all__:
+        function = getattr(obliq, name)
+        if inspect.isfunction(function):
+            hints = typing.get_type_hints(function)
+            found += [
+                (name, argument, hint)
+                for argument, hint in hints.items()
+                if hint in WRONG and argument not in ("return", "edge_bits")
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("name", "argument", "kind"), arguments())
+def test_every_function_refuses_a_value_of_another_type(name: str, argument: str, kind: type) -> None:
+    function: Callable[..., object] = getattr(obliq, name)
+    hints, parameters = typing.get_type_hints(function), inspect.signature(function).parameters.values()
+    others = {
+        one.name: 2 if hints[one.name] is int else object() for one in parameters if one.default is one.empty
+    }
+    for value in WRONG[kind]:
+        with pytest.raises(ObliqError, match=f"^{argument}=.*; expected ") as caught:
+            function(**{**others, argument: value})
+        assert "\n" not in str(caught.value)
+
+
+def test_the_list_of_arguments_is_not_empty() -> None:
+    assert {
+        ("unlearn", "whole_classes", bool),
+        ("train", "seed", int),
+        ("make_patch", "sequence", int),
+    } < set(arguments())
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (Recipe, {"epochs": 2.5}, r"epochs=2.5, of type float; expected a whole number \(int\)"),
+        (Recipe, {"augment": "no"}, r"augment='no', of type str; expected True or False"),
+        (Recipe, {"learning_rate": True}, r"learning_rate=True, of type bool; expected a number"),
+        (Run, {"seed": True}, r"seed=True, of type bool; expected a whole number \(int\)"),
+        (obliq.PartitionRule, {"seed": "1"}, r"seed='1', of type str; expected a whole number"),
+        (
+            obliq.PartitionRule,
+            {"holdout": "15%"},
+            r"holdout='15%', of type str; expected a number or SampleIds",
+        ),
+        (OEU, {"record_every": "x"}, r"record_every='x'; expected a number of at least 0"),
+        (OEU, {"learning_rate": "0.1"}, r"learning_rate='0.1'; expected a number above 0"),
+        (FineTune, {"epochs": True}, r"epochs=True; expected a number of at least 1"),
+    ],
+)
+def test_what_holds_settings_refuses_them(kind: type, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ObliqError, match=words):
+        kind(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"augment": "no"}, "augment='no', of type str; expected True or False"),
+        ({"epochs": 2.5}, r"epochs=2.5, of type float; expected a whole number \(int\)"),
+    ],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_unlearning_refuses_a_setting_of_another_type(
+    masked: bool, settings: dict[str, Any], words: str
+) -> None:
+    nothing: Any = object()
+    inner = FineTune(**settings)
+    method = Masked(method=inner) if masked else inner
+    with pytest.raises(ObliqError, match=words):
+        obliq.unlearn(nothing, forget=nothing, retain=nothing, method=method)
+
+
+def test_progress_is_a_flag_or_a_function() -> None:
+    with pytest.raises(ObliqError, match="progress='no'; expected True, False or a function of"):
+        listener_for("training", "no")  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unresolved:
+    """Its type is known to type checkers only."""
+
+    number: "nowhere.Number"  # type: ignore[name-defined]
+
+
+def test_types_that_cannot_be_found_are_not_checked() -> None:
+    require_field_types(Unresolved("anything"))
