@@ -67,6 +67,17 @@ def test_images_classes_and_parts(archive: Path, tmp_path: Path) -> None:
         ("val/val_annotations.txt", "val_0.JPEG\tn7\n", "expected an image and its class"),
         ("val/val_annotations.txt", "../../x.JPEG\tn01443537\n", "expected an image and its class"),
         ("val/val_annotations.txt", "val_9.JPEG\tn01443537\n", r"val_9\.JPEG"),
+        (
+            "val/val_annotations.txt",
+            "",
+            r"val_annotations\.txt has no lines; expected an image and its class in each",
+        ),
+        (
+            "val/val_annotations.txt",
+            " \n\n",
+            r"val_annotations\.txt has no lines; expected an image and its class",
+        ),
+        ("wnids.txt", "", r"wnids\.txt has no lines; expected numbers such as n01443537, one in each"),
         ("val/images/val_0.JPEG", "no picture", r"val_0\.JPEG"),
     ],
 )

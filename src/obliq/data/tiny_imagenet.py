@@ -34,7 +34,7 @@ def tiny_imagenet(folder: Path | None = None) -> Collection:
 
 
 def _collection(place: Path) -> Collection:
-    listed = _lines(place / _LISTED)
+    listed = _entries(place / _LISTED, "numbers such as n01443537, one in each")
     for name in listed:
         if not re.fullmatch(r"n[0-9]{8}", name) or listed.count(name) > 1:
             raise DataError(
@@ -50,7 +50,7 @@ def _collection(place: Path) -> Collection:
         files += found
         labels += [number] * len(found)
     trained, tested = len(files), set[Path]()
-    for line in _lines(place / _ANSWERS):
+    for line in _entries(place / _ANSWERS, "an image and its class in each"):
         image, name, *_ = (*line.split("\t"), "", "")
         file = place / "val" / "images" / image
         if name not in numbers or not re.fullmatch(r"[\w.-]+\.JPEG", image) or file in tested:
@@ -81,6 +81,13 @@ def _class_names(place: Path, listed: list[str]) -> tuple[str, ...]:
     return tuple(
         name if names.count(name) == 1 else number for name, number in zip(names, listed, strict=True)
     )
+
+
+def _entries(file: Path, expected: str) -> list[str]:
+    """The lines of a list that the data set cannot do without."""
+    if not (lines := _lines(file)):
+        raise DataError(f"{file} has no lines; expected {expected}. Unpack the archive again")
+    return lines
 
 
 def _lines(file: Path) -> list[str]:
