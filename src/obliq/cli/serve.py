@@ -21,6 +21,8 @@ class ServeArguments(RecordOptions):
 
     Attributes:
         port: Port to listen on; 0 for any free one.
+        operator: Who answers for the requests, if that is not the person who starts the work from the page. Audit and
+            certificates of this work name this person; it is never guessed.
         host: Address to listen on. Another one than loopback needs --https-name.
         threads: CPU threads of the work that is started from the page; 0 for the default of torch.
         device: Where this work computes.
@@ -32,6 +34,7 @@ class ServeArguments(RecordOptions):
     """
 
     port: int = 8017
+    operator: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ""
     host: str = "127.0.0.1"
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -46,6 +49,7 @@ class ServeArguments(RecordOptions):
 
 def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
     """Serve a record until the process ends."""
+    from obliq.auditing.measurement import require_one_line
     from obliq.record.server.accounts import Accounts, accounts_beside
     from obliq.record.server.serve import (
         allowed_hosts,
@@ -57,6 +61,7 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
     from obliq.record.server.site import Site
     from obliq.workflow.ray_cluster import load_ray, require_answer
 
+    require_one_line(operator=arguments.operator)  # before the work, which would refuse it
     require_server_packages()
     require_private(arguments.host, arguments.https_name)
     if arguments.ray is not None:
@@ -83,10 +88,11 @@ def run_serve(arguments: ServeArguments, progress: StageListener) -> VerbOutput:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         progress.print_line(f"serving {arguments.record} at {address}")
         serve(site, listening)
+    named = ("--operator", arguments.operator) if arguments.operator else ()
     return VerbOutput(
         lines=["stopped"],
         values={"record": str(arguments.record)},
-        next_command=("serve", arguments.record),
+        next_command=("serve", arguments.record, *named),
     )
 
 
@@ -94,6 +100,7 @@ def _run_options(arguments: ServeArguments) -> list[str]:
     """What `obliq record run` is given besides the record and who runs it."""
     data = arguments.data
     given: dict[str, object] = {
+        "--operator": arguments.operator or None,
         "--certificate-key": arguments.certificate_key,
         "--with": arguments.with_,
         "--data": data.data,
