@@ -132,6 +132,23 @@ def test_every_network_and_number_is_there(measured: Audit, page: str) -> None:
     assert "What is not claimed" in text
 
 
+@pytest.mark.parametrize("way", ["--with MODULE:FUNCTION", "--from-weights WEIGHTS"])
+def test_a_network_that_obliq_cannot_train_again_gets_commands_that_its_user_can_run(
+    measured: Audit, way: str
+) -> None:
+    page = Outline(render_audit_report(measured, sample_story(way_to_retrain=way)))
+    text = " ".join(page.text.split())
+    assert "--references" not in text
+    assert (
+        "Run the first command for N from 1 to 4, with your own training or weights, and then audit" in text
+    )
+    assert (
+        f"obliq retrain ORIGINAL --forget request=UNLEARNED/request.json {way} --seed N --out RETRAINED-N"
+        in text
+    )
+    assert "obliq audit ORIGINAL UNLEARNED --retrained RETRAINED-* --out AUDIT" in text
+
+
 def test_the_first_page_answers_what_who_when_and_what_next(measured: Audit) -> None:
     filed = dataclasses.replace(measured, case="DSR-7", operator="A. Example")
     local = sample_story(created=datetime(2026, 3, 1, 10, 5, tzinfo=timezone(timedelta(hours=1))))

@@ -132,7 +132,7 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
     said = audit_output(measured, out, proposed, required)
     if "FILE" in proposed:  # of networks that only the user can train
         said = replace(said, lines=[*said.lines, FILES_ALONE])
-    elif "--with" in proposed and "--seed" in proposed:
+    elif "retrain" in proposed[:1] and "--seed" in proposed:
         said = replace(said, lines=[*said.lines, ONCE_PER_SEED])
     if not each:
         return said

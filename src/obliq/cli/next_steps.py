@@ -22,6 +22,7 @@ from obliq.data.request_file import REQUEST_FILE, load_request
 from obliq.errors import ObliqError
 from obliq.workflow.new_request import request_file
 from obliq.workflow.request_limits import require_moderate
+from obliq.workflow.way_to_retrain import way_to_retrain
 
 Words = list[str | Path]
 
@@ -40,7 +41,8 @@ FILES_ALONE = (
 
 
 ONCE_PER_SEED = (
-    "Only you can retrain this network. Run the command below once per network, each with another --seed and --out. "
+    "Obliq cannot repeat the training of this network by itself. Run the command below once per network, each with "
+    "another --seed and --out. "
     "Then pass all folders: --retrained FOLDER FOLDER FOLDER FOLDER"
 )
 
@@ -76,7 +78,14 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Wor
             audit = free_name(out, "audit")
             return ["audit", "ORIGINAL", out, "--references", str(ENOUGH), "--out", audit, *repeated]
         retrained = free_name(out, "retrained")
-        return ["retrain", first.folder, *same_request, retrained, *_way(first.provenance), *repeated]
+        return [
+            "retrain",
+            first.folder,
+            *same_request,
+            retrained,
+            *way_to_retrain(first.provenance),
+            *repeated,
+        ]
     file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
     answered = None if file is None else _network_in(file.parent)
     if answered is not None:
@@ -94,7 +103,7 @@ def retraining_hint(arguments: RequestOptions, base: Checkpoint) -> str:
     data = arguments.data
     named = [word for text in arguments.forget for word in ("--forget", text)]
     words: Words = ["obliq", "retrain", arguments.original, *named, "--out"]
-    words += [free_name(arguments.out, "retrained"), *_way(base.provenance)]
+    words += [free_name(arguments.out, "retrained"), *way_to_retrain(base.provenance)]
     words += repeated_options(data.data_folder, data.data, data.arch)
     seed = getattr(getattr(arguments, "compute", None), "seed", 0)
     words += ["--seed", str(seed)] if seed else []
@@ -155,7 +164,7 @@ def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
     if arguments.retrained:
         return _exported(arguments, arguments.retrained[0], "retrained.onnx")
     retrained = free_name(arguments.out, "retrained")
-    return ["retrain", *same_request, retrained, *_way(near.provenance), *repeated]
+    return ["retrain", *same_request, retrained, *way_to_retrain(near.provenance), *repeated]
 
 
 def _more_references(
@@ -180,7 +189,8 @@ def _more_references(
         if folder.is_dir()
     ]
     words: Words = ["retrain", near.folder, "--forget", _same_request(_request(arguments))]
-    words += ["--with", next(filter(None, map(_own_training, known)), "MODULE:FUNCTION")]
+    way = list(way_to_retrain(near.provenance))
+    words += [*way[:1], next(filter(None, map(_own_training, known)), way[1])]
     seed = max((one.seed for one in known), default=0) + 1
     return [*words, "--seed", str(seed), "--out", retrained, *repeated]
 
@@ -233,8 +243,3 @@ def _same_request(file: Path) -> str:
 def _network_in(folder: Path) -> Path | None:
     """The network in the folder of a request: the folder itself, or the file that was unlearned into it."""
     return folder if (folder / DOCUMENT_FILE).exists() else unlearned_file(folder)
-
-
-def _way(provenance: Provenance) -> Words:
-    """What `obliq retrain` needs besides: without a recipe, only the user can train a network again."""
-    return [] if provenance.is_repeatable else ["--with", "MODULE:FUNCTION"]

@@ -101,11 +101,11 @@ def _answer(arguments: RetrainArguments, original: "Checkpoint", run: "Run") -> 
     from obliq.training.loop import Recipe
     from obliq.workflow.pipeline import recipe_of
     from obliq.workflow.reference import (
-        require_one_way,
         retrained_by_function,
         retrained_from_file,
         retrained_from_start,
     )
+    from obliq.workflow.way_to_retrain import require_one_way
 
     if original.provenance.role != "original":
         raise ModelError(

@@ -30,12 +30,12 @@ from obliq.workflow.loaded_network import INCLUDED, load_network, loaded_from_mo
 from obliq.workflow.pipeline import recipe_of
 from obliq.workflow.reference import (
     import_training,
-    require_one_way,
     require_other_weights,
     retrained_by_function,
     retrained_from_file,
     retrained_from_start,
 )
+from obliq.workflow.way_to_retrain import require_one_way
 
 
 def require_way(provenance: Provenance, policy: Policy) -> None:

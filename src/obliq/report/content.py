@@ -31,6 +31,8 @@ class ReportContext:
         method: name of the unlearning method, or of several where several were tried.
         method_settings: its hyperparameters.
         training_settings: how original and retrained network were trained.
+        way_to_retrain: what `obliq retrain` needs to train the original again, such as `--with MODULE:FUNCTION`; empty
+            where Obliq repeats its training by itself.
         trace: rows of the unlearning run, as a `Run` reports them: stage, step, of, and what was measured, for
             instance retain_loss and forget_loss in nats, angle in degrees, predicted_change and measured_change
             of the retain loss in nats, changed_codes as a share.
@@ -47,6 +49,7 @@ class ReportContext:
     method: str = UNKNOWN
     method_settings: Mapping[str, object] = field(default_factory=dict)
     training_settings: Mapping[str, object] = field(default_factory=dict)
+    way_to_retrain: str = ""
     trace: Sequence[Row] = ()
     training: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -22,6 +22,15 @@ _COMMANDS: Mapping[Step, str] = {
     "more samples": "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json --out RETRAINED",
     "other settings": "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json --out RETRAINED",
 }
+_RETRAINING = "obliq retrain ORIGINAL --forget request=UNLEARNED/request.json {way} "
+_COMMANDS_BY_USER: Mapping[Step, Sequence[str]] = {
+    "more references": (
+        _RETRAINING + "--seed N --out RETRAINED-N",
+        "obliq audit ORIGINAL UNLEARNED --retrained RETRAINED-* --out AUDIT",
+    ),
+    "more samples": (_RETRAINING + "--out RETRAINED",),
+    "other settings": (_RETRAINING + "--out RETRAINED",),
+}
 _COMMANDS_FOR_FILES: Mapping[Step, str] = {
     "ship": "obliq patch make ORIGINAL UNLEARNED --out forget.patch --new-key keys/fleet.key",
     "more references": "obliq audit ORIGINAL UNLEARNED --retrained FILE FILE FILE FILE --data DATA --out AUDIT",
@@ -29,15 +38,33 @@ _COMMANDS_FOR_FILES: Mapping[Step, str] = {
 }
 
 
-def next_command(audit: Audit, entry: Measurement) -> str:
-    """The command that a verdict advises, with names in capitals for the user's folders and files; empty without one.
+def next_commands(audit: Audit, entry: Measurement, context: ReportContext) -> Sequence[str]:
+    """The commands that a verdict advises, with names in capitals for the user's folders and files.
 
     The real names stay out: a folder may be called after who was forgotten, and a report outlives the request.
     """
     assert entry.verdict is not None
-    commands = _COMMANDS_FOR_FILES if "file, original" in audit.digests else _COMMANDS
-    wanted = max(entry.verdict.references_wanted or 0, 4)
-    return commands.get(entry.verdict.next_step, "").format(references=wanted)
+    step, alone = entry.verdict.next_step, "file, original" in audit.digests
+    if context.way_to_retrain and not alone and step in _COMMANDS_BY_USER:
+        return [command.format(way=context.way_to_retrain) for command in _COMMANDS_BY_USER[step]]
+    command = (_COMMANDS_FOR_FILES if alone else _COMMANDS).get(step)
+    return [] if command is None else [command.format(references=_wanted(entry))]
+
+
+def explain_commands(audit: Audit, entry: Measurement, context: ReportContext) -> str:
+    """How often the first command is needed where it trains a single network; empty for commands that do it all."""
+    if len(next_commands(audit, entry, context)) < 2:
+        return ""
+    return (
+        "Obliq cannot repeat the training of this network by itself. Run the first command for N from 1 to "
+        f"{_wanted(entry)}, with your own training or weights, and then audit with all these networks."
+    )
+
+
+def _wanted(entry: Measurement) -> int:
+    """How many retrained networks an audit should have."""
+    known = None if entry.verdict is None else entry.verdict.references_wanted
+    return max(known or 0, 4)
 
 
 def what_was_done(audit: Audit, context: ReportContext) -> str:

@@ -126,7 +126,14 @@ def render_audit_report(audit: Audit, context: ReportContext, shipment: Shipment
         done=first_page.what_was_done(audit, context),
         explained={entry.name: first_page.explain_separation(audit, entry) for entry in audit.unlearned},
         commands={
-            entry.name: first_page.next_command(audit, entry) for entry in audit.unlearned if entry.verdict
+            entry.name: first_page.next_commands(audit, entry, context)
+            for entry in audit.unlearned
+            if entry.verdict
+        },
+        commands_explained={
+            entry.name: first_page.explain_commands(audit, entry, context)
+            for entry in audit.unlearned
+            if entry.verdict
         },
         limits=first_page.not_claimed(audit),
         tables=tables,

@@ -8,6 +8,7 @@ from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import parse_selector
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Several, Subjects
 from obliq.report import ReportContext
+from obliq.workflow.way_to_retrain import way_to_retrain
 
 
 def report_context(
@@ -27,6 +28,7 @@ def report_context(
         architecture=blueprint.architecture,
         method=method,
         method_settings=settings,
+        way_to_retrain=" ".join(way_to_retrain(provenance)),
         training_settings={**_weights_in_words(provenance), **(provenance.recipe or {})},
         trace=first.trace if first else (),
         training=training,
