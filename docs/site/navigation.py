@@ -4,7 +4,14 @@ from sphinx.application import Sphinx
 
 SECTIONS = {
     "Start": ["getting-started", "glossary"],
-    "Guides": ["edge-engineer", "privacy-officer", "record-page", "repeated-requests", "benchmark"],
+    "Guides": [
+        "edge-engineer",
+        "privacy-officer",
+        "record-of-requests",
+        "record-page",
+        "repeated-requests",
+        "benchmark",
+    ],
     "Methods and results": ["methods", "results", "results-tables", "measurements"],
     "Formats": ["audit-format", "certificate-format", "export", "patch-format"],
     "Reference": ["api", "/CONTRIBUTING", "/CHANGELOG", "/SECURITY", "promises"],

@@ -19,7 +19,14 @@ from tests.documentation.pages import DOCS, PAGES, ROOT, blocks, commands, conso
 
 ALONE = ("getting-started", "benchmark", "record-page")
 """Pages that begin with nothing."""
-FOLLOWING = ("methods", "export", "privacy-officer", "patch-format", "repeated-requests")
+FOLLOWING = (
+    "methods",
+    "export",
+    "privacy-officer",
+    "record-of-requests",
+    "patch-format",
+    "repeated-requests",
+)
 """Pages that go on with the files of the edge engineer's page."""
 SHORTER = {
     "--epochs 40": "--epochs 10",
