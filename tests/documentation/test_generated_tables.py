@@ -52,7 +52,14 @@ def test_the_table_of_choices_is_current_and_names_methods_that_exist() -> None:
 
 @pytest.mark.parametrize(
     ("judged", "request_text"),
-    [("random=10%", "random=10%"), ("class=0", "class=0"), ("subjects=10", "random=28%")],
+    [
+        ("random=10%", "random=10%"),
+        ("random=30%", "random=30%"),
+        ("random=50%", "random=50%"),
+        ("class=0", "class=0"),
+        ("subjects=1", "subjects=1"),
+        ("subjects=10", "random=28%"),
+    ],
 )
 def test_the_command_line_follows_the_verdicts(judged: str, request_text: str) -> None:
     """It speaks for retraining exactly where its default method never passes."""
