@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import nn
 
+import obliq
 from obliq.data import Partition, Splits
 from obliq.methods import MUMis
 from obliq.methods.mu_mis import has_recovered, sensitivities
@@ -74,3 +75,18 @@ def test_a_class_is_forgotten_without_retained_samples(original: nn.Module, part
     assert after < before
     assert all(step.requires_grad for step in learned_steps(result))
     assert len([row for row in trace.rows if "irrelevant_sensitivity" in row]) == 6
+
+
+def test_the_samples_of_one_class_are_enough_and_no_loss_is_reported_after_the_stop(
+    original: nn.Module, parts: Partition
+) -> None:
+    last = parts.train.where(parts.train.labels == parts.collection.classes - 1)
+    trace = Trace()
+    method = MUMis(recovery=0, epochs=10, learning_rate=0.01)
+    pair = (last.inputs(), last.labels)  # whose largest label is all that the set states about classes
+    network = obliq.unlearn(original, forget=pair, method=method, whole_classes=True, progress=trace)
+    assert all(bool(torch.isfinite(one).all()) for one in network.parameters())
+    assert obliq.weights_digest(network) != obliq.weights_digest(original)
+    passes = sum("irrelevant_sensitivity" in row for row in trace.rows)
+    assert 1 < passes < 10
+    assert sum("loss" in row for row in trace.rows) == passes

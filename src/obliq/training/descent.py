@@ -92,7 +92,8 @@ def descend(
             values.append(require_finite(loss.item(), step, learning_rate))
             step += 1
         require_finite_weights(model, learning_rate)
-        run.listen("unlearn", epoch, epochs, {"loss": sum(values) / max(1, len(values))})
+        # an epoch without a step, after a method has stopped, has no loss
+        run.listen("unlearn", epoch, epochs, {"loss": sum(values) / len(values)} if values else {})
 
 
 def _next(source: Iterator[Tensor], run: Run) -> Tensor | None:
