@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from obliq.benchmark.method_variant import MethodVariant
+from obliq.benchmark.plan import tuning_trials
+from obliq.benchmark.suites import suite_named
 from obliq.benchmark.tuning import (
     TuningChoice,
     fields_text,
@@ -14,7 +16,8 @@ from obliq.benchmark.tuning import (
     position_of_smallest,
     trial_beyond_edge,
 )
-from obliq.methods import FineTune
+from obliq.errors import ObliqError
+from obliq.methods import FineTune, GradientDifference
 
 VARIANT = MethodVariant(name="fine-tune", method_class=FineTune, tried={"learning_rate": (0.1, 0.2, 0.4)})
 TRIALS: list[dict[str, Any]] = VARIANT.candidates()
@@ -72,7 +75,7 @@ def test_a_minimum_is_surrounded_or_the_trials_are_used_up() -> None:
 
 
 def test_a_choice_counts_only_with_the_trials_that_would_be_run_now() -> None:
-    choice = choice_after(2, lambda rate: -rate)
+    choice = choice_after(2, lambda rate: 1 / rate)
     assert is_search_of(choice, VARIANT, beyond=3)
     assert is_search_of(choice, VARIANT, beyond=2)
     assert not is_search_of(choice, VARIANT, beyond=1)
@@ -80,3 +83,41 @@ def test_a_choice_counts_only_with_the_trials_that_would_be_run_now() -> None:
     assert not is_search_of(other, VARIANT, beyond=3)
     fewer = MethodVariant(name="fine-tune", method_class=FineTune, tried={"learning_rate": (0.1, 0.2)})
     assert not is_search_of(choice, fewer, beyond=3)
+
+
+@pytest.mark.parametrize(
+    "rates", [(1e300, 1e10), (1e-200, 1e-10), (1.0, 0.9995)], ids=["infinite", "zero", "tried before"]
+)
+def test_a_value_that_is_no_new_number_ends_a_range(rates: tuple[float, float]) -> None:
+    assert trial_beyond_edge([{"learning_rate": rate} for rate in rates], [1, 2]) is None
+
+
+def test_fields_that_are_lists_are_never_extended() -> None:
+    trials = [{"layers": [1, 2], "learning_rate": 0.1}, {"layers": [3, 4], "learning_rate": 0.2}]
+    assert trial_beyond_edge(trials, [2, 1]) == {"layers": [3, 4], "learning_rate": 0.4}
+
+
+def test_a_value_that_the_method_refuses_ends_a_range() -> None:
+    variant = MethodVariant(
+        name="fine-tune", method_class=GradientDifference, tried={"retain_weight": (0.5, 0.9)}
+    )
+    trials = dataclasses.replace(next(tuning_trials(suite_named("watch"))), variant=variant)
+    given = tuple(map(fields_text, variant.candidates()))
+    choice = dataclasses.replace(choice_after(0, lambda rate: rate), trials=given, gaps=(2.0, 1.0), chosen=1)
+    assert trial_beyond_edge(choice.every_fields, choice.gaps) == {"retain_weight": 1.62}
+    assert trials.after(choice, most=3) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"beyond": -1}, "-1 of 4 trials beyond the edge; expected from 0"),
+        ({"beyond": 4}, "4 of 4 trials beyond the edge; expected from 0"),
+        ({"gaps": (1.0, 2.0, -1.0, 3.0), "chosen": 2}, "expected none below 0"),
+        ({"trials": ("[", "{}", "{}", "{}")}, "not readable as JSON"),
+        ({"trials": ("3", "{}", "{}", "{}")}, "expected a JSON object"),
+    ],
+)
+def test_a_choice_that_no_tuning_wrote_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ObliqError, match=words):
+        dataclasses.replace(choice_after(1, lambda rate: 1 / rate), **changes)

@@ -48,6 +48,8 @@ class TuningTrials:
     def after(self, choice: TuningChoice, most: int) -> "TuningTrials | None":
         """The trial that follows a choice beyond the edge of the range; None where there is none.
 
+        A value that the method refuses, such as a share above 1, ends its range.
+
         Args:
             choice: among the trials so far.
             most: trials beyond the edge in all.
@@ -55,7 +57,13 @@ class TuningTrials:
         if choice.beyond >= most:
             return None
         fields = trial_beyond_edge(choice.every_fields, choice.gaps)
-        return None if fields is None else dataclasses.replace(self, fields=(fields,), before=choice)
+        if fields is None:
+            return None
+        try:
+            self.variant.build(fields)
+        except ObliqError:
+            return None
+        return dataclasses.replace(self, fields=(fields,), before=choice)
 
     @property
     def audits(self) -> list[AuditTask]:

@@ -9,6 +9,7 @@ see `trial_beyond_edge`.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,15 @@ class TuningChoice:
                 f"the choice for {self.contender!r} is {self.chosen} of gaps {self.gaps}; expected the smallest of "
                 f"{len(self.trials)}"
             )
+        if any(gap is not None and gap < 0 for gap in self.gaps):
+            raise ObliqError(f"the choice for {self.contender!r} has gaps {self.gaps}; expected none below 0")
+        if self.beyond and not 0 < self.beyond < len(self.trials):
+            raise ObliqError(
+                f"the choice for {self.contender!r} has {self.beyond} of {len(self.trials)} trials beyond the edge; "
+                "expected from 0 to fewer than all"
+            )
+        for trial in self.trials:
+            parse_json(trial.encode())
 
     @property
     def fields(self) -> dict[str, Any] | None:
@@ -126,28 +136,31 @@ def trial_beyond_edge(
 
     The range is that of the learning rate, or of the first field with several numbers where a method tunes no
     learning rate. The new value goes on at the ratio of the two outermost values, to three digits. The other fields
-    keep their best values.
+    keep their best values. There is no next trial either where this value is no new finite number above zero.
 
     Args:
         trials: fields of the trials so far.
         gaps: Avg. Gap of each, in points; None where it failed.
     """
     best = position_of_smallest(gaps)
-    ranges = {name: values for name in trials[0] if len(values := _numbers(name, trials)) > 1}
-    if best is None or not ranges:
+    if best is None:
+        return None
+    ranges = {name: values for name in trials[best] if len(values := _numbers(name, trials)) > 1}
+    if not ranges:
         return None
     name = LEARNING_RATE if LEARNING_RATE in ranges else next(iter(ranges))
     values, value = ranges[name], trials[best][name]
     if value not in (values[0], values[-1]):
         return None
     inner = values[1] if value == values[0] else values[-2]
-    return {**trials[best], name: float(f"{value * value / inner:.3g}")}
+    following = float(f"{value * value / inner:.3g}")
+    return {**trials[best], name: following} if 0 < following < math.inf and following not in values else None
 
 
 def _numbers(name: str, trials: Sequence[Mapping[str, Any]]) -> list[float]:
     """The values of a field in order; empty unless all are fractions above zero."""
-    values = {trial[name] for trial in trials}
-    return sorted(values) if all(isinstance(one, float) and one > 0 for one in values) else []
+    values = [trial[name] for trial in trials]
+    return sorted(set(values)) if all(isinstance(one, float) and one > 0 for one in values) else []
 
 
 def is_search_of(choice: TuningChoice, variant: MethodVariant, beyond: int) -> bool:
