@@ -11,6 +11,7 @@ import pytest
 from obliq.data import Collection, load_dataset
 from obliq.data.watch import CHANNELS, STEPS, WATCH_FILE
 from obliq.errors import DataError
+from obliq.io.isolated.reader import ReadArrays
 
 NAMES = ["PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"]
 
@@ -134,6 +135,10 @@ HEADER = as_file(None)[:128]
         (as_file(recordings(STEPS - 1)), "no recording has 100 steps"),
         (as_file(recordings(STEPS, X=[np.full((STEPS, 6), 1e300)])), "NaN or infinity"),
         (as_file(recordings(STEPS, y_labels=["a\x1b[2J"])), "no names of classes"),
+        (as_file(recordings(STEPS, y_labels=[], y=np.array([60_000]))), "no names of classes"),
+        (as_file(recordings(STEPS, y_labels=["a", "b", "a"])), "each once"),
+        (as_file(recordings(STEPS, y_labels=[" "])), "no names of classes"),
+        (as_file(recordings(STEPS, y_labels=[str(one) for one in range(1001)])), "no names of classes"),
         (as_file(recordings(STEPS, y=np.array([0, 1]))), "a number from 0 for each of 1 recordings"),
         (as_file(recordings(STEPS, y=np.array([1.0]))), "a number from 0 for each"),
         (as_file(recordings(STEPS, subject=np.array([-1]))), "a number from 0 for each"),
@@ -160,3 +165,33 @@ def test_one_array_named_many_times_is_not_paid_for_by_a_small_file(tmp_path: Pa
     held["X"] = [np.zeros((20_000, CHANNELS))] * 1000  # the pickle has it once
     with pytest.raises(DataError, match=r"would take .* of memory"):
         load(tmp_path, as_file(held))
+
+
+NUMBERS = np.zeros(2, np.int64)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"lengths": np.array([0.5, 199.5])},
+        {"lengths": np.array([2**62, 2**62], np.int64)},
+        {"lengths": np.array([-100, 300], np.int64)},
+        {"lengths": NUMBERS[:0], "classes": NUMBERS[:0], "people": NUMBERS[:0]},
+        {"classes": NUMBERS[:1]},
+        {"classes": np.zeros(2, "<U3")},
+        {"people": NUMBERS - 2},
+        {"names": ["a\x1b[2J"]},
+        {"names": None},
+    ],
+    ids=str,
+)
+def test_what_no_reader_answers_is_refused(
+    changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = {"lengths": np.array([STEPS, STEPS]), "classes": NUMBERS, "people": NUMBERS, "names": NAMES}
+    lengths, classes, people, names = (sound | changed).values()
+    steps = np.zeros((2 * STEPS, CHANNELS), np.float32)
+    answer = ReadArrays([steps, lengths, classes, people], {"classes": names})
+    monkeypatch.setattr("obliq.io.isolated.child.Child.read", lambda *_: answer)
+    with pytest.raises(DataError, match="what no such file holds"):
+        load(tmp_path, b"")

@@ -6,8 +6,10 @@ is read by `obliq.io.isolated.recordings`, which runs no code.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from obliq.data.collection import Collection
@@ -16,6 +18,7 @@ from obliq.errors import DataError
 from obliq.io.budget import Budget
 from obliq.io.isolated.child import isolated_reader
 from obliq.io.isolated.reader import ReaderFailedError, Task
+from obliq.io.isolated.recordings import are_class_names
 
 WATCH_FILE = "watch_dataset.npy"
 STEPS = 100
@@ -69,10 +72,10 @@ def _collection(file: Path) -> Collection:
             raise DataError(f"{file}: {error}") from error
     steps, lengths, classes, people = arrays
     names = found.facts.get("classes")
-    if len({len(lengths), len(classes), len(people)}) > 1 or lengths.sum() != len(steps) or lengths.min() < 0:
-        raise DataError(f"{file}: recordings, classes and people of different number; expected one each")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{file}: no names of classes; expected the original file")
+    if not _fit_together(steps, lengths, classes, people) or not are_class_names(names):
+        raise DataError(
+            f"{file}: the process that reads it answered with what no such file holds; it may be hostile, so remove it"
+        )
     windows = lengths // STEPS
     starts = lengths.cumsum() - lengths
     first = [
@@ -93,4 +96,20 @@ def _collection(file: Path) -> Collection:
         mean=(-0.008, 0.379, -0.147, 0.025, -0.002, 0.012),
         deviation=(0.903, 0.494, 0.538, 0.982, 2.496, 1.052),
         class_names=tuple(names),
+    )
+
+
+def _fit_together(
+    steps: npt.NDArray[Any],
+    lengths: npt.NDArray[Any],
+    classes: npt.NDArray[Any],
+    people: npt.NDArray[Any],
+) -> bool:
+    """Whether a child answered with recordings that fill the steps, each with a class and a person."""
+    return bool(
+        steps.dtype == np.float32
+        and all(one.dtype == np.int64 for one in (lengths, classes, people))
+        and 0 < len(lengths) == len(classes) == len(people)
+        and 0 <= lengths.min() <= lengths.max() <= len(steps) == lengths.sum()
+        and people.min() >= 0
     )

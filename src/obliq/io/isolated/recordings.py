@@ -20,6 +20,7 @@ from obliq.io.isolated.pickled_arrays import PickledArray, PickledKind, unpickle
 
 _HEADER = 4096  # bytes allowed for the description of the array
 _LONGEST_NAME = 40  # letters of a class
+_MOST_NAMES = 1000
 _LARGEST_SIZE = 2**31 - 1
 _NUMBER = re.compile("f[48]|[iu][1248]")
 
@@ -54,10 +55,10 @@ def read_recordings(given: Given) -> Found:
     for number, one in enumerate(recordings):
         if one.ndim != 2 or one.shape[1] != channels:
             raise DataError(f"{file}: recording {number} has shape {one.shape}; expected (steps, {channels})")
-    if not isinstance(names, list) or not all(
-        isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME for name in names
-    ):
-        raise DataError(f"{file}: no names of classes under 'y_labels'; expected the original file")
+    if not are_class_names(names):
+        raise DataError(
+            f"{file}: no names of classes under 'y_labels', each once; expected the original file"
+        )
     with np.errstate(all="ignore"):  # numbers that float32 lacks become infinite, which a collection refuses
         steps = np.concatenate(recordings).astype("<f4")
     return Found(
@@ -73,6 +74,19 @@ def read_recordings(given: Given) -> Found:
     )
 
 
+def are_class_names(names: object) -> bool:
+    """Whether these are short names that can be printed, at least one and each once."""
+    return (
+        isinstance(names, list)
+        and 0 < len(names) <= _MOST_NAMES
+        and all(
+            isinstance(name, str) and name.isprintable() and name.strip() and len(name) <= _LONGEST_NAME
+            for name in names
+        )
+        and len(set(names)) == len(names)
+    )
+
+
 def _start_of_pickle(file: str, content: bytes) -> int:
     """Where the pickle begins, behind the header of an array of one object."""
     opened = io.BytesIO(content)
@@ -85,7 +99,9 @@ def _start_of_pickle(file: str, content: bytes) -> int:
     except Exception as error:  # NumPy evaluates the header as a literal, which may raise almost anything
         raise DataError(f"{file} is no .npy file ({type(error).__name__}); expected the original") from error
     if kind != np.dtype(object) or shape != ():
-        raise DataError(f"{file} holds an array of {kind} of shape {shape}; expected one object")
+        raise DataError(
+            f"{file} holds an array of {str(kind)[:80]} of shape {str(shape)[:80]}; expected one object"
+        )
     return opened.tell()
 
 
