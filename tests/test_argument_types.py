@@ -119,3 +119,44 @@ class Unresolved:
 
 def test_types_that_cannot_be_found_are_not_checked() -> None:
     require_field_types(Unresolved("anything"))
+
+
+Length = typing.NewType("Length", float)
+Variable = typing.TypeVar("Variable")
+
+
+class Shape(typing.Protocol):
+    """A protocol without checks at run time."""
+
+    sides: int
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "int | None) or (",
+        "int | 'Number'",
+        "dataclasses.nothing",
+        int | Any,
+        int | Variable,
+        int | Length,
+        int | Shape,
+        type[Unresolved],
+        typing.Literal["auto"] | None,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("value", [Unresolved, np.zeros(2)], ids=["class", "array"])
+def test_unusual_annotations_of_a_method_are_not_checked(hint: Any, value: object) -> None:
+    require_field_types(dataclasses.make_dataclass("Method", [("field", hint)])(value))
+
+
+def test_an_array_is_compared_with_no_word() -> None:
+    kind = dataclasses.make_dataclass("Method", [("field", int | typing.Literal["auto"])])
+    with pytest.raises(ObliqError, match="expected a whole number"):
+        require_field_types(kind(np.zeros(2)))
+
+
+def test_a_field_without_a_value_is_not_checked() -> None:
+    kind = dataclasses.make_dataclass("Method", [("count", int, dataclasses.field(init=False))])
+    require_field_types(kind())

@@ -46,7 +46,8 @@ def require_field_types(given: Any) -> None:
     """Raise for the first field of a dataclass that is declared as a flag or a number and holds something else.
 
     Fields that are dataclasses themselves are checked, too. Nothing is checked where a declared type cannot be found,
-    as in a module that imports it for type checkers only.
+    as in a module that imports it for type checkers only, where values cannot be compared with it, as with `Any` or a
+    type variable, and where a field has no value.
 
     Args:
         given: an object of a dataclass.
@@ -57,11 +58,13 @@ def require_field_types(given: Any) -> None:
     kind: Any = type(given)
     hints = _hints(kind)
     for field in dataclasses.fields(given):
-        value = getattr(given, field.name)
-        if dataclasses.is_dataclass(value):
+        value, hint = getattr(given, field.name, dataclasses.MISSING), hints.get(field.name)
+        if value is dataclasses.MISSING:
+            continue
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
             require_field_types(value)
-        elif {bool, int, float} & set(_kinds(hints.get(field.name))):
-            _require(field.name, value, hints[field.name])
+        elif any(kind in (bool, int, float) for kind in _kinds(hint)):
+            _require(field.name, value, hint)
 
 
 def is_number(value: object) -> bool:
@@ -73,7 +76,7 @@ def is_number(value: object) -> bool:
 def _hints(kind: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(kind)
-    except NameError:
+    except Exception:  # annotations in quotes are code of a user, which may raise anything
         return {}
 
 
@@ -98,5 +101,8 @@ def _fits(value: object, kind: Any) -> bool:
     if kind is float:
         return is_number(value)
     if typing.get_origin(kind) is Literal:
-        return value in typing.get_args(kind)
-    return isinstance(value, typing.get_origin(kind) or kind)
+        return any(type(value) is type(choice) and value == choice for choice in typing.get_args(kind))
+    try:
+        return isinstance(value, typing.get_origin(kind) or kind)
+    except TypeError:  # `Any`, a type variable, a protocol and others take no part in this check
+        return True

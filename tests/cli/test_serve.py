@@ -28,3 +28,12 @@ def test_an_operator_of_several_lines_is_refused_before_the_server_starts(
     said = obliq("serve", tmp_path, "--operator", "E.\nOfficer")
     assert said.status == 1
     assert "operator 'E.\\nOfficer' has 10 characters; expected one line" in said.err
+
+
+def test_a_blank_operator_is_refused_before_work_whose_certificate_would_refuse_it(
+    obliq: Callable[..., Said], tmp_path: Path
+) -> None:
+    said = obliq("serve", tmp_path, "--operator", " ")
+    assert said.status == 1
+    assert "operator ' ' has 1 characters; expected one line" in said.err
+    assert "not of spaces alone" in said.err

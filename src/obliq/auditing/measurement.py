@@ -213,16 +213,18 @@ LONGEST_LINE = 200  # characters
 
 
 def require_one_line(**texts: str) -> None:
-    """Refuse texts by their names that are longer than `LONGEST_LINE`, or hold what cannot be printed on one line.
+    """Refuse texts by their names that are longer than `LONGEST_LINE`, cannot be printed on one line, or are blank.
+
+    An empty text names nobody and is allowed.
 
     Raises:
         AuditError: for such a text.
     """
     for name, text in texts.items():
-        if len(text) > LONGEST_LINE or not text.isprintable():
+        if len(text) > LONGEST_LINE or not text.isprintable() or text.isspace():
             raise AuditError(
                 f"{name} {text[:40]!r} has {len(text)} characters; expected one line of at most {LONGEST_LINE} "
-                "that can all be printed"
+                "that can all be printed, and not of spaces alone"
             )
 
 

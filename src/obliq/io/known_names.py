@@ -3,8 +3,12 @@
 import difflib
 from collections.abc import Iterable
 
+from obliq.io.visible_text import visible_line
+
 CLOSE, SIMILAR = 0.6, 0.5
 """Similarity (0 to 1) from which a name is probably a mistyped one, and from which it is worth naming."""
+
+_LONGEST = 80  # letters of a name in a message
 
 
 def nearest_names(name: str, known: Iterable[str], similarity: float, most: int = 3) -> list[str]:
@@ -22,9 +26,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         name: the name that was given.
         known: all names that exist.
     """
-    names = list(known)
+    names, shown = list(known), visible_line(name[:_LONGEST]) + ("..." if len(name) > _LONGEST else "")
     if near := nearest_names(name, names, CLOSE):
-        return f"there is no {kind} '{name}'; did you mean '{near[0]}'?"
+        return f"there is no {kind} '{shown}'; did you mean '{near[0]}'?"
     near = nearest_names(name, names, SIMILAR)
     nearest = f" the nearest {'are' if len(near) > 1 else 'is'} {', '.join(near)};" if near else ""
-    return f"there is no {kind} '{name}';{nearest}"
+    return f"there is no {kind} '{shown}';{nearest}"

@@ -7,7 +7,7 @@ arrays with the class and the person of each. It is how the package seglearn sto
 import io
 import math
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ def read_recordings(given: Given) -> Found:
     )
 
 
-def are_class_names(names: object) -> bool:
+def are_class_names(names: object) -> TypeGuard[list[str]]:
     """Whether these are short names that can be printed, at least one and each once."""
     return (
         isinstance(names, list)
