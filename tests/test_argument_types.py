@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,8 @@ def test_the_list_of_arguments_is_not_empty() -> None:
         (Recipe, {"augment": "no"}, r"augment='no', of type str; expected True or False"),
         (Recipe, {"learning_rate": True}, r"learning_rate=True, of type bool; expected a number"),
         (Run, {"seed": True}, r"seed=True, of type bool; expected a whole number \(int\)"),
+        (Recipe, {"learning_rate": Fraction(1, 10)}, r"learning_rate=Fraction\(1, 10\), of type Fraction"),
+        (FineTune, {"learning_rate": Fraction(1, 10)}, r"learning_rate=Fraction\(1, 10\); expected a number"),
         (obliq.PartitionRule, {"seed": "1"}, r"seed='1', of type str; expected a whole number"),
         (
             obliq.PartitionRule,

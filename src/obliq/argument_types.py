@@ -8,7 +8,7 @@ import functools
 import reprlib
 import types
 import typing
-from numbers import Real
+from numbers import Integral, Rational, Real
 from typing import Any, Literal
 
 from obliq.errors import ObliqError
@@ -68,8 +68,10 @@ def require_field_types(given: Any) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether a value is a number that PyTorch computes with; True and False are none, and fractions are not."""
+    if isinstance(value, bool) or (isinstance(value, Rational) and not isinstance(value, Integral)):
+        return False
+    return isinstance(value, Real)
 
 
 @functools.cache
