@@ -43,7 +43,7 @@ from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training import descent
 from obliq.training.descent import descend
-from obliq.training.loop import accuracy, predict
+from obliq.training.prediction import accuracy, predict
 from public_code_modules import Samples, public_modules, same_draws
 
 TABLE = Path(__file__).parent / "results" / "public_code.md"

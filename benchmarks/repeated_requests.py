@@ -37,7 +37,7 @@ from obliq.methods import ProxyMatching, Retrain
 from obliq.patch import Content, encode_patch, network_content, patch_bound
 from obliq.quantization import Precision, float_state, integer_state
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from obliq.workflow import demo
 from obliq.workflow.earlier_requests import join_requests, samples_of
 from obliq.workflow.pipeline import recipe_of, train_original, unlearn_original

@@ -16,7 +16,8 @@ from obliq.data import Partition, Splits
 from obliq.methods import Method
 from obliq.quantization import quantize
 from obliq.run import Run
-from obliq.training.loop import Recipe, accuracy, fit, predict
+from obliq.training.loop import Recipe, fit
+from obliq.training.prediction import accuracy, predict
 from tests.conftest import SmallNet
 from tests.methods.test_contract import every_method, short
 

@@ -59,8 +59,8 @@ from obliq.run import (
     Run as Run,
     Trace as Trace,
 )
-from obliq.training.loop import (
-    Recipe as Recipe,
+from obliq.training.loop import Recipe as Recipe
+from obliq.training.prediction import (
     accuracy as accuracy,
     predict as predict,
 )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from obliq.data import Examples, Splits
 from obliq.gradients import gradient_of
 from obliq.quantization import learned_steps
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from obliq.data import Splits
 from obliq.methods import AAMU
 from obliq.methods.a_amu import normal_scores, squared_discrepancy
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import CPU
 
 

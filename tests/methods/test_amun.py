@@ -13,7 +13,7 @@ from obliq.errors import ModelError
 from obliq.methods import AMUN, FineTune
 from obliq.methods.amun import UNCROSSED, clip_distance, closest_adversarial, unit_vectors
 from obliq.run import Run, Trace
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import CPU, statistics_moved, steps_moved
 
 PLAIN = RawValues(mean=torch.zeros(()), deviation=torch.ones(()), eight_bit=False)

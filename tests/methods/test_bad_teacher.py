@@ -13,7 +13,7 @@ from obliq.methods import BadTeacher
 from obliq.methods.bad_teacher import incompetent_teacher
 from obliq.quantization import activations, integer_state
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import CPU, same, statistics_moved, steps_moved, unreadable
 
 

@@ -13,7 +13,7 @@ from obliq.methods.boundary_expand import add_output, last_linear, remove_last_o
 from obliq.models import initialise
 from obliq.quantization import QuantizedLinear, calibrate_steps, integer_state, learned_steps, quantize
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.conftest import CLASSES, SmallNet
 
 CPU = torch.device("cpu")

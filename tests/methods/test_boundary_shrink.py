@@ -15,7 +15,7 @@ from obliq.methods import BoundaryShrink
 from obliq.methods.boundary_shrink import adversarial, neighbouring_classes
 from obliq.quantization import learned_steps
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 
 CPU = torch.device("cpu")
 BYTES = torch.randint(0, 256, (8, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

@@ -34,7 +34,8 @@ from obliq.methods import (
 from obliq.methods.method import TRIALS
 from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run
-from obliq.training.loop import Recipe, accuracy, predict
+from obliq.training.loop import Recipe
+from obliq.training.prediction import accuracy, predict
 from tests.methods.measured import unreadable
 
 # small batches: where a whole forget set is one batch, its order does not matter and seeds cannot differ

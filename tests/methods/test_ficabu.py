@@ -11,7 +11,7 @@ from obliq.errors import ModelError
 from obliq.methods import FiCABU, SelectiveDampening
 from obliq.methods.ficabu import by_layer, dampened_parameters, depth_scale, write_statistics
 from obliq.run import Run, Trace
-from obliq.training.loop import accuracy
+from obliq.training.prediction import accuracy
 from tests.methods.measured import CPU, same, unreadable
 
 

@@ -11,7 +11,7 @@ from obliq.methods import Influence
 from obliq.methods.influence import inverse_fisher_product, inverse_fisher_product_as_coded
 from obliq.quantization import learned_steps
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 
 CPU = torch.device("cpu")
 

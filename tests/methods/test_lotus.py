@@ -14,7 +14,7 @@ from obliq.gradients import entropy
 from obliq.methods import LoTUS
 from obliq.methods.lotus import accuracy_if_unseen, teacher_labels
 from obliq.run import Run, Trace
-from obliq.training.loop import accuracy, predict
+from obliq.training.prediction import accuracy, predict
 from tests.methods.measured import CPU, same, statistics_moved, steps_moved
 
 

@@ -12,7 +12,7 @@ from obliq.gradients import entropy
 from obliq.methods import OEU, Masked
 from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run, Trace
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import same
 
 CPU = torch.device("cpu")

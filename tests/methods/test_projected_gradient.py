@@ -19,7 +19,7 @@ from obliq.methods.projected_gradient import (
 )
 from obliq.quantization import weighted_layers
 from obliq.run import Run, Trace
-from obliq.training.loop import accuracy
+from obliq.training.prediction import accuracy
 
 CPU = torch.device("cpu")
 

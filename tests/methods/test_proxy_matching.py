@@ -15,7 +15,7 @@ from obliq.methods.proxy_matching.aims import Aims, mixture, on_the_scale_of, wi
 from obliq.methods.proxy_matching.class_features import ClassFeatures, probe_margins
 from obliq.run import Run, Trace
 from obliq.training.linear_probe import LinearProbe, last_layer, penultimate_features
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 
 SHORT = ProxyMatching(proxies=1, proxy_epochs=1, epochs=2, rounds=1)
 CPU = torch.device("cpu")

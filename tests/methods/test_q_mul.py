@@ -15,7 +15,7 @@ from obliq.methods import QMUL
 from obliq.methods.q_mul import gradient_weights, labels_by_position, similar_labels, similar_labels_as_coded
 from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
-from obliq.training.loop import accuracy, predict
+from obliq.training.prediction import accuracy, predict
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from obliq.data import Partition
 from obliq.methods import ReGUn
 from obliq.methods.regun import draw_held_out, reference_loss
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import CPU
 
 

@@ -12,7 +12,7 @@ from obliq.errors import ModelError
 from obliq.gradients import distillation_loss
 from obliq.methods import SCRUB, FineTune
 from obliq.run import Run, Trace
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import CPU, same, statistics, statistics_moved, steps_moved, unreadable
 
 

@@ -17,15 +17,14 @@ from obliq.quantization import activations, learned_steps, quantize, weights_dig
 from obliq.run import Run, Trace
 from obliq.training.loop import (
     Recipe,
-    accuracy,
     cosine_schedule,
     fit,
     move_to_device,
     parameter_groups,
-    predict,
     require_finite,
     steps_per_epoch,
 )
+from obliq.training.prediction import accuracy, predict
 from tests.conftest import SmallNet
 
 CPU = torch.device("cpu")

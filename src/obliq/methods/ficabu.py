@@ -42,8 +42,9 @@ from obliq.methods.method import Access, Search
 from obliq.quantization import learned_steps
 from obliq.run import Run
 from obliq.training.fisher import squared_gradients
-from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
+from obliq.training.prediction import accuracy
 
 
 @final

@@ -43,8 +43,9 @@ from obliq.data.batches import numbered_cycle
 from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
-from obliq.training.loop import accuracy, move_to_device, require_at_least, seeded, steps_per_epoch
+from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.prediction import accuracy
 
 
 @final

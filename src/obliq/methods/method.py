@@ -7,7 +7,7 @@ from torch import nn
 
 from obliq.data import Examples, Splits
 from obliq.run import Run
-from obliq.training.loop import accuracy
+from obliq.training.prediction import accuracy
 
 Search = Mapping[str, tuple[Any, ...]]
 """What a benchmark tries when it tunes a method: values for some of its fields, in all combinations."""

@@ -41,15 +41,9 @@ from obliq.gradients import entropy, gradient_of, unfold_inputs
 from obliq.methods.method import Access, Search
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share, set_batch_norm_mode
-from obliq.training.loop import (
-    accuracy,
-    mixed_precision,
-    move_to_device,
-    require_at_least,
-    require_finite,
-    seeded,
-)
+from obliq.training.loop import mixed_precision, move_to_device, require_at_least, require_finite, seeded
 from obliq.training.masks import Mask, Restraint
+from obliq.training.prediction import accuracy
 
 
 @final

@@ -37,10 +37,11 @@ from obliq.data import Splits
 from obliq.gradients import ProjectionWhen
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.loop import move_to_device, predict, seeded
+from obliq.training.loop import move_to_device, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.prediction import predict
 
 DRAWS = 9
 """Purpose of the generator that draws held-out samples."""

@@ -12,21 +12,19 @@ from typing import Any, ClassVar, cast, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.argument_types import is_number, require_field_types
-from obliq.data import DataLike, Examples, as_examples
+from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.io.strict_json import OMITTED_BY_DEFAULT
 from obliq.quantization import activations, calibrate_steps, keep_steps_near_, learned_steps
-from obliq.run import Run, device_of
+from obliq.run import Run
 from obliq.training.compilation import forward_function
 from obliq.training.continuation import KeptTraining
 from obliq.training.logit_steps import LogitSteps, UnroundedLogits
 from obliq.training.norm_statistics import NormStatistics, measure_norm_statistics_
-from obliq.training.prediction import TorchPredictor, collect_logits
 
 FEWEST_STEPS_TO_FOLLOW = 100
 """In a shorter training, the step of the logits cannot follow them, and running averages of batch norm with the usual
@@ -169,47 +167,6 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
     if unrounded is not None:
         unrounded.measure_step_(examples, run.device)
     return model.eval()
-
-
-def predict(
-    model: nn.Module, data: DataLike, device: torch.device | None = None
-) -> Float[Tensor, "samples classes"]:
-    """Compute the logits of a network for every sample, in evaluation mode; the mode is restored.
-
-    Args:
-        model: any module from inputs (batch, ...) to logits (batch, classes).
-        data: a map-style data set of (input, label), a pair of tensors, or samples of ours.
-        device: where the network is and computes; found out when left out.
-
-    Returns:
-        Logits on the processor, in float32.
-
-    Raises:
-        DataError: for data that cannot be read.
-
-    Example:
-        >>> import obliq
-        >>> data = obliq.load_dataset("digits")
-        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes)
-        >>> obliq.predict(network, data).shape
-        torch.Size([1797, 10])
-    """
-    return collect_logits(TorchPredictor(model, device or device_of(model)), as_examples(data))
-
-
-def accuracy(model: nn.Module, data: DataLike, device: torch.device | None = None) -> float:
-    """Compute the share of samples whose largest logit is the true class's, in percent; arguments as for `predict`.
-
-    Example:
-        >>> import obliq
-        >>> data = obliq.load_dataset("digits")
-        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes)
-        >>> 0 <= obliq.accuracy(network, data) <= 100
-        True
-    """
-    examples = as_examples(data)
-    right = predict(model, examples, device).argmax(dim=1) == examples.labels
-    return 100 * right.float().mean().item()
 
 
 def move_to_device(model: nn.Module, run: Run) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What every audit needs of a model, however it is computed: the logits for given images."""
+"""The answers of a model, however it is computed: logits for given samples, and how many of them are right."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from obliq.data import Examples
+from obliq.data import DataLike, Examples, as_examples
 from obliq.data.batches import batches
+from obliq.run import device_of
 
 BATCH = 512
 
@@ -62,3 +63,44 @@ def collect_logits(predictor: Predictor, examples: Examples) -> Float32[Tensor, 
     """The logits of every sample, in the order of the examples."""
     given = batches(examples, BATCH, None, predictor.device)
     return torch.cat([predictor.predict(inputs) for inputs, _ in given])
+
+
+def predict(
+    model: nn.Module, data: DataLike, device: torch.device | None = None
+) -> Float[Tensor, "samples classes"]:
+    """Compute the logits of a network for every sample, in evaluation mode; the mode is restored.
+
+    Args:
+        model: any module from inputs (batch, ...) to logits (batch, classes).
+        data: a map-style data set of (input, label), a pair of tensors, or samples of ours.
+        device: where the network is and computes; found out when left out.
+
+    Returns:
+        Logits on the processor, in float32.
+
+    Raises:
+        DataError: for data that cannot be read.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes)
+        >>> obliq.predict(network, data).shape
+        torch.Size([1797, 10])
+    """
+    return collect_logits(TorchPredictor(model, device or device_of(model)), as_examples(data))
+
+
+def accuracy(model: nn.Module, data: DataLike, device: torch.device | None = None) -> float:
+    """Compute the share of samples whose largest logit is the true class's, in percent; arguments as for `predict`.
+
+    Example:
+        >>> import obliq
+        >>> data = obliq.load_dataset("digits")
+        >>> network = obliq.create_network("convnet", data.sample_shape, data.classes)
+        >>> 0 <= obliq.accuracy(network, data) <= 100
+        True
+    """
+    examples = as_examples(data)
+    right = predict(model, examples, device).argmax(dim=1) == examples.labels
+    return 100 * right.float().mean().item()

@@ -24,7 +24,8 @@ from obliq.io.strict_json import encode
 from obliq.models.weights_file import load_weights
 from obliq.quantization import LayerBits, Precision, bring_in_steps, calibrate_steps
 from obliq.run import Run, Trace, together
-from obliq.training.loop import Recipe, accuracy, fit
+from obliq.training.loop import Recipe, fit
+from obliq.training.prediction import accuracy
 from obliq.workflow.loaded_network import LoadedNetwork
 from obliq.workflow.network_checks import require_ready
 from obliq.workflow.pipeline import input_contract, part_counts, silent_warning

@@ -6,7 +6,7 @@ import dataclasses
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Examples, MissingExamples, Partition
 from obliq.run import Run
-from obliq.training.loop import accuracy
+from obliq.training.prediction import accuracy
 
 TRAINING, TEST, BASELINE = "training", "test", "most frequent class"
 """Names of the accuracies that an original records."""

@@ -17,7 +17,7 @@ from obliq.data import Examples, MissingExamples, Splits
 from obliq.errors import ModelError
 from obliq.methods.method import COMPARED, LARGEST_DROP
 from obliq.run import TraceRow
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 
 LARGEST_DISTANCE = 0.1
 """Mean distance of the forget set's confidence to its targets that is never called a failure, 0 to 1."""

@@ -10,7 +10,7 @@ from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import Calibrated
 from obliq.run import Run, Trace
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 from tests.methods.measured import same
 
 CPU = torch.device("cpu")

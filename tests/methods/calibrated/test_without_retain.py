@@ -11,7 +11,7 @@ from obliq.methods import CalibratedHoldout
 from obliq.methods.calibrated.targets import true_class_confidence
 from obliq.methods.calibrated.without_retain import kept_samples
 from obliq.run import Run
-from obliq.training.loop import accuracy, predict
+from obliq.training.prediction import accuracy, predict
 from tests.methods.measured import unreadable
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ from obliq.gradients import calibrated_loss
 from obliq.methods.calibrated.difficulty import Features, RidgeSums, reference_features, ridge_margins
 from obliq.methods.calibrated.matching import SampleScores, matched_confidence, shifted_confidence
 from obliq.run import Run
-from obliq.training.loop import predict
 from obliq.training.orthogonal_rounds import BatchLoss
+from obliq.training.prediction import predict
 
 Difficulty = Literal["average", "estimated"]
 """How hard the forget set is assumed to be among unseen data; see `calibrated_targets`."""

@@ -27,10 +27,11 @@ from obliq.methods.calibrated.matching import FEWEST_HOLDOUT_SAMPLES
 from obliq.methods.calibrated.targets import calibrated_targets, distance_left
 from obliq.methods.method import Access, Search, keeps_accuracy
 from obliq.run import Run
-from obliq.training.loop import move_to_device, predict, require_at_least, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.prediction import predict
 
 
 @final

@@ -15,7 +15,7 @@ from obliq.data import Examples, Splits
 from obliq.errors import DataError
 from obliq.gradients import true_class_margin
 from obliq.run import Run
-from obliq.training.loop import predict
+from obliq.training.prediction import predict
 
 TOLERATED = 1.0
 """Points of accuracy on unseen samples that the mixture of answers, equation (2), may lose."""

@@ -63,18 +63,11 @@ from obliq.methods.proxy_matching.class_features import SAMPLES, ClassFeatures, 
 from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share
-from obliq.training.loop import (
-    Recipe,
-    fit,
-    move_to_device,
-    predict,
-    require_at_least,
-    seeded,
-    steps_per_epoch,
-)
+from obliq.training.loop import Recipe, fit, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.prediction import predict
 
 FEWEST_STEPS = 60
 """Of a proxy's training. A small retain set is passed more often, until there are as many."""
