@@ -20,6 +20,7 @@ from obliq.io.regular_file import read_regular_file
 from obliq.io.utc import utc_text
 from obliq.patch import encryption, read_patch_file
 from obliq.record.batch_events import Audited, Certified, IssuedCertificate
+from obliq.record.batch_steps import patch_name
 from obliq.record.cases import Batch
 from obliq.record.certificate.collect import collect_certificate
 from obliq.record.certificate.envelope import LARGEST_ENVELOPE, parse_envelope
@@ -33,7 +34,6 @@ from obliq.record.certificate.predicate import (
 )
 from obliq.record.certificate.statement import Subject, parse_payload
 from obliq.record.folder import CERTIFICATES, Record
-from obliq.record.jobs import patch_name
 from obliq.record.log import Entry
 from obliq.record.state import RecordState
 from obliq.workflow.pipeline import AUDIT

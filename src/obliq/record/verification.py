@@ -9,11 +9,11 @@ from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import ObliqError
 from obliq.io.ownership import digest_of_file
 from obliq.quantization import weights_digest
+from obliq.record.batch_steps import patch_name
 from obliq.record.cases import Batch, Case
 from obliq.record.certificate.make import summary_file
 from obliq.record.encryption import can_decrypt
 from obliq.record.folder import ORIGINAL, Record
-from obliq.record.jobs import patch_name
 from obliq.record.keys_folder import misfit
 from obliq.record.log import LOG_FILE, Entry, is_unfinished
 from obliq.record.present import Present

@@ -114,7 +114,7 @@ def test_references_as_files_that_the_user_retrained(
     ):
         refused(obliq(*run, "--weights", *given), words)
     assert kinds(record)[-1] == "planned", "a wrong file is known before the network is unlearned"
-    monkeypatch.setattr("obliq.record.jobs.export_file", stop)  # the rest is as for other networks
+    monkeypatch.setattr("obliq.record.batch_steps.export_file", stop)  # the rest is as for other networks
     refused(obliq(*run, "--weights", *files), "stopped here")
     assert kinds(record)[-2:] == ["retrained", "retrained"]
 

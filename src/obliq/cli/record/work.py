@@ -20,10 +20,10 @@ from obliq.errors import ObliqError, RecordError
 
 if TYPE_CHECKING:
     from obliq.io.keys import PrivateKey
+    from obliq.record.batch_steps import Seal
     from obliq.record.computing import Computer
     from obliq.record.events import Event
     from obliq.record.folder import Record
-    from obliq.record.jobs import Seal
     from obliq.record.references import Retrainer
     from obliq.record.state import RecordState
 
@@ -100,9 +100,10 @@ def run_record_run(arguments: RecordRunArguments, progress: StageListener) -> Ve
     from obliq.cli.record.run_output import answered_output, nothing_due_output, planned_output
     from obliq.io.lock import locked
     from obliq.record.batch_events import Abandoned
+    from obliq.record.batch_steps import Worker
     from obliq.record.batches import Choices, chosen_expiry, chosen_method, plan
     from obliq.record.issuing import issue_certificates
-    from obliq.record.jobs import Worker, work
+    from obliq.record.jobs import work
     from obliq.record.method_settings import method_of, parse_settings
     from obliq.record.tidying import tidy
 
