@@ -67,7 +67,7 @@ def require_field_types(given: Any) -> None:
             _require(field.name, value, hint)
 
 
-def is_number(value: object) -> bool:
+def is_real_number(value: object) -> bool:
     """Whether a value is a number that PyTorch computes with; True and False are none, and fractions are not."""
     if isinstance(value, bool) or (isinstance(value, Rational) and not isinstance(value, Integral)):
         return False
@@ -101,7 +101,7 @@ def _fits(value: object, kind: Any) -> bool:
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is float:
-        return is_number(value)
+        return is_real_number(value)
     if typing.get_origin(kind) is Literal:
         return any(type(value) is type(choice) and value == choice for choice in typing.get_args(kind))
     try:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from obliq.argument_types import is_number
+from obliq.argument_types import is_real_number
 from obliq.errors import ModelError
 from obliq.quantization import keep_steps_near_, keep_steps_positive_, learned_steps
 from obliq.run import Run
@@ -135,7 +135,7 @@ def require_above(least: float, **values: float) -> None:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not (is_number(value) and least < value < math.inf):
+        if not (is_real_number(value) and least < value < math.inf):
             raise ModelError(f"{name}={value!r}; expected a number above {least}")
 
 
@@ -158,5 +158,5 @@ def require_share(**values: float) -> None:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not (is_number(value) and 0 <= value <= 1):
+        if not (is_real_number(value) and 0 <= value <= 1):
             raise ModelError(f"{name}={value!r}; expected a number from 0 to 1")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obliq.argument_types import is_number, require_field_types
+from obliq.argument_types import is_real_number, require_field_types
 from obliq.data import Examples
 from obliq.data.batches import batches
 from obliq.errors import ModelError
@@ -103,7 +103,7 @@ def require_at_least(least: float, **values: float) -> None:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not (is_number(value) and least <= value < math.inf):
+        if not (is_real_number(value) and least <= value < math.inf):
             raise ModelError(f"{name}={value!r}; expected a number of at least {least}")
 
 
