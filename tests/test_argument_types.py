@@ -163,3 +163,10 @@ def test_an_array_is_compared_with_no_word() -> None:
 def test_a_field_without_a_value_is_not_checked() -> None:
     kind = dataclasses.make_dataclass("Method", [("count", int, dataclasses.field(init=False))])
     require_field_types(kind())
+
+
+def test_the_refusal_of_a_number_of_numpy_names_the_conversion() -> None:
+    with pytest.raises(ObliqError, match=r"^epochs=.*of type int64; expected .*; int\(\.\.\.\) converts it$"):
+        Recipe(epochs=np.int64(3))  # type: ignore[arg-type]
+    with pytest.raises(ObliqError, match=r"expected a whole number \(int\)$"):
+        Recipe(epochs=True)

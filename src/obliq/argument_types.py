@@ -86,7 +86,12 @@ def _require(name: str, value: object, hint: Any) -> None:
     if not any(_fits(value, kind) for kind in _kinds(hint)):
         words = [_WORDS.get(kind) or getattr(kind, "__name__", str(kind)) for kind in _kinds(hint)]
         shown = " ".join(reprlib.repr(value).split())
-        raise ObliqError(f"{name}={shown}, of type {type(value).__name__}; expected {' or '.join(words)}")
+        # a number of NumPy: neither PyTorch's seeds nor the documents that we write take one
+        convertible = isinstance(value, Integral) and not isinstance(value, bool) and int in _kinds(hint)
+        way = "; int(...) converts it" if convertible else ""
+        raise ObliqError(
+            f"{name}={shown}, of type {type(value).__name__}; expected {' or '.join(words)}{way}"
+        )
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
