@@ -142,7 +142,8 @@ def choices() -> Sequence[Choice]:
             OURS,
             f"passes in {of((demo[PASSED], sum(demo.values())))} runs, otherwise INCONCLUSIVE "
             f"([demo]({LINK}/demo_seeds.md), digits)",
-            f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds; 40 epochs",
+            f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds, in "
+            "`digits-targets`; 40 epochs",
         ),
         Choice("a random tenth", OURS, verdicts_of(tenth), f"{verdict_time(tenth)}; 20 epochs"),
         Choice(

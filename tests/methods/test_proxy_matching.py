@@ -102,11 +102,14 @@ def test_rounds_end_where_the_tolerance_is_met(original: nn.Module, splits: Spli
     assert torch.equal(predict(once, splits.forget, CPU), predict(again, splits.forget, CPU))
 
 
-def test_too_few_holdout_samples_are_refused(original: nn.Module, parts: Partition) -> None:
-    few = dataclasses.replace(parts, holdout=parts.holdout.spread(9))
+def test_too_few_holdout_samples_are_refused_before_proxies_are_trained(
+    original: nn.Module, parts: Partition
+) -> None:
+    few, trace = dataclasses.replace(parts, holdout=parts.holdout.spread(9)), Trace()
     splits = few.forgetting(parts.train.indices[:10], salt=b"1" * 32)
     with pytest.raises(DataError, match="9 holdout samples of retained classes; expected at least 10"):
-        SHORT.unlearn(original, splits, Run(seed=1))
+        SHORT.unlearn(original, splits, Run(seed=1, listen=trace))
+    assert not trace.rows
 
 
 @pytest.fixture(scope="module")

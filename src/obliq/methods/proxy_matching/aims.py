@@ -71,16 +71,8 @@ def aims_of(
     Raises:
         DataError: for fewer than `FEWEST_HOLDOUT_SAMPLES` holdout samples of retained classes.
     """
-    gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
-    of_classes = torch.isin(splits.holdout.labels, gone)
-    also, unseen = splits.holdout.where(of_classes), splits.holdout.where(~of_classes)
+    also, unseen = unseen_samples(splits)
     moved = Examples(splits.forget.collection, torch.cat([splits.forget.indices, also.indices]))
-    if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
-        raise DataError(
-            f"{len(unseen)} holdout samples of retained classes; expected at least "
-            f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
-            "unseen data"
-        )
 
     def of_proxies(examples: Examples) -> Float[Tensor, "proxies samples classes"]:
         return torch.stack([predict(proxy, examples, run.device) for proxy in proxies])
@@ -110,6 +102,24 @@ def aims_of(
         proxies=(forget, holdout),
         targets=on_the_scale_of(forget, holdout, wanted),
     )
+
+
+def unseen_samples(splits: Splits) -> tuple[Examples, Examples]:
+    """The holdout samples of forgotten classes, and those of retained ones.
+
+    Raises:
+        DataError: without holdout samples, and for fewer than `FEWEST_HOLDOUT_SAMPLES` of retained classes.
+    """
+    gone = torch.tensor(sorted(splits.forgotten_classes), dtype=torch.long)
+    forgotten = torch.isin(splits.holdout.labels, gone)
+    also, unseen = splits.holdout.where(forgotten), splits.holdout.where(~forgotten)
+    if len(unseen) < FEWEST_HOLDOUT_SAMPLES:
+        raise DataError(
+            f"{len(unseen)} holdout samples of retained classes; expected at least "
+            f"{FEWEST_HOLDOUT_SAMPLES} that the network was not trained on, which show how confident it is on "
+            "unseen data"
+        )
+    return also, unseen
 
 
 def mixed_answers(

@@ -58,7 +58,7 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import batches_by_distance
 from obliq.gradients import ProjectionWhen, distillation_loss, margin_loss, true_class_margin
 from obliq.methods.method import Search, keeps_accuracy
-from obliq.methods.proxy_matching.aims import aims_of
+from obliq.methods.proxy_matching.aims import aims_of, unseen_samples
 from obliq.methods.proxy_matching.class_features import SAMPLES, ClassFeatures, can_probe, steps_between_fits
 from obliq.models import initialise
 from obliq.run import Run
@@ -145,6 +145,7 @@ class ProxyMatching(OrthogonalDescent):
         Raises:
             DataError: for fewer than 10 holdout samples of retained classes.
         """
+        unseen_samples(splits)  # refuses what is missing before proxies are trained
         mask = mask or self.mask(model, splits.forget, run)
         settings = self._for_classes() if splits.forgotten_classes else self
         with seeded(run), ExitStack() as watching:
