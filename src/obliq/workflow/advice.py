@@ -21,13 +21,13 @@ def reason_to_retrain(method: Method, splits: Splits) -> str:
         return ""
     if splits.forgotten_classes:
         return (
-            "no method has passed the audit's verdict after a whole class was forgotten (`proxy-matching` was "
-            "INCONCLUSIVE)"
+            "no method has passed the audit's verdict in our runs after a whole class was forgotten "
+            "(`proxy-matching` was INCONCLUSIVE)"
         )
     share = 1 - len(splits.retain) / len(splits.partition.train)
     if share > LARGE_SHARE:
         return (
-            "no method has passed the audit's verdict after so much was forgotten (here "
+            "no method has passed the audit's verdict in our runs after so much was forgotten (here "
             f"{100 * share:.0f} % of the training samples)"
         )
     return ""
