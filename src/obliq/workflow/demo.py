@@ -27,7 +27,8 @@ from obliq.workflow.report_context import report_context
 
 PERSON = 7
 RECIPE = Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64)
-REFERENCES = 4
+REFERENCES = 8
+"""Retrained networks. Four often cannot decide about a single writer."""
 """Retrained networks, from which the audit learns what chance does to retraining."""
 # Ours with its defaults, and the reconstruction of the paper's method with the best of nine settings on two seeds and
 # writers other than the demo's. benchmarks/demo_seeds.py repeats the demo with forty seeds.
