@@ -23,6 +23,7 @@ from obliq.workflow.compare_runs import compare_runs
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {4: RESULTS / "demo_seeds.md", 8: RESULTS / "demo_seeds_eight.md"}
+CHOSEN_ON = 20  # settings were chosen on the seeds below
 HEAD = """# The demo with many seeds, {references} retrained networks
 
 Written by `benchmarks/demo_seeds.py`: the networks of `make demo`, for each seed with other writers in training, other
@@ -81,18 +82,24 @@ def main() -> None:
     demo.REFERENCES = given.references
     file, head = FILES[given.references], HEAD.format(references={4: "four", 8: "eight"}[given.references])
     text = file.read_text(encoding="utf-8") if file.exists() else head
-    rows = [line + "\n" for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
-    for seed in range(given.first + len(rows), given.seeds):
-        rows.append(row(seed))
-        print(rows[-1], end="", flush=True)
-        file.write_text(head + "".join(rows), encoding="utf-8")
-    words = [[cell.strip() for cell in line.split("|")] for line in rows]
+    rows = {
+        int(found[1]): line + "\n" for line in text.splitlines() if (found := re.match(r"\| (\d+) \|", line))
+    }
+    for seed in range(given.first, given.seeds):
+        if seed not in rows:
+            rows[seed] = row(seed)
+            print(rows[seed], end="", flush=True)
+            file.write_text(head + "".join(rows[one] for one in sorted(rows)), encoding="utf-8")
+    words = {seed: [cell.strip() for cell in line.split("|")] for seed, line in sorted(rows.items())}
     summary = "\n" + "".join(
-        f"- Seeds {part[0][1]} to {part[-1][1]}. {'; '.join(_counted(part))}.\n"
-        for first in range(0, len(words), 20)
-        if (part := words[first : first + 20])
+        f"- {name}. {'; '.join(_counted(part))}.\n"
+        for name, part in (
+            ("Seeds 0 to 19", [one for seed, one in words.items() if seed < CHOSEN_ON]),
+            ("Seeds from 20 on", [one for seed, one in words.items() if seed >= CHOSEN_ON]),
+        )
+        if part
     )
-    file.write_text(head + "".join(rows) + summary, encoding="utf-8")
+    file.write_text(head + "".join(rows[one] for one in sorted(rows)) + summary, encoding="utf-8")
     print(summary)
 
 
