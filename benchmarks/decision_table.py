@@ -141,7 +141,7 @@ def choices() -> Sequence[Choice]:
             "one person with about a tenth of the samples",
             OURS,
             f"passes in {of((demo[PASSED], sum(demo.values())))} runs, otherwise INCONCLUSIVE "
-            f"([demo]({LINK}/demo_seeds.md), digits)",
+            f"([demo]({LINK}/demo_seeds.md), digits); in fewer on [another processor]({LINK}/demo_seeds_eight.md)",
             f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds, in "
             "`digits-targets`; 40 epochs",
         ),
