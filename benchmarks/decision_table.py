@@ -169,7 +169,7 @@ def choices() -> Sequence[Choice]:
             f"1; `{OURS}` {verdict_time(people)}",
         ),
         Choice(
-            "a third or a half of the samples",
+            "30 or 50 % of the samples",
             "retrain",
             f"{verdicts_of(*large)}; gap of `calibrated` in rounds for a half "
             f"{gap('fashion', large[1], 'calibrated, in rounds')} (W4A4) and "
