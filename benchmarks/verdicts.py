@@ -10,17 +10,13 @@ cells of one data set and bit width.
 """
 
 import argparse
-import csv
 import dataclasses
-import statistics
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from obliq.auditing import (
@@ -38,7 +34,6 @@ from obliq.auditing.signals import RoleSignals
 from obliq.auditing.variation import estimate_variation
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite, evenly_spaced
-from obliq.benchmark.suites import fashion_suite, writers_suite
 from obliq.benchmark.tuning import TUNING_DOCUMENT
 from obliq.benchmark.variants import variants_named
 from obliq.data import Splits, load_dataset, partition
@@ -47,33 +42,12 @@ from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.loop import fit
 from obliq.workflow.compare_files import network_signals, retrained_name
+from verdict_results import COLUMNS, RESULTS, add_rows, every_cell, key_of, read_rows
 
-RESULTS = Path(__file__).parent / "results"
-TABLE = RESULTS / "verdicts.csv"
 REFERENCES = 4
 TEST = 2000  # samples to audit with
-SUITES = (fashion_suite(), writers_suite())
 RIVALS = ("calibrated, in rounds", "oeu entropy", "amun", "salun", "l1-sparse", "fine-tune")
 AGAIN, NOTHING = "retrained again", "no unlearning"
-COLUMNS = (
-    "data",
-    "bits",
-    "request",
-    "seed",
-    "method",
-    "verdict",
-    "gap",
-    "auc",
-    "lowest",
-    "highest",
-    "rmia",
-    "rmia lowest",
-    "rmia highest",
-    "time",
-    "outside",
-)
-KEY = 4  # columns that name a cell and its seed
-WORDS = ("INDISTINGUISHABLE", "INCONCLUSIVE", "REMEMBERED", "OVER-FORGOTTEN", "DAMAGED", "NOTHING TO MEASURE")
 
 
 class World:
@@ -217,90 +191,6 @@ def _outside(one: Measurement) -> str:
     return " ".join(found)
 
 
-def page(rows: list[list[str]]) -> str:
-    """The results as a page: verdicts by method, and every row."""
-    names = list(dict.fromkeys(_field(row, "method") for row in rows))
-    cells = len({tuple(row[:KEY]) for row in rows})
-    lines = [
-        "# The verdict on several methods",
-        "",
-        f"Written by `benchmarks/verdicts.py`: {cells} runs in the cells of the suites `fashion` and `writers` (4,000",
-        "images, 20 epochs). Each network is compared with four retrained ones. **Retrained again** is a fifth, which",
-        "no method can be expected to beat. `proxy-matching` has its defaults. The other methods have the settings",
-        "with the smallest Avg. Gap on another seed, see the suites' `tuned.json`. AUC distance is that to the middle",
-        "of the retrained networks' interval. **IAM** and **RMIA** count the runs in which the AUC of these attacks",
-        "lies within the interval of the retrained networks, of those in which it was computed. IAM is a part of the",
-        "verdict and is not computed for a class. RMIA is no part of it, and its interval is one of 95 %. Time is",
-        "relative to retraining.",
-        "",
-        f"| method | {' | '.join(word.lower() for word in WORDS)} | mean gap | mean AUC distance | IAM | RMIA | time |",
-        "| --- |" + " ---: |" * (len(WORDS) + 5),
-    ]
-    for name in names:
-        own = [row for row in rows if _field(row, "method") == name]
-        count = Counter(_field(row, "verdict") for row in own)
-        words = " | ".join(str(count[word]) for word in WORDS)
-        lines.append(f"| {name} | {words} | {' | '.join(_summary(own))} |")
-    lines += ["", "## Every run", "", f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _summary(own: list[list[str]]) -> Iterator[str]:
-    """Mean gap, mean AUC distance, how often IAM and RMIA are inside, and mean time of one method."""
-    yield f"{statistics.fmean(float(_field(row, 'gap')) for row in own):.2f}"
-    middles = [(_number(row, "lowest") + _number(row, "highest")) / 2 for row in own]
-    yield f"{statistics.fmean(abs(_number(row, 'auc') - middle) for row, middle in zip(own, middles, strict=True)):.1f}"
-    outside = [
-        _field(row, "outside").split() for row in own if not _field(row, "request").startswith("class")
-    ]
-    yield f"{sum('+iam_auc' not in one and '-iam_auc' not in one for one in outside)} of {len(outside)}"
-    known = [row for row in own if _field(row, "rmia")]
-    inside = [
-        _number(row, "rmia lowest") <= _number(row, "rmia") <= _number(row, "rmia highest") for row in known
-    ]
-    yield f"{sum(inside)} of {len(known)}"
-    yield f"{statistics.fmean(_number(row, 'time') for row in own):.2f}"
-
-
-def _field(row: list[str], column: str) -> str:
-    return row[COLUMNS.index(column)]
-
-
-def _number(row: list[str], column: str) -> float:
-    return float(_field(row, column))
-
-
-def add_rows(found: list[list[str]]) -> None:
-    """Add rows to those that are there by now, in the order of the cells, and write both files."""
-    with FileLock(TABLE.with_suffix(".lock")):
-        rows = sorted([*read_rows(), *found], key=lambda row: _order(row[:KEY]))
-        with TABLE.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([list(COLUMNS), *rows])
-        TABLE.with_suffix(".md").write_text(page(rows), encoding="utf-8")
-
-
-def read_rows() -> list[list[str]]:
-    """The rows that are there."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))[1:]
-
-
-def _order(key: list[str]) -> tuple[int, int]:
-    cells = [[setup.data, setup.bits, scenario.text] for _, setup, scenario in every_cell()]
-    return cells.index(key[:-1]), int(key[-1])
-
-
-def every_cell() -> Iterator[tuple[Suite, Setup, Scenario]]:
-    """The cells of the suites."""
-    for suite in SUITES:
-        for setup in suite.setups:
-            for scenario in suite.scenarios:
-                yield suite, setup, scenario
-
-
 def main() -> None:
     """Add the cells that are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -309,7 +199,7 @@ def main() -> None:
     parser.add_argument("--only", help="data and bits of the cells to compute, such as fashion-mnist-W4A4")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    done = {tuple(row[:KEY]) for row in read_rows()}
+    done = set(map(key_of, read_rows()))
     worlds: dict[tuple[str, str], World] = {}
     for seed in given.seeds:
         for suite, setup, scenario in every_cell():
@@ -319,7 +209,7 @@ def main() -> None:
             if worlds.get(key) is None or worlds[key].seed != seed:
                 worlds[key] = World(suite, setup, seed, given.data_folder)
             found = cell(worlds[key], scenario)
-            add_rows([[str(value) for value in row] for row in found])
+            add_rows([dict(zip(COLUMNS, map(str, row), strict=True)) for row in found])
             for row in found:
                 print(*row, flush=True)
 
