@@ -105,10 +105,24 @@ def test_rounds_are_counted_apart_and_the_time_left_is_that_of_a_round(clock: Cl
     lines = text_of(where).splitlines()
     assert lines[1] == "  forgetting: 20 of 100, 1 min 9 s so far, about 1 min 20 s left"
     assert lines[5] == "  forgetting: 100 of 100, 2 min 29 s so far"
-    assert lines[6].startswith("  forgetting (2): 20 of 100, ")
+    assert lines[6].startswith("  forgetting, round 2: 20 of 100, ")
     assert lines[6].endswith("about 1 min 20 s left")
-    assert lines[-1].startswith("  forgetting (2): 100 of 100, ")
+    assert lines[-1].startswith("  forgetting, round 2: 100 of 100, ")
     assert len(lines) == 1 + 2 * LINES_PER_STAGE
+
+
+def test_parts_of_other_names_are_named(clock: Clock) -> None:
+    where = console()
+    with ProgressReporter(where) as display:
+        display.stage("forgetting")
+        for name in ("proxy 1", "proxy 2", "unlearn", "unlearn"):
+            for step in (1, 2):
+                display(name, step, 2, {})
+        display.stage("retraining")
+        display("train", 1, 1, {})
+    lines = [line.split(": ")[0] for line in text_of(where).splitlines() if line.startswith("  ")]
+    parts = ["forgetting, proxy 1", "forgetting, proxy 2", "forgetting", "forgetting, round 2"]
+    assert lines == [f"  {part}" for part in parts for _ in range(2)] + ["  retraining"]
 
 
 def test_steps_that_begin_again_are_another_training(clock: Clock) -> None:
@@ -123,8 +137,8 @@ def test_steps_that_begin_again_are_another_training(clock: Clock) -> None:
         "training 2 reference networks ...",
         "  training 2 reference networks: 1 of 2, 0 s so far",
         "  training 2 reference networks: 2 of 2, 30 s so far",
-        "  training 2 reference networks (2): 1 of 2, 1 min 0 s so far",
-        "  training 2 reference networks (2): 2 of 2, 1 min 30 s so far",
+        "  training 2 reference networks, training 2: 1 of 2, 1 min 0 s so far",
+        "  training 2 reference networks, training 2: 2 of 2, 1 min 30 s so far",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +16,8 @@ from rich.text import Text
 from obliq.io.visible_text import visible_line
 
 LINES_PER_STAGE = 5
+REPEATED = {"train": "training", "unlearn": "round"}
+"""What steps that come again are, by what the computation calls them; others have names that people read."""
 
 
 @dataclass
@@ -23,6 +26,7 @@ class Part:
 
     Attributes:
         name: what the computation calls these steps.
+        number: how many parts of this name the stage has had, this one included.
         total: the last step that was announced.
         before: steps of earlier rounds, which the computation goes on counting from.
         step: the last step that is done.
@@ -31,11 +35,19 @@ class Part:
     """
 
     name: str
+    number: int
     total: int
     before: int
     step: int
     first_step: int
     started: float
+
+    @property
+    def words(self) -> str:
+        """What tells this part from the others of its stage; empty for the first steps of a kind that comes again."""
+        if self.name not in REPEATED:
+            return self.name if self.number == 1 else f"{self.name} ({self.number})"
+        return "" if self.number == 1 else f"{REPEATED[self.name]} {self.number}"
 
     @property
     def done(self) -> int:
@@ -65,7 +77,7 @@ class ProgressReporter:
         self.console, self._verbose = console, verbose
         self._bars: Progress | None = None
         self._bar: TaskID | None = None
-        self._label, self._parts = "", 0
+        self._label, self._parts = "", Counter[str]()
         self._part: Part | None = None
         self._stage_started = time.monotonic()
 
@@ -98,7 +110,7 @@ class ProgressReporter:
         """Begin a new stage; the one before is complete."""
         self._finish()
         label = visible_line(label)
-        self._label, self._parts, self._part = label, 0, None
+        self._label, self._parts, self._part = label, Counter(), None
         self._stage_started = time.monotonic()
         if self._bars:
             self._bars.start()  # only now: a verb without stages shows something else on this terminal
@@ -115,7 +127,7 @@ class ProgressReporter:
         """Show that `step` of `of` steps are done."""
         now, repeated = time.monotonic(), self._part is not None and self._part.step == step
         part = self._follow(stage, step, of, now)
-        label = f"{self._label} ({self._parts})" if self._parts > 1 else self._label
+        label = f"{self._label}, {part.words}" if part.words else self._label
         note = _all_values(values) if self._verbose else _loss(values)
         if self._bars and self._bar is not None:
             self._bars.update(
@@ -138,14 +150,14 @@ class ProgressReporter:
         """The part that a step belongs to: a new one when the steps begin again, or go on after their announced end."""
         last = self._part
         if last is None or name != last.name or step < last.step:
-            self._parts += 1
-            self._part = Part(name=name, total=of, before=0, step=step, first_step=step, started=now)
+            before = 0
         elif of > last.total:
-            self._parts += 1
-            self._part = Part(name=name, total=of, before=last.total, step=step, first_step=step, started=now)
+            before = last.total
         else:
             last.step = step
-        assert self._part is not None
+            return last
+        self._parts[name] += 1
+        self._part = Part(name, self._parts[name], of, before, step, first_step=step, started=now)
         return self._part
 
     def _is_due(self, part: Part) -> bool:
