@@ -6,6 +6,7 @@ from obliq.benchmark.report.ablations import ablation_effects
 from obliq.benchmark.report.overview import rank_methods
 from obliq.benchmark.report.statistics import group_by_cell, spread_of, within_noise
 from obliq.benchmark.report.summaries import MethodSummary, summarise
+from obliq.benchmark.report.tables import leaderboard_table
 from obliq.benchmark.rows import ResultRow
 from obliq.errors import ObliqError
 from tests.benchmark.synthetic_rows import change_row, result_row
@@ -160,6 +161,17 @@ def over(rows: list[ResultRow]) -> tuple[dict[str, object], float | None]:
     groups = group_by_cell(rows)
     board = rank_methods(groups, [summarise(group) for group in groups])
     return {one.method: one for one in board.standings}, board.lead
+
+
+def test_the_worst_cell_is_named_where_there_are_several() -> None:
+    first = of({"retrained": (0, 0), "a": (1.0, 2.0)})
+    worse = [change_row(one, bits="W2A2") for one in of({"retrained": (0, 0), "a": (3.0, 6.0)})]
+    for rows, named in ((first, []), (first + worse, ["W2A2"])):
+        groups = group_by_cell(rows)
+        table = leaderboard_table(rank_methods(groups, [summarise(group) for group in groups]))
+        column = [heading.label for heading in table.headings].index("Worst gap")
+        (own,) = (row for row in table.rows if row.name == "a")
+        assert list(own.cells[column].marks) == named
 
 
 def test_standings_average_cells_and_find_the_worst() -> None:

@@ -147,7 +147,8 @@ def _standing_row(one: Standing, board: Leaderboard, leads: bool) -> TableRow:
         gap = TableCell(value=shown(one.gap.mean, 2), spread=_deviation(one.gap, 2), best=leads)
     worst = TableCell(value=DASH)
     if one.worst is not None:
-        worst = TableCell(value=shown(one.worst[1], 2), marks=[one.worst[0].among(board.cells)])
+        where = [one.worst[0].among(board.cells)] if len(board.cells) > 1 else []
+        worst = TableCell(value=shown(one.worst[1], 2), marks=where)
     share = f"{shown(100 * one.firsts / len(board.cells), 0)} %"
     firsts = [TableCell(value=DASH), TableCell(value=DASH)]
     if not one.reference:
