@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auditor_networks import SETTINGS, SettingNetworks, fakes
+from auditor_networks import SETTINGS, SettingNetworks, fakes, mixed
 from obliq.auditing import RoleSignals, judge
 
 RESULTS = Path(__file__).parent / "results" / "auditor-errors.md"
 FRESH = "networks that no constant was chosen on"
 RETRAINED = 8  # networks for each request
 DRAWS = 5  # sets of references that a fake is judged with
+MIXTURES = (0.25, 0.5, 0.75)  # shares of the original's logits in those of a retrained network
 REFUSED = ("REMEMBERED", "OVER-FORGOTTEN", "DAMAGED")
 WORDS = ("INDISTINGUISHABLE", *REFUSED, "NOTHING TO MEASURE", "INCONCLUSIVE")
 
@@ -54,6 +55,10 @@ def judged(work: SettingNetworks, count: int) -> dict[str, Counter[str]]:
             references = [others[index] for index in draw.permutation(len(others))[:count]]
             original = originals[place % len(originals)]
             found.setdefault("retrained", Counter())[word(candidate, original, references)] += 1
+            for share in MIXTURES:
+                kind = f"retrained, with {100 * share:.0f} % of the original's logits"
+                fake = mixed(candidate, original, share)
+                found.setdefault(kind, Counter())[word(fake, original, references)] += 1
         for kind, fake, original in entries:
             for _ in range(DRAWS):
                 references = [retrained[index] for index in draw.permutation(len(retrained))[:count]]

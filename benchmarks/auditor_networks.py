@@ -199,6 +199,16 @@ def changed(answers: RoleSignals, change: Callable[[Tensor, Tensor], Tensor], *r
     return dataclasses.replace(answers, relearned=None, **new)
 
 
+def mixed(answers: RoleSignals, original: RoleSignals, share: float) -> RoleSignals:
+    """The answers with a share of the original's logits in them: what is left of a memory that was mostly removed."""
+    new = {
+        role: Signals((1 - share) * one.logits + share * getattr(original, role).logits, one.labels)
+        for role in ("forget", "retain", "test")
+        if (one := getattr(answers, role)) is not None
+    }
+    return dataclasses.replace(answers, relearned=None, **new)
+
+
 def wrong(logits: Tensor, labels: Tensor) -> Tensor:
     """The true class and the strongest other one change places."""
     swapped, rows = logits.clone(), torch.arange(len(logits))

@@ -1,7 +1,9 @@
 """The rules of the verdict: what the measurements allow to conclude about forgetting, and when they allow nothing."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
+from typing import Final
 
 from obliq.auditing.accuracy import paired_accuracy_difference
 from obliq.auditing.intervals import Interval
@@ -10,6 +12,7 @@ from obliq.auditing.measurement import Measurement
 from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.reference_comparison import Comparison, compare_with_references
 from obliq.auditing.signals import RoleSignals
+from obliq.auditing.statistic import Kind
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.variation import references_to_exceed
 from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, interval_in_words, value_in_words
@@ -17,6 +20,8 @@ from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, inter
 MARGIN = 5.0  # points of AUC; without several retrained networks
 DAMAGE = 5.0  # points of test accuracy; without several retrained networks
 MINIMUM_SAMPLES = 20
+FORMER_DOUBT: Final[dict[Kind, float]] = {"memory": 0.05, "answers": 0.02, "utility": 0.01}
+"""`DOUBT` of audits of version 4."""
 
 
 def judge(
@@ -83,7 +88,8 @@ def contradiction(entry: Measurement) -> str:
     """What in an audit shows that a verdict is not the one of its numbers, in words; empty where they agree.
 
     The numbers are those that `audit.json` keeps, with `DIGITS` decimals, and the verdict was decided before they were
-    rounded. So a word is accepted if values within the rounding lead to it.
+    rounded. So a word is accepted if values within the rounding lead to it. Fewer networks passed by audits of version
+    4, whose INCONCLUSIVE is accepted.
     """
     verdict = entry.verdict
     if verdict is None:
@@ -95,11 +101,11 @@ def contradiction(entry: Measurement) -> str:
         if wrong := next((one for one in found if len(one.references) != count), None):
             return f"{entry.name}: {wrong.name} has {len(wrong.references)} retrained networks, the verdict {count}"
         nudges = (0.0, 2 * 10.0**-DIGITS, -2 * 10.0**-DIGITS)
-        words = {
-            _decide([_nudged(one, value, original) for one in found], count)[0]
-            for value in nudges
-            for original in nudges
-        }
+        moved = [[_nudged(one, value, original) for one in found] for value in nudges for original in nudges]
+        words = {_decide(one, count)[0] for one in moved}
+        passed_no_more = any(one.lies_beyond(FORMER_DOUBT[one.kind]) for one in itertools.chain(*moved))
+        if "INDISTINGUISHABLE" in words and passed_no_more:
+            words.add("INCONCLUSIVE")
         if entry.device is not None and entry.device.recorded == "classes":
             words.add("INCONCLUSIVE")
     if verdict.word in words:

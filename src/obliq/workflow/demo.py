@@ -28,10 +28,10 @@ from obliq.workflow.report_context import report_context
 PERSON = 7
 RECIPE = Recipe(epochs=40, learning_rate=0.02, weight_decay=2e-3, batch_size=64)
 REFERENCES = 8
-"""Retrained networks. Four often cannot decide about a single writer."""
-"""Retrained networks, from which the audit learns what chance does to retraining."""
+"""Retrained networks, from which the audit learns what chance does to retraining. Four often cannot decide about a
+single writer."""
 # Ours with its defaults, and the reconstruction of the paper's method with the best of nine settings on two seeds and
-# writers other than the demo's. benchmarks/demo_seeds.py repeats the demo with forty seeds.
+# writers other than the demo's. benchmarks/demo_seeds.py repeats the demo with fifty seeds.
 METHODS: dict[str, Method] = {
     "unlearned": ProxyMatching(),
     "unlearned by entropy": OEU(objective="entropy", forget_weight=0.1, epochs=5, retain_batch=64),

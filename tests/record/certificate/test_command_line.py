@@ -104,7 +104,7 @@ def test_the_summary_for_generic_tools(case: Path, made: Path, obliq: Obliq) -> 
     assert found["subject"] == whole["subject"]
     predicate = found["predicate"]
     assert isinstance(predicate, dict)
-    assert predicate["verifier"] == {"id": "urn:obliq:auditor:v4", "policies": []}
+    assert predicate["verifier"] == {"id": "urn:obliq:auditor:v5", "policies": []}
     assert predicate["properties"] == ["OBLIQ_INDISTINGUISHABLE"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", predicate["timeCreated"])
     key, file = case / "private-public.pem", case / "unlearned.onnx"

@@ -16,7 +16,7 @@ from obliq.record.certificate.predicate import PREDICATE_TYPE, Predicate
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 SUMMARY_TYPE = "https://in-toto.io/attestation/svr/v0.2"
-AUDITOR = "urn:obliq:auditor:v4"
+AUDITOR = "urn:obliq:auditor:v5"
 """Who verified, in a summary. The number is that of audit.json's format, which changes with the rule of the verdict."""
 SUMMARY_PROPERTY = f"OBLIQ_{PASSING}"
 
