@@ -17,9 +17,9 @@ from obliq.auditing.variation import Sides, estimate_variation, expected_varianc
 from obliq.errors import AuditError
 
 DOUBT: Final[dict[Kind, float]] = {"memory": 0.03, "answers": 0.01, "utility": 0.01}
-"""The share of retrainings that each single statistic may keep from INDISTINGUISHABLE, by kind. About a tenth is kept by
-any of them, since they rise and fall together. With smaller shares, more than 5 % of networks pass whose logits are half
-the original's and half a retrained network's: see benchmarks/results/auditor-errors.md."""
+"""The share of retrainings that each single statistic may keep from INDISTINGUISHABLE, by kind. About a tenth is kept
+by any of them, since they rise and fall together. With smaller shares, more than 5 % of networks pass whose logits are
+half the original's and half a retrained network's: see benchmarks/results/auditor-errors.md."""
 
 
 @dataclass(frozen=True, kw_only=True)
