@@ -116,7 +116,8 @@ def demo_verdicts() -> str:
     ours, default, again = (Counter(row[column] for row in rows) for column in (7, 8, 10))
     return (
         f"passes in {of((ours[PASSED], len(rows)))} runs{but(ours)} with the demo's settings, in {default[PASSED]}"
-        f"{but(default)} with its defaults; one more retraining in {again[PASSED]} ([demo]({LINK}/demo_seeds.md), digits)"
+        f"{but(default)} with its defaults; one more retraining in {again[PASSED]} ([demo]({LINK}/demo_seeds.md), "
+        "digits)"
     )
 
 

@@ -48,7 +48,7 @@ samples; the interval is the one in which one more retrained network would lie. 
 The defaults of `proxy-matching` were chosen on seeds 0 to 19, and the demo's settings and the range in which a network
 passes after a look at seeds 0 to 29. No choice was made on seeds from 30 on.
 
-| seed | writer | AUC before | AUC ours | AUC retrained | gap ours | gap entropy | ours | default | entropy | retrained |
+| seed | writer | AUC before | AUC ours | AUC retrained | gap | gap, entropy | ours | default | entropy | retrained |
 | ---: | ---: | ---: | ---: | --- | ---: | ---: | --- | --- | --- | --- |
 """
 JUDGED = {"Ours": 7, "Default": 8, "Entropy": 9, "Retrained": 10}  # columns of the words
