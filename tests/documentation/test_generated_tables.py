@@ -62,13 +62,13 @@ def test_the_table_of_choices_is_current_and_names_methods_that_exist() -> None:
     ],
 )
 def test_the_command_line_follows_the_verdicts(judged: str, request_text: str) -> None:
-    """It speaks for retraining exactly where its default method never passes."""
+    """It speaks for retraining exactly where its default method passes in less than half of the runs."""
     made = script("decision_table")
     method = UnlearnArguments(original=Path("original"), out=Path("unlearned")).method
     parts = partition(obliq.load_dataset("digits"), PartitionRule())
     splits = parts.forgetting(Scenario(request_text).select_forget_set(parts, 0))
     passed, cells = made["passes"](judged, registered_name(type(method)))
     assert cells > 0
-    assert bool(reason_to_retrain(method, splits)) == (passed == 0)
+    assert bool(reason_to_retrain(method, splits)) == (2 * passed < cells)
     assert reason_to_retrain(Retrain(), splits) == ""
     assert isinstance(method, ProxyMatching)

@@ -21,8 +21,8 @@ def reason_to_retrain(method: Method, splits: Splits) -> str:
         return ""
     if splits.forgotten_classes:
         return (
-            "no method has passed the audit's verdict in our runs after a whole class was forgotten "
-            "(`proxy-matching` was INCONCLUSIVE)"
+            "after a whole class was forgotten, `proxy-matching` passed the audit's verdict in one of our three runs "
+            "and was INCONCLUSIVE in two, and no other method passed"
         )
     share = 1 - len(splits.retain) / len(splits.partition.train)
     if share > LARGE_SHARE:
