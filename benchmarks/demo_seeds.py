@@ -3,8 +3,8 @@
     python benchmarks/demo_seeds.py [--first 30] [--seeds 50]
 
 Seeds 30 to 49, as choices were made on those below. The seed decides who is in training, the weights, and every random
-draw. The writer is always the demo's: number 7, or the first writer of the training set where 7 is not in it. Nothing is
-exported. Beside the demo's networks, two more are judged: one by `proxy-matching` with its defaults, and one that is
+draw. The writer is always the demo's: number 7, or the first writer of the training set where 7 is not in it. Nothing
+is exported. Beside the demo's networks, two more are judged: one by `proxy-matching` with its defaults, and one that is
 retrained without the writer. What comes out for the latter is the best that can be expected. Writes
 results/demo_seeds.md row by row, and goes on after the rows that are there; about a minute a seed on an idle core.
 """
