@@ -20,17 +20,18 @@ class PrintedProgress:
         self._stream = sys.stderr if stream is None else stream
         self._on_terminal = self._stream.isatty()
         self._started = time.monotonic()
-        self._last = 0
+        self._last = ("", 0)
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Print that `step` of `of` steps are done, where a line is due."""
         due = step == of or step % max(1, of // LINES) == 0
-        if step == self._last or not (self._on_terminal or due):
+        if (stage, step) == self._last or not (self._on_terminal or due):
             return
-        self._last = step
+        self._last = stage, step
         measured = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in list(values.items())[:2]]
         seconds = f"{time.monotonic() - self._started:.0f} s"
-        line = f"{self._title}: {step} of {of}, {', '.join([seconds, *measured])}"
+        title = self._title if stage in ("train", "unlearn") else f"{self._title}, {stage}"
+        line = f"{title}: {step} of {of}, {', '.join([seconds, *measured])}"
         start, end = ("\r\x1b[K", "\n" if step == of else "") if self._on_terminal else ("", "\n")
         print(f"{start}{line}", end=end, file=self._stream, flush=True)
 
