@@ -150,8 +150,8 @@ def choices() -> Sequence[Choice]:
             "one person with about a tenth of the samples",
             OURS,
             demo_verdicts(),
-            f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds, in "
-            "`digits-targets`; 40 epochs",
+            "above 1 with the demo's settings; with the defaults "
+            f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds; 40 epochs",
         ),
         Choice("a random tenth", OURS, verdicts_of(tenth), f"{verdict_time(tenth)}; 20 epochs"),
         Choice(

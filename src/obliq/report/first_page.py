@@ -161,8 +161,8 @@ def not_claimed(audit: Audit) -> Sequence[tuple[str, str]]:
             (
                 "Not that a verdict is never wrong.",
                 "Its rule lets 5 of 100 networks be refused that were truly retrained. On small networks of digits and "
-                "clothes, 1 of 100 was, and 98 to 100 of 100 fakes of each kind were. Networks that kept a quarter of "
-                "a memory mostly passed.",
+                "clothes, next to four retrained ones, 1 of 100 was, and 98 to 100 of 100 fakes of each kind were. Of "
+                "mixtures with 25 % of the answers before unlearning, 66 of 100 passed.",
             )
         )
     return points
