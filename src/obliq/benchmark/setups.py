@@ -71,8 +71,15 @@ OF_PEOPLE = (
     "fine-tune",
     "a-amu",
     "regun",
+    "munba",
+    "coun",
+    "not",
+    "ugradsl-plus",
+    "mu-mis",
+    "jit",
+    "ficabu",
 )
-"""Ours and those of the literature that were nearest elsewhere, or that have targets like ours."""
+"""Ours, those of the literature that were nearest elsewhere or have targets like ours, and the latest ones."""
 
 SCENARIOS = (
     "random=10%",
