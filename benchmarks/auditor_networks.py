@@ -201,12 +201,10 @@ def changed(answers: RoleSignals, change: Callable[[Tensor, Tensor], Tensor], *r
 
 def mixed(answers: RoleSignals, original: RoleSignals, share: float) -> RoleSignals:
     """The answers with a share of the original's logits in them: what is left of a memory that was mostly removed."""
-    new = {
-        role: Signals((1 - share) * one.logits + share * getattr(original, role).logits, one.labels)
-        for role in ("forget", "retain", "test")
-        if (one := getattr(answers, role)) is not None
-    }
-    return dataclasses.replace(answers, relearned=None, **new)
+    for role in ("forget", "retain", "test"):
+        before = share * getattr(original, role).logits
+        answers = changed(answers, lambda logits, _, before=before: (1 - share) * logits + before, role)
+    return answers
 
 
 def wrong(logits: Tensor, labels: Tensor) -> Tensor:

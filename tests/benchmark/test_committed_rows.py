@@ -51,9 +51,7 @@ def test_every_committed_row_is_current(name: str) -> None:
     count = 0
     for cell in {cell for cell, _, _ in by_place}:
         file = RESULTS / name / cell_file_name(cell)
-        if (
-            not file.exists()
-        ):  # a cell of a long suite that was not computed yet; `count` finds rows without a file
+        if not file.exists():  # not computed yet, in a long suite; `count` finds rows without a file
             continue
         document = json.loads(file.read_text())
         rows = read_cell(file)

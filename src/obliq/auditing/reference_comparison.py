@@ -20,6 +20,8 @@ DOUBT: Final[dict[Kind, float]] = {"memory": 0.03, "answers": 0.01, "utility": 0
 """The share of retrainings that each single statistic may keep from INDISTINGUISHABLE, by kind. About a tenth is kept
 by any of them, since they rise and fall together. With smaller shares, more than 5 % of networks pass whose logits are
 half the original's and half a retrained network's: see benchmarks/results/auditor-errors.md."""
+FORMER_DOUBT: Final[dict[Kind, float]] = {"memory": 0.05, "answers": 0.02, "utility": 0.01}
+"""The same of audits of version 4."""
 
 
 @dataclass(frozen=True, kw_only=True)

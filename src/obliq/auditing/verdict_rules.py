@@ -3,16 +3,14 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Final
 
 from obliq.auditing.accuracy import paired_accuracy_difference
 from obliq.auditing.intervals import Interval
 from obliq.auditing.measured_values import DIGITS
 from obliq.auditing.measurement import Measurement
 from obliq.auditing.membership import Separation, confidence_separation
-from obliq.auditing.reference_comparison import Comparison, compare_with_references
+from obliq.auditing.reference_comparison import FORMER_DOUBT, Comparison, compare_with_references
 from obliq.auditing.signals import RoleSignals
-from obliq.auditing.statistic import Kind
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.variation import references_to_exceed
 from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, interval_in_words, value_in_words
@@ -20,8 +18,6 @@ from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, inter
 MARGIN = 5.0  # points of AUC; without several retrained networks
 DAMAGE = 5.0  # points of test accuracy; without several retrained networks
 MINIMUM_SAMPLES = 20
-FORMER_DOUBT: Final[dict[Kind, float]] = {"memory": 0.05, "answers": 0.02, "utility": 0.01}
-"""`DOUBT` of audits of version 4."""
 
 
 def judge(

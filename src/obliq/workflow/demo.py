@@ -31,8 +31,8 @@ REFERENCES = 8
 """Retrained networks, from which the audit learns what chance does to retraining. Four often cannot decide about a
 single writer."""
 # Ours with the weight decay of the training, and with more proxies than by default, as each knows little of so few
-# samples. The reconstruction of the paper's method has the best of nine settings on two
-# seeds and writers other than the demo's. benchmarks/demo_seeds.py repeats the demo with other seeds.
+# samples. The reconstruction of the paper's method has the best of nine settings on two seeds and writers other than
+# the demo's. benchmarks/demo_seeds.py repeats the demo with other seeds.
 METHODS: dict[str, Method] = {
     "unlearned": ProxyMatching(proxies=8, proxy_share=0.9, weight_decay=RECIPE.weight_decay),
     "unlearned by entropy": OEU(objective="entropy", forget_weight=0.1, epochs=5, retain_batch=64),
