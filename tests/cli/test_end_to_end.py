@@ -127,14 +127,13 @@ def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
         assert last.startswith("next: obliq ")
         command = last.removeprefix("next: obliq ")
         assert "requests=" not in command, "one request is called so by every verb"
-    assert verbs == ["train", "unlearn", "retrain", "audit", "export"]
+    assert verbs == ["train", "unlearn", "audit", "export"]
     assert command.startswith("patch make OLD.onnx runs/unlearned.onnx --out runs/forget.patch --")
     folders = sorted(path.name for path in Path("runs").iterdir())
     assert folders == [
         "audit",
         "first try",
         "first try.retrained",
-        "retrained",
         "unlearned",
         "unlearned.onnx",
         "unlearned.onnx.provenance.json",

@@ -68,15 +68,16 @@ def _example(parts: Partition) -> str:
 
 
 def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Words:
-    """An audit when both networks are there, else what makes the missing one for the same request."""
+    """An audit that can decide, or what makes a network that it needs for the same request."""
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request: Words = ["--forget", _same_request(out / REQUEST_FILE), "--out"]
     if role == "unlearned":
         first = original_of(original, base.provenance)
-        if first is None:
+        if first is None or first.provenance.is_repeatable:
+            before = "ORIGINAL" if first is None else first.folder
             audit = free_name(out, "audit")
-            return ["audit", "ORIGINAL", out, "--references", str(ENOUGH), "--out", audit, *repeated]
+            return ["audit", before, out, "--references", str(ENOUGH), "--out", audit, *repeated]
         retrained = free_name(out, "retrained")
         return [
             "retrain",
