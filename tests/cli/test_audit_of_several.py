@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from obliq.auditing import parse_audit
+from obliq.data.request_file import load_request
+from obliq.workflow.retrained_networks import kept_folder
 from tests.cli.conftest import Said, Way
 
 
@@ -37,6 +39,16 @@ def test_retrained_networks_are_completed_kept_and_used_again(
     assert again.status == (0 if word == "INDISTINGUISHABLE" else 3)
     assert (f"unlearned is {word}; expected INDISTINGUISHABLE" in again.err) == (again.status == 3)
     assert (tmp_path / "again" / "report.html").exists()
+
+    selector = load_request(own_way.unlearned / "request.json").selector
+    other = ("unlearn", own_way.original, "--forget", selector, "--out", tmp_path / "other", "--accept")
+    assert obliq(*other, "fine-tune", "--epochs", 1).status == 0
+    pair = ("audit", own_way.original, tmp_path / "other", "--references", 2, "--out", tmp_path / "pair")
+    assert obliq(*pair).status == 0
+    assert list(kept.parent.iterdir()) == [kept], "another request for the same samples: nothing is retrained"
+    assert sorted(kept.iterdir()) == folders
+    elsewhere = kept_folder(own_way.original, "0" * 64, load_request(tmp_path / "other" / "request.json"))
+    assert elsewhere != kept, "networks of another original do not serve"
 
 
 @pytest.mark.parametrize("count", [1, 65])

@@ -15,6 +15,7 @@ from obliq.data.request_file import REQUEST_FILE, Request, load_request
 from obliq.errors import AuditError
 from obliq.exporting import ExportedFile
 from obliq.io.drafts import sweep
+from obliq.quantization import weights_digest
 from obliq.report import ReportContext
 from obliq.run import Run
 from obliq.workflow.compare_files import retrained_name
@@ -66,9 +67,11 @@ def audit_folders(arguments: AuditArguments, run: Run, progress: StageListener) 
         require_comparable(
             original, _named(given.others, retrained), splits
         )  # before hours of training, not after
-        kept = kept_folder(arguments.networks[0], request)
+        kept = kept_folder(arguments.networks[0], weights_digest(original.model), request, key)
         for line in sweep(kept):
             progress.print_line(line)
+        if kept.is_dir():
+            progress.print_line(f"retrained networks kept in {kept} are used again")
         retrained = complete_retrained(
             retrained,
             arguments.references - len(given.retrained_files),

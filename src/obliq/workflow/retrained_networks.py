@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint
-from obliq.checkpoints.folder import DOCUMENT_FILE
+from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.checkpoints.request_tag import bind_request, require_bound
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.data import Splits
-from obliq.data.request_file import Request
-from obliq.errors import AuditError
+from obliq.data.request_file import REQUEST_FILE, Request, load_request
+from obliq.errors import AuditError, ObliqError
 from obliq.methods import Retrain
 from obliq.run import Run
 from obliq.workflow.pipeline import recipe_of, unlearn_original
@@ -20,16 +20,41 @@ RETRAINED = 3_000  # purposes of a run's generator, from here on: one per retrai
 MOST = 64
 
 
-def kept_folder(original: Path, request: Request) -> Path:
+def kept_folder(original: Path, base: str, request: Request, key: bytes | None = None) -> Path:
     """Where the retrained networks of a request are kept: beside the original's folder, by the request's digest.
 
-    After earlier requests, the name depends on their digests, too, since fewer samples remain.
+    Requests differ in their digests even where they name the same samples. If another one has networks of this
+    original without the same samples, its folder is used, so that nothing is retrained twice.
+
+    Args:
+        original: the folder of the original.
+        base: the digest of its weights.
+        request: the request. After earlier requests, the name depends on their digests, too, since fewer samples
+            remain.
+        key: what binds networks to requests. With one, each request has its own networks.
     """
     folder, name = original.resolve(), request.digest
     if request.earlier:
         digests = [one.digest for one in (*request.earlier, request)]
         name = hashlib.sha256("".join(digests).encode()).hexdigest()
-    return folder.with_name(f"{folder.name}.retrained") / name[:12]
+    together = folder.with_name(f"{folder.name}.retrained")
+    own = together / name[:12]
+    if own.exists() or key is not None:
+        return own
+    return next((one for one in sorted(together.glob("*")) if _serves(one, base, request)), own)
+
+
+def _serves(folder: Path, base: str, request: Request) -> bool:
+    """Whether all networks in a folder were made from one original, without exactly the samples of a request."""
+    networks = [one.parent for one in folder.glob(f"*/{DOCUMENT_FILE}")]
+    try:
+        return bool(networks) and all(
+            load_request(one / REQUEST_FILE).all_ids == request.all_ids
+            and NETWORK_DOCUMENT.read(one / DOCUMENT_FILE).provenance.original_digest == base
+            for one in networks
+        )
+    except ObliqError:  # another's files, or damaged ones: they are no reason to stop
+        return False
 
 
 def complete_retrained(
