@@ -16,6 +16,8 @@ from rich.text import Text
 from obliq.io.visible_text import visible_line
 
 LINES_PER_STAGE = 5
+SECONDS_PER_LINE = 10
+"""Between two lines of a part that comes again; the last line of each part is always printed."""
 REPEATED = {"train": "training", "unlearn": "round"}
 """What steps that come again are, by what the computation calls them; others have names that people read."""
 
@@ -79,7 +81,7 @@ class ProgressReporter:
         self._bar: TaskID | None = None
         self._label, self._parts = "", Counter[str]()
         self._part: Part | None = None
-        self._stage_started = time.monotonic()
+        self._stage_started = self._printed = time.monotonic()
 
     def __enter__(self) -> ProgressReporter:
         if self.console.is_terminal and not self._verbose and not self.console.quiet:
@@ -139,7 +141,8 @@ class ProgressReporter:
                 left=part.seconds_left(now),
                 note=note or self._bars.tasks[-1].fields["note"],
             )
-        elif self._verbose or (part.done and not repeated and self._is_due(part)):
+        elif self._verbose or (part.done and not repeated and self._is_due(part, now)):
+            self._printed = now
             left = part.seconds_left(now)
             words = [f"{part.done:,} of {part.of:,}", f"{format_seconds(now - self._stage_started)} so far"]
             words += [f"about {format_seconds(left)} left"] if left is not None else []
@@ -160,8 +163,12 @@ class ProgressReporter:
         self._part = Part(name, self._parts[name], of, before, step, first_step=step, started=now)
         return self._part
 
-    def _is_due(self, part: Part) -> bool:
-        return part.done == part.of or part.done % max(1, part.of // LINES_PER_STAGE) == 0
+    def _is_due(self, part: Part, now: float) -> bool:
+        if part.done == part.of:
+            return True
+        if self._parts.total() > 1 and now - self._printed < SECONDS_PER_LINE:
+            return False
+        return part.done % max(1, part.of // LINES_PER_STAGE) == 0
 
     def _finish(self) -> None:
         if self._bars and self._bar is not None:
