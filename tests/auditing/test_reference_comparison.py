@@ -128,7 +128,11 @@ def test_values_are_told_from_the_ends_of_intervals(
     [
         (
             Verdict("INDISTINGUISHABLE", "", "ship", 4),
-            "Nothing in this audit speaks against using this network.",
+            "No statistic of this verdict speaks against using this network.",
+        ),
+        (
+            Verdict("INDISTINGUISHABLE", "", "ship", 2),
+            "were measured with 4 or more retrained networks, not with 2.",
         ),
         (Verdict("NOTHING TO MEASURE", "", "ship", 4), "Use a retrained network, or this one: these attacks"),
         (
@@ -143,7 +147,7 @@ def test_values_are_told_from_the_ends_of_intervals(
     ],
 )
 def test_advice_fits_the_word_and_the_step(verdict: Verdict, advice: str) -> None:
-    assert verdict.advice.startswith(advice)
+    assert advice in verdict.advice
 
 
 def test_a_verdict_is_rounded_in_every_number() -> None:

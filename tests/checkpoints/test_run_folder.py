@@ -71,6 +71,13 @@ def test_no_folder(tmp_path: Path) -> None:
         load_run(tmp_path / "nowhere")
 
 
+def test_a_folder_of_networks_is_no_network(folder: Path) -> None:
+    with pytest.raises(
+        ModelError, match=f"holds folders of networks and is none itself; .* instance {folder}$"
+    ):
+        load_run(folder.parent)
+
+
 @pytest.mark.parametrize(
     "text",
     [

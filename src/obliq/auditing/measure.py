@@ -147,7 +147,8 @@ def audit_models(
 
 def _rule(references: int) -> str:
     if references < 2:
-        return f"{references} retrained networks: see docs/audit-format.md for what this can decide"
+        networks = "1 retrained network" if references == 1 else f"{references} retrained networks"
+        return f"{networks}: see docs/audit-format.md for what this can decide"
     return (
         f"prediction intervals of {references} retrained networks (Student's t), with an error of 5 % over all "
         "statistics together"

@@ -42,7 +42,8 @@ class Verdict:
             return "Use a retrained network, or this one: these attacks cannot tell what is better."
         if self.next_step == "more references" and self.references_wanted is not None:
             return f"Repeat the audit with {self.references_wanted} retrained networks; even these may not decide."
-        return _ADVICE[self.next_step]
+        few = self.word == "INDISTINGUISHABLE" and self.references < ENOUGH_REFERENCES
+        return _ADVICE[self.next_step] + _FEW.format(self.references) * few
 
     def rounded(self, digits: int) -> "Verdict":
         """With that many decimals."""
@@ -50,13 +51,14 @@ class Verdict:
 
 
 _ADVICE: dict[Step, str] = {
-    "ship": "Nothing in this audit speaks against using this network.",
+    "ship": "No statistic of this verdict speaks against using this network.",
     "more references": f"Repeat the audit with {ENOUGH_REFERENCES} or more retrained networks.",
     "more samples": "Audit several requests together, or use the retrained network itself.",
     "test samples": "Audit with samples that no network was trained on (--test of `obliq train` and `obliq adopt`).",
     "record logits": "Record logits on the device, or probabilities.",
     "other settings": "Use a retrained network itself, or unlearn again with another method or other settings.",
 }
+_FEW = f" Its error rates were measured with {ENOUGH_REFERENCES} or more retrained networks, not with {{}}."
 
 
 def passing_in_words(one: Comparison) -> str:

@@ -106,6 +106,11 @@ def contradiction(entry: Measurement) -> str:
             words.add("INCONCLUSIVE")
     if verdict.word in words:
         return ""
+    if not found:
+        return (
+            f"the verdict on {entry.name} is {verdict.word}, and it lists no comparison with retrained networks; "
+            f"expected one of {', '.join(sorted(words))}"
+        )
     return (
         f"the verdict on {entry.name} is {verdict.word}, and its numbers lead to {' or '.join(sorted(words))}"
     )

@@ -95,6 +95,11 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
         raise ModelError(
             f"there is no folder {folder}; expected one from `obliq train`, `unlearn` or `retrain`"
         )
+    deeper = sorted(one.parent for one in folder.glob(f"*/{DOCUMENT_FILE}"))
+    if deeper and not (folder / DOCUMENT_FILE).exists():
+        raise ModelError(
+            f"{folder} holds folders of networks and is none itself; expected one of them, for instance {deeper[0]}"
+        )
     checkpoint = load_checkpoint(folder, architecture)
     request = REQUEST_DOCUMENT.read_if_present(folder / REQUEST_FILE)
     if request and request.digest != checkpoint.provenance.splits_digest:

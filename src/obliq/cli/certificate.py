@@ -43,8 +43,9 @@ class CertificateMakeArguments:
         key: Your private key as PEM, Ed25519 or ECDSA P-256, in a file that only you may read and write. Several people
             can sign.
         allow_readable_key: Use a key although others may read or write its file.
-        case: Number under which the request is handled, if the audit does not state it. It should contain no name.
-        operator: Who answers for the request, if the audit does not name one.
+        case: Number under which the request is handled; needed if the audit does not state it. It should contain no
+            name.
+        operator: Who answers for the request; needed if the audit does not name one.
         count: State how many samples were to be forgotten. Few samples can identify a person.
         network: Folder of the network that the file was exported from. By default it is found by its digest next to the
             audit or the file.

@@ -136,6 +136,7 @@ def _evidence(entry: Measurement) -> list[str]:
     return [
         *table(["", "original", "value  ", "low", "high", "to pass"], rows),
         "low, high: the range of retrained networks. To pass, a narrower range counts.",
+        "The verdict uses these statistics alone, and no other column of the first table.",
         *(f"{mark} {text}" for mark, text in words.items()),
     ]
 

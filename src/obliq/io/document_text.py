@@ -118,7 +118,10 @@ class DocumentText(Generic[Content]):
 
     def _content(self, values: dict[str, Any], version: int) -> Content:
         if version < self._oldest:
-            raise ObliqError(f"version is {version}, which an older Obliq wrote; expected {self.version}")
+            expected = " or ".join(map(str, sorted({self._oldest, self.version})))
+            if self.version > self._oldest + 1:
+                expected = f"{self._oldest} to {self.version}"
+            raise ObliqError(f"version is {version}, which an older Obliq wrote; expected {expected}")
         return decode(self.content, self.from_stored(values), self.title)
 
     @property

@@ -135,6 +135,10 @@ WRONG = {
     "a digest in capitals": (put("subject/0/digest", {"sha256": "A" * 64}), "has no digest sha256"),
     "no predicate": ({k: v for k, v in STATED.items() if k != "predicate"}, "no field 'predicate'"),
     "no case": (put("predicate/case", ""), "case is ''"),
+    "neither case nor operator": (
+        put("predicate", {**STATED["predicate"], "case": "", "operator": ""}),
+        r"case is '' and operator is ''; expected one line of 1 to 200 characters each \(--case and --operator\)",
+    ),
     "a case of two lines": (put("predicate/case", "a\nb"), "expected one line"),
     "a local time": (put("predicate/times/issued", "2026-01-14T09:30:00+01:00"), "expected UTC"),
     "a short time": (put("predicate/times/issued", "2026-1-14T9:30:00Z"), "expected UTC"),

@@ -221,12 +221,18 @@ class Predicate:
     earlier: tuple[CertifiedEarlierRequest, ...] = field(default=(), metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
-        for name in ("case", "operator"):
-            text = getattr(self, name)
-            if not 1 <= len(text) <= LONGEST_TEXT or not text.isprintable() or not text.strip():
-                raise CertificateError(
-                    f"{name} is {text[:40]!r}; expected one line of 1 to {LONGEST_TEXT} characters (--{name})"
-                )
+        named = {name: getattr(self, name) for name in ("case", "operator")}
+        wrong = {
+            name: text
+            for name, text in named.items()
+            if not (1 <= len(text) <= LONGEST_TEXT and text.isprintable() and text.strip())
+        }
+        if wrong:
+            given = " and ".join(f"{name} is {text[:40]!r}" for name, text in wrong.items())
+            options = " and ".join(f"--{name}" for name in wrong)
+            raise CertificateError(
+                f"{given}; expected one line of 1 to {LONGEST_TEXT} characters{' each' * (len(wrong) > 1)} ({options})"
+            )
         require_digest_fields("predicate", partition=self.partition)
         codes = [limit.code for limit in self.not_covered]
         if missing := [code for code in LIMITS if code not in codes]:
