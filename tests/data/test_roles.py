@@ -198,6 +198,13 @@ def test_few_copies_are_reported_and_accepted() -> None:
         join_roles(forget, (inputs[200:], labels[200:]))
 
 
+def test_sets_that_may_be_exchanged_are_reported(splits: Splits) -> None:
+    with warnings.catch_warnings(action="error"):
+        join_roles(splits.forget, splits.retain)
+    with pytest.warns(UserWarning, match="check that they are not exchanged"):
+        join_roles(splits.retain, splits.forget)
+
+
 def test_equal_samples_with_ids_of_their_own_are_accepted() -> None:
     inputs, labels = pair(10)
     twice = Collection("twice", inputs.repeat(2, 1, 1, 1), labels.repeat(2))

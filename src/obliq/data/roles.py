@@ -82,7 +82,8 @@ def join_roles(
     """Roles of one collection, from sets that are given one by one.
 
     Sets that are samples of one `Collection` are compared by their positions in it. Others are compared by the content
-    of their inputs, where they fit in memory: more than a percent in common is an error, less a warning.
+    of their inputs, where they fit in memory: more than a percent in common is an error, less a warning. So is a forget
+    set that is larger than the retain set.
 
     Args:
         forget: what is to be forgotten.
@@ -113,6 +114,12 @@ def join_roles(
     _require_alike(given)
     _require_labels(given, classes)
     _require_disjoint(given)
+    if "retain" in given and len(given["forget"]) > len(given["retain"]):
+        warnings.warn(
+            f"the forget set has {len(given['forget']):,} samples and the retain set {len(given['retain']):,}: "
+            "check that they are not exchanged",
+            stacklevel=4,
+        )
     shared = next(iter(given.values())).collection
     if _differ(given) or (classes or 0) > shared.classes:  # a forget set alone may lack the last classes
         given = _concatenated(given, classes)
