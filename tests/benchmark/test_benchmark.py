@@ -192,8 +192,17 @@ def test_numbers_beside_retraining_are_those_of_an_audit(data: str, tuned: Bench
 
 def test_settings_tuned_in_a_setup_with_other_data_are_used(data: str, tmp_path: Path) -> None:
     other = suite(people(tmp_path / "others.npz", samples=180)).setups[0]
+    other = dataclasses.replace(other, recipe=dataclasses.replace(other.recipe, momentum=0.85))
     finished = run_suite(suite(data, tuned_in=other), options(tmp_path))
     assert (finished.failures, finished.rows[-1].data) == ([], data)
     tuned = json.loads((finished.folder / "tuned.json").read_text())["choices"]
     assert [choice["data"] for choice in tuned] == [other.data]
-    assert "on convnet with all images of npz" in (finished.folder / "report.md").read_text()
+    report = (finished.folder / "report.md").read_text()
+    assert "on convnet with all images of npz" in report
+    assert r"by a recipe of its own \(momentum=0.85\)." in report
+    assert "--autocast" not in report
+
+
+def test_a_report_names_the_precision_of_convolutions(data: str, tmp_path: Path) -> None:
+    finished = run_suite(suite(data), dataclasses.replace(options(tmp_path), autocast=True))
+    assert "- convolutions in: bfloat16 (--autocast)" in (finished.folder / "report.md").read_text()

@@ -6,6 +6,7 @@ from obliq.benchmark.setups import (
     BEYOND_EDGES,
     CIFAR10,
     CIFAR10_CPU,
+    CIFAR10_RESNET20,
     CIFAR10_SMALL,
     SCENARIOS,
     TUNED_ON,
@@ -80,6 +81,19 @@ def cifar10_cpu_suite() -> Suite:
         tuned_in=dataclasses.replace(CIFAR10_CPU, limit=5000),
         tuned_on={"random=50%": "random=10%"},
         beyond_edges=BEYOND_EDGES,
+        references=0,
+    )
+
+
+def cifar10_resnet20_suite() -> Suite:
+    """ResNet-20 on all images of CIFAR-10, with settings tuned on the small suite; one seed, no accelerator."""
+    return Suite(
+        name="cifar10-resnet20",
+        setups=(CIFAR10_RESNET20,),
+        scenarios=scenarios("random=10%"),
+        seeds=(1,),
+        variants=variants_named(*(name for name in STRONGEST if name != "q-mul public code")),
+        tuned_in=CIFAR10_SMALL,
         references=0,
     )
 

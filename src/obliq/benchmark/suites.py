@@ -6,6 +6,7 @@ from functools import partial
 
 from obliq.benchmark.cifar10_suites import (
     cifar10_cpu_suite,
+    cifar10_resnet20_suite,
     cifar10_short_suite,
     cifar10_small_suite,
     cifar10_suite,
@@ -211,6 +212,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "cifar10-small": cifar10_small_suite,
     "cifar10-short": cifar10_short_suite,
     "cifar10-cpu": cifar10_cpu_suite,
+    "cifar10-resnet20": cifar10_resnet20_suite,
     "grid": grid_suite,
     "writers-grid": writers_grid_suite,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from obliq.benchmark.cache_keys import TaskKeys
 from obliq.benchmark.suite import Setup, Suite
 from obliq.io.documents import DocumentType
+from obliq.io.strict_json import encode
 
 ABOUT = "about.json"
 
@@ -48,6 +49,8 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
         values.setdefault(name, {})[value] = None
     facts = {name: " or ".join(several) for name, several in values.items()}
     facts["device"] = keys.environment.device
+    if keys.environment.autocast:
+        facts["convolutions in"] = "bfloat16 (--autocast)"
     return Background(
         follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
         trials=trials,
@@ -55,13 +58,17 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
         facts=dict(sorted(facts.items())),
-        tuned_in=None if suite.tuned_in is None or not tuned else _in_words(suite.tuned_in),
+        tuned_in=None if suite.tuned_in is None or not tuned else _in_words(suite.tuned_in, suite.setups[0]),
     )
 
 
-def _in_words(setup: Setup) -> str:
-    images = f"{setup.limit} images" if setup.limit else "all images"
-    return f"{setup.architecture} with {images} of {setup.data}"
+def _in_words(tuned: Setup, reported: Setup) -> str:
+    """A setup that is tuned in, with the settings of its recipe that are others than in a reported one."""
+    images = f"{tuned.limit} images" if tuned.limit else "all images"
+    ours, theirs = encode(tuned.recipe), encode(reported.recipe)
+    others = ", ".join(f"{name}={ours[name]}" for name in ours if ours[name] != theirs.get(name))
+    recipe = f", by a recipe of its own ({others})" if others else ""
+    return f"{tuned.architecture} with {images} of {tuned.data}{recipe}"
 
 
 def read_background(folder: Path) -> Background:
