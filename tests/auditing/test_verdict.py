@@ -234,6 +234,11 @@ def test_classes_are_judged_by_answers_on_them() -> None:
         for seed in range(10)
     ]
     assert found.count("INDISTINGUISHABLE") >= 8
+    for few in ([], references[:1]):  # an empty class is no damage, whatever the network is compared with
+        assert (
+            judge(of_class(40, 0), original, few, forgotten_classes=classes, exchangeable=False).word
+            == "INCONCLUSIVE"
+        )
 
 
 def _tensor(values: np.ndarray):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -16,7 +15,7 @@ from obliq.benchmark.plan import TuningTrials, planned_rows, tuning_trials
 from obliq.benchmark.rows import ROW_KINDS, column_names, from_csv, to_csv
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.schedule import plan_tasks
-from obliq.benchmark.suite import Setup, Suite, evenly_spaced
+from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.suites import (
     SUITES,
     fashion_small_suite,
@@ -115,15 +114,6 @@ def test_people_are_drawn_by_the_seed(parts: Partition) -> None:
     assert len(set(map(frozenset, people))) > 1
     with pytest.raises(DataError, match="more than are to be forgotten"):
         Scenario("subjects=99").select_forget_set(parts, 1)
-
-
-def test_a_limited_test_part_is_spread_evenly(parts: Partition) -> None:
-    some = evenly_spaced(parts.test, 10)
-    assert len(some) == 10
-    places = torch.searchsorted(parts.test.indices, some.indices)
-    assert int(places.diff().max() - places.diff().min()) <= 1
-    assert evenly_spaced(parts.test, 0) is parts.test
-    assert evenly_spaced(parts.test, 10**6) is parts.test
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,14 @@ def test_examples_are_a_data_set_of_scaled_inputs() -> None:
     for outside in (2, -3):
         with pytest.raises(IndexError):
             some[outside]
+
+
+@pytest.mark.parametrize("count", [1, 7, 60, 99])
+def test_some_samples_are_spread_over_all(count: int) -> None:
+    examples = Examples(small(), torch.arange(100))
+    places = examples.spread(count).indices
+    assert len(places) == count
+    assert places[0] == 0
+    steps = torch.cat([places, torch.tensor([100])]).diff()
+    assert int(steps.max() - steps.min()) <= 1
+    assert examples.spread(100) is examples.spread(1000) is examples

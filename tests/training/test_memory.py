@@ -26,6 +26,17 @@ def test_what_a_linear_layer_keeps_is_its_input() -> None:
     assert found[1].fixed == 4 * 4 * (256 * 2 + 2)
 
 
+def test_rounded_weights_are_kept_once_whatever_the_batch() -> None:
+    model = quantize(
+        nn.Sequential(nn.Flatten(), nn.Linear(256, 500), nn.Linear(500, 2)), "W4A4", input_shape=(1, 16, 16)
+    )
+    found = rehearse(model, pictures(4))
+    assert found is not None
+    weights = 4 * (256 * 500 + 500 * 2)
+    assert found[1].by_sample < 0.1 * weights
+    assert found[1].fixed > 5 * weights
+
+
 @pytest.mark.parametrize("precision", ["FP32", "W4A4"])
 def test_it_grows_with_the_picture_and_changes_nothing(precision: str) -> None:
     model = quantize(build_model("convnet", (1, 16, 16), 2), precision)
@@ -34,7 +45,7 @@ def test_it_grows_with_the_picture_and_changes_nothing(precision: str) -> None:
     state, random = {name: value.clone() for name, value in model.state_dict().items()}, torch.get_rng_state()
     small, large = (rehearse(model, examples) for examples in both)
     assert small is not None is not large
-    assert 3 < large[1].by_sample / small[1].by_sample <= 4  # quantized weights are kept whatever the picture
+    assert large[1].by_sample / small[1].by_sample == pytest.approx(4, rel=0.01)
     assert torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert rehearse(model, pictures(1)) is None

@@ -11,7 +11,7 @@ from torch import nn
 
 import obliq
 from obliq.auditing import Artifact, AuditedModel, audit_models, parse_audit, render_audit
-from obliq.auditing.signals import compute_signals
+from obliq.auditing.signals import Signals, compute_signals
 from obliq.cli.output import audit_output
 from obliq.data import Splits
 from obliq.errors import AuditError, DataError
@@ -51,6 +51,27 @@ def one_hot(logits: np.ndarray) -> np.ndarray:
 
 def audited(given: DeviceRecording) -> Any:
     return audit_models(add_device(MODELS, given), precision="W4A4")
+
+
+@pytest.mark.parametrize("recorded", ["logits", "probabilities"])
+def test_answers_keep_whose_the_samples_are(recorded: str) -> None:
+    def owned(signals: Signals | None) -> Signals | None:
+        return signals and dataclasses.replace(signals, subjects=torch.arange(len(signals)) % 20)
+
+    models = [
+        dataclasses.replace(
+            one,
+            answers=dataclasses.replace(
+                one.answers, **{role: owned(getattr(one.answers, role)) for role in PLACES}
+            ),
+        )
+        for one in MODELS
+    ]
+    given = recording(recorded, softmax if recorded == "probabilities" else lambda logits: logits)
+    for model in add_device(models, given):
+        for role, places in PLACES.items():
+            owners = getattr(model.answers, role).subjects
+            assert owners.tolist() == (places % 20).tolist(), (model.title, role)
 
 
 def test_a_device_that_computes_as_the_file_measures_as_the_file_on_the_recorded_samples() -> None:

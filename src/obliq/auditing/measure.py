@@ -173,7 +173,7 @@ def _relearning(models: Sequence[AuditedModel]) -> str:
     missing = [model.title for model in models if model.answers.relearned is None]
     if missing:
         return (
-            f"not measured for {', '.join(missing)}: this needs a network that can be trained, "
+            f"not measured for {', '.join(missing)}: this needs a network that can be trained without diverging, "
             f"{RELEARNED + LEAST_OTHERS} forgotten and {LEAST_OTHERS} unseen samples"
         )
     return (

@@ -16,6 +16,7 @@ from obliq.quantization import float_state, integer_state, load_integer_state
 from obliq.run import Run
 from obliq.training.descent import descend
 from obliq.training.loop import move_to_device, seeded
+from obliq.training.memory import is_out_of_memory
 
 STEPS: Final = 20
 LEARNING_RATE: Final = 0.003
@@ -59,7 +60,9 @@ def relearn(model: nn.Module, splits: Splits, device: torch.device) -> Relearned
     others = Examples(collection, indices[order[RELEARNED:].sort().values])
     try:
         network = _trained_again(model, splits.retain, again, run)
-    except (ModelError, RuntimeError):  # diverges, has no gradients, or does not fit into memory
+    except (ModelError, RuntimeError) as error:  # diverges, or has no gradients
+        if is_out_of_memory(error):  # the verdict shall not depend on what else the machine does
+            raise
         return None
     return Relearned(
         forget=compute_signals(network, others, device), unseen=compute_signals(network, unseen, device)

@@ -11,6 +11,7 @@ from obliq.auditing.measurement import Measurement
 from obliq.auditing.membership import Separation, confidence_separation
 from obliq.auditing.reference_comparison import FORMER_DOUBT, Comparison, compare_with_references
 from obliq.auditing.signals import RoleSignals
+from obliq.auditing.statistic import Judged
 from obliq.auditing.statistics import EVERY_STATISTIC
 from obliq.auditing.variation import references_to_exceed
 from obliq.auditing.verdict import ENOUGH_REFERENCES, Step, Verdict, Word, interval_in_words, value_in_words
@@ -72,7 +73,7 @@ def judge(
         )
         return Verdict("INCONCLUSIVE", reason, "more samples", count)
     if count < 2:
-        return _judge_by_few(candidate, original, references, exchangeable)
+        return _judge_by_few(candidate, original, references, forgotten_classes, exchangeable)
     comparisons = compare_with_references(candidate, original, references, forgotten_classes)
     word, reason, step, wanted = _decide(comparisons, count)
     if candidate.classes_alone and word not in ("DAMAGED", "REMEMBERED", "OVER-FORGOTTEN"):
@@ -226,12 +227,16 @@ def _described(which: Sequence[Comparison], *, original: bool = False) -> str:
 
 
 def _judge_by_few(
-    candidate: RoleSignals, original: RoleSignals, references: Sequence[RoleSignals], exchangeable: bool
+    candidate: RoleSignals,
+    original: RoleSignals,
+    references: Sequence[RoleSignals],
+    forgotten_classes: frozenset[int],
+    exchangeable: bool,
 ) -> Verdict:
     """Decide what can be decided without knowing how much retraining varies.
 
-    1. A test accuracy that is more than 5 points below the retrained network's (without one: the original's), with
-       the whole interval of the paired difference: DAMAGED.
+    1. A test accuracy, over classes that are retained, that is more than 5 points below the retrained network's
+       (without one: the original's), with the whole interval of the paired difference: DAMAGED.
     2. Without a retrained network, the AUC to aim at is 50 for a random share of the data, and unknown for a person, a
        class or a list: INCONCLUSIVE.
     3. The AUC further than 5 points above the aim, with its whole interval, and nearer to the original's than to the
@@ -239,9 +244,9 @@ def _judge_by_few(
     4. Otherwise INCONCLUSIVE: one retrained network does not show where the next would lie.
     """
     count = len(references)
-    loss, interval = paired_accuracy_difference(
-        candidate.tested, (references[0] if references else original).tested
-    )
+    compared = references[0] if references else original
+    kept = Judged(candidate, original, (), forgotten_classes).kept
+    loss, interval = paired_accuracy_difference(candidate.tested.where(kept), compared.tested.where(kept))
     if interval.high < -DAMAGE:
         whose = "the retrained network's" if references else "the original's"
         reason = f"The accuracy on unseen samples is {-loss:.1f} points below {whose} ({_range(interval)})."

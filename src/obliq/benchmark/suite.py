@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.checkpoints import Blueprint
@@ -75,15 +73,8 @@ class Setup:
         return {
             "train": parts.train,
             "holdout": parts.holdout,
-            "test": evenly_spaced(parts.test, self.test_limit),
+            "test": parts.test.spread(self.test_limit) if self.test_limit else parts.test,
         }
-
-
-def evenly_spaced(examples: Examples, limit: int) -> Examples:
-    """At most `limit` samples (0: all of them), at even distances in the order of the data set."""
-    if not 0 < limit < len(examples):
-        return examples
-    return Examples(examples.collection, examples.indices[torch.arange(limit) * len(examples) // limit])
 
 
 RETRAINED, RETRAINED_AGAIN, ORIGINAL = "retrained", "retrained again", "original"

@@ -23,7 +23,7 @@ from obliq.workflow.compare_runs import compare_runs, require_comparable
 from obliq.workflow.device_answers import DeviceRecording
 from obliq.workflow.pipeline import same_partition
 from obliq.workflow.report_context import report_context
-from obliq.workflow.retrained_networks import complete_retrained, kept_folder
+from obliq.workflow.retrained_networks import complete_retrained, kept_folder, require_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ def audit_folders(arguments: AuditArguments, run: Run, progress: StageListener) 
     recording = given_recording(arguments, splits, original.blueprint.classes)
     retrained = given.retrained
     if arguments.references:
+        require_count(arguments.references)
         require_comparable(
             original, _named(given.others, retrained), splits
         )  # before hours of training, not after

@@ -20,7 +20,7 @@ class DeviceOptions:
 
     Attributes:
         device: Where to compute.
-        autocast: Compute in bfloat16 where that is faster (accelerators).
+        autocast: Compute convolutions in bfloat16.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

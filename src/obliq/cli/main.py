@@ -101,11 +101,11 @@ def _explained(error: Exception) -> str | None:
 
 
 def _is_torch_out_of_memory(error: Exception) -> bool:
-    torch = sys.modules.get("torch")  # an error of torch comes from a torch that is loaded
-    return torch is not None and (
-        isinstance(error, torch.OutOfMemoryError)
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
+    if "torch" not in sys.modules:  # an error of torch comes from a torch that is loaded
+        return False
+    from obliq.training.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _open_closed_streams() -> None:

@@ -148,7 +148,7 @@ def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
         near = NearbyOriginal.of(original)
         repeated = repeated_options(data.data_folder, data.data, data.arch)
     if verdict.next_step == "more references":
-        wanted = max(verdict.references_wanted or 0, ENOUGH, arguments.references + 2)
+        wanted = max(verdict.references_wanted or 0, ENOUGH, verdict.references + 2)
         return _more_references(arguments, near, repeated, wanted)
     if near is None:
         return _again_in_file(arguments)

@@ -110,7 +110,7 @@ class ComputeOptions:
         threads: CPU threads; 0 for the default of torch. The number is recorded with the network: state it to repeat
             a result, because another number rounds sums differently.
         device: Where to compute.
-        autocast: Compute in bfloat16 on accelerators, where that is faster.
+        autocast: Compute convolutions in bfloat16.
     """
 
     seed: int = 0

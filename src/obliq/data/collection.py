@@ -176,8 +176,10 @@ class Examples:
         return Examples(self.collection, self.indices[chosen])
 
     def spread(self, count: int) -> "Examples":
-        """At most `count` samples, spread evenly."""
-        return Examples(self.collection, self.indices[:: max(1, len(self) // count)][:count])
+        """At most `count` samples, at even distances from the first to the last."""
+        if len(self) <= count:
+            return self
+        return Examples(self.collection, self.indices[torch.arange(count) * len(self) // count])
 
     def take(self, count: int) -> "Examples":
         """The first `count` samples."""

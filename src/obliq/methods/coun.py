@@ -7,8 +7,7 @@ penultimate features of two views of each of N retained samples, scaled to lengt
     L = CE(first views) + weight * mean_v -log (exp(<z_v, z_v'> / t) / sum_(u != v) exp(<z_v, z_u> / t))     (1)
 
 The sum has 2N - 1 terms. Retained samples that look like each other come together and apart by what they look like, and
-forgotten samples follow those that they resemble. The forget set is not read, so the method still works after it was
-deleted.
+forgotten samples follow those that they resemble. The forget set is not read, so the method works without it.
 
 Deviations: weight and temperature t are unknown to us, and are starting points. Views are random crops and flips with
 `augment`, as usual for natural images; without it they are the sample with Gaussian noise (ours), which suits any

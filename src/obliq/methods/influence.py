@@ -1,4 +1,4 @@
-"""Influence unlearning (IU): one Newton-like step that removes the forget set's influence on the weights.
+"""Influence unlearning (IU): one Newton-like step against the forget set's estimated influence.
 
 Paper: Izzo et al., "Approximate data deletion from machine learning models", AISTATS 2021, in the form
 of Jia et al., "Model sparsity can simplify machine unlearning", NeurIPS 2023, with the inverse Fisher of

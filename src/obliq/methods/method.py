@@ -21,8 +21,8 @@ TRIALS = 6
 reason alone, so a comparison gives each the same number of trials."""
 
 LARGEST_DROP = 5.0
-"""Points of accuracy that an unlearned network may lose on samples that remain. Of 198 retrainings in the committed
-suites, none differs from its original by more than 3.6 on retained or test samples."""
+"""Points of accuracy that an unlearned network may lose on samples that remain. Of 206 retrainings in the committed
+suites, one differs from its original by 6.3 on retained or test samples, and the others by at most 3.6."""
 
 COMPARED = 2000
 """Samples on which such a loss is measured, at most."""
@@ -30,9 +30,21 @@ COMPARED = 2000
 
 def keeps_accuracy(network: nn.Module, retain: Examples, run: Run) -> Callable[[], bool]:
     """A check whether a network, as it changes, has lost at most `LARGEST_DROP` on `COMPARED` retained samples."""
-    watched = retain.spread(COMPARED)
+    watched = some_of(retain, COMPARED)
     least = accuracy(network, watched, run.device) - LARGEST_DROP
     return lambda: accuracy(network, watched, run.device) >= least
+
+
+def some_of(examples: Examples, count: int) -> Examples:
+    """At most `count` samples: one in every so many, or at even distances where samples are in the order of classes.
+
+    One in every so many leaves out up to half of the samples at the end. That costs nothing in an order that has
+    nothing to do with classes, and it decides what methods compute; in the order of classes, whole ones would be lost.
+    """
+    labels = examples.labels
+    if len(examples) > count and labels[0] != labels[-1] and bool((labels[1:] >= labels[:-1]).all()):
+        return examples.spread(count)
+    return Examples(examples.collection, examples.indices[:: max(1, len(examples) // count)][:count])
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 Paper: Khalil et al., "NoT: federated unlearning via weight negation" (CVPR 2025, arXiv 2503.05657). Reference code:
 none published. Reconstructed from descriptions of the paper: of all layers, negating the first one forgets most per
-epoch of repair. The forget set is not read, so the method still works after it was deleted.
+epoch of repair. The forget set is not read, so the method works without it.
 
 Deviations: one network and one data set, without clients. The paper's learning rate and epochs are unknown to us; the
 defaults are those of `fine-tune` with a larger rate. Cosine schedule. Weights alone are negated, not the biases.

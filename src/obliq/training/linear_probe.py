@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from obliq.data import Examples
 from obliq.errors import ModelError
 from obliq.quantization import weighted_layers
+from obliq.training.prediction import in_evaluation_mode
 
 RIDGE = 0.01
 """Penalty per sample, on standardised features."""
@@ -66,16 +67,15 @@ def penultimate_features(
     """
     found: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].detach()))
-    home, mode = next(model.parameters()).device, model.training
+    home = next(model.parameters()).device
     try:
-        model.to(device).eval()
-        with torch.no_grad():
+        with in_evaluation_mode(model.to(device)), torch.no_grad():
             for start in range(0, len(examples), BATCH):
                 inputs = examples.collection.fetch(examples.indices[start : start + BATCH])
                 model(inputs.to(device))
     finally:
         hook.remove()
-        model.to(home).train(mode)
+        model.to(home)
     features = torch.cat([one.flatten(1) for one in found]).double().cpu()
     if len(features) != len(examples):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""The memory that a step of training takes, estimated from two samples before anything long begins."""
+"""The memory that a step of training takes, estimated from a few samples before anything long begins."""
 
 import contextlib
 import copy
@@ -46,14 +46,34 @@ class StepMemory:
 
 
 def rehearse(model: nn.Module, examples: Examples) -> tuple[nn.Module, StepMemory] | None:
-    """Run a copy of a network forward in training mode, on two samples, and count what a backward pass would need.
+    """Run a copy of a network forward in training mode, and count what a backward pass keeps of two and of four.
 
     Returns:
         The copy, with calibrated steps, and the memory; None for fewer than two samples.
     """
     if len(examples) < SAMPLES:
         return None
-    inputs = examples.collection.fetch(examples.indices[:SAMPLES])
+    inputs = examples.collection.fetch(examples.indices[: 2 * SAMPLES])
+    few = inputs[:SAMPLES].clone()  # of the storage of two samples
+    rehearsed = copy.deepcopy(model).cpu().train()
+    own = [*rehearsed.parameters(), *rehearsed.buffers()]
+    with torch.random.fork_rng(devices=[]):
+        if not all(bool(quantizer.calibrated) for quantizer in activations(rehearsed).values()):
+            calibrate_steps(rehearsed, few)
+        kept = _bytes_kept(rehearsed, few)
+        more = _bytes_kept(rehearsed, inputs) if len(inputs) > SAMPLES else kept
+    # What does not grow with the batch, such as rounded weights, is kept once.
+    growth = (more - kept) / (len(inputs) - SAMPLES) if len(inputs) > SAMPLES else kept / SAMPLES
+    constant = max(0.0, kept - SAMPLES * growth)
+    return rehearsed, StepMemory(
+        by_sample=max(1.0, SPARE * growth),
+        fixed=float(COPIES * sum(one.nbytes for one in own)) + SPARE * constant,
+    )
+
+
+def _bytes_kept(network: nn.Module, inputs: Tensor) -> int:
+    """Bytes that a forward pass keeps for the backward pass, beside parameters and buffers."""
+    own = {one.data_ptr() for one in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -61,18 +81,11 @@ def rehearse(model: nn.Module, examples: Examples) -> tuple[nn.Module, StepMemor
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    rehearsed = copy.deepcopy(model).cpu().train()
-    own = [*rehearsed.parameters(), *rehearsed.buffers()]
-    with torch.random.fork_rng(devices=[]):
-        if not all(bool(quantizer.calibrated) for quantizer in activations(rehearsed).values()):
-            calibrate_steps(rehearsed, inputs)
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            result = rehearsed(inputs)  # held until all is counted: freed storage would be counted again
-    activated = sum(size for place, size in kept.items() if place not in {one.data_ptr() for one in own})
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = network(inputs)  # held until all is counted: freed storage would be counted again
+    found = sum(size for place, size in kept.items() if place not in own)
     del result
-    return rehearsed, StepMemory(
-        by_sample=max(1.0, SPARE * activated / SAMPLES), fixed=float(COPIES * sum(one.nbytes for one in own))
-    )
+    return found
 
 
 def require_memory(
@@ -97,6 +110,13 @@ def require_memory(
     raise ModelError(
         f"a step on {largest:,} samples of {shape} takes about {memory.of(largest) / 2**30:.1f} GiB of memory, and "
         f"{available / 2**30:.1f} GiB are free; expected {remedy}, or smaller samples (for folders ,image-size=64)"
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch is about memory, on an accelerator or on the processor."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
 
 

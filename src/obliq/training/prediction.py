@@ -1,5 +1,7 @@
 """The answers of a model, however it is computed: logits for given samples, and how many of them are right."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -30,9 +32,21 @@ class Predictor(Protocol):
         """The logits for a batch of standardised inputs on `device`; they are returned on the processor."""
 
 
+@contextmanager
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and every module in it back into its own mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 @dataclass(frozen=True, eq=False)
 class TorchPredictor:
-    """A network in PyTorch, evaluated in evaluation mode; its mode is restored afterwards.
+    """A network in PyTorch, evaluated in evaluation mode; every module's mode is restored afterwards.
 
     Attributes:
         model: the network.
@@ -50,13 +64,9 @@ class TorchPredictor:
     @torch.no_grad()
     def predict(self, images: Float[Tensor, "batch ..."]) -> Float32[Tensor, "batch classes"]:
         """The logits for a batch of standardised inputs on `device`; they are returned on the processor."""
-        was_training = self.model.training
-        self.model.eval()
-        try:
+        with in_evaluation_mode(self.model):
             logits: Tensor = self.model(images)
             return logits.float().cpu()
-        finally:
-            self.model.train(was_training)
 
 
 def collect_logits(predictor: Predictor, examples: Examples) -> Float32[Tensor, "samples classes"]:

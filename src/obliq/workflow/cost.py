@@ -39,7 +39,8 @@ class CostEstimate:
 
     Attributes:
         least: of the method.
-        most: of the method; more than `least` where it decides on the way how long it goes on.
+        most: of the method, without rounds that it undoes (`restarts`); more than `least` where it decides on the way
+            how long it goes on.
         retraining: of retraining by the original's recipe.
     """
 
@@ -49,7 +50,7 @@ class CostEstimate:
 
     @property
     def warning(self) -> str:
-        """Why retraining may be the better choice; empty where unlearning costs less for certain."""
+        """Why retraining may be the better choice; empty where unlearning costs less unless rounds are undone."""
         if self.most <= self.retraining:
             return ""
         found = f"{self.least:,}" if self.least == self.most else f"{self.least:,} to {self.most:,}"

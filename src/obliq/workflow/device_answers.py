@@ -236,7 +236,7 @@ def _on_recorded(answers: RoleSignals, recording: DeviceRecording, floor: float 
         chosen = np.zeros(len(signals), dtype=bool)
         chosen[recording.places[role]] = True
         found = signals.where(chosen)
-        return found if floor is None else Signals(_rounded_up(found.logits, floor), found.labels)
+        return found if floor is None else dataclasses.replace(found, logits=_rounded_up(found.logits, floor))
 
     forget, retain = part("forget"), part("retain")
     assert forget is not None
@@ -258,7 +258,7 @@ def _signals(recording: DeviceRecording, beside: RoleSignals, floor: float | Non
             scores = (
                 values if recording.recorded != "probabilities" else np.log(np.maximum(values, floor or 0.0))
             )
-            found[role] = Signals(torch.from_numpy(scores).float(), getattr(beside, role).labels)
+            found[role] = dataclasses.replace(getattr(beside, role), logits=torch.from_numpy(scores).float())
     return RoleSignals(**found, classes_alone=recording.recorded == "classes")
 
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -105,7 +104,7 @@ def check_claims(
     parts = {"retain": splits.retain}
     if not isinstance(splits.holdout, MissingExamples):
         parts["holdout"] = splits.holdout
-    some = {name: _some_of(part) for name, part in parts.items()}
+    some = {name: part.spread(MEASURED) for name, part in parts.items()}
     logits = {name: collect_logits(file.predictor, part) for name, part in some.items()}
     accuracy = {name: _percent_right(logits[name], part) for name, part in some.items()}
     last = some[list(some)[-1]]
@@ -125,11 +124,6 @@ def check_claims(
         data=splits.partition.collection.name,
         memorised=None if recorded or len(some) == 1 else _memorised(logits, some),
     )
-
-
-def _some_of(examples: Examples) -> Examples:
-    places = torch.linspace(0, len(examples) - 1, min(MEASURED, len(examples))).round().long()
-    return Examples(examples.collection, examples.indices[places])
 
 
 def _percent_right(logits: Float[Tensor, "samples classes"], examples: Examples) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from obliq.argument_types import require_flags, require_whole_numbers
 from obliq.checkpoints import Blueprint
-from obliq.data import DataLike, as_examples
+from obliq.data import DataLike, Examples, as_examples
 from obliq.errors import GateError
 from obliq.methods import Method, Retrain
 from obliq.models import initialise, require_drawn_weights
@@ -170,11 +170,7 @@ def train(
     require_whole_numbers(seed=seed)
     examples = as_examples(data)
     require_labels_below(outputs_of(model, examples), examples)
-    run = _run("training", seed, device, progress)
-    wanted = (recipe or Recipe()).settled(len(examples))
-    if (found := rehearse(model, examples)) is not None:
-        require_memory(found[1], examples, wanted.batch_size, run.device)
-    return fit(model, examples, wanted, run).to(device_of(model))
+    return _fit(model, examples, recipe, _run("training", seed, device, progress))
 
 
 def retrain(
@@ -216,10 +212,9 @@ def retrain(
     require_whole_numbers(seed=seed)
     examples = as_examples(retain, "retain")
     require_labels_below(outputs_of(model, examples), examples)
-    run = _run("retraining", seed, device, progress)
     fresh = copy.deepcopy(model)
     initialise(fresh, seed)
-    return fit(fresh, examples, (recipe or Recipe()).settled(len(examples)), run).to(device_of(model))
+    return _fit(fresh, examples, recipe, _run("retraining", seed, device, progress))
 
 
 def unlearn(
@@ -295,6 +290,14 @@ def unlearn(
             unlearned,
         )
     return unlearned
+
+
+def _fit(model: nn.Module, examples: Examples, recipe: Recipe | None, run: Run) -> nn.Module:
+    """Train by a recipe, after a check of the memory; the network comes back on the device that it is on."""
+    wanted = (recipe or Recipe()).settled(len(examples))
+    if (found := rehearse(model, examples)) is not None:
+        require_memory(found[1], examples, wanted.batch_size, run.device, "a recipe with batch_size")
+    return fit(model, examples, wanted, run).to(device_of(model))
 
 
 def _run(title: str, seed: int, device: str, progress: bool | Listener) -> Run:

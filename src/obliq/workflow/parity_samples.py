@@ -8,7 +8,7 @@ from torch import Tensor
 
 from obliq.checkpoints import Checkpoint
 from obliq.data import Partition, load_dataset, partition
-from obliq.data.collection import Collection
+from obliq.data.collection import Collection, Examples
 from obliq.data.datasets import DATASETS, absolute_name, data_label
 from obliq.errors import DataError
 from obliq.workflow.pipeline import same_partition
@@ -51,9 +51,8 @@ def parity_samples(
         raise DataError(
             f"{data} has samples of shape {collection.sample_shape}; expected {checkpoint.blueprint.input_shape}"
         )
-    if 0 < most < len(indices):
-        indices = indices[torch.arange(most) * len(indices) // most]
-    return collection.fetch(indices)
+    chosen = Examples(collection, indices)
+    return (chosen.spread(most) if most > 0 else chosen).inputs()
 
 
 def parity_label(checkpoint: Checkpoint, data: str) -> str:

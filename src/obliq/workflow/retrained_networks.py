@@ -20,6 +20,19 @@ RETRAINED = 3_000  # purposes of a run's generator, from here on: one per retrai
 MOST = 64
 
 
+def require_count(count: int) -> None:
+    """Raise for a number of retrained networks that shows no spread, or takes too long.
+
+    Raises:
+        AuditError: when it is not from 2 to 64.
+    """
+    if not 2 <= count <= MOST:
+        raise AuditError(
+            f"{count} retrained networks; expected 2 to {MOST}, for instance 4: fewer do not show how much "
+            "retraining varies"
+        )
+
+
 def kept_folder(original: Path, base: str, request: Request, key: bytes | None = None) -> Path:
     """Where the retrained networks of a request are kept: beside the original's folder, by the request's digest.
 
@@ -73,7 +86,7 @@ def complete_retrained(
 
     Args:
         given: retrained networks that the caller has; they count first.
-        count: how many there shall be.
+        count: how many there shall be, see `require_count`.
         original: the network before the request; its recipe is followed.
         splits: the request's.
         request: the request; kept with each network.
@@ -87,14 +100,9 @@ def complete_retrained(
         The networks, the given ones first.
 
     Raises:
-        AuditError: for a number that is not from 2 to 64, and an original that no recipe alone can repeat.
+        AuditError: for an original that no recipe alone can repeat.
         ObliqError: when a folder cannot be read or written.
     """
-    if not 2 <= count <= MOST:
-        raise AuditError(
-            f"{count} retrained networks; expected 2 to {MOST}, for instance 4: fewer do not show how much "
-            "retraining varies"
-        )
     if not original.provenance.is_repeatable:
         raise AuditError(
             "the original was trained elsewhere or began with given weights, so that no recipe of Obliq repeats its "

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from obliq.data import Examples
 from obliq.data.batches import batches
+from obliq.methods.method import some_of
 from obliq.run import Run
 
 FOURIER = 1000
@@ -109,7 +110,7 @@ Features = Callable[[Tensor], Tensor]
 
 def reference_features(retain: Examples, run: Run) -> list[Features]:
     """Features of each reference model: of the whole input and, for images, of patches; drawn by the run's seed."""
-    sample, _ = next(batches(retain.spread(_SAMPLE), _SAMPLE, None, torch.device("cpu")))
+    sample, _ = next(batches(some_of(retain, _SAMPLE), _SAMPLE, None, torch.device("cpu")))
     generator = run.generator(purpose=6)
     features: list[Features] = [FourierFeatures(sample, generator)]
     if PatchFeatures.can_see(sample):

@@ -28,6 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from obliq.data import Examples
+from obliq.methods.method import some_of
 from obliq.run import Run
 from obliq.training.linear_probe import LinearProbe, last_layer, penultimate_features
 
@@ -77,7 +78,7 @@ class ClassFeatures:
         self._classes = moved.collection.classes
         self._is_gone = torch.tensor([label in gone for label in range(self._classes)])
         share = min(1.0, SAMPLES / (len(moved) + len(kept)))
-        self._fitted_to = [part.spread(max(1, int(share * len(part)))) for part in (moved, kept)]
+        self._fitted_to = [some_of(part, max(1, int(share * len(part)))) for part in (moved, kept)]
         self._latest: Tensor | None = None
         self._every, self._step = steps_between_fits(steps), 0
         self.targets = torch.stack([self._margins_of(proxy, moved) for proxy in proxies]).mean(0)
