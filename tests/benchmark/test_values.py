@@ -140,6 +140,12 @@ def test_people_are_drawn_by_the_seed(parts: Partition) -> None:
                 Setup(data="digits", architecture="convnet"),
             )
         },
+        {
+            "setups": (
+                Setup(data="digits", architecture="convnet"),
+                Setup(data="digits", architecture="convnet", bits="W2A2", limit=100),
+            )
+        },
     ],
     ids=lambda changes: next(iter(changes)),
 )

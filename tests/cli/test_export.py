@@ -123,6 +123,10 @@ def test_the_deployed_network_is_a_folder_that_is_audited_and_exports_to_the_sam
         (("--check", "digits"), "digits has samples of shape (1, 8, 8); expected (1, 6, 6)"),
         (("--check", "digits", "--check-samples", "-1"), "check_samples -1; expected 0 (all) or more"),
         (("--to", "network", "--check", "digits"), "expected it with --to onnx or executorch"),
+        (
+            ("--to", "network", "--form", "compact"),
+            "--form compact is a form of files; expected it with --to onnx",
+        ),
         (("--to", "executorch", "--form", "compact"), "expected integer: codes are bytes there"),
     ],
 )

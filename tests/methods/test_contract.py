@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from obliq.data import Partition, Splits
+from obliq.data import Collection, Examples, Partition, Splits
+from obliq.errors import ModelError
 from obliq.methods import (
     BUILT_IN,
     BoundaryExpand,
@@ -31,7 +32,7 @@ from obliq.methods import (
     SelectiveDampening,
     access_of,
 )
-from obliq.methods.method import TRIALS
+from obliq.methods.method import TRIALS, some_of
 from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run
 from obliq.training.loop import Recipe
@@ -79,6 +80,22 @@ def test_the_given_network_is_left_as_it_was(kind: type[Method], original: nn.Mo
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert original.training == was_training
+
+
+@every_method
+def test_momentum_is_below_one(kind: type[Method]) -> None:
+    if "momentum" in {one.name for one in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+        with pytest.raises(ModelError, match="momentum"):
+            kind(momentum=1.0)
+
+
+def test_some_samples_leave_out_no_class_where_samples_are_in_the_order_of_classes() -> None:
+    labels = torch.arange(10).repeat_interleave(6)
+    in_order = Examples(Collection("in order", torch.zeros(60, 1, 2, 2), labels), torch.arange(60))
+    assert set(some_of(in_order, 40).labels.tolist()) == set(range(10))
+    mixed = Examples(in_order.collection, torch.arange(60).reshape(10, 6).T.flatten())
+    assert torch.equal(some_of(mixed, 20).indices, mixed.indices[::3])
+    assert len(some_of(mixed, 100)) == 60
 
 
 @every_method

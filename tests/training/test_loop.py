@@ -12,7 +12,7 @@ from obliq.data.batches import batches
 from obliq.errors import ModelError
 from obliq.exporting import graph_of
 from obliq.exporting.operations import Convolution
-from obliq.models import initialise
+from obliq.models import build_model, initialise
 from obliq.quantization import activations, learned_steps, quantize, weights_digest
 from obliq.run import Run, Trace
 from obliq.training.loop import (
@@ -179,3 +179,13 @@ def test_convolutions_are_laid_out_for_the_processor() -> None:
     filters = [parameter for parameter in model.parameters() if parameter.dim() == 4]
     assert filters
     assert all(parameter.is_contiguous(memory_format=torch.channels_last) for parameter in filters)
+
+
+def test_predicting_leaves_every_module_in_its_own_mode(parts: Partition) -> None:
+    """A user may have frozen batch norm alone."""
+    model = build_model("convnet", (1, 6, 6), 3).train()
+    frozen = next(one for one in model.modules() if isinstance(one, nn.BatchNorm2d)).eval()
+    predict(model, parts.test, CPU)
+    assert model.training
+    assert not frozen.training
+    assert sum(not one.training for one in model.modules()) == 1

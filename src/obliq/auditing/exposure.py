@@ -38,7 +38,7 @@ class Exposure:
     """The rank of the forgotten samples among groups, by how much their mean loss rose.
 
     Attributes:
-        rank: 1 for the largest rise. A group with the same rise counts as one half above.
+        rank: 1 for the largest rise. Half of the groups with the same rise count as above, rounded up.
         of: how many groups were ranked, the forgotten one included.
         groups: what they are.
     """

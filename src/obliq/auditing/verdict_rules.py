@@ -172,14 +172,16 @@ def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, S
 def _without_power(memory: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:
     """The original lies within the intervals: because there is no trace, or because there are too few references."""
     furthest = max(memory, key=lambda one: abs(one.original_deviations) * one.error)
-    distance = max(abs(one.original_deviations) for one in memory)
-    wanted = _references_for([one.original_deviations for one in memory], memory, count)
+    needed = [(_references_for([one.original_deviations], [one], count), one) for one in memory]
+    enough = [(number, one) for number, one in needed if number is not None]
     before = f"The network before unlearning already lies within the range of {count} retrained networks"
-    if wanted is not None:
+    if enough:
+        wanted, first = min(enough, key=lambda one: one[0])
         return (
             "INCONCLUSIVE",
-            f"{before}, which is wide because they are few. It is {distance:.1f} of their standard deviations away "
-            f"from their mean, which about {wanted} networks would show to be a trace.",
+            f"{before}, which is wide because they are few. It is {abs(first.original_deviations):.1f} of their "
+            f"standard deviations away from their mean ({_named([first])}), which about {wanted} networks would show "
+            "to be a trace.",
             "more references",
             wanted,
         )

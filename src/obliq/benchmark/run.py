@@ -69,8 +69,9 @@ class BenchmarkOptions:
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     def __post_init__(self) -> None:
-        if not (0 if self.ray else 1) <= self.jobs <= MOST_JOBS:
-            raise ObliqError(f"jobs {self.jobs}; expected 1 to {MOST_JOBS}")
+        fewest = 0 if self.ray else 1
+        if not fewest <= self.jobs <= MOST_JOBS:
+            raise ObliqError(f"jobs {self.jobs}; expected {fewest} to {MOST_JOBS}")
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,13 @@ class Suite:
             raise ObliqError(
                 f"two setups of {self.name} have the same data, network and bits; expected one each"
             )
+        tuned: dict[tuple[str, str], Setup] = {}
+        for one in map(self.setup_to_tune_in, self.setups):
+            if tuned.setdefault((one.data, one.architecture), one) != one:
+                raise ObliqError(
+                    f"two setups of {self.name} train {one.architecture} on {one.data} differently, and methods are "
+                    "tuned once for both; expected the same setup but for its bits, or `tuned_in`"
+                )
         self._check_variants()
         if len(set(self.seeds)) < len(self.seeds) or self.tuning_seed in self.seeds:
             raise ObliqError(f"seeds {self.seeds}, tuning seed {self.tuning_seed}; expected each once")

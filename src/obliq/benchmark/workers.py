@@ -152,10 +152,16 @@ class ProcessPool:
 
     def submit(self, job: Job) -> None:
         """Send the job to an idle worker."""
-        worker = next((one for one in self._workers if one.job is None), None)
-        if worker is None:
-            worker = self._start()
-            self._workers.append(worker)
+        for worker in [one for one in self._workers if one.job is None]:
+            try:
+                worker.connection.send(job)
+            except OSError:  # it died while it was idle
+                self._remove(worker)
+            else:
+                worker.job = job
+                return
+        worker = self._start()
+        self._workers.append(worker)
         worker.job = job
         worker.connection.send(job)
 
@@ -170,8 +176,7 @@ class ProcessPool:
         try:
             outcome: TaskOutcome = worker.connection.recv()
         except (EOFError, OSError):
-            worker.process.join()
-            self._workers.remove(worker)
+            self._remove(worker)
             code = worker.process.exitcode
             return TaskOutcome(
                 job.key,
@@ -179,6 +184,11 @@ class ProcessPool:
             )
         worker.job = None
         return outcome
+
+    def _remove(self, worker: WorkerProcess) -> None:
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
 
     def _start(self) -> WorkerProcess:
         context = get_context("spawn")

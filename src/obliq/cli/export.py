@@ -1,6 +1,7 @@
 """`obliq export`: the file that a device runs, and how it agrees with the network."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -111,8 +112,8 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
         progress.stage(f"checking the file on {len(inputs):,} samples of {data}")
         found = check(model, content, inputs)
         label = parity_label(saved, data)
-        number = 1 + sum(name.startswith(label) for name in checks)
-        checks[label if number == 1 else f"{label} {number}"] = found
+        number = next(one for one in itertools.count(1) if _numbered(label, one) not in checks)
+        checks[_numbered(label, number)] = found
     record = record_parity(model, shape, content, arguments.form, checks, contract)
     proof = {parity_out: write_parity_record(record)} if checks else {}
     origin: dict[Path, str] = {}
@@ -135,6 +136,11 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     return VerbOutput(lines=lines, values=values, next_command=follows)
 
 
+def _numbered(label: str, number: int) -> str:
+    """The name of a data set, which may be checked twice."""
+    return label if number == 1 else f"{label} {number}"
+
+
 def _export_network(arguments: ExportArguments) -> VerbOutput:
     """Write a folder that ships: its network adds the biases that the file adds, and nothing personal is with it."""
     from obliq.checkpoints import load_checkpoint, save_checkpoint
@@ -147,6 +153,10 @@ def _export_network(arguments: ExportArguments) -> VerbOutput:
 
     if arguments.check or arguments.parity_out:
         raise DataError("--check compares a file; expected it with --to onnx or executorch")
+    if arguments.form != ExportArguments.form:
+        raise DataError(
+            f"--form {arguments.form} is a form of files; expected it with --to onnx or executorch"
+        )
     refuse_existing_folder(arguments.out, overwrite=arguments.overwrite)
     saved = load_checkpoint(arguments.folder, arguments.arch)
     require_passed(saved.provenance, str(arguments.folder), accept=arguments.accept)

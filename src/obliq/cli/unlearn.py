@@ -109,6 +109,14 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
     )
 
 
+def _accuracies(measured: Mapping[str, float]) -> str:
+    """Measured accuracies in words, and what always answering one class would reach."""
+    from obliq.workflow.baseline import BASELINE
+
+    parts = ", ".join(f"{percent:.1f} % on {name}" for name, percent in measured.items() if name != BASELINE)
+    return f"{parts} ({measured[BASELINE]:.1f} % by always answering the most frequent class)"
+
+
 _EARLIER_UNKNOWN = (
     "no record next to this file names earlier requests. If there were any, name each with --forgotten REQUEST, or "
     "their samples are trained on again"
@@ -187,7 +195,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         lines=[
             f"unlearned file {file}, {found.changed_codes_percent:.2f} % of the codes changed, "
             f"in {found.provenance.seconds:,.1f} s",
-            "before: " + ", ".join(f"{percent:.1f} % of {name}" for name, percent in claims.accuracy.items()),
+            f"accuracy before: {_accuracies(claims.accuracy)}",
             *gated.lines,
             *(f"WARNING: {warning}" for warning in warnings),
         ],

@@ -82,7 +82,7 @@ class VerbOutput:
         lines: the result for people.
         values: the result as one JSON object.
         next_command: the words of the command that does the next thing, after `obliq`; capitals stand for what the user
-            fills in. None where nothing follows.
+            fills in. Empty where nothing follows.
         unmet: what was required and did not come out; the exit status is then 3.
     """
 

@@ -228,7 +228,7 @@ class Splits:
     def absent_subjects(self) -> frozenset[int]:
         """People who were trained on and of whom nothing is retained, those of earlier requests among them.
 
-        None where people are not recorded.
+        Empty where people are not recorded.
         """
         people = self.partition.collection.subjects
         if people is None:

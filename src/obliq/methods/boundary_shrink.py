@@ -33,7 +33,7 @@ from obliq.data import Collection, Examples, Splits
 from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
 from obliq.methods.method import Access, Search
 from obliq.run import Run
-from obliq.training.descent import descend, require_above, set_batch_norm_mode
+from obliq.training.descent import descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
@@ -67,8 +67,10 @@ class BoundaryShrink:
 
     def __post_init__(self) -> None:
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
-        require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, bound=self.bound)
-        require_above(0, learning_rate=self.learning_rate)
+        require_at_least(0, bound=self.bound)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending towards the neighbouring classes; outside `mask` it stays as it was."""

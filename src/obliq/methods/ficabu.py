@@ -20,8 +20,8 @@ random guess: `stop="chance"`). Activations are not cached between layers, so th
 and gives the same result.
 
 In quantized networks latent weights are dampened on their unchanged grid, so that codes move towards zero. Learned
-steps and batch-norm statistics stay as they are; batch norm's scale and shift are dampened with the layer before them
-or after them, in the order of the network.
+steps and batch-norm statistics stay as they are; batch norm's scale and shift are a layer of their own, in the order of
+the network, so that the edit may end between them and the layer that they follow.
 """
 
 import copy

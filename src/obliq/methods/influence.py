@@ -24,6 +24,7 @@ statistics stay as they are.
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
@@ -35,11 +36,12 @@ from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.data.batches import batches
+from obliq.errors import ModelError
 from obliq.gradients import gradient_of
 from obliq.methods.method import Search
 from obliq.quantization import keep_steps_positive_
 from obliq.run import Run
-from obliq.training.loop import move_to_device, require_at_least, require_finite, seeded
+from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
 from obliq.training.per_sample import per_sample_gradients
 
@@ -101,7 +103,12 @@ class Influence:
                 step = inverse_fisher_product_as_coded(
                     (gradient for block in blocks for gradient in block), v
                 )
-            length = require_finite(step.norm().item(), 0, self.strength)
+            length = step.norm().item()
+            if not math.isfinite(length):
+                raise ModelError(
+                    f"the step of influence unlearning became {length} from {samples:,} retained samples; expected a "
+                    "finite one. Try other samples (seed), or a network whose loss gives finite gradients"
+                )
             parts = torch.split(step, [parameter.numel() for parameter in parameters])
             with torch.no_grad():  # equation (3)
                 for parameter, part in zip(parameters, parts, strict=True):

@@ -45,7 +45,7 @@ from obliq.data.batches import numbered_cycle
 from obliq.gradients import gradient_of
 from obliq.methods.method import Search
 from obliq.run import Run
-from obliq.training.descent import BatchRole, descend, require_above, set_batch_norm_mode
+from obliq.training.descent import BatchRole, descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 from obliq.training.relabelling import BatchNormMode, PassOrder, random_labels, relabelled_steps, require_form
@@ -91,8 +91,9 @@ class QMUL:
 
     def __post_init__(self) -> None:
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
-        require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay)
-        require_above(0, learning_rate=self.learning_rate)
+        require_descent(
+            learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
         require_form(self.order, self.batch_norm)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:

@@ -80,7 +80,8 @@ class KeptTraining:
         if run.trainings is None:
             return cls(model, optimizer, generator, epochs, None)
         start = (
-            f"{torch.__version__} {torch.get_num_threads()} {run.seed} {run.device} {run.autocast} {recipe!r}"
+            f"{torch.__version__} {torch.get_num_threads()} {run.seed} {run.device} {run.autocast} {recipe!r} "
+            f"{getattr(recipe, 'version', 0)}"
         )
         name = hmac.new(run.trainings.key, f"{start} {examples.collection.digest}".encode(), hashlib.sha256)
         for tensor in (examples.indices, *model.state_dict().values()):

@@ -48,7 +48,7 @@ class PairedDescent:
     random_state: Tensor | None = None
 
     def remember_random_state_(self) -> None:
-        """Keep torch's random state, so that a measurement can draw the same dropout as the step."""
+        """Keep torch's random state on the processor, so that a measurement can draw the same dropout as the step."""
         self.random_state = torch.get_rng_state()
 
     @classmethod
@@ -110,7 +110,10 @@ class PairedDescent:
 
     @contextmanager
     def statistics_kept(self, by_batch: bool) -> Iterator[None]:
-        """For a measurement in the given mode that leaves running statistics and random state as they were."""
+        """For a measurement in the given mode: running statistics and the processor's random state stay as they were.
+
+        An accelerator's random state, which dropout there uses, moves on.
+        """
         # A forward pass in training mode would count this batch a second time in the running statistics.
         before = [[buffer.clone() for buffer in norm.buffers()] for norm in _norms(self.model)]
         self.normalise_by_batch(by_batch)

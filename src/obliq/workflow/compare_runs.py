@@ -118,7 +118,7 @@ def compare_runs(
         precision=original.blueprint.bits,
         forgotten_classes=splits.forgotten_classes,
         digests=digests,
-        exchangeable=all(map(is_exchangeable, requests)),
+        exchangeable=bool(requests) and all(map(is_exchangeable, requests)),
     )
     noted = recording_settings(recording) | ({DEVICE_SUMS: ", ".join(shipping)} if shipping else {})
     for run in others.values():

@@ -146,7 +146,7 @@ def within_noise(differences: Sequence[float]) -> bool:
     with n - 1 degrees of freedom. Seeds are paired because the seed alone (its original, its request) moves all
     methods of a cell up or down together. One pair has no standard error, and is never within it.
     """
-    from scipy import stats  # imported here: it costs as much time as the rest of this room
+    from scipy import stats  # imported here: it costs as much time as all other imports of this file
 
     count = len(differences)
     if count < 2:
