@@ -150,8 +150,8 @@ def choices() -> Sequence[Choice]:
             "one person with about a tenth of the samples",
             OURS,
             demo_verdicts(),
-            "above 1 with the demo's settings; with the defaults "
-            f"{time('digits-targets', person, 'proxies, by sample')} for one of up to four rounds; 40 epochs",
+            "demo's settings: above 1; defaults: "
+            f"{time('digits-targets', person, 'proxies, by sample')} after one of at most four rounds; 40 epochs",
         ),
         Choice("a random tenth", OURS, verdicts_of(tenth), f"{verdict_time(tenth)}; 20 epochs"),
         Choice(
@@ -185,7 +185,7 @@ def choices() -> Sequence[Choice]:
             f"1; `{OURS}` {verdict_time(*large)}",
         ),
         Choice(
-            "samples that are memorised, more or less",
+            "a tenth chosen by memorisation",
             "retrain",
             f"{verdicts_of(*memorised)}; gap for the most memorised tenth: `calibrated` "
             f"{gap('fashion-small', memorised[0], 'calibrated')}, a second retraining "

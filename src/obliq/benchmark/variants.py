@@ -26,7 +26,8 @@ from obliq.methods import (
 )
 
 # restarts=0: the committed rows were computed without restarts, and none of them has damage that would cause one
-# record_every=0: recording the first-order guarantee would count as the method's own time
+# record_every=0: recording the first-order guarantee would count as the method's own time; the rows of
+# proxy-matching record, as by its defaults
 VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "calibrated": {
         "calibrated": {"rounds": 1, "restarts": 0, "record_every": 0},

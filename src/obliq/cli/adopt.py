@@ -27,7 +27,8 @@ class AdoptArguments:
     Example: obliq adopt folder:train --holdout folder:val --test folder:test --arch mynet:network --weights mynet.pt
     --out runs/original
 
-    The result is an original network, as from `obliq train`. It prints the accuracy before and after quantization.
+    The result is an original network, as from `obliq train`. The command prints the accuracy before and after
+    quantization.
 
     Attributes:
         data: A built-in set (digits, fashion-mnist, mnist, cifar10, cifar100, svhn, tiny-imagenet, watch), npz:FILE,

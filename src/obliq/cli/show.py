@@ -140,7 +140,7 @@ def _request(request: "Request | None", folder: Path) -> dict[str, str]:
         "request": f"{len(request.ids):,} samples in {REQUEST_FILE}",
         "authenticity": f"{TAG_FILE}, which an audit checks with --request-key"
         if (folder / TAG_FILE).exists()
-        else "none: whoever can write this folder can replace the request together with its digest",
+        else "none: anyone who can write this folder can replace the request together with its digest",
     }
 
 

@@ -178,7 +178,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         progress.print_line(
             f"WARNING: {advice}. Retrain the network that this file was exported from, if you can"
         )
-    progress.stage("measuring how right the file is on its data")
+    progress.stage("measuring the file's accuracy on its data")
     claims = check_claims(shipped, splits, arguments.expect_accuracy, recorded=base is not None)
     for warning in claims.warnings:
         progress.print_line(f"WARNING: {warning}")

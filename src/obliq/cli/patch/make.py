@@ -152,14 +152,14 @@ def run_patch_make(arguments: PatchMakeArguments, progress: StageListener) -> Ve
 
 
 def _where_the_key_is(key: Path | None, patch: Path) -> list[str]:
-    """Where a new key was written, and a warning where whoever copies the folder has the patch, too."""
+    """Where a new key was written, and a warning where anyone who copies the folder has the patch, too."""
     if key is None:
         return []
     lines = [f"its key, for devices alone, in {key}"]
     if key.resolve().parent == patch.resolve().parent:
         lines.append(
-            "WARNING: the key lies in the folder of the patch, so whoever copies that folder can read the patch; move "
-            "the key elsewhere"
+            "WARNING: the key lies in the folder of the patch, so anyone who copies that folder can read the patch; "
+            "move the key elsewhere"
         )
     return lines
 

@@ -40,8 +40,7 @@ class Calibrated(OrthogonalDescent):
 
     Attributes:
         difficulty: How difficult the forget set is, compared with unseen data. `average`: as difficult as unseen data
-            on average. `estimated`: as difficult as two reference models estimate that are trained on the retain set
-            only.
+            on average. `estimated`: as difficult as two reference models, trained on the retain set only, estimate.
         draw: How forget samples are drawn into batches. `even`: pass after pass. `by_distance`: more often the further
             they are from their target.
         rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the

@@ -17,8 +17,8 @@ to the labels. The answers are a mixture of the original's logits z_o and the pr
 
     z(x) = c * ((1 - b) * z_o(x) + b * s * z_p(x))                                                       (2)
 
-A network that keeps the original's answers on unseen samples, and only moves on forgotten ones, can be told by just
-that from a retrained one, which differs everywhere a little. The factor s brings the proxies to the original's level of
+A network that keeps the original's answers on unseen samples, and only moves on forgotten ones, differs by this from a
+retrained one, which changes slightly everywhere. The factor s brings the proxies to the original's level of
 confidence (the median absolute margin on holdout samples), and c the mixture, nearly. Training on labels raises that
 level and forgetting lowers it, and an audit notices both. So after each round, c is multiplied by the square root of
 what the network's own level lacks. The share b is halved until the mixture is as often right on unseen samples as the
@@ -90,8 +90,8 @@ class ProxyMatching(OrthogonalDescent):
         label_weight: Weight of the cross-entropy to the labels of the retain set, next to this distance.
         rounds: Largest number of rounds. A new round begins until `tolerance` is met. Momentum continues, and the
             learning rate starts again. Requests of whole classes take all of them.
-        tolerance: Stop when the forget set's mean margin is at most this share of its first distance away from the
-            mean target.
+        tolerance: Stop when the distance of the forget set's mean margin to the mean target is at most this share of
+            its value at the start.
         restarts: How many rounds may be undone and repeated at half the learning rate. A round is undone when accuracy
             on retained samples falls more than 5 points below the original's.
         class_learning_rate: Learning rate for requests of whole classes, instead of `learning_rate`.
