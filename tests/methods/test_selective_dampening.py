@@ -8,9 +8,9 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import SelectiveDampening
-from obliq.methods.selective_dampening import dampening_factors
 from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
+from obliq.training.fisher import dampening_factors
 
 CPU = torch.device("cpu")
 

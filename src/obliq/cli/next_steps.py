@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from obliq.auditing import Audit
+from obliq.auditing.verdict import ENOUGH_REFERENCES
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.file_record import unlearned_file
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
@@ -30,9 +31,6 @@ DEFAULT = "proxy-matching"
 
 MOST_TRIED = 20
 """People of whom it is tried whether they can be an example."""
-
-ENOUGH = 4
-"""Retrained networks that an audit is proposed to begin with: one does not decide."""
 
 FILES_ALONE = (
     "A file records no training, so Obliq cannot retrain its network. Train it again yourself without the samples of "
@@ -77,7 +75,7 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Wor
         if first is None or first.provenance.is_repeatable:
             before = "ORIGINAL" if first is None else first.folder
             audit = free_name(out, "audit")
-            return ["audit", before, out, "--references", str(ENOUGH), "--out", audit, *repeated]
+            return ["audit", before, out, "--references", str(ENOUGH_REFERENCES), "--out", audit, *repeated]
         retrained = free_name(out, "retrained")
         return [
             "retrain",
@@ -90,7 +88,7 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Wor
     file = request_file(arguments.forget[0]) if len(arguments.forget) == 1 else None
     answered = None if file is None else _network_in(file.parent)
     if answered is not None:
-        several = ["--references", str(ENOUGH)] if base.provenance.is_repeatable else []
+        several = ["--references", str(ENOUGH_REFERENCES)] if base.provenance.is_repeatable else []
         audit = free_name(out, "audit")
         return ["audit", original, answered, "--retrained", out, *several, "--out", audit, *repeated]
     unlearned = free_name(out, "unlearned")
@@ -117,7 +115,7 @@ def after_unlearned_file(arguments: UnlearnArguments, data: str, file: Path) -> 
     near = original_of_file(arguments.original)
     if near is not None and near.provenance.is_repeatable:
         repeated = repeated_options(arguments.data.data_folder, None, near.architecture, stored=data)
-        return ["audit", near.folder, file, "--references", str(ENOUGH), "--out", audit, *repeated]
+        return ["audit", near.folder, file, "--references", str(ENOUGH_REFERENCES), "--out", audit, *repeated]
     stated: Words = ["--data", data, *repeated_options(arguments.data.data_folder)]
     return [
         "audit",
@@ -148,7 +146,7 @@ def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
         near = NearbyOriginal.of(original)
         repeated = repeated_options(data.data_folder, data.data, data.arch)
     if verdict.next_step == "more references":
-        wanted = max(verdict.references_wanted or 0, ENOUGH, verdict.references + 2)
+        wanted = max(verdict.references_wanted or 0, ENOUGH_REFERENCES, verdict.references + 2)
         return _more_references(arguments, near, repeated, wanted)
     if near is None:
         return _again_in_file(arguments)

@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import ClassVar, Literal, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.checkpoints.tensors import tensor_form, tensors_from_bytes, tensors_to_bytes
@@ -41,7 +40,7 @@ from obliq.io.atomic import write_file
 from obliq.methods.method import Access, Search
 from obliq.quantization import learned_steps
 from obliq.run import Run
-from obliq.training.fisher import squared_gradients
+from obliq.training.fisher import dampening_factors, squared_gradients
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
 from obliq.training.prediction import accuracy
@@ -101,7 +100,9 @@ class FiCABU:
                 with torch.no_grad():
                     for name in names:
                         named[name].mul_(
-                            factors(forget[name], overall[name], self.alpha / scale, self.dampening / scale)
+                            dampening_factors(
+                                forget[name], overall[name], self.alpha / scale, self.dampening / scale
+                            )
                         )
                 if restraint is not None:
                     restraint.restore_()
@@ -196,10 +197,3 @@ def depth_scale(depth: float, steepness: float) -> float:
         return 1 / (1 + math.exp(-value))
 
     return sigmoid(steepness * (0.5 - depth)) / sigmoid(steepness / 2)
-
-
-def factors(
-    forget: Float[Tensor, "*shape"], overall: Float[Tensor, "*shape"], alpha: float, dampening: float
-) -> Float[Tensor, "*shape"]:
-    """The factor of equation (1): min(lambda I_all / I_forget, 1) where a parameter is dampened, else 1."""
-    return torch.where(forget > alpha * overall, (dampening * overall / forget).clamp(max=1.0), 1.0)

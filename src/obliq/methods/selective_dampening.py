@@ -23,14 +23,13 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from obliq.data import Examples, Splits
 from obliq.methods.method import Access, Search
 from obliq.quantization import learned_steps
 from obliq.run import Run
-from obliq.training.fisher import squared_gradients
+from obliq.training.fisher import dampening_factors, squared_gradients
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
 
@@ -80,13 +79,3 @@ class SelectiveDampening:
             share = dampened / sum(parameter.numel() for parameter in parameters)
             run.listen("unlearn", 1, 1, {"dampened_parameters": share})
             return network
-
-
-def dampening_factors(
-    forget: Float[Tensor, "*shape"], overall: Float[Tensor, "*shape"], alpha: float, dampening: float
-) -> Float[Tensor, "*shape"]:
-    """The factor of each parameter: min(lambda * I_all / I_forget, 1) where it is dampened, else 1."""
-    shrunk = (dampening * overall / forget).clamp(
-        max=1.0
-    )  # 0 / 0 is not chosen below, as 0 > alpha * 0 is false
-    return torch.where(forget > alpha * overall, shrunk, 1.0)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from obliq.data import Examples
@@ -38,3 +39,20 @@ def squared_gradients(
         count += 1
     torch._foreach_div_(total, count)
     return total
+
+
+def dampening_factors(
+    forget: Float[Tensor, "*shape"], overall: Float[Tensor, "*shape"], alpha: float, dampening: float
+) -> Float[Tensor, "*shape"]:
+    """The factor of each parameter in selective synaptic dampening (Foster et al., AAAI 2024).
+
+    It is min(dampening * overall / forget, 1) where forget > alpha * overall, else 1.
+
+    Args:
+        forget: what each parameter matters to the forget set, see `squared_gradients`.
+        overall: the same for the training set.
+        alpha: how much more it must matter to the forget set, to be dampened.
+        dampening: how weakly it is dampened then; lambda in the paper.
+    """
+    # 0 / 0 is not chosen, as 0 > alpha * 0 is false
+    return torch.where(forget > alpha * overall, (dampening * overall / forget).clamp(max=1.0), 1.0)

@@ -51,8 +51,8 @@ def parity_samples(
         raise DataError(
             f"{data} has samples of shape {collection.sample_shape}; expected {checkpoint.blueprint.input_shape}"
         )
-    chosen = Examples(collection, indices)
-    return (chosen.spread(most) if most > 0 else chosen).inputs()
+    found = Examples(collection, indices)
+    return (found.spread(most) if most > 0 else found).inputs()
 
 
 def parity_label(checkpoint: Checkpoint, data: str) -> str:
