@@ -9,10 +9,11 @@ from torch import nn
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import BoundaryExpand
-from obliq.methods.boundary_expand import add_output, last_linear, remove_last_output
+from obliq.methods.boundary_expand import add_output, remove_last_output
 from obliq.models import initialise
 from obliq.quantization import QuantizedLinear, calibrate_steps, integer_state, learned_steps, quantize
 from obliq.run import Run
+from obliq.training.linear_probe import last_linear
 from obliq.training.prediction import predict
 from tests.conftest import CLASSES, SmallNet
 

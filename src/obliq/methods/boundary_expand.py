@@ -23,7 +23,7 @@ from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches
@@ -32,6 +32,7 @@ from obliq.methods.method import Access, Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode
+from obliq.training.linear_probe import last_linear
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
@@ -104,22 +105,6 @@ class BoundaryExpand:
             assert isinstance(wide, nn.Linear)
             network.set_submodule(name, remove_last_output(wide))
             return network.eval()
-
-
-def last_linear(model: nn.Module) -> str:
-    """The name of the linear layer that is computed last (defined last, in a network that is no graph).
-
-    Raises:
-        ModelError: when there is none.
-    """
-    if isinstance(model, fx.GraphModule):
-        names = [str(node.target) for node in model.graph.nodes if node.op == "call_module"]
-    else:
-        names = [name for name, _ in model.named_modules()]
-    linear = [name for name in names if isinstance(model.get_submodule(name), nn.Linear)]
-    if not linear:
-        raise ModelError(f"{type(model).__name__} has no linear layer; expected one that gives the classes")
-    return linear[-1]
 
 
 def add_output(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:

@@ -30,10 +30,10 @@ from torch import Tensor, nn
 
 from obliq.data import Splits
 from obliq.data.batches import batches, crop_and_mirror
-from obliq.errors import ModelError
 from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_above, require_descent
+from obliq.training.linear_probe import last_linear
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
 
@@ -85,11 +85,7 @@ class CoUn:
         """
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run).train()
-            layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
-            if not layers:
-                raise ModelError(
-                    "the network has no linear layer; expected one at its end, whose inputs are compared"
-                )
+            last = network.get_submodule(last_linear(network))
             order, draws = run.generator(purpose=1), run.generator(purpose=8)
 
             def view(inputs: Tensor) -> Tensor:
@@ -100,7 +96,7 @@ class CoUn:
             def losses(epoch: int) -> Iterator[Tensor]:
                 for inputs, labels in batches(splits.retain, self.batch_size, order, run.device):
                     found: list[Tensor] = []
-                    hook = layers[-1].register_forward_pre_hook(lambda _, given: found.append(given[0]))  # noqa: B023
+                    hook = last.register_forward_pre_hook(lambda _, given: found.append(given[0]))  # noqa: B023
                     try:
                         logits = network(torch.cat([view(inputs), view(inputs)]))
                     finally:

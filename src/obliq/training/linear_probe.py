@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from obliq.data import Examples
 from obliq.errors import ModelError
@@ -48,6 +48,22 @@ class LinearProbe:
 
 def _with_constant(features: Tensor) -> Tensor:
     return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
+
+
+def last_linear(model: nn.Module) -> str:
+    """The name of the linear layer that is computed last (defined last, in a network that is no graph).
+
+    Raises:
+        ModelError: when there is none.
+    """
+    if isinstance(model, fx.GraphModule):
+        names = [str(node.target) for node in model.graph.nodes if node.op == "call_module"]
+    else:
+        names = [name for name, _ in model.named_modules()]
+    linear = [name for name in names if isinstance(model.get_submodule(name), nn.Linear)]
+    if not linear:
+        raise ModelError(f"{type(model).__name__} has no linear layer; expected one that gives the classes")
+    return linear[-1]
 
 
 def last_layer(model: nn.Module) -> nn.Module | None:
