@@ -131,9 +131,12 @@ def _train_original(task: OriginalTask, state: WorkerState) -> None:
     setup, run = task.experiment.setup, state.run(task.experiment.seed)
     parts = state.partition(task.experiment)
     blueprint = setup.blueprint(parts.collection)
-    trained = track_memory(lambda: train_original(parts, blueprint, setup.recipe, run), run.device)
-    checkpoint = trained.value.checkpoint
-    _keep(task, state, checkpoint.model, _cost(trained, checkpoint.provenance.seconds), checkpoint)
+    with state.unfinished(task) as unfinished:
+        run = unfinished.run(run)
+        trained = track_memory(lambda: train_original(parts, blueprint, setup.recipe, run), run.device)
+        checkpoint = trained.value.checkpoint
+        cost = _cost(trained, unfinished.earlier + checkpoint.provenance.seconds)
+        _keep(task, state, checkpoint.model, cost, checkpoint)
 
 
 def _train_reference(task: ReferenceTask, state: WorkerState) -> None:
@@ -141,11 +144,13 @@ def _train_reference(task: ReferenceTask, state: WorkerState) -> None:
     parts = state.partition(task.experiment)
     half = reference_halves(parts.train, task.count, task.experiment.seed)[task.number]
     network = setup.blueprint(parts.collection).build()
-    started = time.perf_counter()
-    trained = track_memory(
-        lambda: train_reference_network(network, half, setup.recipe, run, task.number), run.device
-    )
-    _keep(task, state, trained.value, _cost(trained, time.perf_counter() - started))
+    with state.unfinished(task) as unfinished:
+        run, started = unfinished.run(run), time.perf_counter()
+        trained = track_memory(
+            lambda: train_reference_network(network, half, setup.recipe, run, task.number), run.device
+        )
+        seconds = unfinished.earlier + time.perf_counter() - started
+        _keep(task, state, trained.value, _cost(trained, seconds))
 
 
 def _forget(task: RetrainedTask | UnlearnedTask, state: WorkerState) -> None:
@@ -156,13 +161,15 @@ def _forget(task: RetrainedTask | UnlearnedTask, state: WorkerState) -> None:
     recipe = problem.experiment.setup.recipe
     method = task.method if isinstance(task, UnlearnedTask) else Retrain(recipe=recipe)
     run = state.run(problem.experiment.seed + (RETRAINED_AGAIN_SEED if again else 0))
-    result = track_memory(lambda: unlearn_original(original, splits, request, method, run), run.device)
-    checkpoint = result.value.checkpoint
-    values = _cost(result, checkpoint.provenance.seconds)
-    values |= {"train": len(splits.partition.train), "forget": len(splits.forget)}
-    if isinstance(task, UnlearnedTask):
-        values |= _changes(original.model, checkpoint.model)
-    _keep(task, state, checkpoint.model, values)
+    with state.unfinished(task) as unfinished:
+        run = unfinished.run(run)
+        result = track_memory(lambda: unlearn_original(original, splits, request, method, run), run.device)
+        checkpoint = result.value.checkpoint
+        values = _cost(result, unfinished.earlier + checkpoint.provenance.seconds)
+        values |= {"train": len(splits.partition.train), "forget": len(splits.forget)}
+        if isinstance(task, UnlearnedTask):
+            values |= _changes(original.model, checkpoint.model)
+        _keep(task, state, checkpoint.model, values)
 
 
 def _audit(task: AuditTask, state: WorkerState) -> None:

@@ -1,6 +1,7 @@
 """What a worker keeps between tasks: data sets, partitions, splits and originals."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from obliq.benchmark.tasks import (
     task_kind,
 )
 from obliq.benchmark.tuning import samples_to_tune_on
+from obliq.benchmark.unfinished import UnfinishedTask
 from obliq.checkpoints import Checkpoint, load_checkpoint
 from obliq.checkpoints.tensors import TensorForm, tensors_from_bytes, tensors_to_bytes
 from obliq.data import Collection, Examples, Partition, Splits, load_dataset, partition
@@ -102,6 +104,10 @@ class WorkerState:
         """The seed, device and precision of a computation."""
         environment = self.keys.environment
         return Run(seed=seed, device=torch.device(environment.device), autocast=environment.autocast)
+
+    def unfinished(self, task: Task) -> AbstractContextManager[UnfinishedTask]:
+        """Where the state of a task's trainings is kept until it is done."""
+        return UnfinishedTask.begin(self.cache, self.keys.of(task))
 
     def partition(self, experiment: Experiment) -> Partition:
         """The divided data."""

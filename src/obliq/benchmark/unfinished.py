@@ -1,0 +1,59 @@
+"""Tasks that an interruption cut off: a suite goes on within a training, and counts the time before."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from obliq.benchmark.cache import ResultCache
+from obliq.io.atomic import write_file
+from obliq.io.drafts import remove_tree
+from obliq.run import Run, TrainingsFolder, together
+from obliq.training.continuation import SECONDS_BETWEEN
+
+TRAININGS = "trainings"
+"""The folder of unfinished tasks in that of the cache."""
+SECONDS = "seconds"
+"""The file with the time that a task has taken so far."""
+KEY = bytes(32)
+"""A benchmark's requests are drawn from public data, so the states of its trainings need no secret."""
+
+
+@dataclass
+class UnfinishedTask:
+    """The state of a task's trainings, until the task is done.
+
+    Attributes:
+        folder: of the states; it is there once a training was long enough to be kept.
+        earlier: seconds that the task took before it was interrupted.
+    """
+
+    folder: Path
+    earlier: float = 0.0
+    _started: float = field(default_factory=time.perf_counter)
+    _noted: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    @contextmanager
+    def begin(cls, cache: ResultCache, key: str) -> Iterator["UnfinishedTask"]:
+        """Begin a task, or go on with it; its states are removed when it ends without an error."""
+        folder, earlier = cache.folder / TRAININGS / key, 0.0
+        with suppress(OSError, ValueError):
+            earlier = float((folder / SECONDS).read_text())
+        yield cls(folder, earlier)
+        if folder.exists():
+            remove_tree(folder)
+
+    def run(self, run: Run) -> Run:
+        """The same run, which keeps its trainings here."""
+        return replace(
+            run, trainings=TrainingsFolder(self.folder, KEY), listen=together(run.listen, self._note)
+        )
+
+    def _note(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
+        """Keep the time so far beside the states, once there are any."""
+        now = time.perf_counter()
+        if now - self._noted >= SECONDS_BETWEEN and self.folder.exists():
+            write_file(self.folder / SECONDS, f"{self.earlier + now - self._started}", overwrite=True)
+            self._noted = now
