@@ -153,6 +153,7 @@ def watch_suite() -> Suite:
         setups=(WATCH,),
         scenarios=scenarios("subjects=1", "class=0"),
         variants=variants_named(*OF_PEOPLE),
+        beyond_edges=BEYOND_EDGES,
     )
 
 
