@@ -63,3 +63,13 @@ def test_an_interrupted_task_goes_on_within_its_training(
     assert found[0].values["weights_digest"] == found[1].values["weights_digest"]
     assert found[0].values["seconds"] < 1000 < found[1].values["seconds"]
     assert not left.exists()
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-1", "soon", "1" * 200])
+def test_a_time_that_is_none_counts_as_none(text: str, tmp_path: Path) -> None:
+    folder = tmp_path / unfinished.TRAININGS / "key"
+    folder.mkdir(parents=True)
+    (folder / unfinished.SECONDS).write_text(text)
+    with unfinished.UnfinishedTask.begin(ResultCache(tmp_path), "key") as task:
+        assert task.earlier == 0.0
+    assert not folder.exists()

@@ -1,5 +1,6 @@
 """Tasks that an interruption cut off: a suite goes on within a training, and counts the time before."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -7,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from obliq.benchmark.cache import ResultCache
+from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
 from obliq.io.drafts import remove_tree
+from obliq.io.regular_file import read_regular_file
 from obliq.run import Run, TrainingsFolder, together
 from obliq.training.continuation import SECONDS_BETWEEN
 
@@ -16,6 +19,7 @@ TRAININGS = "trainings"
 """The folder of unfinished tasks in that of the cache."""
 SECONDS = "seconds"
 """The file with the time that a task has taken so far."""
+LARGEST = 100  # bytes of that file
 KEY = bytes(32)
 """A benchmark's requests are drawn from public data, so the states of its trainings need no secret."""
 
@@ -38,10 +42,8 @@ class UnfinishedTask:
     @contextmanager
     def begin(cls, cache: ResultCache, key: str) -> Iterator["UnfinishedTask"]:
         """Begin a task, or go on with it; its states are removed when it ends without an error."""
-        folder, earlier = cache.folder / TRAININGS / key, 0.0
-        with suppress(OSError, ValueError):
-            earlier = float((folder / SECONDS).read_text())
-        yield cls(folder, earlier)
+        folder = cache.folder / TRAININGS / key
+        yield cls(folder, _seconds(folder / SECONDS))
         if folder.exists():
             remove_tree(folder)
 
@@ -57,3 +59,11 @@ class UnfinishedTask:
         if now - self._noted >= SECONDS_BETWEEN and self.folder.exists():
             write_file(self.folder / SECONDS, f"{self.earlier + now - self._started}", overwrite=True)
             self._noted = now
+
+
+def _seconds(file: Path) -> float:
+    """The time in a file; 0 where it holds none."""
+    with suppress(ObliqError, ValueError):
+        found = float(read_regular_file(file, LARGEST))
+        return found if 0 <= found < math.inf else 0.0
+    return 0.0
