@@ -248,11 +248,14 @@ def _judge_by_few(
     count = len(references)
     compared = references[0] if references else original
     kept = Judged(candidate, original, (), forgotten_classes).kept
-    loss, interval = paired_accuracy_difference(candidate.tested.where(kept), compared.tested.where(kept))
-    if interval.high < -DAMAGE:
-        whose = "the retrained network's" if references else "the original's"
-        reason = f"The accuracy on unseen samples is {-loss:.1f} points below {whose} ({_range(interval)})."
-        return Verdict("DAMAGED", reason, "other settings", count)
+    if kept.any():
+        loss, interval = paired_accuracy_difference(candidate.tested.where(kept), compared.tested.where(kept))
+        if interval.high < -DAMAGE:
+            whose = "the retrained network's" if references else "the original's"
+            reason = (
+                f"The accuracy on unseen samples is {-loss:.1f} points below {whose} ({_range(interval)})."
+            )
+            return Verdict("DAMAGED", reason, "other settings", count)
     if candidate.classes_alone:
         return Verdict("INCONCLUSIVE", _CLASSES_ALONE, "record logits", count)
     if not references and not exchangeable:

@@ -30,7 +30,8 @@ class UnfinishedTask:
 
     Attributes:
         folder: of the states; it is there once a training was long enough to be kept.
-        earlier: seconds that the task took before it was interrupted.
+        earlier: seconds that the task took before it was interrupted. Work that is done again, such as the steps of a
+            method, counts twice.
     """
 
     folder: Path
