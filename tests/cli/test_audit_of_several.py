@@ -47,6 +47,15 @@ def test_retrained_networks_are_completed_kept_and_used_again(
     assert obliq(*pair).status == 0
     assert list(kept.parent.iterdir()) == [kept], "another request for the same samples: nothing is retrained"
     assert sorted(kept.iterdir()) == folders
+    # a network that the user names is no second one, and files count after folders
+    ours = ("audit", own_way.original, own_way.unlearned, "--references", 2, "--retrained", folders[0])
+    named = obliq(*ours, "--out", tmp_path / "named")
+    assert named.status == 0, named.err
+    assert f"is kept in {folders[1]}" in " ".join(named.err.split())
+    assert obliq("export", folders[1], "--out", tmp_path / "r.onnx").status == 0
+    mixed = obliq(*ours[:3], "--retrained", folders[0], tmp_path / "r.onnx", "--out", tmp_path / "mixed")
+    assert mixed.status == 0, mixed.err
+    assert parse_audit((tmp_path / "mixed" / "audit.json").read_text()).counts.retrained == 2
     elsewhere = kept_folder(own_way.original, "0" * 64, load_request(tmp_path / "other" / "request.json"))
     assert elsewhere != kept, "networks of another original do not serve"
 

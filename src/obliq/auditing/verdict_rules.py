@@ -1,15 +1,11 @@
 """The rules of the verdict: what the measurements allow to conclude about forgetting, and when they allow nothing."""
 
-import dataclasses
-import itertools
 from collections.abc import Sequence
 
 from obliq.auditing.accuracy import paired_accuracy_difference
 from obliq.auditing.intervals import Interval
-from obliq.auditing.measured_values import DIGITS
-from obliq.auditing.measurement import Measurement
 from obliq.auditing.membership import Separation, confidence_separation
-from obliq.auditing.reference_comparison import FORMER_DOUBT, Comparison, compare_with_references
+from obliq.auditing.reference_comparison import Comparison, compare_with_references
 from obliq.auditing.signals import RoleSignals
 from obliq.auditing.statistic import Judged
 from obliq.auditing.statistics import EVERY_STATISTIC
@@ -75,58 +71,17 @@ def judge(
     if count < 2:
         return _judge_by_few(candidate, original, references, forgotten_classes, exchangeable)
     comparisons = compare_with_references(candidate, original, references, forgotten_classes)
-    word, reason, step, wanted = _decide(comparisons, count)
+    word, reason, step, wanted = decide(comparisons, count)
     if candidate.classes_alone and word not in ("DAMAGED", "REMEMBERED", "OVER-FORGOTTEN"):
         return Verdict("INCONCLUSIVE", _CLASSES_ALONE, "record logits", count, None, comparisons)
     return Verdict(word, reason, step, count, wanted, comparisons)
 
 
-def contradiction(entry: Measurement) -> str:
-    """What in an audit shows that a verdict is not the one of its numbers, in words; empty where they agree.
+def decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:
+    """The word that statistics next to `count` retrained networks lead to, why, what to do, and how many would decide.
 
-    The numbers are those that `audit.json` keeps, with `DIGITS` decimals, and the verdict was decided before they were
-    rounded. So a word is accepted if values within the rounding lead to it. Fewer networks passed by audits of version
-    4, whose INCONCLUSIVE is accepted.
+    The rules are those of `judge`.
     """
-    verdict = entry.verdict
-    if verdict is None:
-        return ""
-    found, count = verdict.comparisons, verdict.references
-    if not found:
-        words = {"DAMAGED", "REMEMBERED", "OVER-FORGOTTEN", "INCONCLUSIVE"}
-    else:
-        if wrong := next((one for one in found if len(one.references) != count), None):
-            return f"{entry.name}: {wrong.name} has {len(wrong.references)} retrained networks, the verdict {count}"
-        nudges = (0.0, 2 * 10.0**-DIGITS, -2 * 10.0**-DIGITS)
-        moved = [[_nudged(one, value, original) for one in found] for value in nudges for original in nudges]
-        words = {_decide(one, count)[0] for one in moved}
-        passed_no_more = any(one.lies_beyond(FORMER_DOUBT[one.kind]) for one in itertools.chain(*moved))
-        if "INDISTINGUISHABLE" in words and passed_no_more:
-            words.add("INCONCLUSIVE")
-        if entry.device is not None and entry.device.recorded == "classes":
-            words.add("INCONCLUSIVE")
-    if verdict.word in words:
-        return ""
-    if not found:
-        return (
-            f"the verdict on {entry.name} is {verdict.word}, and it lists no comparison with retrained networks; "
-            f"expected one of {', '.join(sorted(words))}"
-        )
-    return (
-        f"the verdict on {entry.name} is {verdict.word}, and its numbers lead to {' or '.join(sorted(words))}"
-    )
-
-
-def _nudged(one: Comparison, value: float, original: float) -> Comparison:
-    """With the network, and that before unlearning, so much further from the mean of the retrained networks."""
-    return dataclasses.replace(
-        one,
-        value=one.value + (value if one.deviations > 0 else -value),
-        original=one.original + (original if one.original_deviations > 0 else -original),
-    )
-
-
-def _decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, Step, int | None]:
     out: dict[str, list[Comparison]] = {kind: [] for kind in ("utility", "memory", "answers")}
     inherited = []
     for one in comparisons:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from obliq.benchmark.cache import ResultCache
+from obliq.benchmark.cache import CacheError, ResultCache
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
 from obliq.io.drafts import remove_tree
@@ -42,8 +42,14 @@ class UnfinishedTask:
     @classmethod
     @contextmanager
     def begin(cls, cache: ResultCache, key: str) -> Iterator["UnfinishedTask"]:
-        """Begin a task, or go on with it; its states are removed when it ends without an error."""
+        """Begin a task, or go on with it; its states are removed when it ends without an error.
+
+        Raises:
+            CacheError: where a link stands in place of the folder of all such tasks.
+        """
         folder = cache.folder / TRAININGS / key
+        if folder.parent.is_symlink():
+            raise CacheError(f"{folder.parent} is a link; expected a folder of the cache, or none")
         yield cls(folder, _seconds(folder / SECONDS))
         if folder.exists():
             remove_tree(folder)

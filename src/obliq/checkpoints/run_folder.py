@@ -95,7 +95,9 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
         raise ModelError(
             f"there is no folder {folder}; expected one from `obliq train`, `unlearn` or `retrain`"
         )
-    deeper = sorted(one.parent for one in folder.glob(f"*/{DOCUMENT_FILE}"))
+    deeper = [
+        one.parent for pattern in ("*/", "*/*/") for one in sorted(folder.glob(f"{pattern}{DOCUMENT_FILE}"))
+    ]
     if deeper and not (folder / DOCUMENT_FILE).exists():
         raise ModelError(
             f"{folder} holds folders of networks and is none itself; expected one of them, for instance {deeper[0]}"

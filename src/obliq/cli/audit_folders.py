@@ -68,11 +68,9 @@ def audit_folders(arguments: AuditArguments, run: Run, progress: StageListener) 
         require_comparable(
             original, _named(given.others, retrained), splits
         )  # before hours of training, not after
-        kept = kept_folder(arguments.networks[0], weights_digest(original.model), request, key)
+        kept = kept_folder(arguments.networks[0], weights_digest(original.model), request, key, data.arch)
         for line in sweep(kept):
             progress.print_line(line)
-        if kept.is_dir():
-            progress.print_line(f"retrained networks kept in {kept} are used again")
         retrained = complete_retrained(
             retrained,
             arguments.references - len(given.retrained_files),

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from obliq.auditing import Audit
+from obliq.auditing.contradiction import contradiction
 from obliq.auditing.document import AUDIT_DOCUMENT
-from obliq.auditing.verdict_rules import contradiction
 from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import RecordError

@@ -104,7 +104,8 @@ def compare_runs(
         if artifacts[name].network is None
     ]
     digests = {"partition": splits.partition.digest, "splits": splits.digest}
-    for number, file in enumerate(retrained, 1):
+    folders = sum(kind == "retrained" for kind in kinds.values())
+    for number, file in enumerate(retrained, folders + 1):
         if file.form_beside(original.model, original.blueprint.input_shape) is None:
             raise AuditError(f"{file.name} has other layers; expected a file of the original's form")
         title = retrained_name(number)

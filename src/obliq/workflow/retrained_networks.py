@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from obliq.checkpoints import Checkpoint
-from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
+from obliq.checkpoints.folder import DOCUMENT_FILE
 from obliq.checkpoints.request_tag import bind_request, require_bound
 from obliq.checkpoints.run_folder import SavedRun, load_run, save_run
 from obliq.data import Splits
-from obliq.data.request_file import REQUEST_FILE, Request, load_request
+from obliq.data.request_file import Request
 from obliq.errors import AuditError, ObliqError
 from obliq.methods import Retrain
+from obliq.quantization import weights_digest
 from obliq.run import Run
 from obliq.workflow.pipeline import recipe_of, unlearn_original
 
@@ -33,7 +34,9 @@ def require_count(count: int) -> None:
         )
 
 
-def kept_folder(original: Path, base: str, request: Request, key: bytes | None = None) -> Path:
+def kept_folder(
+    original: Path, base: str, request: Request, key: bytes | None = None, architecture: str | None = None
+) -> Path:
     """Where the retrained networks of a request are kept: beside the original's folder, by the request's digest.
 
     Requests differ in their digests even where they name the same samples. If another one has networks of this
@@ -45,6 +48,7 @@ def kept_folder(original: Path, base: str, request: Request, key: bytes | None =
         request: the request. After earlier requests, the name depends on their digests, too, since fewer samples
             remain.
         key: what binds networks to requests. With one, each request has its own networks.
+        architecture: see `load_run`.
     """
     folder, name = original.resolve(), request.digest
     if request.earlier:
@@ -54,20 +58,22 @@ def kept_folder(original: Path, base: str, request: Request, key: bytes | None =
     own = together / name[:12]
     if own.exists() or key is not None:
         return own
-    return next((one for one in sorted(together.glob("*")) if _serves(one, base, request)), own)
+    return next((one for one in sorted(together.glob("*")) if _serves(one, base, request, architecture)), own)
 
 
-def _serves(folder: Path, base: str, request: Request) -> bool:
+def _serves(folder: Path, base: str, request: Request, architecture: str | None) -> bool:
     """Whether all networks in a folder were made from one original, without exactly the samples of a request."""
-    networks = [one.parent for one in folder.glob(f"*/{DOCUMENT_FILE}")]
+    places = [one.parent for one in folder.glob(f"*/{DOCUMENT_FILE}")]
     try:
-        return bool(networks) and all(
-            load_request(one / REQUEST_FILE).all_ids == request.all_ids
-            and NETWORK_DOCUMENT.read(one / DOCUMENT_FILE).provenance.original_digest == base
-            for one in networks
-        )
+        networks = [load_run(one, architecture) for one in places]
     except ObliqError:  # another's files, or damaged ones: they are no reason to stop
         return False
+    return bool(networks) and all(
+        one.request is not None
+        and one.request.all_ids == request.all_ids
+        and (one.checkpoint.provenance.role, one.checkpoint.provenance.original_digest) == ("retrained", base)
+        for one in networks
+    )
 
 
 def complete_retrained(
@@ -111,6 +117,7 @@ def complete_retrained(
         )
     method = Retrain(recipe=recipe_of(original.provenance))
     networks = list(given)
+    digests = {weights_digest(one.checkpoint.model) for one in given}  # the user may name one that is kept
     number = 0
     while len(networks) < count:
         seed = run.generator(purpose=RETRAINED + number).initial_seed() % 2**32
@@ -119,7 +126,16 @@ def complete_retrained(
         if (kept / DOCUMENT_FILE).exists():
             if key is not None:
                 require_bound(kept, request, key)
-            networks.append(load_run(kept, architecture))
+            found = load_run(kept, architecture)
+            role = found.checkpoint.provenance.role
+            if role != "retrained":
+                raise AuditError(
+                    f"{kept} holds a network that is {role}; expected the retrained one that an earlier audit kept "
+                    "there (remove the folder to retrain it)"
+                )
+            if weights_digest(found.checkpoint.model) not in digests:
+                stage(f"retrained network {len(networks) + 1} of {count} is kept in {kept}")
+                networks.append(found)
             continue
         seconds = original.provenance.seconds
         stage(f"retraining network {len(networks) + 1} of {count} (the original took {seconds:,.0f} s)")

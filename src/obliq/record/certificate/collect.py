@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from obliq.auditing import Audit, Measurement
+from obliq.auditing.contradiction import contradiction
 from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.statistics import EVERY_STATISTIC
-from obliq.auditing.verdict_rules import contradiction
 from obliq.checkpoints import Provenance
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.errors import CertificateError, ObliqError
@@ -37,7 +37,7 @@ from obliq.record.certificate.predicate import (
 from obliq.record.certificate.statement import Subject
 from obliq.record.certificate.verify import sha256_of_file, subject_files
 from obliq.run import utc_now
-from obliq.workflow.last_audit import LAST_AUDIT_DOCUMENT, VERDICT_FILE
+from obliq.workflow.last_audit import LAST_AUDIT_DOCUMENT, REFUSED, VERDICT_FILE
 from obliq.workflow.pipeline import AUDIT
 
 _SHARES = ("forget_accuracy", "class_accuracy")
@@ -165,6 +165,11 @@ def _times(result: ShippedResult, requested: str | None, issued: datetime) -> Ce
         last = LAST_AUDIT_DOCUMENT.read_if_present(result.folder / VERDICT_FILE)
         verdict = result.entry.verdict
         if last is not None and verdict is not None and last.digest == result.digests.weights:
+            if last.verdict in REFUSED and last.verdict != verdict.word:
+                raise CertificateError(
+                    f"the last audit of {result.folder} found {last.verdict}, and the given one has {verdict.word}; "
+                    "expected the last audit, or another one of the same network"
+                )
             audited = last.audited if last.verdict == verdict.word else None
     return CertificateTimes(
         issued=utc_text(issued),
