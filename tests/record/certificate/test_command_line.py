@@ -18,7 +18,7 @@ pytest.importorskip("cryptography", reason="the extra `patch` is not installed")
 import obliq as library
 from obliq.auditing import Audit
 from obliq.auditing.document import AUDIT_DOCUMENT
-from obliq.checkpoints.folder import LATENT_FILE, SOURCE_FILE
+from obliq.checkpoints.folder import LATENT_FILE, NETWORK_DOCUMENT, SOURCE_FILE
 from obliq.checkpoints.run_folder import TRACE_FILE
 from obliq.data.request_file import REQUEST_FILE
 from obliq.io.ownership import FILES_RECORD, record_files
@@ -27,7 +27,7 @@ from obliq.record.certificate.envelope import parse_envelope
 from obliq.record.certificate.model_signature import NOT_SHIPPED
 from obliq.record.certificate.statement import SUMMARY_TYPE
 from obliq.record.certificate.verify import FOLDER_FILES, sha256_of_file
-from obliq.workflow.last_audit import VERDICT_FILE
+from obliq.workflow.last_audit import LAST_AUDIT_DOCUMENT, VERDICT_FILE, LastAudit
 from tests.auditing.synthetic import shipped as shipped_entry
 from tests.cli.conftest import Said, obliq  # noqa: F401 - a fixture
 from tests.cli.refusals import refused
@@ -244,6 +244,18 @@ def require_bill_of_materials(bom: Path, certificate: Path, ships: Path, case: P
         from cyclonedx.validation.json import JsonStrictValidator
 
         assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
+def test_an_older_audit_in_place_of_a_refusal(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
+    network = tmp_path / "unlearned"
+    shutil.copytree(case / "unlearned", network)
+    digest = NETWORK_DOCUMENT.read(network / "model.json").weights_digest
+    last = LastAudit(digest=digest, verdict="REMEMBERED", audited="2026-01-20T10:00:00+00:00")
+    LAST_AUDIT_DOCUMENT.write(network / VERDICT_FILE, last, overwrite=True)
+    make = words(case, tmp_path / "c.json", "--network", network)
+    refused(
+        obliq(*make), "found REMEMBERED, and the given one has INDISTINGUISHABLE", "expected the last audit"
+    )
 
 
 def test_a_folder_that_ships(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
