@@ -118,7 +118,7 @@ def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
     monkeypatch.chdir(tmp_path)
     command = shlex.join(["train", f"npz:{way.data}", "--out", "runs/first try", *SHORT])
     verbs = []
-    while "OLD.onnx" not in command:
+    while not command.startswith("patch make "):
         words = shlex.split(command)
         verbs.append(words[0])
         said = obliq(*words)
@@ -127,13 +127,19 @@ def test_the_next_command_of_each_verb_leads_from_training_to_a_file(
         assert last.startswith("next: obliq ")
         command = last.removeprefix("next: obliq ")
         assert "requests=" not in command, "one request is called so by every verb"
-    assert verbs == ["train", "unlearn", "audit", "export"]
-    assert command.startswith("patch make OLD.onnx runs/unlearned.onnx --out runs/forget.patch --")
+    assert verbs == ["train", "unlearn", "audit", "export", "export"]
+    assert command.startswith("patch make runs/original.onnx runs/unlearned.onnx --out runs/forget.patch --")
+    again = obliq("export", "runs/unlearned", "--out", "runs/again.onnx")
+    assert "next: obliq patch make runs/original.onnx runs/again.onnx " in again.out, "the file is there now"
+    for file in Path("runs").glob("again*"):
+        file.unlink()
     folders = sorted(path.name for path in Path("runs").iterdir())
     assert folders == [
         "audit",
         "first try",
         "first try.retrained",
+        "original.onnx",
+        "original.onnx.provenance.json",
         "unlearned",
         "unlearned.onnx",
         "unlearned.onnx.provenance.json",

@@ -4,13 +4,18 @@ import dataclasses
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from obliq.cli.options import Architecture, DataFolder, File, OutputOptions, Overwrite
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from obliq.checkpoints import Provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +72,6 @@ def run_export(arguments: ExportArguments, progress: StageListener) -> VerbOutpu
 def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOutput:
     from obliq.checkpoints.file_record import export_record, export_record_file
     from obliq.checkpoints.run_folder import load_run
-    from obliq.cli.next_command import patching_command
     from obliq.cli.output import parity_lines
     from obliq.exporting import (
         Parity,
@@ -131,9 +135,29 @@ def _export_file(arguments: ExportArguments, progress: StageListener) -> VerbOut
     if checks:
         values["parity"] = str(parity_out)
         lines += parity_lines(record, parity_out)
-    changes_devices = kind.is_read and saved.provenance.role != "original"
-    follows = patching_command(out, f"OLD{out.suffix}", out) if changes_devices else ()
+    follows = _to_a_patch(arguments, out, saved.provenance, record.network_digest) if kind.is_read else ()
     return VerbOutput(lines=lines, values=values, next_command=follows)
+
+
+def _to_a_patch(
+    arguments: ExportArguments, out: Path, provenance: "Provenance", digest: str
+) -> "Sequence[str | Path]":
+    """The patch between the files of an original and of a network made from it, or the export that it still needs."""
+    from obliq.cli.nearby_networks import exported_file, original_of
+    from obliq.cli.next_command import free_name, patching_command, repeated_options
+
+    if provenance.role == "original":
+        new = exported_file(out, digest, of_original=False)
+        return () if new is None else patching_command(out, out, new)
+    old = exported_file(out, provenance.original_digest or "", of_original=True)
+    original = original_of(arguments.folder, provenance)
+    if old is None and original is not None:
+        file = free_name(out, f"original{out.suffix}")
+        words = ["--to", arguments.to] if arguments.to != ExportArguments.to else []
+        words += ["--form", arguments.form] if arguments.form != ExportArguments.form else []
+        repeated = repeated_options(None, architecture=arguments.arch)
+        return ["export", original.folder, "--out", file, *words, *repeated]
+    return patching_command(out, old or f"OLD{out.suffix}", out)
 
 
 def _numbered(label: str, number: int) -> str:

@@ -90,6 +90,29 @@ def file_before(file: Path) -> Path | None:
     return None
 
 
+def exported_file(near: Path, original: str, *, of_original: bool) -> Path | None:
+    """An exported file next to another one or in the working folder, of an original or of a network made from it.
+
+    Args:
+        near: the other file.
+        original: the weights digest of the original.
+        of_original: whether the file is that of the original itself.
+    """
+    for folder in (near.parent, Path()):
+        for file in sorted(folder.iterdir()):
+            if file.suffix != near.suffix or file.name == near.name or not file.is_file():
+                continue
+            try:
+                record = read_export_record(file, digest_of_file(file))
+            except (ObliqError, OSError):  # somebody else's file
+                continue
+            if record is None or (record.provenance.role == "original") != of_original:
+                continue
+            if original == (record.network_digest if of_original else record.provenance.original_digest):
+                return file
+    return None
+
+
 def _with_digest(digest: str | None, documents: Iterable[Path]) -> NearbyOriginal | None:
     for file in sorted(documents) if digest is not None else ():
         found = read_network_document(file)
