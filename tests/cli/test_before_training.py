@@ -56,7 +56,7 @@ class TestBeforeTraining:
         monkeypatch.setattr(memory, "available_memory", lambda device: 2**26)
         said = obliq("train", f"npz:{tmp_path / 'photos.npz'}", "--out", tmp_path / "out")
         refused(
-            said, "a step on 28 samples of 3 x 160 x 160 takes about", "expected --batch-size 8, or smaller"
+            said, "a step on 28 samples of 3 x 160 x 160 takes about", "expected --batch-size 16, or smaller"
         )
         nothing_written(tmp_path, "photos.npz")
 
