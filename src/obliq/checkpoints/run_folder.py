@@ -95,13 +95,13 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
         raise ModelError(
             f"there is no folder {folder}; expected one from `obliq train`, `unlearn` or `retrain`"
         )
-    deeper = [
-        one.parent for pattern in ("*/", "*/*/") for one in sorted(folder.glob(f"{pattern}{DOCUMENT_FILE}"))
-    ]
-    if deeper and not (folder / DOCUMENT_FILE).exists():
-        raise ModelError(
-            f"{folder} holds folders of networks and is none itself; expected one of them, for instance {deeper[0]}"
-        )
+    if not (folder / DOCUMENT_FILE).exists():
+        levels = (sorted(folder.glob(f"{level}/{DOCUMENT_FILE}")) for level in ("*", "*/*"))
+        if deeper := next(filter(None, levels), []):
+            raise ModelError(
+                f"{folder} holds folders of networks and is none itself; expected one of them, for instance "
+                f"{deeper[0].parent}"
+            )
     checkpoint = load_checkpoint(folder, architecture)
     request = REQUEST_DOCUMENT.read_if_present(folder / REQUEST_FILE)
     if request and request.digest != checkpoint.provenance.splits_digest:

@@ -150,8 +150,7 @@ def _to_a_patch(
         new = exported_file(out, digest, of_original=False)
         return () if new is None else patching_command(out, out, new)
     old = exported_file(out, provenance.original_digest or "", of_original=True)
-    original = original_of(arguments.folder, provenance)
-    if old is None and original is not None:
+    if old is None and (original := original_of(arguments.folder, provenance)) is not None:
         file = free_name(out, f"original{out.suffix}")
         words = ["--to", arguments.to] if arguments.to != ExportArguments.to else []
         words += ["--form", arguments.form] if arguments.form != ExportArguments.form else []

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obliq.checkpoints import Provenance
-from obliq.checkpoints.file_record import FILE_RECORD, FILE_RECORD_DOCUMENT, read_export_record
+from obliq.checkpoints.file_record import (
+    FILE_RECORD,
+    FILE_RECORD_DOCUMENT,
+    export_record_file,
+    read_export_record,
+)
 from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT, NetworkDocument
 from obliq.errors import ObliqError
 from obliq.exporting import SUFFIXES
@@ -100,7 +105,8 @@ def exported_file(near: Path, original: str, *, of_original: bool) -> Path | Non
     """
     for folder in (near.parent, Path()):
         for file in sorted(folder.iterdir()):
-            if file.suffix != near.suffix or file.name == near.name or not file.is_file():
+            # a file without a record need not be read
+            if file.suffix != near.suffix or file.name == near.name or not export_record_file(file).is_file():
                 continue
             try:
                 record = read_export_record(file, digest_of_file(file))

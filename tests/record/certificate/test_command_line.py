@@ -391,7 +391,11 @@ def test_pieces_that_do_not_belong_together(
 
 def test_without_a_case_or_a_key(case: Path, tmp_path: Path, obliq: Obliq) -> None:  # noqa: F811
     out = tmp_path / "c.json"
-    assert "no case is given, and the audit states none" in obliq(*words(case, out, audit="remembered")).err
+    neither = obliq(*words(case, out, audit="remembered")).err
+    assert "no case is given, and the audit states none" in neither
+    assert (
+        "no operator is given, and the audit states none; expected --case TEXT and --operator TEXT" in neither
+    )
     make = ("certificate", "make", case / "audit", "--shipped", case / "unlearned.onnx", "--out", out)
     assert "expected --key private.pem" in obliq(*make).err
     (case / "private.pem").chmod(0o644)

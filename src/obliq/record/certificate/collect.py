@@ -82,6 +82,9 @@ def collect_certificate(
     """
     data, audit = _read_audit(audit_folder)
     case, operator = _agreed("case", case, audit.case), _agreed("operator", operator, audit.operator)
+    if missing := [name for name, text in {"case": case, "operator": operator}.items() if not text]:
+        lacking = "; ".join(f"no {name} is given, and the audit states none" for name in missing)
+        raise CertificateError(f"{lacking}; expected {' and '.join(f'--{name} TEXT' for name in missing)}")
     near = [network] if network else [audit_folder, audit_folder.parent, shipped.parent]
     result = find_result(audit, shipped, near, architecture)
     certified_patch = None if patch is None else _patch(patch, patch_key, result.digests)
@@ -153,8 +156,6 @@ def _agreed(name: str, given: str, audited: str) -> str:
         raise CertificateError(
             f"--{name} is {given[:40]!r}, and the audit states {audited[:40]!r}; expected the same, or no --{name}"
         )
-    if not (given or audited):
-        raise CertificateError(f"no {name} is given, and the audit states none; expected --{name} TEXT")
     return given or audited
 
 
