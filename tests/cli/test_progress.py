@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from obliq.cli import progress
-from obliq.cli.progress import LINES_PER_STAGE, ProgressReporter, format_seconds
+from obliq.cli.progress import LINES_PER_STAGE, ProgressReporter
 
 
 class Clock:
@@ -158,11 +158,3 @@ def test_a_quiet_console_shows_nothing() -> None:
         display.stage("forgetting")
         display("unlearn", 1, 5, {})
     assert text_of(where) == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")],
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert format_seconds(seconds) == words

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from obliq.io.utc import parse_utc, utc_text
+from obliq.io.utc import format_duration, parse_utc, utc_text
 
 
 def test_a_time_is_written_in_utc_and_read_again() -> None:
@@ -32,3 +32,11 @@ def test_a_time_is_written_in_utc_and_read_again() -> None:
 def test_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a time such as"):
         parse_utc(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert format_duration(seconds) == words

@@ -13,6 +13,7 @@ from rich.text import Text
 from obliq.benchmark.schedule import Progress, TimeLeft
 from obliq.benchmark.tasks import TASK_KINDS
 from obliq.benchmark.workers import TaskOutcome
+from obliq.io.utc import format_duration
 
 PLAIN_LINES = 10
 """How many lines at most report the progress of one set of tasks where there is no terminal."""
@@ -117,12 +118,3 @@ def _time_left(progress: Progress) -> str:
     if left is None:
         return ", time left unknown"
     return f", {'more than' if left.at_least else 'about'} {format_duration(left.seconds)} left"
-
-
-def format_duration(seconds: float) -> str:
-    """A duration in whole seconds, or in minutes and hours."""
-    minutes, rest = divmod(max(1, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

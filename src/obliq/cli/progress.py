@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
+from obliq.io.utc import format_duration
 from obliq.io.visible_text import visible_line
 
 LINES_PER_STAGE = 5
@@ -144,8 +145,8 @@ class ProgressReporter:
         elif self._verbose or (part.done and not repeated and self._is_due(part, now)):
             self._printed = now
             left = part.seconds_left(now)
-            words = [f"{part.done:,} of {part.of:,}", f"{format_seconds(now - self._stage_started)} so far"]
-            words += [f"about {format_seconds(left)} left"] if left is not None else []
+            words = [f"{part.done:,} of {part.of:,}", f"{format_duration(now - self._stage_started)} so far"]
+            words += [f"about {format_duration(left)} left"] if left is not None else []
             words += [note] if note else []
             self.print_line(f"  {label}: {', '.join(words)}")
 
@@ -186,18 +187,8 @@ class _TimeColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         left, took = task.fields["left"], task.fields["took"]
         if took is None and left is not None:
-            return Text(f"{format_seconds(left)} left")
-        return Text(format_seconds(took or task.elapsed or 0))
-
-
-def format_seconds(seconds: float) -> str:
-    """A time in whole units, for instance `2 min 5 s`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+            return Text(f"{format_duration(left)} left")
+        return Text(format_duration(took or task.elapsed or 0))
 
 
 def _loss(values: Mapping[str, float]) -> str:

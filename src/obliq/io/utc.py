@@ -1,4 +1,4 @@
-"""Times in files: UTC to the second, as RFC 3339 and in-toto write them, with `Z`."""
+"""Times in files, as RFC 3339 and in-toto write them: UTC to the second, with `Z`. Durations in words."""
 
 from datetime import UTC, datetime
 
@@ -23,3 +23,13 @@ def parse_utc(text: str) -> datetime:
     if time is None or utc_text(time) != text:  # strptime accepts single digits, too
         raise ValueError(f"{text[:40]!r}; expected a time such as 2026-01-31T12:00:00Z")
     return time
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in whole units, for instance `2 min 5 s`; hours without seconds."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
