@@ -1,5 +1,6 @@
 """The benchmark from the command line: one whole suite, and what can be typed wrongly."""
 
+import dataclasses
 import getpass
 import json
 import platform
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from obliq.benchmark.collect import read_rows
+from obliq.benchmark.run import BenchmarkResult
+from obliq.benchmark.suite import RESULTS
+from obliq.cli.bench import failure_text
 from tests.cli.conftest import Said
 
 Obliq = Callable[..., Said]
@@ -63,3 +67,14 @@ def test_mistakes(
     assert said.err.startswith("obliq: error: ")
     assert said.err.count("\n") == 1
     assert message in said.err
+
+
+def test_an_error_counts_failed_rows_apart_from_failed_trials(tmp_path: Path) -> None:
+    rows = read_rows(RESULTS / "cifar10-small")
+    lost = [dataclasses.replace(row, kind="failed", error="it diverged") for row in rows[-1:]]
+    some = BenchmarkResult(tmp_path / "toy", [*rows[:-1], *lost], ["it diverged"])
+    assert failure_text(some).startswith(f"toy: 1 of {len(rows)} rows failed, the first error: it diverged; ")
+    none = BenchmarkResult(tmp_path / "toy", rows, ["it diverged"])
+    assert failure_text(none).startswith(
+        f"toy: all {len(rows)} rows were computed, but 1 other tasks failed, "
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -12,6 +12,9 @@ from obliq.benchmark.suites import SUITES
 from obliq.cli.options import DataFolder, Flag, OutputOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import ObliqError
+
+if TYPE_CHECKING:
+    from obliq.benchmark.run import BenchmarkResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,6 @@ def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
 
 
 def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) -> VerbOutput:
-    from obliq.benchmark.collect import ROWS
     from obliq.benchmark.run import BenchmarkOptions, run_suite
     from obliq.benchmark.suites import suite_named
     from obliq.run import device_named
@@ -108,15 +110,29 @@ def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) ->
     )
     finished = run_suite(suite, options)
     if finished.failures:
-        failed = sum(row.kind == "failed" for row in finished.rows)
-        raise ObliqError(
-            f"{suite.name}: {failed} of {len(finished.rows)} rows failed, errors of tasks: {len(finished.failures)}, "
-            f"the first: {finished.failures[0]}; the others are in {finished.folder / ROWS}"
-        )
+        raise ObliqError(failure_text(finished))
     return _output(
         finished.folder,
         len(finished.rows),
         ["bench", "report", finished.folder.name, *_repeated(arguments, "--results")],
+    )
+
+
+def failure_text(finished: "BenchmarkResult") -> str:
+    """What failed, with the first error: rows, or trials and audits around rows that are complete."""
+    from obliq.benchmark.collect import ROWS
+    from obliq.benchmark.tuning import TUNED
+
+    failed = sum(row.kind == "failed" for row in finished.rows)
+    name, first = finished.folder.name, finished.failures[0]
+    if failed:
+        return (
+            f"{name}: {failed} of {len(finished.rows)} rows failed, the first error: {first}; all errors are in "
+            f"{finished.folder / ROWS}"
+        )
+    return (
+        f"{name}: all {len(finished.rows)} rows were computed, but {len(finished.failures)} other tasks failed, "
+        f"such as trials of tuning, which have no gap in {TUNED}; the first error: {first}"
     )
 
 
