@@ -2,22 +2,29 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.plan import tuning_trials
+from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.suites import suite_named
 from obliq.benchmark.tuning import (
     TuningChoice,
     fields_text,
     is_search_of,
     position_of_smallest,
+    read_choices,
+    setup_digest,
     trial_beyond_edge,
+    write_choices,
 )
 from obliq.errors import ObliqError
 from obliq.methods import FineTune, GradientDifference
+from obliq.training.loop import Recipe
 
 VARIANT = MethodVariant(name="fine-tune", method_class=FineTune, tried={"learning_rate": (0.1, 0.2, 0.4)})
 TRIALS: list[dict[str, Any]] = VARIANT.candidates()
@@ -121,3 +128,15 @@ def test_a_value_that_the_method_refuses_ends_a_range() -> None:
 def test_a_choice_that_no_tuning_wrote_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ObliqError, match=words):
         dataclasses.replace(choice_after(1, lambda rate: 1 / rate), **changes)
+
+
+def test_a_choice_counts_for_the_setup_that_it_was_tuned_in(tmp_path: Path) -> None:
+    setup = Setup(data="digits", architecture="convnet", recipe=Recipe(epochs=5))
+    suite = Suite(name="toy", setups=(setup,), scenarios=(Scenario("random=10%"),), variants=(VARIANT,))
+    longer = dataclasses.replace(suite, setups=(dataclasses.replace(setup, recipe=Recipe(epochs=50)),))
+    wider = dataclasses.replace(suite, setups=(dataclasses.replace(setup, bits="W8A8"),))
+    file = tmp_path / "tuned.json"
+    for digest, counts in ((setup_digest(setup), (1, 0, 1)), ("", (1, 1, 1))):
+        choice = dataclasses.replace(choice_after(0, lambda rate: rate), setup=digest)
+        write_choices(file, {("digits convnet", choice.scenario, choice.contender): choice})
+        assert tuple(len(read_choices(file, one)) for one in (suite, longer, wider)) == counts

@@ -29,6 +29,7 @@ from obliq.benchmark.tuning import (
     fields_text,
     position_of_smallest,
     read_choices,
+    setup_digest,
     write_choices,
 )
 from obliq.benchmark.worker_state import WorkerState
@@ -213,6 +214,7 @@ class _SuiteRun:
             chosen=best,
             beyond=0 if before is None else before.beyond + len(new),
             error=causes[0] if best is None and causes else "",
+            setup=before.setup if before else setup_digest(setup),
         )
 
     def compute_rows(

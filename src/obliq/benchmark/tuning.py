@@ -4,14 +4,16 @@ No sample and no person of a reported test part takes part in tuning: a data set
 divided for tuning only after the test parts of all reported seeds were set aside. The holdout part stands in for the
 test part, as a user has no other. Samples that reported originals are trained on, forgotten ones among them, may be
 trained on in tuning, too. The choices are written to `tuned.json` and kept: a later run takes them from there, unless
-the trials of a method have changed. Where a suite allows it, further trials follow beyond the edge of a method's range,
-see `trial_beyond_edge`.
+the trials of a method or the setup have changed. Where a suite allows it, further trials follow beyond the edge of a
+method's range, see `trial_beyond_edge`.
 """
 
+import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from obliq.data import Collection, Examples, PartitionRule, partition
 from obliq.data.collection import UNKNOWN_SUBJECT
 from obliq.errors import DataError, ObliqError
 from obliq.io.documents import DocumentType
-from obliq.io.strict_json import encode, parse_json
+from obliq.io.strict_json import OMITTED_BY_DEFAULT, encode, parse_json
 
 TUNED = "tuned.json"
 LEARNING_RATE = "learning_rate"
@@ -67,6 +69,7 @@ class TuningChoice:
         data, architecture, bits, scenario: where they were run; the choice counts for all bit widths.
         contender: name of the method variant.
         seed: of the tuning split.
+        setup: digest of the setup, see `setup_digest`; empty in older files, which are taken as they are.
         trials: the fields of each trial, as JSON text.
         gaps: Avg. Gap of each trial to its split's own retrained network, in points; None where it failed.
         chosen: position of the smallest gap, the first of equal ones; None when every trial failed.
@@ -85,6 +88,7 @@ class TuningChoice:
     chosen: int | None
     beyond: int = 0
     error: str = ""
+    setup: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if len(self.gaps) != len(self.trials) or self.chosen != position_of_smallest(self.gaps):
@@ -188,7 +192,18 @@ TuningKey = tuple[str, str, str]
 
 def tuning_key(setup: Setup, scenario: Scenario, variant: MethodVariant) -> TuningKey:
     """What a choice is found by: the setup without its bit width, the request, the method variant."""
-    return f"{setup.data} {setup.architecture}", scenario.text, variant.name
+    return _place(setup), scenario.text, variant.name
+
+
+def _place(where: Setup | TuningChoice) -> str:
+    return f"{where.data} {where.architecture}"
+
+
+def setup_digest(setup: Setup) -> str:
+    """SHA-256 of a setup but for its bit width, which tuning has its own for."""
+    return hashlib.sha256(
+        fields_text({"setup": dataclasses.replace(setup, bits=Setup.bits)}).encode()
+    ).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -218,7 +233,7 @@ class TunedFields:
 
 
 def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
-    """The choices in a file with trials that the suite would run now; none without a file.
+    """The choices in a file with the setup and the trials that the suite would run now; none without a file.
 
     Trials beyond the edge of a range may be missing, as the best of the others is a choice, too.
 
@@ -227,12 +242,14 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
     """
     document = TUNING_DOCUMENT.read_if_present(file)
     variants = {one.name: one for one in suite.variants}
+    setups = {_place(one): setup_digest(one) for one in map(suite.setup_to_tune_in, suite.setups)}
     return {
-        (f"{one.data} {one.architecture}", one.scenario, one.contender): one
+        (_place(one), one.scenario, one.contender): one
         for one in (document.choices if document else ())
         if one.seed == suite.tuning_seed
         and one.bits == suite.tuning_bits
         and one.contender in variants
+        and one.setup in ("", setups.get(_place(one)))
         and is_search_of(one, variants[one.contender], suite.beyond_edges)
     }
 
