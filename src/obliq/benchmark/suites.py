@@ -66,6 +66,7 @@ def fashion_small_suite() -> Suite:
         setups=(FASHION,),
         scenarios=scenarios(*SMALL_SCENARIOS),
         variants=every_variant(),
+        beyond_edges=BEYOND_EDGES,
     )
 
 
@@ -130,7 +131,9 @@ def writers_suite() -> Suite:
 
 def fashion_small_ablations_suite() -> Suite:
     """`fashion-small` with one factor of our method changed at a time."""
-    return dataclasses.replace(fashion_small_suite(), name="fashion-small-ablations", variants=ablations())
+    return dataclasses.replace(
+        fashion_small_suite(), name="fashion-small-ablations", variants=ablations(), beyond_edges=0
+    )
 
 
 def digits_targets_suite() -> Suite:
