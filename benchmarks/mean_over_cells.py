@@ -42,8 +42,7 @@ The mean over the {cells} cells of the suites fashion and writers: {widths}. Eac
 - **Time**: a share of the retraining's time, as recorded. Machines were shared, and retraining takes only 20 epochs.
 - **`proxy-matching, defaults`** is the default method without tuning, and the other methods are tuned. Its rows
   ([Fashion-MNIST](fashion-default/report.md), [writers](writers-default/report.md)) were computed on another kind of
-  processor, with {seeds} in each cell. It is compared with retrained networks from there, and so is `{own}`. Its time
-  is processor time.
+  processor, with {seeds} in each cell. It is compared with retrained networks from there, and so is `{own}`.
 
 | method | Avg. Gap | largest | AUC distance | largest AUC distance | time | RMIA distance | within, % |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

@@ -20,6 +20,8 @@ from tests.benchmark.toys import (
     Broken,
     Dying,
     Failing,
+    InPlace,
+    Nothing,
     Tunable,
     but_for_times,
     options,
@@ -85,16 +87,53 @@ def test_a_failing_method_gets_a_row_and_the_others_their_own(data: str, tmp_pat
     assert read_rows(finished.folder) == finished.rows
 
 
+def test_a_method_that_changes_its_original_spoils_no_other_row(
+    data: str, tmp_path: Path, tuned: BenchmarkResult
+) -> None:
+    variants = (
+        MethodVariant(name="in place", method_class=InPlace),
+        MethodVariant(name="nothing", method_class=Nothing),
+        TUNABLE,
+    )
+    finished = run_suite(suite(data, *variants), options(tmp_path / "others"))
+    rows = by_name(finished.rows)
+    assert rows["in place"].error.startswith(
+        "method InPlace changed the network that it was given; expected a new one"
+    )
+    assert rows["nothing"].error == "method Nothing returned NoneType; expected a network (nn.Module)"
+    assert but_for_times([row for row in finished.rows if row.kind != "failed"]) == but_for_times(tuned.rows)
+
+
 @pytest.mark.usefixtures("tuned")
 def test_results_are_used_only_when_that_is_said(data: str, tmp_path: Path) -> None:
     with pytest.raises(ObliqError, match=r"holds \d+ results of toy already; expected --resume"):
         run_suite(suite(data), options(tmp_path, results=tmp_path / "others"))
+    with pytest.raises(
+        ObliqError, match=r"toy holds rows of toy already; expected --resume .* or another --results"
+    ):
+        run_suite(suite(data), options(tmp_path, cache=tmp_path / "empty"))
+
+
+def test_outdated_rows_stay_until_all_are_computed_again(
+    data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult
+) -> None:
+    longer = suite(data, setups=tuple(dataclasses.replace(one, limit=100) for one in suite(data).setups))
+    before = {file.name: file.read_bytes() for file in tuned.folder.iterdir() if file.name != "tuned.json"}
+    counted.interrupt_at = len(keys_in(tmp_path / "cache")) - 1
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(longer, options(tmp_path, resume=True))
+    assert {name: (tuned.folder / name).read_bytes() for name in before} == before
+    counted.interrupt_at = None
+    after = run_suite(longer, options(tmp_path, resume=True))
+    assert [row.method for row in after.rows] == [row.method for row in tuned.rows]
+    assert but_for_times(after.rows) != but_for_times(tuned.rows)
 
 
 def test_what_was_tuned_stays(data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult) -> None:
     (choice,) = json.loads((tuned.folder / "tuned.json").read_text())["choices"]
     assert choice["gaps"][choice["chosen"]] == min(choice["gaps"])
     assert json.loads(choice["trials"][choice["chosen"]]).items() <= json.loads(tuned.rows[-1].fields).items()
+    (tuned.folder / "rows.csv").unlink()
     again = run_suite(suite(data), options(tmp_path, cache=tmp_path / "empty"))
     assert set(counted.computed) < keys_in(
         tmp_path / "cache"

@@ -18,9 +18,16 @@ from obliq.benchmark.plan import PlannedRow, planned_rows
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup
 from obliq.benchmark.suites import suite_named
-from obliq.benchmark.tasks import AuditTask, Experiment, Problem, RetrainedTask, UnlearnedTask
+from obliq.benchmark.tasks import (
+    AuditTask,
+    Experiment,
+    OriginalTask,
+    Problem,
+    RetrainedTask,
+    UnlearnedTask,
+)
 from obliq.benchmark.tuning import TunedFields, position_of_smallest
-from obliq.errors import ObliqError
+from obliq.errors import ModelError, ObliqError
 from obliq.io.lock import locked
 from obliq.io.strict_json import render_json
 from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, available_methods
@@ -63,6 +70,21 @@ def test_what_does_not_agree_with_its_digest_is_refused(
     damage(cache.entry_folder(digest_of(INPUTS)))
     with pytest.raises(CacheError):
         cache.find(digest_of(INPUTS)).read("data")  # type: ignore[union-attr]
+
+
+def test_keys_cover_the_module_of_a_users_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keyed_network.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    setup = Setup(data="digits", architecture="keyed_network:build")
+    task = OriginalTask(experiment=Experiment(setup=setup, seed=1))
+    found = []
+    for width in (8, 64):
+        file.write_text(f"WIDTH = {width}\ndef build():\n    raise NotImplementedError\n")
+        found.append(TaskKeys(Environment(data={"digits": "0" * 64}, torch="2.0")).of(task))
+    assert found[0] != found[1]
+    file.unlink()
+    with pytest.raises(ModelError, match="expected a function in a Python file that builds a network"):
+        TaskKeys(Environment(data={"digits": "0" * 64}, torch="2.0")).of(task)
 
 
 def _replace(file: Path, old: str, new: str) -> None:

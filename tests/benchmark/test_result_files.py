@@ -86,7 +86,7 @@ def test_a_changed_method_has_its_rows_computed_again(
     monkeypatch.setattr(FineTune, "version", 2)
     again, said = resumed(suite(data, FIXED, OTHER), tmp_path, cache="cache")
     assert said.startswith("4 of 5 rows reused from")
-    assert said.endswith("1 outdated row there: computed again")
+    assert said.endswith("1 outdated row there: computed again, and replaced at the end")
     assert again.rows[:4] == first.rows[:4]
     assert counted.computed.total() == 2  # the network and its audit
 
@@ -103,7 +103,7 @@ def test_another_version_of_pytorch_makes_other_rows(
     )
     _, said = resumed(suite(data, FIXED), tmp_path)
     assert said.startswith("0 of 4 rows reused from")
-    assert said.endswith("4 outdated rows there: computed again")
+    assert said.endswith("4 outdated rows there: computed again, and replaced at the end")
     assert counted.computed
 
 

@@ -1,6 +1,7 @@
 """Suites, setups, requests, method variants and rows: accepted values and what follows from them."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from obliq.methods import FineTune, Retrain, available_methods
 from obliq.run import Run
 from tests.benchmark.synthetic_rows import result_row
 from tests.benchmark.toys import Tunable, suite
+from tests.documentation.pages import DOCS, blocks
 
 
 def environment_of(of: Suite) -> Environment:
@@ -173,6 +175,48 @@ def test_variants_that_make_no_sense() -> None:
         suite("digits").limited_to(("nobody",))
     with pytest.raises(DataError, match="expected W4A4"):
         Setup(data="digits", architecture="convnet", bits="w4a4")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"variants": ("fine-tune",)},
+            "suite toy: variants is ('fine-tune',); expected a tuple of MethodVariant",
+        ),
+        ({"scenarios": "random=10%"}, "suite toy: scenarios is 'random=10%'; expected a tuple of Scenario"),
+        ({"setups": ({"data": "digits"},)}, "expected a tuple of Setup"),
+        ({"seeds": 1}, "suite toy: seeds is 1; expected a tuple of int"),
+    ],
+)
+def test_a_suite_names_the_field_of_another_type(changes: dict[str, Any], words: str) -> None:
+    given = suite("digits")
+    for name, value in changes.items():
+        object.__setattr__(given, name, value)  # which type checks of the tests would refuse before
+    with pytest.raises(ObliqError, match=re.escape(words)):
+        given.__post_init__()
+
+
+@pytest.mark.parametrize("tried", [(), (float("nan"),), (object(),)])
+def test_values_to_try_are_a_tuple_that_a_file_can_hold(tried: Any) -> None:
+    given = MethodVariant(name="a", method_class=FineTune)
+    object.__setattr__(given, "tried", {"learning_rate": tried})
+    with pytest.raises(ModelError, match="method 'a' tries learning_rate="):
+        given.__post_init__()
+
+
+def test_a_setup_has_a_network_that_exists() -> None:
+    with pytest.raises(ModelError, match="there is no architecture 'resnet21'; did you mean 'resnet20'"):
+        Setup(data="digits", architecture="resnet21")
+
+
+def test_the_example_of_a_suite_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = [text for kind, text in blocks((DOCS / "benchmark.md").read_text()) if kind == "python"]
+    (tmp_path / "example_suites.py").write_text(example)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = suite_named("example_suites:mine")
+    assert [one.name for one in found.variants] == ["fine-tune", "calibrated, defaults"]
+    assert [len(one.candidates()) for one in found.variants] == [3, 1]
 
 
 def test_suites_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

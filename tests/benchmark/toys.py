@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -72,6 +73,29 @@ class Dying:
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         os._exit(9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InPlace:
+    """Changes the network that it is given."""
+
+    version: ClassVar[int] = 1
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing:
+    """Returns no network."""
+
+    version: ClassVar[int] = 1
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        return None  # type: ignore[return-value]
 
 
 TUNABLE = MethodVariant(name="tunable", method_class=Tunable)

@@ -21,6 +21,7 @@ TESTS = {
         "tests/methods/test_noisy_fine_tune.py",
         "tests/benchmark/test_canaries.py",
         "tests/documentation/test_tables.py",
+        "tests/documentation/test_readme.py",
     ),
     "Add a data set": (
         "tests/data/test_datasets.py",
@@ -37,7 +38,7 @@ TESTS = {
 """The files of tests that each recipe touches."""
 NEW = (
     *("noisy", "NoisyFineTune", "stripes", "sure_forget", "Conv3d"),
-    *("test_every_method", "test_every_built_in_method", "test_every_data_set"),
+    *("test_every_method", "test_every_row", "test_every_built_in_method", "test_every_data_set"),
     *("test_every_audit", "test_entries", "test_the_page_on", "test_every_field", "test_round_trip"),
 )
 """Tests of the new parts, and tests that all parts are in a table; others would take long."""

@@ -73,7 +73,8 @@ def table(text: str) -> list[list[str]]:
 
 
 def test_every_method_is_counted() -> None:
-    assert f"{len(BUILT_IN)} methods" in README
+    (stated,) = map(int, re.findall(r"more than (\d+) methods", README))
+    assert stated < len(BUILT_IN) <= stated + 10
 
 
 def test_the_picture_is_described_by_its_numbers() -> None:

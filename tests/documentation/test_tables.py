@@ -1,6 +1,9 @@
 """Tables of the documentation name everything that there is, and nothing else."""
 
 import re
+from pathlib import Path
+
+import pytest
 
 from obliq.benchmark.suites import SUITES
 from obliq.data import DATASETS
@@ -24,6 +27,13 @@ def test_every_data_set_is_listed() -> None:
 
 def test_every_suite_is_listed() -> None:
     assert sorted(first_column("benchmark", "The suites")) == sorted(SUITES)
+
+
+@pytest.mark.parametrize("page", [*DOCS.glob("*.md"), *ROOT.glob("*.md")], ids=lambda page: page.name)
+def test_every_row_has_as_many_cells_as_its_heading(page: Path) -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", page.read_text(), flags=re.MULTILINE)
+    counts = [{len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()} for table in tables]
+    assert [table for table, count in zip(tables, counts, strict=True) if len(count) > 1] == []
 
 
 def test_every_measurement_is_linked() -> None:

@@ -51,13 +51,15 @@ class CacheEntry:
         try:
             content = read_regular_file(file, LARGEST_FILE)
         except ObliqError as error:
-            raise CacheError(f"{file}: {error}") from error
+            raise CacheError(f"{file}: {error}{_REMEDY}") from error
         if hashlib.sha256(content).hexdigest() != self.files.get(name):
-            raise CacheError(f"{file} does not have its digest in {ENTRY}; {_REMEDY}")
+            raise CacheError(
+                f"{file} does not have its digest in {ENTRY}; expected it as it was written{_REMEDY}"
+            )
         return content
 
 
-_REMEDY = "expected it as it was written (delete its folder to compute it again)"
+_REMEDY = " (delete its folder to compute it again)"
 
 
 def digest_of(values: Mapping[str, object]) -> str:
@@ -83,7 +85,9 @@ class EntryDocument:
 
     def __post_init__(self) -> None:
         if self.content != _content_digest(self.values, self.files):
-            raise CacheError(f"the content does not have the digest that it states; {_REMEDY}")
+            raise CacheError(
+                "the content does not have the digest that it states; expected it as it was written"
+            )
 
 
 ENTRY_DOCUMENT = DocumentType(content=EntryDocument, format=None, title="entry", error=CacheError)
@@ -109,10 +113,14 @@ class ResultCache:
         if not folder.is_dir():
             return None
         file = folder / ENTRY
-        found = ENTRY_DOCUMENT.read(file)
+        try:
+            found = ENTRY_DOCUMENT.read(file)
+        except ObliqError as error:
+            raise CacheError(f"{error}{_REMEDY}") from error
         if digest_of(found.made_by) != key:
             raise CacheError(
-                f"{file} belongs to other code, data or settings than its folder's name states; {_REMEDY}"
+                f"{file} belongs to other code, data or settings than its folder's name states; expected it as it was "
+                f"written{_REMEDY}"
             )
         return CacheEntry(folder, found.values, found.files)
 

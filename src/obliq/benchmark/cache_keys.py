@@ -20,11 +20,16 @@ defined:
 
 A key holds no module path and no class name of this package, and neither this package's nor Python's version. It
 does hold the field names of setups, recipes and methods: to rename one, or to add one, makes other keys.
-Not covered, though it can change the last digits of a result: the kind of processor or accelerator, the number
+Of a network that the user's code builds (`module:function`), a key holds the digest of that module's source, as such
+code has no version. Modules that it imports are not covered.
+
+Not covered either, though it can change the last digits of a result: the kind of processor or accelerator, the number
 of threads, and the versions of NumPy, SciPy and scikit-learn.
 """
 
 import dataclasses
+import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +55,11 @@ from obliq.benchmark.tasks import (
     task_kind,
 )
 from obliq.data import PartitionRule, load_dataset
+from obliq.errors import ModelError
 from obliq.io.strict_json import encode
+from obliq.io.user_code import first_line, import_function
 from obliq.methods import Method, Retrain, registered_name
+from obliq.models.architectures import is_import_path
 from obliq.training.loop import Recipe
 
 
@@ -153,7 +161,26 @@ class TaskKeys:
             "partition_version": PartitionRule.version,
             "training_version": Recipe.version,
             **({"apart_from": [encode(rule) for rule in aside]} if aside else {}),
+            **_users_source(experiment.setup.architecture),
         }
+
+
+def _users_source(architecture: str) -> dict[str, str]:
+    """The digest of the module that builds a user's network; empty for a built-in one.
+
+    Raises:
+        ModelError: when the module cannot be imported.
+    """
+    if not is_import_path(architecture):
+        return {}
+    try:
+        import_function(architecture)
+        file = Path(sys.modules[architecture.partition(":")[0]].__file__ or "")
+        return {"network_source": hashlib.sha256(file.read_bytes()).hexdigest()}
+    except Exception as error:
+        raise ModelError(
+            f"{architecture}: {first_line(error)}; expected a function in a Python file that builds a network"
+        ) from error
 
 
 def describe_method(method: Method) -> dict[str, Any]:

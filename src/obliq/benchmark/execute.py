@@ -163,7 +163,13 @@ def _forget(task: RetrainedTask | UnlearnedTask, state: WorkerState) -> None:
     run = state.run(problem.experiment.seed + (RETRAINED_AGAIN_SEED if again else 0))
     with state.unfinished(task) as unfinished:
         run = unfinished.run(run)
-        result = track_memory(lambda: unlearn_original(original, splits, request, method, run), run.device)
+        try:
+            result = track_memory(
+                lambda: unlearn_original(original, splits, request, method, run), run.device
+            )
+        except BaseException:
+            state.drop_original(problem.original)  # which the method may have changed
+            raise
         checkpoint = result.value.checkpoint
         values = _cost(result, unfinished.earlier + checkpoint.provenance.seconds)
         values |= {"train": len(splits.partition.train), "forget": len(splits.forget)}

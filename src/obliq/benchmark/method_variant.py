@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from obliq.errors import ModelError
+from obliq.errors import ModelError, ObliqError
+from obliq.io.strict_json import encode
 from obliq.methods import Method
 
 
@@ -39,6 +41,8 @@ class MethodVariant:
                 f"method {self.name!r}: {self.method_class.__name__} has version {version!r}; expected `version: "
                 "ClassVar[int] = 1` in the class, raised whenever it computes something else"
             )
+        for name, values in self.space.items():
+            _require_values(f"method {self.name!r} tries {name}={values!r}", values)
         known = {one.name for one in dataclasses.fields(self.method_class)}
         if unknown := sorted((set(self.fixed) | set(self.space)) - known):
             raise ModelError(
@@ -80,8 +84,19 @@ def search_space(method_class: type[Method]) -> Mapping[str, tuple[Any, ...]]:
     """The fields of a method to tune, with the values to try, in order; empty where there are none."""
     found: Mapping[str, tuple[Any, ...]] = getattr(method_class, "search", {})
     for name, values in found.items():
-        if not isinstance(values, tuple) or not values:
-            raise ModelError(
-                f"{method_class.__name__}.search[{name!r}] is {values!r}; expected a tuple of values"
-            )
+        _require_values(f"{method_class.__name__}.search[{name!r}] is {values!r}", values)
     return found
+
+
+def _require_values(given: str, values: object) -> None:
+    """Raise unless values to try are a tuple that `tuned.json` can hold.
+
+    Raises:
+        ModelError: beginning with what was given.
+    """
+    if not isinstance(values, tuple) or not values:
+        raise ModelError(f"{given}; expected a tuple of values")
+    try:
+        json.dumps([encode(value) for value in values], allow_nan=False)
+    except (ValueError, TypeError, ObliqError) as error:
+        raise ModelError(f"{given}; expected finite numbers, texts, flags and records of them") from error

@@ -60,8 +60,7 @@ class CellDocument:
     def __post_init__(self) -> None:
         if self.content != _content_digest(vars(self)):
             raise ObliqError(
-                "the content does not have the digest that it states; expected it as it was written (delete the file "
-                "to compute its rows again)"
+                "the content does not have the digest that it states; expected it as it was written"
             )
 
 
@@ -159,13 +158,15 @@ def read_cell(file: Path) -> list[RecordedRow]:
     Raises:
         ObliqError: when the file is not what was written.
     """
-    document = CELL_DOCUMENT.read_if_current(file)
-    if document is None:
-        return []
+    remedy = "(delete the file to compute its rows again)"
     try:
-        return [RecordedRow.from_columns(one) for one in document.rows]
+        document = CELL_DOCUMENT.read_if_current(file)
     except ObliqError as error:
-        raise ObliqError(f"{file}: {error}") from error
+        raise ObliqError(f"{error} {remedy}") from error
+    try:
+        return [RecordedRow.from_columns(one) for one in (document.rows if document else ())]
+    except ObliqError as error:
+        raise ObliqError(f"{file}: {error} {remedy}") from error
 
 
 def _content_digest(fields: Mapping[str, Any]) -> str:
@@ -216,7 +217,9 @@ class ReusedRows:
     def summary(self, folder: Path, planned: int) -> str:
         """How many rows are reused, in one line."""
         rows = "row" if self.outdated == 1 else "rows"
-        others = f"; {self.outdated} outdated {rows} there: computed again" * bool(self.outdated)
+        others = f"; {self.outdated} outdated {rows} there: computed again, and replaced at the end" * bool(
+            self.outdated
+        )
         return f"{len(self.rows)} of {planned} rows reused from {folder}{others}"
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from obliq.auditing.measured_values import compare_with_retrained
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys, load_environment
-from obliq.benchmark.collect import require_writable, write_results
+from obliq.benchmark.collect import ROWS, require_writable, write_results
 from obliq.benchmark.plan import PlannedRow, TuningTrials, planned_rows, tuning_trials
 from obliq.benchmark.progress import ProgressDisplay
 from obliq.benchmark.ray_workers import RayPool
@@ -94,11 +94,16 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
     """Compute every row of a suite that is not there yet, and write the results as they come.
 
     Raises:
-        ObliqError: when a data set is missing, a folder cannot be written, another run uses the cache, the cache
-            holds results of the suite and `resume` is false, or an entry of it, or with `resume` the file of a
-            cell, does not have its digest.
+        ObliqError: when a data set is missing, a folder cannot be written, another run uses the cache, the cache or
+            the folder of results holds results of the suite and `resume` is false, or an entry of the cache, or with
+            `resume` the file of a cell, does not have its digest.
     """
     folder = options.results / suite.name
+    if not options.resume and (folder / ROWS).exists():
+        raise ObliqError(
+            f"{folder} holds rows of {suite.name} already; expected --resume to keep those that are current, or "
+            "another --results"
+        )
     recorded = read_recorded_rows(folder, suite) if options.resume else []
     with locked(options.cache):
         cache = ResultCache(options.cache)
@@ -229,7 +234,8 @@ class _SuiteRun:
         missing = [row for row in planned if reused.find(row, self.keys) is None]
         tasks = plan_tasks([task for row in missing for task in row.tasks], self.keys)
         writer = _ResultWriter(self, planned, reused)
-        writer.write()
+        if not reused.outdated:
+            writer.write()
         if tasks:
             with ProgressDisplay(self.options.console, self.suite.name) as display:
 
@@ -244,7 +250,10 @@ class _SuiteRun:
 
 @dataclass
 class _ResultWriter:
-    """Writes the files of results from time to time, so that an interrupted run leaves what it has."""
+    """Writes the files of results from time to time, so that an interrupted run leaves what it has.
+
+    Files with outdated rows stay as they are until all rows are there. The cache has the new ones until then.
+    """
 
     run: _SuiteRun
     planned: Sequence[PlannedRow]
@@ -256,7 +265,7 @@ class _ResultWriter:
         """Write the files if enough time has passed since the last time."""
         if outcome and outcome.error:
             self.errors[outcome.key] = outcome.error
-        if outcome and time.monotonic() - self.written > SECONDS_BETWEEN_FILES:
+        if outcome and not self.reused.outdated and time.monotonic() - self.written > SECONDS_BETWEEN_FILES:
             self.write()
             self.written = time.monotonic()
 

@@ -2,17 +2,20 @@
 
 import dataclasses
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from obliq.argument_types import require_field_types
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule
-from obliq.errors import DataError, ObliqError
+from obliq.errors import DataError, ModelError, ObliqError
 from obliq.io.known_names import unknown_name
 from obliq.methods import Retrain
+from obliq.models.architectures import ARCHITECTURES, is_import_path
 from obliq.quantization import Precision
 from obliq.training.loop import Recipe
 
@@ -47,6 +50,14 @@ class Setup:
     weight_grid: str = "per_channel"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.recipe, Recipe):
+            raise ObliqError(f"recipe={self.recipe!r}; expected a Recipe")
+        require_field_types(self)
+        if self.architecture not in ARCHITECTURES and not is_import_path(self.architecture):
+            raise ModelError(
+                f"{unknown_name('architecture', self.architecture, ARCHITECTURES)} expected "
+                f"{', '.join(ARCHITECTURES)} or module:function"
+            )
         if str(Precision.parse(self.bits)) != self.bits:
             raise DataError(f"bits {self.bits!r}; expected {Precision.parse(self.bits)}")
         if self.test_limit < 0:
@@ -116,8 +127,14 @@ class Suite:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.name):
             raise ObliqError(f"suite name {self.name!r}; expected letters, digits, '.', '_', '+' and '-'")
-        for what in ("setups", "scenarios", "variants", "seeds"):
-            if not getattr(self, what):
+        members = {"setups": Setup, "scenarios": Scenario, "variants": MethodVariant, "seeds": int}
+        for what, kind in members.items():
+            given = getattr(self, what)
+            if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
+                raise ObliqError(
+                    f"suite {self.name}: {what} is {reprlib.repr(given)}; expected a tuple of {kind.__name__}"
+                )
+            if not given:
                 raise ObliqError(f"suite {self.name} has no {what}; expected at least one")
         cells = [(setup.data, setup.architecture, setup.bits) for setup in self.setups]
         if len(set(cells)) < len(cells):

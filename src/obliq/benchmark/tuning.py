@@ -240,7 +240,10 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
     Raises:
         ObliqError: when the file is not what `write_choices` wrote.
     """
-    document = TUNING_DOCUMENT.read_if_present(file)
+    try:
+        document = TUNING_DOCUMENT.read_if_present(file)
+    except ObliqError as error:
+        raise ObliqError(f"{error} (delete the file to tune again)") from error
     variants = {one.name: one for one in suite.variants}
     setups = {_place(one): setup_digest(one) for one in map(suite.setup_to_tune_in, suite.setups)}
     return {

@@ -153,6 +153,10 @@ class WorkerState:
             _keep_recent(self._originals, key, load_checkpoint(entry.folder / NETWORK, users_own))
         return self._originals[key]
 
+    def drop_original(self, task: OriginalTask) -> None:
+        """Read an original from the cache again when it is needed next."""
+        self._originals.pop(self.keys.of(task), None)
+
     def answers(self, task: NetworkTask | ReferenceTask) -> dict[str, Signals]:
         """A network's signals, by part."""
         content = self._entry(task).read(SIGNALS_FILE)

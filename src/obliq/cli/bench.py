@@ -75,14 +75,21 @@ def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
         ObliqError: when there is no such suite, it cannot be run, or some of its tasks failed.
     """
     from obliq.benchmark.report.render import rewrite_report
+    from obliq.benchmark.suites import suite_named
 
     match arguments.words:
         case (name,) if name != "report":
             return _run_suite(name, arguments, progress)
         case ("report", name):
-            folder = arguments.results / name
-            words = _repeated(arguments, "--data-folder", "--results", "--cache")
-            return _output(folder, rewrite_report(folder), ["bench", name, "--resume", *words])
+            own = ":" in name
+            folder = arguments.results / (suite_named(name).name if own else name)
+            words = [
+                "bench",
+                name,
+                "--resume",
+                *_repeated(arguments, "--data-folder", "--results", "--cache"),
+            ]
+            return _output(folder, rewrite_report(folder), words if own or name in SUITES else [])
         case words:
             raise ObliqError(
                 f"bench {' '.join(words)}: expected one suite, or report and one suite ({', '.join(SUITES)})"

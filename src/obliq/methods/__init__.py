@@ -20,7 +20,7 @@ from obliq.methods.jit import JiT
 from obliq.methods.l1_sparse import L1Sparse
 from obliq.methods.lotus import LoTUS
 from obliq.methods.masked import Maskable, Masked
-from obliq.methods.method import Access, Method, access_of
+from obliq.methods.method import Access, Method, access_of, run_method
 from obliq.methods.mu_mis import MUMis
 from obliq.methods.munba import MUNBa
 from obliq.methods.oeu import OEU
@@ -147,4 +147,5 @@ __all__ = [
     "access_of",
     "available_methods",
     "registered_name",
+    "run_method",
 ]

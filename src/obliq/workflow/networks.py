@@ -17,7 +17,7 @@ from obliq.argument_types import require_flags, require_whole_numbers
 from obliq.checkpoints import Blueprint
 from obliq.data import DataLike, Examples, as_examples
 from obliq.errors import GateError
-from obliq.methods import Method, Retrain
+from obliq.methods import Method, Retrain, run_method
 from obliq.models import initialise, require_drawn_weights
 from obliq.quantization import Precision, calibrate_steps
 from obliq.run import Listener, Run, Trace, device_named, device_of, together
@@ -280,7 +280,7 @@ def unlearn(
     if isinstance(chosen, Retrain):
         chosen = replace(chosen, recipe=chosen.recipe.settled(len(splits.retain)))
     trace, run = Trace(), _run("unlearning", seed, device, progress)
-    unlearned = chosen.unlearn(model, splits, replace(run, listen=together(run.listen, trace)))
+    unlearned = run_method(chosen, model, splits, replace(run, listen=together(run.listen, trace)))
     unlearned = unlearned.to(device_of(model)).eval()
     gate = pass_gate(model, unlearned, splits, trace.rows)
     if gate.failures and not accept:

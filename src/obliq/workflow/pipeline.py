@@ -25,7 +25,7 @@ from obliq.data.request_file import Request
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import decode, encode
-from obliq.methods import Method, Retrain, registered_name
+from obliq.methods import Method, Retrain, registered_name, run_method
 from obliq.models import build_model, initialise, require_drawn_weights
 from obliq.quantization import has_foreign_quantizers, weights_digest
 from obliq.report import ReportContext, Shipment
@@ -129,9 +129,8 @@ def unlearn_original(
     base = weights_digest(original.model)
     entries = earlier_entries(original.provenance, base, request.earlier)
     trace, started = Trace(), time.perf_counter()
-    model = method.unlearn(
-        original.model, splits, dataclasses.replace(run, listen=together(run.listen, trace))
-    )
+    listening = dataclasses.replace(run, listen=together(run.listen, trace))
+    model = run_method(method, original.model, splits, listening)
     seconds = time.perf_counter() - started
     fields = encode(method)
     provenance = dataclasses.replace(

@@ -29,7 +29,7 @@ from obliq.errors import ModelError
 from obliq.exporting import ExportedFile, parse_exported, sha256_of, share_of_changed_codes
 from obliq.io.atomic import new_folder
 from obliq.io.strict_json import encode
-from obliq.methods import Method, ProxyMatching
+from obliq.methods import Method, ProxyMatching, run_method
 from obliq.run import Run, Trace, TraceRow, together
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.prediction import Predictor, TorchPredictor, collect_logits
@@ -130,7 +130,7 @@ def unlearn_file(
     trace, started = Trace(), time.perf_counter()
     listening = dataclasses.replace(run, listen=together(run.listen, trace))
     original = network
-    network = method.unlearn(original, splits, listening).cpu()
+    network = run_method(method, original, splits, listening).cpu()
     content = shipped.with_weights(network)
     seconds = time.perf_counter() - started
     found = parse_exported(content)  # what no device could run is not written

@@ -30,8 +30,19 @@ def opening(summaries: Sequence[CellSummary], background: Background) -> Sequenc
         "neither a high nor a low value of these four is good in itself.",
         "The noise floor, retrained again, is a second retraining with another seed. It differs from Retrain by "
         "chance alone, so no method can be expected to come nearer than that.",
-        "Every number was measured in this run; none is quoted from a paper.",
+        f"Every number was measured by this suite; none is quoted from a paper.{_SEVERAL * _ran_apart(background)}",
     )
+
+
+_SEVERAL = (
+    " Rows come from several kinds of machines or versions, see below: Avg. Gap and time compare each row with a "
+    "network that was retrained with it, and other columns with the one in these tables."
+)
+
+
+def _ran_apart(background: Background) -> bool:
+    """Whether rows come from more than one kind of machine or version."""
+    return any(" or " in value for name, value in background.facts.items() if name != "obliq")
 
 
 def _measured(summaries: Sequence[CellSummary]) -> str:
