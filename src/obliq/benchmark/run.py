@@ -94,9 +94,9 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
     """Compute every row of a suite that is not there yet, and write the results as they come.
 
     Raises:
-        ObliqError: when a data set is missing, a folder cannot be written, another run uses the cache, the cache or
-            the folder of results holds results of the suite and `resume` is false, or an entry of the cache, or with
-            `resume` the file of a cell, does not have its digest.
+        ObliqError: when a data set is missing, a folder cannot be written, or another run uses the cache or the folder
+            of results; when one of them holds results of the suite and `resume` is false; and when an entry of the
+            cache, or with `resume` the file of a cell, does not have its digest.
     """
     folder = options.results / suite.name
     if not options.resume and (folder / ROWS).exists():
@@ -104,8 +104,7 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
             f"{folder} holds rows of {suite.name} already; expected --resume to keep those that are current, or "
             "another --results"
         )
-    recorded = read_recorded_rows(folder, suite) if options.resume else []
-    with locked(options.cache):
+    with locked(options.cache), locked(folder, "one run at a time, or another --results"):
         cache = ResultCache(options.cache)
         cache.remove_drafts()
         data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
@@ -115,6 +114,7 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
         trials = run.missing_trials(choices)
         run.refuse_unexpected_results(trials, choices)
         require_writable(folder)  # fails now rather than after hours
+        recorded = read_recorded_rows(folder, suite) if options.resume else []
         # keys of their own, as workers in processes need them without what this process has computed
         with _pool(WorkerState(cache, TaskKeys(environment), options.data_folder), options) as pool:
             choices, tuning_failures = run.tune(trials, choices, pool)
