@@ -3,11 +3,12 @@
     python benchmarks/step_limit.py
 
 A W4A4 ConvNet on scikit-learn's digits forgets a random tenth by every built-in method, at its default settings and at
-the highest learning rate that its search tries. Counts each update of each step. Two minutes on a processor core.
-Writes results/step_limit.md.
+the highest learning rates that were chosen and tried in any committed suite. Counts each update of each step. Four
+minutes on a processor core. Writes results/step_limit.md.
 """
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -16,14 +17,16 @@ import torch
 from torch import Tensor, nn
 
 import obliq
-from obliq.benchmark.method_variant import search_space
+from obliq.benchmark.suites import SUITES, suite_named
+from obliq.benchmark.tuning import TUNED, read_choices
 from obliq.data import PartitionRule, Splits, partition
 from obliq.errors import ObliqError
 from obliq.methods import BUILT_IN, Method
 from obliq.quantization.layers import LARGEST_CHANGE, keep_steps_near_
 from obliq.run import Run
 
-TABLE = Path(__file__).parent / "results" / "step_limit.md"
+RESULTS = Path(__file__).parent / "results"
+TABLE = RESULTS / "step_limit.md"
 PLACES = ("obliq.training.descent", "obliq.training.orthogonal_rounds", "obliq.training.loop")
 RATE = "learning_rate"
 
@@ -33,10 +36,11 @@ INTRODUCTION = """\
 Written by `benchmarks/step_limit.py` with torch {torch}. In a quantized network, one update changes a learned step
 by at most {limit:.0f} % of its value ([why](../../docs/methods.md#what-differs-from-public-code)). A W4A4 ConvNet on
 scikit-learn's digits forgets {forget} of {train} samples. The share counts single updates of single steps, those of
-proxies and other networks that a method trains included. Methods that never update a step have no number.
+proxies and other networks that a method trains included. Methods that never update a step have no number. "Chosen"
+and "tried" are the highest learning rates of all committed suites, those beyond the edge of a range included.
 
-| method | default rate | limited updates | highest rate tried | limited updates |
-| --- | ---: | ---: | ---: | ---: |
+| method | default rate | limited | rate chosen | limited | rate tried | limited |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -76,18 +80,41 @@ def counted(compute: Callable[[], object]) -> str:
     return counter.share
 
 
-def row(name: str, kind: type[Method], original: nn.Module, splits: Splits) -> str:
+@dataclasses.dataclass
+class Rates:
+    """The learning rates of one method in the committed suites."""
+
+    chosen: list[float] = dataclasses.field(default_factory=list)
+    tried: list[float] = dataclasses.field(default_factory=list)
+
+
+def committed_rates() -> dict[type[Method], Rates]:
+    """By the class of a method, whatever its name in a suite is."""
+    found: dict[type[Method], Rates] = defaultdict(Rates)
+    for suite in (suite_named(name) for name in SUITES if (RESULTS / name / TUNED).exists()):
+        kinds = {one.name: one.method_class for one in suite.variants}
+        for choice in read_choices(RESULTS / suite.name / TUNED, suite).values():
+            rates = found[kinds[choice.contender]]
+            rates.tried += [one[RATE] for one in choice.every_fields if RATE in one]
+            rates.chosen += [choice.fields[RATE]] if choice.fields and RATE in choice.fields else []
+    return found
+
+
+def row(name: str, kind: type[Method], rates: Rates, original: nn.Module, splits: Splits) -> str:
     """One line of the table."""
     method = kind()
-    rates = search_space(kind).get(RATE, ())
-    default = counted(lambda: method.unlearn(original, splits, Run()))
     own = getattr(method, RATE, None)
-    cells = [name, "-" if own is None else f"{own:g}", default]
-    if rates:
-        fastest = dataclasses.replace(method, **{RATE: max(rates)})  # type: ignore[type-var]
-        cells += [f"{max(rates):g}", counted(lambda: fastest.unlearn(original, splits, Run()))]
-    else:
-        cells += ["-", "-"]
+    cells = [
+        name,
+        "-" if own is None else f"{own:g}",
+        counted(lambda: method.unlearn(original, splits, Run())),
+    ]
+    for some in (rates.chosen, rates.tried):
+        if not some:
+            cells += ["-", "-"]
+            continue
+        faster = dataclasses.replace(method, **{RATE: max(some)})  # type: ignore[type-var]
+        cells += [f"{max(some):g}", counted(lambda faster=faster: faster.unlearn(original, splits, Run()))]  # type: ignore[misc]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -104,7 +131,10 @@ def main() -> None:
         torch=torch.__version__, limit=100 * LARGEST_CHANGE, forget=len(splits.forget), train=len(parts.train)
     )
     names = [name for name in BUILT_IN if name != "retrain"]
-    page += "".join(f"{row(name, BUILT_IN[name], original, splits)}\n" for name in names)
+    rates = committed_rates()
+    page += "".join(
+        f"{row(name, BUILT_IN[name], rates[BUILT_IN[name]], original, splits)}\n" for name in names
+    )
     TABLE.write_text(page, encoding="utf-8")
     print(page)
 
