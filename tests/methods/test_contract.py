@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ from obliq.methods import (
     Retrain,
     SelectiveDampening,
     access_of,
+    run_method,
 )
 from obliq.methods.method import TRIALS, some_of
 from obliq.quantization import integer_state, learned_steps
@@ -238,3 +240,33 @@ def test_frozen_parameters_keep_their_values(kind: type[Method], original: nn.Mo
         if not torch.equal(value, partly.get_parameter(name))
     ]
     assert moved, "nothing else moved either"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Halving:
+    """Halves every weight, in the given network or in a copy."""
+
+    in_place: bool
+    version: ClassVar[int] = 1
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        network = model if self.in_place else copy.deepcopy(model)
+        for parameter in network.parameters():
+            parameter.data *= 0.5
+        return network
+
+
+class WithState(nn.Linear):
+    """Keeps something else than tensors in its state, as modules of users may."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None: ...
+
+
+def test_a_network_that_was_changed_in_place_is_noticed(splits: Splits) -> None:
+    network = WithState(2, 2)
+    assert run_method(Halving(in_place=False), network, splits, Run()) is not network
+    with pytest.raises(ModelError, match=r"method Halving changed .* copy\.deepcopy"):
+        run_method(Halving(in_place=True), network, splits, Run())

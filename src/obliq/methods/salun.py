@@ -9,8 +9,8 @@ As in the reference, the mask is computed once, at the original weights and in e
 absolute value of the summed forget gradient, ranked over all parameters together. Then random labels are taught, and
 every entry outside the mask is restored after every step.
 
-As in the reference code, a random label may be the true one, and the retain loss has no weight. The paper draws another
-label and weights it by alpha.
+As in the reference code, a random label may be the true one, and the retain loss has no weight. The paper's objective
+has another label than the true one, and a weight alpha of the retain loss.
 
 Deviations: cosine schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone. The
 mask's batches are in the order of the data, not shuffled.
