@@ -25,7 +25,9 @@ def test_an_idle_worker_that_died_is_replaced(tmp_path: Path, monkeypatch: pytes
     pool = ProcessPool(WorkerState(ResultCache(tmp_path), keys), 1)
     pool._workers.append(WorkerProcess(dead, gone))
     monkeypatch.setattr(pool, "_start", lambda: WorkerProcess(dead, ours))
-    job = Job("key", OriginalTask(experiment=Experiment(setup=Setup(data="x", architecture="y"), seed=1)))
+    job = Job(
+        "key", OriginalTask(experiment=Experiment(setup=Setup(data="x", architecture="convnet"), seed=1))
+    )
     with pool:
         pool.submit(job)
         assert theirs.recv() == job

@@ -33,6 +33,9 @@ SHORTER = {
     "--epochs 5": "--epochs 1",
     "--references 4": "--references 2",
     "record init runs/original": "record init runs/original --references 2",
+    "Recipe(epochs=10)": "Recipe(epochs=1)",
+    "seeds=(1, 2)": "seeds=(1,)",
+    '(Scenario("random=10%"), Scenario("class=0"))': '(Scenario("random=10%"),)',
 }
 """Less training, so that the tests are quick."""
 
@@ -59,8 +62,8 @@ NOT_RUN = {
     "--out runs/audit": NO_DATA,
     "obliq audit runs/original runs/second --references 4 --requests all --out runs/second-audit": "retrains four "
     "networks; tests/cli audits such a chain",
-    "obliq bench fashion-small --jobs 8 --data-folder DIR": NO_DATA,
-    "obliq bench fashion-small --resume --jobs 8 --data-folder DIR": NO_DATA,
+    "obliq bench fashion-small --jobs 8 --data-folder DIR --results runs/results": NO_DATA,
+    "obliq bench fashion-small --resume --jobs 8 --data-folder DIR --results runs/results": NO_DATA,
     "obliq export runs/unlearned --to executorch --out unlearned.pte --check digits": NO_EXECUTORCH,
     "obliq audit runs/original runs/unlearned unlearned.pte --retrained runs/retrained "
     "--out runs/audit-of-program": NO_EXECUTORCH,
@@ -149,7 +152,8 @@ def needs_extras() -> None:
 def follow(page: str, folder: Path) -> str:
     """Do what a page shows, in a folder; all that was printed.
 
-    A block of Python that imports obliq or onnxruntime is run; another one is a file that later commands name.
+    A block of Python that imports obliq or onnxruntime is run; another one is a file that later commands name,
+    `mynet.py` or that of its first line.
     """
     printed = ""
     with chdir(folder):
@@ -158,7 +162,8 @@ def follow(page: str, folder: Path) -> str:
                 with redirect_stdout(io.StringIO()):
                     exec(compile(block, f"{page}.md", "exec"), {})
             elif language == "python":
-                Path("mynet.py").write_text(block)
+                named = re.match(r"# (\w+\.py)\n", block)
+                Path(named.group(1) if named else "mynet.py").write_text(block)
             elif language == "console":
                 printed += followed(block)
     return printed
