@@ -10,6 +10,7 @@ import pytest
 
 from obliq.benchmark.cache_keys import Environment, TaskKeys
 from obliq.benchmark.plan import PlannedRow, cell_of, planned_rows
+from obliq.benchmark.report.background import read_background
 from obliq.benchmark.result_files import cell_file_name, read_cell, row_key
 from obliq.benchmark.suite import Suite
 from obliq.benchmark.suites import SUITES, suite_named
@@ -36,9 +37,9 @@ def place(row: PlannedRow) -> tuple[tuple[str, ...], int]:
 
 
 @functools.cache
-def keys_of(data: str, digest: str, torch: str, device: str) -> TaskKeys:
+def keys_of(data: str, digest: str, torch: str, device: str, *, autocast: bool) -> TaskKeys:
     """The keys on the machine that a row was computed on."""
-    return TaskKeys(Environment(data={data: digest}, torch=torch, device=device))
+    return TaskKeys(Environment(data={data: digest}, torch=torch, device=device, autocast=autocast))
 
 
 @pytest.mark.parametrize("name", COMMITTED)
@@ -48,7 +49,7 @@ def test_every_committed_row_is_current(name: str) -> None:
         (*place(row), row.name): row
         for row in rows_with_tuning(suite, TunedFields(read_choices(RESULTS / name / TUNED, suite)))
     }
-    count = 0
+    count, autocast = 0, "convolutions in" in read_background(RESULTS / name).facts
     for cell in {cell for cell, _, _ in by_place}:
         file = RESULTS / name / cell_file_name(cell)
         if not file.exists():  # not computed yet, in a long suite; `count` finds rows without a file
@@ -58,7 +59,11 @@ def test_every_committed_row_is_current(name: str) -> None:
         assert len(rows) == len(document["rows"]), f"{file.name} is of an older version"
         for one in rows:
             keys = keys_of(
-                document["data"], document["data_digest"], one.origin.machine["torch"], document["device"]
+                document["data"],
+                document["data_digest"],
+                one.origin.machine["torch"],
+                document["device"],
+                autocast=autocast,
             )
             row = by_place[cell, one.row.seed, one.row.method]
             assert one.origin.made_by == row_key(row, keys), f"{file.name}: {one.row.method}"
