@@ -220,14 +220,14 @@ def test_the_example_of_a_suite_is_one(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_suites_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_suites.py").write_text("def wrong():\n    return 3\n")
+    (tmp_path / "suites_with_mistakes.py").write_text("def wrong():\n    return 3\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ObliqError, match="there is no suite 'smok'; expected smoke, "):
         suite_named("smok")
     with pytest.raises(ObliqError, match="returned int; expected a Suite"):
-        suite_named("my_suites:wrong")
+        suite_named("suites_with_mistakes:wrong")
     with pytest.raises(ObliqError, match="expected a function that returns a Suite"):
-        suite_named("my_suites:missing")
+        suite_named("suites_with_mistakes:missing")
     assert suite_named("obliq.benchmark.suites:smoke_suite").name == "smoke"
 
 

@@ -33,7 +33,7 @@ SHORTER = {
     "--epochs 5": "--epochs 1",
     "--references 4": "--references 2",
     "record init runs/original": "record init runs/original --references 2",
-    "Recipe(epochs=10)": "Recipe(epochs=1)",
+    '"convnet", recipe=Recipe(epochs=10)': '"convnet", recipe=Recipe(epochs=1)',
     "seeds=(1, 2)": "seeds=(1,)",
     '(Scenario("random=10%"), Scenario("class=0"))': '(Scenario("random=10%"),)',
 }
