@@ -2,13 +2,12 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from obliq.errors import ModelError, ObliqError
-from obliq.io.strict_json import encode
+from obliq.io.strict_json import render_json
 from obliq.methods import Method
 
 
@@ -97,6 +96,6 @@ def _require_values(given: str, values: object) -> None:
     if not isinstance(values, tuple) or not values:
         raise ModelError(f"{given}; expected a tuple of values")
     try:
-        json.dumps([encode(value) for value in values], allow_nan=False)
-    except (ValueError, TypeError, ObliqError) as error:
+        render_json({"values": values})
+    except ObliqError as error:
         raise ModelError(f"{given}; expected finite numbers, texts, flags and records of them") from error

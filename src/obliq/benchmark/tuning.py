@@ -9,7 +9,6 @@ method's range, see `trial_beyond_edge`.
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 
+from obliq.benchmark.cache import digest_of
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
@@ -201,9 +201,7 @@ def _place(where: Setup | TuningChoice) -> str:
 
 def setup_digest(setup: Setup) -> str:
     """SHA-256 of a setup but for its bit width, which tuning has its own for."""
-    return hashlib.sha256(
-        fields_text({"setup": dataclasses.replace(setup, bits=Setup.bits)}).encode()
-    ).hexdigest()
+    return digest_of({"setup": dataclasses.replace(setup, bits=Setup.bits)})
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """What a method is: hyper-parameters in its fields, the algorithm in one function."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
+from obliq.quantization import state_digest
 from obliq.run import Run
 from obliq.training.prediction import accuracy
 
@@ -101,10 +100,7 @@ def run_method(method: Method, model: nn.Module, splits: Splits, run: Run) -> nn
 
 
 def _content(model: nn.Module) -> str:
-    """SHA-256 of the bytes of every tensor, latent weights included."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        if isinstance(tensor, Tensor):  # a user's module may keep other things there
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    """The digest of every tensor, latent weights included; a user's module may keep other things in its state."""
+    return state_digest(
+        {}, {name: one for name, one in model.state_dict().items() if isinstance(one, Tensor)}
+    )
