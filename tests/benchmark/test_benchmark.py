@@ -183,6 +183,17 @@ def test_a_follower_takes_what_was_tuned_for_another(data: str, tmp_path: Path) 
 def test_data_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.npz"):
         run_suite(suite("npz:nowhere.npz"), options(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("impossible", ["class=77", "subjects=99", "random=5000"])
+def test_a_request_that_the_data_do_not_allow_is_refused_before_any_task(
+    data: str, tmp_path: Path, impossible: str
+) -> None:
+    scenarios = (Scenario("random=20%"), Scenario(impossible))
+    with pytest.raises(DataError, match=impossible):
+        run_suite(suite(data, scenarios=scenarios), options(tmp_path))
+    assert not list((tmp_path / "cache").glob("[0-9a-f]*"))
 
 
 def test_folders_that_cannot_be_written(data: str, tmp_path: Path) -> None:

@@ -58,6 +58,17 @@ def test_cells_are_folded_and_a_matrix_has_them_side_by_side(documents: tuple[st
     assert row.count("|") == len(FEWER) + 2
 
 
+def test_the_opening_states_where_the_noise_floor_is_missing(documents: tuple[str, str]) -> None:
+    rows = synthetic_rows(FEW, FEWER)
+    kept = [
+        one
+        for one in rows
+        if one.method != "retrained again" or (one.data, one.bits, one.scenario) != FEWER[0]
+    ]
+    assert f"That row is missing in 1 of {len(FEWER)} cells." in render(kept, "small", BACKGROUND)[0]
+    assert "That row is missing" not in documents[0]
+
+
 def test_links_within_the_page_lead_somewhere(documents: tuple[str, str]) -> None:
     outline = Outline(documents[1])
     assert {address[1:] for address in outline.addresses} <= set(outline.ids)

@@ -128,18 +128,23 @@ class PlannedRow:
         )
 
 
-def planned_rows(suite: Suite, tuned: TunedFields) -> Iterator[PlannedRow]:
-    """Every row of a suite, cell by cell."""
+def reported_problems(suite: Suite) -> Iterator[Problem]:
+    """What is to be forgotten in the rows of a suite, cell by cell."""
     for setup in suite.setups:
         for scenario in suite.scenarios:
             for seed in suite.seeds:
                 experiment = Experiment(setup=setup, seed=seed)
-                problem = Problem(experiment=experiment, scenario=scenario, references=suite.references)
-                yield PlannedRow(problem, ORIGINAL, problem.original)
-                yield PlannedRow(problem, RETRAINED, RetrainedTask(problem=problem))
-                yield PlannedRow(problem, RETRAINED_AGAIN, RetrainedTask(problem=problem, again=True))
-                for variant in suite.variants:
-                    yield _variant_row(suite, tuned, problem, variant)
+                yield Problem(experiment=experiment, scenario=scenario, references=suite.references)
+
+
+def planned_rows(suite: Suite, tuned: TunedFields) -> Iterator[PlannedRow]:
+    """Every row of a suite, cell by cell."""
+    for problem in reported_problems(suite):
+        yield PlannedRow(problem, ORIGINAL, problem.original)
+        yield PlannedRow(problem, RETRAINED, RetrainedTask(problem=problem))
+        yield PlannedRow(problem, RETRAINED_AGAIN, RetrainedTask(problem=problem, again=True))
+        for variant in suite.variants:
+            yield _variant_row(suite, tuned, problem, variant)
 
 
 def _variant_row(suite: Suite, tuned: TunedFields, problem: Problem, variant: MethodVariant) -> PlannedRow:

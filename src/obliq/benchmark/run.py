@@ -11,7 +11,7 @@ from obliq.auditing.measured_values import compare_with_retrained
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys, load_environment
 from obliq.benchmark.collect import ROWS, require_writable, write_results
-from obliq.benchmark.plan import PlannedRow, TuningTrials, planned_rows, tuning_trials
+from obliq.benchmark.plan import PlannedRow, TuningTrials, planned_rows, reported_problems, tuning_trials
 from obliq.benchmark.progress import ProgressDisplay
 from obliq.benchmark.ray_workers import RayPool
 from obliq.benchmark.report.background import background_of
@@ -94,9 +94,10 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
     """Compute every row of a suite that is not there yet, and write the results as they come.
 
     Raises:
-        ObliqError: when a data set is missing, a folder cannot be written, or another run uses the cache or the folder
-            of results; when one of them holds results of the suite and `resume` is false; and when an entry of the
-            cache, or with `resume` the file of a cell, does not have its digest.
+        ObliqError: when a data set is missing or does not allow for a request of the suite, a folder cannot be
+            written, or another run uses the cache or the folder of results; when one of them holds results of the suite
+            and `resume` is false; and when an entry of the cache, or with `resume` the file of a cell, does not have
+            its digest.
     """
     folder = options.results / suite.name
     if not options.resume and (folder / ROWS).exists():
@@ -104,15 +105,16 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
             f"{folder} holds rows of {suite.name} already; expected --resume to keep those that are current, or "
             "another --results"
         )
+    data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
+    environment = load_environment(data, options.data_folder, options.device, autocast=options.autocast)
     with locked(options.cache), locked(folder, "one run at a time, or another --results"):
         cache = ResultCache(options.cache)
         cache.remove_drafts()
-        data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
-        environment = load_environment(data, options.data_folder, options.device, autocast=options.autocast)
         run = _SuiteRun(suite, options, folder, cache, TaskKeys(environment))
         choices = run.kept_choices()
         trials = run.missing_trials(choices)
         run.refuse_unexpected_results(trials, choices)
+        run.draw_requests()
         require_writable(folder)  # fails now rather than after hours
         recorded = read_recorded_rows(folder, suite) if options.resume else []
         # keys of their own, as workers in processes need them without what this process has computed
@@ -163,6 +165,16 @@ class _SuiteRun:
                 f"{self.options.cache} holds {there} results of {self.suite.name} already; expected --resume to use "
                 "them, or another --cache"
             )
+
+    def draw_requests(self) -> None:
+        """Draw every request that can be drawn before a network is trained, to raise for an impossible one now."""
+        state = WorkerState(self.cache, self.keys, self.options.data_folder)
+        tuned = (one.problem for one in tuning_trials(self.suite))
+        for problem in dict.fromkeys((*tuned, *reported_problems(self.suite))):
+            if problem.scenario.needs_references:
+                state.partition(problem.experiment)
+            else:
+                state.splits(problem)
 
     def tune(
         self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice], pool: WorkerPool

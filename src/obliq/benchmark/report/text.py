@@ -29,9 +29,15 @@ def opening(summaries: Sequence[CellSummary], background: Background) -> Sequenc
         "the same network trained from the start without the forget set. A smaller gap is nearer to retraining; "
         "neither a high nor a low value of these four is good in itself.",
         "The noise floor, retrained again, is a second retraining with another seed. It differs from Retrain by "
-        "chance alone, so no method can be expected to come nearer than that.",
+        f"chance alone, so no method can be expected to come nearer than that.{_without_floor(summaries)}",
         f"Every number was measured by this suite; none is quoted from a paper.{_SEVERAL * _ran_apart(background)}",
     )
+
+
+def _without_floor(summaries: Sequence[CellSummary]) -> str:
+    """A sentence on cells whose row of the noise floor is missing, as in a suite that was interrupted."""
+    cells = sum(all(one.method != RETRAINED_AGAIN for one in summary.methods) for summary in summaries)
+    return f" That row is missing in {cells} of {counted(len(summaries), 'cell')}." if cells else ""
 
 
 _SEVERAL = (
