@@ -14,7 +14,6 @@ from obliq.benchmark.plan import tuning_trials
 from obliq.benchmark.scenario import draw_subjects
 from obliq.benchmark.suites import digits_targets_suite, watch_suite
 from obliq.benchmark.tuning import samples_to_tune_on
-from obliq.benchmark.variants import every_variant, every_variant_at_scale
 from obliq.benchmark.worker_state import WorkerState
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import DataError
@@ -92,8 +91,3 @@ def test_ten_people_are_enough_for_every_part_and_for_tuning() -> None:
         assert len(owners[0]) >= 5
         assert min(map(len, owners[1:])) >= 1
         assert len(set.union(*owners)) == sum(map(len, owners))
-
-
-def test_wider_searches_cost_as_many_trials() -> None:
-    for plain, wider in zip(every_variant(), every_variant_at_scale(), strict=True):
-        assert (plain.name, len(plain.candidates())) == (wider.name, len(wider.candidates()))

@@ -15,7 +15,7 @@ from obliq.benchmark.setups import (
     scenarios,
 )
 from obliq.benchmark.suite import Suite
-from obliq.benchmark.variants import every_variant_at_scale, variants_named, with_default_fields
+from obliq.benchmark.variants import every_variant, variants_named, with_default_fields
 from obliq.training.loop import Recipe
 
 STRONGEST = (
@@ -39,10 +39,20 @@ def cifar10_suite() -> Suite:
     return Suite(
         name="cifar10",
         setups=tuple(setup for network in networks for setup in at_bits(network, "W4A4", "W2A2")),
-        scenarios=scenarios("random=10%", "random=30%", "random=50%", "class=0"),
-        variants=every_variant_at_scale(),
+        scenarios=scenarios("random=10%", "random=30%", "random=50%", "class=0", "memorised=high"),
+        variants=every_variant(),
         tuned_on={"random=30%": "random=10%", "random=50%": "random=10%"},
+        beyond_edges=BEYOND_EDGES,
     )
+
+
+def cifar10_60_suite() -> Suite:
+    """`cifar10` with originals of 60 epochs, a third of the literature's."""
+    setups = tuple(
+        dataclasses.replace(one, recipe=dataclasses.replace(one.recipe, epochs=60))
+        for one in cifar10_suite().setups
+    )
+    return dataclasses.replace(cifar10_suite(), name="cifar10-60", setups=setups)
 
 
 def cifar10_small_suite() -> Suite:
@@ -104,6 +114,7 @@ def grid_suite() -> Suite:
         name="grid",
         setups=on_every_network(CIFAR10),
         scenarios=scenarios(*SCENARIOS),
-        variants=every_variant_at_scale(),
+        variants=every_variant(),
         tuned_on=TUNED_ON,
+        beyond_edges=BEYOND_EDGES,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from obliq.benchmark.cifar10_suites import (
+    cifar10_60_suite,
     cifar10_cpu_suite,
     cifar10_resnet20_suite,
     cifar10_short_suite,
@@ -78,6 +79,7 @@ def fashion_suite() -> Suite:
         scenarios=scenarios(*SCENARIOS),
         variants=every_variant(),
         tuned_on=TUNED_ON,
+        beyond_edges=BEYOND_EDGES,
     )
 
 
@@ -105,7 +107,7 @@ def fashion_long_suite() -> Suite:
 
 
 def fashion_budget_suite(epochs: int) -> Suite:
-    """The strongest methods with as many passes over the retain set, where retraining takes 182; 1,000 images.
+    """Methods with as many passes over the retain set, where retraining takes 182; 1,000 images.
 
     With the 4,000 of `fashion-long`, the trials of 50 passes would take a processor core several hours.
     """
@@ -126,6 +128,7 @@ def writers_suite() -> Suite:
         scenarios=scenarios("subjects=1", "subjects=10"),
         variants=every_variant(),
         tuned_on={"subjects=1": "subjects=10"},
+        beyond_edges=BEYOND_EDGES,
     )
 
 
@@ -146,6 +149,7 @@ def digits_targets_suite() -> Suite:
         variants=target_variants(),
         references=0,
         tuned_on={"random=10%": "subjects=1"},
+        beyond_edges=BEYOND_EDGES,
     )
 
 
@@ -193,7 +197,7 @@ def writers_grid_suite() -> Suite:
 def writers_ablations_suite() -> Suite:
     """`writers` at W4A4 with one factor of our method changed at a time."""
     return dataclasses.replace(
-        writers_suite(), name="writers-ablations", setups=(WRITERS,), variants=ablations()
+        writers_suite(), name="writers-ablations", setups=(WRITERS,), variants=ablations(), beyond_edges=0
     )
 
 
@@ -213,6 +217,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "fashion-long-default": fashion_long_default_suite,
     "writers-default": writers_default_suite,
     "cifar10": cifar10_suite,
+    "cifar10-60": cifar10_60_suite,
     "cifar10-small": cifar10_small_suite,
     "cifar10-short": cifar10_short_suite,
     "cifar10-cpu": cifar10_cpu_suite,

@@ -47,6 +47,7 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "q-mul": {
         "q-mul": {},
         "q-mul public code": {"faithful": "code"},
+        "q-mul whole code": {"faithful": "whole-code"},
         "q-mul without similar labels": {"labels": "random"},
         "q-mul without reweighting": {"reweighting": False},
     },
@@ -61,19 +62,6 @@ def every_variant() -> tuple[MethodVariant, ...]:
         for method, kind in available_methods().items()
         if method != "retrain"
         for name, fixed in VARIANTS.get(method, {method: {}}).items()
-    )
-
-
-SEARCHES_AT_SCALE: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
-    "lotus": {"learning_rate": (0.05, 0.2), "alpha": (8.0, 16.0, 32.0)},
-}
-"""Values to try where smaller suites chose the end of a range; as many trials. LoTUS's authors use 32 for a class."""
-
-
-def every_variant_at_scale() -> tuple[MethodVariant, ...]:
-    """`every_variant`, with the searches of suites at the scale of the literature."""
-    return tuple(
-        dataclasses.replace(one, tried=SEARCHES_AT_SCALE.get(one.name, one.tried)) for one in every_variant()
     )
 
 
@@ -155,7 +143,7 @@ def target_variants() -> tuple[MethodVariant, ...]:
 
 
 BUDGETS = (10, 50)
-"""Passes over the retain set that two suites give every method, where retraining takes 182."""
+"""Passes over the retain set that two suites give each method, where retraining takes 182."""
 ONE_RATE: Mapping[str, tuple[Mapping[str, Any], tuple[float, ...]]] = {
     "fine-tune": ({}, (0.03, 0.1, 0.3)),
     "l1-sparse": ({"penalty": 1e-3}, (0.03, 0.1, 0.3)),
@@ -164,12 +152,22 @@ ONE_RATE: Mapping[str, tuple[Mapping[str, Any], tuple[float, ...]]] = {
     "not": ({}, (0.01, 0.03, 0.1)),
     "coun": ({}, (0.05, 0.2, 0.8)),
     "amun": ({"true_labels": False}, (0.02, 0.05, 0.2)),
+    "random-label": ({"form": "mixed"}, (0.03, 0.1, 0.3)),
+    "q-mul": ({"order": "sequential"}, (0.03, 0.1, 0.3)),
+    "scrub": ({"forget_epochs": 1}, (0.0005, 0.002, 0.008)),
+    "bad-teacher": ({"retain_share": 0.6}, (0.002, 0.005, 0.02)),
+    "lotus": ({"alpha": 4.0}, (0.02, 0.05, 0.2)),
+    "sfron": ({"repair_steps": 2}, (0.01, 0.03, 0.1)),
+    "ugradsl-plus": ({"retain_weight": 0.98}, (0.01, 0.03, 0.1)),
+    "munba": ({}, (0.03, 0.1, 0.3)),
+    "regun": ({"forget_weight": 1.0}, (0.0001, 0.0003, 0.001)),
+    "a-amu": ({"forget_weight": 34.0}, (0.0003, 0.001, 0.003)),
     "oeu entropy": ({"forget_weight": 0.2}, (0.005, 0.02, 0.05)),
     "calibrated": ({}, (0.005, 0.02, 0.05)),
     "proxy-matching": ({"restarts": 0, "record_every": 0}, (0.005, 0.02, 0.05)),
 }
 """The methods of these suites: fields as `fashion-long` chose them where they are not the defaults, and the learning
-rates to try around the one that was best there."""
+rates to try around the one that was best there. Of a method's variants, the plain one takes part."""
 OWN_PASSES: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
     "calibrated": lambda epochs: {"epochs": epochs, "rounds": 1},
     "proxy-matching": lambda epochs: {
@@ -183,7 +181,7 @@ OWN_PASSES: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
 
 
 def variants_of_budget(epochs: int) -> tuple[MethodVariant, ...]:
-    """The strongest methods with this many passes over the retain set, at most.
+    """Every method that makes passes over the retain set or a share of it, with at most this many.
 
     Each tunes its learning rate alone, as trials of 50 passes are long.
     """

@@ -68,8 +68,8 @@ class LoTUS:
 
     version: ClassVar[int] = 1
     search: ClassVar[Search] = {
-        "learning_rate": (0.01, 0.05, 0.2),
-        "alpha": (4.0, 16.0),
+        "learning_rate": (0.01, 0.05),
+        "alpha": (4.0, 16.0, 32.0),  # its authors use 32 for a class request of ResNet-18
     }
 
     alpha: float = 8.0
