@@ -1,12 +1,13 @@
 """The verdict on several methods, in the cells of two suites: four retrained networks each, and a fifth as a candidate.
 
-    python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2] [--only fashion-mnist-W4A4]
+    python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2] [--only fashion-mnist-W4A4] [--long]
 
-The 18 cells of `fashion` and `writers`. Methods other than `proxy-matching` have the settings that were tuned for
-these cells (tuned.json of the two suites, on another seed); `proxy-matching` has its defaults. `DIR` holds the
-folders fashion-mnist and mnist. Writes results/verdicts.csv and .md, cell by cell, and goes on after the rows that are
-there; about eight minutes a cell on one processor core. Several processes may share the table: `--only` takes the
-cells of one data set and bit width.
+The 18 cells of `fashion` and `writers`; with `--long` that of `fashion-long`, in a table of its own. Methods other
+than `proxy-matching` have the settings that were tuned for these cells (tuned.json of the suites, on another seed);
+`proxy-matching` has its defaults. `DIR` holds the folders fashion-mnist and mnist. Writes results/verdicts.csv and .md
+(verdicts_long with `--long`), cell by cell, and goes on after the rows that are there; about eight minutes a cell on
+one processor core, and 20 with `--long`. Several processes may share the table: `--only` takes the cells of one data
+set and bit width.
 """
 
 import argparse
@@ -42,7 +43,7 @@ from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.loop import fit
 from obliq.workflow.compare_files import network_signals, retrained_name
-from verdict_results import COLUMNS, RESULTS, add_rows, every_cell, key_of, read_rows
+from verdict_results import COLUMNS, LONG, RESULTS, SHORT, key_of
 
 REFERENCES = 4
 TEST = 2000  # samples to audit with
@@ -197,19 +198,21 @@ def main() -> None:
     parser.add_argument("--data-folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", help="data and bits of the cells to compute, such as fashion-mnist-W4A4")
+    parser.add_argument("--long", action="store_true", help="the cell where retraining takes 182 epochs")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    done = set(map(key_of, read_rows()))
+    table = LONG if given.long else SHORT
+    done = set(map(key_of, table.read_rows()))
     worlds: dict[tuple[str, str], World] = {}
     for seed in given.seeds:
-        for suite, setup, scenario in every_cell():
+        for suite, setup, scenario in table.every_cell():
             key = (setup.data, setup.bits)
             if given.only not in (None, "-".join(key)) or (*key, scenario.text, str(seed)) in done:
                 continue
             if worlds.get(key) is None or worlds[key].seed != seed:
                 worlds[key] = World(suite, setup, seed, given.data_folder)
             found = cell(worlds[key], scenario)
-            add_rows([dict(zip(COLUMNS, map(str, row), strict=True)) for row in found])
+            table.add_rows([dict(zip(COLUMNS, map(str, row), strict=True)) for row in found])
             for row in found:
                 print(*row, flush=True)
 

@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,10 +70,11 @@ class Counted:
     def __init__(self) -> None:
         self.computed: Counter[str] = Counter()
         self.interrupt_at: int | None = None
+        self.signal = signal.SIGINT
 
     def execute(self, task: Task, state: WorkerState) -> None:
         if self.computed.total() == self.interrupt_at:
-            raise KeyboardInterrupt
+            signal.raise_signal(self.signal)
         execute.execute_task(task, state)
         self.computed[state.keys.of(task)] += 1
 

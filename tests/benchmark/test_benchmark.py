@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.scenario import Scenario
+from obliq.benchmark.schedule import TimeIsUp, time_limit
 from obliq.errors import DataError, ObliqError
 from tests.benchmark.conftest import Counted
 from tests.benchmark.toys import (
@@ -52,6 +56,34 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert set(counted.computed.values()) == {1}
     assert but_for_times(resumed.rows) == but_for_times(tuned.rows)
     assert [row.kind for row in resumed.rows] == ["original", "retrained", "retrained", "unlearned"]
+
+
+def test_a_run_whose_time_is_up_writes_what_is_there_and_goes_on_with_resume(
+    data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult
+) -> None:
+    handler = signal.getsignal(signal.SIGALRM)
+    counted.interrupt_at, counted.signal = 13, signal.SIGALRM
+    torn = run_suite(suite(data), options(tmp_path / "torn", minutes=60))
+    assert not torn.complete
+    assert 0 < len(torn.rows) < len(tuned.rows)
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (handler, (0.0, 0.0))
+    counted.interrupt_at = None
+    resumed = run_suite(suite(data), options(tmp_path / "torn", minutes=60, resume=True))
+    assert resumed.complete
+    assert set(counted.computed.values()) == {1}
+    assert but_for_times(resumed.rows) == but_for_times(tuned.rows)
+
+
+def test_the_alarm_of_a_time_limit_rings() -> None:
+    with pytest.raises(TimeIsUp), time_limit(0.0001):
+        time.sleep(60)
+
+
+def test_time_limits_that_cannot_be_kept(data: str, tmp_path: Path) -> None:
+    with pytest.raises(ObliqError, match=r"minutes nan; expected 0 \(no limit\) to 525,600"):
+        options(tmp_path, minutes=float("nan"))
+    with ThreadPoolExecutor() as threads, pytest.raises(ObliqError, match="minutes 5; expected 0"):
+        threads.submit(run_suite, suite(data), options(tmp_path, minutes=5)).result()
 
 
 def test_processes_give_the_same_rows_and_survive_a_death(

@@ -42,6 +42,16 @@ def test_the_smoke_suite(obliq: Obliq, tmp_path: Path) -> None:
     assert (folder / "report.html").read_text() == page
 
 
+def test_a_run_that_is_not_complete_in_its_time_has_a_status_of_its_own(
+    obliq: Obliq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = BenchmarkResult(tmp_path / "smoke", [], [], complete=False)
+    monkeypatch.setattr("obliq.benchmark.run.run_suite", lambda suite, options: torn)
+    said = obliq("bench", "smoke", "--minutes", "0.5", *folders(tmp_path))
+    assert said.status == 3
+    assert "not met: smoke is not complete after 0.5 min; --resume continues it" in " ".join(said.err.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -7,7 +7,9 @@
 """
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from obliq.benchmark.rows import ResultRow, from_csv, to_csv
 from obliq.benchmark.suite import ORIGINAL, RETRAINED
 from obliq.benchmark.tasks import AuditTask, NetworkTask, OriginalTask, RetrainedTask, Task, UnlearnedTask
 from obliq.benchmark.tuning import fields_text
+from obliq.benchmark.workers import TaskOutcome
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
 from obliq.io.document_text import LARGEST_DOCUMENT
@@ -156,6 +159,42 @@ def write_results(
         everything += rows
     write_file(folder / ROWS, to_csv(one.row for one in everything), overwrite=True)
     return everything
+
+
+SECONDS_BETWEEN_FILES = 60.0
+
+
+@dataclass
+class ResultWriter:
+    """Writes the files of results from time to time, so that an interrupted run leaves what it has.
+
+    Files with outdated rows stay as they are until all rows are there. The cache has the new ones until then.
+    """
+
+    folder: Path
+    planned: Sequence[PlannedRow]
+    cache: ResultCache
+    keys: TaskKeys
+    reused: ReusedRows
+    errors: dict[str, str] = field(default_factory=dict)
+    _written: float = field(default_factory=time.monotonic)
+
+    def watch(self, outcome: TaskOutcome | None) -> None:
+        """Write the files if enough time has passed since the last time."""
+        if outcome and outcome.error:
+            self.errors[outcome.key] = outcome.error
+        if outcome and time.monotonic() - self._written > SECONDS_BETWEEN_FILES:
+            self.write_what_is_there()
+            self._written = time.monotonic()
+
+    def write_what_is_there(self) -> None:
+        """Write the files, unless those that are there have outdated rows."""
+        if not self.reused.outdated:
+            self.write()
+
+    def write(self) -> list[RecordedRow]:
+        """Write the files. Returns all rows that are there."""
+        return write_results(self.folder, self.planned, self.cache, self.keys, self.errors, self.reused)
 
 
 def read_rows(folder: Path) -> list[ResultRow]:

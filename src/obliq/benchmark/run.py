@@ -1,6 +1,5 @@
 """A run of a suite: plan, tune, compute every row, write the results and the report."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +9,15 @@ from rich.console import Console
 from obliq.auditing.measured_values import compare_with_retrained
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys, load_environment
-from obliq.benchmark.collect import ROWS, require_writable, write_results
-from obliq.benchmark.plan import PlannedRow, TuningTrials, planned_rows, reported_problems, tuning_trials
+from obliq.benchmark.collect import ROWS, ResultWriter, read_rows, require_writable
+from obliq.benchmark.plan import TuningTrials, planned_rows, reported_problems, tuning_trials
 from obliq.benchmark.progress import ProgressDisplay
 from obliq.benchmark.ray_workers import RayPool
 from obliq.benchmark.report.background import background_of
 from obliq.benchmark.report.render import write_benchmark_report
-from obliq.benchmark.result_files import RecordedRow, ReusedRows, find_reusable_rows, read_recorded_rows
+from obliq.benchmark.result_files import RecordedRow, find_reusable_rows, read_recorded_rows
 from obliq.benchmark.rows import ResultRow
-from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
+from obliq.benchmark.schedule import Progress, TimeIsUp, plan_tasks, run_tasks, time_limit
 from obliq.benchmark.suite import CACHE, RESULTS, Suite
 from obliq.benchmark.tasks import Task
 from obliq.benchmark.tuning import (
@@ -37,8 +36,8 @@ from obliq.benchmark.workers import InProcessPool, ProcessPool, TaskOutcome, Wor
 from obliq.errors import ObliqError
 from obliq.io.lock import locked
 
-SECONDS_BETWEEN_FILES = 60.0
 MOST_JOBS = 1024
+MOST_MINUTES = 525_600  # a year
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,7 @@ class BenchmarkOptions:
         data_folder: folder of the files of built-in data sets.
         device: cpu or cuda.
         autocast: convolutions in bfloat16, where that is faster.
+        minutes: stop after so long; a later run with `resume` goes on. 0 for no limit.
         console: for the progress.
     """
 
@@ -67,12 +67,15 @@ class BenchmarkOptions:
     data_folder: Path | None = None
     device: str = "cpu"
     autocast: bool = False
+    minutes: float = 0.0
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     def __post_init__(self) -> None:
         fewest = 0 if self.ray else 1
         if not fewest <= self.jobs <= MOST_JOBS:
             raise ObliqError(f"jobs {self.jobs}; expected {fewest} to {MOST_JOBS}")
+        if not 0 <= self.minutes <= MOST_MINUTES:
+            raise ObliqError(f"minutes {self.minutes:g}; expected 0 (no limit) to {MOST_MINUTES:,}")
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,13 @@ class BenchmarkResult:
         folder: of the files.
         rows: all of them; those that failed state the reason.
         failures: the one-line error of every task that failed, in tuning too.
+        complete: whether every task was run; not so where the time was up.
     """
 
     folder: Path
     rows: list[ResultRow]
     failures: list[str]
+    complete: bool = True
 
 
 def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
@@ -105,6 +110,16 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
             f"{folder} holds rows of {suite.name} already; expected --resume to keep those that are current, or "
             "another --results"
         )
+    try:
+        with time_limit(options.minutes):
+            return _run_suite(suite, options, folder)
+    except TimeIsUp:
+        return BenchmarkResult(
+            folder, read_rows(folder) if (folder / ROWS).exists() else [], [], complete=False
+        )
+
+
+def _run_suite(suite: Suite, options: BenchmarkOptions, folder: Path) -> BenchmarkResult:
     data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
     environment = load_environment(data, options.data_folder, options.device, autocast=options.autocast)
     with locked(options.cache), locked(folder, "one run at a time, or another --results"):
@@ -245,9 +260,8 @@ class _SuiteRun:
             self.options.console.print(summary, highlight=False, markup=False, soft_wrap=True)
         missing = [row for row in planned if reused.find(row, self.keys) is None]
         tasks = plan_tasks([task for row in missing for task in row.tasks], self.keys)
-        writer = _ResultWriter(self, planned, reused)
-        if not reused.outdated:
-            writer.write()
+        writer = ResultWriter(self.folder, planned, self.cache, self.keys, reused)
+        writer.write_what_is_there()
         if tasks:
             with ProgressDisplay(self.options.console, self.suite.name) as display:
 
@@ -255,33 +269,10 @@ class _SuiteRun:
                     display.watch(progress, outcome)
                     writer.watch(outcome)
 
-                writer.errors |= run_tasks(tasks, self.cache, pool, watch)
+                try:
+                    writer.errors |= run_tasks(tasks, self.cache, pool, watch)
+                except TimeIsUp:
+                    writer.write_what_is_there()
+                    raise
         unplanned = [row.error for row in planned if row.error]
         return writer.write(), list(dict.fromkeys([*writer.errors.values(), *unplanned]))
-
-
-@dataclass
-class _ResultWriter:
-    """Writes the files of results from time to time, so that an interrupted run leaves what it has.
-
-    Files with outdated rows stay as they are until all rows are there. The cache has the new ones until then.
-    """
-
-    run: _SuiteRun
-    planned: Sequence[PlannedRow]
-    reused: ReusedRows
-    errors: dict[str, str] = field(default_factory=dict)
-    written: float = field(default_factory=time.monotonic)
-
-    def watch(self, outcome: TaskOutcome | None) -> None:
-        """Write the files if enough time has passed since the last time."""
-        if outcome and outcome.error:
-            self.errors[outcome.key] = outcome.error
-        if outcome and not self.reused.outdated and time.monotonic() - self.written > SECONDS_BETWEEN_FILES:
-            self.write()
-            self.written = time.monotonic()
-
-    def write(self) -> list[RecordedRow]:
-        """Write the files. Returns all rows that are there."""
-        run = self.run
-        return write_results(run.folder, self.planned, run.cache, run.keys, self.errors, self.reused)

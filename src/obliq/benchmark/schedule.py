@@ -1,9 +1,12 @@
-"""The order of tasks: as they are listed, each as soon as the tasks that it needs are done."""
+"""The order of tasks: as they are listed, each as soon as the tasks that it needs are done; and an end in time."""
 
+import contextlib
 import heapq
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
@@ -11,6 +14,7 @@ from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys
 from obliq.benchmark.tasks import Task, describe_task, task_kind
 from obliq.benchmark.workers import Job, TaskOutcome, WorkerPool
+from obliq.errors import ObliqError
 
 
 @dataclass(frozen=True)
@@ -145,3 +149,35 @@ def run_tasks(
             sorter.done(outcome.key)
             watch(progress, replace(outcome, description=describe_task(missing[outcome.key].task)))
     return errors
+
+
+class TimeIsUp(BaseException):
+    """A run has taken as long as it may. No `Exception`, as a task must not take it for an error of its own."""
+
+
+@contextlib.contextmanager
+def time_limit(minutes: float) -> Iterator[None]:
+    """Raise `TimeIsUp` within, whatever is being computed, once the minutes are over; 0 for no limit.
+
+    Raises:
+        ObliqError: outside the main thread and on Windows, where no signal can interrupt a computation.
+    """
+    if not minutes:
+        yield
+        return
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        raise ObliqError(
+            f"minutes {minutes:g}; expected 0 (no limit) outside the main thread and on Windows, where no signal "
+            "interrupts a computation"
+        )
+    before = signal.signal(signal.SIGALRM, _end_now)
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _end_now(number: int, frame: object) -> None:
+    raise TimeIsUp

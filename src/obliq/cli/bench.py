@@ -44,6 +44,8 @@ class BenchArguments:
         resume: Continue an earlier run: reuse cached values, and result rows whose tasks have not changed.
         jobs: Number of tasks at the same time, each in its own process.
         ray: Use Ray (extra `ray`): the processors of this machine, or the cluster in RAY_ADDRESS.
+        minutes: Stop after this many minutes, with exit status 3 where tasks are left. The same command with `--resume`
+            goes on, within a training too. A method's run starts again. 0: no limit.
         methods: Run only the methods with these names, as in the tables. Their results go into a separate folder.
         cache: Folder of computed values. All suites share it.
         results: Folder in which each suite has its folder of results.
@@ -59,6 +61,7 @@ class BenchArguments:
     ]
     resume: Flag = False
     jobs: int = 1
+    minutes: float = 0.0
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")] = ()
     data_folder: DataFolder = None
     ray: Flag = False
@@ -113,9 +116,16 @@ def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) ->
         data_folder=arguments.data_folder,
         device=device_named(arguments.compute.device).type,
         autocast=arguments.compute.autocast,
+        minutes=arguments.minutes,
         console=progress.console,
     )
     finished = run_suite(suite, options)
+    if not finished.complete:
+        return VerbOutput(
+            lines=[f"{len(finished.rows)} rows in {finished.folder}"],
+            values={"folder": str(finished.folder), "rows": len(finished.rows), "complete": False},
+            unmet=f"{suite.name} is not complete after {arguments.minutes:g} min; --resume continues it",
+        )
     if finished.failures:
         raise ObliqError(failure_text(finished))
     return _output(
@@ -156,7 +166,7 @@ def _output(folder: Path, rows: int, next_command: Sequence[str | Path]) -> Verb
 
     return VerbOutput(
         lines=[f"{rows} rows in {folder / ROWS}", f"report in {folder / PAGE}"],
-        values={"folder": str(folder), "rows": rows, "report": str(folder / PAGE)},
+        values={"folder": str(folder), "rows": rows, "complete": True, "report": str(folder / PAGE)},
         next_command=next_command,
     )
 
