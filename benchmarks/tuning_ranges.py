@@ -17,6 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "tuning_ranges.md"
 WHOLE = ("fashion-small", "writers")  # where two suites differ, these come first
 OFTEN = 4
+RATE = "learning_rate"
 INSIDE = 3  # a range of fewer values has no inside
 
 INTRODUCTION = """\
@@ -121,6 +122,22 @@ def at_edges(choices: Sequence[TuningChoice]) -> tuple[list[str], int]:
     return names, ranges
 
 
+def rates_at_edges() -> list[str]:
+    """A table of the suites: how many learning rates were chosen, and how many of these lie at the edge."""
+    lines = [
+        "| suite | learning rates chosen | at the edge | further trials beyond an edge |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for file in sorted(RESULTS.glob("*/tuned.json")):
+        choices = [one for one in TUNING_DOCUMENT.read(file).choices if one.fields and RATE in one.fields]
+        at_edge = sum(
+            bool(edge_of(one.fields[RATE], values_tried(one.trials)[RATE])) for one in choices if one.fields
+        )
+        beyond = "up to three" if any(one.beyond for one in choices) else "none"
+        lines.append(f"| `{file.parent.name}` | {len(choices)} | {at_edge} | {beyond} |")
+    return lines
+
+
 def page() -> str:
     """The page as text."""
     found = committed_choices()
@@ -128,7 +145,8 @@ def page() -> str:
     often = sorted({name for name in names if names.count(name) >= OFTEN})
     summary = (
         f"**{len(names)} of {ranges} best values lie at the edge of their range.** Methods with {OFTEN} or more of "
-        f"them:\n{', '.join(often)}.\nWith a wider range, their numbers may get better."
+        f"them:\n{', '.join(often)}.\nWith a wider range, their numbers may get better. Further trials changed the "
+        "learning rate alone.\nSuites without further trials share choices with others, or are older than these."
     )
     places = defaultdict[Place, dict[TuningChoice, list[str]]](dict)
     for choice, suites in found.items():
@@ -142,7 +160,7 @@ def page() -> str:
             "the edge of a method's learning rates where the best one lay there."
         )
     )
-    parts = [INTRODUCTION.format(summary=summary, beyond=beyond).rstrip("\n")]
+    parts = [INTRODUCTION.format(summary=summary, beyond=beyond).rstrip("\n"), "\n".join(rates_at_edges())]
     for (data, architecture, bits), choices in places.items():
         suites = sorted({suite for several in choices.values() for suite in several})
         rows = defaultdict[Tried, dict[str, TuningChoice]](dict)
