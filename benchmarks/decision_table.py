@@ -213,6 +213,38 @@ def choices() -> Sequence[Choice]:
             ", tuned",
         ),
         Choice(
+            "a random tenth of 1,000 images, where retraining takes 182 epochs and ten or fifty passes are affordable",
+            "calibrated",
+            f"{budget(10, 'calibrated')} with ten passes, {budget(50, 'calibrated')} with fifty (`not` "
+            f"{budget(10, 'not')} and {budget(50, 'not')}); a second retraining {budget(10, AGAIN)}, before "
+            f"{budget(10, 'original')}; no verdict ([ten]({LINK}/fashion-budget-10/report.md), "
+            f"[fifty]({LINK}/fashion-budget-50/report.md))",
+            f"{time('fashion-budget-10', tenth, 'calibrated')} with ten",
+            ", one round",
+        ),
+        Choice(
+            "a random tenth of 45,000 images",
+            "amun",
+            f"{at_scale('cifar10-cpu', tenth)} on a small network; {at_scale('cifar10-resnet20', tenth)} on ResNet-20; "
+            "one seed each; no verdict",
+            f"{time('cifar10-cpu', tenth, 'amun')} and {time('cifar10-resnet20', tenth, 'amun')}",
+            " or `calibrated`, tuned",
+        ),
+        Choice(
+            "a class of 45,000 images, where only accuracy counts",
+            "amun",
+            f"{at_scale('cifar10-cpu', one)}; the attack's AUC stays at {auc('cifar10-cpu', one, 'amun')} (`calibrated` "
+            f"{auc('cifar10-cpu', one, 'calibrated')}, retrained {auc('cifar10-cpu', one, 'retrained')}); one seed",
+            time("cifar10-cpu", one, "amun"),
+            ", tuned",
+        ),
+        Choice(
+            "a half of 45,000 images",
+            "retrain",
+            f"{at_scale('cifar10-cpu', large[1])}, the nearest of nine methods; one seed; no verdict",
+            f"1; `amun` {time('cifar10-cpu', large[1], 'amun')}",
+        ),
+        Choice(
             "a random tenth, only the exported file at hand",
             "calibrated",
             f"gap {from_file[0]}, and {from_file[1]} before; no verdict ([integers only]({LINK}/integers_only.md))",
@@ -241,6 +273,21 @@ def choices() -> Sequence[Choice]:
             Choice(f"{words}, nothing but the forget set at hand", None, without_data(request, "nothing"))
             for words, request in (("a class", one), ("a random tenth", tenth))
         ),
+    )
+
+
+def budget(passes: int, method: str) -> str:
+    """The mean gap with so many passes."""
+    return gap(f"fashion-budget-{passes}", "random=10%", method)
+
+
+def at_scale(suite: str, request: str) -> str:
+    """The gaps of the two nearest methods at 45,000 images, of a second retraining and of doing nothing."""
+    names = {"a second retraining": AGAIN, "before": "original"}
+    others = ", ".join(f"{words} {gap(suite, request, name)}" for words, name in names.items())
+    return (
+        f"gap of `amun` {gap(suite, request, 'amun')}, of `calibrated` {gap(suite, request, 'calibrated')}, {others} "
+        f"([`{suite}`]({LINK}/{suite}/report.md))"
     )
 
 

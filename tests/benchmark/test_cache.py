@@ -27,6 +27,7 @@ from obliq.benchmark.tasks import (
     UnlearnedTask,
 )
 from obliq.benchmark.tuning import TunedFields, position_of_smallest
+from obliq.benchmark.worker_state import WorkerState
 from obliq.errors import ModelError, ObliqError
 from obliq.io.lock import locked
 from obliq.io.strict_json import render_json
@@ -167,8 +168,15 @@ def test_other_data_another_torch_or_device_are_other_keys() -> None:
         {"torch": "2.1"},
         {"device": "cuda"},
         {"autocast": True},
+        {"compiled": True},
     ]
     assert all(_changed(_keys(), _keys(**one)) == EVERY for one in changed)
+
+
+def test_a_worker_computes_as_the_keys_state(tmp_path: Path) -> None:
+    environment = Environment(data={}, torch="2.1", autocast=True, compiled=True)
+    run = WorkerState(ResultCache(tmp_path), TaskKeys(environment)).run(3)
+    assert (run.seed, run.device.type, run.autocast, run.compile) == (3, "cpu", True, True)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ def place(row: PlannedRow) -> tuple[tuple[str, ...], int]:
 
 
 @functools.cache
-def keys_of(data: str, digest: str, torch: str, device: str, *, autocast: bool) -> TaskKeys:
+def keys_of(data: str, digest: str, torch: str, device: str, **how: bool) -> TaskKeys:
     """The keys on the machine that a row was computed on."""
-    return TaskKeys(Environment(data={data: digest}, torch=torch, device=device, autocast=autocast))
+    return TaskKeys(Environment(data={data: digest}, torch=torch, device=device, **how))
 
 
 @pytest.mark.parametrize("name", COMMITTED)
@@ -49,7 +49,7 @@ def test_every_committed_row_is_current(name: str) -> None:
         (*place(row), row.name): row
         for row in rows_with_tuning(suite, TunedFields(read_choices(RESULTS / name / TUNED, suite)))
     }
-    count, autocast = 0, "convolutions in" in read_background(RESULTS / name).facts
+    count, facts = 0, read_background(RESULTS / name).facts
     for cell in {cell for cell, _, _ in by_place}:
         file = RESULTS / name / cell_file_name(cell)
         if not file.exists():  # not computed yet, in a long suite; `count` finds rows without a file
@@ -63,7 +63,8 @@ def test_every_committed_row_is_current(name: str) -> None:
                 document["data_digest"],
                 one.origin.machine["torch"],
                 document["device"],
-                autocast=autocast,
+                autocast="convolutions in" in facts,
+                compiled="trainings" in facts,
             )
             row = by_place[cell, one.row.seed, one.row.method]
             assert one.origin.made_by == row_key(row, keys), f"{file.name}: {one.row.method}"

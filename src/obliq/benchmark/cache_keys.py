@@ -72,15 +72,19 @@ class Environment:
         torch: PyTorch's version.
         device: cpu or cuda.
         autocast: whether convolutions run in bfloat16.
+        compiled: whether trainings run through torch.compile.
     """
 
     data: Mapping[str, str]
     torch: str
     device: str = "cpu"
     autocast: bool = False
+    compiled: bool = False
 
 
-def load_environment(data: Iterable[str], folder: Path | None, device: str, *, autocast: bool) -> Environment:
+def load_environment(
+    data: Iterable[str], folder: Path | None, device: str, *, autocast: bool, compiled: bool = False
+) -> Environment:
     """Load every data set once, for its digest.
 
     Raises:
@@ -91,6 +95,7 @@ def load_environment(data: Iterable[str], folder: Path | None, device: str, *, a
         torch=str(torch.__version__),
         device=device,
         autocast=autocast,
+        compiled=compiled,
     )
 
 
@@ -160,6 +165,7 @@ class TaskKeys:
             "autocast": environment.autocast,
             "partition_version": PartitionRule.version,
             "training_version": Recipe.version,
+            **({"compiled": True} if environment.compiled else {}),
             **({"apart_from": [encode(rule) for rule in aside]} if aside else {}),
             **_users_source(experiment.setup.architecture),
         }

@@ -55,6 +55,7 @@ class BenchmarkOptions:
         data_folder: folder of the files of built-in data sets.
         device: cpu or cuda.
         autocast: convolutions in bfloat16, where that is faster.
+        compiled: trainings through torch.compile, which pays in long ones only, see `obliq.training.loop`.
         minutes: stop after so long; a later run with `resume` goes on. 0 for no limit.
         console: for the progress.
     """
@@ -67,6 +68,7 @@ class BenchmarkOptions:
     data_folder: Path | None = None
     device: str = "cpu"
     autocast: bool = False
+    compiled: bool = False
     minutes: float = 0.0
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
@@ -121,7 +123,9 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
 
 def _run_suite(suite: Suite, options: BenchmarkOptions, folder: Path) -> BenchmarkResult:
     data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
-    environment = load_environment(data, options.data_folder, options.device, autocast=options.autocast)
+    environment = load_environment(
+        data, options.data_folder, options.device, autocast=options.autocast, compiled=options.compiled
+    )
     with locked(options.cache), locked(folder, "one run at a time, or another --results"):
         cache = ResultCache(options.cache)
         cache.remove_drafts()

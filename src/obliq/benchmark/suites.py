@@ -35,6 +35,7 @@ from obliq.benchmark.variants import (
     BUDGETS,
     ablations,
     every_variant,
+    every_variant_as_tuned_earlier,
     target_variants,
     variants_named,
     variants_of_budget,
@@ -77,7 +78,7 @@ def fashion_suite() -> Suite:
         name="fashion",
         setups=at_bits(FASHION, "W4A4", "W2A2"),
         scenarios=scenarios(*SCENARIOS),
-        variants=every_variant(),
+        variants=every_variant_as_tuned_earlier(),
         tuned_on=TUNED_ON,
         beyond_edges=BEYOND_EDGES,
     )
@@ -184,7 +185,12 @@ def with_the_default(suite: Suite) -> Suite:
     (variant,) = variants_named("proxy-matching")
     untuned = with_default_fields(dataclasses.replace(variant, name=f"{variant.name}, defaults"))
     return dataclasses.replace(
-        suite, name=f"{suite.name}-default", variants=(untuned,), tuned_on={}, tuned_in=None
+        suite,
+        name=f"{suite.name}-default",
+        variants=(untuned,),
+        tuned_on={},
+        tuned_in=None,
+        beyond_edges=0,
     )
 
 

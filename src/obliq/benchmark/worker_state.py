@@ -103,7 +103,12 @@ class WorkerState:
     def run(self, seed: int) -> Run:
         """The seed, device and precision of a computation."""
         environment = self.keys.environment
-        return Run(seed=seed, device=torch.device(environment.device), autocast=environment.autocast)
+        return Run(
+            seed=seed,
+            device=torch.device(environment.device),
+            autocast=environment.autocast,
+            compile=environment.compiled,
+        )
 
     def unfinished(self, task: Task) -> AbstractContextManager[UnfinishedTask]:
         """Where the state of a task's trainings is kept until it is done."""

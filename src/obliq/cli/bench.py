@@ -24,10 +24,12 @@ class DeviceOptions:
     Attributes:
         device: Where to compute.
         autocast: Compute convolutions in bfloat16.
+        compile: Compile every training (torch.compile); pays in long ones only.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     autocast: Flag = False
+    compile: Flag = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,7 @@ def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) ->
         data_folder=arguments.data_folder,
         device=device_named(arguments.compute.device).type,
         autocast=arguments.compute.autocast,
+        compiled=arguments.compute.compile,
         minutes=arguments.minutes,
         console=progress.console,
     )

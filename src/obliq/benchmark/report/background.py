@@ -51,6 +51,8 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
     facts["device"] = keys.environment.device
     if keys.environment.autocast:
         facts["convolutions in"] = "bfloat16 (--autocast)"
+    if keys.environment.compiled:
+        facts["trainings"] = "compiled (--compile)"
     return Background(
         follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
         trials=trials,
