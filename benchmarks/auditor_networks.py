@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from obliq.auditing import RoleSignals, Signals
 from obliq.auditing.signals import Relearned
-from obliq.benchmark.suite import evenly_spaced
 from obliq.checkpoints import Blueprint
 from obliq.data import Partition, PartitionRule, Splits, load_dataset, parse_selector, partition, select
 from obliq.methods import OEU, Calibrated, GradientAscent, Method
@@ -59,7 +58,7 @@ class Setting:
     def divided(self, folder: Path | None) -> Partition:
         """The data and who is trained on; at most `TEST` test samples."""
         parts = partition(load_dataset(self.data, folder), PartitionRule(seed=self.seed, limit=self.limit))
-        return dataclasses.replace(parts, test=evenly_spaced(parts.test, TEST))
+        return dataclasses.replace(parts, test=parts.test.spread(TEST))
 
     def splits(self, parts: Partition) -> dict[str, Splits]:
         """The roles of each request."""

@@ -34,7 +34,7 @@ from obliq.auditing.reference_models import reference_halves, stack_answers, tra
 from obliq.auditing.signals import RoleSignals
 from obliq.auditing.variation import estimate_variation
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import Setup, Suite, evenly_spaced
+from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.tuning import TUNING_DOCUMENT
 from obliq.benchmark.variants import variants_named
 from obliq.data import Splits, load_dataset, partition
@@ -57,7 +57,7 @@ class World:
     def __init__(self, suite: Suite, setup: Setup, seed: int, folder: Path) -> None:
         self.suite, self.setup, self.seed = suite, setup, seed
         parts = partition(load_dataset(setup.data, folder / setup.data), setup.partition_rule(seed))
-        self.parts = dataclasses.replace(parts, test=evenly_spaced(parts.test, TEST))
+        self.parts = dataclasses.replace(parts, test=parts.test.spread(TEST))
 
     def splits(self, scenario: Scenario) -> Splits:
         """The roles of the samples under a request."""
