@@ -34,7 +34,8 @@ def defined_names(script: Path) -> set[str]:
 def test_what_a_script_imports_is_there(script: Path) -> None:
     for module, name in imported_names(script):
         if module.split(".")[0] == "obliq":
-            there = hasattr(importlib.import_module(module), name) or find_spec(f"{module}.{name}")
+            found = importlib.import_module(module)
+            there = hasattr(found, name) or (hasattr(found, "__path__") and find_spec(f"{module}.{name}"))
         else:
             there = name in defined_names(script.parent / f"{module}.py")
         assert there, f"{module} has no {name}"
