@@ -234,7 +234,8 @@ def choices() -> Sequence[Choice]:
             "a class of 45,000 images, where only accuracy counts",
             "amun",
             f"{at_scale('cifar10-cpu', one)}; the attack's AUC stays at {auc('cifar10-cpu', one, 'amun')} "
-            f"(`calibrated` {auc('cifar10-cpu', one, 'calibrated')}, retrained {auc('cifar10-cpu', one, 'retrained')}); one seed",
+            f"(`calibrated` {auc('cifar10-cpu', one, 'calibrated')}, retrained {auc('cifar10-cpu', one, 'retrained')}); "
+            "one seed",
             time("cifar10-cpu", one, "amun"),
             ", tuned",
         ),
