@@ -137,7 +137,7 @@ def choices() -> Sequence[Choice]:
     again = [row["verdict"] for row in table_of("verdicts.csv") if row["method"] == AGAIN]
     tenth, person, people, one = "random=10%", "subjects=1", "subjects=10", "class=0"
     large, memorised = ("random=30%", "random=50%"), ("memorised=high", "memorised=medium", "memorised=low")
-    from_file = file_gaps()
+    from_file, cpu = file_gaps(), "cifar10-cpu"
     verdicts, small = f"[verdicts]({LINK}/verdicts.md)", f"[`fashion-small`]({LINK}/fashion-small/report.md)"
     return (
         Choice(
@@ -225,24 +225,24 @@ def choices() -> Sequence[Choice]:
         Choice(
             "a random tenth of 45,000 images",
             "amun",
-            f"{at_scale('cifar10-cpu', tenth)} on a small network; {at_scale('cifar10-resnet20', tenth)} on ResNet-20; "
+            f"{at_scale(cpu, tenth)} on a small network; {at_scale('cifar10-resnet20', tenth)} on ResNet-20; "
             "one seed each; no verdict",
-            f"{time('cifar10-cpu', tenth, 'amun')} and {time('cifar10-resnet20', tenth, 'amun')}",
+            f"{time(cpu, tenth, 'amun')} and {time('cifar10-resnet20', tenth, 'amun')}",
             " or `calibrated`, tuned",
         ),
         Choice(
             "a class of 45,000 images, where only accuracy counts",
             "amun",
-            f"{at_scale('cifar10-cpu', one)}; the attack's AUC stays at {auc('cifar10-cpu', one, 'amun')} "
-            f"(`calibrated` {auc('cifar10-cpu', one, 'calibrated')}, retrained {auc('cifar10-cpu', one, 'retrained')}); "
+            f"{at_scale(cpu, one)}; the attack's AUC stays at {auc(cpu, one, 'amun')} "
+            f"(`calibrated` {auc(cpu, one, 'calibrated')}, retrained {auc(cpu, one, 'retrained')}); "
             "one seed",
-            time("cifar10-cpu", one, "amun"),
+            time(cpu, one, "amun"),
             ", tuned",
         ),
         Choice(
             "a half of 45,000 images",
             "retrain",
-            f"{at_scale('cifar10-cpu', large[1])}, the nearest of nine methods; one seed; no verdict",
+            f"{at_scale(cpu, large[1])}, the nearest of nine methods; one seed; no verdict",
             "1",
         ),
         Choice(

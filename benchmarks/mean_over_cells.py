@@ -16,6 +16,9 @@ from typing import Any
 
 from scipy.special import stdtrit
 
+from obliq.benchmark.report.access import access_by_name, access_notes
+from obliq.benchmark.suites import suite_named
+
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "mean_over_cells.md"
 SUITES = ("fashion", "writers")
@@ -39,6 +42,8 @@ The mean over the {cells} cells of the suites fashion and writers: {widths}. Eac
   their mean squared difference, times 3.18 (Student's t, three degrees of freedom).
 - **Another processor**: {elsewhere} were computed on another kind of processor. Their gaps are distances to
   networks retrained there. So are the distances of their AUC, but of the first seed alone.
+- **In brackets**: the [level of access](../../docs/methods.md#all-methods) of methods that read less than the retain
+  set.
 - **Time**: a share of the retraining's time, as recorded. Machines were shared, and retraining takes only 20 epochs.
 - **`proxy-matching, defaults`** is the default method without tuning, and the other methods are tuned. Its rows
   ([Fashion-MNIST](fashion-default/report.md), [writers](writers-default/report.md)) were computed on another kind of
@@ -112,6 +117,11 @@ def lines_of(rows: Sequence[Row]) -> list[str]:
     cells = {cell_of(row) for row in rows}
     areas, attacks = differences(rows, "auc_forget_vs_test"), differences(rows, "rmia_auc")
     limits = ranges(attacks[AGAIN])
+    notes = {
+        key: note
+        for suite in SUITES
+        for key, note in access_notes(access_by_name(suite_named(suite))).items()
+    }
     lines = {}
     for method, values in gaps_and_times(rows).items():
         if len(values) != len(cells) or areas[method].keys() != cells:
@@ -122,9 +132,10 @@ def lines_of(rows: Sequence[Row]) -> list[str]:
         within = [abs(one) <= limits[cell] for cell, ones in attacks[method].items() for one in ones]
         time = "-" if method == "original" else f"{statistics.mean(times):.2f}"
         mean = statistics.mean(gaps)
+        name = f"{method} ({notes[method]})" if method in notes else method
         lines[method] = (
             mean,
-            f"| {method} | {mean:.2f} | {max(gaps):.2f} | {statistics.mean(distances):.1f} | {max(distances):.1f} "
+            f"| {name} | {mean:.2f} | {max(gaps):.2f} | {statistics.mean(distances):.1f} | {max(distances):.1f} "
             f"| {time} | {statistics.mean(stronger):.1f} | {100 * statistics.mean(within):.0f} |",
         )
     return [line for _, line in sorted(lines.values())]

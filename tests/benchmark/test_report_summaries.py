@@ -168,7 +168,7 @@ def test_the_worst_cell_is_named_where_there_are_several() -> None:
     worse = [change_row(one, bits="W2A2") for one in of({"retrained": (0, 0), "a": (3.0, 6.0)})]
     for rows, named in ((first, []), (first + worse, ["W2A2"])):
         groups = group_by_cell(rows)
-        table = leaderboard_table(rank_methods(groups, [summarise(group) for group in groups]))
+        table = leaderboard_table(rank_methods(groups, [summarise(group) for group in groups]), {})
         column = [heading.label for heading in table.headings].index("Worst gap")
         (own,) = (row for row in table.rows if row.name == "a")
         assert list(own.cells[column].marks) == named

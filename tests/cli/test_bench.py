@@ -34,6 +34,8 @@ def test_the_smoke_suite(obliq: Obliq, tmp_path: Path) -> None:
         file.read_text() for file in folder.rglob("*") if file.suffix in (".csv", ".json", ".md", ".html")
     ]
     assert [word for word in words if len(word) > 4 and any(word in text for text in texts)] == []
+    access = {"calibrated": "retain set", "fine-tune": "retain set"}
+    assert json.loads((folder / "about.json").read_text())["access"] == access
     page = (folder / "report.html").read_text()
     (folder / "report.html").unlink()
     again = obliq("bench", "report", "smoke", *folders(tmp_path))

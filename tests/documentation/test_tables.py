@@ -7,7 +7,7 @@ import pytest
 
 from obliq.benchmark.suites import SUITES
 from obliq.data import DATASETS
-from obliq.methods import BUILT_IN
+from obliq.methods import BUILT_IN, access_of
 from tests.documentation.pages import DOCS, ROOT
 
 
@@ -19,6 +19,13 @@ def first_column(page: str, heading: str) -> list[str]:
 
 def test_every_method_is_listed() -> None:
     assert sorted(first_column("methods", "All methods")) == sorted(BUILT_IN)
+
+
+def test_every_method_is_listed_with_what_it_reads_of_the_retain_set() -> None:
+    below = (DOCS / "methods.md").read_text().split("# All methods\n", 1)[1].split("\n#", 1)[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| .* \| ([^|]+) \| [^|]+ \|$", below, flags=re.MULTILINE)
+    stated = {name: access.split(", but ")[0] for name, access in rows}
+    assert stated == {name: access_of(kind) for name, kind in BUILT_IN.items()}
 
 
 def test_every_data_set_is_listed() -> None:

@@ -236,6 +236,30 @@ def test_with_several_networks_each_has_its_name_where_its_numbers_are() -> None
     assert "The course of unlearning: first" in text
 
 
+@pytest.mark.parametrize(
+    ("retain_data", "sentences"),
+    [
+        ({}, []),
+        ({"n": "nothing"}, ["What the method read of the retained samples: nothing."]),
+        (
+            {"n": "nothing", "m": "not recorded"},
+            [
+                "n. What the method read of the retained samples: nothing.",
+                "m. What the method read of the retained samples: not recorded.",
+            ],
+        ),
+    ],
+)
+def test_the_annex_states_what_each_method_read_of_the_retained_samples(
+    retain_data: dict[str, str], sentences: list[str], measured: Audit
+) -> None:
+    page = render_audit_report(measured, sample_story(retain_data=retain_data))
+    text = " ".join(Outline(page).text.split())
+    assert text.count("of the retained samples:") == len(sentences)
+    assert " ".join(sentences) in text
+    assert f"{sample_story().method} {' '.join(sentences)}".strip() in text  # below the method's name
+
+
 def test_a_network_no_better_than_a_constant_answer_has_the_terminal_s_warning() -> None:
     models = three()
     poor = network(2.0, 2, test=-4.0)
@@ -311,6 +335,7 @@ def test_names_from_outside_are_escaped(measured: Audit) -> None:
         architecture=NASTY,
         method=NASTY,
         method_settings={NASTY: NASTY},
+        retain_data={NASTY: NASTY, "other": NASTY},
         training={NASTY: rows},
         versions={NASTY: NASTY},
     )

@@ -118,6 +118,36 @@ def test_the_story_never_names_who(made: SavedRun, unlearned: SavedRun, retraine
         assert "86753" not in repr(report_context(made, others, selector))
 
 
+def test_the_report_has_what_the_method_of_each_network_read_of_the_retained_samples(
+    made: SavedRun, unlearned: SavedRun, retrained: SavedRun
+) -> None:
+    def by(method: str | None, **fields: int) -> SavedRun:
+        provenance = dataclasses.replace(
+            unlearned.checkpoint.provenance, method=method, method_fields=dict(fields)
+        )
+        return dataclasses.replace(
+            unlearned, checkpoint=dataclasses.replace(unlearned.checkpoint, provenance=provenance)
+        )
+
+    others = {
+        "a": unlearned,
+        "b": by("gradient-ascent"),
+        "c": by("calibrated", retain_limit=5),
+        "d": by("ficabu"),
+        "e": by("of a package that is not here"),
+        "f": by(None),
+        "retrained": retrained,
+    }
+    assert report_context(made, others, "class=1").retain_data == {
+        "a": "the samples themselves",
+        "b": "nothing",
+        "c": "a part of the samples",
+        "d": "only statistics, such as sums of squared gradients",
+        "e": "not recorded",
+        "f": "not recorded",
+    }
+
+
 @pytest.mark.parametrize(
     ("selector", "words"),
     [

@@ -25,7 +25,7 @@ from obliq.errors import AuditError, DataError
 from obliq.report import ReportContext, encode_images
 from obliq.workflow.compare_files import GivenFile, compare_files
 from obliq.workflow.device_answers import DeviceRecording, load_recording
-from obliq.workflow.report_context import kind_of_request, methods_in_words
+from obliq.workflow.report_context import kind_of_request, methods_in_words, retain_data_in_words
 
 
 def audit_files(arguments: AuditArguments, progress: StageListener) -> list[AuditedRequest]:
@@ -179,6 +179,7 @@ def _context(
         architecture="the layers of a file",
         method=method,
         method_settings=settings,
+        retain_data=retain_data_in_words(records),
         versions=present_versions(),
         images=images,
     )

@@ -86,15 +86,15 @@ def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
         case (name,) if name != "report":
             return _run_suite(name, arguments, progress)
         case ("report", name):
-            own = ":" in name
-            folder = arguments.results / (suite_named(name).name if own else name)
+            suite = suite_named(name) if ":" in name or name in SUITES else None
+            folder = arguments.results / (suite.name if suite else name)
             words = [
                 "bench",
                 name,
                 "--resume",
                 *_repeated(arguments, "--data-folder", "--results", "--cache"),
             ]
-            return _output(folder, rewrite_report(folder), words if own or name in SUITES else [])
+            return _output(folder, rewrite_report(folder, suite), words if suite else [])
         case words:
             raise ObliqError(
                 f"bench {' '.join(words)}: expected one suite, or report and one suite ({', '.join(SUITES)})"

@@ -1,6 +1,7 @@
 """`obliq show`: what a saved network or an exported file contains."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,7 +152,7 @@ def _history(provenance: dict[str, Any]) -> dict[str, str]:
     history = {"data": f"{provenance['data']}: {counts}"}
     if provenance["method"]:
         history["method"] = f"{provenance['method']}: {settings(provenance['method_fields'])}"
-        history |= _access(provenance["method"])
+        history |= _access(provenance["method"], provenance["method_fields"] or {})
     if loaded := provenance.get("loaded"):
         history["weights"] = (
             f"{loaded['source']}, {'fine-tuned' if provenance['recipe'] else 'trained elsewhere'}"
@@ -169,12 +170,12 @@ def _history(provenance: dict[str, Any]) -> dict[str, str]:
     return history
 
 
-def _access(method: str) -> dict[str, str]:
+def _access(method: str, fields: Mapping[str, object]) -> dict[str, str]:
     """What the method reads of the data that remain; nothing for a method that is not installed here."""
-    from obliq.methods import access_of, available_methods
+    from obliq.methods import used_access
 
-    kind = available_methods().get(method)
-    return {"retain data": access_of(kind)} if kind is not None else {}
+    access = used_access(method, fields)
+    return {} if access is None else {"retain data": access}
 
 
 def _show_file(file: Path) -> VerbOutput:

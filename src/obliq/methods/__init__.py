@@ -1,5 +1,6 @@
 """The published unlearning methods, one file each, under the names that the command line uses."""
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 from obliq.errors import ModelError
@@ -20,7 +21,7 @@ from obliq.methods.jit import JiT
 from obliq.methods.l1_sparse import L1Sparse
 from obliq.methods.lotus import LoTUS
 from obliq.methods.masked import Maskable, Masked
-from obliq.methods.method import Access, Method, access_of, run_method
+from obliq.methods.method import Access, Method, UsedAccess, access_of, access_with, run_method
 from obliq.methods.mu_mis import MUMis
 from obliq.methods.munba import MUNBa
 from obliq.methods.oeu import OEU
@@ -107,6 +108,16 @@ def registered_name(kind: type[Method]) -> str | None:
     return next((name for name, one in methods.items() if one is kind), None)
 
 
+def used_access(name: str, settings: Mapping[str, object]) -> UsedAccess | None:
+    """What a method that is known by its name and settings read of the data that remain; None if not installed here.
+
+    Raises:
+        ModelError: as for `available_methods`, where the method is not a built-in one.
+    """
+    kind = BUILT_IN.get(name) or available_methods().get(name)
+    return None if kind is None else access_with(kind, settings)
+
+
 __all__ = [
     "AAMU",
     "AMUN",
@@ -144,8 +155,11 @@ __all__ = [
     "SalUn",
     "SelectiveDampening",
     "UGradSL",
+    "UsedAccess",
     "access_of",
+    "access_with",
     "available_methods",
     "registered_name",
     "run_method",
+    "used_access",
 ]

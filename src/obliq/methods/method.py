@@ -18,6 +18,9 @@ Access = Literal["retain set", "statistics", "nothing"]
 """What a method reads of the data that remain: the samples, statistics of them that could be computed once and shipped
 with the network, or nothing. Forget and holdout samples are not counted."""
 
+UsedAccess = Literal["retain set", "part of the retain set", "statistics", "nothing"]
+"""The same for a method with its settings, which can keep it to a part of the retain set."""
+
 TRIALS = 6
 """How many combinations every `search` has. A method that is tuned more often than another looks better for that
 reason alone, so a comparison gives each the same number of trials."""
@@ -76,6 +79,13 @@ def access_of(kind: type[Method]) -> Access:
     """What a method reads of the data that remain; the retain set unless it states less."""
     access: Access = getattr(kind, "access", "retain set")
     return access
+
+
+def access_with(kind: type[Method], settings: Mapping[str, object]) -> UsedAccess:
+    """What a method with these settings reads of the data that remain; `retain_limit` above 0 keeps it to a part."""
+    access, limit = access_of(kind), settings.get("retain_limit")
+    limited = isinstance(limit, int) and limit > 0
+    return "part of the retain set" if access == "retain set" and limited else access
 
 
 def run_method(method: Method, model: nn.Module, splits: Splits, run: Run) -> nn.Module:

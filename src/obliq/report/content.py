@@ -30,6 +30,7 @@ class ReportContext:
         architecture: name of the network.
         method: name of the unlearning method, or of several where several were tried.
         method_settings: its hyperparameters.
+        retain_data: what it read of the retained samples, in words; by name of the network where there are several.
         training_settings: how original and retrained network were trained.
         way_to_retrain: what `obliq retrain` needs to train the original again, such as `--with MODULE:FUNCTION`; empty
             where Obliq repeats its training by itself.
@@ -48,6 +49,7 @@ class ReportContext:
     architecture: str = UNKNOWN
     method: str = UNKNOWN
     method_settings: Mapping[str, object] = field(default_factory=dict)
+    retain_data: Mapping[str, str] = field(default_factory=dict)
     training_settings: Mapping[str, object] = field(default_factory=dict)
     way_to_retrain: str = ""
     trace: Sequence[Row] = ()

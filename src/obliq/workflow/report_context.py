@@ -7,7 +7,9 @@ from obliq.checkpoints import Provenance, present_versions
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import parse_selector
 from obliq.data.selectors import Classes, RandomCount, RandomShare, Several, Subjects
+from obliq.methods import UsedAccess, used_access
 from obliq.report import ReportContext
+from obliq.report.content import UNKNOWN
 from obliq.workflow.way_to_retrain import way_to_retrain
 
 
@@ -21,13 +23,15 @@ def report_context(
     retrained = [name for name, run in others.items() if run.checkpoint.provenance.role == "retrained"]
     training |= {name: others[name].trace for name in retrained[:1]}
     first = next(iter(unlearned.values()), None)
-    method, settings = methods_in_words({name: run.checkpoint.provenance for name, run in unlearned.items()})
+    provenances = {name: run.checkpoint.provenance for name, run in unlearned.items()}
+    method, settings = methods_in_words(provenances)
     return ReportContext(
         request=kind_of_request(selector),
         data=provenance.data,
         architecture=blueprint.architecture,
         method=method,
         method_settings=settings,
+        retain_data=retain_data_in_words(provenances),
         way_to_retrain=" ".join(way_to_retrain(provenance)),
         training_settings={**_weights_in_words(provenance), **(provenance.recipe or {})},
         trace=first.trace if first else (),
@@ -57,6 +61,23 @@ def methods_in_words(provenances: Mapping[str, Provenance]) -> tuple[str, dict[s
     }
     methods = dict.fromkeys(str(provenance.method) for provenance in provenances.values())
     return ", ".join(methods) or "not recorded", settings
+
+
+_READ: Mapping[UsedAccess, str] = {
+    "retain set": "the samples themselves",
+    "part of the retain set": "a part of the samples",
+    "statistics": "only statistics, such as sums of squared gradients",
+    "nothing": "nothing",
+}
+
+
+def retain_data_in_words(provenances: Mapping[str, Provenance]) -> dict[str, str]:
+    """What the methods behind networks or files read of the retained samples, by the networks' names."""
+    found = {
+        name: used_access(one.method, one.method_fields or {}) if one.method else None
+        for name, one in provenances.items()
+    }
+    return {name: UNKNOWN if access is None else _READ[access] for name, access in found.items()}
 
 
 def kind_of_request(selector: str) -> str:

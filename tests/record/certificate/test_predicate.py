@@ -17,9 +17,8 @@ from obliq.auditing.document import AUDIT_DOCUMENT
 from obliq.auditing.verdict import Word
 from obliq.errors import CertificateError
 from obliq.io.strict_json import encode
-from obliq.methods import BUILT_IN, access_of
+from obliq.methods import BUILT_IN, UsedAccess, access_of, used_access
 from obliq.record.certificate.certified_audit import PASSING, PUBLISHED, REFUSING, CertifiedVerdict
-from obliq.record.certificate.collect import _retain_access
 from obliq.record.certificate.limits import LIMITS
 from obliq.record.certificate.make import sign_certificate
 from obliq.record.certificate.predicate import CertificateTimes, RetainAccess
@@ -100,11 +99,17 @@ def test_error_rates_are_those_that_are_published() -> None:
         assert rates.fakes_passed_percent == max(row[1] for row in found.values())
 
 
+def read(method: str, limit: int) -> UsedAccess | None:
+    """What a method with a limit on retained samples read of them."""
+    return used_access(method, {"retain_limit": limit})
+
+
 def test_access_to_retain_data_is_what_methods_declare() -> None:
     stated = set(get_args(RetainAccess))
     assert {access_of(kind) for kind in BUILT_IN.values()} < stated
-    assert (_retain_access("gradient-ascent", 5), _retain_access("unknown", 0)) == ("nothing", "not recorded")
-    assert (_retain_access("oeu", 0), _retain_access("oeu", 5)) == ("retain set", "part of the retain set")
+    assert {*get_args(UsedAccess), "not recorded"} == stated
+    assert (read("gradient-ascent", 5), read("unknown", 0)) == ("nothing", None)
+    assert (read("oeu", 0), read("oeu", 5)) == ("retain set", "part of the retain set")
 
 
 def test_a_summary_states_only_what_passed() -> None:

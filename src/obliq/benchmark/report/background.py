@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from obliq.benchmark.cache_keys import TaskKeys
+from obliq.benchmark.report.access import access_by_name
 from obliq.benchmark.suite import Setup, Suite
 from obliq.io.documents import DocumentType
-from obliq.io.strict_json import encode
+from obliq.io.strict_json import OMITTED_BY_DEFAULT, encode
+from obliq.methods import UsedAccess
 
 ABOUT = "about.json"
 
@@ -19,6 +21,7 @@ class Background:
     """How the rows were produced. What is not known is left out of the report, never guessed.
 
     Attributes:
+        access: from a method's name to what it reads of the data that remain; None where that is not recorded.
         follows: from an ablation's name to the method whose tuned fields it takes.
         trials: number of settings that were tried for each method that is tuned; 1 where nothing was.
         beyond_edges: how many further trials there could be beyond the edge of a range.
@@ -28,6 +31,7 @@ class Background:
         facts: machine, versions and the like, by name.
     """
 
+    access: dict[str, UsedAccess] | None = field(default=None, metadata=OMITTED_BY_DEFAULT)
     follows: dict[str, str] = field(default_factory=dict)
     trials: int | None = None
     beyond_edges: int = 0
@@ -54,6 +58,7 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
     if keys.environment.compiled:
         facts["trainings"] = "compiled (--compile)"
     return Background(
+        access=dict(sorted(access_by_name(suite).items())),
         follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
         trials=trials,
         beyond_edges=suite.beyond_edges if tuned else 0,

@@ -32,6 +32,7 @@ def markdown_table(content: ReportTable) -> str:
     ]
     for row in content.rows:
         name = f"*{escape_markdown(row.name)}*" if row.reference else escape_markdown(row.name)
+        name += f" ({row.note})" if row.note else ""
         lines.append(f"| {' | '.join([name, *(_cell(cell) for cell in row.cells)])} |")
     explained = "; ".join(_explained(one) for one in content.headings if one.words or one.target)
     return "\n".join([*lines, "", f"{explained}.", ""] if explained else [*lines, ""])

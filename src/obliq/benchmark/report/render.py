@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,12 +16,14 @@ from markupsafe import Markup
 from obliq.benchmark.collect import read_rows
 from obliq.benchmark.report import figures, markdown, text
 from obliq.benchmark.report.ablations import AblationEffect, ablation_effects
+from obliq.benchmark.report.access import access_by_name, access_notes
 from obliq.benchmark.report.background import ABOUT, ABOUT_DOCUMENT, Background, read_background
 from obliq.benchmark.report.overview import Leaderboard, rank_methods
 from obliq.benchmark.report.statistics import CellRows, group_by_cell
 from obliq.benchmark.report.summaries import CellSummary, summarise
 from obliq.benchmark.report.tables import ablation_table, cell_tables, gap_matrix, leaderboard_table
 from obliq.benchmark.rows import ResultRow
+from obliq.benchmark.suite import Suite
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
 from obliq.io.visible_text import visible_text
@@ -54,6 +57,11 @@ class ReportContent:
     def failures(self) -> Sequence[ResultRow]:
         """Of all cells."""
         return [row for summary in self.summaries for row in summary.failures]
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """On methods that read less than the retain set, by name."""
+        return access_notes(self.background.access)
 
 
 def render_benchmark_report(
@@ -105,25 +113,25 @@ def _page(content: ReportContent) -> str:
         script=Markup(script),  # noqa: S704 - ours, and named by its digest, so that no other script can run
         script_hash=f"sha256-{digest}",
         cautions=text.cautions(content.board, content.summaries),
-        matrix=gap_matrix(content.board, content.summaries) if several else None,
+        matrix=gap_matrix(content.board, content.summaries, content.notes) if several else None,
         suite=content.suite,
         opening=text.opening(content.summaries, content.background),
         verdict=text.verdict(content.board, content.summaries),
         weighting=text.weighting(content.summaries),
-        leaderboard=leaderboard_table(content.board),
+        leaderboard=leaderboard_table(content.board, content.notes),
         overall=_both(content.groups, ranked, f"all {len(content.groups)} cells") if several else (),
         bits=figures.over_bits(content.groups, ranked),
         ablations=ablation_table(content.effects) if content.effects else None,
         ablation_words=text.ABLATIONS,
         ablation_bars=figures.ablation_bars(content.effects),
-        marks=text.marks(content.summaries),
-        columns=[one for table in cell_tables(content.summaries[0]) for one in table.headings],
+        marks=text.marks(content.summaries, content.background),
+        columns=[one for table in cell_tables(content.summaries[0], {}) for one in table.headings],
         cells=[
             {
                 "title": str(summary.cell),
                 "samples": text.samples(summary),
                 "figures": _cell_figures(group, summary) if len(content.groups) <= DRAWN else (),
-                "tables": cell_tables(summary),
+                "tables": cell_tables(summary, content.notes),
             }
             for group, summary in zip(content.groups, content.summaries, strict=True)
         ],
@@ -153,15 +161,18 @@ def _markdown(content: ReportContent) -> str:
     parts += ["## Overview", escape(text.verdict(content.board, content.summaries))]
     if cautions := text.cautions(content.board, content.summaries):
         parts += ["**When these numbers mean little**", markdown.sentence_list(cautions)]
-    parts += [table(leaderboard_table(content.board)), text.weighting(content.summaries)]
+    parts += [table(leaderboard_table(content.board, content.notes)), text.weighting(content.summaries)]
     if len(content.groups) > 1:
-        parts += [table(gap_matrix(content.board, content.summaries))]
+        parts += [table(gap_matrix(content.board, content.summaries, content.notes))]
     if content.effects:
         parts += ["## Ablations", text.ABLATIONS, table(ablation_table(content.effects))]
-    parts += ["## How to read the tables", markdown.sentence_list(text.marks(content.summaries))]
+    parts += [
+        "## How to read the tables",
+        markdown.sentence_list(text.marks(content.summaries, content.background)),
+    ]
     for summary in content.summaries:
         parts += [f"## {escape(str(summary.cell))}", text.samples(summary)]
-        parts += [table(one) for one in cell_tables(summary)]
+        parts += [table(one) for one in cell_tables(summary, content.notes)]
     if content.failures:
         parts += ["## What failed", markdown.failure_list(content.failures)]
     if content.background.facts:
@@ -181,12 +192,19 @@ def write_benchmark_report(folder: Path, rows: Sequence[ResultRow], background: 
     write_file(folder / PAGE, page, overwrite=True)
 
 
-def rewrite_report(folder: Path) -> int:
+def rewrite_report(folder: Path, suite: Suite | None = None) -> int:
     """Write the report again from the rows and the background in a folder; the number of rows.
+
+    Args:
+        folder: of the results.
+        suite: whose results they are, for what an older background lacks; None where it is not at hand.
 
     Raises:
         ObliqError: when the files are missing, or not as they were written.
     """
     rows = read_rows(folder)
-    write_benchmark_report(folder, rows, read_background(folder))
+    background = read_background(folder)
+    if background.access is None and suite is not None:
+        background = dataclasses.replace(background, access=dict(sorted(access_by_name(suite).items())))
+    write_benchmark_report(folder, rows, background)
     return len(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from obliq.benchmark.report.ablations import AblationEffect
@@ -46,11 +46,12 @@ class TableCell:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """A name and its cells; `reference` rows are set apart."""
+    """A name with a note on it, and its cells; `reference` rows are set apart."""
 
     name: str
     cells: Sequence[TableCell]
     reference: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,25 +64,28 @@ class ReportTable:
     rows: Sequence[TableRow]
 
 
-def cell_tables(summary: CellSummary) -> Sequence[ReportTable]:
-    """The tables of a cell, one for each group of measures."""
+def cell_tables(summary: CellSummary, notes: Mapping[str, str]) -> Sequence[ReportTable]:
+    """The tables of a cell, one for each group of measures; notes are by a method's name."""
     return tuple(
         ReportTable(
             caption=caption,
             first=ColumnHeading(label="Method"),
             headings=[ColumnHeading(label=one.label, words=one.words, target=one.target) for one in measures],
-            rows=[_method_row(method, measures, len(summary.seeds)) for method in summary.methods],
+            rows=[
+                _method_row(method, measures, len(summary.seeds), notes.get(method.method, ""))
+                for method in summary.methods
+            ],
         )
         for caption, measures in summary.groups.items()
     )
 
 
-def _method_row(method: MethodSummary, measures: Sequence[Measure], seeds: int) -> TableRow:
+def _method_row(method: MethodSummary, measures: Sequence[Measure], seeds: int, note: str) -> TableRow:
     name = DISPLAY_NAMES.get(method.method, method.method) if method.reference else method.method
     if method.seeds < seeds:
         name += f" ({method.seeds} of {seeds} seeds)"
     cells = [_measure_cell(method, measure) for measure in measures]
-    return TableRow(name=name, cells=cells, reference=method.reference)
+    return TableRow(name=name, cells=cells, reference=method.reference, note=note)
 
 
 def _measure_cell(method: MethodSummary, measure: Measure) -> TableCell:
@@ -112,8 +116,8 @@ def _deviation(found: Spread, digits: int) -> str:
     return "" if found.deviation is None else format_number(found.deviation, digits)
 
 
-def leaderboard_table(board: Leaderboard) -> ReportTable:
-    """The leaderboard as one table."""
+def leaderboard_table(board: Leaderboard, notes: Mapping[str, str]) -> ReportTable:
+    """The leaderboard as one table; notes are by a method's name."""
     headings = (
         ColumnHeading(label="mean Avg. Gap", words="over cells", target="target: 0"),
         ColumnHeading(label="Cells", words="with a gap for every seed", target="target: all"),
@@ -137,11 +141,11 @@ def leaderboard_table(board: Leaderboard) -> ReportTable:
         caption=f"All methods over {counted(len(board.cells), 'cell')}",
         first=ColumnHeading(label="Method"),
         headings=headings,
-        rows=[_standing_row(one, board, one is leader) for one in board.standings],
+        rows=[_standing_row(one, board, one is leader, notes.get(one.method, "")) for one in board.standings],
     )
 
 
-def _standing_row(one: Standing, board: Leaderboard, leads: bool) -> TableRow:
+def _standing_row(one: Standing, board: Leaderboard, leads: bool, note: str) -> TableRow:
     gap = TableCell(value=DASH)
     if one.gap is not None:
         gap = TableCell(value=shown(one.gap.mean, 2), spread=_deviation(one.gap, 2), best=leads)
@@ -168,11 +172,12 @@ def _standing_row(one: Standing, board: Leaderboard, leads: bool) -> TableRow:
             TableCell(value=shown(one.time_ratio, TIME.digits)),
         ],
         reference=one.reference,
+        note=note,
     )
 
 
-def gap_matrix(board: Leaderboard, summaries: Sequence[CellSummary]) -> ReportTable:
-    """Avg. Gap of every method in every cell, methods in the order of the leaderboard."""
+def gap_matrix(board: Leaderboard, summaries: Sequence[CellSummary], notes: Mapping[str, str]) -> ReportTable:
+    """Avg. Gap of every method in every cell, methods in the order of the leaderboard; notes are by a method's name."""
     found = {(one.method, number): one for number, summary in enumerate(summaries) for one in summary.methods}
     rows = []
     for standing in board.standings:
@@ -183,7 +188,8 @@ def gap_matrix(board: Leaderboard, summaries: Sequence[CellSummary]) -> ReportTa
             cells.append(TableCell(value=shown(gap, 2), best=own is not None and own.best))
         if any(cell.value != DASH for cell in cells):
             name = DISPLAY_NAMES[standing.method] if standing.reference else standing.method
-            rows.append(TableRow(name=name, cells=cells, reference=standing.reference))
+            note = notes.get(standing.method, "")
+            rows.append(TableRow(name=name, cells=cells, reference=standing.reference, note=note))
     return ReportTable(
         caption="Avg. Gap in every cell",
         first=ColumnHeading(label="Method"),

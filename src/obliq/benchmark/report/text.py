@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from obliq.benchmark.report.access import explain_access
 from obliq.benchmark.report.background import Background
 from obliq.benchmark.report.overview import Leaderboard
 from obliq.benchmark.report.summaries import CellSummary
@@ -92,19 +93,18 @@ def _tuned(background: Background) -> str:
     return text + followed
 
 
-def marks(summaries: Sequence[CellSummary]) -> Sequence[str]:
+def marks(summaries: Sequence[CellSummary], background: Background) -> Sequence[str]:
     """What the marks in the tables mean."""
+    methods = dict.fromkeys(one.method for cell in summaries for one in cell.methods if not one.reference)
     explained = [
+        explain_access(methods, background.access),
         "Bold: the smallest mean Avg. Gap among methods that have one for every seed of the cell.",
         "AUC can be off to two sides. Above Retrain's (+), the forgotten samples are still recognised: under-forgot. "
         "Below (\N{MINUS SIGN}), the network is less sure of them than of unseen ones, which reveals them too: "
         "over-forgot.",
         "A dash: not measured, or does not apply.",
     ]
-    kinder = [
-        name for name in KINDER if any(one.method == name for cell in summaries for one in cell.methods)
-    ]
-    if kinder:
+    if kinder := [name for name in KINDER if name in methods]:
         explained.append(
             f"{' and '.join(kinder)}: kinder to accuracy than the public code of the method, as its docstring states."
         )

@@ -18,7 +18,7 @@ from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.ownership import FILES_RECORD, read_files_record
 from obliq.io.regular_file import read_regular_file
 from obliq.io.utc import utc_text
-from obliq.methods import access_of, available_methods
+from obliq.methods import used_access
 from obliq.patch import encryption, read_patch_file, read_patch_head
 from obliq.record.certificate.certified_audit import PUBLISHED, CertifiedAudit, CertifiedStatistic
 from obliq.record.certificate.find_result import ShippedResult, find_result
@@ -32,7 +32,6 @@ from obliq.record.certificate.predicate import (
     NetworkDigests,
     Predicate,
     RecordHead,
-    RetainAccess,
 )
 from obliq.record.certificate.statement import Subject
 from obliq.record.certificate.verify import sha256_of_file, subject_files
@@ -218,7 +217,7 @@ def _method(provenance: Provenance | None) -> CertifiedMethod | None:
         name=provenance.method,
         settings=settings,
         seed=provenance.seed,
-        retain_data=_retain_access(provenance.method, settings.get("retain_limit")),
+        retain_data=used_access(provenance.method, settings) or "not recorded",
     )
 
 
@@ -233,15 +232,6 @@ def _earlier(provenance: Provenance) -> tuple[CertifiedEarlierRequest, ...]:
 
 def _joined(parts: Sequence[str]) -> int | None:
     return len(parts) if len(parts) > 1 else None
-
-
-def _retain_access(method: str, limit: object) -> RetainAccess:
-    kind = available_methods().get(method)
-    if kind is None:
-        return "not recorded"
-    access = access_of(kind)
-    limited = isinstance(limit, int) and limit > 0
-    return "part of the retain set" if access == "retain set" and limited else access
 
 
 def _audit(audit: Audit, digest: str, entry: Measurement, *, count: bool) -> CertifiedAudit:
