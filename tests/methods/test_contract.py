@@ -193,11 +193,35 @@ def test_fields_are_settings_that_can_be_written_down(kind: type[Method]) -> Non
         method.epochs = 7
 
 
+def description(kind: type[Method]) -> str:
+    """The docstring of its file, in one line."""
+    return " ".join((importlib.import_module(kind.__module__).__doc__ or "").split())
+
+
 @every_method
 def test_the_docstring_names_its_source(kind: type[Method]) -> None:
-    text = importlib.import_module(kind.__module__).__doc__ or ""
+    text = description(kind)
     assert "Paper:" in text or "Source:" in text
     assert "econstructed" in text or "Deviations:" in text or "Source: ours" in text
+
+
+LIMIT = "A learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`)."
+
+
+@every_method
+def test_the_docstring_states_the_limit_on_learned_steps_exactly_where_it_acts(
+    kind: type[Method],
+    original: nn.Module,
+    splits: Splits,
+    once: Callable[[type[Method]], nn.Module],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = once(kind)
+    monkeypatch.setattr(
+        "obliq.quantization.layers.LARGEST_CHANGE", 0.0
+    )  # steps that it limits stay as they are
+    acts = not same(usual, short(kind).unlearn(original, splits, Run(seed=1)))
+    assert (LIMIT in description(kind)) == acts, LIMIT
 
 
 tuned = pytest.mark.parametrize(

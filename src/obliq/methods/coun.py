@@ -15,7 +15,8 @@ data. Both views pass through the network together. Cosine schedule. Weight deca
 biases alone.
 
 In quantized networks features are taken before the last layer, after the quantizer of its input. Every parameter is
-trained, learned steps included, and batch-norm statistics follow the views.
+trained, learned steps included, and batch-norm statistics follow the views. A learned step changes by at most a tenth
+in one update (`obliq.quantization.keep_steps_near_`).
 """
 
 import copy

@@ -20,8 +20,9 @@ L_r + L_f / 10). A retain set that is smaller than the forget set ends the epoch
 Weight decay leaves learned steps, batch norm and biases alone. Learning rate and epochs of the paper are unknown to
 us.
 
-In quantized networks gradients pass the quantizers straight through, and learned steps are part of both gradients.
-Batch norm follows all batches, forget batches included, unless `batch_norm` is set otherwise.
+In quantized networks gradients pass the quantizers straight through, and learned steps are part of both gradients. A
+learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch norm follows all
+batches, forget batches included, unless `batch_norm` is set otherwise.
 """
 
 import copy

@@ -16,8 +16,9 @@ the feature space, within a distance that is unknown to us. p, s, learning rate 
 has no lower bound, so the gradient is clipped (ours). Cosine schedule. Weight decay leaves learned steps, batch norm
 and biases alone.
 
-In quantized networks every parameter is trained by the gradient of both terms, learned steps included. Batch norm
-follows retain batches and normalises forget batches by the running statistics, unless `batch_norm` is set otherwise.
+In quantized networks every parameter is trained by the gradient of both terms, learned steps included. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch norm follows retain batches and
+normalises forget batches by the running statistics, unless `batch_norm` is set otherwise.
 """
 
 import copy
