@@ -23,8 +23,9 @@ there for comparisons. Gradient descent with momentum, a cosine schedule and wei
 the code lets both move the statistics. A class without held-out samples draws from all of them. The dataset
 condensation of the paper (Blend) is left out.
 
-In quantized networks all parameters are trained, learned steps included. Batch-norm statistics stay as they are
-unless `batch_norm="retain"`.
+In quantized networks all parameters are trained, learned steps included. A learned step changes by at most a tenth
+in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they are unless
+`batch_norm="retain"`.
 """
 
 import copy

@@ -24,7 +24,8 @@ and biases alone. The form without any retained data is left out.
 
 In quantized networks the attack's gradient passes the quantizers straight through, that of the input included. It is
 zero where the input quantizer saturates, and a sample without any gradient does not move. All parameters are
-trained, learned steps included. Batch norm follows the batches, adversarial inputs among them, unless it is
+trained, learned steps included. A learned step changes by at most a tenth in one update
+(`obliq.quantization.keep_steps_near_`). Batch norm follows the batches, adversarial inputs among them, unless it is
 `frozen`.
 """
 

@@ -11,8 +11,9 @@ initialisation draws (there Xavier's normal distribution over all rows, and a bi
 In quantized networks the last linear layer gets one more row of the same bits. With a grid for each channel, the row
 has a step of its own, derived from its weights; with a single step, it shares that. Removing the row restores the
 original's shapes. The quantizer of the logits stays where it is and bounds the extra logit as it does the others.
-All parameters are trained, learned steps included, and steps never decay. Batch-norm statistics are frozen;
-`batch_norm="forget"` lets them follow the forget batches as the reference code does.
+All parameters are trained, learned steps included, and steps never decay. A learned step changes by at most a tenth
+in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics are frozen; `batch_norm="forget"` lets
+them follow the forget batches as the reference code does.
 """
 
 import copy

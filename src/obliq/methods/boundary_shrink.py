@@ -14,8 +14,9 @@ public code, whose statistics follow the forget batches.
 
 In quantized networks the attack's gradient passes the input quantizer straight through. It is zero where that
 quantizer saturates; there the input keeps its value. All parameters are trained, learned steps included, and steps
-never decay. Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the forget batches as the
-reference code does.
+never decay. A learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`).
+Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the forget batches as the reference code
+does.
 """
 
 import copy

@@ -8,8 +8,9 @@ its running statistics; the reference normalises by the forget batch and follows
 The loss -CE(B_f) has no lower bound: too many steps, or too high a rate, destroy the network. A loss that stops
 being finite is an error. The retain set is not used.
 
-In quantized networks every parameter moves, learned steps included: ascent can shrink or stretch the grid itself.
-Following the forget batches replaces the statistics of all the data by those of one person or class.
+In quantized networks every parameter moves, learned steps included: ascent can shrink or stretch the grid itself. A
+learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Following the forget
+batches replaces the statistics of all the data by those of one person or class.
 """
 
 import copy

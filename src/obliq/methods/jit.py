@@ -15,7 +15,8 @@ Deviations: the default rate is a third of the paper's for VGG-11, which is larg
 the paper it lowers the rate within that pass.
 
 In quantized networks noise that is smaller than half a step of the input's quantizer may change nothing, and then
-gives no gradient. All parameters are trained, learned steps included.
+gives no gradient. All parameters are trained, learned steps included. A learned step changes by at most a tenth in one
+update (`obliq.quantization.keep_steps_near_`).
 """
 
 import copy

@@ -22,8 +22,9 @@ Deviations: stochastic gradient descent with a cosine schedule and our own rate 
 Accuracies are not rounded to two decimals. Weight decay leaves learned steps, batch norm and biases alone.
 
 In quantized networks teacher and student have the same precision, and every parameter of the student is trained,
-learned steps included. Batches hold both sets and, as in the code, batch norm follows them, unless it is `frozen`.
-True labels are not used for training; they only count in the accuracies.
+learned steps included. A learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`).
+Batches hold both sets and, as in the code, batch norm follows them, unless it is `frozen`. True labels are not used for
+training; they only count in the accuracies.
 """
 
 import copy

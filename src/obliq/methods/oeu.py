@@ -5,6 +5,10 @@ arXiv 2602.00567. Reference code: none published. Reconstructed from the abstrac
 entropy of the prediction, and its gradient is projected onto the orthogonal complement of the retain gradient.
 Everything else is our choice, and each open choice is a field; the equations are those of
 `obliq.training.orthogonal_descent`.
+
+In quantized networks all parameters are trained, learned steps included, unless `steps="frozen"`. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they
+are unless `batch_norm="retain"`.
 """
 
 import copy

@@ -21,12 +21,12 @@ lengths. Labels and lengths are computed in training mode, so that batch-norm st
 `order` "sequential" (forget, then retain) for CIFAR-10 and SVHN, else "mixed".
 
 Deviations: the rate falls with every step (there once an epoch), learned steps, batch norm and biases do not decay
-(there they do), and one update moves a learned step by at most a tenth of its value (there without a limit). With
-`faithful="whole-code"` the descent follows the code in these three, too. The committed rows "q-mul public code" have
-`faithful="code"`.
+(there they do), and learned steps have a limit (there none). With `faithful="whole-code"` the descent follows the
+code in these three, too. The committed rows "q-mul public code" have `faithful="code"`.
 
-In quantized networks all parameters are trained, learned steps included, and all count in the gradients' lengths.
-Batch-norm statistics follow all training batches (`batch_norm`), in training mode as there.
+In quantized networks all parameters are trained, learned steps included, and all count in the gradients' lengths. A
+learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics
+follow all training batches (`batch_norm`), in training mode as there.
 """
 
 import copy

@@ -8,9 +8,10 @@ shuffled together. In both, labels come uniformly from all classes, the sample's
 
 Deviations: cosine schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone.
 
-In quantized networks every parameter is trained, learned steps included. Batch norm normalises by each batch and
-follows it, forget batches included, as in the reference, unless `batch_norm` is set otherwise. In the sequential
-form each epoch ends with the retain set, so its statistics are the last to be followed.
+In quantized networks every parameter is trained, learned steps included. A learned step changes by at most a tenth
+in one update (`obliq.quantization.keep_steps_near_`). Batch norm normalises by each batch and follows it, forget
+batches included, as in the reference, unless `batch_norm` is set otherwise. In the sequential form each epoch ends
+with the retain set, so its statistics are the last to be followed.
 """
 
 import copy

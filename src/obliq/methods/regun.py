@@ -20,8 +20,8 @@ over the retain set (there over the forget set), so that methods can be compared
 the running statistics and never change them; retain batches follow `batch_norm`. No selector by nearest features. A
 class without held-out samples draws from all of them.
 
-In quantized networks all parameters are trained, learned steps included. Batch-norm statistics stay as they are
-unless `batch_norm="retain"`.
+In quantized networks all parameters are trained, learned steps included. A learned step changes by at most a tenth in
+one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they are unless `batch_norm="retain"`.
 """
 
 import copy

@@ -15,9 +15,10 @@ has another label than the true one, and a weight alpha of the retain loss.
 Deviations: cosine schedule (there constant). Weight decay leaves learned steps, batch norm and biases alone. The
 mask's batches are in the order of the data, not shuffled.
 
-In quantized networks learned steps are ranked and frozen like every other parameter. A frozen latent weight keeps
-its value bit for bit, but its integer code can still change when the mask lets the step of its channel move.
-Batch-norm statistics are no parameters: no mask holds them, and `batch_norm` decides.
+In quantized networks learned steps are ranked and frozen like every other parameter. A frozen latent weight keeps its
+value bit for bit, but its integer code can still change when the mask lets the step of its channel move. A learned
+step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics are no
+parameters: no mask holds them, and `batch_norm` decides.
 """
 
 import copy

@@ -14,11 +14,12 @@ Deviations: cosine schedule (there in steps) and our own rate. Weight decay leav
 biases alone. No rewinding (the paper's SCRUB+R).
 
 In quantized networks teacher and student have the same precision, and every parameter of the student is trained,
-learned steps included. Batch norm of the student follows all batches, forget batches included, as in the reference.
-The method needs this. A student that starts as the teacher's copy and normalises as the teacher does is at distance
-0, where L_max has no gradient. With `batch_norm` at `frozen` or `retain`, the first forget phase therefore moves
-nothing but what weight decay moves. The forget phase has no upper bound: a loss that is no longer finite is an
-error.
+learned steps included. A learned step changes by at most a tenth in one update
+(`obliq.quantization.keep_steps_near_`). Batch norm of the student follows all batches, forget batches included, as
+in the reference. The method needs this. A student that starts as the teacher's copy and normalises as the teacher
+does is at distance 0, where L_max has no gradient. With `batch_norm` at `frozen` or `retain`, the first forget phase
+therefore moves nothing but what weight decay moves. The forget phase has no upper bound: a loss that is no longer
+finite is an error.
 """
 
 import copy

@@ -21,9 +21,10 @@ which at the code's coefficient of 1 changes nothing. The rate falls with both k
 learned steps, batch norm and biases alone.
 
 In quantized networks gradients pass the quantizers straight through. Learned steps are ranked by the same ratio,
-which the scale of their gradient does not change; salient or not, they follow the repair steps. Batch norm follows
-all batches, forget batches included, as in the code, unless `batch_norm` is set otherwise. Where forget batches are
-normalised by running statistics, the same ascent has a much larger effect, and weight and clip have to be smaller.
+which the scale of their gradient does not change; salient or not, they follow the repair steps. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch norm follows all batches,
+forget batches included, as in the code, unless `batch_norm` is set otherwise. Where forget batches are normalised by
+running statistics, the same ascent has a much larger effect, and weight and clip have to be smaller.
 """
 
 import copy

@@ -45,8 +45,8 @@ def descend(
     """Descend on a sequence of losses, in place, and report the mean loss of each epoch to the run's listener.
 
     This is stochastic gradient descent with momentum. The rate falls to zero along half a cosine. Weight decay
-    leaves learned steps, batch norm and biases alone. One update moves a learned step by at most a tenth of its
-    value, see `obliq.quantization.keep_steps_near_`.
+    leaves learned steps, batch norm and biases alone. A learned step changes by at most a tenth in one update
+    (`obliq.quantization.keep_steps_near_`).
 
     Args:
         model: on the run's device, in the mode in which it is to be trained.

@@ -13,8 +13,9 @@ carries earlier u, which are orthogonal to earlier retain gradients only (`proje
 applied instead). Weight decay, which belongs to the retain term, adds a change of its own. The run therefore records
 both the predicted and the measured change of the retain loss.
 
-In quantized networks all parameters are trained, learned steps included unless `steps="frozen"`. One update moves a
-step by at most a tenth of its value. Batch-norm statistics stay as they are unless `batch_norm="retain"`.
+In quantized networks all parameters are trained, learned steps included, unless `steps="frozen"`. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they
+are unless `batch_norm="retain"`.
 
 Source: equations (1) and (2) are our reconstruction of orthogonal gradient projection in OEU (Zhang et al., ICML 2026,
 arXiv 2602.00567) from its abstract; everything that the abstract leaves open is a field.

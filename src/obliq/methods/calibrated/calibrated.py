@@ -9,6 +9,10 @@ data has public precedents. ReGUn (arXiv 2603.11210, March 2026) distils one pre
 unseen samples, into all forget samples. A-AMU (arXiv 2507.09786, July 2025) matches the loss distributions of
 forgotten and unseen samples by maximum mean discrepancy. Ours are the target for each sample by quantiles, the
 reference models that estimate difficulty, and the projection.
+
+In quantized networks all parameters are trained, learned steps included, unless `steps="frozen"`. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they
+are unless `batch_norm="retain"`.
 """
 
 import copy

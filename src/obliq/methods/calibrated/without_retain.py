@@ -11,6 +11,10 @@ original. It grows as answers change, and the forget gradient is projected again
 
 Source: ours; see `obliq.methods.calibrated.calibrated` for precedents. MU-Mis and JiT, which read the forget set alone,
 are the published methods for this case.
+
+In quantized networks all parameters are trained, learned steps included, unless `steps="frozen"`. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they
+are unless `batch_norm="retain"`.
 """
 
 import copy

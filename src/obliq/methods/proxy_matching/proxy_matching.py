@@ -39,7 +39,8 @@ additional network on new data, and aligns gaps between networks. ReGUn (arXiv 2
 averaged over unseen samples, to all forget samples. Ours are the proxy that is trained on the retain set, its
 calibration on holdout samples (1), targets as margins, the mixture (2), and the projection.
 
-In quantized networks the proxy has the precision of the original. Learned steps are trained in both.
+In quantized networks the proxy has the precision of the original. Learned steps are trained in both. A learned step
+changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`).
 """
 
 import copy
