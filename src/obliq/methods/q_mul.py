@@ -22,7 +22,8 @@ lengths. Labels and lengths are computed in training mode, so that batch-norm st
 
 Deviations: the rate falls with every step (there once an epoch), learned steps, batch norm and biases do not decay
 (there they do), and learned steps have a limit (there none). With `faithful="whole-code"` the descent follows the
-code in these three, too. The committed rows "q-mul public code" have `faithful="code"`.
+code in these three, too. The committed rows "q-mul public code" have `faithful="code"`, and "q-mul whole code" have
+`faithful="whole-code"`.
 
 In quantized networks all parameters are trained, learned steps included, and all count in the gradients' lengths. A
 learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics
