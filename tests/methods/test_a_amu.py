@@ -1,16 +1,19 @@
 """What matching loss distributions promises beyond the common contract."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from obliq.data import Splits
+from obliq.data import Examples, Splits
 from obliq.methods import AAMU
 from obliq.methods.a_amu import normal_scores, squared_discrepancy
 from obliq.run import Run
 from obliq.training.prediction import predict
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import CPU
 
 
@@ -38,6 +41,35 @@ def test_the_discrepancy_by_hand() -> None:
     expected = 2 - 2 * math.exp(-(1.5**2) / 2)
     assert float(squared_discrepancy(torch.zeros(1), at)) == pytest.approx(expected)
     assert float(squared_discrepancy(at, at)) == 0
+
+
+@pytest.mark.parametrize("ranks", ["own", "pooled"])
+def test_the_first_step_descends_on_equation_1(ranks: Literal["own", "pooled"]) -> None:
+    network = linear([[1.0, -0.5], [0.2, 0.8]])
+    splits = splits_by_hand(
+        forget=[((1.0, 0.0), 0), ((3.0, -1.0), 0), ((0.5, 0.2), 0)],
+        retain=[((1.0, 0.5), 0), ((0.1, 2.0), 1)],
+        holdout=[((0.3, 0.4), 0), ((9.0, 9.0), 1), ((2.0, 1.5), 0)],  # the second has another label
+    )
+    method = AAMU(ranks=ranks, forget_weight=5.0, epochs=1, weight_decay=0.0)
+    (found,) = first_step(method, network, splits)
+
+    def each(examples: Examples) -> torch.Tensor:
+        return F.cross_entropy(network(examples.inputs()), examples.labels, reduction="none")
+
+    forget, unseen = each(splits.forget), each(splits.holdout)[[0, 2]].detach()
+
+    def scores(losses: torch.Tensor) -> torch.Tensor:
+        among = losses if ranks == "own" else torch.cat([forget, unseen])
+        r, others = torch.log(1 + losses), torch.log(1 + among)
+        shares = [torch.sigmoid(2 * torch.clamp(one - others, min=0)).mean() for one in r]
+        return torch.special.ndtri(torch.stack(shares))
+
+    of_forget, of_unseen = scores(forget), scores(unseen).detach()
+    pairs = [(of_forget, of_forget, 1), (of_unseen, of_unseen, 1), (of_forget, of_unseen, -2)]
+    mmd = sum(sign * torch.exp(-((a[:, None] - b) ** 2) / 2).mean() for a, b, sign in pairs)
+    (expected,) = torch.autograd.grad(each(splits.retain).mean() ** 2 + 5.0 * mmd, network[0].weight)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
 def test_own_ranks_see_no_difference_of_level_and_pooled_ranks_do() -> None:

@@ -1,9 +1,11 @@
 """What dampening from the last layer backwards promises beyond the common contract."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from obliq.data import Examples, Partition, Splits
@@ -12,6 +14,7 @@ from obliq.methods import FiCABU, SelectiveDampening
 from obliq.methods.ficabu import by_layer, dampened_parameters, depth_scale, write_statistics
 from obliq.run import Run, Trace
 from obliq.training.prediction import accuracy
+from tests.methods.by_hand import linear, splits_by_hand
 from tests.methods.measured import CPU, same, unreadable
 
 
@@ -27,6 +30,34 @@ def test_layers_come_last_first_and_fade_with_depth(original: nn.Module) -> None
     assert scales[0] == 1
     assert scales == sorted(scales, reverse=True)
     assert {depth_scale(depth / 4, 0.0) for depth in range(5)} == {1.0}
+
+
+def test_the_edit_of_three_layers_by_hand() -> None:
+    """s_t is 1 at the last layer, (1 + e^(-k / 2)) / 2 half way and e^(-k / 2) at the first; nothing stops the edit."""
+    network = linear([[1.0, 0.2], [0.3, 1.0]], [[1.0, 0.1], [0.2, 1.5]], [[1.2, 0.1], [0.2, 1.0]])
+    splits = splits_by_hand(
+        forget=[((2.0, 0.5), 0)],
+        retain=[((0.5, 1.0), 1), ((0.3, 1.5), 1), ((-0.2, 0.4), 1)],
+        holdout=[((0.0, 1.0), 1)],
+    )
+    alpha, dampening, steepness = 2.0, 0.2, 1.0
+    method = FiCABU(alpha=alpha, dampening=dampening, steepness=steepness)
+    result = method.unlearn(network, splits, Run(seed=1))
+
+    def squared(parts: list[Examples]) -> tuple[torch.Tensor, ...]:
+        inputs, labels = (torch.cat([getattr(one, what) for one in parts]) for what in ("indices", "labels"))
+        loss = F.cross_entropy(network(splits.forget.collection.fetch(inputs)), labels)
+        return tuple(one**2 for one in torch.autograd.grad(loss, list(network.parameters())))
+
+    of_forget, of_all = squared([splits.forget]), squared([splits.forget, splits.retain])
+    scales = [math.exp(-steepness / 2), (1 + math.exp(-steepness / 2)) / 2, 1.0]  # the first layer first
+    for before, after, forget, overall, scale in zip(
+        network.parameters(), result.parameters(), of_forget, of_all, scales, strict=True
+    ):
+        chosen = forget > alpha / scale * overall
+        assert bool(chosen.any())
+        factors = torch.where(chosen, (dampening / scale * overall / forget).clamp(max=1), 1)
+        torch.testing.assert_close(after, before * factors)
 
 
 def test_it_stops_at_the_target_and_leaves_earlier_layers(original: nn.Module, parts: Partition) -> None:

@@ -11,6 +11,7 @@ from obliq.methods import MUMis
 from obliq.methods.mu_mis import has_recovered, sensitivities
 from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
+from tests.methods.by_hand import first_step, splits_by_hand
 from tests.methods.measured import unreadable
 
 
@@ -33,6 +34,14 @@ def test_sensitivities_and_their_gradients_by_hand() -> None:
     (slope,) = torch.autograd.grad(own.sum(), network.a)
     # d ||a_c x||^2 / da_c = 2 a_c x^2
     torch.testing.assert_close(slope, torch.tensor([[2.0, 16.0], [0.0, -2.0]]))
+
+
+def test_the_first_step_by_hand() -> None:
+    """Of two classes, the other one is known: half of 2 a_y x^2 for the label, minus the same for the other class."""
+    splits = splits_by_hand(forget=[((1.0, 2.0), 0), ((0.0, 1.0), 1)])
+    (found,) = first_step(MUMis(epochs=1, learning_rate=0.01), Quadratic(), splits)
+    # a_0 (x_1^2 - x_2^2) and a_1 (x_2^2 - x_1^2)
+    torch.testing.assert_close(found, torch.tensor([[1.0, 6.0], [-3.0, 3.0]]), atol=1e-4, rtol=0)
 
 
 def test_recovery_is_counted_from_the_minimum() -> None:

@@ -11,6 +11,7 @@ from obliq.data import Splits
 from obliq.methods import FineTune, MUNBa
 from obliq.methods.munba import bisector
 from obliq.run import Run
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import same
 
 
@@ -50,3 +51,11 @@ def test_steps_beyond_a_pass_over_the_forget_set_fine_tune(
     assert len(splits.forget) < 20 < len(splits.retain)
     tuned = FineTune(epochs=1, batch_size=32, learning_rate=0.01)
     assert same(result, tuned.unlearn(original, splits, Run(seed=1)))
+
+
+def test_the_first_step_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At W = 0, with (p - y) x^T, the unit gradients are ((-1, 0), (1, 0)) / sqrt 2 and ((0, 1), (0, -1)) / sqrt 2."""
+    monkeypatch.setattr(torch, "randint", lambda classes, shape, generator: torch.ones(shape).long())
+    splits = splits_by_hand(forget=[((0.0, 3.0), 0)], retain=[((1.0, 0.0), 0)])
+    (found,) = first_step(MUNBa(epochs=1, learning_rate=0.01), linear([[0.0, 0.0], [0.0, 0.0]]), splits)
+    torch.testing.assert_close(found, torch.tensor([[-0.5, 0.5], [0.5, -0.5]]))

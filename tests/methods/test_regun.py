@@ -12,6 +12,7 @@ from obliq.methods import ReGUn
 from obliq.methods.regun import draw_held_out, reference_loss
 from obliq.run import Run
 from obliq.training.prediction import predict
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import CPU
 
 
@@ -35,6 +36,21 @@ def test_the_gradient_is_the_prediction_minus_the_reference() -> None:
     (slope,) = torch.autograd.grad(loss, logits)
     torch.testing.assert_close(slope, (logits.detach().softmax(dim=1) - reference) / 4)
     assert float(reference_loss(reference.log().expand(4, 3), reference)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_first_step_by_hand() -> None:
+    """(p - y) x^T on the retain set plus (p - q) x^T, averaged, on the forget set, with one held-out sample a class."""
+    network = linear([[1.0, -0.5], [0.2, 0.8]])
+    retain, forget = [((1.0, 0.5), 0)], [((2.0, 0.0), 0), ((0.0, 1.0), 1)]
+    splits = splits_by_hand(forget=forget, retain=retain, holdout=[((0.5, 0.5), 0), ((-1.0, 3.0), 1)])
+    (found,) = first_step(ReGUn(epochs=1, weight_decay=0.0), network, splits)
+    kept, forgotten, unseen = (
+        network(part.inputs()).detach().softmax(dim=1)
+        for part in (splits.retain, splits.forget, splits.holdout)
+    )
+    of_retain = (kept - torch.tensor([1.0, 0.0])).T @ splits.retain.inputs()
+    of_forget = (forgotten - unseen.mean(dim=0)).T @ splits.forget.inputs() / 2
+    torch.testing.assert_close(found, of_retain + of_forget, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("selector", ["class_informed", "uniform"])

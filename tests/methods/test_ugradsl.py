@@ -9,6 +9,7 @@ from obliq.data import Splits
 from obliq.methods import GradientDifference, UGradSL
 from obliq.methods.ugradsl import negatively_smoothed_loss
 from obliq.run import Run
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import same
 
 
@@ -34,3 +35,13 @@ def test_without_smoothing_and_clipping_it_is_gradient_difference(
     assert all(torch.allclose(before[name], after[name], atol=1e-5) for name in before)
     clipped = UGradSL(smoothing=0.0, clip=1e-3, epochs=1).unlearn(original, splits, Run(seed=1))
     assert not same(clipped, result)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.1])
+def test_the_first_step_by_hand(clip: float) -> None:
+    """At W = 0, with K = 2: p (q - y) x_r^T - (1 - p) (1 + s) (q - y) x_f^T with q = (1/2, 1/2), then the clipping."""
+    splits = splits_by_hand(forget=[((0.0, 3.0), 0)], retain=[((1.0, 0.0), 0)])
+    method = UGradSL(retain_weight=0.8, smoothing=0.5, clip=clip, epochs=1)
+    (found,) = first_step(method, linear([[0.0, 0.0], [0.0, 0.0]]), splits)
+    expected = torch.tensor([[-0.8 / 2, 0.2 * 1.5 * 3 / 2], [0.8 / 2, -0.2 * 1.5 * 3 / 2]])
+    torch.testing.assert_close(found, clip * expected / expected.norm() if clip else expected)

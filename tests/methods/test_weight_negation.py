@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from obliq.data import Splits
-from obliq.methods import NoT
+from obliq.methods import FineTune, NoT
 from obliq.methods.weight_negation import negate_weights_
 from obliq.quantization import weight_codes, weighted_layers
 from obliq.run import Run
-from tests.methods.measured import unreadable
+from tests.methods.measured import same, unreadable
 
 
 def test_codes_of_the_first_layer_change_their_sign_exactly(original: nn.Module) -> None:
@@ -23,6 +23,15 @@ def test_codes_of_the_first_layer_change_their_sign_exactly(original: nn.Module)
     negate_weights_(network, first_only=False)
     after = [*map(weight_codes, weighted_layers(network).values())]
     assert all(torch.equal(one, -other) for one, other in zip(before, after, strict=True))
+
+
+def test_it_is_fine_tuning_of_the_negated_network(original: nn.Module, splits: Splits) -> None:
+    for layers in ("first", "all"):
+        negated = copy.deepcopy(original)
+        negate_weights_(negated, first_only=layers == "first")
+        settings = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
+        result = NoT(layers=layers, **settings).unlearn(original, splits, Run(seed=1))
+        assert same(result, FineTune(**settings).unlearn(negated, splits, Run(seed=1)))
 
 
 def test_a_mask_holds_entries_at_their_values(original: nn.Module) -> None:
