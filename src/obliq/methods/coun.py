@@ -9,8 +9,8 @@ penultimate features of two views of each of N retained samples, scaled to lengt
 The sum has 2N - 1 terms. Retained samples that look like each other come together and apart by what they look like, and
 forgotten samples follow those that they resemble. The forget set is not read, so the method works without it.
 
-Deviations: weight and temperature t are unknown to us, and are starting points. Views are random crops and flips with
-`augment`, as usual for natural images; without it they are the sample with Gaussian noise (ours), which suits any
+Deviations: `weight` and `temperature` (t) are unknown to us, and are starting points. Views are random crops and flips
+with `augment`, as usual for natural images; without it they are the sample with Gaussian noise (ours), which suits any
 data. Both views pass through the network together. Cosine schedule. Weight decay leaves learned steps, batch norm and
 biases alone.
 

@@ -10,9 +10,9 @@ with the label y and another class c, drawn anew for each sample and step. Desce
 term, the sensitivity of irrelevant classes, has passed its minimum and risen from there by the share `recovery` of its
 first value.
 
-Deviations: learning rate, epochs and the share are unknown to us. The stop is judged after each pass over the forget
-set, and `epochs` limits the number of passes. Momentum and a cosine schedule. Batch-norm statistics are frozen, so
-that the gradient of a sample does not depend on its batch. On random requests the method is known to be weak.
+Deviations: `learning_rate`, `epochs` and `recovery` are unknown to us. The stop is judged after each pass over the
+forget set, and `epochs` limits the number of passes. Momentum and a cosine schedule. Batch-norm statistics are frozen,
+so that the gradient of a sample does not depend on its batch. On random requests the method is known to be weak.
 
 In quantized networks (1) is differentiated twice. Gradients pass the quantizers straight through both times, and are
 zero where a quantizer saturates. Learned steps stay as they are, since the derivative by a step of a gradient that

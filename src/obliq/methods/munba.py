@@ -17,7 +17,7 @@ both gradients. This file computes the bisector. Steps beyond a pass over the fo
 Deviations: (2) in place of the code's matrix of inner products, which divides by nearly zero for short gradients.
 For opposite gradients there is no bisector, and the step follows the retain gradient (the code descends on
 L_r + L_f / 10). A retain set that is smaller than the forget set ends the epoch (there an error). Cosine schedule.
-Weight decay leaves learned steps, batch norm and biases alone. Learning rate and epochs of the paper are unknown to
+Weight decay leaves learned steps, batch norm and biases alone. `learning_rate` and `epochs` of the paper are unknown to
 us.
 
 In quantized networks gradients pass the quantizers straight through, and learned steps are part of both gradients. A

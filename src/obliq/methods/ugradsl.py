@@ -11,10 +11,10 @@ with weight 1 + s (1 - 1 / K), and descent on -log p_j of every other class with
 prediction towards equal probabilities. "+" is the form whose epochs are passes over the retain set, with the forget set
 repeated.
 
-Deviations: one smoothing rate for all samples. The paper adapts it to the share of retained samples that are near in
-the feature space, within a distance that is unknown to us. p, s, learning rate and epochs are unknown, too. The loss
-has no lower bound, so the gradient is clipped (ours). Cosine schedule. Weight decay leaves learned steps, batch norm
-and biases alone.
+Deviations: `retain_weight` (p), `smoothing` (s), `learning_rate` and `epochs` are unknown to us. One smoothing rate
+for all samples; the paper adapts it to the share of retained samples that are near in the feature space, within a
+distance that is unknown, too. The loss has no lower bound, so the gradient is clipped (ours). Cosine schedule. Weight
+decay leaves learned steps, batch norm and biases alone.
 
 In quantized networks every parameter is trained by the gradient of both terms, learned steps included. A learned step
 changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). Batch norm follows retain batches and
