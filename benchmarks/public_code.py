@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import copy
 import functools
-import subprocess
 import tempfile
 import types
 from collections.abc import Callable
@@ -44,17 +43,12 @@ from obliq.run import Run
 from obliq.training import descent
 from obliq.training.descent import descend
 from obliq.training.prediction import accuracy, predict
-from public_code_modules import Samples, public_modules, same_draws
+from public_code_modules import Q_MUL, SALUN, Samples, add_checkouts, commit_of, same_draws, their_modules
 
 TABLE = Path(__file__).parent / "results" / "public_code.md"
 EPOCHS, BATCH, MOMENTUM, DECAY = 2, 50, 0.9, 5e-4
 NOISE = 1e-7  # relative, of the learning rate: about one unit in the last place of a float
 CPU = torch.device("cpu")
-Q_MUL, SALUN = "Green-Edge-AI-Group/MU-Q-MUL", "OPTML-Group/Unlearn-Saliency"
-MODULES = {
-    Q_MUL: ("unlearn.FT", "unlearn.GA", "unlearn.RL", "unlearn.RL_min"),
-    SALUN: ("unlearn.RL", "generate_mask"),
-}
 SHARE = 0.5  # of the entries, that SalUn may change
 
 INTRODUCTION = """\
@@ -68,19 +62,19 @@ from the same network, take the same batches and draw the same labels.
   shipped**: ours lowers the rate with every step, spares steps, batch norm and biases from decay, and limits steps.
 - **Difference** is the largest one between the logits of the public code's network and of ours, same. Logits reach
   {largest:.0f}.
-- **Noise** is that between two runs of the public code, of which one has a learning rate that is larger by a factor of
-  1 + {noise:g}. In a quantized network, one weight that is rounded otherwise changes all that follows, so a difference
-  of that size is rounding.
-- **Learned steps** of the public code can fall below 0, which no file of ours can hold; ours stay positive. Steps do so
-  where the row is marked with *.
+- **Free** is the same difference where our learned steps may fall below 0, too. Those of the public code can, which no
+  file of ours can hold; ours stay positive. Steps end below 0 where the row is marked with *.
+- **Noise** is the larger difference of the public code from itself, with learning rates that are larger and smaller by
+  a factor of 1 + {noise:g}. In a quantized network, one weight that is rounded otherwise changes all that follows, so a
+  difference of that size is rounding. Other versions of PyTorch round otherwise and change such rows.
 - **Similar labels** are the nearest of several distances. Rounding can decide between two that are nearly equal, on
   either side; with other networks, other rows have that difference.
 - **SalUn** is that of Unlearn-Saliency, which keeps the rate constant; the other rows are of MU-Q-MUL.
 - **UA and RA** in percent: wrong answers on forgotten, right ones on retained samples.
 - The random dropping of input values in the public code's `RL` is switched off. No paper has it.
 
-| bits | method | rate | difference | noise | UA: public, same, as shipped | RA: public, same, as shipped |
-| --- | --- | ---: | ---: | ---: | --- | --- |
+| bits | method | rate | difference | free | noise | UA: public, same, as shipped | RA: public, same, as shipped |
+| --- | --- | ---: | ---: | ---: | ---: | --- | --- |
 """
 
 
@@ -109,11 +103,11 @@ class Pair:
     repository: str = Q_MUL
 
 
-def pairs() -> tuple[Pair, ...]:
+def pairs(*, epochs: int = EPOCHS, batch: int = BATCH) -> tuple[Pair, ...]:
     """Everything that is compared."""
     usual: dict[str, Any] = {
-        "epochs": EPOCHS,
-        "batch_size": BATCH,
+        "epochs": epochs,
+        "batch_size": batch,
         "momentum": MOMENTUM,
         "weight_decay": DECAY,
     }
@@ -145,10 +139,25 @@ def theirs(
 ) -> nn.Module:
     """The network after the public code, whose learning rate `noise` makes larger by that share."""
     network = copy.deepcopy(original).train()
+    their_descent(pair, modules, original, splits, rate=pair.rate * (1 + noise))(network)
+    return network.eval()
+
+
+def their_descent(
+    pair: Pair,
+    modules: dict[str, Any],
+    original: nn.Module,
+    splits: Splits,
+    *,
+    rate: float,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
+) -> Callable[[nn.Module], None]:
+    """What the public code does to a network in training mode; a mask is computed before, from the original."""
     arguments = types.SimpleNamespace(
         rewind_epoch=0,
-        unlearn_lr=pair.rate * (1 + noise),
-        unlearn_epochs=EPOCHS,
+        unlearn_lr=rate,
+        unlearn_epochs=epochs,
         momentum=MOMENTUM,
         weight_decay=DECAY,
         decreasing_lr="91,136",  # epochs; its default, far behind the last one here
@@ -156,7 +165,7 @@ def theirs(
         unlearn=pair.function,
         dataset=pair.like,
         num_classes=splits.retain.collection.classes,
-        batch_size=BATCH,
+        batch_size=batch,
         warmup=0,
         print_freq=10**9,
         no_l1_epochs=0,
@@ -164,15 +173,12 @@ def theirs(
         mrl=pair.similar,
     )
     loaders = {
-        name: DataLoader(Samples(part), batch_size=BATCH, shuffle=True)
+        name: DataLoader(Samples(part), batch_size=batch, shuffle=True)
         for name, part in (("forget", splits.forget), ("retain", splits.retain))
     }
+    options = {"mask": their_mask(modules, loaders, original, arguments)} if pair.repository == SALUN else {}
     function, loss = getattr(modules[pair.module], pair.function), nn.CrossEntropyLoss()
-    if pair.repository == SALUN:
-        function(loaders, network, loss, arguments, mask=their_mask(modules, loaders, original, arguments))
-    else:
-        function(loaders, network, loss, arguments)
-    return network.eval()
+    return lambda network: function(loaders, network, loss, arguments, **options)
 
 
 def their_mask(modules: dict[str, Any], loaders: Any, original: nn.Module, arguments: Any) -> dict[str, Any]:
@@ -186,8 +192,14 @@ def their_mask(modules: dict[str, Any], loaders: Any, original: nn.Module, argum
     return found
 
 
-def with_their_descent(compute: Callable[[], nn.Module], *, constant: bool) -> nn.Module:
-    """Compute while methods without such an option descend as the public code does, at a constant rate or not."""
+def with_their_descent(compute: Callable[[], nn.Module], *, constant: bool, free: bool) -> nn.Module:
+    """Compute while methods without such an option descend as the public code does.
+
+    Args:
+        compute: what is computed.
+        constant: keep the learning rate.
+        free: let learned steps fall below 0.
+    """
     published = functools.partial(descend, published=True)
     with contextlib.ExitStack() as stack:
         for module in (fine_tune, gradient_ascent, random_label, salun):
@@ -196,6 +208,8 @@ def with_their_descent(compute: Callable[[], nn.Module], *, constant: bool) -> n
             stack.enter_context(
                 mock.patch.object(descent, "cosine_schedule", lambda rate, total: lambda step: rate)
             )
+        if free:
+            stack.enter_context(mock.patch.object(descent, "keep_steps_positive_"))
         return compute()
 
 
@@ -203,19 +217,24 @@ def row(pair: Pair, modules: dict[str, Any], original: nn.Module, splits: Splits
     """One line of the table."""
     with same_draws():
         public = theirs(pair, modules, original, splits)
-        again = theirs(pair, modules, original, splits, noise=NOISE)
-        same = with_their_descent(
-            lambda: pair.same.unlearn(original, splits, Run()), constant=pair.repository == SALUN
+        again = [theirs(pair, modules, original, splits, noise=noise) for noise in (NOISE, -NOISE)]
+        same, free = (
+            with_their_descent(
+                lambda: pair.same.unlearn(original, splits, Run()),
+                constant=pair.repository == SALUN,
+                free=free,
+            )
+            for free in (False, True)
         )
         shipped = pair.shipped.unlearn(original, splits, Run())
     networks = (public, same, shipped)
     wrong = ", ".join(f"{100 - accuracy(one, splits.forget, CPU):.1f}" for one in networks)
     right = ", ".join(f"{accuracy(one, splits.retain, CPU):.1f}" for one in networks)
     below = "*" if any(bool((step < 0).any()) for step in learned_steps(public)) else ""
-    return (
-        f"| {bits} | {pair.name}{below} | {pair.rate:g} | {difference(public, same, splits):.1g} "
-        f"| {difference(public, again, splits):.1g} | {wrong} | {right} |"
-    )
+    others = (difference(public, same, splits), difference(public, free, splits))
+    noise = max(difference(public, one, splits) for one in again)
+    differences = " | ".join(f"{one:.1g}" for one in (*others, noise))
+    return f"| {bits} | {pair.name}{below} | {pair.rate:g} | {differences} | {wrong} | {right} |"
 
 
 def difference(one: nn.Module, other: nn.Module, splits: Splits) -> float:
@@ -226,22 +245,12 @@ def difference(one: nn.Module, other: nn.Module, splits: Splits) -> float:
     )
 
 
-def commit_of(checkout: Path) -> str:
-    """The commit of a checkout."""
-    words = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(words, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     """Compare, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--q-mul", type=Path, required=True, help=f"checkout of {Q_MUL}")
-    parser.add_argument("--salun", type=Path, required=True, help=f"checkout of {SALUN}")
+    add_checkouts(parser)
     given = parser.parse_args()
-    checkouts = {Q_MUL: given.q_mul, SALUN: given.salun}
-    modules = {name: public_modules(folder, name, *MODULES[name]) for name, folder in checkouts.items()}
-    modules[Q_MUL]["unlearn.RL"].feature_dropping = lambda image, drop_prob: image
+    modules = their_modules(given)
     torch.set_num_threads(1)
     parts = partition(obliq.load_dataset("digits"), PartitionRule())
     splits = parts.forgetting(parts.train.indices[::10])

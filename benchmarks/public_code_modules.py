@@ -4,9 +4,11 @@ Nothing of it is copied. Its data sets, pruning and logging are replaced, `.cuda
 order of the data, and labels depend on nothing but their number.
 """
 
+import argparse
 import contextlib
 import importlib.util
 import io
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -20,6 +22,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from obliq.data import Examples
+
+Q_MUL, SALUN = "Green-Edge-AI-Group/MU-Q-MUL", "OPTML-Group/Unlearn-Saliency"
+MODULES = {
+    Q_MUL: ("unlearn.FT", "unlearn.GA", "unlearn.RL", "unlearn.RL_min"),
+    SALUN: ("unlearn.RL", "generate_mask"),
+}
 
 
 class Samples(Dataset[tuple[Tensor, int]]):
@@ -51,7 +59,7 @@ def public_modules(checkout: Path, repository: str, *names: str) -> dict[str, An
     Args:
         checkout: its folder.
         repository: its name, for the message.
-        names: of the modules, such as `unlearn.RL`, from the folder that has `unlearn`.
+        names: of the modules, such as `unlearn.RL`, from the folder that has `unlearn`; all of one package.
 
     Raises:
         SystemExit: when the folder lacks one of them.
@@ -63,10 +71,9 @@ def public_modules(checkout: Path, repository: str, *names: str) -> dict[str, An
     missing = [str(file) for file in wanted if folder is None or not (folder / file).is_file()]
     if folder is None or missing:
         raise SystemExit(f"{checkout} has no {missing[0]}; expected a checkout of {repository}")
-    package = types.ModuleType("unlearn")
-    package.__path__ = [
-        str(folder / "unlearn")
-    ]  # imports the files one by one, without the package's own list of all
+    package = types.ModuleType(wanted[0].parts[0])
+    # imports the files one by one, without the package's own list of all
+    package.__path__ = [str(folder / package.__name__)]
     stand_ins: dict[str, Any] = {
         "arg_parser": types.ModuleType("arg_parser"),
         "utils": types.SimpleNamespace(AverageMeter=Meter, accuracy=lambda output, target: [torch.zeros(1)]),
@@ -74,10 +81,32 @@ def public_modules(checkout: Path, repository: str, *names: str) -> dict[str, An
         "imagenet": types.SimpleNamespace(get_x_y_from_data_dict=None),
         "matplotlib": types.ModuleType("matplotlib"),
         "matplotlib.pyplot": types.ModuleType("matplotlib.pyplot"),
-        "unlearn": package,
+        "ipdb": types.ModuleType("ipdb"),  # a debugger
+        package.__name__: package,
     }
     with mock.patch.dict(sys.modules, stand_ins):
         return {name: _imported(name, folder / file) for name, file in zip(names, wanted, strict=True)}
+
+
+def add_checkouts(parser: argparse.ArgumentParser) -> None:
+    """Ask for the folders of the public code."""
+    parser.add_argument("--q-mul", type=Path, required=True, help=f"checkout of {Q_MUL}")
+    parser.add_argument("--salun", type=Path, required=True, help=f"checkout of {SALUN}")
+
+
+def their_modules(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The modules of each repository that are compared, without the random dropping of input values."""
+    checkouts = {Q_MUL: given.q_mul, SALUN: given.salun}
+    modules = {name: public_modules(folder, name, *MODULES[name]) for name, folder in checkouts.items()}
+    modules[Q_MUL]["unlearn.RL"].feature_dropping = lambda image, drop_prob: image
+    return modules
+
+
+def commit_of(checkout: Path) -> str:
+    """The commit of a checkout."""
+    words = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def _imported(name: str, file: Path) -> Any:
