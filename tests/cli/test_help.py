@@ -84,7 +84,7 @@ COMPUTING_OF = {
     "statistics": COMPUTING - {"--compile"},
     "export": {"--threads"},
     "inputs": {"--seed"},  # that of `obliq train`, in words
-    "bench": {"--device", "--autocast"},
+    "bench": {"--device", "--autocast", "--compile"},
     "record run": COMPUTING - {"--compile"},
     "serve": {"--device", "--threads"},
 }
