@@ -2,7 +2,6 @@
 
 import gc
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,11 +69,11 @@ class Counted:
     def __init__(self) -> None:
         self.computed: Counter[str] = Counter()
         self.interrupt_at: int | None = None
-        self.signal = signal.SIGINT
+        self.interruption: type[BaseException] = KeyboardInterrupt
 
     def execute(self, task: Task, state: WorkerState) -> None:
         if self.computed.total() == self.interrupt_at:
-            signal.raise_signal(self.signal)
+            raise self.interruption
         execute.execute_task(task, state)
         self.computed[state.keys.of(task)] += 1
 

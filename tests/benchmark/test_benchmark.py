@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import signal
-import time
-from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import BenchmarkResult, run_suite
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.schedule import TimeIsUp, time_limit
+from obliq.benchmark.unfinished import TimeIsUp
 from obliq.errors import DataError, ObliqError
 from tests.benchmark.conftest import Counted
 from tests.benchmark.toys import (
@@ -61,29 +58,28 @@ def test_an_interrupted_run_goes_on_where_it_was(
 def test_a_run_whose_time_is_up_writes_what_is_there_and_goes_on_with_resume(
     data: str, tmp_path: Path, counted: Counted, tuned: BenchmarkResult
 ) -> None:
-    handler = signal.getsignal(signal.SIGALRM)
-    counted.interrupt_at, counted.signal = 13, signal.SIGALRM
-    torn = run_suite(suite(data), options(tmp_path / "torn", minutes=60))
+    counted.interrupt_at, counted.interruption = 13, TimeIsUp
+    torn = run_suite(suite(data), options(tmp_path / "torn"))
     assert not torn.complete
     assert 0 < len(torn.rows) < len(tuned.rows)
-    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (handler, (0.0, 0.0))
+    assert read_rows(torn.folder) == torn.rows
+    assert "tunable" not in (torn.folder / "report.md").read_text()
     counted.interrupt_at = None
-    resumed = run_suite(suite(data), options(tmp_path / "torn", minutes=60, resume=True))
+    resumed = run_suite(suite(data), options(tmp_path / "torn", resume=True))
     assert resumed.complete
     assert set(counted.computed.values()) == {1}
     assert but_for_times(resumed.rows) == but_for_times(tuned.rows)
 
 
-def test_the_alarm_of_a_time_limit_rings() -> None:
-    with pytest.raises(TimeIsUp), time_limit(0.0001):
-        time.sleep(60)
+def test_minutes_that_are_over_end_a_run_before_its_first_task(data: str, tmp_path: Path) -> None:
+    torn = run_suite(suite(data), options(tmp_path, minutes=1e-9))
+    assert (torn.rows, torn.complete) == ([], False)
+    assert keys_in(tmp_path / "cache") == set()
 
 
-def test_time_limits_that_cannot_be_kept(data: str, tmp_path: Path) -> None:
+def test_a_number_of_minutes_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ObliqError, match=r"minutes nan; expected 0 \(no limit\) to 525,600"):
         options(tmp_path, minutes=float("nan"))
-    with ThreadPoolExecutor() as threads, pytest.raises(ObliqError, match="minutes 5; expected 0"):
-        threads.submit(run_suite, suite(data), options(tmp_path, minutes=5)).result()
 
 
 def test_processes_give_the_same_rows_and_survive_a_death(

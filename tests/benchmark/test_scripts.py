@@ -27,7 +27,12 @@ def defined_names(script: Path) -> set[str]:
     body = ast.parse(script.read_text()).body
     named = {one.name for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef)}
     assigned = (one for one in body if isinstance(one, ast.Assign | ast.AnnAssign))
-    return named | {one.id for value in assigned for one in ast.walk(value) if isinstance(one, ast.Name)}
+    return named | {
+        one.id
+        for value in assigned
+        for one in ast.walk(value)
+        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+    }
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -1,6 +1,7 @@
 """A suite that is stopped within a training goes on there, and gives the same network."""
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def test_an_interrupted_task_goes_on_within_its_training(
     assert found[0].values["weights_digest"] == found[1].values["weights_digest"]
     assert found[0].values["seconds"] < 1000 < found[1].values["seconds"]
     assert not left.exists()
+
+
+def test_a_task_stops_within_its_training_at_the_deadline_and_goes_on_there(
+    data: str, tmp_path: Path
+) -> None:
+    setup = Setup(data=data, architecture="convnet", recipe=Recipe(epochs=EPOCHS, batch_size=32))
+    task = OriginalTask(experiment=Experiment(setup=setup, seed=1))
+    keys = TaskKeys(load_environment([data], None, "cpu", autocast=False))
+    whole = WorkerState(ResultCache(tmp_path / "whole"), keys)
+    torn = WorkerState(ResultCache(tmp_path / "torn"), keys, deadline=time.monotonic())
+    execute_task(task, whole)
+    with pytest.raises(unfinished.TimeIsUp):
+        execute_task(task, torn)
+    assert (tmp_path / "torn" / unfinished.TRAININGS / keys.of(task)).exists()
+    torn.deadline = None
+    execute_task(task, torn)
+    found = [state.cache.find(keys.of(task)) for state in (whole, torn)]
+    assert found[0] is not None is not found[1]
+    assert found[0].values["weights_digest"] == found[1].values["weights_digest"]
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "-1", "soon", "1" * 200])

@@ -30,6 +30,7 @@ def test_an_idle_worker_that_died_is_replaced(tmp_path: Path, monkeypatch: pytes
     )
     with pool:
         pool.submit(job)
+        assert pool.wait(0.0) == []
         assert theirs.recv() == job
         assert [one.job for one in pool._workers] == [job]
     assert gone.closed

@@ -85,9 +85,9 @@ class RayPool:
         worker = self._idle.pop() if self._idle else self._kind.remote(self._state, self._source)
         self._running[worker.run_job.remote(job)] = worker, job
 
-    def wait(self) -> Sequence[TaskOutcome]:
+    def wait(self, seconds: float | None = None) -> Sequence[TaskOutcome]:
         """Wait for the first actor that finishes or dies."""
-        ready, _ = self._ray.wait(list(self._running), num_returns=1)
+        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
         return [self._receive(one) for one in ready]
 
     def _receive(self, ready: Any) -> TaskOutcome:

@@ -1,5 +1,6 @@
 """A run of a suite: plan, tune, compute every row, write the results and the report."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from obliq.benchmark.report.background import background_of
 from obliq.benchmark.report.render import write_benchmark_report
 from obliq.benchmark.result_files import RecordedRow, find_reusable_rows, read_recorded_rows
 from obliq.benchmark.rows import ResultRow
-from obliq.benchmark.schedule import Progress, TimeIsUp, plan_tasks, run_tasks, time_limit
+from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
 from obliq.benchmark.suite import CACHE, RESULTS, Suite
 from obliq.benchmark.tasks import Task
 from obliq.benchmark.tuning import (
@@ -31,6 +32,7 @@ from obliq.benchmark.tuning import (
     setup_digest,
     write_choices,
 )
+from obliq.benchmark.unfinished import TimeIsUp
 from obliq.benchmark.worker_state import WorkerState
 from obliq.benchmark.workers import InProcessPool, ProcessPool, TaskOutcome, WorkerPool
 from obliq.errors import ObliqError
@@ -112,16 +114,17 @@ def run_suite(suite: Suite, options: BenchmarkOptions) -> BenchmarkResult:
             f"{folder} holds rows of {suite.name} already; expected --resume to keep those that are current, or "
             "another --results"
         )
+    deadline = time.monotonic() + 60 * options.minutes if options.minutes else None
     try:
-        with time_limit(options.minutes):
-            return _run_suite(suite, options, folder)
-    except TimeIsUp:
-        return BenchmarkResult(
-            folder, read_rows(folder) if (folder / ROWS).exists() else [], [], complete=False
-        )
+        return _run_suite(suite, options, folder, deadline)
+    except TimeIsUp:  # nothing could be written: tuning is not complete, or outdated rows are there
+        there = read_rows(folder) if (folder / ROWS).exists() else []
+        return BenchmarkResult(folder, there, [], complete=False)
 
 
-def _run_suite(suite: Suite, options: BenchmarkOptions, folder: Path) -> BenchmarkResult:
+def _run_suite(
+    suite: Suite, options: BenchmarkOptions, folder: Path, deadline: float | None
+) -> BenchmarkResult:
     data = {setup.data for one in suite.setups for setup in (one, suite.setup_to_tune_in(one))}
     environment = load_environment(
         data, options.data_folder, options.device, autocast=options.autocast, compiled=options.compiled
@@ -129,7 +132,7 @@ def _run_suite(suite: Suite, options: BenchmarkOptions, folder: Path) -> Benchma
     with locked(options.cache), locked(folder, "one run at a time, or another --results"):
         cache = ResultCache(options.cache)
         cache.remove_drafts()
-        run = _SuiteRun(suite, options, folder, cache, TaskKeys(environment))
+        run = _SuiteRun(suite, options, folder, cache, TaskKeys(environment), deadline)
         choices = run.kept_choices()
         trials = run.missing_trials(choices)
         run.refuse_unexpected_results(trials, choices)
@@ -139,12 +142,12 @@ def _run_suite(suite: Suite, options: BenchmarkOptions, folder: Path) -> Benchma
         # keys of their own, as workers in processes need them without what this process has computed
         with _pool(WorkerState(cache, TaskKeys(environment), options.data_folder), options) as pool:
             choices, tuning_failures = run.tune(trials, choices, pool)
-            results, failures = run.compute_rows(TunedFields(choices), recorded, pool)
+            results, failures, complete = run.compute_rows(TunedFields(choices), recorded, pool)
         rows = [one.row for one in results]
         write_benchmark_report(
             folder, rows, background_of(suite, run.keys, (one.origin.machine for one in results))
         )
-    return BenchmarkResult(folder, rows, [*tuning_failures, *failures])
+    return BenchmarkResult(folder, rows, [*tuning_failures, *failures], complete)
 
 
 def _pool(state: WorkerState, options: BenchmarkOptions) -> WorkerPool:
@@ -162,6 +165,7 @@ class _SuiteRun:
     folder: Path
     cache: ResultCache
     keys: TaskKeys
+    deadline: float | None
 
     def kept_choices(self) -> dict[TuningKey, TuningChoice]:
         """The choices of earlier runs that still count."""
@@ -206,7 +210,8 @@ class _SuiteRun:
         while trials:
             tasks = [task for one in trials for task in (one.retrained_audit, *one.audits)]
             with ProgressDisplay(self.options.console, f"tuning {self.suite.name}") as display:
-                errors = run_tasks(plan_tasks(tasks, self.keys), self.cache, pool, display.watch)
+                planned = plan_tasks(tasks, self.keys)
+                errors = run_tasks(planned, self.cache, pool, display.watch, self.deadline)
             failures |= dict.fromkeys(errors.values())
             found |= {one.key: self._choice(one, errors) for one in trials}
             write_choices(self.folder / TUNED, found)
@@ -255,8 +260,12 @@ class _SuiteRun:
 
     def compute_rows(
         self, tuned: TunedFields, recorded: Sequence[RecordedRow], pool: WorkerPool
-    ) -> tuple[list[RecordedRow], list[str]]:
-        """All rows, written as they come, and the errors of tasks."""
+    ) -> tuple[list[RecordedRow], list[str], bool]:
+        """All rows, written as they come, the errors of tasks, and whether no task is left.
+
+        Raises:
+            TimeIsUp: at the deadline, where there is no row or outdated ones are to stay.
+        """
         planned = list(planned_rows(self.suite, tuned))
         reused = find_reusable_rows(recorded, planned, self.keys)
         if recorded:
@@ -266,6 +275,7 @@ class _SuiteRun:
         tasks = plan_tasks([task for row in missing for task in row.tasks], self.keys)
         writer = ResultWriter(self.folder, planned, self.cache, self.keys, reused)
         writer.write_what_is_there()
+        complete = True
         if tasks:
             with ProgressDisplay(self.options.console, self.suite.name) as display:
 
@@ -274,9 +284,13 @@ class _SuiteRun:
                     writer.watch(outcome)
 
                 try:
-                    writer.errors |= run_tasks(tasks, self.cache, pool, watch)
+                    writer.errors |= run_tasks(tasks, self.cache, pool, watch, self.deadline)
                 except TimeIsUp:
-                    writer.write_what_is_there()
-                    raise
+                    complete = False
+                    if reused.outdated:
+                        raise
         unplanned = [row.error for row in planned if row.error]
-        return writer.write(), list(dict.fromkeys([*writer.errors.values(), *unplanned]))
+        rows = writer.write()
+        if not rows:
+            raise TimeIsUp
+        return rows, list(dict.fromkeys([*writer.errors.values(), *unplanned])), complete

@@ -1,20 +1,17 @@
-"""The order of tasks: as they are listed, each as soon as the tasks that it needs are done; and an end in time."""
+"""The order of tasks: as they are listed, each as soon as the tasks that it needs are done."""
 
-import contextlib
 import heapq
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys
 from obliq.benchmark.tasks import Task, describe_task, task_kind
+from obliq.benchmark.unfinished import require_time
 from obliq.benchmark.workers import Job, TaskOutcome, WorkerPool
-from obliq.errors import ObliqError
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,7 @@ def run_tasks(
     cache: ResultCache,
     pool: WorkerPool,
     watch: Callable[[Progress, TaskOutcome | None], None],
+    deadline: float | None = None,
 ) -> Mapping[str, str]:
     """Run every task whose result is not in the cache; a failed task fails those that need it, the rest goes on.
 
@@ -108,12 +106,14 @@ def run_tasks(
         cache: the cache of results.
         pool: the workers.
         watch: called after every change, with the outcome when a task has ended.
+        deadline: of the monotonic clock; None for none.
 
     Returns:
         The one-line error of every task that failed, by key.
 
     Raises:
         CacheError: when an entry of the cache does not have its digest.
+        TimeIsUp: at the deadline.
     """
     progress = Progress(Counter(task_kind(one.task) for one in planned), workers=pool.size)
     missing = {one.key: one for one in planned if not cache.find(one.key)}
@@ -125,6 +125,7 @@ def run_tasks(
     ready: list[tuple[int, str]] = []
     watch(progress, None)
     while sorter.is_active():
+        require_time(deadline)
         while released := sorter.get_ready():
             for key in released:
                 if broken := sorted(missing[key].needs & errors.keys()):
@@ -138,7 +139,7 @@ def run_tasks(
             progress.running[key] = task_kind(missing[key].task), time.monotonic()
             pool.submit(Job(key, missing[key].task))
         watch(progress, None)
-        for outcome in pool.wait() if progress.running else ():
+        for outcome in pool.wait(_left_until(deadline)) if progress.running else ():
             kind, _ = progress.running.pop(outcome.key)
             if outcome.error:
                 errors[outcome.key] = outcome.error
@@ -151,33 +152,5 @@ def run_tasks(
     return errors
 
 
-class TimeIsUp(BaseException):
-    """A run has taken as long as it may. No `Exception`, as a task must not take it for an error of its own."""
-
-
-@contextlib.contextmanager
-def time_limit(minutes: float) -> Iterator[None]:
-    """Raise `TimeIsUp` within, whatever is being computed, once the minutes are over; 0 for no limit.
-
-    Raises:
-        ObliqError: outside the main thread and on Windows, where no signal can interrupt a computation.
-    """
-    if not minutes:
-        yield
-        return
-    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
-        raise ObliqError(
-            f"minutes {minutes:g}; expected 0 (no limit) outside the main thread and on Windows, where no signal "
-            "interrupts a computation"
-        )
-    before = signal.signal(signal.SIGALRM, _end_now)
-    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _end_now(number: int, frame: object) -> None:
-    raise TimeIsUp
+def _left_until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -90,11 +90,13 @@ class WorkerState:
         cache: of results.
         keys: of tasks.
         data_folder: of the files of built-in data sets.
+        deadline: of the monotonic clock, at which a task stops itself; None where a pool ends its workers.
     """
 
     cache: ResultCache
     keys: TaskKeys
     data_folder: Path | None = None
+    deadline: float | None = None
     _collections: dict[str, Collection] = field(default_factory=dict, repr=False)
     _partitions: dict[Any, Partition] = field(default_factory=dict, repr=False)
     _splits: dict[Any, Splits] = field(default_factory=dict, repr=False)
@@ -112,7 +114,7 @@ class WorkerState:
 
     def unfinished(self, task: Task) -> AbstractContextManager[UnfinishedTask]:
         """Where the state of a task's trainings is kept until it is done."""
-        return UnfinishedTask.begin(self.cache, self.keys.of(task))
+        return UnfinishedTask.begin(self.cache, self.keys.of(task), self.deadline)
 
     def partition(self, experiment: Experiment) -> Partition:
         """The divided data."""

@@ -83,8 +83,8 @@ class WorkerPool(Protocol):
     def submit(self, job: Job) -> None:
         """Start a job; at most `size` at once."""
 
-    def wait(self) -> Sequence[TaskOutcome]:
-        """Wait for the outcome of at least one submitted job."""
+    def wait(self, seconds: float | None = None) -> Sequence[TaskOutcome]:
+        """Wait for the outcome of at least one submitted job, so long at most. None: without end."""
 
     def __enter__(self) -> "WorkerPool": ...
 
@@ -118,8 +118,13 @@ class InProcessPool:
         """Keep the job for `wait`, which runs it."""
         self._waiting.append(job)
 
-    def wait(self) -> Sequence[TaskOutcome]:
-        """Run the submitted jobs."""
+    def wait(self, seconds: float | None = None) -> Sequence[TaskOutcome]:
+        """Run the submitted jobs.
+
+        Raises:
+            TimeIsUp: from within a job that takes longer.
+        """
+        self._state.deadline = None if seconds is None else time.monotonic() + seconds
         done = [run_job(job, self._state) for job in self._waiting]
         self._waiting.clear()
         return done
@@ -165,10 +170,11 @@ class ProcessPool:
         worker.job = job
         worker.connection.send(job)
 
-    def wait(self) -> Sequence[TaskOutcome]:
+    def wait(self, seconds: float | None = None) -> Sequence[TaskOutcome]:
         """Wait for the first worker that finishes or dies."""
         busy = {one.connection: one for one in self._workers if one.job is not None}
-        return [self._receive(busy[line]) for line in wait(list(busy)) if isinstance(line, Connection)]
+        ready = wait(list(busy), seconds)
+        return [self._receive(busy[line]) for line in ready if isinstance(line, Connection)]
 
     def _receive(self, worker: WorkerProcess) -> TaskOutcome:
         job = worker.job

@@ -127,7 +127,8 @@ def _run_suite(name: str, arguments: BenchArguments, progress: StageListener) ->
         return VerbOutput(
             lines=[f"{len(finished.rows)} rows in {finished.folder}"],
             values={"folder": str(finished.folder), "rows": len(finished.rows), "complete": False},
-            unmet=f"{suite.name} is not complete after {arguments.minutes:g} min; --resume continues it",
+            unmet=f"{suite.name} is not complete after {arguments.minutes:g} min; --resume continues it"
+            + (f"; {len(finished.failures)} tasks failed so far" if finished.failures else ""),
         )
     if finished.failures:
         raise ObliqError(failure_text(finished))
@@ -169,7 +170,7 @@ def _output(folder: Path, rows: int, next_command: Sequence[str | Path]) -> Verb
 
     return VerbOutput(
         lines=[f"{rows} rows in {folder / ROWS}", f"report in {folder / PAGE}"],
-        values={"folder": str(folder), "rows": rows, "complete": True, "report": str(folder / PAGE)},
+        values={"folder": str(folder), "rows": rows, "report": str(folder / PAGE)},
         next_command=next_command,
     )
 
