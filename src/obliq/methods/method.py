@@ -82,9 +82,13 @@ def access_of(kind: type[Method]) -> Access:
 
 
 def access_with(kind: type[Method], settings: Mapping[str, object]) -> UsedAccess:
-    """What a method with these settings reads of the data that remain; `retain_limit` above 0 keeps it to a part."""
-    access, limit = access_of(kind), settings.get("retain_limit")
-    limited = isinstance(limit, int) and limit > 0
+    """What a method with these settings reads of the data that remain.
+
+    A `retain_limit` above 0 keeps it to a part of the retain set, and so does a `retain_share` below 1.
+    """
+    access = access_of(kind)
+    limit, share = settings.get("retain_limit"), settings.get("retain_share")
+    limited = (isinstance(limit, int) and limit > 0) or (isinstance(share, int | float) and share < 1)
     return "part of the retain set" if access == "retain set" and limited else access
 
 

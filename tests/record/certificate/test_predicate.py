@@ -110,6 +110,8 @@ def test_access_to_retain_data_is_what_methods_declare() -> None:
     assert {*get_args(UsedAccess), "not recorded"} == stated
     assert (read("gradient-ascent", 5), read("unknown", 0)) == ("nothing", None)
     assert (read("oeu", 0), read("oeu", 5)) == ("retain set", "part of the retain set")
+    shares = [used_access("lotus", {"retain_share": share}) for share in (0.3, 1.0)]
+    assert shares == ["part of the retain set", "retain set"]
 
 
 def test_a_summary_states_only_what_passed() -> None:
