@@ -11,7 +11,6 @@ Writes results/public_code_cost.md.
 import argparse
 import copy
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from unittest import mock
 import torch
 from torch import nn
 
+from obliq.benchmark.result_files import describe_machine
 from obliq.methods import salun
 from obliq.quantization.layers import activations, weighted_layers
 from obliq.run import Run
@@ -221,7 +221,7 @@ def main() -> None:
         torch=torch.__version__,
         q_mul=commit_of(given.q_mul),
         salun=commit_of(given.salun),
-        machine=processor(),
+        machine="{processor} ({machine})".format_map(describe_machine("cpu")),
         batch=BATCH,
         train=3 * BATCH,
         epochs=EPOCHS,
@@ -238,14 +238,6 @@ def main() -> None:
         highest=max(whole),
     )
     TABLE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
-
-
-def processor() -> str:
-    """The name of the processor."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
 
 
 if __name__ == "__main__":

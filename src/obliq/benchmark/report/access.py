@@ -21,8 +21,8 @@ _EXPLAINED: Mapping[UsedAccess, str] = {
 
 
 def access_by_name(suite: Suite) -> dict[str, UsedAccess]:
-    """What each variant of a suite reads, by its name."""
-    return {one.name: access_with(one.method_class, one.fixed) for one in suite.variants}
+    """What each variant of a suite reads, by its name; in the order of names."""
+    return dict(sorted((one.name, access_with(one.method_class, one.fixed)) for one in suite.variants))
 
 
 def access_notes(access: Mapping[str, UsedAccess] | None) -> dict[str, str]:

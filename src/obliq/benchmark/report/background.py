@@ -58,7 +58,7 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
     if keys.environment.compiled:
         facts["trainings"] = "compiled (--compile)"
     return Background(
-        access=dict(sorted(access_by_name(suite).items())),
+        access=access_by_name(suite),
         follows=dict(sorted((one.name, one.follows) for one in suite.variants if one.follows is not None)),
         trials=trials,
         beyond_edges=suite.beyond_edges if tuned else 0,

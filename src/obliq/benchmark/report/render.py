@@ -205,6 +205,6 @@ def rewrite_report(folder: Path, suite: Suite | None = None) -> int:
     rows = read_rows(folder)
     background = read_background(folder)
     if background.access is None and suite is not None:
-        background = dataclasses.replace(background, access=dict(sorted(access_by_name(suite).items())))
+        background = dataclasses.replace(background, access=access_by_name(suite))
     write_benchmark_report(folder, rows, background)
     return len(rows)
