@@ -20,7 +20,7 @@ from obliq.benchmark.suite import Suite
 from obliq.benchmark.suites import suite_named
 from obliq.cli.main import main
 from obliq.data import Splits
-from obliq.methods import Access, UsedAccess
+from obliq.methods import Access, BadTeacher, LoTUS, UsedAccess
 from obliq.run import Run
 from tests.benchmark.synthetic_rows import CELLS, synthetic_rows
 from tests.report.test_page import Outline
@@ -105,6 +105,19 @@ def test_own_methods_and_settings_count() -> None:
         "calibrated": "retain set",
         "few": "part of the retain set",
     }
+
+
+def test_a_share_of_the_retain_set_counts_where_it_is_a_default_or_every_value_to_try_is_one() -> None:
+    shares = {"all": (0.3, 0.6), "some": (0.3, 1.0)}
+    suite = suite_of(
+        MethodVariant(name="default", method_class=LoTUS),
+        *(
+            MethodVariant(name=name, method_class=BadTeacher, tried={"retain_share": shares[name]})
+            for name in shares
+        ),
+    )
+    part: UsedAccess = "part of the retain set"
+    assert access_by_name(suite) == {"default": part, "all": part, "some": "retain set"}
 
 
 def test_a_report_from_older_results_has_what_its_suite_states(tmp_path: Path) -> None:

@@ -140,3 +140,13 @@ def test_a_choice_counts_for_the_setup_that_it_was_tuned_in(tmp_path: Path) -> N
         choice = dataclasses.replace(choice_after(0, lambda rate: rate), setup=digest)
         write_choices(file, {("digits convnet", choice.scenario, choice.contender): choice})
         assert tuple(len(read_choices(file, one)) for one in (suite, longer, wider)) == counts
+
+
+def test_a_choice_counts_for_the_version_that_was_tuned(tmp_path: Path) -> None:
+    setup = Setup(data="digits", architecture="convnet")
+    suite = Suite(name="toy", setups=(setup,), scenarios=(Scenario("random=10%"),), variants=(VARIANT,))
+    file = tmp_path / "tuned.json"
+    for version, counts in ((FineTune.version, 1), (FineTune.version + 1, 0), (0, 1)):
+        choice = dataclasses.replace(choice_after(0, lambda rate: rate), version=version)
+        write_choices(file, {("digits convnet", choice.scenario, choice.contender): choice})
+        assert len(read_choices(file, suite)) == counts

@@ -54,6 +54,12 @@ class MethodVariant:
         """The fields to tune, with the values to try."""
         return search_space(self.method_class) if self.tried is None else self.tried
 
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The value of every field that the method has without a suite, where it has one."""
+        given = dataclasses.fields(self.method_class)  # type: ignore[arg-type]
+        return {one.name: one.default for one in given if one.default is not dataclasses.MISSING}
+
     def candidates(self) -> list[dict[str, Any]]:
         """Every combination of the fields to tune, in order; one empty one where there are none."""
         if self.follows is not None:

@@ -256,6 +256,7 @@ class _SuiteRun:
             beyond=0 if before is None else before.beyond + len(new),
             error=causes[0] if best is None and causes else "",
             setup=before.setup if before else setup_digest(setup),
+            version=before.version if before else trials.variant.method_class.version,
         )
 
     def compute_rows(

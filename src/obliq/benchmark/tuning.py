@@ -4,8 +4,8 @@ No sample and no person of a reported test part takes part in tuning: a data set
 divided for tuning only after the test parts of all reported seeds were set aside. The holdout part stands in for the
 test part, as a user has no other. Samples that reported originals are trained on, forgotten ones among them, may be
 trained on in tuning, too. The choices are written to `tuned.json` and kept: a later run takes them from there, unless
-the trials of a method or the setup have changed. Where a suite allows it, further trials follow beyond the edge of a
-method's range, see `trial_beyond_edge`.
+the trials of a method, its version or the setup have changed. Where a suite allows it, further trials follow beyond the
+edge of a method's range, see `trial_beyond_edge`.
 """
 
 import dataclasses
@@ -70,6 +70,7 @@ class TuningChoice:
         contender: name of the method variant.
         seed: of the tuning split.
         setup: digest of the setup, see `setup_digest`; empty in older files, which are taken as they are.
+        version: of the method that was tried; 0 in older files, which are taken as they are.
         trials: the fields of each trial, as JSON text.
         gaps: Avg. Gap of each trial to its split's own retrained network, in points; None where it failed.
         chosen: position of the smallest gap, the first of equal ones; None when every trial failed.
@@ -89,6 +90,7 @@ class TuningChoice:
     beyond: int = 0
     error: str = ""
     setup: str = field(default="", metadata=OMITTED_BY_DEFAULT)
+    version: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if len(self.gaps) != len(self.trials) or self.chosen != position_of_smallest(self.gaps):
@@ -231,7 +233,7 @@ class TunedFields:
 
 
 def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
-    """The choices in a file with the setup and the trials that the suite would run now; none without a file.
+    """The choices in a file with the setup, the methods and the trials that the suite has now; none without a file.
 
     Trials beyond the edge of a range may be missing, as the best of the others is a choice, too.
 
@@ -251,6 +253,7 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
         and one.bits == suite.tuning_bits
         and one.contender in variants
         and one.setup in ("", setups.get(_place(one)))
+        and one.version in (0, variants[one.contender].method_class.version)
         and is_search_of(one, variants[one.contender], suite.beyond_edges)
     }
 

@@ -80,11 +80,7 @@ def every_variant_as_tuned_earlier() -> tuple[MethodVariant, ...]:
 
 def with_default_fields(variant: MethodVariant) -> MethodVariant:
     """The same with nothing to tune: every such field has the method's default."""
-    defaults = {
-        one.name: one.default
-        for one in dataclasses.fields(variant.method_class)  # type: ignore[arg-type]
-        if one.name in variant.space
-    }
+    defaults = {name: value for name, value in variant.defaults.items() if name in variant.space}
     return dataclasses.replace(variant, fixed={**defaults, **variant.fixed})
 
 
