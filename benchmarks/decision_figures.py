@@ -1,0 +1,162 @@
+"""The figures of the decision table, each read from committed results.
+
+A module of `decision_table.py`; it is not run by itself.
+"""
+
+import csv
+import re
+import statistics
+from collections import Counter
+from pathlib import Path
+
+from obliq.methods import Access, access_of, available_methods
+
+RESULTS = Path(__file__).parent / "results"
+LINK = "../benchmarks/results"
+SHORT, LONG = "verdicts", "verdicts_long"  # where retraining takes 20 epochs, and where it takes 182
+PASSED = "INDISTINGUISHABLE"
+NOTHING, AGAIN = "no unlearning", "retrained again"  # rows of verdicts.csv that no method produced
+OURS = "proxy-matching"
+HOLDOUT = "calibrated-holdout"  # reads samples that were never trained on, and none of the retain set
+
+
+def table_of(file: str) -> list[dict[str, str]]:
+    """The rows of a committed file of comma-separated values."""
+    with (RESULTS / file).open(newline="", encoding="utf-8") as rows:
+        return list(csv.DictReader(rows))
+
+
+def judged(*requests: str, table: str = SHORT) -> list[dict[str, str]]:
+    """The rows of a measurement of verdicts for some requests."""
+    return [row for row in table_of(f"{table}.csv") if row["request"] in requests]
+
+
+def passes(request: str, method: str, table: str = SHORT) -> tuple[int, int]:
+    """How often a method passed the verdict, and in how many runs."""
+    words = [row["verdict"] for row in judged(request, table=table) if row["method"] == method]
+    return words.count(PASSED), len(words)
+
+
+def verdicts_of(*requests: str, table: str = SHORT) -> str:
+    """How often `proxy-matching` and the other methods passed, and what the verdict was where it did not."""
+    found = judged(*requests, table=table)
+    ours = Counter(row["verdict"] for row in found if row["method"] == OURS)
+    others = Counter(row["verdict"] for row in found if row["method"] not in (OURS, NOTHING, AGAIN))
+    return (
+        f"`{OURS}` passes in {ours[PASSED]} of {sum(ours.values())} runs{but(ours)}, the other "
+        f"methods in {others[PASSED]} of {sum(others.values())} ([verdicts]({LINK}/{table}.md))"
+    )
+
+
+def verdict_time(*requests: str, table: str = SHORT) -> str:
+    """The mean time of `proxy-matching` in a measurement of verdicts."""
+    found = judged(*requests, table=table)
+    return f"{statistics.mean(float(row['time']) for row in found if row['method'] == OURS):.1f}"
+
+
+def mean(suite: str, scenario: str, method: str, column: str, bits: str = "W4A4") -> float:
+    """The mean over seeds of a column of a suite."""
+    found = [
+        float(row[column])
+        for row in table_of(f"{suite}/rows.csv")
+        if (row["scenario"], row["method"], row["bits"]) == (scenario, method, bits)
+    ]
+    return statistics.mean(found)
+
+
+def gap(suite: str, scenario: str, method: str, bits: str = "W4A4") -> str:
+    """The mean Avg. Gap."""
+    return f"{mean(suite, scenario, method, 'average_gap', bits):.1f}"
+
+
+def auc(suite: str, scenario: str, method: str) -> str:
+    """The mean AUC of the attack on confidences."""
+    return f"{mean(suite, scenario, method, 'auc_forget_vs_test'):.1f}"
+
+
+def time(suite: str, scenario: str, method: str, bits: str = "W4A4") -> str:
+    """The mean time, as a share of retraining's."""
+    return f"{mean(suite, scenario, method, 'time_ratio', bits):.2g}"
+
+
+def demo_verdicts() -> str:
+    """How often our default and one more retraining passed in the runs of the demo."""
+    text = (RESULTS / "demo_seeds.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
+    ours, default, again = (Counter(row[column] for row in rows) for column in (7, 8, 10))
+    return (
+        f"passes in {of((ours[PASSED], len(rows)))} runs{but(ours)} with the demo's settings, in {default[PASSED]}"
+        f"{but(default)} with its defaults; one more retraining in {again[PASSED]} ([demo]({LINK}/demo_seeds.md), "
+        "digits)"
+    )
+
+
+def but(words: Counter[str]) -> str:
+    """The verdicts of the runs that did not pass, in brackets."""
+    rest = ", ".join(f"{word} {count} x" for word, count in sorted(words.items()) if word != PASSED)
+    return f" ({rest})" if rest else ""
+
+
+def of(numbers: tuple[int, int]) -> str:
+    """Two numbers in words."""
+    return f"{numbers[0]} of {numbers[1]}"
+
+
+def budget(passes: int, method: str) -> str:
+    """The mean gap with so many passes."""
+    return gap(f"fashion-budget-{passes}", "random=10%", method)
+
+
+def at_scale(suite: str, request: str) -> str:
+    """The gaps of the two nearest methods at 45,000 images, of a second retraining and of doing nothing."""
+    rows = table_of(f"{suite}/rows.csv")
+    measured = dict.fromkeys(
+        row["method"] for row in rows if row["scenario"] == request and row["kind"] == "unlearned"
+    )
+    nearest_first = sorted(measured, key=lambda name: mean(suite, request, name, "average_gap"))
+    names = {f"of `{name}`": name for name in nearest_first[:2]}
+    names |= {"a second retraining": AGAIN, "before": "original"}
+    found = ", ".join(f"{words} {gap(suite, request, name)}" for words, name in names.items())
+    return f"gap {found} ([`{suite}`]({LINK}/{suite}/report.md))"
+
+
+def file_gaps() -> tuple[str, str]:
+    """The gap after unlearning from an exported file of W4A4 alone, and before."""
+    text = (RESULTS / "integers_only.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    gaps = {row[0]: f"{float(row[-1].split()[0]):.1f}" for row in reversed(rows) if "±" in row[-1]}
+    return gaps["the file alone"], gaps[NOTHING]
+
+
+def without_retain(suite: str, request: str) -> str:
+    """The gap of the method that needs holdout samples alone, and that of doing nothing."""
+    return (
+        f"gap {gap(suite, request, HOLDOUT)}, and {gap(suite, request, 'original')} before, RA "
+        f"{lost(suite, request, HOLDOUT):+.1f} ([`{suite}`]({LINK}/{suite}/report.md))"
+    )
+
+
+def nearest(suite: str, request: str, access: Access) -> str:
+    """Of the methods of a suite with a level of access, the nearest one, and doing nothing."""
+    measured = {row["method"] for row in table_of(f"{suite}/rows.csv") if row["scenario"] == request}
+    names = [
+        name for name, kind in available_methods().items() if access_of(kind) == access and name != HOLDOUT
+    ]
+    found = {name: mean(suite, request, name, "average_gap") for name in names if name in measured}
+    best = min(found, key=lambda name: found[name])
+    return (
+        f"the nearest of {len(found)} has a gap of {found[best]:.1f} (`{best}`, RA {lost(suite, request, best):+.0f}), "
+        f"doing nothing {gap(suite, request, 'original')} ([`{suite}`]({LINK}/{suite}/report.md))"
+    )
+
+
+def without_data(request: str, access: Access) -> str:
+    """The same for Fashion-MNIST and the digits."""
+    return f"{nearest('fashion-small', request, access)}; {nearest('digits-targets', request, access)}; no verdict"
+
+
+def lost(suite: str, request: str, method: str) -> float:
+    """RA minus that of retraining, in points; negative where accuracy was lost."""
+    return mean(suite, request, method, "retain_accuracy") - mean(
+        suite, request, "retrained", "retain_accuracy"
+    )
