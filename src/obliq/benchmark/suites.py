@@ -127,7 +127,7 @@ def writers_suite() -> Suite:
         name="writers",
         setups=at_bits(WRITERS, "W4A4", "W2A2"),
         scenarios=scenarios("subjects=1", "subjects=10"),
-        variants=every_variant_as_tuned_earlier(),
+        variants=every_variant(),
         tuned_on={"subjects=1": "subjects=10"},
         beyond_edges=BEYOND_EDGES,
     )
