@@ -108,7 +108,7 @@ class Provenance:
         method: the registered name of the unlearning method, None for ordinary training.
         method_fields: its hyper-parameters.
         base_digest: the weights digest of the network that the method started from.
-        seconds: wall time of the training or unlearning.
+        seconds: wall time of the training or unlearning; that of the last process, where one before it was interrupted.
         seed: of every random draw.
         threads: how many the computation used; results with another number differ by rounding.
         versions: of the packages that were used.
