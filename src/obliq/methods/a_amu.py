@@ -3,8 +3,8 @@
 Paper: Khan, "Leveraging distribution matching to make approximate machine unlearning faster" (2025, arXiv
 2507.09786), its loss-centric part. Reference code: algebraicdianuj/DC_Unlearning, `accelerated_cf.py` (read at
 6cbe1f0). We read the code and the abstract, not the equations of the paper. Each step takes a retain batch B_r, a
-forget batch, and as many unseen samples with labels that occur among forgotten ones. With l the cross-entropies of a
-batch under the network as it is, those of unseen samples held constant,
+forget batch, and a batch of unseen samples with labels that occur among forgotten ones. With l the cross-entropies of
+a batch under the network as it is, those of unseen samples held constant,
 
     L = CE(B_r)^2 + weight * MMD^2(T(l_f), T(l_u))                           (1)
     r = log(1 + l),  F_i = mean_j sigmoid(2 max(r_i - r_j, 0)),  T_i = Phi^-1(F_i)    (2)
@@ -16,12 +16,13 @@ As published (`ranks="own"`), j runs over the set that i is of. T then depends o
 is 0 for two sets whose log losses differ by a constant, so the method matches the spread of the losses and not their
 level. With `ranks="pooled"`, which is ours, j runs over both sets together, which sees the level as well.
 
-Deviations: unseen samples come from the holdout set (there 70 % of the test set). (1) is equation (2) of
-`obliq.training.orthogonal_descent` with `projection="never"` and no clipping; the other fields of that descent are
-there for comparisons. Gradient descent with momentum, a cosine schedule and weight decay (there Adam at 2.4e-4, or
-1e-4, for one epoch). Forget and unseen batches are normalised by the running statistics and never change them, where
-the code lets both move the statistics. A class without held-out samples draws from all of them. The dataset
-condensation of the paper (Blend) is left out.
+Deviations: unseen samples come from the holdout set (there 70 % of the test set). Both sets are read in shuffled
+passes, whose last batch may be smaller; the code draws both anew for every step, and unseen samples of the classes in
+that forget batch. (1) is equation (2) of `obliq.training.orthogonal_descent` with `projection="never"` and no clipping;
+the other fields of that descent are there for comparisons. Gradient descent with momentum, a cosine schedule and weight
+decay (there Adam at 2.4e-4, or 1e-4, for one epoch). Forget and unseen batches are normalised by the running statistics
+and never change them, where the code lets both move the statistics. A class without held-out samples draws from all of
+them. The dataset condensation of the paper (Blend) is left out.
 
 In quantized networks all parameters are trained, learned steps included. A learned step changes by at most a tenth
 in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they are unless
@@ -61,8 +62,8 @@ class AAMU(OrthogonalDescent):
     Attributes:
         ranks: Compare each loss with its `own` set, as published, or with both sets `pooled`, which sees their level.
         forget_weight: Weight of the discrepancy between the two distributions.
-        forget_batch: Forget samples per step, and as many unseen ones. The reference code takes four times the retain
-            batch.
+        forget_batch: Forget samples per step, and unseen ones; the last batch of a pass may be smaller. The reference
+            code takes four times the retain batch.
         projection: When to project the forget gradient g_f against the retain gradient g_r: `always`, `on_conflict`
             (only if <g_f, g_r> < 0), or `never` as in the paper.
         clip: Largest length of each raw gradient. 0 sets no limit, as in the paper.

@@ -9,10 +9,11 @@ penultimate features of two views of each of N retained samples, scaled to lengt
 The sum has 2N - 1 terms. Retained samples that look like each other come together and apart by what they look like, and
 forgotten samples follow those that they resemble. The forget set is not read, so the method works without it.
 
-Deviations: `weight` and `temperature` (t) are unknown to us, and are starting points. Views are random crops and flips
-with `augment`, as usual for natural images; without it they are the sample with Gaussian noise (ours), which suits any
-data. Both views pass through the network together. Cosine schedule. Weight decay leaves learned steps, batch norm and
-biases alone.
+Deviations: `weight`, `temperature` (t), `learning_rate` and `epochs` are unknown to us, and are starting points. Views
+are random crops and flips with `augment`, as usual for natural images, and the border that a shift uncovers has the
+mean colour (black in training). Without it they are the sample with Gaussian noise (ours), which suits any data. Both
+views pass through the network together. Cosine schedule. Weight decay leaves learned steps, batch norm and biases
+alone.
 
 In quantized networks features are taken before the last layer, after the quantizer of its input. Every parameter is
 trained, learned steps included, and batch-norm statistics follow the views. A learned step changes by at most a tenth

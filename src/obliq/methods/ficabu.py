@@ -14,10 +14,11 @@ so that early layers are dampened less often and less strongly. I_all is a stati
 `statistics`, a file that `write_statistics` (or `obliq statistics`) wrote while the retain set was there, that set is
 not read.
 
-Deviations: (2) is ours; the abstract names a scale by depth and not its form. The target is accuracy on holdout samples
-of the same classes, 0 for forgotten ones, since a retrained network does not guess on most requests (the paper stops at
-random guess: `stop="chance"`). Activations are not cached between layers, so the edit costs more time than the paper's,
-and gives the same result.
+Deviations: (2) is ours; the abstract names a scale by depth and not its form. `alpha`, `dampening` and `steepness` of
+the paper are unknown to us. The last layer is the one that the network registers last. The target is accuracy on
+holdout samples of the same classes, 0 for forgotten ones, since a retrained network does not guess on most requests
+(the paper stops at random guess: `stop="chance"`). Activations are not cached between layers, so the edit costs more
+time than the paper's, and gives the same result.
 
 In quantized networks latent weights are dampened on their unchanged grid, so that codes move towards zero. Learned
 steps and batch-norm statistics stay as they are; batch norm's scale and shift are a layer of their own, in the order of

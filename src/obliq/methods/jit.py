@@ -10,9 +10,11 @@ x' is x plus Gaussian noise, clamped to the range of the batch. No gradient flow
 makes the effective rate grow with the batch size, as in the code. The authors state that networks which are not
 trained to the end do not unlearn.
 
-Deviations: the default rate is a third of the paper's for VGG-11, which is larger. Batch-norm statistics are frozen
-(there the mode is never set). The noise is in units of standardised inputs. A cosine schedule; with the one pass of
-the paper it lowers the rate within that pass.
+Deviations: the gradient is cleared before every step. The code clears it once, so that a step adds the gradients of
+all batches before it, as a momentum of 1 would; for a single batch this is the same. Batches are shuffled and of 64
+samples (there in order and of 128). The default rate is a third of the paper's for VGG-11, which is larger. Batch-norm
+statistics are frozen (there the mode is never set). A cosine schedule; with the one pass of the paper it lowers the
+rate within that pass.
 
 In quantized networks noise that is smaller than half a step of the input's quantizer may change nothing, and then
 gives no gradient. All parameters are trained, learned steps included. A learned step changes by at most a tenth in one

@@ -18,7 +18,8 @@ Deviations: C is summed over the retain set itself, without augmentation (there:
 forget set). Patches use the layer's own stride. A network whose accuracy on the forget set is below that on the
 holdout set from the start is left as it is (there an error). Where accuracy on the forget set never falls below that
 on the holdout set, the network of the last epoch is taken (there the original). Batches are shuffled (there they keep
-the order of the data).
+the order of the data). All `epochs` passes train, the first one at `learning_rate` (there the first only evaluates and
+lowers the rate once).
 
 In quantized networks inputs are taken after the activation quantizers, and g is the straight-through gradient of the
 latent weights. What holds for latent weights holds for their codes up to rounding. As in the reference, everything
@@ -57,7 +58,7 @@ class ProjectedGradient:
         entropy_weight: Weight of the bonus for uncertainty.
         epochs: Largest number of passes over the forget set.
         learning_rate: Learning rate in the first pass.
-        last_learning_rate: The learning rate falls exponentially towards this value.
+        last_learning_rate: The learning rate moves exponentially towards this value.
         batch_size: Samples per step.
     """
 

@@ -11,14 +11,16 @@ evaluation mode, and one held-out sample x_j drawn for each forgotten one,
 The same q is taught to every sample of the batch. With `selector="class_informed"`, the paper's form, the x_j are drawn
 to have the labels of the batch; with `uniform`, the default of the code, they are any held-out samples. In a random
 request q is therefore close to the frequencies of the classes, and the method ends near retraining only because it
-stops early.
+stops early. For a forgotten class, q of `class_informed` is what the original predicts on unseen samples of that class,
+so that the class is taught and not forgotten.
 
 Deviations: (2) is computed as equation (2) of `obliq.training.orthogonal_descent` at twice the rate, with
 `projection="never"` and no clipping; the other fields of that descent are there for comparisons. An epoch is a pass
-over the retain set (there over the forget set), so that methods can be compared at equal cost. Batches of 64 (there
-128). Cosine schedule (there constant). Weight decay 5e-4 on weights (there none). Forget batches are normalised by
-the running statistics and never change them; retain batches follow `batch_norm`. No selector by nearest features. A
-class without held-out samples draws from all of them.
+over the retain set (there over the forget set), so that methods can be compared at equal cost. Retain batches of 64
+(there 128), and forget batches by the size of the set unless `forget_batch` is given. Cosine schedule (there constant).
+Weight decay 5e-4 on weights (there none). Forget batches are normalised by the running statistics and never change
+them; retain batches follow `batch_norm`. No selector by nearest features. A class without held-out samples draws from
+all of them.
 
 In quantized networks all parameters are trained, learned steps included. A learned step changes by at most a tenth in
 one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics stay as they are unless `batch_norm="retain"`.

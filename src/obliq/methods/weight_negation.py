@@ -5,7 +5,8 @@ none published. Reconstructed from descriptions of the paper: of all layers, neg
 epoch of repair. The forget set is not read, so the method works without it.
 
 Deviations: one network and one data set, without clients. `learning_rate` and `epochs` of the paper are unknown to us;
-the defaults are those of `fine-tune` with a larger rate. Cosine schedule. Weights alone are negated, not the biases.
+the defaults are those of `fine-tune` with a larger rate and smaller batches. The first layer is the one that the
+network registers first. Cosine schedule. Weights alone are negated, not the biases.
 
 In quantized networks latent weights are negated. Codes lie in a symmetric range, so that every code has its negative,
 and the negation is exact. Steps stay positive. Almost every code of the layer changes, so that a patch holds all of

@@ -7,7 +7,8 @@ What the network is to keep are its own answers on holdout samples:
     L_r = mean over B_h of KL(softmax(original) || softmax(network))         (1)
 
 No label of a holdout sample is taught, so that holdout samples remain unseen ones. The gradient of L_r is zero at the
-original. It grows as answers change, and the forget gradient is projected against it from then on.
+original. It grows as answers change, and the forget gradient is projected against it from then on: by default always,
+where `calibrated` projects on conflict. Forget samples are drawn evenly, where `calibrated` draws by distance.
 
 Source: ours; see `obliq.methods.calibrated.calibrated` for precedents. MU-Mis and JiT, which read the forget set alone,
 are the published methods for this case.
