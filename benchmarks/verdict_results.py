@@ -48,7 +48,10 @@ EARLIER_RUNS = """\
 Eight runs ran before the range in which a network passes was widened, and have its question marks: a random tenth
 (W4A4, both seeds), 30 % (W4A4), 50 %, the least memorised tenth (W4A4), one writer (W4A4) and ten writers (W4A4, seed
 1). Nothing in them was INCONCLUSIVE, so their verdicts stay. The other thirteen ran again. Three of these have networks
-that were trained anew on another processor: a class (W4A4) and ten writers (W4A4, seed 2)."""
+that were trained anew on another processor: a class (W4A4) and ten writers (W4A4, seed 2).
+
+All ran before the suites had trials beyond the edges of their ranges. The settings of the other methods are therefore
+those of the `tuned.json` of version 0.3.0, which differ in some cells."""
 
 
 @dataclass(frozen=True)
