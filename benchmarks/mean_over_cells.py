@@ -24,7 +24,7 @@ TABLE = RESULTS / "mean_over_cells.md"
 SUITES = ("fashion", "writers")
 UNTUNED = ("fashion-default", "writers-default")
 AIM, AGAIN = "retrained", "retrained again"
-OWN_AGAIN = "retrained again, next to the default"
+NO_METHODS = (AIM, AGAIN, "original")
 
 INTRODUCTION = """\
 # Means over all cells
@@ -40,14 +40,11 @@ The mean over the {cells} cells of the suites fashion and writers: {widths}. Eac
 - **Within**: in how many of 100 networks RMIA's AUC is as near to the retrained network's as a further retraining's
   would be in 95 of 100 cases. The range of a cell comes from its three pairs of retrained networks: the root of
   their mean squared difference, times 3.18 (Student's t, three degrees of freedom).
-- **Another processor**: {elsewhere} were computed on another kind of processor. Their gaps are distances to
-  networks retrained there. So are the distances of their AUC, but of the first seed alone.
 - **In brackets**: the [level of access](../../docs/methods.md#all-methods) of methods that read less than the retain
   set.
 - **Time**: a share of the retraining's time, as recorded. Machines were shared, and retraining takes only 20 epochs.
-- **`proxy-matching, defaults`** is the default method without tuning, and the other methods are tuned. Its rows
-  ([Fashion-MNIST](fashion-default/report.md), [writers](writers-default/report.md)) were computed on another kind of
-  processor, with {seeds} in each cell. It is compared with retrained networks from there, and so is `{own}`.
+- **`proxy-matching, defaults`** is the default method without tuning ([Fashion-MNIST](fashion-default/report.md),
+  [writers](writers-default/report.md)); the other methods are tuned. All rows were computed on one kind of processor.
 
 | method | Avg. Gap | largest | AUC distance | largest AUC distance | time | RMIA distance | within, % |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -71,18 +68,13 @@ def cell_of(row: Row) -> Cell:
 
 
 def differences(rows: Iterable[Row], statistic: str) -> dict[str, dict[Cell, list[float]]]:
-    """By method and cell: how far from the network retrained with the same seed on the same processor."""
+    """By method and cell: how far from the network retrained with the same seed."""
     rows = list(rows)
-    aims = {
-        (cell_of(row), row["seed"], row["machine"]["processor"]): row[statistic]
-        for row in rows
-        if row["method"] == AIM
-    }
+    aims = {(cell_of(row), row["seed"]): row[statistic] for row in rows if row["method"] == AIM}
     found: dict[str, dict[Cell, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        aim = aims.get((cell_of(row), row["seed"], row["machine"]["processor"]))
-        if row["method"] != AIM and aim is not None:
-            found[row["method"]][cell_of(row)].append(row[statistic] - aim)
+        if row["method"] != AIM:
+            found[row["method"]][cell_of(row)].append(row[statistic] - aims[cell_of(row), row["seed"]])
     return found
 
 
@@ -141,31 +133,27 @@ def lines_of(rows: Sequence[Row]) -> list[str]:
     return [line for _, line in sorted(lines.values())]
 
 
-def own_rows(untuned: Iterable[Row]) -> list[Row]:
-    """The rows beside the default method, with names of their own; the network before unlearning is shown once."""
-    names = {AGAIN: OWN_AGAIN}
-    return [
-        row | {"method": names.get(row["method"], row["method"])}
-        for row in untuned
-        if row["method"] != "original"
-    ]
+def require_one_processor(rows: Iterable[Row]) -> None:
+    """Raise where networks would be compared with ones that another kind of processor retrained.
+
+    Raises:
+        ValueError: naming the processors.
+    """
+    found = {row["machine"]["processor"] for row in rows}
+    if len(found) > 1:
+        raise ValueError(f"rows of several kinds of processor: {', '.join(sorted(found))}; expected one")
 
 
 def main() -> None:
     """Write the table."""
     rows, untuned = read_rows(SUITES), read_rows(UNTUNED)
-    lines = lines_of([*rows, *own_rows(untuned)])
+    require_one_processor([*rows, *untuned])
+    lines = lines_of([*rows, *(row for row in untuned if row["method"] not in NO_METHODS)])
     data = [name for name, _, _ in {cell_of(row) for row in rows}]
     names = {"fashion-mnist": "on Fashion-MNIST", "mnist": "on writers of digits"}
-    here = next(row["machine"]["processor"] for row in rows if row["method"] == AIM)
-    elsewhere = sorted({row["method"] for row in rows if row["machine"]["processor"] != here})
-    seeds = len({row["seed"] for row in untuned})
     head = INTRODUCTION.format(
         cells=len(data),
         widths=" and ".join(f"{data.count(name)} {words}" for name, words in names.items()),
-        own=OWN_AGAIN,
-        elsewhere=" and ".join(f"`{name}`" for name in elsewhere) or "none of the methods",
-        seeds="one seed" if seeds == 1 else f"{seeds} seeds",
     )
     TABLE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))

@@ -35,7 +35,6 @@ from obliq.benchmark.variants import (
     BUDGETS,
     ablations,
     every_variant,
-    every_variant_as_tuned_earlier,
     target_variants,
     variants_named,
     variants_of_budget,
@@ -78,7 +77,7 @@ def fashion_suite() -> Suite:
         name="fashion",
         setups=at_bits(FASHION, "W4A4", "W2A2"),
         scenarios=scenarios(*SCENARIOS),
-        variants=every_variant_as_tuned_earlier(),
+        variants=every_variant(),
         tuned_on=TUNED_ON,
         beyond_edges=BEYOND_EDGES,
     )

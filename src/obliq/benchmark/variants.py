@@ -65,19 +65,6 @@ def every_variant() -> tuple[MethodVariant, ...]:
     )
 
 
-EARLIER_SEARCHES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
-    "lotus": {"learning_rate": (0.01, 0.05, 0.2), "alpha": (4.0, 16.0)},
-}
-"""Values tried in suites whose rows have not been computed since a method's `search` changed; as many trials."""
-
-
-def every_variant_as_tuned_earlier() -> tuple[MethodVariant, ...]:
-    """`every_variant` with the earlier searches."""
-    return tuple(
-        dataclasses.replace(one, tried=EARLIER_SEARCHES.get(one.name, one.tried)) for one in every_variant()
-    )
-
-
 def with_default_fields(variant: MethodVariant) -> MethodVariant:
     """The same with nothing to tune: every such field has the method's default."""
     defaults = {name: value for name, value in variant.defaults.items() if name in variant.space}
