@@ -16,6 +16,7 @@ from obliq.methods.q_mul import gradient_weights, labels_by_position, similar_la
 from obliq.quantization import learned_steps
 from obliq.run import Run, Trace
 from obliq.training.prediction import accuracy, predict
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 
 CPU = torch.device("cpu")
 
@@ -75,6 +76,20 @@ def test_weights_are_the_other_sides_share(of_forget: float, of_retain: float) -
     if of_forget + of_retain > 0:
         assert w_f == pytest.approx(of_retain / (of_forget + of_retain))
         assert w_f * of_forget == pytest.approx(w_r * of_retain), "both sides pull equally hard"
+
+
+@pytest.mark.parametrize(("order", "steps"), [("mixed", (0.5, 0.5)), ("sequential", (1.0, 0.5))])
+def test_an_epoch_by_hand(order: str, steps: tuple[float, float]) -> None:
+    """At W = 0, G_f = 3 / sqrt 2 and G_r = 1 / sqrt 2, so that w_f = 1/4 and w_r = 3/4; the similar label is 1.
+
+    A mixed epoch is one step on the mean of both. A sequential one is two steps, the second at half the rate; inputs
+    are orthogonal, so that the first step leaves the second gradient as it was.
+    """
+    splits = splits_by_hand(forget=[((0.0, 3.0), 0)], retain=[((1.0, 0.0), 0)])
+    method = QMUL(order=order, epochs=1, learning_rate=0.01, momentum=0.0, weight_decay=0.0)
+    (found,) = first_step(method, linear([[0.0, 0.0], [0.0, 0.0]]), splits)
+    of_forget, of_retain = steps[0] * 1 / 4 * 3 / 2, steps[1] * 3 / 4 * 1 / 2
+    torch.testing.assert_close(found, torch.tensor([[-of_retain, of_forget], [of_retain, -of_forget]]))
 
 
 def lengths(original: nn.Module, splits: Splits, **settings: object) -> dict[str, float]:
