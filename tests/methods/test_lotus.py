@@ -12,9 +12,10 @@ from obliq.data import Partition, Splits
 from obliq.errors import ModelError
 from obliq.gradients import entropy
 from obliq.methods import LoTUS
-from obliq.methods.lotus import accuracy_if_unseen, teacher_labels
+from obliq.methods.lotus import accuracy_if_unseen, gumbel_noise, teacher_labels
 from obliq.run import Run, Trace
 from obliq.training.prediction import accuracy, predict
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import CPU, same, statistics_moved, steps_moved
 
 
@@ -32,9 +33,29 @@ def test_soft_where_forgotten_and_hard_elsewhere() -> None:
 def test_hard_labels_with_noise_are_draws_from_the_prediction() -> None:
     """The Gumbel trick: argmax(z + g) is class c with the probability softmax(z)_c."""
     logits = torch.tensor([[1.0, 0.0, -1.0]]).expand(40_000, 3)
-    noise = -torch.empty(logits.shape).exponential_(generator=torch.Generator().manual_seed(0)).log()
+    noise = gumbel_noise(logits.shape, torch.Generator().manual_seed(0))
     drawn = teacher_labels(logits + noise, torch.zeros(40_000).bool(), 1.0).mean(dim=0)
     torch.testing.assert_close(drawn, F.softmax(logits[0], dim=0), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(("alpha", "softened"), [(math.log(2), (1.0, 1.5))])
+def test_the_first_step_by_hand(
+    alpha: float, softened: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient (p - taught) x^T, halved as the mean of two samples, at a lead of 1, so that T = e^alpha.
+
+    Logits are (2, 0) for the forgotten sample and (0, 1) for the retained one, which is answered wrongly. With the
+    noise (0, 3), the first is taught softmax((2, 3) / T), and the second class 1,
+    whatever its label.
+    """
+    noise = torch.tensor([0.0, 3.0])
+    monkeypatch.setattr("obliq.methods.lotus.gumbel_noise", lambda shape, _: noise.expand(shape))
+    splits = splits_by_hand(forget=[((2.0, 0.0), 0)], retain=[((0.0, 1.0), 0)], holdout=[((0.0, 1.0), 0)])
+    method = LoTUS(alpha=alpha, retain_share=1.0, epochs=1, weight_decay=0.0)
+    (found,) = first_step(method, linear([[1.0, 0.0], [0.0, 1.0]]), splits)
+    of_forget = F.softmax(torch.tensor([2.0, 0.0]), dim=0) - F.softmax(torch.tensor(softened), dim=0)
+    of_retain = F.softmax(torch.tensor([0.0, 1.0]), dim=0) - torch.tensor([0.0, 1.0])
+    torch.testing.assert_close(found, torch.stack([2 * of_forget, 1 * of_retain], dim=1) / 2)
 
 
 def test_the_temperature_follows_the_lead_over_unseen_data(original: nn.Module, splits: Splits) -> None:

@@ -114,9 +114,7 @@ class LoTUS:
                 for inputs, _, positions in islice(stream, length):
                     with torch.no_grad():
                         logits = teacher(inputs).float()
-                    # -log(E) of an exponential E is Gumbel. Drawn on the processor, so that a seed gives the same
-                    # noise on every device.
-                    gumbel = -torch.empty(logits.shape).exponential_(generator=noise).log().to(logits.device)
+                    gumbel = gumbel_noise(logits.shape, noise).to(logits.device)
                     # the forget set stands first in `both`
                     forgotten = (positions < len(splits.forget)).to(run.device)
                     taught = teacher_labels(logits + gumbel, forgotten, temperature)
@@ -151,6 +149,11 @@ def accuracy_if_unseen(network: nn.Module, splits: Splits, run: Run) -> float:
         return 0.0
     share = known.float().mean().item()
     return share * accuracy(network, splits.holdout.where(like_them), run.device) / 100
+
+
+def gumbel_noise(shape: torch.Size, generator: torch.Generator) -> Float[Tensor, "batch classes"]:
+    """Standard Gumbel noise, drawn on the processor, so that a seed gives the same on every device."""
+    return -torch.empty(shape).exponential_(generator=generator).log()  # -log(E) of an exponential E
 
 
 def teacher_labels(
