@@ -2,16 +2,18 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import obliq
 from obliq.data import Examples, Partition, Splits
 from obliq.errors import DataError, ModelError
+from obliq.gradients import calibrated_loss, gradient_of
 from obliq.methods import CalibratedHoldout
-from obliq.methods.calibrated.targets import true_class_confidence
+from obliq.methods.calibrated.targets import calibrated_targets, true_class_confidence
 from obliq.methods.calibrated.without_retain import kept_samples
 from obliq.run import Run
 from obliq.training.prediction import accuracy, predict
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import unreadable
 
 CPU = torch.device("cpu")
@@ -53,6 +55,46 @@ def test_no_label_of_a_holdout_sample_is_taught(original: nn.Module, splits: Spl
     result = still.unlearn(original, splits, Run(seed=1))
     before, after = (predict(model, splits.holdout, CPU) for model in (original, result))
     torch.testing.assert_close(after, before, rtol=0, atol=1e-4)
+
+
+def test_two_steps_by_hand() -> None:
+    """The first step is on the forget loss alone, since equation (1) is least at the original.
+
+    The second, at half the rate, adds the gradient of equation (1) where the first has led: the mean of (p - p_0) x^T.
+    """
+    inputs = ((1.0, 0.5), (0.5, -1.0), (-1.0, 1.5), (2.0, 1.0), (0.0, 1.0))
+    holdout = [(one, number % 2) for number, one in enumerate(inputs)]
+    retain = [
+        ((0.0, 0.0), label) for label in (0, 1)
+    ]  # not read; without it, both classes would be forgotten
+    splits = splits_by_hand(forget=[((2.0, 1.0), 0), ((-0.5, 1.0), 1)], retain=retain, holdout=holdout)
+    network, rate = linear([[0.8, 0.0], [0.0, 0.5]]), 0.5
+    method = CalibratedHoldout(
+        learning_rate=rate,
+        epochs=2,
+        rounds=1,
+        restarts=0,
+        forget_weight=4.0,
+        projection="never",
+        clip=0.0,
+        momentum=0.0,
+        weight_decay=0.0,
+    )
+    (found,) = first_step(method, network, splits)
+
+    aims = calibrated_targets(network, splits, "average", Run(seed=1)).confidence
+    forget, original, x = splits.forget, network[0].weight.detach().requires_grad_(), torch.tensor(inputs)
+
+    def of_forget(weight: Tensor) -> Tensor:
+        loss = calibrated_loss(forget.inputs() @ weight.T, forget.labels, aims)
+        return method.forget_weight * gradient_of(loss, [weight])[0]
+
+    first = of_forget(original)
+    between = (original - rate * first).detach().requires_grad_()
+    change = (x @ between.T).softmax(dim=1) - (x @ original.T).softmax(dim=1)
+    of_answers = change.detach().T @ x / len(inputs)
+    assert float(of_answers.norm()) > 0.1 * float(first.norm()), "the first step changed the answers"
+    torch.testing.assert_close(found, first + (of_forget(between) + of_answers) / 2)
 
 
 def test_holdout_samples_are_demanded(original: nn.Module, splits: Splits) -> None:
