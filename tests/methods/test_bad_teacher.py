@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
@@ -14,6 +15,7 @@ from obliq.methods.bad_teacher import incompetent_teacher
 from obliq.quantization import activations, integer_state
 from obliq.run import Run
 from obliq.training.prediction import predict
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 from tests.methods.measured import CPU, same, statistics_moved, steps_moved, unreadable
 
 
@@ -32,6 +34,21 @@ def test_each_set_is_learned_from_its_own_teacher(original: nn.Module, splits: S
         entropy(predict(result, splits.forget, CPU)).mean()
         > entropy(predict(result, splits.retain, CPU)).mean()
     )
+
+
+def test_the_first_step_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T (softmax(z / T) - softmax(teacher / T)) x^T, halved as the mean of two samples, on the forgotten sample alone.
+
+    On the retained sample, the student begins as its teacher. Logits are (2, 0, 0), and (0, 2, -2) of the ignorant.
+    """
+    ignorant = linear([[0.0, 5.0], [1.0, 0.0], [-1.0, 0.0]])
+    monkeypatch.setattr("obliq.methods.bad_teacher.incompetent_teacher", lambda *_: ignorant)
+    splits = splits_by_hand(forget=[((2.0, 0.0), 0)], retain=[((0.0, 1.0), 0)])
+    method = BadTeacher(retain_share=1.0, temperature=2.0, epochs=1, weight_decay=0.0)
+    (found,) = first_step(method, linear([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]), splits)
+    student, teacher = (F.softmax(torch.tensor(logits), dim=0) for logits in ([1.0, 0, 0], [0.0, 1, -1]))
+    of_forget = 2.0 * (student - teacher) * 2.0 / 2
+    torch.testing.assert_close(found, torch.stack([of_forget, torch.zeros(3)], dim=1))
 
 
 def test_the_ignorant_teacher_has_the_same_form_and_knows_nothing(
