@@ -16,6 +16,7 @@ from obliq.run import Run
 from obliq.training.linear_probe import last_linear
 from obliq.training.prediction import predict
 from tests.conftest import CLASSES, SmallNet
+from tests.methods.by_hand import first_step, linear, splits_by_hand
 
 CPU = torch.device("cpu")
 GRIDS = pytest.mark.parametrize("grid", ["per_channel", "per_tensor", "float"])
@@ -68,6 +69,20 @@ def test_the_result_has_the_original_classes_and_grid(splits: Splits, settings: 
     for name, tensor in before.items():
         assert (after[name].bits, after[name].scale.shape) == (tensor.bits, tensor.scale.shape)
         assert tensor.codes is None or tensor.codes.shape == after[name].codes.shape
+
+
+def test_the_first_step_by_hand() -> None:
+    """At W = 0 with the extra row w, every sample is taught the extra class: a mean of p_c x^T in each class's row c.
+
+    Neither class is a target, whatever the label, and p_0 = p_1 = 1 / (2 + e^(w x)).
+    """
+    network = linear([[0.0, 0.0], [0.0, 0.0]])
+    inputs = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    splits = splits_by_hand(forget=[(tuple(one), label) for label, one in enumerate(inputs.tolist())])
+    (found,) = first_step(BoundaryExpand(epochs=1, learning_rate=0.1), network, splits)
+    extra = add_output(network[0], Run(seed=1).generator(purpose=2)).weight[2].detach()
+    row = (inputs / (2 + (inputs @ extra).exp()).unsqueeze(1)).mean(dim=0)
+    torch.testing.assert_close(found, torch.stack([row, row]))
 
 
 def test_forgotten_samples_leave_their_class(original: nn.Module, splits: Splits) -> None:
