@@ -32,6 +32,22 @@ def test_layers_come_last_first_and_fade_with_depth(original: nn.Module) -> None
     assert {depth_scale(depth / 4, 0.0) for depth in range(5)} == {1.0}
 
 
+def test_the_steepest_scale_leaves_the_first_half_of_the_layers(
+    original: nn.Module, parts: Partition
+) -> None:
+    """At a steepness whose exponential would overflow, the scale has its limit: a step at half the depth."""
+    scales = [depth_scale(depth / 4, 1500.0) for depth in range(5)]
+    assert scales == pytest.approx([1, 1, 0.5, 0, 0])
+    method = FiCABU(alpha=1.0, dampening=100.0, steepness=1500.0)
+    result = method.unlearn(original, a_class(parts), Run(seed=1))
+    before, after = dict(original.named_parameters()), dict(result.named_parameters())
+    moved = [
+        any(not torch.equal(before[name], after[name]) for name in names)
+        for names in by_layer(dampened_parameters(original))
+    ]
+    assert moved == [True, True, True, False, False]
+
+
 def test_the_edit_of_three_layers_by_hand() -> None:
     """s_t is 1 at the last layer, (1 + e^(-k / 2)) / 2 half way and e^(-k / 2) at the first; nothing stops the edit."""
     network = linear([[1.0, 0.2], [0.3, 1.0]], [[1.0, 0.1], [0.2, 1.5]], [[1.2, 0.1], [0.2, 1.0]])

@@ -38,15 +38,15 @@ def test_hard_labels_with_noise_are_draws_from_the_prediction() -> None:
     torch.testing.assert_close(drawn, F.softmax(logits[0], dim=0), atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize(("alpha", "softened"), [(math.log(2), (1.0, 1.5))])
+@pytest.mark.parametrize(("alpha", "softened"), [(math.log(2), (1.0, 1.5)), (1e4, (0.0, 0.0))])
 def test_the_first_step_by_hand(
     alpha: float, softened: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gradient (p - taught) x^T, halved as the mean of two samples, at a lead of 1, so that T = e^alpha.
 
     Logits are (2, 0) for the forgotten sample and (0, 1) for the retained one, which is answered wrongly. With the
-    noise (0, 3), the first is taught softmax((2, 3) / T), and the second class 1,
-    whatever its label.
+    noise (0, 3), the first is taught softmax((2, 3) / T), which is uniform where e^alpha would overflow. The second is
+    taught class 1, whatever its label.
     """
     noise = torch.tensor([0.0, 3.0])
     monkeypatch.setattr("obliq.methods.lotus.gumbel_noise", lambda shape, _: noise.expand(shape))

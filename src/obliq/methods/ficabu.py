@@ -26,7 +26,6 @@ the network, so that the edit may end between them and the layer that they follo
 """
 
 import copy
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, final
@@ -41,6 +40,7 @@ from obliq.io.atomic import write_file
 from obliq.methods.method import Access, Search
 from obliq.quantization import learned_steps
 from obliq.run import Run
+from obliq.training.bounded_exponential import bounded_exp
 from obliq.training.fisher import dampening_factors, squared_gradients
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
@@ -195,6 +195,6 @@ def depth_scale(depth: float, steepness: float) -> float:
     """s_t of equation (2): 1 at the last layer (depth 0), and smaller towards the first (depth 1)."""
 
     def sigmoid(value: float) -> float:
-        return 1 / (1 + math.exp(-value))
+        return 1 / (1 + bounded_exp(-value))
 
     return sigmoid(steepness * (0.5 - depth)) / sigmoid(steepness / 2)

@@ -28,7 +28,6 @@ training; they only count in the accuracies.
 """
 
 import copy
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -43,6 +42,7 @@ from obliq.data import Examples, Splits
 from obliq.data.batches import numbered_cycle
 from obliq.methods.method import Search
 from obliq.run import Run
+from obliq.training.bounded_exponential import bounded_exp
 from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
@@ -107,7 +107,7 @@ class LoTUS:
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 lead = accuracy(network, splits.forget, run.device) / 100 - unseen
-                temperature = math.exp(self.alpha * lead)  # equation (2)
+                temperature = bounded_exp(self.alpha * lead)  # equation (2)
                 run.listen("unlearn", epoch - 1, self.epochs, {"lead": lead, "temperature": temperature})
                 if lead <= -self.margin:
                     return
