@@ -85,6 +85,31 @@ def test_the_first_step_by_hand() -> None:
     torch.testing.assert_close(found, torch.stack([row, row]))
 
 
+def test_a_frozen_last_layer_keeps_its_rows_and_the_extra_one_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[nn.Linear] = []
+
+    def seeing(layer: nn.Linear) -> nn.Linear:
+        seen.append(layer)
+        return remove_last_output(layer)
+
+    monkeypatch.setattr("obliq.methods.boundary_expand.remove_last_output", seeing)
+    network = linear([[1.0, 0.5], [0.0, 1.0]], [[1.0, 0.0], [-0.5, 1.0]])
+    network[1].weight.requires_grad_(False)
+    splits = splits_by_hand(forget=[((1.0, 2.0), 0), ((3.0, -1.0), 1)])
+    method = BoundaryExpand(epochs=2, learning_rate=0.1, weight_decay=0.1)
+    result = method.unlearn(network, splits, Run(seed=1))
+    assert torch.equal(result[1].weight, network[1].weight)
+    assert [layer.weight.requires_grad for layer in result] == [True, False]
+    assert not torch.equal(result[0].weight, network[0].weight)
+    drawn = add_output(network[1], Run(seed=1).generator(purpose=2)).weight[2]
+    assert not torch.equal(seen[0].weight[2], drawn)
+    network.requires_grad_(False)
+    with pytest.raises(ModelError, match="every parameter of the network is frozen"):
+        method.unlearn(network, splits, Run(seed=1))
+
+
 def test_forgotten_samples_leave_their_class(original: nn.Module, splits: Splits) -> None:
     def loss(model: nn.Module) -> float:
         logits = predict(model, splits.forget, CPU)

@@ -30,6 +30,7 @@ from obliq.methods import (
 from obliq.methods.method import TRIALS, some_of
 from obliq.quantization import integer_state, learned_steps
 from obliq.run import Run
+from obliq.training.linear_probe import last_linear
 from obliq.training.loop import Recipe
 from obliq.training.prediction import accuracy, predict
 from tests.methods.draws import random_draws
@@ -253,13 +254,16 @@ def test_a_method_with_a_real_number_to_choose_has_a_search(kind: type[Method]) 
 
 @every_method
 def test_frozen_parameters_keep_their_values(kind: type[Method], original: nn.Module, splits: Splits) -> None:
+    """The first ones, and those of the last layer, which a method may treat in its own way."""
     partly = copy.deepcopy(original)
-    frozen = [name for name, _ in partly.named_parameters()][:4]
+    names = [name for name, _ in partly.named_parameters()]
+    frozen = names[:4] + [name for name in names if name.startswith(f"{last_linear(partly)}.")]
     for name in frozen:
         partly.get_parameter(name).requires_grad_(False)
     result = short(kind).unlearn(partly, splits, Run(seed=1))
     for name in frozen:
         assert torch.equal(result.get_parameter(name), partly.get_parameter(name)), name
+    assert [name for name, value in result.named_parameters() if not value.requires_grad] == frozen
     moved = [
         name
         for name, value in result.named_parameters()

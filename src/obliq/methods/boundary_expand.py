@@ -11,9 +11,10 @@ initialisation draws (there Xavier's normal distribution over all rows, and a bi
 In quantized networks the last linear layer gets one more row of the same bits. With a grid for each channel, the row
 has a step of its own, derived from its weights; with a single step, it shares that. Removing the row restores the
 original's shapes. The quantizer of the logits stays where it is and bounds the extra logit as it does the others.
-All parameters are trained, learned steps included, and steps never decay. A learned step changes by at most a tenth
-in one update (`obliq.quantization.keep_steps_near_`). Batch-norm statistics are frozen; `batch_norm="forget"` lets
-them follow the forget batches as the reference code does.
+All parameters are trained, learned steps included, and steps never decay. A frozen last layer keeps its rows, and
+the extra row is trained. A learned step changes by at most a tenth in one update
+(`obliq.quantization.keep_steps_near_`). Batch-norm statistics are frozen; `batch_norm="forget"` lets them follow the
+forget batches as the reference code does.
 """
 
 import copy
@@ -34,7 +35,13 @@ from obliq.quantization import QuantizedLinear
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode
 from obliq.training.linear_probe import last_linear
-from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
+from obliq.training.loop import (
+    move_to_device,
+    parameter_groups,
+    require_at_least,
+    seeded,
+    steps_per_epoch,
+)
 from obliq.training.masks import Mask
 
 
@@ -75,13 +82,15 @@ class BoundaryExpand:
         Outside `mask` it stays as it was; the extra class may always move.
 
         Raises:
-            ModelError: when a linear layer does not compute the logits.
+            ModelError: when a linear layer does not compute the logits, or every parameter is frozen.
         """
         with seeded(run):
             network = move_to_device(copy.deepcopy(model), run)
+            parameter_groups(network, self.weight_decay)  # refuses a frozen network, before a row that is not
             name = last_linear(network)
             narrow = network.get_submodule(name)
             assert isinstance(narrow, nn.Linear)
+            movable = without_frozen(mask, network)
             network.set_submodule(name, add_output(narrow, run.generator(purpose=2)))
             _require_answers(network.eval(), splits, narrow.out_features + 1, run)
             order = run.generator(purpose=1)
@@ -100,16 +109,22 @@ class BoundaryExpand:
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,
                 run=run,
-                mask=None if mask is None else extend_mask(mask, network),
+                mask=None if movable is None else extend_mask(movable, network),
             )
             wide = network.get_submodule(name)
             assert isinstance(wide, nn.Linear)
-            network.set_submodule(name, remove_last_output(wide))
+            trained = remove_last_output(wide)
+            for part, before in narrow.named_parameters():
+                trained.get_parameter(part).requires_grad_(before.requires_grad)
+            network.set_submodule(name, trained)
             return network.eval()
 
 
 def add_output(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
-    """A copy with one more output, drawn as `nn.Linear` draws: uniformly within 1 / sqrt(inputs)."""
+    """A copy with one more output, drawn as `nn.Linear` draws: uniformly within 1 / sqrt(inputs).
+
+    What has one more row is trained in the copy, even if it was frozen; see `without_frozen`.
+    """
     bound = 1 / math.sqrt(layer.in_features)
     wide = copy.deepcopy(layer)
     wide.out_features += 1
@@ -126,6 +141,16 @@ def add_output(layer: nn.Linear, generator: torch.Generator) -> nn.Linear:
         with torch.no_grad():  # only the new row takes its step from its weights
             wide.weight_step[:-1] = layer.weight_step
     return wide
+
+
+def without_frozen(mask: Mask | None, network: nn.Module) -> Mask | None:
+    """The mask without the entries of frozen parameters; None where all entries may move."""
+    named = dict(network.named_parameters())
+    if mask is None and all(parameter.requires_grad for parameter in named.values()):
+        return None
+    if mask is None:
+        mask = {name: torch.ones_like(parameter, dtype=torch.bool) for name, parameter in named.items()}
+    return {name: mask[name] & parameter.requires_grad for name, parameter in named.items()}
 
 
 def extend_mask(mask: Mask, network: nn.Module) -> Mask:
