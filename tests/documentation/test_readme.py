@@ -16,9 +16,10 @@ NAMES = {
     "no unlearning": "original",
     "retrained again (chance alone)": "retrained again",
     "`calibrated`, in rounds (ours)": "calibrated, in rounds",
-    "`proxy-matching` (ours, the default)": "proxy-matching, defaults",
+    "`proxy-matching` (ours)": "proxy-matching",
+    "`proxy-matching`, its defaults": "proxy-matching, defaults",
     "`amun`": "amun",
-    "`l1-sparse`": "l1-sparse",
+    "`coun`": "coun",
 }
 """From a row of the README's table to the row of the measurement."""
 
