@@ -110,15 +110,17 @@ def choices() -> Sequence[Choice]:
         Choice(
             "30 or 50 % of the samples",
             "retrain",
-            f"{verdicts_of(*large)}; gap of `calibrated` in rounds for a half "
+            f"{verdicts_of(*large)}; gap for a half: `calibrated` in rounds "
             f"{gap('fashion', large[1], 'calibrated, in rounds')} (W4A4) and "
-            f"{gap('fashion', large[1], 'calibrated, in rounds', 'W2A2')} (W2A2)",
+            f"{gap('fashion', large[1], 'calibrated, in rounds', 'W2A2')} (W2A2), `{OURS}` "
+            f"{gap('fashion', large[1], OURS)} and {gap('fashion', large[1], OURS, 'W2A2')}",
             f"1; `{OURS}` {verdict_time(*large)}",
         ),
         Choice(
             "a tenth chosen by memorisation",
             "retrain",
-            f"{verdicts_of(*memorised)}; gap for the most memorised tenth: `calibrated` "
+            f"{verdicts_of(*memorised)}; gap for the most memorised tenth: `{OURS}` "
+            f"{gap('fashion-small', memorised[0], OURS)}, `calibrated` "
             f"{gap('fashion-small', memorised[0], 'calibrated')}, a second retraining "
             f"{gap('fashion-small', memorised[0], AGAIN)}",
             f"1; `{OURS}` {verdict_time(*memorised)}",
