@@ -246,7 +246,7 @@ def test_committed_pages_are_small_enough_to_open_and_current_in_form() -> None:
     assert pages
     for page in pages:
         text = page.read_text()
-        assert len(text.encode()) <= 400_000, page
+        assert len(text.encode()) <= 500_000, page  # the largest has 14 cells of 41 rows in three tables
         assert "<script>" in text, page
 
 
