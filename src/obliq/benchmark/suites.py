@@ -90,6 +90,7 @@ def fashion_bits_suite() -> Suite:
         setups=at_bits(FASHION, *BITS),
         scenarios=scenarios("random=10%"),
         variants=variants_named(*HANDFUL),
+        beyond_edges=BEYOND_EDGES,
     )
 
 
