@@ -4,6 +4,7 @@ A module of `decision_table.py`; it is not run by itself.
 """
 
 import csv
+import functools
 import re
 import statistics
 from collections import Counter
@@ -20,6 +21,7 @@ OURS = "proxy-matching"
 HOLDOUT = "calibrated-holdout"  # reads samples that were never trained on, and none of the retain set
 
 
+@functools.cache
 def table_of(file: str) -> list[dict[str, str]]:
     """The rows of a committed file of comma-separated values."""
     with (RESULTS / file).open(newline="", encoding="utf-8") as rows:
