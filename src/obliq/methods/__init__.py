@@ -21,7 +21,7 @@ from obliq.methods.jit import JiT
 from obliq.methods.l1_sparse import L1Sparse
 from obliq.methods.lotus import LoTUS
 from obliq.methods.masked import Maskable, Masked
-from obliq.methods.method import Access, Method, UsedAccess, access_of, access_with, run_method
+from obliq.methods.method import Access, Counted, Method, UsedAccess, access_of, access_with, run_method
 from obliq.methods.mu_mis import MUMis
 from obliq.methods.munba import MUNBa
 from obliq.methods.oeu import OEU
@@ -132,6 +132,7 @@ __all__ = [
     "Calibrated",
     "CalibratedHoldout",
     "CoUn",
+    "Counted",
     "FiCABU",
     "FineTune",
     "GradientAscent",

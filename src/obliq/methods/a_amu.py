@@ -45,8 +45,9 @@ from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.loop import move_to_device, seeded
 from obliq.training.masks import Mask
-from obliq.training.orthogonal_descent import OrthogonalDescent
+from obliq.training.orthogonal_descent import OrthogonalDescent, automatic_forget_batch
 from obliq.training.orthogonal_rounds import label_loss, start_rounds
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes, mean_batch
 
 SHARPNESS = 2.0
 """Factor in the sigmoid of equation (2), as in the public code."""
@@ -80,6 +81,14 @@ class AAMU(OrthogonalDescent):
 
     version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.0001, 0.0003, 0.001), "forget_weight": (10.0, 34.0)}
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """A round, and the unseen samples of each step without gradients."""
+        steps = self.steps_of_round(sizes.retain)
+        batch = self.forget_batch or automatic_forget_batch(sizes.forget, steps)
+        unseen = steps * mean_batch(sizes.like_forget, batch)
+        one = self.passes_of_round(sizes.forget, sizes.retain)
+        return Passes.exactly(self.passes_of_mask(sizes.forget) + one + WITHOUT_GRADIENTS * unseen)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.

@@ -48,6 +48,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 
 UNCROSSED = -1
 """The prediction of a sample that no attack brought across the decision boundary."""
@@ -98,6 +99,12 @@ class AMUN:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_above(0, bound=self.bound)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The attack, which takes from one to all of its steps, and training on the sets and the examples found."""
+        attack = (self.doublings + 1) * self.attack_steps + 1
+        trained = self.epochs * (sizes.retain + (1 + self.true_labels) * sizes.forget)
+        return Passes(trained + sizes.forget, trained + attack * sizes.forget)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after fine-tuning; outside `mask` it stays as it was.

@@ -36,6 +36,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_above, require_descent, require_share, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 
 
 @final
@@ -75,6 +76,11 @@ class BadTeacher:
         )
         require_above(0, temperature=self.temperature)
         require_share(retain_share=self.retain_share)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The student's passes over forget set and share, and those of both teachers without gradients."""
+        both = sizes.forget + int(self.retain_share * sizes.retain)
+        return Passes.exactly(self.epochs * both * (1 + 2 * WITHOUT_GRADIENTS))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The student of both teachers; outside `mask` it stays as it was."""

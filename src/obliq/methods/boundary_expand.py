@@ -43,6 +43,7 @@ from obliq.training.loop import (
     steps_per_epoch,
 )
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -75,6 +76,10 @@ class BoundaryExpand:
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the forget set."""
+        return Passes.exactly(self.epochs * sizes.forget)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after the forget set was moved to the extra class, without that class.

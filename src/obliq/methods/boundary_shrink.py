@@ -37,6 +37,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 
 
 @final
@@ -72,6 +73,10 @@ class BoundaryShrink:
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """One attack on the forget set, its predictions after that, and passes over it."""
+        return Passes.exactly((self.epochs + 1 + WITHOUT_GRADIENTS) * sizes.forget)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending towards the neighbouring classes; outside `mask` it stays as it was."""

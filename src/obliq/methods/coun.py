@@ -38,6 +38,7 @@ from obliq.training.descent import descend, require_above, require_descent
 from obliq.training.linear_probe import last_linear
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -78,6 +79,10 @@ class CoUn:
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Each retained sample in two views."""
+        return Passes.exactly(2 * self.epochs * sizes.retain)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after training on both losses; outside `mask` it stays as it was.

@@ -44,6 +44,7 @@ from obliq.training.bounded_exponential import bounded_exp
 from obliq.training.fisher import dampening_factors, squared_gradients
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
+from obliq.training.passes import Passes, SetSizes
 from obliq.training.prediction import accuracy
 
 
@@ -76,6 +77,11 @@ class FiCABU:
     def __post_init__(self) -> None:
         require_at_least(1, batch_size=self.batch_size)
         require_at_least(0, alpha=self.alpha, dampening=self.dampening, steepness=self.steepness)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The gradients of the forget set, and of the training set where there is no file of them."""
+        overall = 0 if self.statistics else sizes.forget + sizes.retain
+        return Passes.exactly(sizes.forget + overall)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after dampening; outside `mask` it stays as it was.

@@ -23,6 +23,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -54,6 +55,10 @@ class FineTune:
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the retain set."""
+        return Passes.exactly(self.epochs * sizes.retain)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after more training on the retain set; outside `mask` it stays as it was."""

@@ -28,6 +28,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -62,6 +63,10 @@ class GradientAscent:
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the forget set."""
+        return Passes.exactly(self.epochs * sizes.forget)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after ascent on the forget set; outside `mask` it stays as it was."""

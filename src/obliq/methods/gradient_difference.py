@@ -31,6 +31,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes, mean_batch
 
 
 @final
@@ -72,6 +73,13 @@ class GradientDifference:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_share(retain_weight=self.retain_weight)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the retain set, with a forget batch in each step."""
+        steps = steps_per_epoch(sizes.retain, self.retain_batch)
+        return Passes.exactly(
+            self.epochs * (sizes.retain + steps * mean_batch(sizes.forget, self.forget_batch))
+        )
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on the difference; outside `mask` it stays as it was."""

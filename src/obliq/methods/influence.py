@@ -43,6 +43,7 @@ from obliq.quantization import keep_steps_positive_
 from obliq.run import Run
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
+from obliq.training.passes import Passes, SetSizes
 from obliq.training.per_sample import per_sample_gradients
 
 BYTES = 4  # a float32
@@ -74,6 +75,10 @@ class Influence:
     def __post_init__(self) -> None:
         require_at_least(1, samples=self.samples, batch_size=self.batch_size)
         require_at_least(0, strength=self.strength, memory=self.memory)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The sums over both sets, and one gradient for each sample of which the Fisher matrix is estimated."""
+        return Passes.exactly(sizes.forget + sizes.retain + min(self.samples, sizes.retain))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after one step along F^-1 v.

@@ -37,6 +37,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 
 
 @final
@@ -69,6 +70,10 @@ class JiT:
         require_at_least(1, copies=self.copies, epochs=self.epochs, batch_size=self.batch_size)
         require_above(0, noise=self.noise)
         require_descent(learning_rate=self.learning_rate, momentum=0.0, weight_decay=0.0)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the forget set, and each of its noisy copies without gradients."""
+        return Passes.exactly(self.epochs * sizes.forget * (1 + WITHOUT_GRADIENTS * self.copies))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on equation (1); outside `mask` it stays as it was."""

@@ -33,6 +33,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import is_decayed, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -78,6 +79,10 @@ class L1Sparse:
         """The weight of the norm in an epoch, counted from 1."""
         penalised = self.epochs - self.unpenalised_epochs
         return self.penalty * (1 - (epoch - 1) / penalised) if epoch <= penalised else 0.0
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the retain set."""
+        return Passes.exactly(self.epochs * sizes.retain)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after sparse fine-tuning; outside `mask` it stays as it was."""

@@ -46,7 +46,11 @@ from obliq.training.bounded_exponential import bounded_exp
 from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 from obliq.training.prediction import accuracy
+
+LOWEST_TEMPERATURE = 1e-30
+"""Labels are one-hot far above it, and logits divided by it are still finite."""
 
 
 @final
@@ -92,6 +96,11 @@ class LoTUS:
         )
         require_share(retain_share=self.retain_share, margin=self.margin)
 
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The student's and the teacher's passes over forget set and share, up to the epoch in which training ends."""
+        both = sizes.forget + int(self.retain_share * sizes.retain)
+        return Passes(0, self.epochs * both * (1 + WITHOUT_GRADIENTS))
+
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The student; outside `mask` it stays as it was."""
         with seeded(run):
@@ -107,7 +116,7 @@ class LoTUS:
 
             def losses(epoch: int) -> Iterator[Tensor]:
                 lead = accuracy(network, splits.forget, run.device) / 100 - unseen
-                temperature = bounded_exp(self.alpha * lead)  # equation (2)
+                temperature = max(bounded_exp(self.alpha * lead), LOWEST_TEMPERATURE)  # equation (2)
                 run.listen("unlearn", epoch - 1, self.epochs, {"lead": lead, "temperature": temperature})
                 if lead <= -self.margin:
                     return

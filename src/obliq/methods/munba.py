@@ -43,6 +43,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, loss_with_gradient, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes, mean_batch
 
 OPPOSITE = 1e-3
 """Length of the sum of both unit gradients below which they count as opposite: 179.9 degrees."""
@@ -78,6 +79,14 @@ class MUNBa:
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
         require_descent(
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the retain set, with a forget batch in its first steps."""
+        bargains = steps_per_epoch(sizes.forget, self.batch_size)
+        steps = min(bargains, steps_per_epoch(sizes.retain, self.batch_size))
+        return Passes.exactly(
+            self.epochs * (sizes.retain + steps * mean_batch(sizes.forget, self.batch_size))
         )
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:

@@ -25,6 +25,7 @@ from obliq.training.loop import move_to_device, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -41,6 +42,11 @@ class OEU(OrthogonalDescent):
 
     version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.02, 0.05), "forget_weight": (0.2, 1.0, 2.0)}
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """One round."""
+        one = self.passes_of_round(sizes.forget, sizes.retain)
+        return Passes.exactly(self.passes_of_mask(sizes.forget) + one)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses, with the forget gradient projected.

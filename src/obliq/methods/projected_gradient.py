@@ -44,6 +44,7 @@ from obliq.run import Run
 from obliq.training.descent import require_above, require_share, set_batch_norm_mode
 from obliq.training.loop import mixed_precision, move_to_device, require_at_least, require_finite, seeded
 from obliq.training.masks import Mask, Restraint
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 from obliq.training.prediction import accuracy
 
 
@@ -84,6 +85,11 @@ class ProjectedGradient:
             offset=self.offset,
         )
         require_share(kept=self.kept, offset=self.offset)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The inputs of the retain set without gradients, and up to `epochs` passes over the forget set."""
+        inputs = WITHOUT_GRADIENTS * sizes.retain
+        return Passes(inputs, inputs + self.epochs * sizes.forget)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after projected descent, at the pass where forget and holdout accuracy are closest.

@@ -49,6 +49,7 @@ from obliq.run import Run
 from obliq.training.descent import BatchRole, descend, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 from obliq.training.relabelling import BatchNormMode, PassOrder, random_labels, relabelled_steps, require_form
 
 
@@ -96,6 +97,12 @@ class QMUL:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_form(self.order, self.batch_norm)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over both sets, before each of which labels and gradient lengths are computed."""
+        both = sizes.forget + sizes.retain
+        labels = WITHOUT_GRADIENTS * sizes.forget if self.labels == "similar" else 0
+        return Passes.exactly(self.epochs * (labels + (1 + self.reweighting) * both))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after training on new labels for the forget set and true ones for the retain set."""

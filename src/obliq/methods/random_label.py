@@ -26,6 +26,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes
 from obliq.training.relabelling import (
     BatchNormMode,
     PassOrder,
@@ -71,6 +72,10 @@ class RandomLabel:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_form(self.form, self.batch_norm)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over both sets."""
+        return Passes.exactly(self.epochs * (sizes.retain + sizes.forget))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after training on random labels; outside `mask` it stays as it was."""

@@ -43,6 +43,7 @@ from obliq.training.loop import move_to_device, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.passes import Passes, SetSizes
 from obliq.training.prediction import predict
 
 DRAWS = 9
@@ -70,6 +71,11 @@ class ReGUn(OrthogonalDescent):
 
     version: ClassVar[int] = 1
     search: ClassVar[Search] = {"learning_rate": (0.0003, 0.001, 0.003), "forget_weight": (0.3, 1.0)}
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """One round."""
+        one = self.passes_of_round(sizes.forget, sizes.retain)
+        return Passes.exactly(self.passes_of_mask(sizes.forget) + one)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.

@@ -33,6 +33,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent, require_share
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import saliency_mask
+from obliq.training.passes import Passes, SetSizes
 from obliq.training.relabelling import (
     BatchNormMode,
     PassOrder,
@@ -81,6 +82,10 @@ class SalUn:
         )
         require_share(share=self.share)
         require_form(self.form, self.batch_norm)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The mask's pass over the forget set, and passes over both sets."""
+        return Passes.exactly(sizes.forget + self.epochs * (sizes.retain + sizes.forget))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
         """The network after its salient parameters were trained on random labels."""

@@ -39,6 +39,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_above, require_descent, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 
 
 @final
@@ -88,6 +89,11 @@ class SCRUB:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_above(0, temperature=self.temperature)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the retain set and, in the first epochs, the forget set; each through the teacher as well."""
+        passed = self.epochs * sizes.retain + min(self.epochs, self.forget_epochs) * sizes.forget
+        return Passes.exactly(passed * (1 + WITHOUT_GRADIENTS))
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The student after both kinds of phases; outside `mask` it stays as it was."""

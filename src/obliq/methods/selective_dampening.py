@@ -32,6 +32,7 @@ from obliq.run import Run
 from obliq.training.fisher import dampening_factors, squared_gradients
 from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -56,6 +57,10 @@ class SelectiveDampening:
     def __post_init__(self) -> None:
         require_at_least(1, batch_size=self.batch_size)
         require_at_least(0, alpha=self.alpha, dampening=self.dampening)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The gradients of the forget set and of the training set."""
+        return Passes.exactly(2 * sizes.forget + sizes.retain)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after dampening; outside `mask` it stays as it was."""

@@ -54,6 +54,7 @@ from obliq.training.descent import (
 from obliq.training.fisher import squared_gradients
 from obliq.training.loop import cosine_schedule, move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes, mean_batch
 
 
 @final
@@ -112,6 +113,12 @@ class SFRon:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_above(0, forget_weight=self.forget_weight)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The mask's pass over both sets, passes over the retain set, and a forget batch before each repair."""
+        steps = self.epochs * steps_per_epoch(sizes.retain, self.retain_batch)
+        forget = math.ceil(steps / self.repair_steps) * mean_batch(sizes.forget, self.forget_batch)
+        return Passes.exactly(sizes.retain + sizes.forget + self.epochs * sizes.retain + forget)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after both kinds of steps; outside `mask` it stays as it was."""

@@ -44,6 +44,7 @@ from obliq.training.descent import (
 )
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
+from obliq.training.passes import Passes, SetSizes, mean_batch
 
 
 @final
@@ -89,6 +90,13 @@ class UGradSL:
             learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         require_share(retain_weight=self.retain_weight)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """Passes over the retain set, with a forget batch in each step."""
+        steps = steps_per_epoch(sizes.retain, self.retain_batch)
+        return Passes.exactly(
+            self.epochs * (sizes.retain + steps * mean_batch(sizes.forget, self.forget_batch))
+        )
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on equation (1); outside `mask` it stays as it was."""

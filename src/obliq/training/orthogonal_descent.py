@@ -34,6 +34,7 @@ from obliq.run import Run
 from obliq.training.descent import require_descent, require_share
 from obliq.training.loop import require_at_least, steps_per_epoch
 from obliq.training.masks import Mask, saliency_mask
+from obliq.training.passes import mean_batch
 
 SALIENCY_BATCH = 128
 """Forget samples a gradient of the mask for `movable`."""
@@ -114,6 +115,23 @@ class OrthogonalDescent:
     def steps_of_round(self, retain: int) -> int:
         """How many steps `epochs` passes over the retain samples in use take, of a retain set of that size."""
         return self.epochs * steps_per_epoch(min(retain, self.retain_limit or retain), self.retain_batch)
+
+    def passes_of_mask(self, forget: int) -> int:
+        """Passes over that many forget samples for the mask of `movable`."""
+        return 0 if self.movable == 1 else forget
+
+    def passes_of_round(self, forget: int, retain: int, *, even: bool = True) -> float:
+        """Passes of a round, with a retain and a forget batch in each step.
+
+        Args:
+            forget: samples of the forget set.
+            retain: samples of the retain set.
+            even: forget batches come from passes over the set, of which the last batch may be smaller.
+        """
+        kept = min(retain, self.retain_limit or retain)
+        steps = self.steps_of_round(retain)
+        batch = self.forget_batch or automatic_forget_batch(forget, steps)
+        return self.epochs * kept + steps * (mean_batch(forget, batch) if even else min(batch, forget))
 
     def retained(self, retain: Examples, run: Run) -> Examples:
         """The retain samples that are used, in the order of the data."""

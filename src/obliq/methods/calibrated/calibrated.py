@@ -35,6 +35,7 @@ from obliq.training.loop import move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.passes import Passes, SetSizes
 
 
 @final
@@ -71,6 +72,12 @@ class Calibrated(OrthogonalDescent):
         super().__post_init__()
         require_at_least(1, rounds=self.rounds)
         require_at_least(0, tolerance=self.tolerance, restarts=self.restarts)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """From one round to all of them, without those that are undone."""
+        one = self.passes_of_round(sizes.forget, sizes.retain, even=self.draw == "even")
+        mask = self.passes_of_mask(sizes.forget)
+        return Passes(mask + one, mask + self.rounds * one)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses, with the forget gradient projected.

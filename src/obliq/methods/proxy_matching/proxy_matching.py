@@ -68,6 +68,7 @@ from obliq.training.loop import Recipe, fit, move_to_device, require_at_least, s
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import start_rounds
+from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 from obliq.training.prediction import predict
 
 FEWEST_STEPS = 60
@@ -137,6 +138,16 @@ class ProxyMatching(OrthogonalDescent):
         require_above(0, proxy_learning_rate=self.proxy_learning_rate, temperature=self.temperature)
         require_above(0, class_learning_rate=self.class_learning_rate)
         require_share(proxy_share=self.proxy_share)
+
+    def count_passes(self, sizes: SetSizes) -> Passes:
+        """The proxies, and from one round to all of them, without those that are undone; all for a whole class."""
+        once = self.passes_of_mask(sizes.forget)
+        once += self.proxies * self.proxy_recipe(sizes.retain).epochs * sizes.retain
+        one = self.passes_of_round(sizes.forget, sizes.retain, even=False)
+        if not sizes.whole_classes:
+            return Passes(once + one, once + self.rounds * one)
+        one += WITHOUT_GRADIENTS * self.probed(sizes.forget, sizes.retain)
+        return Passes.exactly(once + self.rounds * one)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.
