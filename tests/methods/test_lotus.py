@@ -12,7 +12,7 @@ from obliq.data import Partition, Splits
 from obliq.errors import ModelError
 from obliq.gradients import entropy
 from obliq.methods import LoTUS
-from obliq.methods.lotus import accuracy_if_unseen, gumbel_noise, teacher_labels
+from obliq.methods.lotus import LOWEST_TEMPERATURE, accuracy_if_unseen, gumbel_noise, teacher_labels
 from obliq.run import Run, Trace
 from obliq.training.prediction import accuracy, predict
 from tests.methods.by_hand import first_step, linear, splits_by_hand
@@ -134,6 +134,12 @@ def test_statistics_follow_or_stay_and_steps_are_trained(original: nn.Module, sp
     assert not statistics_moved(original, frozen)
     assert statistics_moved(original, following)
     assert steps_moved(original, frozen)
+
+
+def test_labels_are_finite_at_the_lowest_temperature() -> None:
+    logits = torch.tensor([[3e4, -3e4, 2.9e4], [-2.0, -1.0, -3.0]])
+    found = teacher_labels(logits, torch.tensor([True, True]), LOWEST_TEMPERATURE)
+    assert found.tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
 
 
 @pytest.mark.parametrize("settings", [{"alpha": -1.0}, {"margin": 1.5}, {"retain_share": 2.0}])

@@ -31,6 +31,14 @@ def test_factors_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1e300])
+def test_factors_are_numbers_where_a_setting_is_beyond_float32(alpha: float) -> None:
+    forget, overall = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([0.0, 1e-40, 0.0])
+    found = dampening_factors(forget, overall, alpha, 1e300)
+    assert found[0] == 0.0
+    assert bool(torch.isfinite(found).all())
+
+
 def test_the_network_is_multiplied_by_the_factors(original: nn.Module, splits: Splits) -> None:
     method = SelectiveDampening(alpha=2.0, dampening=0.5, batch_size=512)
     result = method.unlearn(original, splits, Run(seed=1))
