@@ -20,6 +20,7 @@ from obliq.benchmark.tuning import (
     read_choices,
     setup_digest,
     trial_beyond_edge,
+    untuned_digest,
     write_choices,
 )
 from obliq.errors import ObliqError
@@ -150,3 +151,15 @@ def test_a_choice_counts_for_the_version_that_was_tuned(tmp_path: Path) -> None:
         choice = dataclasses.replace(choice_after(0, lambda rate: rate), version=version)
         write_choices(file, {("digits convnet", choice.scenario, choice.contender): choice})
         assert len(read_choices(file, suite)) == counts
+
+
+def test_a_choice_counts_for_the_other_fields_that_it_was_tuned_with(tmp_path: Path) -> None:
+    setup = Setup(data="digits", architecture="convnet")
+    suite = Suite(name="toy", setups=(setup,), scenarios=(Scenario("random=10%"),), variants=(VARIANT,))
+    longer = dataclasses.replace(VARIANT, fixed={**VARIANT.fixed, "epochs": 9})
+    changed = dataclasses.replace(suite, variants=(longer,))
+    file = tmp_path / "tuned.json"
+    for digest, counts in ((untuned_digest(VARIANT), (1, 0)), (untuned_digest(longer), (0, 1)), ("", (1, 1))):
+        choice = dataclasses.replace(choice_after(0, lambda rate: rate), untuned=digest)
+        write_choices(file, {("digits convnet", choice.scenario, choice.contender): choice})
+        assert (len(read_choices(file, suite)), len(read_choices(file, changed))) == counts

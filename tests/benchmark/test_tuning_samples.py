@@ -52,9 +52,19 @@ def test_what_a_suite_tunes_on_shares_nothing_with_its_test_parts(tmp_path: Path
     assert len(seen) > 100
 
 
-def test_an_official_test_part_is_always_apart_so_that_nothing_is_left_out() -> None:
-    marked = pictures(60, people=6, tests=20)
-    assert len(samples_to_tune_on(marked, [PartitionRule(seed=1)])) == 60
+def test_an_official_test_part_is_always_apart_and_so_are_its_people() -> None:
+    rules = [PartitionRule(seed=1)]
+    assert len(samples_to_tune_on(pictures(60, tests=20), rules)) == 60
+    marked = pictures(60, people=30, tests=20)  # each person has two samples, and 20 of the first are tests
+    left = samples_to_tune_on(marked, rules)
+    assert marked.subjects is not None
+    assert marked.official_test is not None
+    tuned = left.indices[~marked.official_test[left.indices]]
+    assert sorted(tuned.tolist()) == [*range(20, 30), *range(50, 60)]
+    assert int(marked.official_test[left.indices].sum()) == 20
+    everyone = pictures(60, people=20, tests=20)
+    with pytest.raises(DataError, match="leave 0 of 60 samples"):
+        samples_to_tune_on(everyone, rules)
 
 
 def test_many_seeds_leave_nothing_to_tune_on() -> None:

@@ -30,6 +30,7 @@ from obliq.benchmark.tuning import (
     position_of_smallest,
     read_choices,
     setup_digest,
+    untuned_digest,
     write_choices,
 )
 from obliq.benchmark.unfinished import TimeIsUp
@@ -257,6 +258,7 @@ class _SuiteRun:
             error=causes[0] if best is None and causes else "",
             setup=before.setup if before else setup_digest(setup),
             version=before.version if before else trials.variant.method_class.version,
+            untuned=before.untuned if before else untuned_digest(trials.variant),
         )
 
     def compute_rows(

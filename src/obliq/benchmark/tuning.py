@@ -4,8 +4,8 @@ No sample and no person of a reported test part takes part in tuning: a data set
 divided for tuning only after the test parts of all reported seeds were set aside. The holdout part stands in for the
 test part, as a user has no other. Samples that reported originals are trained on, forgotten ones among them, may be
 trained on in tuning, too. The choices are written to `tuned.json` and kept: a later run takes them from there, unless
-the trials of a method, its version or the setup have changed. Where a suite allows it, further trials follow beyond the
-edge of a method's range, see `trial_beyond_edge`.
+the trials of a method, its other fields, its version or the setup have changed. Where a suite allows it, further
+trials follow beyond the edge of a method's range, see `trial_beyond_edge`.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from obliq.benchmark.cache import digest_of
+from obliq.benchmark.cache_keys import describe_method
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
@@ -37,28 +38,34 @@ LEAST_SHARE = 0.1
 def samples_to_tune_on(collection: Collection, reported: Iterable[PartitionRule]) -> Examples:
     """The samples that are neither in a reported test part nor from a person in one.
 
+    An official test part itself stays, as every division keeps it apart.
+
     Args:
-        collection: a data set. One with an official test part is left whole, as every division keeps that part apart.
+        collection: a data set.
         reported: how the data are divided for the rows of a suite.
 
     Raises:
         DataError: where less than a tenth of the samples is left.
     """
     everything = torch.arange(len(collection))
-    if collection.official_test is not None and bool(collection.official_test.any()):
-        return Examples(collection, everything)
-    shown = torch.zeros(len(collection), dtype=torch.bool)
-    for rule in reported:
-        shown[partition(collection, rule).test.indices] = True
+    official = collection.official_test
+    if official is None or not bool(official.any()):
+        official = torch.zeros(len(collection), dtype=torch.bool)
+        shown = official.clone()
+        for rule in reported:
+            shown[partition(collection, rule).test.indices] = True
+    else:
+        shown = official
     if collection.subjects is not None:
         people = torch.unique(collection.subjects[shown])
-        shown |= torch.isin(collection.subjects, people[people != UNKNOWN_SUBJECT])
-    if float((~shown).float().mean()) < LEAST_SHARE:
+        shown = shown | torch.isin(collection.subjects, people[people != UNKNOWN_SUBJECT])
+    left = ~shown & ~official
+    if float(left.float().mean()) < LEAST_SHARE:
         raise DataError(
-            f"the test parts of the reported seeds leave {int((~shown).sum())} of {len(collection)} samples of "
+            f"the test parts of the reported seeds leave {int(left.sum())} of {len(collection)} samples of "
             f"{collection.name} for tuning; expected a tenth or more, from fewer seeds or a smaller test part"
         )
-    return Examples(collection, everything[~shown])
+    return Examples(collection, everything[left | official])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,7 @@ class TuningChoice:
         seed: of the tuning split.
         setup: digest of the setup, see `setup_digest`; empty in older files, which are taken as they are.
         version: of the method that was tried; 0 in older files, which are taken as they are.
+        untuned: digest of its other fields, see `untuned_digest`; empty in older files, which are taken as they are.
         trials: the fields of each trial, as JSON text.
         gaps: Avg. Gap of each trial to its split's own retrained network, in points; None where it failed.
         chosen: position of the smallest gap, the first of equal ones; None when every trial failed.
@@ -91,6 +99,7 @@ class TuningChoice:
     error: str = ""
     setup: str = field(default="", metadata=OMITTED_BY_DEFAULT)
     version: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
+    untuned: str = field(default="", metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if len(self.gaps) != len(self.trials) or self.chosen != position_of_smallest(self.gaps):
@@ -206,6 +215,13 @@ def setup_digest(setup: Setup) -> str:
     return digest_of({"setup": dataclasses.replace(setup, bits=Setup.bits)})
 
 
+def untuned_digest(variant: MethodVariant) -> str:
+    """SHA-256 of the fields of a variant's method that no trial changes, defaults among them."""
+    trial = variant.candidates()[0]
+    fields = describe_method(variant.build(trial))["fields"]
+    return digest_of({"fields": {name: value for name, value in fields.items() if name not in trial}})
+
+
 @dataclass(frozen=True)
 class TunedFields:
     """The choices of a suite."""
@@ -254,6 +270,7 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
         and one.contender in variants
         and one.setup in ("", setups.get(_place(one)))
         and one.version in (0, variants[one.contender].method_class.version)
+        and one.untuned in ("", untuned_digest(variants[one.contender]))
         and is_search_of(one, variants[one.contender], suite.beyond_edges)
     }
 
