@@ -32,8 +32,7 @@ from obliq.errors import ModelError, ObliqError
 from obliq.io.lock import locked
 from obliq.io.strict_json import render_json
 from obliq.methods import BUILT_IN, FineTune, Masked, Method, RandomLabel, available_methods
-from tests.benchmark.test_values import environment_of, untuned_suite
-from tests.benchmark.toys import Tunable, suite
+from tests.benchmark.toys import Tunable, environment_of, suite, untuned_suite
 
 INPUTS = {"seed": 1}
 

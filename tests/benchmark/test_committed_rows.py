@@ -1,5 +1,6 @@
 """The committed results are those that today's code would compute under the same keys."""
 
+import csv
 import dataclasses
 import functools
 import json
@@ -15,6 +16,7 @@ from obliq.benchmark.result_files import cell_file_name, read_cell, row_key
 from obliq.benchmark.suite import Suite
 from obliq.benchmark.suites import SUITES, suite_named
 from obliq.benchmark.tuning import TUNED, TunedFields, read_choices
+from obliq.methods.method import LARGEST_DROP
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 COMMITTED = sorted(name for name in SUITES if (RESULTS / name).is_dir())
@@ -70,3 +72,21 @@ def test_every_committed_row_is_current(name: str) -> None:
             assert one.origin.made_by == row_key(row, keys), f"{file.name}: {one.row.method}"
             count += 1
     assert count == len((RESULTS / name / "rows.csv").read_text().splitlines()) - 1
+
+
+def test_what_retraining_loses_is_what_the_gate_was_chosen_by() -> None:
+    """The numbers that docs/methods.md and `LARGEST_DROP` state."""
+    losses: dict[str, float] = {}
+    for name in COMMITTED:
+        with (RESULTS / name / "rows.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        at = ("data", "architecture", "bits", "scenario", "seed")
+        originals = {tuple(row[one] for one in at): row for row in rows if row["kind"] == "original"}
+        for row in (one for one in rows if one["kind"] == "retrained"):
+            before = originals[tuple(row[one] for one in at)]
+            lost = max(float(before[one]) - float(row[one]) for one in ("retain_accuracy", "test_accuracy"))
+            losses[row["weights_digest"]] = max(lost, losses.get(row["weights_digest"], 0.0))
+    assert len(losses) > 170
+    *others, second, most = sorted(losses.values())
+    assert (round(others[-1], 1), round(second, 1), round(most, 1)) == (4.6, 5.6, 6.3)
+    assert others[-1] < LARGEST_DROP < second

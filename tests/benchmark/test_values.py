@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,83 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from obliq.benchmark.cache_keys import Environment, TaskKeys
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.plan import TuningTrials, planned_rows, tuning_trials
 from obliq.benchmark.rows import ROW_KINDS, column_names, from_csv, to_csv
 from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.schedule import plan_tasks
-from obliq.benchmark.suite import Setup, Suite
-from obliq.benchmark.suites import (
-    SUITES,
-    fashion_small_suite,
-    fashion_suite,
-    suite_named,
-)
+from obliq.benchmark.suite import Setup
+from obliq.benchmark.suites import suite_named
 from obliq.benchmark.tasks import UnlearnedTask
 from obliq.benchmark.tuning import TunedFields, TuningChoice, fields_text
-from obliq.benchmark.variants import (
-    FOLLOWED,
-    ablations,
-    every_variant,
-    with_default_fields,
-)
+from obliq.benchmark.variants import with_default_fields
 from obliq.data import Partition, Splits
 from obliq.errors import DataError, ModelError, ObliqError
-from obliq.methods import FineTune, Retrain, available_methods
+from obliq.methods import FineTune, Retrain
 from obliq.run import Run
 from tests.benchmark.synthetic_rows import result_row
 from tests.benchmark.toys import Tunable, suite
-from tests.documentation.pages import DOCS, blocks
-
-
-def environment_of(of: Suite) -> Environment:
-    """As if every data set were there."""
-    return Environment(data={setup.data: "0" * 64 for setup in of.setups}, torch="2.0")
-
-
-@pytest.mark.parametrize("name", SUITES)
-def test_every_suite_can_be_made(name: str) -> None:
-    found = suite_named(name)
-    assert found.name == name
-    assert all(variant.build({}) for variant in found.variants)
-
-
-def test_every_registered_method_takes_part() -> None:
-    kinds = {one.method_class for one in every_variant()}
-    assert kinds == set(available_methods().values()) - {Retrain}
-    assert {one.name for one in every_variant()} >= {"oeu entropy", "q-mul", "q-mul public code"}
-
-
-def test_the_small_suite_is_part_of_the_large_one() -> None:
-    small, large = fashion_small_suite(), fashion_suite()
-    keys = TaskKeys(environment_of(large))
-    tuned, reported = (
-        [{task.key for task in plan_tasks(tasks(one), keys)} for one in (small, large)]
-        for tasks in (
-            lambda one: (
-                task for tried in tuning_trials(one) for task in (*tried.audits, tried.retrained_audit)
-            ),
-            lambda one: (
-                task for row in planned_rows(untuned_suite(one), TunedFields({})) for task in row.tasks
-            ),
-        )
-    )
-    assert tuned[0] <= tuned[1]
-    assert reported[0] < reported[1]
-
-
-def untuned_suite(one: Suite) -> Suite:
-    """The same with nothing to choose."""
-    return dataclasses.replace(one, variants=tuple(map(with_default_fields, one.variants)))
-
-
-def test_ablations_follow_and_change_something() -> None:
-    followed, *others = ablations()
-    assert followed.name == FOLLOWED
-    assert others
-    assert all(one.follows == FOLLOWED and one.fixed != followed.fixed for one in others)
-    assert all(one.build({}) != followed.build({}) for one in others)
 
 
 def test_candidates_are_all_combinations_but_for_what_is_fixed() -> None:
@@ -213,27 +150,6 @@ def test_values_to_try_are_a_tuple_that_a_file_can_hold(tried: Any) -> None:
 def test_a_setup_has_a_network_that_exists() -> None:
     with pytest.raises(ModelError, match="there is no architecture 'resnet21'; did you mean 'resnet20'"):
         Setup(data="digits", architecture="resnet21")
-
-
-def test_the_example_of_a_suite_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = [text for kind, text in blocks((DOCS / "benchmark.md").read_text()) if kind == "python"]
-    (tmp_path / "example_suites.py").write_text(example)
-    monkeypatch.syspath_prepend(tmp_path)
-    found = suite_named("example_suites:mine")
-    assert [one.name for one in found.variants] == ["fine-tune", "calibrated, defaults"]
-    assert [len(one.candidates()) for one in found.variants] == [3, 1]
-
-
-def test_suites_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "suites_with_mistakes.py").write_text("def wrong():\n    return 3\n")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ObliqError, match="there is no suite 'smok'; expected smoke, "):
-        suite_named("smok")
-    with pytest.raises(ObliqError, match="returned int; expected a Suite"):
-        suite_named("suites_with_mistakes:wrong")
-    with pytest.raises(ObliqError, match="expected a function that returns a Suite"):
-        suite_named("suites_with_mistakes:missing")
-    assert suite_named("obliq.benchmark.suites:smoke_suite").name == "smoke"
 
 
 PLACE = {

@@ -13,11 +13,13 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from obliq.benchmark.cache_keys import Environment
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.run import BenchmarkOptions
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
+from obliq.benchmark.variants import with_default_fields
 from obliq.data import Splits
 from obliq.errors import ModelError
 from obliq.methods import FineTune
@@ -138,3 +140,13 @@ def options(folder: Path, **changes: Any) -> BenchmarkOptions:
 def but_for_times(rows: list[ResultRow]) -> list[ResultRow]:
     """Rows without what no two runs agree on."""
     return [change_row(row, seconds=None, time_ratio=None, peak_memory_mb=None) for row in rows]
+
+
+def environment_of(of: Suite) -> Environment:
+    """As if every data set were there."""
+    return Environment(data={setup.data: "0" * 64 for setup in of.setups}, torch="2.0")
+
+
+def untuned_suite(one: Suite) -> Suite:
+    """The same with nothing to choose."""
+    return dataclasses.replace(one, variants=tuple(map(with_default_fields, one.variants)))
