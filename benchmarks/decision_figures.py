@@ -10,7 +10,9 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-from obliq.methods import Access, access_of, available_methods
+from obliq.methods import Access, ProxyMatching, access_of, available_methods
+from obliq.workflow import demo
+from obliq.workflow.cost import estimate_cost
 
 RESULTS = Path(__file__).parent / "results"
 LINK = "../benchmarks/results"
@@ -93,6 +95,20 @@ def demo_verdicts() -> str:
     )
 
 
+def demo_costs() -> str:
+    """Passes in the demo of seed 0 as a share of retraining's: by its own settings, and by the method's defaults."""
+    parts = demo.divided(0)
+    assert parts.collection.subjects is not None
+    of_person = parts.collection.subjects[parts.train.indices] == demo.PERSON
+    splits = parts.forgetting(parts.train.indices[of_person], salt=bytes(32))
+    found = []
+    for method in (demo.METHODS["unlearned"], ProxyMatching()):
+        cost = estimate_cost(method, splits, demo.RECIPE)
+        assert cost is not None
+        found.append(f"{cost.least / cost.retraining:.2g} to {cost.most / cost.retraining:.2g}")
+    return f"demo's settings {found[0]}, defaults {found[1]}, counted in passes; {demo.RECIPE.epochs} epochs"
+
+
 def but(words: Counter[str]) -> str:
     """The verdicts of the runs that did not pass, in brackets."""
     rest = ", ".join(f"{word} {count} x" for word, count in sorted(words.items()) if word != PASSED)
@@ -130,12 +146,23 @@ def file_gaps() -> tuple[str, str]:
     return gaps["the file alone"], gaps[NOTHING]
 
 
-def without_retain(suite: str, request: str) -> str:
-    """The gap of the method that needs holdout samples alone, and that of doing nothing."""
-    return (
-        f"gap {gap(suite, request, HOLDOUT)}, and {gap(suite, request, 'original')} before, RA "
-        f"{lost(suite, request, HOLDOUT):+.1f} ([`{suite}`]({LINK}/{suite}/report.md))"
+def without_retain(request: str, method: str, *suites: str) -> str:
+    """The gap of a method with its range over seeds, that of doing nothing, and the change of RA, in each suite."""
+    return "; ".join(
+        f"gap {with_range(suite, request, method)}, and {gap(suite, request, 'original')} before, RA "
+        f"{lost(suite, request, method):+.1f} ([`{suite}`]({LINK}/{suite}/report.md))"
+        for suite in suites
     )
+
+
+def with_range(suite: str, request: str, method: str) -> str:
+    """The mean gap at W4A4, with the smallest and the largest of its seeds."""
+    found = [
+        float(row["average_gap"])
+        for row in table_of(f"{suite}/rows.csv")
+        if (row["scenario"], row["method"], row["bits"]) == (request, method, "W4A4")
+    ]
+    return f"{statistics.mean(found):.1f} ({min(found):.1f} to {max(found):.1f})"
 
 
 def nearest(suite: str, request: str, access: Access) -> str:

@@ -20,10 +20,10 @@ from decision_figures import (
     at_scale,
     auc,
     budget,
+    demo_costs,
     demo_verdicts,
     file_gaps,
     gap,
-    lost,
     mean,
     of,
     table_of,
@@ -81,10 +81,11 @@ def choices() -> Sequence[Choice]:
             "one person with about a tenth of the samples",
             OURS,
             demo_verdicts(),
-            "demo's settings: above 1; defaults: "
-            f"{time('digits-targets', person, 'proxies, by sample')} after one of at most four rounds; 40 epochs",
+            demo_costs(),
         ),
-        Choice("a random tenth", OURS, verdicts_of(tenth), f"{verdict_time(tenth)}; 20 epochs"),
+        Choice(
+            "a random tenth of 4,000 samples", OURS, verdicts_of(tenth), f"{verdict_time(tenth)}; 20 epochs"
+        ),
         Choice(
             "one person among many, 3 % of the samples",
             OURS,
@@ -185,22 +186,36 @@ def choices() -> Sequence[Choice]:
         Choice(
             "a class, only statistics of the retained samples at hand",
             "ficabu",
-            f"gap {gap('digits-targets', one, 'ficabu')}, and {gap('digits-targets', one, 'original')} before "
-            f"([`digits-targets`]({LINK}/digits-targets/report.md)); {gap('fashion-small', one, 'ficabu')}, and "
-            f"{gap('fashion-small', one, 'original')} before, RA {lost('fashion-small', one, 'ficabu'):+.0f} "
-            f"({small}); no verdict",
+            f"{without_retain(one, 'ficabu', 'digits-targets', 'fashion-small', 'watch')}; no verdict",
             time("digits-targets", one, "ficabu"),
-            ", tuned",
+            ", tuned; then check that the class is no longer recognised",
         ),
         *(
             Choice(
                 f"{words}, no retained samples at hand, but some that were never trained on",
                 HOLDOUT,
-                f"{without_retain('digits-targets', request)}; {without_retain('fashion-small', request)}; no verdict",
-                f"{time('digits-targets', request, HOLDOUT)} and {time('fashion-small', request, HOLDOUT)}",
+                f"{without_retain(request, HOLDOUT, *suites)}; no verdict",
+                f"{time(suites[0], request, HOLDOUT)} and {time(suites[1], request, HOLDOUT)}",
                 ", tuned",
             )
-            for words, request in (("a class", one), ("a random tenth", tenth))
+            for words, request, suites in (
+                ("a class", one, ("digits-targets", "fashion-small", "watch")),
+                ("a random tenth", tenth, ("digits-targets", "fashion-small")),
+            )
+        ),
+        *(
+            Choice(
+                f"{words}, no retained samples at hand",
+                None,
+                "; ".join(
+                    f"`{name}`: {without_retain(request, name, *suites)}" for name in (HOLDOUT, "ficabu")
+                )
+                + "; no verdict",
+            )
+            for words, request, suites in (
+                ("one person", person, ("digits-targets", "writers", "watch")),
+                ("the most memorised tenth", memorised[0], ("fashion-small",)),
+            )
         ),
         *(
             Choice(f"{words}, nothing but the forget set at hand", None, without_data(request, "nothing"))

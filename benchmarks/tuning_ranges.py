@@ -166,7 +166,8 @@ def page() -> str:
         rows = defaultdict[Tried, dict[str, TuningChoice]](dict)
         for choice, used_by in choices.items():
             name, trials = choice.contender, choice.trials[: len(choice.trials) - choice.beyond]
-            if choice.scenario in rows[name, trials]:  # tuned again, for other suites
+            others_come_first = not set(WHOLE).isdisjoint(suites) and set(WHOLE).isdisjoint(used_by)
+            if others_come_first or choice.scenario in rows[name, trials]:  # tuned again, for other suites
                 name += f" (in {', '.join(used_by)})"
             rows[name, trials][choice.scenario] = choice
         requests = list(dict.fromkeys(choice.scenario for choice in choices))

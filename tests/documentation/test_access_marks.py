@@ -1,10 +1,11 @@
-"""Tables of results mark every method that reads less than the retain set, and no other row."""
+"""Tables of results mark methods that read less than the retain set or are kinder than their code, and no others."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from obliq.benchmark.report.text import KINDER
 from obliq.methods import BUILT_IN, access_of
 from tests.documentation.pages import DOCS, ROOT
 
@@ -13,6 +14,7 @@ LEGEND = (
     "Level of access ([in words](methods.md#all-methods)): † only statistics of the retain set, ‡ nothing of it. "
     "Other methods read its samples."
 )
+KINDER_LEGEND = "° Kinder to accuracy than its public code ([how](methods.md#what-differs-from-public-code))."
 NO_METHOD = re.compile(r"original|no unlearning|retrained again.*")
 """Rows of tables of methods that no method produced."""
 OTHER_NAMES = {"entropy": "oeu"}
@@ -21,7 +23,7 @@ PAGES = [ROOT / "README.md", DOCS / "results.md", DOCS / "results-tables.md"]
 
 def method_of(row: str) -> str | None:
     """The method that the name of a row begins with, also after a comma and within brackets; None for other rows."""
-    words = re.sub(r"[`*†‡]", "", row).casefold()
+    words = re.sub(r"[`*†‡°]", "", row).casefold()
     parts = [part.strip() for part in re.split(r"[(),]", words)]
     known = {name: name for name in BUILT_IN} | OTHER_NAMES
     found = [known[name] for name in known for part in parts if re.match(rf"{name}(?![\w-])", part)]
@@ -57,12 +59,16 @@ def test_each_row_has_the_mark_of_its_method(page: Path) -> None:
     for section in re.split(r"^#+ ", page.read_text(), flags=re.MULTILINE):
         for heading, rows in tables(section):
             methods = {row: method_of(row) for row in rows}
-            marks = {row: "".join(re.findall("[†‡]", row)) for row in rows}
-            wanted = {row: MARKS[access_of(BUILT_IN[name])] if name else "" for row, name in methods.items()}
+            marks = {row: "".join(re.findall("[†‡°]", row)) for row in rows}
+            wanted = {
+                row: MARKS[access_of(BUILT_IN[name])] + "°" * (name in KINDER) if name else ""
+                for row, name in methods.items()
+            }
             assert marks == wanted
             if heading in ("method", "target"):
                 assert [row for row in rows if not methods[row] and not NO_METHOD.fullmatch(row)] == []
-            if any(marks.values()):
-                assert LEGEND in section
+            together = "".join(marks.values())
+            assert not re.search("[†‡]", together) or LEGEND in section
+            assert "°" not in together or KINDER_LEGEND in section
             seen += sum(map(bool, methods.values()))
     assert seen > 2

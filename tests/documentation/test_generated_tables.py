@@ -7,13 +7,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import torch
 
 import obliq
 from obliq.benchmark.scenario import Scenario
 from obliq.cli.unlearn import UnlearnArguments
-from obliq.data import PartitionRule, partition
+from obliq.data import Collection, PartitionRule, partition
 from obliq.methods import BUILT_IN, ProxyMatching, Retrain, registered_name
-from obliq.workflow.advice import reason_to_retrain
+from obliq.workflow.advice import FAR_MORE, reason_to_retrain
 from tests.documentation.pages import DOCS, ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -75,3 +76,16 @@ def test_the_command_line_follows_the_verdicts(table: str, judged: str, request_
     assert bool(reason_to_retrain(method, splits)) == (2 * passed < cells)
     assert reason_to_retrain(Retrain(), splits) == ""
     assert isinstance(method, ProxyMatching)
+
+
+def test_the_command_line_follows_the_figures_of_large_data() -> None:
+    mean = script("decision_figures")["mean"]
+    for request in ("random=10%", "random=50%", "class=0"):
+        gaps = [mean("cifar10-cpu", request, name, "average_gap") for name in ("amun", "proxy-matching")]
+        assert gaps[0] < gaps[1]
+    for samples in (FAR_MORE - 100, FAR_MORE + 100):
+        collection = Collection("large", torch.zeros(2 * samples, 1, 1, 1), torch.arange(2 * samples) % 10)
+        parts = partition(collection, PartitionRule(holdout=0.25, test=0.25))
+        splits = parts.forgetting(parts.train.indices[: samples // 10], salt=b"1" * 32)
+        found = reason_to_retrain(ProxyMatching(), splits)
+        assert ("no verdict was measured" in found) == (len(parts.train) > FAR_MORE) == (samples > FAR_MORE)

@@ -11,6 +11,7 @@ from obliq.benchmark.cifar10_suites import (
     cifar10_short_suite,
     cifar10_small_suite,
     cifar10_suite,
+    cifar10_tenth_suite,
     grid_suite,
 )
 from obliq.benchmark.setups import (
@@ -141,7 +142,7 @@ def fashion_small_ablations_suite() -> Suite:
 
 
 def digits_targets_suite() -> Suite:
-    """Small digits at W4A4, three requests; each kind of target in the same descent, and methods as published."""
+    """Small digits at W4A4, three requests; each kind of target in the same descent, and methods in their own form."""
     return Suite(
         name="digits-targets",
         setups=(DIGITS,),
@@ -227,6 +228,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "cifar10-small": cifar10_small_suite,
     "cifar10-short": cifar10_short_suite,
     "cifar10-cpu": cifar10_cpu_suite,
+    "cifar10-tenth": cifar10_tenth_suite,
     "cifar10-resnet20": cifar10_resnet20_suite,
     "grid": grid_suite,
     "writers-grid": writers_grid_suite,

@@ -167,13 +167,15 @@ rates to try around the one that was best there. Of a method's variants, the pla
 OWN_PASSES: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
     "calibrated": lambda epochs: {"epochs": epochs, "rounds": 1},
     "proxy-matching": lambda epochs: {
-        "proxies": 2,
-        "proxy_epochs": epochs // 5,
+        "proxies": 1 if epochs < FEWEST_FOR_TWO_PROXIES else 2,
+        "proxy_epochs": 2 * epochs // 5 if epochs < FEWEST_FOR_TWO_PROXIES else epochs // 5,
         "epochs": epochs // 5,
         "rounds": 3,
     },
 }
 """How the passes are spent where a method has more than one kind. Proxies get two fifths, and rounds the rest."""
+FEWEST_FOR_TWO_PROXIES = 20
+"""With fewer passes, two proxies of 1,000 images would each take less than the steps that a proxy needs at least."""
 
 
 def variants_of_budget(epochs: int) -> tuple[MethodVariant, ...]:

@@ -57,7 +57,7 @@ class JiT:
 
     version: ClassVar[int] = 1
     access: ClassVar[Access] = "nothing"
-    search: ClassVar[Search] = {"learning_rate": (3e-5, 1e-4, 3e-4), "noise": (0.1, 0.5)}
+    search: ClassVar[Search] = {"learning_rate": (3e-5, 1e-4, 3e-4), "noise": (0.01, 0.5)}
 
     noise: float = 0.5
     copies: int = 25
