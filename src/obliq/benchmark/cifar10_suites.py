@@ -28,7 +28,7 @@ STRONGEST = (
     "oeu entropy",
     "calibrated",
 )
-"""The best baselines of the suites on smaller images, and ours, where all methods would take too long."""
+"""Baselines that most papers compare with, and ours, where all methods would take too long."""
 SIX_STRONGEST = ("amun", "coun", "l1-sparse", "not", "munba", "q-mul")
 """The methods of others with the smallest mean gaps over the 18 cells of smaller images."""
 ON_PROCESSORS = (*SIX_STRONGEST, "fine-tune", "salun", "oeu entropy", "calibrated")
