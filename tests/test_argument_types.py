@@ -83,6 +83,14 @@ def test_the_list_of_arguments_is_not_empty() -> None:
         (OEU, {"record_every": "x"}, r"record_every='x'; expected a number of at least 0"),
         (OEU, {"learning_rate": "0.1"}, r"learning_rate='0.1'; expected a number above 0"),
         (FineTune, {"epochs": True}, r"epochs=True; expected a number of at least 1"),
+        (
+            FineTune,
+            {"learning_rate": 1e300},
+            r"learning_rate=1e\+300; expected a number of at most 3.40282e\+38",
+        ),
+        (FineTune, {"batch_size": 10**30}, r"batch_size=1\d+; expected a number of at most 2.14748e\+09"),
+        (OEU, {"weight_decay": float("inf")}, r"weight_decay=inf; expected a number of at most"),
+        (Recipe, {"learning_rate": 1e300}, r"learning_rate=1e\+300; expected a number of at most"),
     ],
 )
 def test_what_holds_settings_refuses_them(kind: type, settings: dict[str, Any], words: str) -> None:
@@ -95,6 +103,10 @@ def test_what_holds_settings_refuses_them(kind: type, settings: dict[str, Any], 
     [
         ({"augment": "no"}, "augment='no', of type str; expected True or False"),
         ({"epochs": 2.5}, r"epochs=2.5, of type float; expected a whole number \(int\)"),
+        (
+            {"projection": "nevre"},
+            "projection='nevre', of type str; expected 'always' or 'on_conflict' or 'never'",
+        ),
     ],
 )
 @pytest.mark.parametrize("masked", [False, True])
@@ -102,7 +114,7 @@ def test_unlearning_refuses_a_setting_of_another_type(
     masked: bool, settings: dict[str, Any], words: str
 ) -> None:
     nothing: Any = object()
-    inner = FineTune(**settings)
+    inner = OEU(**settings) if "projection" in settings else FineTune(**settings)
     method = Masked(method=inner) if masked else inner
     with pytest.raises(ObliqError, match=words):
         obliq.unlearn(nothing, forget=nothing, retain=nothing, method=method)
@@ -145,7 +157,6 @@ class Shape(typing.Protocol):
         int | Length,
         int | Shape,
         type[Unresolved],
-        typing.Literal["auto"] | None,
     ],
     ids=str,
 )
@@ -158,6 +169,15 @@ def test_an_array_is_compared_with_no_word() -> None:
     kind = dataclasses.make_dataclass("Method", [("field", int | typing.Literal["auto"])])
     with pytest.raises(ObliqError, match="expected a whole number"):
         require_field_types(kind(np.zeros(2)))
+
+
+@pytest.mark.parametrize("value", [Unresolved, np.zeros(2), "manual", 1])
+def test_a_choice_among_words_takes_no_other(value: object) -> None:
+    kind = dataclasses.make_dataclass("Method", [("field", typing.Literal["auto"] | None)])
+    require_field_types(kind("auto"))
+    require_field_types(kind(None))
+    with pytest.raises(ObliqError, match=r"^field=.*; expected 'auto' or None$"):
+        require_field_types(kind(value))
 
 
 def test_a_field_without_a_value_is_not_checked() -> None:

@@ -17,6 +17,7 @@ _WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "a whole number (int)",
     float: "a number",
+    str: "text",
     types.NoneType: "None",
 }
 """The types that are checked, and what is expected of each."""
@@ -43,7 +44,7 @@ def require_whole_numbers(**values: object) -> None:
 
 
 def require_field_types(given: Any) -> None:
-    """Raise for the first field of a dataclass that is declared as a flag or a number and holds something else.
+    """Raise for the first field of a dataclass that is declared as a flag, number, text or choice and holds another.
 
     Fields that are dataclasses themselves are checked, too. Nothing is checked where a declared type cannot be found,
     as in a module that imports it for type checkers only, where values cannot be compared with it, as with `Any` or a
@@ -63,8 +64,14 @@ def require_field_types(given: Any) -> None:
             continue
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             require_field_types(value)
-        elif any(kind in (bool, int, float) for kind in _kinds(hint)):
+        elif any(map(_is_checked, _kinds(hint))):
             _require(field.name, value, hint)
+
+
+def _is_checked(kind: Any) -> bool:
+    """Whether values are compared with a type: plain ones, choices among words, and dataclasses."""
+    plain = kind in (bool, int, float, str) or typing.get_origin(kind) is Literal
+    return plain or (isinstance(kind, type) and dataclasses.is_dataclass(kind))
 
 
 def is_real_number(value: object) -> bool:
@@ -84,7 +91,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _require(name: str, value: object, hint: Any) -> None:
     if not any(_fits(value, kind) for kind in _kinds(hint)):
-        words = [_WORDS.get(kind) or getattr(kind, "__name__", str(kind)) for kind in _kinds(hint)]
+        words = [_words_of(kind) for kind in _kinds(hint)]
         shown = " ".join(reprlib.repr(value).split())
         # a number of NumPy: neither PyTorch's seeds nor the documents that we write take one
         convertible = isinstance(value, Integral) and not isinstance(value, bool) and int in _kinds(hint)
@@ -92,6 +99,12 @@ def _require(name: str, value: object, hint: Any) -> None:
         raise ObliqError(
             f"{name}={shown}, of type {type(value).__name__}; expected {' or '.join(words)}{way}"
         )
+
+
+def _words_of(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(map(repr, typing.get_args(kind)))
+    return _WORDS.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

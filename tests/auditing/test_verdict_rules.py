@@ -147,8 +147,8 @@ def test_every_combination_has_the_word_of_the_rules(monkeypatch: pytest.MonkeyP
             ["All 3 statistics", "12.0 standard"],
         ),
         ([("answers", 9, 0), ("memory", 0, 8)], "other settings", ["Level of confidence", "!forgotten"]),
-        # what the original shares is named, and other references may show more
-        ([("answers", 11, 6), ("memory", 0, 8)], "more references", ["11.00", "lies outside, too, so that"]),
+        # what the original shares is named; more than enough references would not show more
+        ([("answers", 11, 6), ("memory", 0, 8)], "other settings", ["11.00", "lies outside, too, so that"]),
     ],
 )
 def test_reasons_name_what_decided(

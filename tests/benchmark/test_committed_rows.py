@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from obliq.benchmark.cache_keys import Environment, TaskKeys
-from obliq.benchmark.plan import PlannedRow, cell_of, planned_rows
+from obliq.benchmark.plan import PlannedRow, planned_rows
 from obliq.benchmark.report.background import read_background
-from obliq.benchmark.result_files import cell_file_name, read_cell, row_key
-from obliq.benchmark.suite import Suite
+from obliq.benchmark.result_files import read_cell, row_key
+from obliq.benchmark.suite import Suite, cell_file_name, cell_of
 from obliq.benchmark.suites import SUITES, suite_named
 from obliq.benchmark.tuning import TUNED, TunedFields, read_choices
 from obliq.methods.method import LARGEST_DROP

@@ -225,6 +225,14 @@ def test_the_opening_states_what_chance_and_doing_nothing_give() -> None:
     assert not [words for words in ("mean little", "rank no method", "may be chance") if words in clear]
 
 
+def test_originals_that_learned_otherwise_than_retrain_are_named() -> None:
+    rows = [change_row(row, retain_accuracy=95.0) for row in _clear()]
+    assert "too short to compare" not in render(rows, "s")[0]
+    fewer = [change_row(row, retain_accuracy=85.0) if row.method == "original" else row for row in rows]
+    words = " ".join(render(fewer, "s")[0].split())
+    assert "the accuracy of the original is 10.0 points below Retrain's" in words
+
+
 def _clear() -> list[ResultRow]:
     """A method that is far better than doing nothing, and apart from the floor by more than noise."""
     gaps = {

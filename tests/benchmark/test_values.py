@@ -23,7 +23,7 @@ from obliq.errors import DataError, ModelError, ObliqError
 from obliq.methods import FineTune, Retrain
 from obliq.run import Run
 from tests.benchmark.synthetic_rows import result_row
-from tests.benchmark.toys import Tunable, suite
+from tests.benchmark.toys import Nowhere, Tunable, suite
 
 
 def test_candidates_are_all_combinations_but_for_what_is_fixed() -> None:
@@ -139,6 +139,48 @@ def test_a_suite_names_the_field_of_another_type(changes: dict[str, Any], words:
         given.__post_init__()
 
 
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ({"name": 5}, "is called 5; expected a name in one line"),
+        ({"name": "two\nlines"}, "expected a name in one line"),
+        ({"fixed": {"epochs": -3}}, "epochs=-3; expected a number of at least 1"),
+        ({"fixed": {"epochs": 2.5}}, r"method 'a': epochs=2.5, of type float"),
+        ({"fixed": {"epochs": 1}, "tried": {"learning_rate": (0.1, -1.0)}}, "learning_rate=-1.0"),
+        ({"method_class": Nowhere}, "has access 'nowhere'; expected one of 'retain set', 'statistics'"),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_method_that_cannot_run_is_refused_before_any_task(variant: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        suite("digits", variants=(MethodVariant(**({"name": "a", "method_class": FineTune} | variant)),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"scenarios": (Scenario("class=0"), Scenario("class=0"))}, "expected each cell once"),
+        ({"scenarios": (Scenario("class=猫"), Scenario("class=犬"))}, "names that differ in letters"),
+        ({"references": 2.0}, "references=2.0, of type float"),
+        ({"seeds": (2**70,)}, f"seed {2**70}; expected 0 to"),
+        ({"seeds": (-1,)}, "seed -1; expected 0 to"),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_suite_whose_results_would_be_lost_or_fail_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ObliqError, match=words):
+        suite("digits", **changes)
+
+
+def test_each_choice_of_methods_has_a_folder_of_its_own() -> None:
+    variants = tuple(MethodVariant(name=name, method_class=FineTune) for name in ("a b", "a-b", "c", "d"))
+    whole = suite("digits", variants=variants)
+    chosen: list[tuple[str, ...]] = [("a b",), ("a-b",), ("c",), ("d",), ("c", "d")]
+    names = [whole.limited_to(one).name for one in chosen]
+    assert len(set(names)) == len(names)
+    assert names[2:] == ["toy.c", "toy.d", "toy.c+d"]
+
+
 @pytest.mark.parametrize("tried", [(), (float("nan"),), (object(),)])
 def test_values_to_try_are_a_tuple_that_a_file_can_hold(tried: Any) -> None:
     given = MethodVariant(name="a", method_class=FineTune)
@@ -185,7 +227,13 @@ def test_rows_survive_their_csv(text: str, kind: Any, number: float | None, coun
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a,b\n", ",".join(column_names()) + "\n1,2\n", ",".join(column_names()) + "\n" + "x," * 29 + "x\n"],
+    [
+        "",
+        "a,b\n",
+        ",".join(column_names()) + "\n1,2\n",
+        ",".join(column_names()) + "\n" + "x," * 29 + "x\n",
+        ",".join(column_names()) + "\n" + "x" * 200_000 + "\n",
+    ],
 )
 def test_other_csv_is_refused(text: str) -> None:
     with pytest.raises(ObliqError, match="expected"):

@@ -100,6 +100,13 @@ class Nothing:
         return None  # type: ignore[return-value]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Nowhere(FineTune):  # type: ignore[misc]
+    """States an access that there is not."""
+
+    access: ClassVar[str] = "nowhere"
+
+
 TUNABLE = MethodVariant(name="tunable", method_class=Tunable)
 FIXED = MethodVariant(name="fixed", method_class=Tunable, fixed={"learning_rate": 0.05})
 

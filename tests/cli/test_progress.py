@@ -152,9 +152,12 @@ def test_a_measurement_before_the_first_step_is_no_step() -> None:
     assert text_of(where).splitlines() == ["forgetting ..."]
 
 
-def test_a_quiet_console_shows_nothing() -> None:
-    where = Console(file=io.StringIO(), force_terminal=True, quiet=True, _environ={})
+def test_a_quiet_console_shows_warnings_alone() -> None:
+    where = Console(file=io.StringIO(), force_terminal=False, quiet=True, _environ={})
     with ProgressReporter(where) as display:
         display.stage("forgetting")
         display("unlearn", 1, 5, {})
-    assert text_of(where) == ""
+        display.print_warning("this will cost more than retraining")
+        display.print_line("done")
+    assert text_of(where) == "WARNING: this will cost more than retraining\n"
+    assert where.quiet

@@ -1,5 +1,6 @@
 """Requests: their text forms, what they choose, and one clear line for each mistake."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from obliq.data import Collection, Partition, PartitionRule, load_dataset, parse_selector, partition, select
 from obliq.data.selection import in_words
-from obliq.data.selectors import Classes, Listed, RandomCount, RandomShare, Subjects
+from obliq.data.selectors import Classes, Listed, RandomCount, RandomShare, Subjects, escaped
 from obliq.errors import DataError
 
 
@@ -32,6 +33,7 @@ def anonymous() -> Partition:
         ("class=cat", Classes(("cat",))),
         ("subject=7", Subjects(("7",))),
         ("subject=Ann,12", Subjects(("Ann", "12"))),
+        ("subject=Müller\\, Anna,Ann", Subjects(("Müller, Anna", "Ann"))),
         ("random=10%", RandomShare(10.0)),
         ("random=0.5%", RandomShare(0.5)),
         ("random=600", RandomCount(600)),
@@ -213,3 +215,16 @@ def test_a_request_in_words() -> None:
     person = parts.train.collection.subject_name(int(collection.subjects[parts.train.indices].max()))
     count = int((collection.subjects[parts.train.indices] == int(person == "bob")).sum())
     assert words(f"subject={person}") == f"subject '{person}' ({count} samples)"
+
+
+def test_every_name_that_data_may_have_can_be_requested() -> None:
+    names = ("Müller, Anna", " lead", "plain", "trail ")
+    people = Collection("people", torch.rand(8, 2), torch.arange(8) % 2, subjects=torch.arange(8) % 4)
+    parts = partition(dataclasses.replace(people, subject_names=names), PartitionRule(holdout=0.0, test=0.0))
+    for number, name in enumerate(names):
+        found = select(parse_selector(f"subject={escaped(name)}"), parts, 0)
+        assert set(people.subjects[found].tolist()) == {number}  # type: ignore[index]
+    with pytest.raises(
+        DataError, match=r"'Müller, Anna',  lead, plain, trail ; a comma in a name is written"
+    ):
+        select(parse_selector("subject=Müller, Anna"), parts, 0)

@@ -165,3 +165,13 @@ def test_layers_of_the_given_network_are_not_shared(original: nn.Module, splits:
     result = BoundaryExpand(epochs=1).unlearn(original, splits, Run(seed=1))
     assert result.classifier is not original.classifier
     assert all(torch.equal(before[name], tensor) for name, tensor in original.state_dict().items())
+
+
+def test_a_network_that_goes_on_after_its_last_linear_layer_is_refused(splits: Splits) -> None:
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(splits.forget.inputs()[0].numel(), CLASSES), nn.BatchNorm1d(CLASSES)
+    )
+    with pytest.raises(
+        ModelError, match=r"does not run .*; expected a network whose last linear layer computes"
+    ):
+        BoundaryExpand(epochs=1).unlearn(network, splits, Run(seed=1))

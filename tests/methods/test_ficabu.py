@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from obliq.checkpoints.tensors import tensors_to_bytes
 from obliq.data import Examples, Partition, Splits
 from obliq.errors import ModelError
 from obliq.methods import FiCABU, SelectiveDampening
@@ -113,3 +114,11 @@ def test_with_shipped_statistics_the_retain_set_is_not_read(
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(ModelError, match="obliq statistics"):
         shipped.unlearn(original, splits, Run(seed=1))
+
+
+def test_statistics_below_zero_are_refused(original: nn.Module, splits: Splits, tmp_path: Path) -> None:
+    values = {name: -torch.ones(one.shape) for name, one in dampened_parameters(original).items()}
+    file = tmp_path / "statistics"
+    file.write_bytes(tensors_to_bytes(values))
+    with pytest.raises(ModelError, match="has numbers below 0; expected what `obliq statistics` wrote"):
+        FiCABU(statistics=str(file)).unlearn(original, splits, Run(seed=1))

@@ -228,3 +228,11 @@ def test_the_retain_set_is_needed_only_by_methods_that_read_it(original: nn.Modu
         obliq.unlearn(original, **given, method="ficabu", progress=False)
     with pytest.raises(GateError, match="holdout samples"):
         obliq.unlearn(original, **given, method=GradientAscent(learning_rate=1.0), progress=False)
+
+
+def test_without_retain_and_holdout_samples_a_warning_names_the_missing_gate(
+    original: nn.Module, splits: Splits
+) -> None:
+    method = GradientAscent(epochs=1, learning_rate=1e-4)
+    with pytest.warns(UserWarning, match=r"no gate can show .* expected holdout="):
+        obliq.unlearn(original, forget=splits.forget, method=method, progress=False)

@@ -104,9 +104,14 @@ def decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, St
     if inherited:
         reason = (
             f"{_described(inherited)} The network before unlearning lies outside, too, so that unlearning need not be "
-            "the cause. A network that was retrained as the original was trained would still differ."
+            "the cause. The retrained networks may have been trained otherwise than the original."
         )
-        return "INCONCLUSIVE", reason, "more references", None
+        return (
+            "INCONCLUSIVE",
+            reason,
+            "more references" if count < ENOUGH_REFERENCES else "other settings",
+            None,
+        )
     undecided = [one for one in comparisons if one.is_undecided]
     if undecided:
         wanted = _references_for([one.deviations for one in undecided], undecided, count)

@@ -16,7 +16,7 @@ from typing import Any
 from obliq.auditing.measured_values import DIGITS, compare_with_retrained, metrics_in
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys
-from obliq.benchmark.plan import PlannedRow, cell_of
+from obliq.benchmark.plan import PlannedRow
 from obliq.benchmark.result_files import (
     RecordedRow,
     ReusedRows,
@@ -26,7 +26,7 @@ from obliq.benchmark.result_files import (
     write_cell,
 )
 from obliq.benchmark.rows import ResultRow, from_csv, to_csv
-from obliq.benchmark.suite import ORIGINAL, RETRAINED
+from obliq.benchmark.suite import ORIGINAL, RETRAINED, cell_of
 from obliq.benchmark.tasks import AuditTask, NetworkTask, OriginalTask, RetrainedTask, Task, UnlearnedTask
 from obliq.benchmark.tuning import fields_text
 from obliq.benchmark.workers import TaskOutcome

@@ -4,11 +4,12 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+from obliq.argument_types import require_field_types
 from obliq.errors import ModelError, ObliqError
 from obliq.io.strict_json import render_json
-from obliq.methods import Method
+from obliq.methods import Access, Method, access_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class MethodVariant:
     tried: Mapping[str, tuple[Any, ...]] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isprintable() or not self.name.strip():
+            raise ModelError(f"a method of a suite is called {self.name!r}; expected a name in one line")
         if not dataclasses.is_dataclass(self.method_class):
             raise ModelError(
                 f"method {self.name!r} is {self.method_class!r}; expected a method, which is a dataclass"
@@ -39,6 +42,11 @@ class MethodVariant:
             raise ModelError(
                 f"method {self.name!r}: {self.method_class.__name__} has version {version!r}; expected `version: "
                 "ClassVar[int] = 1` in the class, raised whenever it computes something else"
+            )
+        if (access := access_of(self.method_class)) not in get_args(Access):
+            raise ModelError(
+                f"method {self.name!r}: {self.method_class.__name__} has access {access!r}; expected one of "
+                f"{', '.join(map(repr, get_args(Access)))}"
             )
         for name, values in self.space.items():
             _require_values(f"method {self.name!r} tries {name}={values!r}", values)
@@ -80,9 +88,13 @@ class MethodVariant:
         given = {name: value for name, value in tuned.items() if name in known}
         augmented = {"augment": True} if augment and "augment" in known else {}
         try:
-            return self.method_class(**(augmented | given | dict(self.fixed)))
+            method = self.method_class(**(augmented | given | dict(self.fixed)))
+            require_field_types(method)
         except TypeError as error:
             raise ModelError(f"method {self.name!r}: {error}; expected fields with defaults") from error
+        except ObliqError as error:
+            raise ModelError(f"method {self.name!r}: {error}") from error
+        return method
 
 
 def search_space(method_class: type[Method]) -> Mapping[str, tuple[Any, ...]]:

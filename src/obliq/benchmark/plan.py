@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from obliq.benchmark.method_variant import MethodVariant
-from obliq.benchmark.scenario import Scenario
-from obliq.benchmark.suite import ORIGINAL, RETRAINED, RETRAINED_AGAIN, Setup, Suite
+from obliq.benchmark.suite import ORIGINAL, RETRAINED, RETRAINED_AGAIN, Suite
 from obliq.benchmark.tasks import (
     TUNING_PARTS,
     AuditTask,
@@ -155,8 +154,3 @@ def _variant_row(suite: Suite, tuned: TunedFields, problem: Problem, variant: Me
     except ObliqError as error:
         return PlannedRow(problem, variant.name, None, str(error))
     return PlannedRow(problem, variant.name, UnlearnedTask(problem=problem, method=method))
-
-
-def cell_of(setup: Setup, scenario: Scenario) -> tuple[str, str, str, str]:
-    """Data, architecture, bits and request."""
-    return setup.data, setup.architecture, setup.bits, scenario.text

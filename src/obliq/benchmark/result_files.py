@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import os
 import platform
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,9 @@ import torch
 
 from obliq.benchmark.cache import digest_of
 from obliq.benchmark.cache_keys import TaskKeys
-from obliq.benchmark.plan import PlannedRow, cell_of
+from obliq.benchmark.plan import PlannedRow
 from obliq.benchmark.rows import ResultRow
-from obliq.benchmark.suite import Suite
+from obliq.benchmark.suite import Suite, cell_file_name, cell_of
 from obliq.checkpoints import present_versions
 from obliq.errors import ObliqError
 from obliq.io.documents import DocumentType
@@ -113,11 +112,6 @@ class RecordedRow:
 def row_key(planned: PlannedRow, keys: TaskKeys) -> str:
     """SHA-256 over everything that decides a row but its method's name."""
     return digest_of({"tasks": [keys.of(task) for task in planned.tasks]})
-
-
-def cell_file_name(cell: Iterable[str]) -> str:
-    """The name of a cell's file."""
-    return re.sub("[^a-z0-9]+", "-", " ".join(cell).lower().replace("%", " percent")).strip("-") + ".json"
 
 
 def write_cell(

@@ -112,14 +112,18 @@ def from_csv(text: str) -> list[ResultRow]:
     Raises:
         ObliqError: naming the line that is no row.
     """
-    reader = csv.reader(io.StringIO(text))
-    header = next(reader, [])
+    try:
+        header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+    except csv.Error as error:
+        raise ObliqError(
+            f"not readable as comma-separated values ({error}); expected a table of rows"
+        ) from error
     known = [name for name in column_names() if name in header or name not in METRICS]
     if header != known:
         raise ObliqError(
             f"columns {', '.join(header)[:80]!r}; expected {', '.join(known[:4])}, ... as this version"
         )
-    return [_row(number, header, cells) for number, cells in enumerate(reader, start=2)]
+    return [_row(number, header, cells) for number, cells in enumerate(lines, start=2)]
 
 
 def _row(number: int, header: Sequence[str], cells: Sequence[str]) -> ResultRow:

@@ -1,9 +1,11 @@
 """A benchmark suite: which networks, which requests, which methods."""
 
 import dataclasses
+import hashlib
 import re
 import reprlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from obliq.io.known_names import unknown_name
 from obliq.methods import Retrain
 from obliq.models.architectures import ARCHITECTURES, is_import_path
 from obliq.quantization import Precision
+from obliq.run import Run
 from obliq.training.loop import Recipe
 
 CACHE, RESULTS = Path("runs/bench"), Path("benchmarks/results")
@@ -88,6 +91,29 @@ class Setup:
         }
 
 
+LONGEST_SUFFIX = 60
+"""Characters of the names of methods in the name of a folder."""
+
+
+def slug(text: str) -> str:
+    """A text as a part of file names: letters from a to z, digits and hyphens."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def cell_of(setup: Setup, scenario: Scenario) -> tuple[str, str, str, str]:
+    """Data, architecture, bits and request: what all rows of a cell have in common."""
+    return setup.data, setup.architecture, setup.bits, scenario.text
+
+
+def cell_file_name(cell: Iterable[str]) -> str:
+    """The name of a cell's file."""
+    return slug(" ".join(cell).replace("%", " percent")) + ".json"
+
+
 RETRAINED, RETRAINED_AGAIN, ORIGINAL = "retrained", "retrained again", "original"
 """Names of the rows that no method produced, as tables and files have them."""
 
@@ -127,6 +153,7 @@ class Suite:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.name):
             raise ObliqError(f"suite name {self.name!r}; expected letters, digits, '.', '_', '+' and '-'")
+        require_field_types(self)
         members = {"setups": Setup, "scenarios": Scenario, "variants": MethodVariant, "seeds": int}
         for what, kind in members.items():
             given = getattr(self, what)
@@ -149,8 +176,11 @@ class Suite:
                     "tuned once for both; expected the same setup but for its bits, or `tuned_in`"
                 )
         self._check_variants()
+        self._check_cells()
         if len(set(self.seeds)) < len(self.seeds) or self.tuning_seed in self.seeds:
             raise ObliqError(f"seeds {self.seeds}, tuning seed {self.tuning_seed}; expected each once")
+        for seed in (*self.seeds, self.tuning_seed):
+            Run(seed=seed)
         known = {one.text for one in self.scenarios}
         for scenario, other in self.tuned_on.items():
             if scenario not in known or other not in known or other in self.tuned_on:
@@ -182,6 +212,22 @@ class Suite:
                 raise ObliqError(
                     f"{one.name!r} retrains, which every suite does anyway; expected another method"
                 )
+            for fields in one.candidates() if one.follows is None else ():
+                one.build(fields)
+
+    def _check_cells(self) -> None:
+        """Raise where two cells would have one file of results."""
+        files: dict[str, str] = {}
+        for setup in self.setups:
+            for scenario in self.scenarios:
+                cell = cell_of(setup, scenario)
+                words, file = " ".join(cell), cell_file_name(cell)
+                if other := files.get(file):
+                    raise ObliqError(
+                        f"the results of {other!r} and {words!r} in {self.name} would both be in {file}; expected "
+                        "each cell once, and names that differ in letters (a to z) or digits"
+                    )
+                files[file] = words
 
     def setup_to_tune_in(self, setup: Setup) -> Setup:
         """The setup in which the fields for this one are tuned."""
@@ -190,6 +236,12 @@ class Suite:
     def scenario_to_tune_on(self, scenario: Scenario) -> Scenario:
         """The scenario on which the fields for this one are tuned: itself unless `tuned_on` names another."""
         return Scenario(self.tuned_on.get(scenario.text, scenario.text))
+
+    @property
+    def size(self) -> int:
+        """The number of rows: in each cell and for each seed the methods, the original and two retrained networks."""
+        cells = len(self.setups) * len(self.scenarios)
+        return cells * len(self.seeds) * (len(self.variants) + len((ORIGINAL, RETRAINED, RETRAINED_AGAIN)))
 
     def limited_to(self, names: tuple[str, ...]) -> "Suite":
         """The same with some of the methods and those that they follow, and results in a folder of its own.
@@ -204,9 +256,13 @@ class Suite:
                     f"{self.name}: {unknown_name('method', name, by_name)} expected {', '.join(by_name)}"
                 )
         wanted = set(names) | {followed for name in names if (followed := by_name[name].follows)}
-        suffix = re.sub("[^a-z0-9]+", "-", "+".join(names).lower().replace("+", " "))
+        slugs = Counter(map(slug, by_name))
+        words = [slug(one) if slugs[slug(one)] == 1 else f"{slug(one)}-{_digest(one)}" for one in names]
+        suffix = "+".join(dict.fromkeys(words))
+        if len(suffix) > LONGEST_SUFFIX:
+            suffix = f"{suffix[:LONGEST_SUFFIX]}-{_digest(suffix)}"
         return dataclasses.replace(
             self,
-            name=f"{self.name}.{suffix}"[:100],
+            name=f"{self.name}.{suffix}",
             variants=tuple(one for one in self.variants if one.name in wanted),
         )

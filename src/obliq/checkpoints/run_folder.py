@@ -63,7 +63,7 @@ def save_run(
         ObliqError: when the folder exists or cannot be written, and for an argument of another type.
     """
     require_flags(overwrite=overwrite)
-    with new_folder(folder, overwrite=overwrite) as draft:
+    with new_folder(Path(folder), overwrite=overwrite) as draft:
         write_checkpoint(draft, run.checkpoint, created=(created or utc_now()).isoformat())
         write_trace(draft, run.trace)
         if run.request:
@@ -86,6 +86,7 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
     Raises:
         ModelError: when there is no such folder or a file in it is not what was written.
     """
+    folder = Path(folder)
     if folder.is_file():
         inside = f"the folder {folder.parent}" if (folder.parent / DOCUMENT_FILE).is_file() else "a folder"
         raise ModelError(

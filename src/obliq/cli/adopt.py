@@ -24,8 +24,7 @@ class AdoptArguments:
 
     Example: obliq adopt digits --arch mynet:network --weights mynet.pt --trained-on ids=train.txt --out runs/original
 
-    Example: obliq adopt folder:train --holdout folder:val --test folder:test --arch mynet:network --weights mynet.pt
-    --out runs/original
+    Example: obliq adopt folder:train --holdout folder:val --arch mynet:network --weights mynet.pt --out runs/original
 
     The result is an original network, as from `obliq train`. The command prints the accuracy before and after
     quantization.

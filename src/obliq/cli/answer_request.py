@@ -106,7 +106,7 @@ def answer_request(
     cost, advice = answer.cost(splits), answer.advice(splits)
     if reasons := [one for one in (advice, cost.warning if cost else "") if one]:
         for line in (*reasons[:-1], f"{reasons[-1]}. {retraining_hint(arguments, original)}"):
-            progress.print_line(f"WARNING: {line}")
+            progress.print_warning(line)
     progress.stage(answer.stage.format(**_counts(splits)))
     answered = answer.compute(splits, request)
     gated = judge_gate(answered.checkpoint.provenance, out, accept=accept)

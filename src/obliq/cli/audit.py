@@ -127,7 +127,7 @@ def run_audit(arguments: AuditArguments, progress: StageListener) -> VerbOutput:
             (draft / f"request-{place}").mkdir()
             write_report_files(one.audit, draft / f"request-{place}", one.context)
     for warning in keep_verdicts([one.audit for one in named], list(networks[1:])):
-        progress.print_line(f"WARNING: {warning}")
+        progress.print_warning(warning)
     proposed = after_audit(arguments, measured)
     said = audit_output(measured, out, proposed, required)
     if "FILE" in proposed:  # of networks that only the user can train

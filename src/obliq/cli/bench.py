@@ -94,7 +94,8 @@ def run_bench(arguments: BenchArguments, progress: StageListener) -> VerbOutput:
                 "--resume",
                 *_repeated(arguments, "--data-folder", "--results", "--cache"),
             ]
-            return _output(folder, rewrite_report(folder, suite), words if suite else [])
+            rows = rewrite_report(folder, suite)
+            return _output(folder, rows, words if suite and rows < suite.size else [])
         case words:
             raise ObliqError(
                 f"bench {' '.join(words)}: expected one suite, or report and one suite ({', '.join(SUITES)})"

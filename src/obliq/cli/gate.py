@@ -62,6 +62,6 @@ def judge_gate(provenance: Provenance, out: Path, *, accept: bool) -> GatedResul
         out=free_name(out, f"{out.name}.failed"),
         lines=lines,
         values=values,
-        unmet="the unlearned network failed its gate and cannot be exported; expected another method, a lower "
-        "--learning-rate, or --accept to keep it as it is",
+        unmet="the unlearned network failed its gate and cannot be exported; expected another method, "
+        "other settings (a lower --learning-rate, if the method has one), or --accept to keep it as it is",
     )

@@ -20,6 +20,7 @@ from obliq.cli.unlearn import UnlearnArguments
 from obliq.data import MissingExamples, Partition, parse_selector, select
 from obliq.data.collection import UNKNOWN_SUBJECT
 from obliq.data.request_file import REQUEST_FILE, load_request
+from obliq.data.selectors import escaped
 from obliq.errors import ObliqError
 from obliq.workflow.new_request import request_file
 from obliq.workflow.request_limits import require_moderate
@@ -57,7 +58,9 @@ def _example(parts: Partition) -> str:
     owners = parts.collection.subjects
     people = [] if owners is None else torch.unique(owners[parts.train.indices]).tolist()
     for person in people[:MOST_TRIED]:
-        text = f"subject={parts.collection.subject_name(person)}" if person != UNKNOWN_SUBJECT else ""
+        text = (
+            f"subject={escaped(parts.collection.subject_name(person))}" if person != UNKNOWN_SUBJECT else ""
+        )
         with suppress(ObliqError):  # a name that is ambiguous, or someone who gave most of the samples
             selector = parse_selector(text)
             require_moderate(parts.forgetting(select(selector, parts, seed=0)), selector, accept=False)

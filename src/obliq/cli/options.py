@@ -136,7 +136,7 @@ class OutputOptions:
 
     Attributes:
         json: Print one JSON object on standard output.
-        quiet: Print results and errors only, no progress.
+        quiet: Print results, warnings and errors only, no progress.
         verbose: Print every step of progress, and tracebacks of errors.
     """
 

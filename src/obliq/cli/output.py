@@ -186,7 +186,8 @@ def _most_important(audit: Audit) -> list[str]:
     if retrained is None:
         return ["no retrained network was given, so there is no gap to report"]
     found = {
-        "average gap": f"{number(entry.average_gap)} points (original {number(audit.original.average_gap)})",
+        "average gap": f"{number(entry.average_gap)} points{_aim(audit)} (original "
+        f"{number(audit.original.average_gap)})",
         "test accuracy": _against(entry, retrained, "test_accuracy"),
         "AUC": _against(entry, retrained, "auc_forget_vs_test"),
         "time": f"{number(entry.time_ratio, 2)} times as long as retraining",
@@ -198,6 +199,12 @@ def _most_important(audit: Audit) -> list[str]:
         *lines,
         *["The verdict decides, and the gap does not: chance moves the gap, too."] * bool(several),
     ]
+
+
+def _aim(audit: Audit) -> str:
+    """What the gap is measured from, where there is a choice."""
+    several = audit.counts.retrained
+    return f" to the first of {several} retrained networks" if several > 1 else ""
 
 
 def _against(entry: Measurement, retrained: Measurement, name: str) -> str:

@@ -126,6 +126,14 @@ class ProgressReporter:
         line = visible_line(line)  # a class may be called anything
         self.console.print(line, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
+    def print_warning(self, words: str) -> None:
+        """Print a warning, also where progress is left out (`--quiet`)."""
+        quiet, self.console.quiet = self.console.quiet, False
+        try:
+            self.print_line(f"WARNING: {words}")
+        finally:
+            self.console.quiet = quiet
+
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Show that `step` of `of` steps are done."""
         now, repeated = time.monotonic(), self._part is not None and self._part.step == step

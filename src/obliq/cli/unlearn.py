@@ -164,7 +164,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
         progress.print_line(line)
     unknown = [] if base is not None or arguments.forgotten else [_EARLIER_UNKNOWN]
     for warning in unknown:
-        progress.print_line(f"WARNING: {warning}")
+        progress.print_warning(warning)
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
     method = arguments.method
     if method == ProxyMatching():
@@ -175,13 +175,11 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     if advice := reason_to_retrain(method, splits):
-        progress.print_line(
-            f"WARNING: {advice}. Retrain the network that this file was exported from, if you can"
-        )
+        progress.print_warning(f"{advice}. Retrain the network that this file was exported from, if you can")
     progress.stage("measuring the file's accuracy on its data")
     claims = check_claims(shipped, splits, arguments.expect_accuracy, recorded=base is not None)
     for warning in claims.warnings:
-        progress.print_line(f"WARNING: {warning}")
+        progress.print_warning(warning)
     warnings = [*unknown, *claims.warnings]
     progress.stage(f"forgetting {len(splits.forget):,} samples, keeping {len(splits.retain):,}")
     found = unlearn_file(shipped, splits, request, method, run, claims, base)

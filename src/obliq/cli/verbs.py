@@ -129,7 +129,7 @@ OPTIONS = """
 Options
   -h, --help      Print this help.
   -V, --version   Print the version.
-  -q, --quiet     Print results and errors only, no progress.
+  -q, --quiet     Print results, warnings and errors only, no progress.
   -v, --verbose   Print every step of progress, and tracebacks of errors.
   --print-completion SHELL
                   Print a completion script for bash, zsh, fish or tcsh, for

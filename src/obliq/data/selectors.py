@@ -9,6 +9,8 @@ from obliq.errors import DataError
 ACCEPTED = "class=3, class=cat,dog, subject=7, subject=7,12, random=10%, random=600 or ids=FILE"
 JOINED = " + "
 _BETWEEN = re.compile(r" \+ (?=(?:class|subject|random|ids|requests?)=)")
+_COMMA = re.compile(r"(?<!\\),")
+"""A comma between two names; `\\,` is one within a name."""
 NUMBER = re.compile(r"[0-9]{1,18}")
 """A whole number from 0; int() alone also takes 1_000, signs and more than 64 bits."""
 
@@ -20,7 +22,7 @@ class Classes:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "class=" + ",".join(self.names)
+        return "class=" + ",".join(map(escaped, self.names))
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Subjects:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "subject=" + ",".join(self.names)
+        return "subject=" + ",".join(map(escaped, self.names))
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,13 @@ def split_selectors(text: str) -> list[str]:
     return _BETWEEN.split(text.strip())
 
 
+def escaped(name: str) -> str:
+    """A name as it is typed in a request, where a comma stands between names."""
+    return name.replace(",", "\\,")
+
+
 def _names(text: str, given: str, accepted: str) -> tuple[str, ...]:
-    entries = [entry.strip() for entry in given.split(",")]
+    entries = [entry.strip().replace("\\,", ",") for entry in _COMMA.split(given)]
     if not all(entries):
         raise DataError(f"{text!r} does not name anything to forget; expected {accepted}")
     return tuple(dict.fromkeys(entries))

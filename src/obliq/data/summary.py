@@ -9,6 +9,7 @@ from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.input_contract import InputContract
 from obliq.data.missing_examples import MissingExamples
 from obliq.data.names import listed
+from obliq.data.selectors import escaped
 from obliq.data.splits import Partition
 
 _KINDS = {1: "rows of {} values", 2: "signals of {}", 3: "images of {}"}
@@ -69,7 +70,7 @@ def summarise_collection(collection: Collection) -> CollectionSummary:
     contract = InputContract.of(collection)
     requests = [
         f"class={names[-1]}",
-        *(f"subject={name}" for name in list(subjects)[:1]),
+        *(f"subject={escaped(name)}" for name in list(subjects)[:1]),
         "random=10%",
         "ids=FILE",
     ]

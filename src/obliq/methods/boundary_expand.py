@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from obliq.data import Splits
 from obliq.data.batches import batches
 from obliq.errors import ModelError
+from obliq.io.user_code import first_line
 from obliq.methods.method import Access, Search
 from obliq.quantization import QuantizedLinear
 from obliq.run import Run
@@ -183,7 +184,13 @@ def remove_last_output(layer: nn.Linear) -> nn.Linear:
 @torch.no_grad()
 def _require_answers(network: nn.Module, splits: Splits, expected: int, run: Run) -> None:
     inputs, _ = next(batches(splits.forget.take(1), 1, None, run.device))
-    shape = tuple(network(inputs).shape)
+    try:
+        shape = tuple(network(inputs).shape)
+    except RuntimeError as error:
+        raise ModelError(
+            f"with {expected} outputs in the last linear layer the network does not run ({first_line(error)}); "
+            "expected a network whose last linear layer computes the logits"
+        ) from error
     if shape != (1, expected):
         raise ModelError(
             f"with {expected} outputs in the last linear layer the network returns shape {shape}; "

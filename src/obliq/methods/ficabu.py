@@ -146,6 +146,10 @@ class FiCABU:
             raise ModelError(
                 f"{self.statistics}: {error}; expected what `obliq statistics` wrote for a network of this form"
             ) from error
+        if any(bool((tensor < 0).any()) for tensor in read.values()):
+            raise ModelError(
+                f"{self.statistics}: has numbers below 0; expected what `obliq statistics` wrote, which are squares"
+            )
         return {name: tensor.to(run.device) for name, tensor in read.items()}
 
 

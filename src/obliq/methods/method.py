@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 from torch import Tensor, nn
 
+from obliq.argument_types import require_field_types
 from obliq.data import Examples, Splits
 from obliq.errors import ModelError
 from obliq.quantization import state_digest
@@ -113,7 +114,9 @@ def run_method(method: Method, model: nn.Module, splits: Splits, run: Run) -> nn
 
     Raises:
         ModelError: when the method changed the given network, or returned something else than a network.
+        ObliqError: when a field of the method holds something else than it is declared as.
     """
+    require_field_types(method)
     before = _content(model)
     result = method.unlearn(model, splits, run)
     name = type(method).__name__

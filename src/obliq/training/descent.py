@@ -1,6 +1,5 @@
 """The descent of methods that differ in their loss alone, and the settings that they have in common."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
@@ -18,6 +17,7 @@ from obliq.training.loop import (
     mixed_precision,
     parameter_groups,
     require_at_least,
+    require_computable,
     require_finite,
     require_finite_weights,
 )
@@ -129,14 +129,15 @@ def set_batch_norm_mode(model: nn.Module, batch_norm: str, role: BatchRole, samp
 
 
 def require_above(least: float, **values: float) -> None:
-    """Raise for the first value that is not above `least`, infinite or not a number.
+    """Raise for the first value that is not above `least`, not a number, or too large to compute with.
 
     Raises:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not (is_real_number(value) and least < value < math.inf):
+        if not (is_real_number(value) and value > least):
             raise ModelError(f"{name}={value!r}; expected a number above {least}")
+        require_computable(name, value)
 
 
 def require_descent(*, learning_rate: float, momentum: float, weight_decay: float) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, ClassVar, cast, get_args
 
 import torch
@@ -29,6 +31,8 @@ from obliq.training.norm_statistics import NormStatistics, measure_norm_statisti
 FEWEST_STEPS_TO_FOLLOW = 100
 """In a shorter training, the step of the logits cannot follow them, and running averages of batch norm with the usual
 momentum of 0.1 still hold activations of early weights."""
+
+LARGEST_NUMBER, LARGEST_COUNT = torch.finfo(torch.float32).max, 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +74,9 @@ class Recipe:
         require_field_types(self)
         require_at_least(1, epochs=self.epochs, batch_size=self.batch_size)
         require_at_least(0, momentum=self.momentum, weight_decay=self.weight_decay, warmup=self.warmup)
-        if not 0 < self.learning_rate < math.inf:
+        if not self.learning_rate > 0:
             raise ModelError(f"learning_rate={self.learning_rate}; expected a number above 0")
+        require_computable("learning_rate", self.learning_rate)
         if self.momentum >= 1 or self.warmup > 1:
             raise ModelError(
                 f"momentum={self.momentum}, warmup={self.warmup}; expected below 1, and a share of at most 1"
@@ -97,14 +102,27 @@ class Recipe:
 
 
 def require_at_least(least: float, **values: float) -> None:
-    """Raise for the first value that is below `least`, infinite or not a number.
+    """Raise for the first value that is below `least`, not a number, or too large to compute with.
 
     Raises:
         ModelError: naming the value.
     """
     for name, value in values.items():
-        if not (is_real_number(value) and least <= value < math.inf):
+        if not (is_real_number(value) and value >= least):
             raise ModelError(f"{name}={value!r}; expected a number of at least {least}")
+        require_computable(name, value)
+
+
+def require_computable(name: str, value: float) -> None:
+    """Raise for a number that PyTorch cannot hold: as float32, or as a count.
+
+    Raises:
+        ModelError: naming the value.
+    """
+    largest = LARGEST_COUNT if isinstance(value, Integral) else LARGEST_NUMBER
+    if not value <= largest:
+        shown = reprlib.repr(value)
+        raise ModelError(f"{name}={shown}; expected a number of at most {largest:g}")
 
 
 def fit(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn.Module:

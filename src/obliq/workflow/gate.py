@@ -99,7 +99,7 @@ def require_passed(provenance: Provenance, name: str, *, accept: bool) -> None:
     if gate is not None and gate.failures and not gate.accepted and not accept:
         raise ModelError(
             f"{name} failed its gate: {'; '.join(gate.failures)}; expected a network that passed. Unlearn with other "
-            "settings, for instance a lower --learning-rate, or pass --accept to ship it as it is"
+            "settings (a lower --learning-rate, if the method has one), or pass --accept to ship it as it is"
         )
 
 

@@ -7,6 +7,7 @@ and the given one is left as it was, except by `calibrate`, which works in place
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -275,6 +276,12 @@ def unlearn(
     chosen = resolve_method(method)
     if retain is None:
         require_no_retain_set(chosen)
+        if holdout is None:
+            warnings.warn(
+                "neither retain nor holdout samples were given, so no gate can show whether the new network still "
+                "works; expected holdout=, samples that it was not trained on",
+                stacklevel=2,
+            )
     require_ready(model)
     splits = join_for(model, forget=forget, retain=retain, holdout=holdout, whole_classes=whole_classes)
     if isinstance(chosen, Retrain):
@@ -285,8 +292,8 @@ def unlearn(
     gate = pass_gate(model, unlearned, splits, trace.rows)
     if gate.failures and not accept:
         raise GateError(
-            f"the unlearned network failed its gate: {'; '.join(gate.failures)}; expected one that passes. Try a lower "
-            "learning_rate or another method, or pass accept=True",
+            f"the unlearned network failed its gate: {'; '.join(gate.failures)}; expected one that passes. Try "
+            "other settings (a lower learning_rate, if the method has one), another method, or accept=True",
             unlearned,
         )
     return unlearned

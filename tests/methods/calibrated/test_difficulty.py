@@ -61,6 +61,12 @@ def test_sums_of_two_sets_score_as_the_sums_of_both_at_once(model: int) -> None:
     torch.testing.assert_close(of_sum, at_once, atol=1e-3, rtol=1e-3)
 
 
+def test_images_of_one_colour_each_have_no_patches() -> None:
+    flat = torch.arange(6.0).reshape(6, 1, 1, 1).expand(6, 1, 8, 8)
+    assert float(flat.var()) > 0
+    assert not PatchFeatures.can_see(flat)
+
+
 def test_patches_are_used_for_images_only() -> None:
     assert len(reference_features(Examples(blobs(side=12), torch.arange(300)), Run(seed=1))) == 2
     assert len(reference_features(Examples(blobs(side=3), torch.arange(300)), Run(seed=1))) == 1

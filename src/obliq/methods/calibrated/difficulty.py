@@ -67,9 +67,7 @@ class PatchFeatures:
     def __init__(
         self, sample: Float[Tensor, "batch channels height width"], generator: torch.Generator
     ) -> None:
-        channels = sample.shape[1]
-        patches = F.unfold(sample, SIZE).transpose(1, 2).reshape(-1, channels * SIZE * SIZE)
-        patches = patches[patches.var(dim=1) > _FLAT * patches.var(dim=1).mean()]
+        channels, patches = sample.shape[1], _structured_patches(sample)
         patches = patches[torch.randperm(len(patches), generator=generator)[:FILTERS]]
         # Filters have mean 0 and length 1: they react to structure, not to brightness or contrast.
         patches = F.normalize(patches - patches.mean(dim=1, keepdim=True), dim=1)
@@ -77,8 +75,8 @@ class PatchFeatures:
 
     @staticmethod
     def can_see(sample: Tensor) -> bool:
-        """Whether these are images of at least one patch, and not all of one colour."""
-        return sample.ndim == 4 and min(sample.shape[2:]) >= SIZE and float(sample.var()) > 0
+        """Whether these are images that are large enough for patches, and some patches are not of one colour."""
+        return sample.ndim == 4 and min(sample.shape[2:]) >= SIZE and len(_structured_patches(sample)) > 0
 
     def __call__(
         self, inputs: Float[Tensor, "batch channels height width"]
@@ -91,6 +89,14 @@ class PatchFeatures:
         # relu(-z) = relu(z) - z, without a second pass over the responses
         absent = present - responses @ means
         return LENGTH * F.normalize(torch.cat([present, absent], dim=1).flatten(1), dim=1)
+
+
+def _structured_patches(
+    sample: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "patches values"]:
+    """The patches that vary, compared with all."""
+    patches = F.unfold(sample, SIZE).transpose(1, 2).reshape(-1, sample.shape[1] * SIZE * SIZE)
+    return patches[patches.var(dim=1) > _FLAT * patches.var(dim=1).mean()]
 
 
 def _cell_means(height: int, width: int) -> Float[Tensor, "places cells"]:
