@@ -68,7 +68,10 @@ class StageListener(Protocol):
         """Hear that a stage begins, and that the one before is complete."""
 
     def print_line(self, line: str) -> None:
-        """Print a line that stays, such as a warning or what a request forgets."""
+        """Print a line that stays, such as what a request forgets."""
+
+    def print_warning(self, words: str) -> None:
+        """Print a warning, also with `--quiet`."""
 
     def __call__(self, stage: str, step: int, of: int, values: Mapping[str, float]) -> None:
         """Hear that `step` of `of` steps are done, with the values measured there; see `obliq.run.Listener`."""
