@@ -158,9 +158,9 @@ def choices() -> Sequence[Choice]:
         Choice(
             "a random tenth of 45,000 images",
             "amun",
-            f"{at_scale(cpu, tenth)} on a small network; {at_scale('cifar10-resnet20', tenth)} on ResNet-20; "
-            "one seed each; no verdict",
-            f"{time(cpu, tenth, 'amun')} and {time('cifar10-resnet20', tenth, 'amun')}",
+            f"{at_scale('cifar10-tenth', tenth)} on a small network; {at_scale('cifar10-resnet20', tenth)} on "
+            "ResNet-20; one seed each; no verdict",
+            f"{time('cifar10-tenth', tenth, 'amun')} and {time('cifar10-resnet20', tenth, 'amun')}",
             " or `calibrated`, tuned",
         ),
         Choice(

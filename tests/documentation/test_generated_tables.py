@@ -1,5 +1,6 @@
 """Tables that scripts write from committed results are those that they would write now."""
 
+import csv
 import runpy
 import sys
 from pathlib import Path
@@ -89,3 +90,9 @@ def test_the_command_line_follows_the_figures_of_large_data() -> None:
         splits = parts.forgetting(parts.train.indices[: samples // 10], salt=b"1" * 32)
         found = reason_to_retrain(ProxyMatching(), splits)
         assert ("no verdict was measured" in found) == (len(parts.train) > FAR_MORE) == (samples > FAR_MORE)
+
+
+def test_requests_that_keep_coming_were_measured_with_the_method_as_it_is() -> None:
+    with (BENCHMARKS / "results" / "repeated_requests.csv").open(newline="", encoding="utf-8") as file:
+        versions = {row["version"] for row in csv.DictReader(file)}
+    assert versions == {str(ProxyMatching.version)}
