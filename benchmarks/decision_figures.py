@@ -150,7 +150,7 @@ def without_retain(request: str, method: str, *suites: str) -> str:
     """The gap of a method with its range over seeds, that of doing nothing, and the change of RA, in each suite."""
     return "; ".join(
         f"gap {with_range(suite, request, method)}, and {gap(suite, request, 'original')} before, RA "
-        f"{lost(suite, request, method):+.1f} ([`{suite}`]({LINK}/{suite}/report.md))"
+        f"{round(lost(suite, request, method), 1) + 0.0:+.1f} ([`{suite}`]({LINK}/{suite}/report.md))"
         for suite in suites
     )
 

@@ -62,10 +62,10 @@ def require_field_types(given: Any) -> None:
         value, hint = getattr(given, field.name, dataclasses.MISSING), hints.get(field.name)
         if value is dataclasses.MISSING:
             continue
+        if any(map(_is_checked, _kinds(hint))):
+            _require(field.name, value, hint)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             require_field_types(value)
-        elif any(map(_is_checked, _kinds(hint))):
-            _require(field.name, value, hint)
 
 
 def _is_checked(kind: Any) -> bool:

@@ -161,6 +161,18 @@ def test_reasons_name_what_decided(
 
 
 @pytest.mark.parametrize(
+    ("count", "step"), [(2, "more references"), (3, "more references"), (4, "other settings")]
+)
+def test_more_references_are_advised_only_while_there_are_few(
+    monkeypatch: pytest.MonkeyPatch, count: int, step: str
+) -> None:
+    found = [comparison("answers", (11, 6)), comparison("memory", (0, 8))]
+    few = [dataclasses.replace(one, references=one.references[:1] * count) for one in found]
+    verdict = judged(monkeypatch, few)
+    assert (verdict.word, verdict.next_step, verdict.references) == ("INCONCLUSIVE", step, count)
+
+
+@pytest.mark.parametrize(
     ("memory", "count", "wanted", "named"),
     [
         ([(0, 4)], 4, 6, "4.0 of their standard deviations"),

@@ -215,6 +215,10 @@ def test_the_opening_states_what_chance_and_doing_nothing_give() -> None:
             in words
         )
         assert "With 1 seed" in words
+        assert (
+            re.search(r"a \| \*\*2.00\*\* \| 1 of 1 \| 1 \(100 %\) \| \N{EN DASH}", words)
+            or "<html" in document
+        )
         assert "64 samples: UA and MIA move in steps of 1.6 points" in words
     assert "kinder to accuracy than the public code" not in words
     kinder = [change_row(row, method="l1-sparse") if row.method == "a" else row for row in rows]

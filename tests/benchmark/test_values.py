@@ -179,6 +179,12 @@ def test_each_choice_of_methods_has_a_folder_of_its_own() -> None:
     names = [whole.limited_to(one).name for one in chosen]
     assert len(set(names)) == len(names)
     assert names[2:] == ["toy.c", "toy.d", "toy.c+d"]
+    many = tuple(MethodVariant(name=f"a method {number}", method_class=FineTune) for number in range(20))
+    long = dataclasses.replace(whole, name="n" * 60, variants=many)
+    chosen = [tuple(one.name for one in many[: count + 1]) for count in range(20)]
+    names = [long.limited_to(one).name for one in chosen]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) == 100
 
 
 @pytest.mark.parametrize("tried", [(), (float("nan"),), (object(),)])

@@ -34,6 +34,8 @@ def anonymous() -> Partition:
         ("subject=7", Subjects(("7",))),
         ("subject=Ann,12", Subjects(("Ann", "12"))),
         ("subject=Müller\\, Anna,Ann", Subjects(("Müller, Anna", "Ann"))),
+        (r"subject=b\\,c", Subjects(("b\\", "c"))),
+        (r"class=a\,b\\c", Classes(("a,b\\c",))),
         ("random=10%", RandomShare(10.0)),
         ("random=0.5%", RandomShare(0.5)),
         ("random=600", RandomCount(600)),
@@ -218,13 +220,21 @@ def test_a_request_in_words() -> None:
 
 
 def test_every_name_that_data_may_have_can_be_requested() -> None:
-    names = ("Müller, Anna", " lead", "plain", "trail ")
-    people = Collection("people", torch.rand(8, 2), torch.arange(8) % 2, subjects=torch.arange(8) % 4)
+    names = ("Müller, Anna", " lead", "plain", "trail ", "DOM\\ann", "end\\")
+    people = Collection("people", torch.rand(12, 2), torch.arange(12) % 2, subjects=torch.arange(12) % 6)
     parts = partition(dataclasses.replace(people, subject_names=names), PartitionRule(holdout=0.0, test=0.0))
     for number, name in enumerate(names):
         found = select(parse_selector(f"subject={escaped(name)}"), parts, 0)
         assert set(people.subjects[found].tolist()) == {number}  # type: ignore[index]
     with pytest.raises(
-        DataError, match=r"'Müller, Anna',  lead, plain, trail ; a comma in a name is written"
+        DataError, match=r"'Müller, Anna',  lead, plain, trail .*; a comma in a name is written"
     ):
         select(parse_selector("subject=Müller, Anna"), parts, 0)
+
+
+def test_a_name_that_differs_by_outer_spaces_alone_is_refused() -> None:
+    people = Collection("people", torch.rand(4, 2), torch.arange(4) % 2, subjects=torch.arange(4) % 2)
+    alike = dataclasses.replace(people, subject_names=("a", " a"))
+    parts = partition(alike, PartitionRule(holdout=0.0, test=0.0))
+    with pytest.raises(DataError, match="'a' is the name of more than one"):
+        select(parse_selector("subject= a"), parts, 0)

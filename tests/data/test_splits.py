@@ -1,5 +1,7 @@
 """Roles: disjoint, repeatable, people whole; digests that follow content, roles and salt."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from obliq.data import Collection, PartitionRule, load_dataset, partition
 from obliq.data.collection import Examples
+from obliq.data.splits import require_disjoint
 from obliq.errors import DataError
 
 
@@ -158,8 +161,16 @@ def test_refused_rules(rule: dict[str, float]) -> None:
 def test_overlapping_or_empty_parts_are_refused() -> None:
     divided = partition(drawn(0, 100, None), PartitionRule())
     kind = type(divided)
-    with pytest.raises(DataError, match="is in both train and test"):
+    with pytest.raises(DataError, match=r"is in both train and test, and so are \d+ more; expected disjoint"):
         kind(divided.rule, divided.train, divided.holdout, divided.train)
     nothing = Examples(divided.collection, divided.test.indices[:0])
     with pytest.raises(DataError, match="test part is empty"):
         kind(divided.rule, divided.train, divided.holdout, nothing)
+
+
+def test_an_overlap_is_named_as_the_user_calls_its_samples() -> None:
+    plain = drawn(0, 4, None)
+    named = dataclasses.replace(plain, sample_names=("a.png", "b.png", "c.png", "d.png"))
+    one, other = (Examples(named, torch.tensor(indices)) for indices in ([0, 1], [1, 2]))
+    with pytest.raises(DataError, match=r"^sample b\.png is in both training and holdout; expected disjoint"):
+        require_disjoint(training=one, holdout=other)

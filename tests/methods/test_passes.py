@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from obliq.data import Partition, Splits
+from obliq.data import MissingExamples, Partition, Splits
 from obliq.methods import (
     AAMU,
     AMUN,
@@ -15,16 +15,20 @@ from obliq.methods import (
     OEU,
     QMUL,
     SCRUB,
+    BadTeacher,
     BoundaryShrink,
     Calibrated,
     CalibratedHoldout,
     Counted,
     FiCABU,
     GradientDifference,
+    Influence,
     JiT,
+    LoTUS,
     Method,
     MUMis,
     MUNBa,
+    ProjectedGradient,
     ProxyMatching,
     SFRon,
     UGradSL,
@@ -119,7 +123,45 @@ def test_sizes_are_those_of_the_sets(parts: Partition) -> None:
 
 
 def test_the_last_batch_may_be_smaller() -> None:
-    assert [mean_batch(*one) for one in ((12, 6), (12, 5), (3, 128))] == [6, 4, 3]
+    assert [mean_batch(*one) for one in ((12, 6), (12, 5), (3, 128), (0, 8))] == [6, 4, 3, 0]
+
+
+SIZES = SetSizes(forget=10, retain=90, kept_holdout=20, like_forget=20)
+THIRD = WITHOUT_GRADIENTS
+
+
+@pytest.mark.parametrize(
+    ("method", "least", "most"),
+    [
+        # two teachers of each of 10 + 45 samples, in two epochs
+        (BadTeacher(retain_share=0.5, epochs=2), 2 * 55 * (1 + 2 * THIRD), 2 * 55 * (1 + 2 * THIRD)),
+        # one teacher; it may end before the first epoch
+        (LoTUS(retain_share=0.5, epochs=2), 0, 2 * 55 * (1 + THIRD)),
+        # 90 + 10 + 10 samples in two epochs; an attack of 1 to 3 * 4 + 1 turns
+        (AMUN(epochs=2, attack_steps=4, doublings=2), 220 + 10, 220 + 130),
+        (AMUN(epochs=2, attack_steps=4, doublings=2, true_labels=False), 200 + 10, 200 + 130),
+        (MUMis(epochs=5), 2 * 10 * OF_SENSITIVITIES, 5 * 10 * OF_SENSITIVITIES),
+        (ProjectedGradient(epochs=4), 90 * THIRD, 90 * THIRD + 40),
+        (Influence(samples=30), 100 + 1, 100 + 30),
+        (Influence(samples=30, inverse="code"), 100 + 30, 100 + 30),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, Counted) else f"{one:.0f}",
+)
+def test_passes_by_hand(method: Counted, least: float, most: float) -> None:
+    assert method.count_passes(SIZES) == pytest.approx((least, most))
+
+
+def test_a_whole_class_takes_every_epoch_of_projected_gradient() -> None:
+    found = ProjectedGradient(epochs=4).count_passes(dataclasses.replace(SIZES, whole_classes=True))
+    assert found.least == found.most
+
+
+@pytest.mark.parametrize("method", [short(kind) for kind in KINDS], ids=lambda method: type(method).__name__)
+def test_passes_are_counted_without_a_holdout_set(method: Counted, splits: Splits) -> None:
+    nothing = MissingExamples(splits.forget.collection, torch.empty(0, dtype=torch.int64), "holdout")
+    sizes = SetSizes.of(dataclasses.replace(splits, holdout=nothing))
+    assert (sizes.kept_holdout, sizes.like_forget) == (0, 0)
+    assert method.count_passes(sizes).most >= 0
 
 
 PROPORTIONAL = (AAMU, AMUN, CalibratedHoldout, MUMis)

@@ -41,3 +41,16 @@ def test_a_network_that_was_changed_in_place_is_noticed(splits: Splits) -> None:
     assert run_method(Halving(in_place=False), network, splits, Run()) is not network
     with pytest.raises(ModelError, match=r"method Halving changed .* copy\.deepcopy"):
         run_method(Halving(in_place=True), network, splits, Run())
+
+
+class Plain:
+    """A method of a user's that is no dataclass."""
+
+    version = 1
+
+    def unlearn(self, model: nn.Module, splits: Splits, run: Run) -> nn.Module:
+        return copy.deepcopy(model)
+
+
+def test_a_method_need_not_be_a_dataclass(original: nn.Module, splits: Splits) -> None:
+    assert run_method(Plain(), original, splits, Run()) is not original

@@ -104,7 +104,8 @@ def decide(comparisons: Sequence[Comparison], count: int) -> tuple[Word, str, St
     if inherited:
         reason = (
             f"{_described(inherited)} The network before unlearning lies outside, too, so that unlearning need not be "
-            "the cause. The retrained networks may have been trained otherwise than the original."
+            "the cause. Check that the retrained networks had the recipe of the original; no setting of the method "
+            "changes that."
         )
         return (
             "INCONCLUSIVE",

@@ -30,7 +30,9 @@ STRONGEST = (
 )
 """Baselines that most papers compare with, and ours, where all methods would take too long."""
 SIX_STRONGEST = ("amun", "coun", "l1-sparse", "not", "munba", "q-mul")
-"""The methods of others with the smallest mean gaps over the 18 cells of smaller images, each by its best form."""
+"""The methods of others with the smallest mean gaps over the 18 cells of smaller images, ranked by their best form.
+
+Q-MUL takes part in its plain form."""
 ON_PROCESSORS = (*SIX_STRONGEST, "fine-tune", "salun", "oeu entropy", "calibrated")
 """For all images of CIFAR-10 without an accelerator."""
 

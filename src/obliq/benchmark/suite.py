@@ -25,6 +25,9 @@ from obliq.training.loop import Recipe
 CACHE, RESULTS = Path("runs/bench"), Path("benchmarks/results")
 """Default folders of computed values and of results."""
 
+LONGEST_NAME = 100
+"""Characters of the name of a suite, which is that of a folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
@@ -91,10 +94,6 @@ class Setup:
         }
 
 
-LONGEST_SUFFIX = 60
-"""Characters of the names of methods in the name of a folder."""
-
-
 def slug(text: str) -> str:
     """A text as a part of file names: letters from a to z, digits and hyphens."""
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
@@ -151,8 +150,10 @@ class Suite:
     references: int = 4
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.name):
-            raise ObliqError(f"suite name {self.name!r}; expected letters, digits, '.', '_', '+' and '-'")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name) or len(self.name) > LONGEST_NAME:
+            raise ObliqError(
+                f"suite name {self.name!r}; expected at most {LONGEST_NAME} letters, digits, '.', '_', '+' and '-'"
+            )
         require_field_types(self)
         members = {"setups": Setup, "scenarios": Scenario, "variants": MethodVariant, "seeds": int}
         for what, kind in members.items():
@@ -258,11 +259,12 @@ class Suite:
         wanted = set(names) | {followed for name in names if (followed := by_name[name].follows)}
         slugs = Counter(map(slug, by_name))
         words = [slug(one) if slugs[slug(one)] == 1 else f"{slug(one)}-{_digest(one)}" for one in names]
-        suffix = "+".join(dict.fromkeys(words))
-        if len(suffix) > LONGEST_SUFFIX:
-            suffix = f"{suffix[:LONGEST_SUFFIX]}-{_digest(suffix)}"
+        folder = f"{self.name}.{'+'.join(dict.fromkeys(words))}"
+        if len(folder) > LONGEST_NAME:
+            digest = _digest(folder)
+            folder = f"{folder[: LONGEST_NAME - len(digest) - 1]}-{digest}"
         return dataclasses.replace(
             self,
-            name=f"{self.name}.{suffix}",
+            name=folder,
             variants=tuple(one for one in self.variants if one.name in wanted),
         )

@@ -109,7 +109,7 @@ def fashion_long_suite() -> Suite:
 
 
 def fashion_budget_suite(epochs: int) -> Suite:
-    """Methods with as many passes over the retain set, where retraining takes 182; 1,000 images.
+    """Methods with as many epochs over the retain set, where retraining takes 182; 1,000 images.
 
     With the 4,000 of `fashion-long`, the trials of 50 passes would take a processor core several hours.
     """

@@ -179,7 +179,7 @@ FEWEST_FOR_TWO_PROXIES = 20
 
 
 def variants_of_budget(epochs: int) -> tuple[MethodVariant, ...]:
-    """Every method that makes passes over the retain set or a share of it, with at most this many.
+    """Every method that makes passes over the retain set or a share of it, with this many epochs.
 
     Each tunes its learning rate alone, as trials of 50 passes are long.
     """

@@ -40,6 +40,7 @@ def run_statistics(arguments: StatisticsArguments, progress: StageListener) -> V
     from obliq.checkpoints.run_folder import load_run
     from obliq.cli.computation import start_run
     from obliq.cli.next_command import free_name, repeated_options
+    from obliq.data.selectors import escaped
     from obliq.errors import ModelError
     from obliq.io.atomic import refuse_existing_file, write_file
     from obliq.methods.ficabu import encode_statistics
@@ -62,7 +63,7 @@ def run_statistics(arguments: StatisticsArguments, progress: StageListener) -> V
     write_file(out, content, overwrite=arguments.overwrite, private=True)
     unlearned = free_name(arguments.original, "unlearned")
     repeated = repeated_options(data.data_folder, data.data, data.arch)
-    example = f"class={parts.collection.class_names[0] if parts.collection.class_names else 0}"
+    example = f"class={escaped(parts.collection.class_names[0]) if parts.collection.class_names else 0}"
     method: list[str | Path] = ["ficabu", "--statistics", out]
     return VerbOutput(
         lines=[

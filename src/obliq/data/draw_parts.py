@@ -71,7 +71,8 @@ def _named(what: str, ids: SampleIds, everything: Tensor, collection: Collection
     if ids.ranges[-1][1] >= len(collection):
         raise DataError(
             f"the {what} part names sample {ids.ranges[-1][1]}; expected ids from 0 to {len(collection) - 1:,} "
-            f"({collection.name} has {len(collection):,} samples)"
+            f"({collection.name} has {len(collection):,} samples; if some were removed since training, take a copy "
+            "with all of them, or obliq.unlearn in Python, which needs no retained samples for some methods)"
         )
     chosen = ids.tensor()
     if outside := int((~torch.isin(chosen, everything)).sum()):

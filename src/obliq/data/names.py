@@ -39,8 +39,8 @@ class Lookup:
         self._by_number = are_numbers(names)
         keys = [str(int(name)) for name in names] if self._by_number else list(names)
         self._named = {key: place for place, key in enumerate(keys)}
-        spaced = [key for key in keys if key != key.strip() and key.strip() not in self._named]
-        self._named |= {key.strip(): self._named[key] for key in spaced}  # a request has no outer spaces
+        spaced = [key for key in keys if key != key.strip()]  # a request has no outer spaces
+        self._named |= {key.strip(): self._named[key] for key in spaced if key.strip() not in self._named}
         keys += [key.strip() for key in spaced]
         self._repeated = {key for key, times in Counter(keys).items() if times > 1}
 
@@ -85,6 +85,7 @@ def listed(names: Sequence[str]) -> str:
         numbers = sorted(map(int, names))
         if len(numbers) == numbers[-1] - numbers[0] + 1:
             return f"{numbers[0]} to {numbers[-1]}"
-    shown = [f"'{name}'" if "," in name else name for name in names]
-    commas = "; a comma in a name is written \\," if any("," in name for name in names) else ""
-    return ", ".join(shown[:SHOWN]) + (f", ... {shown[-1]}" if len(names) > SHOWN else "") + commas
+    shown = [f"'{name}'" if "," in name else name for name in names[:SHOWN]]
+    last = f", ... {names[-1]}" if len(names) > SHOWN else ""
+    hint = "; a comma in a name is written \\," if any("," in name for name in names[:SHOWN]) else ""
+    return ", ".join(shown) + last + hint

@@ -7,6 +7,7 @@ networks therefore agree on every sample's role.
 
 import hashlib
 import hmac
+import itertools
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -284,11 +285,11 @@ def require_disjoint(**parts: Examples) -> None:
     Raises:
         DataError: naming a sample and its roles.
     """
-    owner: dict[int, str] = {}
-    for name, part in parts.items():
-        for index in part.indices.tolist():
-            if index in owner:
-                raise DataError(
-                    f"sample {index} is in both {owner[index]} and {name}; expected disjoint parts"
-                )
-            owner[index] = name
+    for (first, one), (second, other) in itertools.combinations(parts.items(), 2):
+        if len(common := one.indices[torch.isin(one.indices, other.indices)]):
+            names, index = one.collection.sample_names, int(common.min())
+            others = f", and so are {len(common) - 1:,} more" if len(common) > 1 else ""
+            raise DataError(
+                f"sample {names[index] if names else index} is in both {first} and {second}{others}; expected "
+                "disjoint parts"
+            )

@@ -69,7 +69,7 @@ def summarise_collection(collection: Collection) -> CollectionSummary:
     ids = collection.sample_names or ("0", str(len(collection) - 1))
     contract = InputContract.of(collection)
     requests = [
-        f"class={names[-1]}",
+        f"class={escaped(names[-1])}",
         *(f"subject={escaped(name)}" for name in list(subjects)[:1]),
         "random=10%",
         "ids=FILE",

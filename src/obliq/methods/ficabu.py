@@ -79,7 +79,10 @@ class FiCABU:
         require_at_least(0, alpha=self.alpha, dampening=self.dampening, steepness=self.steepness)
 
     def count_passes(self, sizes: SetSizes) -> Passes:
-        """The gradients of the forget set, and of the training set where there is no file of them."""
+        """The gradients of the forget set, and of the training set where there is no file of them.
+
+        A look at the forget set after each layer is not counted, as the number of layers is not known here.
+        """
         overall = 0 if self.statistics else sizes.forget + sizes.retain
         return Passes.exactly(sizes.forget + overall)
 

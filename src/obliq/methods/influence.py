@@ -77,8 +77,9 @@ class Influence:
         require_at_least(0, strength=self.strength, memory=self.memory)
 
     def count_passes(self, sizes: SetSizes) -> Passes:
-        """The sums over both sets, and one gradient for each sample of which the Fisher matrix is estimated."""
-        return Passes.exactly(sizes.forget + sizes.retain + min(self.samples, sizes.retain))
+        """The sums over both sets, and one gradient for each sample of the Fisher matrix; `memory` may allow fewer."""
+        sums, samples = sizes.forget + sizes.retain, min(self.samples, sizes.retain)
+        return Passes(sums + (1 if self.inverse == "exact" else samples), sums + samples)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after one step along F^-1 v.

@@ -87,9 +87,13 @@ class ProjectedGradient:
         require_share(kept=self.kept, offset=self.offset)
 
     def count_passes(self, sizes: SetSizes) -> Passes:
-        """The inputs of the retain set without gradients, and up to `epochs` passes over the forget set."""
+        """The inputs of the retain set without gradients, and up to `epochs` passes over the forget set.
+
+        All of them are made for a whole class, where holdout accuracy is no reference.
+        """
         inputs = WITHOUT_GRADIENTS * sizes.retain
-        return Passes(inputs, inputs + self.epochs * sizes.forget)
+        most = inputs + self.epochs * sizes.forget
+        return Passes(most if sizes.whole_classes else inputs, most)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after projected descent, at the pass where forget and holdout accuracy are closest.

@@ -54,9 +54,8 @@ def dampening_factors(
         alpha: how much more it must matter to the forget set, to be dampened.
         dampening: how weakly it is dampened then; lambda in the paper.
     """
-    largest = torch.finfo(
-        overall.dtype
-    ).max  # a larger number would be infinite in this type, and 0 times it no number
+    # a larger number would be infinite in this type, and 0 times it no number
+    largest = torch.finfo(overall.dtype).max
     alpha, dampening = min(alpha, largest), min(dampening, largest)
     # 0 / 0 is not chosen, as 0 > alpha * 0 is false
     return torch.where(forget > alpha * overall, (dampening * overall / forget).clamp(max=1.0), 1.0)

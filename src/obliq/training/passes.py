@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from obliq.data import Splits
+from obliq.data import MissingExamples, Splits
 
 WITHOUT_GRADIENTS = 1 / 3
 """A pass without gradients, in passes with gradients: a backward pass costs about two forward ones."""
@@ -40,8 +40,9 @@ class SetSizes:
 
     @classmethod
     def of(cls, splits: Splits) -> "SetSizes":
-        """Those of the sets of a request."""
-        labels = splits.holdout.labels
+        """Those of the sets of a request; without a holdout set, there are 0 such samples."""
+        missing = isinstance(splits.holdout, MissingExamples)
+        labels = torch.empty(0, dtype=torch.int64) if missing else splits.holdout.labels
         gone = torch.tensor(sorted(splits.forgotten_classes), dtype=labels.dtype)
         return cls(
             forget=len(splits.forget),
@@ -66,4 +67,4 @@ class Passes(NamedTuple):
 
 def mean_batch(samples: int, size: int) -> float:
     """The mean size of the batches of a pass over that many samples, of which the last may be smaller."""
-    return samples / math.ceil(samples / size)
+    return samples / max(1, math.ceil(samples / size))

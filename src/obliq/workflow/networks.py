@@ -276,12 +276,6 @@ def unlearn(
     chosen = resolve_method(method)
     if retain is None:
         require_no_retain_set(chosen)
-        if holdout is None:
-            warnings.warn(
-                "neither retain nor holdout samples were given, so no gate can show whether the new network still "
-                "works; expected holdout=, samples that it was not trained on",
-                stacklevel=2,
-            )
     require_ready(model)
     splits = join_for(model, forget=forget, retain=retain, holdout=holdout, whole_classes=whole_classes)
     if isinstance(chosen, Retrain):
@@ -289,6 +283,12 @@ def unlearn(
     trace, run = Trace(), _run("unlearning", seed, device, progress)
     unlearned = run_method(chosen, model, splits, replace(run, listen=together(run.listen, trace)))
     unlearned = unlearned.to(device_of(model)).eval()
+    if retain is None and holdout is None:
+        warnings.warn(
+            "neither retain nor holdout samples were given, so no gate can show whether the new network still works; "
+            "expected holdout=, samples that it was not trained on",
+            stacklevel=2,
+        )
     gate = pass_gate(model, unlearned, splits, trace.rows)
     if gate.failures and not accept:
         raise GateError(

@@ -31,9 +31,9 @@ class RecordInitArguments:
         keys: Another folder for the keys.
         approvals: How many different people must approve a request before it is answered.
         devices: How many devices run the network; 0 if that is not known.
-        references: How many retrained networks each audit compares with; 0, or 2 to 64. Each takes about the time
-            of the original training. A network that was trained elsewhere has no recipe to repeat. It needs --with,
-            or --weights or --epochs.
+        references: How many retrained networks each audit compares with; 0, or 2 to 64. Four or more are recommended,
+            as fewer often leave the verdict INCONCLUSIVE. Each takes about the time of the original training. A network
+            that was trained elsewhere has no recipe to repeat. It needs --with, or --weights or --epochs.
         with_: Retrain every reference by your own training, as module:function. `obliq record run` needs the name
             again.
         weights: You retrain the references of each batch yourself, and pass their files to `obliq record run`.

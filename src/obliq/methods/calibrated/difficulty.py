@@ -94,7 +94,7 @@ class PatchFeatures:
 def _structured_patches(
     sample: Float[Tensor, "batch channels height width"],
 ) -> Float[Tensor, "patches values"]:
-    """The patches that vary, compared with all."""
+    """The patches whose variance is more than a small share of the mean variance."""
     patches = F.unfold(sample, SIZE).transpose(1, 2).reshape(-1, sample.shape[1] * SIZE * SIZE)
     return patches[patches.var(dim=1) > _FLAT * patches.var(dim=1).mean()]
 
