@@ -281,7 +281,9 @@ def test_a_request_that_one_of_two_people_approved_waits(obliq: Obliq, way: Way,
     values = officer.values(*twice)
     assert values["exposed"] == 0
     assert values["shared"] == [{"case": case, "samples": 12, "of": 24} for case in ("C-1", "C-2")]
-    assert "also    12 of 24 samples are in the open case C-1, too" in officer(*twice).out
+    again = officer(*twice).out
+    assert "also    12 of 24 samples are in the open case C-1, too" in again
+    assert "case    C-3: waiting for approval (noted before)" in again
     assert officer("add", "C-3", "--reject", "the same people", *BY).status == 0
     assert (
         "not counted: b. example approved the case before; another person is needed"

@@ -254,7 +254,8 @@ def parity_lines(record: ParityRecord, file: Path) -> list[str]:
 def _codes(found: CodeAgreement) -> str:
     if not found.compared:
         return "none to compare"
-    return f"{100 * found.equal:.4f} % of {found.compared:,} (at most {found.largest_step} steps off)"
+    steps = "1 step" if found.largest_step == 1 else f"{found.largest_step} steps"
+    return f"{100 * found.equal:.4f} % of {found.compared:,} (at most {steps} off)"
 
 
 def release_lines(release: Release, folder: Path) -> list[str]:

@@ -120,7 +120,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
     if arguments.forget is not None:
         require_selectors([arguments.forget])
     record.require_whole()
-    effects = None
+    effects, known = None, arguments.case in record.state().cases
     if arguments.reject:
         state = reject(record, arguments.case, arguments.reject, arguments.by, arguments.received)
         words = f"rejected: {arguments.reject}"
@@ -151,7 +151,7 @@ def run_record_add(arguments: RecordAddArguments, progress: StageListener) -> Ve
         follows = ("record", "approve", arguments.record, case.number, "--by", "NAME", *keys)
     return VerbOutput(
         lines=[
-            f"case    {case.number}: {state.state_of(case)}",
+            f"case    {case.number}: {state.state_of(case)}" + (" (noted before)" if known else ""),
             words,
             *(_effect_lines(effects) if effects else ()),
             f"due     {case.due} (one month after {case.received.received})",
