@@ -159,7 +159,7 @@ def choices() -> Sequence[Choice]:
             "a random tenth of 45,000 images",
             "amun",
             f"{at_scale('cifar10-tenth', tenth)} on a small network; {at_scale('cifar10-resnet20', tenth)} on "
-            "ResNet-20; one seed each; no verdict",
+            "ResNet-20; two seeds and one; no verdict",
             f"{time('cifar10-tenth', tenth, 'amun')} and {time('cifar10-resnet20', tenth, 'amun')}",
             " or `calibrated`, tuned",
         ),

@@ -106,7 +106,7 @@ def cifar10_tenth_suite() -> Suite:
         name="cifar10-tenth",
         setups=(CIFAR10_CPU,),
         scenarios=scenarios("random=10%"),
-        seeds=(1,),
+        seeds=(1, 2),
         variants=(*variants_named(*SIX_STRONGEST, "fine-tune", "calibrated"), with_default_fields(ours)),
         beyond_edges=BEYOND_EDGES,
         references=0,

@@ -38,7 +38,7 @@ def reason_to_retrain(method: Method, splits: Splits) -> str:
     if (samples := len(splits.partition.train)) > FAR_MORE:
         return (
             f"no verdict was measured on networks of more than {MOST_JUDGED:,} training samples (here {samples:,}); on "
-            "45,000 images of CIFAR-10 (a small network, one seed), `amun`, tuned, came nearer to retraining than the "
+            "45,000 images of CIFAR-10 (a small network, two seeds), `amun`, tuned, came nearer to retraining than the "
             "default, `proxy-matching`"
         )
     return ""
