@@ -13,8 +13,6 @@ from obliq.methods import ProxyMatching
 RESULTS = Path(__file__).parent / "results"
 ROWS, TABLE = RESULTS / "repeated_requests.csv", RESULTS / "repeated_requests.md"
 TITLES = {"small": "Five requests of 1.5 %", "classes": "Three classes"}
-LENGTHS = {"small": 5, "classes": 3}
-"""Requests of each stream."""
 NUMBERS_AT_END = ("newest_confidence", "earlier_confidence", "retain_accuracy", "test_accuracy")
 COLUMNS = (
     "gap, all steps",
@@ -73,8 +71,12 @@ def read() -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["version"] == str(ProxyMatching.version)]
 
 
-def write_table() -> None:
-    """Summarise the rows: after the last request, and the mean over all requests of a stream."""
+def write_table(lengths: Mapping[str, int]) -> None:
+    """Summarise the rows: after the last request, and the mean over all requests of a stream.
+
+    Args:
+        lengths: the number of requests of each stream.
+    """
     rows = read()
     lines = [HEAD]
     for stream, title in TITLES.items():
@@ -83,7 +85,7 @@ def write_table() -> None:
             continue
         orders = len({row["order"] for row in mine})
         last = max(int(row["step"]) for row in mine)
-        part = "" if last == LENGTHS[stream] else f", the first {last} so far"
+        part = "" if last == lengths[stream] else f", the first {last} so far"
         lines += ["", f"## {title}{part}, {_orders(orders)}", ""]
         lines += [f"| way | {' | '.join(COLUMNS)} |", f"| --- |{' ---: |' * len(COLUMNS)}"]
         for way in WAYS:

@@ -16,6 +16,7 @@ from obliq.checkpoints import Blueprint
 from obliq.data import Collection, Examples, Partition, PartitionRule
 from obliq.errors import DataError, ModelError, ObliqError
 from obliq.io.known_names import unknown_name
+from obliq.io.slug import slug
 from obliq.methods import Retrain
 from obliq.models.architectures import ARCHITECTURES, is_import_path
 from obliq.quantization import Precision
@@ -92,11 +93,6 @@ class Setup:
             "holdout": parts.holdout,
             "test": parts.test.spread(self.test_limit) if self.test_limit else parts.test,
         }
-
-
-def slug(text: str) -> str:
-    """A text as a part of file names: letters from a to z, digits and hyphens."""
-    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _digest(text: str) -> str:

@@ -262,6 +262,7 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
         raise ObliqError(f"{error} (delete the file to tune again)") from error
     variants = {one.name: one for one in suite.variants}
     setups = {_place(one): setup_digest(one) for one in map(suite.setup_to_tune_in, suite.setups)}
+    untuned = {name: untuned_digest(one) for name, one in variants.items() if one.follows is None}
     return {
         (_place(one), one.scenario, one.contender): one
         for one in (document.choices if document else ())
@@ -270,7 +271,7 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
         and one.contender in variants
         and one.setup in ("", setups.get(_place(one)))
         and one.version in (0, variants[one.contender].method_class.version)
-        and one.untuned in ("", untuned_digest(variants[one.contender]))
+        and one.untuned in ("", untuned.get(one.contender))
         and is_search_of(one, variants[one.contender], suite.beyond_edges)
     }
 

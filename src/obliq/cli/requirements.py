@@ -11,6 +11,7 @@ from obliq.auditing.metrics import COST
 from obliq.cli.tables import number, table
 from obliq.errors import AuditError
 from obliq.io.known_names import CLOSE, nearest_names
+from obliq.io.slug import slug
 
 VERDICT = "indistinguishable"
 DISTANCE = "-distance"
@@ -80,12 +81,12 @@ def parse_requirement(text: str) -> Requirement:
         )
     name, sign, bound = found.groups()
     names = _names()
-    if _word(name) not in names:
+    if slug(name) not in names:
         raise AuditError(
             f"--require {text!r}: there is no metric {name!r};{_suggestion(name, list(names))} expected "
-            f"{', '.join(_word(metric.label) for metric in metrics_in('audit'))} or a name of audit.json"
+            f"{', '.join(slug(metric.label) for metric in metrics_in('audit'))} or a name of audit.json"
         )
-    metric, distance = names[_word(name)]
+    metric, distance = names[slug(name)]
     return Requirement(text=text, metric=metric, distance=distance, at_most=sign == "<=", bound=float(bound))
 
 
@@ -171,18 +172,13 @@ def _names() -> Mapping[str, tuple[Metric, bool]]:
     """Every name of a bound, by label and by field of audit.json; and whether it is a distance."""
     found: dict[str, tuple[Metric, bool]] = {}
     for metric in metrics_in("audit"):
-        for name in (_word(metric.label), _word(metric.name)):
+        for name in (slug(metric.label), slug(metric.name)):
             found[name] = metric, False
             if metric.measure is not None and metric.group != COST:
                 found[name + DISTANCE] = metric, True
     return found
 
 
-def _word(name: str) -> str:
-    """A label or a field as the command line names it: `Avg. Gap` is `avg-gap`."""
-    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def _suggestion(name: str, known: Sequence[str]) -> str:
-    near = nearest_names(_word(name), known, CLOSE, most=1)
+    near = nearest_names(slug(name), known, CLOSE, most=1)
     return f" did you mean '{near[0]}'?" if near else ""

@@ -45,7 +45,7 @@ from obliq.methods.method import Search
 from obliq.run import Run
 from obliq.training.loop import move_to_device, seeded
 from obliq.training.masks import Mask
-from obliq.training.orthogonal_descent import OrthogonalDescent, automatic_forget_batch
+from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.orthogonal_rounds import label_loss, start_rounds
 from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes, mean_batch
 
@@ -85,10 +85,9 @@ class AAMU(OrthogonalDescent):
     def count_passes(self, sizes: SetSizes) -> Passes:
         """A round, and the unseen samples of each step without gradients."""
         steps = self.steps_of_round(sizes.retain)
-        batch = self.forget_batch or automatic_forget_batch(sizes.forget, steps)
-        unseen = steps * mean_batch(sizes.like_forget, batch)
-        one = self.passes_of_round(sizes.forget, sizes.retain)
-        return Passes.exactly(self.passes_of_mask(sizes.forget) + one + WITHOUT_GRADIENTS * unseen)
+        unseen = steps * mean_batch(sizes.like_forget, self.forget_batch_of_round(sizes.forget, steps))
+        one = self.passes_of_rounds(sizes.forget, sizes.retain).most
+        return Passes.exactly(one + WITHOUT_GRADIENTS * unseen)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.

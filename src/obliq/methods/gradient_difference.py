@@ -31,7 +31,7 @@ from obliq.run import Run
 from obliq.training.descent import descend, require_descent, require_share, set_batch_norm_mode
 from obliq.training.loop import move_to_device, require_at_least, seeded, steps_per_epoch
 from obliq.training.masks import Mask
-from obliq.training.passes import Passes, SetSizes, mean_batch
+from obliq.training.passes import Passes, SetSizes, passes_in_pairs
 
 
 @final
@@ -76,10 +76,7 @@ class GradientDifference:
 
     def count_passes(self, sizes: SetSizes) -> Passes:
         """Passes over the retain set, with a forget batch in each step."""
-        steps = steps_per_epoch(sizes.retain, self.retain_batch)
-        return Passes.exactly(
-            self.epochs * (sizes.retain + steps * mean_batch(sizes.forget, self.forget_batch))
-        )
+        return passes_in_pairs(self.epochs, sizes, self.retain_batch, self.forget_batch)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on the difference; outside `mask` it stays as it was."""

@@ -74,8 +74,7 @@ class ReGUn(OrthogonalDescent):
 
     def count_passes(self, sizes: SetSizes) -> Passes:
         """One round."""
-        one = self.passes_of_round(sizes.forget, sizes.retain)
-        return Passes.exactly(self.passes_of_mask(sizes.forget) + one)
+        return self.passes_of_rounds(sizes.forget, sizes.retain)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.

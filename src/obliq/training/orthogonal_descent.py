@@ -34,7 +34,7 @@ from obliq.run import Run
 from obliq.training.descent import require_descent, require_share
 from obliq.training.loop import require_at_least, steps_per_epoch
 from obliq.training.masks import Mask, saliency_mask
-from obliq.training.passes import mean_batch
+from obliq.training.passes import Passes, mean_batch
 
 SALIENCY_BATCH = 128
 """Forget samples a gradient of the mask for `movable`."""
@@ -116,22 +116,25 @@ class OrthogonalDescent:
         """How many steps `epochs` passes over the retain samples in use take, of a retain set of that size."""
         return self.epochs * steps_per_epoch(min(retain, self.retain_limit or retain), self.retain_batch)
 
-    def passes_of_mask(self, forget: int) -> int:
-        """Passes over that many forget samples for the mask of `movable`."""
-        return 0 if self.movable == 1 else forget
+    def forget_batch_of_round(self, forget: int, steps: int) -> int:
+        """Forget samples per step of a round of so many steps."""
+        return self.forget_batch or automatic_forget_batch(forget, steps)
 
-    def passes_of_round(self, forget: int, retain: int, *, even: bool = True) -> float:
-        """Passes of a round, with a retain and a forget batch in each step.
+    def passes_of_rounds(self, forget: int, retain: int, rounds: int = 1, *, even: bool = True) -> Passes:
+        """Passes from one round to all of them, and that of the mask for `movable`.
 
         Args:
             forget: samples of the forget set.
             retain: samples of the retain set.
+            rounds: at most, without those that are undone.
             even: forget batches come from passes over the set, of which the last batch may be smaller.
         """
-        kept = min(retain, self.retain_limit or retain)
         steps = self.steps_of_round(retain)
-        batch = self.forget_batch or automatic_forget_batch(forget, steps)
-        return self.epochs * kept + steps * (mean_batch(forget, batch) if even else min(batch, forget))
+        batch = self.forget_batch_of_round(forget, steps)
+        of_forget = mean_batch(forget, batch) if even else min(batch, forget)
+        one = self.epochs * min(retain, self.retain_limit or retain) + steps * of_forget
+        mask = 0 if self.movable == 1 else forget
+        return Passes(mask + one, mask + rounds * one)
 
     def retained(self, retain: Examples, run: Run) -> Examples:
         """The retain samples that are used, in the order of the data."""

@@ -19,7 +19,7 @@ from obliq.training.loop import (
     require_finite_weights,
 )
 from obliq.training.masks import Mask
-from obliq.training.orthogonal_descent import OrthogonalDescent, automatic_forget_batch
+from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.paired_descent import PairedDescent
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -226,7 +226,7 @@ def start_rounds(
         descent=descent,
         run=run,
         steps=steps,
-        forget_batch=settings.forget_batch or automatic_forget_batch(len(forget), steps),
+        forget_batch=settings.forget_batch_of_round(len(forget), steps),
         retain=numbered_cycle(kept, settings.retain_batch, descent.generator, run.device, settings.augment),
         reference=RetainReference(settings.reference, settings.memory),
         retain_loss=retain_loss,

@@ -68,3 +68,9 @@ class Passes(NamedTuple):
 def mean_batch(samples: int, size: int) -> float:
     """The mean size of the batches of a pass over that many samples, of which the last may be smaller."""
     return samples / max(1, math.ceil(samples / size))
+
+
+def passes_in_pairs(epochs: int, sizes: SetSizes, retain_batch: int, forget_batch: int) -> Passes:
+    """Passes of so many epochs over the retain set, with a forget batch in each step."""
+    steps = math.ceil(sizes.retain / retain_batch)
+    return Passes.exactly(epochs * (sizes.retain + steps * mean_batch(sizes.forget, forget_batch)))

@@ -156,9 +156,8 @@ def _standing_row(one: Standing, board: Leaderboard, leads: bool, note: str) -> 
     share = f"{shown(100 * one.firsts / len(board.cells), 0)} %"
     firsts = [TableCell(value=DASH), TableCell(value=DASH)]
     if not one.reference:
-        has_noise = (
-            one.gap is not None and one.gap.deviation is not None
-        )  # a single seed has none to compare with
+        # a single seed has no noise to compare with
+        has_noise = one.gap is not None and one.gap.deviation is not None
         firsts = [
             TableCell(value=str(one.firsts), marks=[share] * (one.firsts > 0)),
             TableCell(value=str(one.as_firsts) if has_noise else DASH),

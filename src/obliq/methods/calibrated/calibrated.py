@@ -75,9 +75,7 @@ class Calibrated(OrthogonalDescent):
 
     def count_passes(self, sizes: SetSizes) -> Passes:
         """From one round to all of them, without those that are undone."""
-        one = self.passes_of_round(sizes.forget, sizes.retain, even=self.draw == "even")
-        mask = self.passes_of_mask(sizes.forget)
-        return Passes(mask + one, mask + self.rounds * one)
+        return self.passes_of_rounds(sizes.forget, sizes.retain, self.rounds, even=self.draw == "even")
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses, with the forget gradient projected.

@@ -76,9 +76,7 @@ class CalibratedHoldout(OrthogonalDescent):
 
     def count_passes(self, sizes: SetSizes) -> Passes:
         """From one round to all of them, without those that are undone."""
-        one = self.passes_of_round(sizes.forget, sizes.kept_holdout)
-        mask = self.passes_of_mask(sizes.forget)
-        return Passes(mask + one, mask + self.rounds * one)
+        return self.passes_of_rounds(sizes.forget, sizes.kept_holdout, self.rounds)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses, with the forget gradient projected.

@@ -141,13 +141,12 @@ class ProxyMatching(OrthogonalDescent):
 
     def count_passes(self, sizes: SetSizes) -> Passes:
         """The proxies, and from one round to all of them, without those that are undone; all for a whole class."""
-        once = self.passes_of_mask(sizes.forget)
-        once += self.proxies * self.proxy_recipe(sizes.retain).epochs * sizes.retain
-        one = self.passes_of_round(sizes.forget, sizes.retain, even=False)
+        proxies = self.proxies * self.proxy_recipe(sizes.retain).epochs * sizes.retain
+        least, most = self.passes_of_rounds(sizes.forget, sizes.retain, self.rounds, even=False)
         if not sizes.whole_classes:
-            return Passes(once + one, once + self.rounds * one)
-        one += WITHOUT_GRADIENTS * self.probed(sizes.forget, sizes.retain)
-        return Passes.exactly(once + self.rounds * one)
+            return Passes(proxies + least, proxies + most)
+        probes = self.rounds * self.probed(sizes.forget, sizes.retain)
+        return Passes.exactly(proxies + most + WITHOUT_GRADIENTS * probes)
 
     def unlearn(self, model: nn.Module, splits: Splits, run: Run, *, mask: Mask | None = None) -> nn.Module:
         """The network after descending on both losses. The retain, forget and holdout sets are read.
