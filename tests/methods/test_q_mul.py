@@ -154,7 +154,7 @@ def test_learned_steps_are_trained_and_do_not_decay(original: nn.Module, splits:
 
 def test_every_combination_of_choices_runs(original: nn.Module, splits: Splits) -> None:
     choices = itertools.product(
-        ("similar", "random"), (True, False), ("paper", "code", "whole-code"), ("mixed", "sequential")
+        ("similar", "random"), (True, False), ("paper", "code", "code-labels"), ("mixed", "sequential")
     )
     for labels, reweighting, faithful, order in choices:
         method = QMUL(labels=labels, reweighting=reweighting, faithful=faithful, order=order, epochs=1)

@@ -24,7 +24,7 @@ STRONGEST = (
     "amun",
     "salun",
     "q-mul",
-    "q-mul public code",
+    "q-mul code labels",
     "oeu entropy",
     "calibrated",
 )
@@ -120,7 +120,7 @@ def cifar10_resnet20_suite() -> Suite:
         setups=(CIFAR10_RESNET20,),
         scenarios=scenarios("random=10%"),
         seeds=(1,),
-        variants=variants_named(*(name for name in STRONGEST if name != "q-mul public code")),
+        variants=variants_named(*(name for name in STRONGEST if name != "q-mul code labels")),
         tuned_in=CIFAR10_SMALL,
         references=0,
     )

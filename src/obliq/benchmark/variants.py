@@ -46,8 +46,8 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "regun": {"regun": {"record_every": 0}},
     "q-mul": {
         "q-mul": {},
+        "q-mul code labels": {"faithful": "code-labels"},
         "q-mul public code": {"faithful": "code"},
-        "q-mul whole code": {"faithful": "whole-code"},
         "q-mul without similar labels": {"labels": "random"},
         "q-mul without reweighting": {"reweighting": False},
     },
