@@ -1,10 +1,11 @@
-"""`obliq unlearn` warns before it starts where retraining would cost less, or would be the better answer."""
+"""`obliq unlearn` warns before it starts where retraining costs less or is the better answer; without a method, it stops."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.conftest import Said, Way
+from tests.cli.refusals import refused
 
 
 def test_a_method_that_costs_more_than_retraining_is_announced(
@@ -48,3 +49,7 @@ def test_a_class_is_better_retrained(obliq: Callable[..., Said], way: Way, tmp_p
     )
     command = f"obliq retrain {way.original} --forget class=0 --out {tmp_path / 'retrained'}"
     assert f"WARNING: {advice}. Retraining: {command}\n" in said.err
+
+    stopped = obliq("unlearn", way.original, *request, "--out", tmp_path / "none")
+    refused(stopped, "no method was named", advice, command, "for instance proxy-matching")
+    assert not (tmp_path / "none").exists()

@@ -11,6 +11,7 @@ from obliq.checkpoints.file_record import export_record_file
 from obliq.data.request_file import load_request
 from obliq.exporting import read_exported
 from tests.cli.conftest import Said, Way
+from tests.cli.refusals import refused
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -95,6 +96,20 @@ def test_what_does_not_fit_a_file(
     assert said.status == 1
     assert message in said.err
     assert {one.name for one in tmp_path.iterdir()} == {"a.onnx", "a.onnx.provenance.json"}
+
+
+def test_without_a_method_a_file_takes_calibrated_or_stops(way: Way, tmp_path: Path, obliq: Obliq) -> None:
+    file = tmp_path / "a.onnx"
+    assert obliq("export", way.original, "--out", file).status == 0
+    words = ("unlearn", file, "--data", f"npz:{way.data}", "--accept", "--threads", 1, "--json", "--forget")
+    refused(
+        obliq(*words, "class=1", "--out", tmp_path / "none"), "no method was named", "for instance calibrated"
+    )
+    assert not (tmp_path / "none").exists()
+    said = obliq(*words, f"subject={way.person}", "--out", tmp_path / "some")
+    assert (said.status, json.loads(said.out)["advice"]) == (0, ""), said.err
+    assert "method: calibrated, because" in said.err
+    assert json.loads((tmp_path / "some" / "shipped.json").read_text())["provenance"]["method"] == "calibrated"
 
 
 def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(

@@ -53,6 +53,7 @@ class Answer:
         cost: from the roles to what this will cost, compared with retraining; None where that is not known.
         advice: from the roles to why retraining is the better answer, in words; empty where nothing speaks for that.
         retrains: whether the new network never receives the samples of earlier requests, whatever it is computed from.
+        is_named: whether the user named the method. Advice is a warning then, and stops the command otherwise.
     """
 
     stage: str
@@ -60,6 +61,7 @@ class Answer:
     cost: Callable[[Splits], CostEstimate | None] = lambda splits: None
     advice: Callable[[Splits], str] = lambda splits: ""
     retrains: bool = True
+    is_named: bool = True
 
 
 def answer_request(
@@ -82,7 +84,7 @@ def answer_request(
         check: raises for a request that needs an acceptance in words.
 
     Raises:
-        DataError: when the network is no original.
+        DataError: when the request does not fit the network, or no method was named and none is recommended.
     """
     out, data = arguments.out, arguments.data
     refuse_existing_folder(out, overwrite=arguments.overwrite, inputs=(arguments.original,))
@@ -104,6 +106,8 @@ def answer_request(
         progress.print_line(line)
     check(splits, request)
     cost, advice = answer.cost(splits), answer.advice(splits)
+    if advice and not answer.is_named:
+        raise none_recommended(advice, retraining_hint(arguments, original), "proxy-matching")
     if reasons := [one for one in (advice, cost.warning if cost else "") if one]:
         for line in (*reasons[:-1], f"{reasons[-1]}. {retraining_hint(arguments, original)}"):
             progress.print_warning(line)
@@ -161,6 +165,20 @@ def refuse_ancestor(out: Path, provenance: Provenance, name: Path) -> None:
         )
 
 
+def none_recommended(advice: str, retraining: str, example: str) -> DataError:
+    """The error of a request without a method for which no method is recommended.
+
+    Args:
+        advice: why not, in words.
+        retraining: how to retrain, in one sentence.
+        example: a method that the user could name.
+    """
+    return DataError(
+        f"no method was named, and none is recommended here: {advice}. {retraining}. To unlearn nevertheless, write the "
+        f"name of a method after all other options, for instance {example}"
+    )
+
+
 def require_named(arguments: RequestOptions) -> None:
     """Raise unless something to forget was named, in a form that there is.
 
@@ -183,7 +201,9 @@ def request_lines(request: Request, splits: Splits) -> list[str]:
     return lines
 
 
-def by_method(original: Checkpoint, method: Method, run: Run, *, folder: Path) -> Answer:
+def by_method(
+    original: Checkpoint, method: Method, run: Run, *, folder: Path, is_named: bool = True
+) -> Answer:
     """Answer a request by a method; the folder is that of the network."""
     retrains = isinstance(method, Retrain)
 
@@ -197,6 +217,7 @@ def by_method(original: Checkpoint, method: Method, run: Run, *, folder: Path) -
         cost=lambda splits: _estimated(original, folder, method, splits),
         advice=lambda splits: reason_to_retrain(method, splits),
         retrains=retrains,
+        is_named=is_named,
     )
 
 

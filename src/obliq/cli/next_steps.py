@@ -162,7 +162,7 @@ def after_audit(arguments: AuditArguments, measured: Audit) -> Words:
     whole_class = "class_accuracy" in {one.name for one in verdict.comparisons}
     same_request: Words = [near.folder, "--forget", _same_request(_request(arguments)), "--out"]
     if DEFAULT not in tried and not whole_class:
-        return ["unlearn", *same_request, free_name(arguments.out, "unlearned"), *repeated]
+        return ["unlearn", *same_request, free_name(arguments.out, "unlearned"), *repeated, DEFAULT]
     if arguments.retrained:
         return _exported(arguments, arguments.retrained[0], "retrained.onnx")
     retrained = free_name(arguments.out, "retrained")

@@ -11,7 +11,7 @@ import tyro
 from obliq.cli.options import ComputeOptions, DivisionOptions, OutputOptions, RequestOptions
 from obliq.cli.verbs import StageListener, Verb, VerbOutput
 from obliq.errors import DataError, ModelError
-from obliq.methods import Access, Calibrated, Method, ProxyMatching, access_of, available_methods
+from obliq.methods import Access, Method, access_of, available_methods
 
 READS: Mapping[Access, str] = {
     "retain set": "",
@@ -20,8 +20,16 @@ READS: Mapping[Access, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Recommended:
+    """What docs/methods.md recommends: proxy-matching (calibrated for a file), where it passed the audit's verdict.
+
+    For other requests the command stops and prints how to retrain.
+    """
+
+
 def _methods() -> Any:
-    """Every registered method as a sub-command; its fields are the options.
+    """What is recommended, and every registered method, as sub-commands; its fields are the options.
 
     Raises:
         ModelError: when a method cannot be loaded or has no fields.
@@ -31,7 +39,8 @@ def _methods() -> Any:
             raise ModelError(
                 f"the method '{name}' is {kind!r}; expected a dataclass with an unlearn function"
             )
-    kinds = [
+    kinds: list[Any] = [Annotated[Recommended, tyro.conf.subcommand("recommended")]]
+    kinds += [
         Annotated[kind, tyro.conf.subcommand(name, description=_description(kind))]
         for name, kind in available_methods().items()
     ]
@@ -50,14 +59,16 @@ class UnlearnArguments(RequestOptions):
 
     Example: obliq unlearn runs/original --forget subject=7 --out runs/unlearned proxy-matching --epochs 8
 
-    The method and its own options come last; `obliq unlearn METHOD --help` lists these options. The default is
-    proxy-matching, which passed the audit's verdict in 14 of 20 runs of the demo and in 6 of 21 others
-    (docs/methods.md).
+    The method and its own options come last; `obliq unlearn METHOD --help` lists these options. Without a method, the
+    command follows the table in docs/methods.md. For one person or a random tenth it runs proxy-matching, which passed
+    the audit's verdict in 14 of 20 runs of the demo and in 6 of 21 others. Where no method is recommended (a class,
+    more than a fifth of the samples, data that are much larger than those of our runs), it stops and prints how to
+    retrain.
 
     ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
     result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
-    record its data, so pass the same data and the same split as in training. The default is then calibrated, because
-    proxy-matching trains new networks, which a file cannot become.
+    record its data, so pass the same data and the same split as in training. The method is then calibrated, unless
+    you name one, because proxy-matching trains new networks, which a file cannot become.
 
     Attributes:
         original: Folder of the original network, or a file that was exported from it.
@@ -71,8 +82,8 @@ class UnlearnArguments(RequestOptions):
     """
 
     expect_accuracy: Annotated[float | None, tyro.conf.arg(metavar="PERCENT", help_behavior_hint="")] = None
-    method: Annotated[Method, tyro.conf.arg(constructor_factory=_methods)] = field(
-        default_factory=ProxyMatching
+    method: Annotated[Method | Recommended, tyro.conf.arg(constructor_factory=_methods)] = field(
+        default_factory=Recommended
     )
     accept: bool = False
     accept_large: bool = False
@@ -87,6 +98,7 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import is_exported_file, refuse_division
     from obliq.data import parse_selector
+    from obliq.workflow.advice import RECOMMENDED
     from obliq.workflow.request_limits import require_moderate
 
     if is_exported_file(arguments.original):
@@ -97,11 +109,14 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
             f"{arguments.original} is a folder; expected --expect-accuracy with an exported file only"
         )
     run = start_run(arguments.compute, progress)
+    named = None if isinstance(arguments.method, Recommended) else arguments.method
     return answer_request(
         arguments,
         run,
         progress,
-        lambda original: by_method(original, arguments.method, run, folder=arguments.original),
+        lambda original: by_method(
+            original, named or RECOMMENDED, run, folder=arguments.original, is_named=named is not None
+        ),
         accept=arguments.accept,
         check=lambda splits, request: require_moderate(
             splits, parse_selector(request.selector), accept=arguments.accept_large
@@ -127,7 +142,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     """Integers in, integers out."""
     from obliq.checkpoints.file_record import provenance_of_file
     from obliq.checkpoints.request_tag import bind_request
-    from obliq.cli.answer_request import refuse_ancestor, request_lines, require_named
+    from obliq.cli.answer_request import none_recommended, refuse_ancestor, request_lines, require_named
     from obliq.cli.answered_requests import earlier_of_file
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import load_partition, require_recorded_division, stated_data
@@ -138,7 +153,7 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.training.orthogonal_descent import OrthogonalDescent
-    from obliq.workflow.advice import reason_to_retrain
+    from obliq.workflow.advice import RECOMMENDED_FOR_FILES, reason_to_retrain
     from obliq.workflow.compare_files import require_fitting
     from obliq.workflow.file_claims import check_claims
     from obliq.workflow.new_request import create_request
@@ -166,16 +181,19 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     for warning in unknown:
         progress.print_warning(warning)
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
-    method = arguments.method
-    if method == ProxyMatching():
-        method = Calibrated()
-        progress.print_line(
-            "method: calibrated, because proxy-matching trains new networks, which a file cannot become"
-        )
+    named = None if isinstance(arguments.method, Recommended) else arguments.method
+    method = named or RECOMMENDED_FOR_FILES
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     if advice := reason_to_retrain(method, splits):
-        progress.print_warning(f"{advice}. Retrain the network that this file was exported from, if you can")
+        retrain = "Retrain the network that this file was exported from, if you can"
+        if named is None:
+            raise none_recommended(advice, retrain, "calibrated")
+        progress.print_warning(f"{advice}. {retrain}")
+    if named is None:
+        progress.print_line(
+            "method: calibrated, because proxy-matching trains new networks, which a file cannot become"
+        )
     progress.stage("measuring the file's accuracy on its data")
     claims = check_claims(shipped, splits, arguments.expect_accuracy, recorded=base is not None)
     for warning in claims.warnings:

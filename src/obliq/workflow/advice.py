@@ -1,10 +1,15 @@
-"""Requests for which our measurements speak for retraining, whatever method is chosen.
+"""What our measurements recommend: a method, and the requests for which they speak for retraining.
 
 The table of docs/methods.md has the figures. A test compares these rules with the committed verdicts.
 """
 
 from obliq.data import Splits
-from obliq.methods import Method, Retrain
+from obliq.methods import Calibrated, Method, ProxyMatching, Retrain
+
+RECOMMENDED: Method = ProxyMatching()
+"""For one person, and for a random tenth of some thousand samples."""
+RECOMMENDED_FOR_FILES: Method = Calibrated()
+"""The same for an exported file, which no new network can become."""
 
 LARGE_SHARE = 0.2
 """Of the training samples. A tenth was measured, where `proxy-matching` passes, and 28 %, where nothing does."""
