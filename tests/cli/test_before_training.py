@@ -66,7 +66,7 @@ class TestBeforeTraining:
         monkeypatch.setattr(memory, "available_memory", lambda device: 2**12)
         adopt = ("adopt", f"npz:{way.data}", "--arch", f"{__name__}:cumulative", "--weights", "included")
         for words in (
-            ("unlearn", way.original, "--forget", "class=1"),
+            ("unlearn", way.original, "--forget", f"subject={way.person}"),
             ("retrain", way.original, "--forget", "class=1"),
             (*adopt, "--trained-on", "all", "--fine-tune", 1),
         ):
