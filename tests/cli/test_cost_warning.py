@@ -1,9 +1,10 @@
-"""`obliq unlearn` warns before it starts where retraining costs less or is the better answer; without a method, it stops."""
+"""`obliq unlearn` warns before it starts where retraining is cheaper or better; without a method, it stops."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+from obliq.cli.next_command import typed
 from tests.cli.conftest import Said, Way
 from tests.cli.refusals import refused
 
@@ -53,3 +54,32 @@ def test_a_class_is_better_retrained(obliq: Callable[..., Said], way: Way, tmp_p
     stopped = obliq("unlearn", way.original, *request, "--out", tmp_path / "none")
     refused(stopped, "no method was named", advice, command, "for instance proxy-matching")
     assert not (tmp_path / "none").exists()
+
+
+def test_the_command_that_retrains_repeats_earlier_requests_and_what_follows_it_ships(
+    obliq: Callable[..., Said], way: Way, tmp_path: Path
+) -> None:
+    stopped = obliq(
+        "unlearn", way.unlearned, "--forget", "class=0", "--out", tmp_path / "none", "--threads", 1
+    )
+    earlier = f"--forget requests={way.unlearned / 'request.json'} --forget class=0"
+    command = f"obliq retrain {way.original} {earlier} --out {tmp_path / 'retrained'}"
+    refused(stopped, f"Retraining: {command}")
+    said = obliq(*command.split()[1:], "--threads", 1)
+    assert said.status == 0, said.err
+    assert f"next: obliq export {tmp_path / 'retrained'}" in said.out
+
+
+def test_without_holdout_samples_it_names_a_method_that_needs_none(
+    obliq: Callable[..., Said], way: Way, tmp_path: Path
+) -> None:
+    words = ("--threads", 1, "--out")
+    assert (
+        obliq("train", f"npz:{way.data}", "--holdout", 0, "--epochs", 1, *words, tmp_path / "o").status == 0
+    )
+    stopped = obliq("unlearn", tmp_path / "o", "--forget", "random=5", *words, tmp_path / "u")
+    refused(stopped, "the network was trained without any", "for instance oeu")
+
+
+def test_a_path_that_begins_with_a_hyphen_is_no_option() -> None:
+    assert [typed(word) for word in (Path("./-d/orig"), Path("d"), "--out")] == ["./-d/orig", "d", "--out"]

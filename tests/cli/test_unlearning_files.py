@@ -109,7 +109,9 @@ def test_without_a_method_a_file_takes_calibrated_or_stops(way: Way, tmp_path: P
     said = obliq(*words, f"subject={way.person}", "--out", tmp_path / "some")
     assert (said.status, json.loads(said.out)["advice"]) == (0, ""), said.err
     assert "method: calibrated, because" in said.err
-    assert json.loads((tmp_path / "some" / "shipped.json").read_text())["provenance"]["method"] == "calibrated"
+    assert (
+        json.loads((tmp_path / "some" / "shipped.json").read_text())["provenance"]["method"] == "calibrated"
+    )
 
 
 def test_methods_that_would_move_the_grid_and_files_of_floats_are_refused(

@@ -3,7 +3,6 @@
 import csv
 import runpy
 import sys
-from pathlib import Path
 from typing import Any
 from unittest import mock
 

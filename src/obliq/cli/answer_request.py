@@ -18,14 +18,14 @@ from obliq.cli.options import RequestOptions
 from obliq.cli.output import saved_run_values
 from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener, VerbOutput
-from obliq.data import Splits
+from obliq.data import MissingExamples, Splits
 from obliq.data.datasets import require_outside
-from obliq.data.request_file import Request
+from obliq.data.request_file import REQUEST_FILE, Request
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
 from obliq.methods import Method, Retrain
 from obliq.run import Run
-from obliq.workflow.advice import reason_to_retrain
+from obliq.workflow.advice import RECOMMENDED, reason_to_retrain
 from obliq.workflow.baseline import most_frequent_share
 from obliq.workflow.cost import CostEstimate, estimate_cost
 from obliq.workflow.earlier_requests import counted_requests
@@ -106,10 +106,18 @@ def answer_request(
         progress.print_line(line)
     check(splits, request)
     cost, advice = answer.cost(splits), answer.advice(splits)
-    if advice and not answer.is_named:
-        raise none_recommended(advice, retraining_hint(arguments, original), "proxy-matching")
+    hint = _retraining_hint(arguments, original)
+    if not answer.is_named:
+        if isinstance(splits.holdout, MissingExamples):
+            raise none_recommended(
+                "proxy-matching compares with holdout samples, and the network was trained without any",
+                hint,
+                "oeu",
+            )
+        if advice:
+            raise none_recommended(advice, hint, "proxy-matching")
     if reasons := [one for one in (advice, cost.warning if cost else "") if one]:
-        for line in (*reasons[:-1], f"{reasons[-1]}. {retraining_hint(arguments, original)}"):
+        for line in (*reasons[:-1], f"{reasons[-1]}. {hint}"):
             progress.print_warning(line)
     progress.stage(answer.stage.format(**_counts(splits)))
     answered = answer.compute(splits, request)
@@ -129,7 +137,11 @@ def answer_request(
             f"{provenance.role} network in {folder}, in {provenance.seconds:,.1f} s",
         ],
         values={**saved_run_values(answered, folder), **gated.values, **_cost_values(cost), "advice": advice},
-        next_command=[] if gated.unmet else after_request(arguments, original, provenance.role),
+        next_command=[]
+        if gated.unmet
+        else after_request(
+            arguments, original, provenance.role, advised=bool(reason_to_retrain(RECOMMENDED, splits))
+        ),
         unmet=gated.unmet,
     )
 
@@ -170,12 +182,12 @@ def none_recommended(advice: str, retraining: str, example: str) -> DataError:
 
     Args:
         advice: why not, in words.
-        retraining: how to retrain, in one sentence.
+        retraining: how to retrain. It ends with a command, which no full stop may follow.
         example: a method that the user could name.
     """
     return DataError(
-        f"no method was named, and none is recommended here: {advice}. {retraining}. To unlearn nevertheless, write the "
-        f"name of a method after all other options, for instance {example}"
+        f"no method was named, and none is recommended here: {advice}. To unlearn nevertheless, write the name of a "
+        f"method after all other options, for instance {example}. {retraining}"
     )
 
 
@@ -199,6 +211,12 @@ def request_lines(request: Request, splits: Splits) -> list[str]:
     if request.earlier:
         lines.append(f"to forget: the network has forgotten {counted_requests(request.earlier)} before")
     return lines
+
+
+def _retraining_hint(arguments: RequestOptions, network: Checkpoint) -> str:
+    first = original_of(arguments.original, network.provenance)
+    answered = network.provenance.role != "original"
+    return retraining_hint(arguments, first, arguments.original / REQUEST_FILE if answered else None)
 
 
 def by_method(

@@ -73,15 +73,18 @@ def require_recorded_division(file: Path, recorded: Provenance | None, parts: Pa
 
 
 def _rule_in_words(rule: PartitionRule) -> str:
-    """The options that state a rule; a list of ids is not repeated."""
+    """The options that state a rule; samples that were named are not repeated."""
+    named = "WHAT"
     words = {
         "division-seed": rule.seed,
         "limit": rule.limit,
-        "trained-on": "ids=FILE" if rule.train is not None else None,
-        "holdout": rule.holdout if isinstance(rule.holdout, float | int) else "ids=FILE",
-        "test": rule.test if isinstance(rule.test, float | int) else "ids=FILE",
+        "trained-on": named if rule.train is not None else None,
+        "holdout": rule.holdout if isinstance(rule.holdout, float | int) else named,
+        "test": rule.test if isinstance(rule.test, float | int) else named,
     }
-    return " ".join(f"--{name} {value}" for name, value in words.items() if value is not None)
+    text = " ".join(f"--{name} {value}" for name, value in words.items() if value is not None)
+    meaning = " (WHAT: as at training, such as ids=FILE or subject=7)" if named in words.values() else ""
+    return f"{text}{meaning}"
 
 
 def refuse_division(folder: Path, division: DivisionOptions) -> None:

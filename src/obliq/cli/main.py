@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 
+from obliq.cli.next_command import typed
 from obliq.cli.parsing import ParsedWords, parse
 from obliq.cli.text import fitted, fitted_command, print_encoded, print_fitted, terminal_width
 from obliq.cli.verbs import VerbOutput
@@ -83,7 +84,7 @@ def _for_people(output: VerbOutput) -> str:
     width = terminal_width(sys.stdout)
     lines = [fitted(visible_line(line), width) for line in output.lines]
     if output.next_command:
-        words = ["next: obliq", *(visible_line(shlex.quote(str(word))) for word in output.next_command)]
+        words = ["next: obliq", *(visible_line(shlex.quote(typed(word))) for word in output.next_command)]
         lines += fitted_command(words, width)
     return "\n".join(lines)
 

@@ -4,6 +4,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
+def typed(word: str | Path) -> str:
+    """A word as it must be typed: a path that begins with a hyphen would be read as an option."""
+    text = str(word)
+    return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
+
+
 def free_name(folder: Path, name: str) -> Path:
     """A path next to `folder` at which nothing stands yet: `name`, or `name` with a number."""
     free, number = folder.with_name(name), 1

@@ -14,7 +14,7 @@ from obliq.checkpoints.folder import DOCUMENT_FILE, NETWORK_DOCUMENT
 from obliq.cli.audit import AuditArguments
 from obliq.cli.file_inputs import division_words, is_exported_file
 from obliq.cli.nearby_networks import NearbyOriginal, file_before, original_of, original_of_file
-from obliq.cli.next_command import free_name, patching_command, repeated_options
+from obliq.cli.next_command import free_name, patching_command, repeated_options, typed
 from obliq.cli.options import RequestOptions
 from obliq.cli.unlearn import UnlearnArguments
 from obliq.data import MissingExamples, Partition, parse_selector, select
@@ -24,7 +24,7 @@ from obliq.data.selectors import escaped
 from obliq.errors import ObliqError
 from obliq.workflow.new_request import request_file
 from obliq.workflow.request_limits import require_moderate
-from obliq.workflow.way_to_retrain import way_to_retrain
+from obliq.workflow.way_to_retrain import PLACEHOLDERS, way_to_retrain
 
 Words = list[str | Path]
 
@@ -68,8 +68,12 @@ def _example(parts: Partition) -> str:
     return "random=10%"
 
 
-def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Words:
-    """An audit that can decide, or what makes a network that it needs for the same request."""
+def after_request(arguments: RequestOptions, base: Checkpoint, role: str, *, advised: bool) -> Words:
+    """What follows an answered request.
+
+    This is an audit that can decide, what makes a network that the audit needs for the same request, or the export of a
+    retrained network where no method is recommended (`advised`).
+    """
     out, original, data = arguments.out, arguments.original, arguments.data
     repeated = repeated_options(data.data_folder, data.data, data.arch)
     same_request: Words = ["--forget", _same_request(out / REQUEST_FILE), "--out"]
@@ -94,22 +98,37 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str) -> Wor
         several = ["--references", str(ENOUGH_REFERENCES)] if base.provenance.is_repeatable else []
         audit = free_name(out, "audit")
         return ["audit", original, answered, "--retrained", out, *several, "--out", audit, *repeated]
+    if advised:
+        code = repeated_options(None, architecture=data.arch)
+        return ["export", out, "--out", free_name(out, "retrained.onnx"), *code]
     unlearned = free_name(out, "unlearned")
     return ["unlearn", original, *same_request, unlearned, *repeated, DEFAULT]
 
 
-def retraining_hint(arguments: RequestOptions, base: Checkpoint) -> str:
-    """The command that retrains for the same request; only an original can be retrained."""
-    if base.provenance.role != "original":
-        return "Retrain the original instead (obliq retrain)"
+def retraining_hint(
+    arguments: RequestOptions, first: NearbyOriginal | None, earlier: Path | None = None
+) -> str:
+    """The command that retrains for the same request, without the samples of earlier requests.
+
+    Args:
+        arguments: the request.
+        first: the original, which alone can be retrained; None where it does not lie near.
+        earlier: the newest of the requests that the network has answered before; None where there are none.
+    """
     data = arguments.data
-    named = [word for text in arguments.forget for word in ("--forget", text)]
-    words: Words = ["obliq", "retrain", arguments.original, *named, "--out"]
-    words += [free_name(arguments.out, "retrained"), *way_to_retrain(base.provenance)]
-    words += repeated_options(data.data_folder, data.data, data.arch)
+    architecture = data.arch or (first.architecture if first else None)
+    before = [] if earlier is None else [f"requests={earlier}"]
+    named = [word for text in (*before, *arguments.forget) for word in ("--forget", text)]
+    words: Words = ["obliq", "retrain", "ORIGINAL" if first is None else first.folder, *named, "--out"]
+    words.append(free_name(arguments.out, "retrained"))
+    way = way_to_retrain(first.provenance) if first else ()
+    words += [*way, *repeated_options(data.data_folder, data.data, architecture)]
     seed = getattr(getattr(arguments, "compute", None), "seed", 0)
     words += ["--seed", str(seed)] if seed else []
-    return f"Retraining: {shlex.join(map(str, words))}"
+    meanings = {"ORIGINAL": "the folder of the network before all requests", **PLACEHOLDERS}
+    open_ends = [f"{word} stands for {meaning}" for word, meaning in meanings.items() if word in words]
+    note = f" ({', '.join(open_ends)})" if open_ends else ""
+    return f"Retraining{note}: {shlex.join(map(typed, words))}"
 
 
 def after_unlearned_file(arguments: UnlearnArguments, data: str, file: Path) -> Words:

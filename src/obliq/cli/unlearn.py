@@ -61,9 +61,9 @@ class UnlearnArguments(RequestOptions):
 
     The method and its own options come last; `obliq unlearn METHOD --help` lists these options. Without a method, the
     command follows the table in docs/methods.md. For one person or a random tenth it runs proxy-matching, which passed
-    the audit's verdict in 14 of 20 runs of the demo and in 6 of 21 others. Where no method is recommended (a class,
-    more than a fifth of the samples, data that are much larger than those of our runs), it stops and prints how to
-    retrain.
+    the audit's verdict in 14 of 20 runs of the demo and in 6 of 21 others. Where no method is recommended (a class or
+    nearly all of one, more than a fifth of the samples, more than 10,000 training samples), it stops and prints how to
+    retrain. Listed samples and several people count as one person.
 
     ORIGINAL can also be a file that `obliq export` wrote: `obliq unlearn network.onnx --data digits ...`. The
     result is a folder with the same graph, in which only integer codes and biases have changed. A file does not
@@ -147,9 +147,11 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.cli.computation import start_run
     from obliq.cli.file_inputs import load_partition, require_recorded_division, stated_data
     from obliq.cli.gate import judge_gate
-    from obliq.cli.next_steps import after_unlearned_file
+    from obliq.cli.nearby_networks import original_of_file
+    from obliq.cli.next_steps import after_unlearned_file, retraining_hint
     from obliq.cli.patch_files import encryption_key
     from obliq.data import parse_selector
+    from obliq.data.request_file import REQUEST_FILE
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.training.orthogonal_descent import OrthogonalDescent
@@ -186,7 +188,13 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     if advice := reason_to_retrain(method, splits):
-        retrain = "Retrain the network that this file was exported from, if you can"
+        near = original_of_file(arguments.original)
+        answered = base is not None and base.role != "original"
+        retrain = (
+            retraining_hint(arguments, near, arguments.original.parent / REQUEST_FILE if answered else None)
+            if near
+            else "Retrain the network that this file was exported from, if you can"
+        )
         if named is None:
             raise none_recommended(advice, retrain, "calibrated")
         progress.print_warning(f"{advice}. {retrain}")

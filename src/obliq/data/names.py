@@ -7,7 +7,7 @@ called 2, and never the one that stands at position 2 of a list.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from obliq.data.selectors import NUMBER
+from obliq.data.selectors import NUMBER, escaped
 from obliq.errors import DataError
 
 SHOWN = 8
@@ -77,6 +77,11 @@ def numbered(words: Iterable[str]) -> tuple[list[int], tuple[str, ...]]:
     return [places.get(word, -1) for word in given], tuple(names)
 
 
+def as_requested(names: Sequence[str]) -> str:
+    """A few names of classes or people as a request names them, where a comma in a name is written with a backslash."""
+    return listed([escaped(name) for name in names])
+
+
 def listed(names: Sequence[str]) -> str:
     """A few names, so that a message about hundreds stays one line."""
     if not names:
@@ -87,5 +92,4 @@ def listed(names: Sequence[str]) -> str:
             return f"{numbers[0]} to {numbers[-1]}"
     shown = [f"'{name}'" if "," in name else name for name in names[:SHOWN]]
     last = f", ... {names[-1]}" if len(names) > SHOWN else ""
-    hint = "; a comma in a name is written \\," if any("," in name for name in names[:SHOWN]) else ""
-    return ", ".join(shown) + last + hint
+    return ", ".join(shown) + last

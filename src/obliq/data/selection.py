@@ -8,7 +8,7 @@ from torch import Tensor
 
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.listed_ids import listed_samples
-from obliq.data.names import SHOWN, Lookup, listed
+from obliq.data.names import SHOWN, Lookup, as_requested
 from obliq.data.selectors import (
     Classes,
     Listed,
@@ -116,7 +116,7 @@ def _of_classes(selector: Selector, names: tuple[str, ...], train: Examples) -> 
     for name in names:
         label = _position(selector, known, name)
         if label is None:
-            expected = listed(collection.class_names or list(map(str, range(collection.classes))))
+            expected = as_requested(collection.class_names or list(map(str, range(collection.classes))))
             raise DataError(
                 f"{selector}: there is no class {name}; expected {expected} "
                 f"({collection.name} has {collection.classes} classes)"
@@ -185,7 +185,7 @@ def _why_not_trained(
 
 
 def _people(collection: Collection, subjects: Tensor) -> str:
-    return listed([collection.subject_name(int(subject)) for subject in subjects])
+    return as_requested([collection.subject_name(int(subject)) for subject in subjects])
 
 
 def _at_random(selector: Selector, count: int, train: Tensor, seed: int) -> Tensor:

@@ -9,8 +9,8 @@ from obliq.errors import DataError
 ACCEPTED = "class=3, class=cat,dog, subject=7, subject=7,12, random=10%, random=600 or ids=FILE"
 JOINED = " + "
 _BETWEEN = re.compile(r" \+ (?=(?:class|subject|random|ids|requests?)=)")
-_PIECE = re.compile(r"\\[\\,]|,|[^\\,]+|\\")
-"""A piece of a list of names: an escaped comma or backslash, a comma between names, or other letters."""
+_PIECE = re.compile(r"\\[\\,+]|,|[^\\,]+|\\")
+"""A piece of a list of names: an escaped comma, backslash or plus, a comma between names, or other letters."""
 NUMBER = re.compile(r"[0-9]{1,18}")
 """A whole number from 0; int() alone also takes 1_000, signs and more than 64 bits."""
 
@@ -119,8 +119,8 @@ def split_selectors(text: str) -> list[str]:
 
 
 def escaped(name: str) -> str:
-    """A name as it is typed in a request, where a comma stands between names."""
-    return re.sub(r"([\\,])", r"\\\1", name)
+    """A name as it is typed in a request, where a comma stands between names, and a plus between selectors."""
+    return _BETWEEN.sub(r" \\+ ", re.sub(r"([\\,])", r"\\\1", name))
 
 
 def _names(text: str, given: str, accepted: str) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ def _names(text: str, given: str, accepted: str) -> tuple[str, ...]:
         if piece == ",":
             entries.append("")
         else:
-            entries[-1] += piece[-1] if piece in (r"\\", r"\,") else piece
+            entries[-1] += piece[-1] if piece in (r"\\", r"\,", r"\+") else piece
     entries = [entry.strip() for entry in entries]
     if not all(entries):
         raise DataError(f"{text!r} does not name anything to forget; expected {accepted}")

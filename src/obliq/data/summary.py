@@ -8,7 +8,7 @@ from torch import Tensor
 from obliq.data.collection import UNKNOWN_SUBJECT, Collection, Examples
 from obliq.data.input_contract import InputContract
 from obliq.data.missing_examples import MissingExamples
-from obliq.data.names import listed
+from obliq.data.names import as_requested
 from obliq.data.selectors import escaped
 from obliq.data.splits import Partition
 
@@ -102,7 +102,7 @@ def contents_in_words(collection: Collection) -> str:
     """For instance `1,797 images of 1 x 8 x 8, 10 classes 0 to 9`."""
     shape = collection.sample_shape
     kind = _KINDS.get(len(shape), "samples of {}").format(" x ".join(map(str, shape)))
-    classes = f"{collection.classes:,} classes {listed(class_names(collection))}"
+    classes = f"{collection.classes:,} classes {as_requested(class_names(collection))}"
     people = len(_people(Examples(collection, torch.arange(len(collection)))))
     return f"{len(collection):,} {kind}, {classes}{f', {people:,} subjects' if people else ''}"
 

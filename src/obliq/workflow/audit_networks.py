@@ -22,6 +22,7 @@ from obliq.run import device_named
 from obliq.workflow.compare_files import network_signals, retrained_name, with_exposure
 from obliq.workflow.device_answers import add_device, recording_of, recording_settings
 from obliq.workflow.network_checks import join_for, outputs_of
+from obliq.workflow.repeated_trainings import require_different_networks
 
 RESERVED = ("original", "retrained")
 
@@ -65,7 +66,8 @@ def audit(
         The audit; `print` shows it in a few lines, `write_report` writes a page.
 
     Raises:
-        AuditError: for networks that answer with other classes, with NaN, or under one name.
+        AuditError: for networks that answer with other classes, with NaN, or under one name, and for retrained
+            networks that are one training twice.
         DataError: for sets that cannot be read, do not fit the networks, or overlap, and for answers of another shape.
         ObliqError: for an argument of another type.
 
@@ -96,6 +98,9 @@ def audit(
         found = outputs_of(model, splits.forget)
         if found != classes:
             raise AuditError(f"{name} distinguishes {found} classes; expected {classes}, as the original")
+    require_different_networks(
+        original, {name: model for name, (kind, model) in networks.items() if kind == "retrained"}
+    )
     recording = None if answers is None else recording_of(answers, splits, classes)
     if recording is not None and len(named) > 1:
         raise AuditError(f"answers of a device to {len(named)} networks; expected one unlearned network")

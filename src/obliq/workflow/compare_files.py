@@ -6,6 +6,7 @@ next to a file, as `obliq unlearn` leaves it, must name this original and this r
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +30,11 @@ from obliq.data import MissingExamples, Partition, Splits, parse_selector
 from obliq.data.input_contract import InputContract
 from obliq.data.request_file import Request
 from obliq.data.selectors import RandomCount, RandomShare, Several
-from obliq.errors import AuditError, DataError
+from obliq.errors import AuditError, DataError, ModelError
 from obliq.exporting import ExportedFile, share_of_changed_codes
 from obliq.training.prediction import Predictor, TorchPredictor
 from obliq.workflow.device_answers import DeviceRecording, add_device, recording_settings
+from obliq.workflow.repeated_trainings import require_different_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,9 @@ def compare_files(
         *retrained,
     ):
         require_fitting(file, splits.partition)
+    require_different_files(
+        {retrained_name(number): (file, _moved(original, file)) for number, file in enumerate(retrained, 1)}
+    )
     models = [AuditedModel(kind="original", answers=role_signals(original.predictor, splits))]
     for name, given in unlearned.items():
         share = share_of_changed_codes(original.contents, given.shipped.contents)
@@ -117,6 +122,13 @@ def compare_files(
         **recording_settings(recording),
     }
     return dataclasses.replace(measured, settings=settings)
+
+
+def _moved(original: ExportedFile, file: ExportedFile) -> float | None:
+    """The share of codes that differ from the original's; None for a file of another form, or of floats."""
+    with suppress(ModelError):
+        return share_of_changed_codes(original.contents, file.contents)
+    return None
 
 
 def require_fitting(shipped: ExportedFile, parts: Partition) -> None:

@@ -1,6 +1,7 @@
 """Audit networks with a record, and files exported from them: check that they belong together, then measure."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -12,7 +13,7 @@ from obliq.checkpoints import Checkpoint, Provenance
 from obliq.checkpoints.run_folder import SavedRun
 from obliq.data import Splits
 from obliq.data.request_file import Request
-from obliq.errors import AuditError
+from obliq.errors import AuditError, ModelError
 from obliq.exporting import ExportedFile, exact_if_deployed, graph_of
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.workflow.compare_files import (
@@ -24,6 +25,7 @@ from obliq.workflow.compare_files import (
     with_exposure,
 )
 from obliq.workflow.device_answers import DeviceRecording, add_device, recording_settings
+from obliq.workflow.repeated_trainings import require_different_files, require_different_networks
 
 DEVICE_SUMS = "computed in a device's sums"
 """The setting of an audit that names its networks in PyTorch which answered as their files do."""
@@ -70,6 +72,7 @@ def compare_runs(
             not belong to any unlearned network.
     """
     kinds = require_comparable(original, others, splits, answered)
+    _require_different_trainings(original, others, retrained)
     networks = {"original": original, **{name: run.checkpoint for name, run in others.items()}}
     found = {
         name: exact_if_deployed(saved.model, saved.blueprint.input_shape) for name, saved in networks.items()
@@ -122,10 +125,38 @@ def compare_runs(
         exchangeable=bool(requests) and all(map(is_exchangeable, requests)),
     )
     noted = recording_settings(recording) | ({DEVICE_SUMS: ", ".join(shipping)} if shipping else {})
-    for run in others.values():
-        if run.checkpoint.provenance.role == "retrained":
-            noted |= _other_training(original.provenance, run.checkpoint.provenance)
+    trainings = (
+        _other_training(original.provenance, run.checkpoint.provenance)
+        for name, run in others.items()
+        if kinds[name] == "retrained"
+    )
+    if found_trainings := "; ".join(dict.fromkeys(filter(None, trainings))):
+        noted[REFERENCE] = found_trainings
     return replace(measured, settings={**measured.settings, **noted})
+
+
+def _require_different_trainings(
+    original: Checkpoint, others: Mapping[str, SavedRun], files: Sequence[ExportedFile]
+) -> None:
+    """Refuse retrained networks or files that are one training twice.
+
+    Raises:
+        AuditError: naming two of them.
+    """
+    networks = {
+        name: run.checkpoint.model
+        for name, run in others.items()
+        if run.checkpoint.provenance.role == "retrained"
+    }
+    require_different_networks(original.model, networks)
+    if len(files) < 2:
+        return
+    graph = graph_of(original.model, original.blueprint.input_shape)
+    moved = {}
+    for number, file in enumerate(files, len(networks) + 1):
+        with suppress(ModelError):  # other layers, which is refused where the file is measured
+            moved[retrained_name(number)] = (file, file.changed_codes(graph))
+    require_different_files(moved)
 
 
 def require_comparable(
@@ -177,16 +208,16 @@ def require_comparable(
     return kinds
 
 
-def _other_training(original: Provenance, retrained: Provenance) -> dict[str, str]:
-    """How a retrained network was trained, where that is not as the original was, or is not known."""
+def _other_training(original: Provenance, retrained: Provenance) -> str:
+    """How a retrained network was trained, where that is not as the original was, or is not known; else empty."""
     if retrained.recipe == original.recipe and retrained.recipe is not None:
-        return {}
+        return ""
     before = "elsewhere" if original.recipe is None else "by a recipe of Obliq"
     if retrained.recipe is None:
         source = retrained.loaded.source if retrained.loaded else "not recorded"
-        return {REFERENCE: f"by its user ({source}); the original: {before}"}
+        return f"by its user ({source}); the original: {before}"
     settings = ", ".join(f"{name}={value}" for name, value in retrained.recipe.items())
-    return {REFERENCE: f"by a recipe of Obliq ({settings}); the original: {before}"}
+    return f"by a recipe of Obliq ({settings}); the original: {before}"
 
 
 def _artifact_of(

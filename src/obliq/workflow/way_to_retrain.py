@@ -5,6 +5,12 @@ from collections.abc import Sequence
 from obliq.checkpoints import Provenance
 from obliq.errors import ModelError
 
+PLACEHOLDERS = {
+    "MODULE:FUNCTION": "your own training",
+    "WEIGHTS": "the weights that training began with",
+}
+"""What the words in capitals of `way_to_retrain` stand for."""
+
 
 def way_to_retrain(provenance: Provenance) -> tuple[str, ...]:
     """The options that `obliq retrain` needs, with capitals for what the user fills in; none for a recipe alone.
