@@ -57,7 +57,7 @@ class RetrainArguments(RequestOptions):
 
     Attributes:
         with_: Your own training, as module:function. It is called with the retain set, a data set of (input, label),
-            and returns a network.
+            and returns a network. --seed sets torch's seed before the call, so the function must set none itself.
         weights: Weights that you retrained without these samples, as .safetensors or .pt.
         from_weights: The weights from which `obliq train --from-weights` started. They must not come from training on
             the samples to forget.

@@ -246,7 +246,9 @@ def unlearn(
         holdout: samples of the same kind that it was not trained on; some methods compare with them.
         whole_classes: where `retain` is left out, whether the forget set holds all that there was of each of its
             classes, so that the network shall no longer answer with them.
-        method: a name that `available_methods` lists, with its default settings; or a method with your own.
+        method: a name that `available_methods` lists, with its default settings; or a method with your own. The default
+            does not depend on the request: for a class, or more than a fifth of the samples, retraining is recommended,
+            where `obliq unlearn` on the command line stops (docs/methods.md).
         accept: return the network although it fails its gate; see `obliq.workflow.gate`.
         seed: decides every draw. On a processor, equal seeds and thread counts give equal integers.
         device: as for `train`.
