@@ -66,10 +66,11 @@ class QMUL:
         order: `mixed`: batches hold samples of both sets. `sequential`: each epoch is a pass over the forget set, then
             one over the retain set.
         epochs: Passes over forget and retain set.
-        learning_rate: Learning rate at the start. It falls to zero along half a cosine.
+        learning_rate: Learning rate at the start. It falls along half a cosine to zero; with `--faithful code` once an
+            epoch, so that it ends above zero.
         batch_size: Samples per step.
         momentum: Momentum of the descent.
-        weight_decay: Weight decay, applied to weights only.
+        weight_decay: Weight decay, applied to weights only; with `--faithful code` to every parameter.
         batch_norm: Batch-norm statistics follow `all` batches, follow the `retain` batches (sequential order only), or
             stay `frozen`.
         augment: Use random crops and flips, for natural images.
