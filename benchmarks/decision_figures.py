@@ -155,6 +155,15 @@ def without_retain(request: str, method: str, *suites: str) -> str:
     )
 
 
+def helped(request: str, method: str, *suites: str) -> tuple[int, int]:
+    """In how many suites a method is nearer to retraining than doing nothing is, and of how many."""
+    nearer = [
+        mean(suite, request, method, "average_gap") < mean(suite, request, "original", "average_gap")
+        for suite in suites
+    ]
+    return sum(nearer), len(nearer)
+
+
 def with_range(suite: str, request: str, method: str) -> str:
     """The mean gap at W4A4, with the smallest and the largest of its seeds."""
     found = [
@@ -174,7 +183,8 @@ def nearest(suite: str, request: str, access: Access) -> str:
     found = {name: mean(suite, request, name, "average_gap") for name in names if name in measured}
     best = min(found, key=lambda name: found[name])
     return (
-        f"the nearest of {len(found)} has a gap of {found[best]:.1f} (`{best}`, RA {lost(suite, request, best):+.0f}), "
+        f"the nearest of {len(found)} has a gap of {found[best]:.1f} (`{best}`, RA "
+        f"{round(lost(suite, request, best)):+d}), "
         f"doing nothing {gap(suite, request, 'original')} ([`{suite}`]({LINK}/{suite}/report.md))"
     )
 
