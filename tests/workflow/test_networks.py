@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -153,6 +154,10 @@ def pair(samples: int, fill: float = 0.0, shape: tuple[int, ...] = (1, 6, 6)) ->
 FLAT = quantize(nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(0)), "FP32")
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no module": ({"model": {"weights": 1}}, "the network is a dict; expected a torch.nn.Module"),
+    "a loaded run": (
+        {"model": SimpleNamespace(checkpoint=0)},
+        r"for instance run\.checkpoint\.model of a loaded run",
+    ),
     "another shape": ({"forget": pair(4, shape=(2,))}, r"the network cannot read samples of shape \(2,\)"),
     "no logits": ({"model": FLAT}, r"answers one sample with \(16,\)"),
     "unknown method": (

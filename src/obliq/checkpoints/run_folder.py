@@ -83,6 +83,9 @@ def load_run(folder: Path, architecture: str | None = None) -> SavedRun:
         folder: as `save_run` wrote it.
         architecture: see `obliq.checkpoints.load_checkpoint`.
 
+    Returns:
+        The run; `checkpoint.model` is its network.
+
     Raises:
         ModelError: when there is no such folder or a file in it is not what was written.
     """

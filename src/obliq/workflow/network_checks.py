@@ -71,7 +71,8 @@ def require_network(model: object) -> None:
         ModelError: with what it is instead.
     """
     if not isinstance(model, nn.Module):
-        raise ModelError(f"the network is a {type(model).__name__}; expected a torch.nn.Module")
+        inside = ", for instance run.checkpoint.model of a loaded run" if hasattr(model, "checkpoint") else ""
+        raise ModelError(f"the network is a {type(model).__name__}; expected a torch.nn.Module{inside}")
 
 
 def require_ready(model: nn.Module) -> None:
