@@ -13,6 +13,7 @@ from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.suites import suite_named
 from obliq.benchmark.tuning import (
+    FailedTrial,
     TuningChoice,
     fields_text,
     is_search_of,
@@ -122,6 +123,10 @@ def test_a_value_that_the_method_refuses_ends_a_range() -> None:
         ({"beyond": -1}, "-1 of 4 trials beyond the edge; expected from 0"),
         ({"beyond": 4}, "4 of 4 trials beyond the edge; expected from 0"),
         ({"gaps": (1.0, 2.0, -1.0, 3.0), "chosen": 2}, "expected none below 0"),
+        (
+            {"failures": (FailedTrial(trial=3, error="no memory", methods_own=False),)},
+            r"reasons of trials \[3\]; expected those without a gap, \[\]",
+        ),
         ({"trials": ("[", "{}", "{}", "{}")}, "not readable as JSON"),
         ({"trials": ("3", "{}", "{}", "{}")}, "expected a JSON object"),
     ],

@@ -13,7 +13,7 @@ from obliq.benchmark.cache_keys import TaskKeys, load_environment
 from obliq.benchmark.plan import tuning_trials
 from obliq.benchmark.scenario import draw_subjects
 from obliq.benchmark.suites import digits_targets_suite, watch_suite
-from obliq.benchmark.tuning import samples_to_tune_on
+from obliq.benchmark.tuning_samples import samples_to_tune_on
 from obliq.benchmark.worker_state import WorkerState
 from obliq.data import Collection, PartitionRule, partition
 from obliq.errors import DataError

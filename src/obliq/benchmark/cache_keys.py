@@ -73,6 +73,7 @@ class Environment:
         device: cpu or cuda.
         autocast: whether convolutions run in bfloat16.
         compiled: whether trainings run through torch.compile.
+        official_tests: names of the data sets with an official test part, which every seed has in common.
     """
 
     data: Mapping[str, str]
@@ -80,18 +81,26 @@ class Environment:
     device: str = "cpu"
     autocast: bool = False
     compiled: bool = False
+    official_tests: frozenset[str] = frozenset()
 
 
 def load_environment(
     data: Iterable[str], folder: Path | None, device: str, *, autocast: bool, compiled: bool = False
 ) -> Environment:
-    """Load every data set once, for its digest.
+    """Load every data set once, for its digest and its kind of test part.
 
     Raises:
         ObliqError: when a data set is missing.
     """
+    digests, official = dict[str, str](), set[str]()
+    for name in sorted(set(data)):
+        collection = load_dataset(name, folder)
+        digests[name] = collection.digest
+        if collection.official_test is not None and bool(collection.official_test.any()):
+            official.add(name)
     return Environment(
-        data={name: load_dataset(name, folder).digest for name in sorted(set(data))},
+        data=digests,
+        official_tests=frozenset(official),
         torch=str(torch.__version__),
         device=device,
         autocast=autocast,

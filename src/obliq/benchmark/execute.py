@@ -34,6 +34,7 @@ from obliq.benchmark.worker_state import (
 )
 from obliq.checkpoints import Checkpoint, write_checkpoint
 from obliq.data.request_file import Request
+from obliq.errors import ModelError
 from obliq.methods import Retrain
 from obliq.quantization import changed_codes, weighted_layers, weights_digest
 from obliq.workflow.pipeline import train_original, unlearn_original
@@ -106,6 +107,10 @@ def measure_network(
     }
 
 
+class MethodError(ModelError):
+    """An error of a method itself, which the same run of it would raise again, such as a loss that is not finite."""
+
+
 RETRAINED_AGAIN_SEED = 100_003
 """Added to the seed for the second retrained network; far from any seed that a suite would list."""
 
@@ -114,7 +119,7 @@ def execute_task(task: Task, state: WorkerState) -> None:
     """Compute a task whose needs are in the cache, and put the result there.
 
     Raises:
-        ObliqError: when it cannot be computed.
+        ObliqError: when it cannot be computed; a `MethodError` where that lies in the method.
     """
     match task:
         case OriginalTask():
@@ -167,8 +172,10 @@ def _forget(task: RetrainedTask | UnlearnedTask, state: WorkerState) -> None:
             result = track_memory(
                 lambda: unlearn_original(original, splits, request, method, run), run.device
             )
-        except BaseException:
+        except BaseException as error:
             state.drop_original(problem.original)  # which the method may have changed
+            if isinstance(task, UnlearnedTask) and isinstance(error, ModelError):
+                raise MethodError(str(error)) from error
             raise
         checkpoint = result.value.checkpoint
         values = _cost(result, unfinished.earlier + checkpoint.provenance.seconds)

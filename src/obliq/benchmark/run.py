@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from obliq.auditing.measured_values import compare_with_retrained
 from obliq.benchmark.cache import ResultCache
 from obliq.benchmark.cache_keys import TaskKeys, load_environment
 from obliq.benchmark.collect import ROWS, ResultWriter, read_rows, require_writable
@@ -21,18 +20,8 @@ from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.schedule import Progress, plan_tasks, run_tasks
 from obliq.benchmark.suite import CACHE, RESULTS, Suite
 from obliq.benchmark.tasks import Task
-from obliq.benchmark.tuning import (
-    TUNED,
-    TunedFields,
-    TuningChoice,
-    TuningKey,
-    fields_text,
-    position_of_smallest,
-    read_choices,
-    setup_digest,
-    untuned_digest,
-    write_choices,
-)
+from obliq.benchmark.tuning import TUNED, TunedFields, TuningChoice, TuningKey
+from obliq.benchmark.tuning_run import TuningRun
 from obliq.benchmark.unfinished import TimeIsUp
 from obliq.benchmark.worker_state import WorkerState
 from obliq.benchmark.workers import InProcessPool, ProcessPool, TaskOutcome, WorkerPool
@@ -134,20 +123,20 @@ def _run_suite(
         cache = ResultCache(options.cache)
         cache.remove_drafts()
         run = _SuiteRun(suite, options, folder, cache, TaskKeys(environment), deadline)
-        choices = run.kept_choices()
-        trials = run.missing_trials(choices)
+        tuning = TuningRun(suite, folder / TUNED, cache, run.keys, options.console, deadline)
+        choices = tuning.kept_choices()
+        trials = tuning.missing_trials(choices)
         run.refuse_unexpected_results(trials, choices)
         run.draw_requests()
         require_writable(folder)  # fails now rather than after hours
         recorded = read_recorded_rows(folder, suite) if options.resume else []
         # keys of their own, as workers in processes need them without what this process has computed
         with _pool(WorkerState(cache, TaskKeys(environment), options.data_folder), options) as pool:
-            choices, tuning_failures = run.tune(trials, choices, pool)
+            choices, tuning_failures = tuning.tune(trials, choices, pool)
             results, failures, complete = run.compute_rows(TunedFields(choices), recorded, pool)
         rows = [one.row for one in results]
-        write_benchmark_report(
-            folder, rows, background_of(suite, run.keys, (one.origin.machine for one in results))
-        )
+        machines = (one.origin.machine for one in results)
+        write_benchmark_report(folder, rows, background_of(suite, run.keys, machines, choices.values()))
     return BenchmarkResult(folder, rows, [*tuning_failures, *failures], complete)
 
 
@@ -167,12 +156,6 @@ class _SuiteRun:
     cache: ResultCache
     keys: TaskKeys
     deadline: float | None
-
-    def kept_choices(self) -> dict[TuningKey, TuningChoice]:
-        """The choices of earlier runs that still count."""
-        keys = {one.key for one in tuning_trials(self.suite)}
-        known = read_choices(self.folder / TUNED, self.suite)
-        return {key: choice for key, choice in known.items() if key in keys}
 
     def refuse_unexpected_results(
         self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice]
@@ -199,67 +182,6 @@ class _SuiteRun:
                 state.partition(problem.experiment)
             else:
                 state.splits(problem)
-
-    def tune(
-        self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice], pool: WorkerPool
-    ) -> tuple[dict[TuningKey, TuningChoice], list[str]]:
-        """All choices, the kept ones and the new ones, and the errors of tasks.
-
-        Trials beyond the edge of a range depend on what the ones before them gave, so they come in rounds.
-        """
-        found, failures = dict(choices), dict[str, None]()
-        while trials:
-            tasks = [task for one in trials for task in (one.retrained_audit, *one.audits)]
-            with ProgressDisplay(self.options.console, f"tuning {self.suite.name}") as display:
-                planned = plan_tasks(tasks, self.keys)
-                errors = run_tasks(planned, self.cache, pool, display.watch, self.deadline)
-            failures |= dict.fromkeys(errors.values())
-            found |= {one.key: self._choice(one, errors) for one in trials}
-            write_choices(self.folder / TUNED, found)
-            trials = self._further_trials(trials, found)
-        return found, list(failures)
-
-    def missing_trials(self, choices: Mapping[TuningKey, TuningChoice]) -> list[TuningTrials]:
-        """The trials of methods without a choice, and those beyond the edges of kept ones."""
-        every = list(tuning_trials(self.suite))
-        kept = [one for one in every if one.key in choices]
-        return [one for one in every if one.key not in choices] + self._further_trials(kept, choices)
-
-    def _further_trials(
-        self, trials: Sequence[TuningTrials], choices: Mapping[TuningKey, TuningChoice]
-    ) -> list[TuningTrials]:
-        following = (one.after(choices[one.key], self.suite.beyond_edges) for one in trials)
-        return [one for one in following if one is not None]
-
-    def _choice(self, trials: TuningTrials, errors: Mapping[str, str]) -> TuningChoice:
-        aim = self.cache.find(self.keys.of(trials.retrained_audit))
-        found = [self.cache.find(self.keys.of(one)) for one in trials.audits]
-        new = tuple(
-            compare_with_retrained(entry.values, aim.values).get("average_gap") if entry and aim else None
-            for entry in found
-        )
-        before = trials.before
-        gaps = (*(before.gaps if before else ()), *new)
-        keys = [self.keys.of(one) for one in (trials.retrained_audit, *trials.audits)]
-        causes = [errors[key] for key in keys if key in errors]
-        best = position_of_smallest(gaps)
-        setup = trials.problem.experiment.setup
-        return TuningChoice(
-            data=setup.data,
-            architecture=setup.architecture,
-            bits=setup.bits,
-            scenario=trials.problem.scenario.text,
-            contender=trials.variant.name,
-            seed=self.suite.tuning_seed,
-            trials=(*(before.trials if before else ()), *map(fields_text, trials.fields)),
-            gaps=gaps,
-            chosen=best,
-            beyond=0 if before is None else before.beyond + len(new),
-            error=causes[0] if best is None and causes else "",
-            setup=before.setup if before else setup_digest(setup),
-            version=before.version if before else trials.variant.method_class.version,
-            untuned=before.untuned if before else untuned_digest(trials.variant),
-        )
 
     def compute_rows(
         self, tuned: TunedFields, recorded: Sequence[RecordedRow], pool: WorkerPool

@@ -22,7 +22,8 @@ class Experiment:
         setup: data, network and recipe.
         seed: of partition, original, requests and methods.
         parts: that networks are evaluated on.
-        apart_from: divisions whose test parts are set aside first, see `obliq.benchmark.tuning`; for tuning alone.
+        apart_from: divisions whose test parts are set aside first, see `obliq.benchmark.tuning_samples`; for tuning
+            alone.
     """
 
     setup: Setup

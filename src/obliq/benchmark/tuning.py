@@ -1,71 +1,45 @@
 """The settings that a method is compared with: those of the trial nearest to retraining, on a split of its own.
 
-No sample and no person of a reported test part takes part in tuning: a data set without an official test part is
-divided for tuning only after the test parts of all reported seeds were set aside. The holdout part stands in for the
-test part, as a user has no other. Samples that reported originals are trained on, forgotten ones among them, may be
-trained on in tuning, too. The choices are written to `tuned.json` and kept: a later run takes them from there, unless
-the trials of a method, its other fields, its version or the setup have changed. Where a suite allows it, further
-trials follow beyond the edge of a method's range, see `trial_beyond_edge`.
+The split is that of `obliq.benchmark.tuning_samples`. The choices are written to `tuned.json` and kept: a later run
+takes them from there, unless the trials of a method, its other fields, its version, the setup or the samples to tune
+on have changed, or a trial failed for a reason that may have passed. Where a suite allows it, further trials follow
+beyond the edge of a method's range, see `trial_beyond_edge`.
 """
 
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from obliq.benchmark.cache import digest_of
 from obliq.benchmark.cache_keys import describe_method
 from obliq.benchmark.method_variant import MethodVariant
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
-from obliq.data import Collection, Examples, PartitionRule, partition
-from obliq.data.collection import UNKNOWN_SUBJECT
-from obliq.errors import DataError, ObliqError
+from obliq.errors import ObliqError
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, encode, parse_json
 
 TUNED = "tuned.json"
 LEARNING_RATE = "learning_rate"
-LEAST_SHARE = 0.1
-"""Of a data set, for tuning. Less is hardly the same problem."""
 
 
-def samples_to_tune_on(collection: Collection, reported: Iterable[PartitionRule]) -> Examples:
-    """The samples that are neither in a reported test part nor from a person in one.
+@dataclass(frozen=True, kw_only=True)
+class FailedTrial:
+    """Why a trial has no gap.
 
-    An official test part itself stays, as every division keeps it apart.
-
-    Args:
-        collection: a data set.
-        reported: how the data are divided for the rows of a suite.
-
-    Raises:
-        DataError: where less than a tenth of the samples is left.
+    Attributes:
+        trial: its position.
+        error: the reason in one line.
+        methods_own: whether the method itself raised it, as it would again.
     """
-    everything = torch.arange(len(collection))
-    official = collection.official_test
-    if official is None or not bool(official.any()):
-        official = torch.zeros(len(collection), dtype=torch.bool)
-        shown = official.clone()
-        for rule in reported:
-            shown[partition(collection, rule).test.indices] = True
-    else:
-        shown = official
-    if collection.subjects is not None:
-        people = torch.unique(collection.subjects[shown])
-        shown = shown | torch.isin(collection.subjects, people[people != UNKNOWN_SUBJECT])
-    left = ~shown & ~official
-    if float(left.float().mean()) < LEAST_SHARE:
-        raise DataError(
-            f"the test parts of the reported seeds leave {int(left.sum())} of {len(collection)} samples of "
-            f"{collection.name} for tuning; expected a tenth or more, from fewer seeds or a smaller test part"
-        )
-    return Examples(collection, everything[left | official])
+
+    trial: int
+    error: str
+    methods_own: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +53,13 @@ class TuningChoice:
         setup: digest of the setup, see `setup_digest`; empty in older files, which are taken as they are.
         version: of the method that was tried; 0 in older files, which are taken as they are.
         untuned: digest of its other fields, see `untuned_digest`; empty in older files, which are taken as they are.
+        samples: digest of those to tune on, see `samples_digest`; empty in older files, which are taken as they are.
         trials: the fields of each trial, as JSON text.
         gaps: Avg. Gap of each trial to its split's own retrained network, in points; None where it failed.
         chosen: position of the smallest gap, the first of equal ones; None when every trial failed.
         beyond: how many of the trials, the last ones, lie beyond the edge of the range.
         error: the reason, where every trial failed.
+        failures: the reason of each trial that failed; none in older files, which are taken as they are.
     """
 
     data: str
@@ -100,6 +76,8 @@ class TuningChoice:
     setup: str = field(default="", metadata=OMITTED_BY_DEFAULT)
     version: int = field(default=0, metadata=OMITTED_BY_DEFAULT)
     untuned: str = field(default="", metadata=OMITTED_BY_DEFAULT)
+    samples: str = field(default="", metadata=OMITTED_BY_DEFAULT)
+    failures: tuple[FailedTrial, ...] = field(default=(), metadata=OMITTED_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if len(self.gaps) != len(self.trials) or self.chosen != position_of_smallest(self.gaps):
@@ -114,8 +92,19 @@ class TuningChoice:
                 f"the choice for {self.contender!r} has {self.beyond} of {len(self.trials)} trials beyond the edge; "
                 "expected from 0 to fewer than all"
             )
+        failed = {number for number, gap in enumerate(self.gaps) if gap is None}
+        if not failed.issuperset(one.trial for one in self.failures):
+            raise ObliqError(
+                f"the choice for {self.contender!r} has reasons of trials {[one.trial for one in self.failures]}; "
+                f"expected those without a gap, {sorted(failed)}"
+            )
         for trial in self.trials:
             parse_json(trial.encode())
+
+    @property
+    def is_final(self) -> bool:
+        """Whether every trial that failed would fail again; others are worth another run."""
+        return all(one.methods_own for one in self.failures)
 
     @property
     def fields(self) -> dict[str, Any] | None:
@@ -251,7 +240,8 @@ class TunedFields:
 def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
     """The choices in a file with the setup, the methods and the trials that the suite has now; none without a file.
 
-    Trials beyond the edge of a range may be missing, as the best of the others is a choice, too.
+    Trials beyond the edge of a range may be missing, as the best of the others is a choice, too. A choice is left out
+    where a trial failed for a reason that may have passed, such as a full disk. The samples are not compared here.
 
     Raises:
         ObliqError: when the file is not what `write_choices` wrote.
@@ -272,6 +262,7 @@ def read_choices(file: Path, suite: Suite) -> dict[TuningKey, TuningChoice]:
         and one.setup in ("", setups.get(_place(one)))
         and one.version in (0, variants[one.contender].method_class.version)
         and one.untuned in ("", untuned.get(one.contender))
+        and one.is_final
         and is_search_of(one, variants[one.contender], suite.beyond_edges)
     }
 

@@ -23,7 +23,7 @@ from obliq.benchmark.tasks import (
     Task,
     task_kind,
 )
-from obliq.benchmark.tuning import samples_to_tune_on
+from obliq.benchmark.tuning_samples import samples_to_tune_on
 from obliq.benchmark.unfinished import UnfinishedTask
 from obliq.checkpoints import Checkpoint, load_checkpoint
 from obliq.checkpoints.tensors import TensorForm, tensors_from_bytes, tensors_to_bytes

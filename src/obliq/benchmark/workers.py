@@ -20,7 +20,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from obliq.benchmark.execute import execute_task
+from obliq.benchmark.execute import MethodError, execute_task
 from obliq.benchmark.tasks import Task
 from obliq.benchmark.worker_state import WorkerState
 from obliq.checkpoints import Blueprint
@@ -63,6 +63,7 @@ class TaskOutcome:
         trace: the traceback, where an error was not one of Obliq's own.
         seconds: duration of the task, without the start of its worker; 0 when it failed.
         description: the task in words.
+        methods_own: whether the error is one of the method's own, which it would raise again.
     """
 
     key: str
@@ -70,6 +71,7 @@ class TaskOutcome:
     trace: str = ""
     seconds: float = 0.0
     description: str = ""
+    methods_own: bool = False
 
 
 @runtime_checkable
@@ -100,7 +102,7 @@ def run_job(job: Job, state: WorkerState) -> TaskOutcome:
         with exit_as_error():
             execute_task(job.task, state)
     except ObliqError as error:
-        return TaskOutcome(job.key, one_line(str(error)))
+        return TaskOutcome(job.key, one_line(str(error)), methods_own=isinstance(error, MethodError))
     except Exception as error:
         return TaskOutcome(job.key, one_line(f"{type(error).__name__}: {error}"), traceback.format_exc())
     return TaskOutcome(job.key, seconds=time.monotonic() - started)

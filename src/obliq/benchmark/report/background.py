@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from obliq.benchmark.cache_keys import TaskKeys
 from obliq.benchmark.report.access import access_by_name
 from obliq.benchmark.suite import Setup, Suite
+from obliq.benchmark.tuning import TuningChoice
 from obliq.io.documents import DocumentType
 from obliq.io.strict_json import OMITTED_BY_DEFAULT, encode
 from obliq.methods import UsedAccess
@@ -28,6 +30,7 @@ class Background:
         tuning_seed: of the originals that tuning ran on.
         tuning_bits: the bit width that tuning ran at.
         tuned_in: the network and data that tuning ran on, in words, where these are not the reported ones.
+        failed_trials: how many trials of a method failed, of how many, by its name; without those that had none.
         facts: machine, versions and the like, by name.
     """
 
@@ -38,14 +41,20 @@ class Background:
     tuning_seed: int | None = None
     tuning_bits: str | None = None
     tuned_in: str | None = None
+    failed_trials: dict[str, str] = field(default_factory=dict, metadata=OMITTED_BY_DEFAULT)
     facts: dict[str, str] = field(default_factory=dict)
 
 
 ABOUT_DOCUMENT = DocumentType(content=Background, format=None, title="about")
 
 
-def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, str]]) -> Background:
-    """The background of a suite whose rows were computed on these machines."""
+def background_of(
+    suite: Suite,
+    keys: TaskKeys,
+    machines: Iterable[Mapping[str, str]],
+    choices: Iterable[TuningChoice] = (),
+) -> Background:
+    """The background of a suite whose rows were computed on these machines, with these choices of tuning."""
     trials = max(len(one.candidates()) for one in suite.variants)
     tuned = trials > 1
     values = dict[str, dict[str, None]]()  # a set in the order of its values
@@ -64,9 +73,18 @@ def background_of(suite: Suite, keys: TaskKeys, machines: Iterable[Mapping[str, 
         beyond_edges=suite.beyond_edges if tuned else 0,
         tuning_seed=suite.tuning_seed if tuned else None,
         tuning_bits=suite.tuning_bits if tuned else None,
+        failed_trials=_failed_trials(choices),
         facts=dict(sorted(facts.items())),
         tuned_in=None if suite.tuned_in is None or not tuned else _in_words(suite.tuned_in, suite.setups[0]),
     )
+
+
+def _failed_trials(choices: Iterable[TuningChoice]) -> dict[str, str]:
+    tried, failed = Counter[str](), Counter[str]()
+    for one in choices:
+        tried[one.contender] += len(one.trials)
+        failed[one.contender] += one.gaps.count(None)
+    return {name: f"{failed[name]} of {tried[name]}" for name in sorted(tried) if failed[name]}
 
 
 def _in_words(tuned: Setup, reported: Setup) -> str:

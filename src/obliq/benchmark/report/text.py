@@ -91,6 +91,9 @@ def _tuned(background: Background) -> str:
             f" Where it lay at the edge of the learning rates, up to {background.beyond_edges} further trials went "
             "beyond it."
         )
+    if background.failed_trials:
+        numbers = ", ".join(f"{name} {count}" for name, count in background.failed_trials.items())
+        text += f" Trials that failed, and so could not be chosen, over all requests: {numbers}."
     followed = " Ablations take the settings of the method that they follow." if background.follows else ""
     return text + followed
 
