@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from obliq.benchmark.collect import read_rows
+from obliq.benchmark.consistent_rows import read_consistent_rows
 from obliq.benchmark.report import figures, markdown, text
 from obliq.benchmark.report.ablations import AblationEffect, ablation_effects
 from obliq.benchmark.report.access import access_by_name, access_notes
@@ -200,9 +200,9 @@ def rewrite_report(folder: Path, suite: Suite | None = None) -> int:
         suite: whose results they are, for what an older background lacks; None where it is not at hand.
 
     Raises:
-        ObliqError: when the files are missing, or not as they were written.
+        ObliqError: when the files are missing, not as they were written, or do not agree.
     """
-    rows = read_rows(folder)
+    rows = read_consistent_rows(folder, suite)
     background = read_background(folder)
     if background.access is None and suite is not None:
         background = dataclasses.replace(background, access=access_by_name(suite))
