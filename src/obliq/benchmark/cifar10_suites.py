@@ -67,6 +67,7 @@ def cifar10_small_suite() -> Suite:
         scenarios=scenarios("random=10%"),
         seeds=(1, 2),
         variants=variants_named(*STRONGEST),
+        beyond_edges=BEYOND_EDGES,
         references=0,
     )
 
@@ -80,6 +81,7 @@ def cifar10_short_suite() -> Suite:
         setups=(dataclasses.replace(CIFAR10, recipe=recipe),),
         seeds=(1,),
         tuned_in=CIFAR10_SMALL,
+        beyond_edges=0,
     )
 
 
