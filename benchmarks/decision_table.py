@@ -140,8 +140,8 @@ def choices() -> Sequence[Choice]:
         Choice(
             "a random tenth of 5,000 images, of which the network learned little (80 % right in training)",
             "retrain",
-            f"gap of the nearest, `q-mul` with its code's labels, {gap('cifar10-small', tenth, 'q-mul code labels')}, of "
-            f"`fine-tune` {gap('cifar10-small', tenth, 'fine-tune')}, a second retraining "
+            f"gap of the nearest, `q-mul` with its code's labels, {gap('cifar10-small', tenth, 'q-mul code labels')}, "
+            f"of `fine-tune` {gap('cifar10-small', tenth, 'fine-tune')}, a second retraining "
             f"{gap('cifar10-small', tenth, AGAIN)}, before {gap('cifar10-small', tenth, 'original')}; no verdict "
             f"([`cifar10-small`]({LINK}/cifar10-small/report.md))",
             f"1; `q-mul` {time('cifar10-small', tenth, 'q-mul code labels')}",
