@@ -14,6 +14,7 @@ from obliq.benchmark.run import BenchmarkResult
 from obliq.benchmark.suite import RESULTS
 from obliq.cli.bench import failure_text
 from tests.cli.conftest import Said
+from tests.cli.refusals import refused
 
 Obliq = Callable[..., Said]
 
@@ -42,8 +43,14 @@ def test_the_smoke_suite(obliq: Obliq, tmp_path: Path) -> None:
     assert again.status == 0
     assert "next:" not in again.out  # every row is there
     assert (folder / "report.html").read_text() == page
-    fewer = (folder / "rows.csv").read_text().splitlines(keepends=True)[:-1]
+    lines = (folder / "rows.csv").read_text().splitlines(keepends=True)
+    fewer = [line for line in lines if ",subjects=1," not in line]
     (folder / "rows.csv").write_text("".join(fewer))
+    refused(
+        obliq("bench", "report", "smoke", *folders(tmp_path)), "rows.csv", "expected the same rows in both"
+    )
+    (cell,) = folder.glob("*subjects-1.json")
+    cell.unlink()  # now the cell is not there yet
     again = obliq("bench", "report", "smoke", *folders(tmp_path))
     assert f"next: obliq bench smoke --resume --results {tmp_path}" in " ".join(again.out.split())
 

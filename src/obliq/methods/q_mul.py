@@ -21,9 +21,11 @@ lengths. Labels and lengths are computed in training mode, so that batch-norm st
 `order` "sequential" (forget, then retain) for CIFAR-10 and SVHN, else "mixed".
 
 In the code, the rate falls once an epoch, learned steps, batch norm and biases decay, and learned steps have no limit.
-`faithful="code"` follows all of this. The other two forms deviate here: the rate falls with every step, weights alone
-decay, and a learned step changes by at most a tenth in one update (`obliq.quantization.keep_steps_near_`). The form
-`code-labels` combines this descent with the labels and gradient lengths of the code.
+`faithful="code"` follows all of this.
+
+Deviations of the other two forms: the rate falls with every step, and weights alone decay. A learned step changes by
+at most a tenth in one update (`obliq.quantization.keep_steps_near_`). The form `code-labels` combines this descent
+with the labels and gradient lengths of the code.
 
 In quantized networks all parameters are trained, learned steps included, and all count in the gradients' lengths.
 Batch-norm statistics follow all training batches (`batch_norm`), in training mode as there.
