@@ -23,7 +23,7 @@ lengths. Labels and lengths are computed in training mode, so that batch-norm st
 In the code, the rate falls once an epoch, learned steps, batch norm and biases decay, and learned steps have no limit.
 `faithful="code"` follows all of this.
 
-Deviations of the other two forms: the rate falls with every step, and weights alone decay. A learned step changes by
+Deviations: in the other two forms, the rate falls with every step, and weights alone decay. A learned step changes by
 at most a tenth in one update (`obliq.quantization.keep_steps_near_`). The form `code-labels` combines this descent
 with the labels and gradient lengths of the code.
 
