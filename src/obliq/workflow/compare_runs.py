@@ -130,8 +130,9 @@ def compare_runs(
         for name, run in others.items()
         if kinds[name] == "retrained"
     )
-    if found_trainings := "; ".join(dict.fromkeys(filter(None, trainings))):
-        noted[REFERENCE] = found_trainings
+    if different := ", ".join(dict.fromkeys(filter(None, trainings))):
+        before = "elsewhere" if original.provenance.recipe is None else "by a recipe of Obliq"
+        noted[REFERENCE] = f"{different}; the original: {before}"
     return replace(measured, settings={**measured.settings, **noted})
 
 
@@ -212,12 +213,11 @@ def _other_training(original: Provenance, retrained: Provenance) -> str:
     """How a retrained network was trained, where that is not as the original was, or is not known; else empty."""
     if retrained.recipe == original.recipe and retrained.recipe is not None:
         return ""
-    before = "elsewhere" if original.recipe is None else "by a recipe of Obliq"
     if retrained.recipe is None:
         source = retrained.loaded.source if retrained.loaded else "not recorded"
-        return f"by its user ({source}); the original: {before}"
+        return f"by its user ({source})"
     settings = ", ".join(f"{name}={value}" for name, value in retrained.recipe.items())
-    return f"by a recipe of Obliq ({settings}); the original: {before}"
+    return f"by a recipe of Obliq ({settings})"
 
 
 def _artifact_of(

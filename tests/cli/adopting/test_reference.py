@@ -10,6 +10,7 @@ from obliq.auditing import Verdict, parse_audit
 from obliq.cli.audit import AuditArguments
 from obliq.cli.next_steps import after_audit
 from tests.cli.adopting.elsewhere import OWN, Obliq
+from tests.cli.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,31 @@ def test_the_reference_of_an_adopted_network(
     arguments = AuditArguments(networks=networks, retrained=(retrained,), out=audit)
     again = after_audit(arguments, replace(measured, entries=tuple(undecided)))
     assert again[4:8] == ["--with", "adoptednet:train", "--seed", "1"]
+
+
+def test_several_references_are_named_and_none_counts_twice(
+    obliq: Obliq, adopted: Path, tmp_path: Path
+) -> None:
+    """The same training with the same seed is one network, whatever its folder is called."""
+    request = ("--forget", f"request={adopted / 'unlearned' / 'request.json'}", "--threads", 1)
+    for name, way in (
+        ("own", "--with adoptednet:train"),
+        ("twice", "--with adoptednet:train"),
+        ("ours", "--epochs 1"),
+    ):
+        said = obliq("retrain", adopted / "original", *OWN, *request, *way.split(), "--out", tmp_path / name)
+        assert said.status == 0, said.err
+    audit = ("audit", adopted / "original", adopted / "unlearned", *OWN, "--retrained", tmp_path / "own")
+    refused(
+        obliq(*audit, tmp_path / "twice", "--out", tmp_path / "a"), "one training twice", "torch.manual_seed"
+    )
+    said = obliq(*audit, tmp_path / "ours", "--out", tmp_path / "b", "--json")
+    assert said.status == 0, said.err
+    training = json.loads((tmp_path / "b" / "audit.json").read_text())["settings"][
+        "training of the retrained network"
+    ]
+    assert training.startswith("by its user (adoptednet:train), by a recipe of Obliq (")
+    assert training.endswith("; the original: elsewhere")
 
 
 def test_ways_to_retrain_that_do_not_fit(obliq: Obliq, adopted: Path, tmp_path: Path) -> None:
