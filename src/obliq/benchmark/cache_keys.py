@@ -96,7 +96,7 @@ def load_environment(
     for name in sorted(set(data)):
         collection = load_dataset(name, folder)
         digests[name] = collection.digest
-        if collection.official_test is not None and bool(collection.official_test.any()):
+        if collection.test_marks.any():
             official.add(name)
     return Environment(
         data=digests,

@@ -9,7 +9,7 @@ from pathlib import Path
 from obliq.benchmark.collect import ROWS, read_rows
 from obliq.benchmark.result_files import CELL_DOCUMENT, read_cell
 from obliq.benchmark.rows import ResultRow
-from obliq.benchmark.suite import Suite, cell_file_name, cell_of
+from obliq.benchmark.suite import Suite, cell_file_name
 from obliq.errors import ObliqError
 from obliq.io.document_text import LARGEST_DOCUMENT
 from obliq.io.regular_file import read_regular_file
@@ -51,9 +51,7 @@ def read_consistent_rows(folder: Path, suite: Suite | None) -> list[ResultRow]:
 def _other_cells(folder: Path, suite: Suite | None) -> Iterator[str]:
     """The names of files of cells of which `rows.csv` may have no row."""
     if suite is not None:
-        for setup in suite.setups:
-            for scenario in suite.scenarios:
-                yield cell_file_name(cell_of(setup, scenario))
+        yield from map(cell_file_name, suite.cells)
         return
     for file in sorted(folder.glob("*.json")):
         if f'"{CELL_DOCUMENT.format}"'.encode() in read_regular_file(file, LARGEST_DOCUMENT):

@@ -223,8 +223,7 @@ def read_recorded_rows(folder: Path, suite: Suite) -> list[RecordedRow]:
     Raises:
         ObliqError: when a file is not what was written.
     """
-    cells = (cell_of(setup, scenario) for setup in suite.setups for scenario in suite.scenarios)
-    rows = [one for cell in cells for one in read_cell(folder / cell_file_name(cell))]
+    rows = [one for cell in suite.cells for one in read_cell(folder / cell_file_name(cell))]
     return [one for one in rows if one.row.kind != "failed"]
 
 

@@ -215,16 +215,19 @@ class Suite:
     def _check_cells(self) -> None:
         """Raise where two cells would have one file of results."""
         files: dict[str, str] = {}
-        for setup in self.setups:
-            for scenario in self.scenarios:
-                cell = cell_of(setup, scenario)
-                words, file = " ".join(cell), cell_file_name(cell)
-                if other := files.get(file):
-                    raise ObliqError(
-                        f"the results of {other!r} and {words!r} in {self.name} would both be in {file}; expected "
-                        "each cell once, and names that differ in letters (a to z) or digits"
-                    )
-                files[file] = words
+        for cell in self.cells:
+            words, file = " ".join(cell), cell_file_name(cell)
+            if other := files.get(file):
+                raise ObliqError(
+                    f"the results of {other!r} and {words!r} in {self.name} would both be in {file}; expected "
+                    "each cell once, and names that differ in letters (a to z) or digits"
+                )
+            files[file] = words
+
+    @property
+    def cells(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Every request to every setup."""
+        return tuple(cell_of(setup, scenario) for setup in self.setups for scenario in self.scenarios)
 
     def setup_to_tune_in(self, setup: Setup) -> Setup:
         """The setup in which the fields for this one are tuned."""

@@ -101,8 +101,8 @@ class TuningRun:
             errors: of tasks, by key.
             own: keys of the tasks whose error was the method's own.
         """
-        aim = self.cache.find(self.keys.of(trials.retrained_audit))
-        found = [self.cache.find(self.keys.of(one)) for one in trials.audits]
+        aim_key, *audit_keys = (self.keys.of(one) for one in (trials.retrained_audit, *trials.audits))
+        aim, found = self.cache.find(aim_key), list(map(self.cache.find, audit_keys))
         new = tuple(
             compare_with_retrained(entry.values, aim.values).get("average_gap") if entry and aim else None
             for entry in found
@@ -110,16 +110,15 @@ class TuningRun:
         before = trials.before
         earlier = before.gaps if before else ()
         gaps = (*earlier, *new)
-        keys = [self.keys.of(one) for one in (trials.retrained_audit, *trials.audits)]
-        causes = [errors[key] for key in keys if key in errors]
+        causes = [errors[key] for key in (aim_key, *audit_keys) if key in errors]
         failures = tuple(
             FailedTrial(
                 trial=len(earlier) + number,
-                error=errors.get(self.keys.of(audit), causes[0]),
+                error=errors.get(key, causes[0]),
                 methods_own=self.keys.of(audit.network) in own,
             )
-            for number, (audit, gap) in enumerate(zip(trials.audits, new, strict=True))
-            if gap is None and (keys[0] in errors or self.keys.of(audit) in errors)
+            for number, (audit, key, gap) in enumerate(zip(trials.audits, audit_keys, new, strict=True))
+            if gap is None and (aim_key in errors or key in errors)
         )
         best = position_of_smallest(gaps)
         setup = trials.problem.experiment.setup

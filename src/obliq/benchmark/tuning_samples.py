@@ -34,14 +34,10 @@ def samples_to_tune_on(collection: Collection, reported: Iterable[PartitionRule]
         DataError: where less than a tenth of the samples is left.
     """
     everything = torch.arange(len(collection))
-    official = collection.official_test
-    if official is None or not bool(official.any()):
-        official = torch.zeros(len(collection), dtype=torch.bool)
-        shown = official.clone()
-        for rule in reported:
-            shown[partition(collection, rule).test.indices] = True
-    else:
-        shown = official
+    official = collection.test_marks
+    shown = official.clone()
+    for rule in () if official.any() else reported:
+        shown[partition(collection, rule).test.indices] = True
     if collection.subjects is not None:
         people = torch.unique(collection.subjects[shown])
         shown = shown | torch.isin(collection.subjects, people[people != UNKNOWN_SUBJECT])

@@ -13,14 +13,14 @@ from obliq.cli.answered_requests import earlier_of_folder
 from obliq.cli.gate import judge_gate
 from obliq.cli.loaded_accuracy import accuracy_lines
 from obliq.cli.nearby_networks import original_of
-from obliq.cli.next_steps import after_request, retraining_hint
+from obliq.cli.next_steps import DEFAULT, WITHOUT_HOLDOUT, after_request, retraining_hint
 from obliq.cli.options import RequestOptions
 from obliq.cli.output import saved_run_values
 from obliq.cli.patch_files import encryption_key
 from obliq.cli.verbs import StageListener, VerbOutput
 from obliq.data import MissingExamples, Splits
 from obliq.data.datasets import require_outside
-from obliq.data.request_file import REQUEST_FILE, Request
+from obliq.data.request_file import Request
 from obliq.errors import DataError, ObliqError
 from obliq.io.atomic import LEAST_ROOM, refuse_existing_folder, require_room
 from obliq.methods import Method, Retrain
@@ -106,18 +106,23 @@ def answer_request(
         progress.print_line(line)
     check(splits, request)
     cost, advice = answer.cost(splits), answer.advice(splits)
-    hint = _retraining_hint(arguments, original)
+
+    def hint() -> str:
+        return retraining_hint(
+            arguments, original_of(arguments.original, original.provenance), original.provenance
+        )
+
     if not answer.is_named:
         if isinstance(splits.holdout, MissingExamples):
             raise none_recommended(
-                "proxy-matching compares with holdout samples, and the network was trained without any",
-                hint,
-                "oeu",
+                f"{DEFAULT} compares with holdout samples, and the network was trained without any",
+                hint(),
+                WITHOUT_HOLDOUT,
             )
         if advice:
-            raise none_recommended(advice, hint, "proxy-matching")
+            raise none_recommended(advice, hint(), DEFAULT)
     if reasons := [one for one in (advice, cost.warning if cost else "") if one]:
-        for line in (*reasons[:-1], f"{reasons[-1]}. {hint}"):
+        for line in (*reasons[:-1], f"{reasons[-1]}. {hint()}"):
             progress.print_warning(line)
     progress.stage(answer.stage.format(**_counts(splits)))
     answered = answer.compute(splits, request)
@@ -211,12 +216,6 @@ def request_lines(request: Request, splits: Splits) -> list[str]:
     if request.earlier:
         lines.append(f"to forget: the network has forgotten {counted_requests(request.earlier)} before")
     return lines
-
-
-def _retraining_hint(arguments: RequestOptions, network: Checkpoint) -> str:
-    first = original_of(arguments.original, network.provenance)
-    answered = network.provenance.role != "original"
-    return retraining_hint(arguments, first, arguments.original / REQUEST_FILE if answered else None)
 
 
 def by_method(

@@ -22,13 +22,17 @@ from obliq.data.collection import UNKNOWN_SUBJECT
 from obliq.data.request_file import REQUEST_FILE, load_request
 from obliq.data.selectors import escaped
 from obliq.errors import ObliqError
+from obliq.workflow.advice import RECOMMENDED
 from obliq.workflow.new_request import request_file
+from obliq.workflow.pipeline import method_name
 from obliq.workflow.request_limits import require_moderate
 from obliq.workflow.way_to_retrain import PLACEHOLDERS, way_to_retrain
 
 Words = list[str | Path]
 
-DEFAULT = "proxy-matching"
+DEFAULT = method_name(RECOMMENDED)
+WITHOUT_HOLDOUT = "oeu"
+"""A method for networks that were trained without holdout samples, which the default compares with."""
 
 MOST_TRIED = 20
 """People of whom it is tried whether they can be an example."""
@@ -48,7 +52,7 @@ ONCE_PER_SEED = (
 
 def after_original(original: Path, parts: Partition, repeated: Words) -> Words:
     """Forget something of what a new original learned, by the default method; without holdout samples, by another."""
-    method = "oeu" if isinstance(parts.holdout, MissingExamples) else DEFAULT
+    method = WITHOUT_HOLDOUT if isinstance(parts.holdout, MissingExamples) else DEFAULT
     out = free_name(original, "unlearned")
     return ["unlearn", original, "--forget", _example(parts), "--out", out, *repeated, method]
 
@@ -106,18 +110,20 @@ def after_request(arguments: RequestOptions, base: Checkpoint, role: str, *, adv
 
 
 def retraining_hint(
-    arguments: RequestOptions, first: NearbyOriginal | None, earlier: Path | None = None
+    arguments: RequestOptions, first: NearbyOriginal | None, network: Provenance | None
 ) -> str:
     """The command that retrains for the same request, without the samples of earlier requests.
 
     Args:
         arguments: the request.
         first: the original, which alone can be retrained; None where it does not lie near.
-        earlier: the newest of the requests that the network has answered before; None where there are none.
+        network: how the network or file that the user named came about, whose earlier requests lie near it; None where
+            that is not recorded.
     """
     data = arguments.data
     architecture = data.arch or (first.architecture if first else None)
-    before = [] if earlier is None else [f"requests={earlier}"]
+    answered = network is not None and network.role != "original"
+    before = [f"requests={_folder_of(arguments.original) / REQUEST_FILE}"] if answered else []
     named = [word for text in (*before, *arguments.forget) for word in ("--forget", text)]
     words: Words = ["obliq", "retrain", "ORIGINAL" if first is None else first.folder, *named, "--out"]
     words.append(free_name(arguments.out, "retrained"))
@@ -248,9 +254,12 @@ def _exported(arguments: AuditArguments, network: Path, name: str) -> Words:
 
 def _request(arguments: AuditArguments) -> Path:
     """The request of the first network that unlearned."""
-    unlearned = arguments.networks[1]
-    folder = unlearned.parent if is_exported_file(unlearned) else unlearned
-    return arguments.request or folder / REQUEST_FILE
+    return arguments.request or _folder_of(arguments.networks[1]) / REQUEST_FILE
+
+
+def _folder_of(network: Path) -> Path:
+    """Where a network or an exported file has its request."""
+    return network.parent if is_exported_file(network) else network
 
 
 def _same_request(file: Path) -> str:

@@ -91,6 +91,11 @@ class UnlearnArguments(RequestOptions):
     compute: tyro.conf.CascadeSubcommandArgs[ComputeOptions] = field(default_factory=ComputeOptions)
     output: tyro.conf.CascadeSubcommandArgs[OutputOptions] = field(default_factory=OutputOptions)
 
+    @property
+    def named_method(self) -> Method | None:
+        """The method that the user named; None where the recommended one is wanted."""
+        return None if isinstance(self.method, Recommended) else self.method
+
 
 def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOutput:
     """Apply a method to the network in a folder, or in a file."""
@@ -109,7 +114,7 @@ def run_unlearn(arguments: UnlearnArguments, progress: StageListener) -> VerbOut
             f"{arguments.original} is a folder; expected --expect-accuracy with an exported file only"
         )
     run = start_run(arguments.compute, progress)
-    named = None if isinstance(arguments.method, Recommended) else arguments.method
+    named = arguments.named_method
     return answer_request(
         arguments,
         run,
@@ -151,7 +156,6 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     from obliq.cli.next_steps import after_unlearned_file, retraining_hint
     from obliq.cli.patch_files import encryption_key
     from obliq.data import parse_selector
-    from obliq.data.request_file import REQUEST_FILE
     from obliq.exporting import open_exported, sha256_of
     from obliq.io.atomic import refuse_existing_folder
     from obliq.training.orthogonal_descent import OrthogonalDescent
@@ -183,15 +187,14 @@ def _unlearn_in_file(arguments: UnlearnArguments, progress: StageListener) -> Ve
     for warning in unknown:
         progress.print_warning(warning)
     require_moderate(splits, parse_selector(request.selector), accept=arguments.accept_large)
-    named = None if isinstance(arguments.method, Recommended) else arguments.method
+    named = arguments.named_method
     method = named or RECOMMENDED_FOR_FILES
     if isinstance(method, OrthogonalDescent):
         method = dataclasses.replace(method, steps="frozen")  # a file's scales are the device's
     if advice := reason_to_retrain(method, splits):
         near = original_of_file(arguments.original)
-        answered = base is not None and base.role != "original"
         retrain = (
-            retraining_hint(arguments, near, arguments.original.parent / REQUEST_FILE if answered else None)
+            retraining_hint(arguments, near, base)
             if near
             else "Retrain the network that this file was exported from, if you can"
         )

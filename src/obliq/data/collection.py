@@ -95,6 +95,12 @@ class Collection:
                     f"{self.name}: {bad:,} of {count:,} inputs hold NaN or infinity; expected finite numbers"
                 )
 
+    @property
+    def test_marks(self) -> Bool[Tensor, " samples"]:
+        """`official_test`, also where the data have no such part: then all False."""
+        marks = self.official_test
+        return torch.zeros(len(self), dtype=torch.bool) if marks is None else marks
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -71,7 +71,7 @@ def join_sources(name: str, parts: Mapping[str, Collection]) -> Collection:
     """
     training = parts[TRAINING]
     for role, part in parts.items():
-        if part.official_test is not None and part.official_test.any():
+        if part.test_marks.any():
             raise DataError(
                 f"{part.name} has a test set of its own; expected no other source for {_others(parts)}"
             )

@@ -87,7 +87,7 @@ def summarise_collection(collection: Collection) -> CollectionSummary:
         unknown_subjects=0 if owners is None else len(owners) - len(known),
         ids=(ids[0], ids[-1]),
         own_ids=bool(collection.sample_names),
-        official_test=0 if collection.official_test is None else int(collection.official_test.sum()),
+        official_test=int(collection.test_marks.sum()),
         official_holdout=0 if collection.official_holdout is None else int(collection.official_holdout.sum()),
         requests=tuple(requests),
     )

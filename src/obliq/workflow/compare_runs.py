@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from obliq.auditing import Artifact, Audit, AuditedModel, audit_models
 from obliq.auditing.measurement import Kind
@@ -72,7 +73,8 @@ def compare_runs(
             not belong to any unlearned network.
     """
     kinds = require_comparable(original, others, splits, answered)
-    _require_different_trainings(original, others, retrained)
+    given = {name: run.checkpoint.model for name, run in others.items() if kinds[name] == "retrained"}
+    _require_different_trainings(original, given, retrained)
     networks = {"original": original, **{name: run.checkpoint for name, run in others.items()}}
     found = {
         name: exact_if_deployed(saved.model, saved.blueprint.input_shape) for name, saved in networks.items()
@@ -137,18 +139,13 @@ def compare_runs(
 
 
 def _require_different_trainings(
-    original: Checkpoint, others: Mapping[str, SavedRun], files: Sequence[ExportedFile]
+    original: Checkpoint, networks: Mapping[str, nn.Module], files: Sequence[ExportedFile]
 ) -> None:
     """Refuse retrained networks or files that are one training twice.
 
     Raises:
         AuditError: naming two of them.
     """
-    networks = {
-        name: run.checkpoint.model
-        for name, run in others.items()
-        if run.checkpoint.provenance.role == "retrained"
-    }
     require_different_networks(original.model, networks)
     if len(files) < 2:
         return

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -42,11 +41,8 @@ def parity_samples(
     if parts is not None:
         indices = next(part.indices for part in (parts.test, parts.holdout, parts.train) if len(part.indices))
     else:
-        marked = collection.official_test
-        chosen = (
-            torch.ones(len(collection), dtype=torch.bool) if marked is None or not marked.any() else marked
-        )
-        indices = chosen.nonzero().flatten()
+        marks = collection.test_marks
+        indices = (marks if marks.any() else ~marks).nonzero().flatten()
     if collection.sample_shape != checkpoint.blueprint.input_shape:
         raise DataError(
             f"{data} has samples of shape {collection.sample_shape}; expected {checkpoint.blueprint.input_shape}"
