@@ -9,11 +9,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from obliq.benchmark.cifar10_suites import cifar10_tenth_suite
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.suites import fashion_long_suite, fashion_suite, writers_suite
 
 RESULTS = Path(__file__).parent / "results"
+RIVALS = ("calibrated, in rounds", "oeu entropy", "amun", "salun", "l1-sparse", "fine-tune")
 COLUMNS = (
     "data",
     "bits",
@@ -64,6 +66,7 @@ class VerdictTable:
         title: of the page.
         cells: in words.
         remark: of the page, after the explanation of columns.
+        rivals: the methods next to `proxy-matching`.
     """
 
     name: str
@@ -71,6 +74,7 @@ class VerdictTable:
     title: str
     cells: str
     remark: str = ""
+    rivals: tuple[str, ...] = RIVALS
 
     @property
     def file(self) -> Path:
@@ -143,6 +147,14 @@ LONG = VerdictTable(
     "The verdict where retraining takes 182 epochs",
     "in the cell of `fashion-long` (4,000 images, 182 epochs), one for each seed",
 )
+LARGE = VerdictTable(
+    "verdicts_large",
+    (cifar10_tenth_suite(),),
+    "The verdict on 45,000 images",
+    "in the cell of `cifar10-tenth` (45,000 images, 30 epochs), one for each seed",
+    rivals=("calibrated", "amun", "coun", "munba", "not", "q-mul", "l1-sparse", "fine-tune"),
+)
+TABLES = {"short": SHORT, "long": LONG, "large": LARGE}
 
 
 def _summary(own: Sequence[Row]) -> Iterator[str]:

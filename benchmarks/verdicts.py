@@ -1,13 +1,14 @@
 """The verdict on several methods, in the cells of two suites: four retrained networks each, and a fifth as a candidate.
 
-    python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2] [--only fashion-mnist-W4A4] [--long]
+    python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2] [--only fashion-mnist-W4A4]
+        [--table long]
 
-The 18 cells of `fashion` and `writers`; with `--long` that of `fashion-long`, in a table of its own. Methods other
-than `proxy-matching` have the settings that were tuned for these cells (tuned.json of the suites, on another seed);
-`proxy-matching` has its defaults. `DIR` holds the folders fashion-mnist and mnist. Writes results/verdicts.csv and .md
-(verdicts_long with `--long`), cell by cell, and goes on after the rows that are there; about eight minutes a cell on
-one processor core, and 20 with `--long`. Several processes may share the table: `--only` takes the cells of one data
-set and bit width.
+The 18 cells of `fashion` and `writers`; with `--table long` that of `fashion-long`, with `--table large` that of
+`cifar10-tenth`, each in a table of its own. Methods other than `proxy-matching` have the settings that were tuned for
+these cells (tuned.json of the suites, on another seed); `proxy-matching` has its defaults. `DIR` holds the folders
+fashion-mnist, mnist and cifar10. Writes results/verdicts.csv and .md (verdicts_long and verdicts_large), cell by cell,
+and goes on after the rows that are there; on one processor core about eight minutes a cell, 20 in the long table and
+70 in the large one. Several processes may share a table: `--only` takes the cells of one data set and bit width.
 """
 
 import argparse
@@ -43,11 +44,10 @@ from obliq.models import initialise
 from obliq.run import Run
 from obliq.training.loop import fit
 from obliq.workflow.compare_files import network_signals, retrained_name
-from verdict_results import COLUMNS, LONG, RESULTS, SHORT, key_of
+from verdict_results import COLUMNS, RESULTS, TABLES, key_of
 
 REFERENCES = 4
 TEST = 2000  # samples to audit with
-RIVALS = ("calibrated, in rounds", "oeu entropy", "amun", "salun", "l1-sparse", "fine-tune")
 AGAIN, NOTHING = "retrained again", "no unlearning"
 
 
@@ -88,12 +88,12 @@ class World:
         ]
         return torch.from_numpy(memorisation_scores(stack_answers(answers, train, halves)))
 
-    def methods(self, scenario: Scenario) -> dict[str, Method]:
+    def methods(self, scenario: Scenario, rivals: Sequence[str]) -> dict[str, Method]:
         """Ours with its defaults, and the others as tuned."""
         choices = TUNING_DOCUMENT.read(RESULTS / self.suite.name / "tuned.json").choices
         found: dict[str, Method] = {"proxy-matching": ProxyMatching(record_every=0)}
         tuned_on = self.suite.scenario_to_tune_on(scenario).text
-        for variant in variants_named(*RIVALS):
+        for variant in variants_named(*rivals):
             where = (self.setup.data, self.setup.architecture, tuned_on, variant.name)
             fields = [
                 one.fields
@@ -106,7 +106,7 @@ class World:
         return found
 
 
-def cell(world: World, scenario: Scenario) -> list[list[object]]:
+def cell(world: World, scenario: Scenario, rivals: Sequence[str]) -> list[list[object]]:
     """Unlearn by every method, retrain, and judge; one row a network."""
     splits, seed = world.splits(scenario), world.seed
     before = _answers("original", "original", world.original, splits)
@@ -114,7 +114,7 @@ def cell(world: World, scenario: Scenario) -> list[list[object]]:
     again, whole = world.trained(splits, seed + 100)
     seconds = {NOTHING: 0.0, AGAIN: whole}
     models.append(_answers("unlearned", AGAIN, again, splits))
-    for name, method in world.methods(scenario).items():
+    for name, method in world.methods(scenario, rivals).items():
         started = time.process_time()
         unlearned = method.unlearn(world.original, splits, Run(seed=seed))
         models.append(_answers("unlearned", name, unlearned, splits))
@@ -198,10 +198,10 @@ def main() -> None:
     parser.add_argument("--data-folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", help="data and bits of the cells to compute, such as fashion-mnist-W4A4")
-    parser.add_argument("--long", action="store_true", help="the cell where retraining takes 182 epochs")
+    parser.add_argument("--table", choices=TABLES, default="short", help="which cells to compute")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    table = LONG if given.long else SHORT
+    table = TABLES[given.table]
     done = set(map(key_of, table.read_rows()))
     worlds: dict[tuple[str, str], World] = {}
     for seed in given.seeds:
@@ -211,7 +211,7 @@ def main() -> None:
                 continue
             if worlds.get(key) is None or worlds[key].seed != seed:
                 worlds[key] = World(suite, setup, seed, given.data_folder)
-            found = cell(worlds[key], scenario)
+            found = cell(worlds[key], scenario, table.rivals)
             table.add_rows([dict(zip(COLUMNS, map(str, row), strict=True)) for row in found])
             for row in found:
                 print(*row, flush=True)
