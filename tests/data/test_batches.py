@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any, cast
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.overrides import TorchFunctionMode
 
 from obliq.data import Collection, Examples, MapDataset
 from obliq.data.batches import Batch, batches, crop_and_mirror, cycle, numbered_cycle
@@ -159,6 +161,43 @@ def test_augmentation_repeats_with_its_seed() -> None:
     )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+class PretendDevice(TorchFunctionMode):
+    """Leaves tensors where they are when they are moved to `DEVICE`, and keeps what was moved."""
+
+    DEVICE = torch.device("meta")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved: list[torch.Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.to and args[1:] == (self.DEVICE,):
+            self.moved.append(args[0])
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("held", [0, 2**20])
+def test_an_accelerator_gets_the_same_batches(
+    lazy: bool, augment: bool, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("obliq.data.batches.HELD", held)
+    collection = pictures(30).collection
+    if lazy:
+        collection = replace(collection, inputs=Lazy(cast(torch.Tensor, collection.inputs)))
+    examples = Examples(collection, torch.arange(29, 0, -2))
+    expected = list(batches(examples, 4, seeded(3), CPU, augment))
+    with PretendDevice() as device:
+        found = list(batches(examples, 4, seeded(3), PretendDevice.DEVICE, augment))
+    for (inputs, labels), (wanted, classes) in zip(found, expected, strict=True):
+        assert torch.equal(inputs, wanted)
+        assert torch.equal(labels, classes)
+    first = next(one for one in device.moved if one.dtype == torch.uint8)
+    assert len(first) == (len(examples) if held and not lazy else 4)  # all at once where they fit
 
 
 def test_refusals() -> None:

@@ -21,10 +21,10 @@ from obliq.training.loop import (
     fit,
     move_to_device,
     parameter_groups,
-    require_finite,
     steps_per_epoch,
 )
 from obliq.training.prediction import accuracy, predict
+from obliq.training.step_losses import READ_TOGETHER, StepLosses
 from tests.conftest import SmallNet
 
 CPU = torch.device("cpu")
@@ -149,9 +149,26 @@ def test_a_training_set_of_one_sample(parts: Partition) -> None:
 def test_a_loss_that_is_not_finite(parts: Partition) -> None:
     with pytest.raises(ModelError, match=r"became .* expected a lower rate"):
         fit(fresh(), parts.train, Recipe(epochs=3, learning_rate=1e30, warmup=0.0), Run(seed=1))
-    assert require_finite(0.5, 1, 0.1) == 0.5
-    with pytest.raises(ModelError, match=r"the loss became nan at step 1 with learning rate 0\.1"):
-        require_finite(math.nan, 1, 0.1)
+
+
+def add_all(losses: StepLosses, *values: float) -> None:
+    for value in values:
+        losses.add(torch.tensor(value))
+
+
+def test_losses_are_read_in_order_and_refused_with_their_step() -> None:
+    processor, accelerator = (StepLosses(10, 0.1, torch.device(name)) for name in ("cpu", "cuda"))
+    values = [float(number) for number in range(READ_TOGETHER + 2)]
+    for losses in (processor, accelerator):
+        add_all(losses, *values)
+    assert processor.values == values
+    assert accelerator.values == values[:READ_TOGETHER]  # an accelerator would wait for each read
+    message = rf"became nan at step {12 + READ_TOGETHER} with learning rate 0\.1; expected a lower rate"
+    with pytest.raises(ModelError, match=message):
+        add_all(processor, math.nan)
+    add_all(accelerator, math.nan, 0.5)
+    with pytest.raises(ModelError, match=message):
+        accelerator.read()
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -134,8 +134,11 @@ class Collection:
         if not self.mean:
             return inputs
         along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
-        mean = torch.tensor(self.mean, device=raw.device).view(along_channels)
-        deviation = torch.tensor(self.deviation, device=raw.device).view(along_channels)
+        # Built on the processor and moved without waiting: an accelerator would finish all its work first.
+        mean, deviation = (
+            torch.tensor(values).view(along_channels).to(raw.device, non_blocking=True)
+            for values in (self.mean, self.deviation)
+        )
         return (inputs - mean) / deviation
 
     @cached_property

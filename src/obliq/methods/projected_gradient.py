@@ -42,10 +42,11 @@ from obliq.gradients import entropy, gradient_of, unfold_inputs
 from obliq.methods.method import Access, Search
 from obliq.run import Run
 from obliq.training.descent import require_above, require_share, set_batch_norm_mode
-from obliq.training.loop import mixed_precision, move_to_device, require_at_least, require_finite, seeded
+from obliq.training.loop import mixed_precision, move_to_device, require_at_least, seeded
 from obliq.training.masks import Mask, Restraint
 from obliq.training.passes import WITHOUT_GRADIENTS, Passes, SetSizes
 from obliq.training.prediction import accuracy
+from obliq.training.step_losses import StepLosses
 
 
 @final
@@ -135,7 +136,7 @@ class ProjectedGradient:
         set_batch_norm_mode(network.train(), "frozen", "forget", 0)  # dropout on, statistics untouched
         weights = [network.get_parameter(f"{name}.weight") for name in protected]
         restraint = None if mask is None else Restraint.of(network, mask)
-        values: list[float] = []
+        values = StepLosses(0, self.learning_rate, run.device)
         for inputs, labels in batches(forget, self.batch_size, order, run.device):
             with mixed_precision(run):
                 loss = projected_loss(network(inputs).float(), labels, self.offset, self.entropy_weight)
@@ -145,8 +146,9 @@ class ProjectedGradient:
                     weight.sub_(remove_protected(gradient, basis), alpha=rate)
             if restraint is not None:
                 restraint.restore_()
-            values.append(require_finite(loss.item(), len(values), self.learning_rate))
-        return sum(values) / len(values)
+            values.add(loss)
+        read = values.read()
+        return sum(read) / len(read)
 
 
 def projected_loss(

@@ -18,10 +18,10 @@ from obliq.training.loop import (
     parameter_groups,
     require_at_least,
     require_computable,
-    require_finite,
     require_finite_weights,
 )
 from obliq.training.masks import Mask, Restraint
+from obliq.training.step_losses import StepLosses
 
 EpochLosses = Callable[[int], Iterator[Tensor]]
 """The losses of an epoch (from 1), one per step. Each is computed only after the step before it was taken."""
@@ -73,7 +73,7 @@ def descend(
     rate = cosine_schedule(learning_rate, epochs if published else total)
     step = 0
     for epoch in range(1, epochs + 1):
-        values: list[float] = []
+        values = StepLosses(step, learning_rate, run.device)
         source = losses(epoch)
         while (loss := _next(source, run)) is not None:
             for group in optimizer.param_groups:
@@ -89,11 +89,12 @@ def descend(
                 keep_steps_near_(grid, before)
             if restraint is not None:
                 restraint.restore_()
-            values.append(require_finite(loss.item(), step, learning_rate))
+            values.add(loss)
             step += 1
+        read = values.read()
         require_finite_weights(model, learning_rate)
         # an epoch without a step, after a method has stopped, has no loss
-        run.listen("unlearn", epoch, epochs, {"loss": sum(values) / len(values)} if values else {})
+        run.listen("unlearn", epoch, epochs, {"loss": sum(read) / len(read)} if read else {})
 
 
 def _next(source: Iterator[Tensor], run: Run) -> Tensor | None:

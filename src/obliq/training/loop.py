@@ -27,6 +27,7 @@ from obliq.training.compilation import forward_function
 from obliq.training.continuation import KeptTraining
 from obliq.training.logit_steps import LogitSteps, UnroundedLogits
 from obliq.training.norm_statistics import NormStatistics, measure_norm_statistics_
+from obliq.training.step_losses import StepLosses
 
 FEWEST_STEPS_TO_FOLLOW = 100
 """In a shorter training, the step of the logits cannot follow them, and running averages of batch norm with the usual
@@ -158,7 +159,8 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
         run.listen("train", epoch, recipe.epochs, measured)
     step = len(kept.rows) * length
     for epoch in range(len(kept.rows) + 1, recipe.epochs + 1):
-        total_loss, right = 0.0, 0
+        losses, counts = StepLosses(step, recipe.learning_rate, run.device), list[int]()
+        right = torch.zeros((), dtype=torch.int64, device=run.device)
         for inputs, labels in batches(
             examples, recipe.batch_size, generator, run.device, augment=recipe.augment
         ):
@@ -172,11 +174,15 @@ def _train(model: nn.Module, examples: Examples, recipe: Recipe, run: Run) -> nn
             before = [learned.detach().clone() for learned in grid]
             optimizer.step()
             keep_steps_near_(grid, before)
-            total_loss += require_finite(loss.item(), step, recipe.learning_rate) * len(labels)
-            right += int((logits.argmax(dim=1) == labels).sum())
+            losses.add(loss)
+            counts.append(len(labels))
+            right += (logits.detach().argmax(dim=1) == labels).sum()
             step += 1
+        total_loss = 0.0
+        for value, count in zip(losses.read(), counts, strict=True):
+            total_loss += value * count
         require_finite_weights(model, recipe.learning_rate)
-        measured = {"loss": total_loss / len(examples), "accuracy": 100 * right / len(examples)}
+        measured = {"loss": total_loss / len(examples), "accuracy": 100 * int(right) / len(examples)}
         kept.keep(measured)
         run.listen("train", epoch, recipe.epochs, measured)
     if recipe.norm_statistics == "measured":
@@ -264,16 +270,3 @@ def require_finite_weights(model: nn.Module, learning_rate: float) -> None:
             raise ModelError(
                 f"{name} became NaN or infinite with learning rate {learning_rate}; expected a lower rate"
             )
-
-
-def require_finite(loss: float, step: int, learning_rate: float) -> float:
-    """The loss itself.
-
-    Raises:
-        ModelError: when it is NaN or infinite.
-    """
-    if not math.isfinite(loss):
-        raise ModelError(
-            f"the loss became {loss} at step {step} with learning rate {learning_rate}; expected a lower rate"
-        )
-    return loss

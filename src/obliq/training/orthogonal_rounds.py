@@ -15,12 +15,12 @@ from obliq.run import Run
 from obliq.training.loop import (
     cosine_schedule,
     mixed_precision,
-    require_finite,
     require_finite_weights,
 )
 from obliq.training.masks import Mask
 from obliq.training.orthogonal_descent import OrthogonalDescent
 from obliq.training.paired_descent import PairedDescent
+from obliq.training.step_losses import require_finite
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Inputs, labels, and positions of the samples in their set."""
