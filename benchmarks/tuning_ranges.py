@@ -5,12 +5,12 @@
 Reads the committed `tuned.json` of every suite and writes results/tuning_ranges.md; computes nothing else.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from obliq.benchmark.report.settings import HIGHEST, LOWEST, edge_of, is_range, setting_text, values_tried
 from obliq.benchmark.tuning import TUNING_DOCUMENT, TuningChoice
 
 RESULTS = Path(__file__).parent / "results"
@@ -18,7 +18,7 @@ TABLE = RESULTS / "tuning_ranges.md"
 WHOLE = ("fashion-small", "writers")  # where two suites differ, these come first
 OFTEN = 4
 RATE = "learning_rate"
-INSIDE = 3  # a range of fewer values has no inside
+ARROWS = {"": "", LOWEST: "↓", HIGHEST: "↑"}
 
 INTRODUCTION = """\
 # What was tried in tuning
@@ -51,26 +51,9 @@ def committed_choices() -> dict[TuningChoice, list[str]]:
     return found
 
 
-def values_tried(trials: Sequence[str]) -> dict[str, list[Any]]:
-    """The values of each field, in order."""
-    values = defaultdict[str, list[Any]](list)
-    for trial in trials:
-        for field, value in json.loads(trial).items():
-            if value not in values[field]:
-                values[field].append(value)
-    return values
-
-
-def edge_of(value: Any, tried: Sequence[Any]) -> str:
+def arrow(value: Any, tried: Sequence[Any]) -> str:
     """An arrow if a number is the lowest or the highest of three or more; else nothing."""
-    if len(tried) < INSIDE or isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    return "↓" if value == min(tried) else "↑" if value == max(tried) else ""
-
-
-def shown(value: Any) -> str:
-    """A value in a table."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ARROWS[edge_of(value, tried)]
 
 
 def gap_of(choice: TuningChoice) -> str:
@@ -96,12 +79,12 @@ def table(choices: Mapping[Tried, Mapping[str, TuningChoice]], requests: Sequenc
                 fields = by_request[request].fields if request in by_request else None
                 own = values_tried(by_request[request].trials)[field] if request in by_request else ()
                 best.append(
-                    "-" if fields is None else shown(fields[field]) + " " + edge_of(fields[field], own)
+                    "-" if fields is None else setting_text(fields[field]) + " " + arrow(fields[field], own)
                 )
             cells = [
                 "" if number else method,
                 field.replace("_", " "),
-                ", ".join(map(shown, tried)),
+                ", ".join(map(setting_text, tried)),
                 *(one.strip() for one in best),
                 "" if number else gaps,
             ]
@@ -114,7 +97,7 @@ def at_edges(choices: Sequence[TuningChoice]) -> tuple[list[str], int]:
     names, ranges = [], 0
     for choice in choices:
         for field, tried in values_tried(choice.trials).items():
-            if choice.fields is None or edge_of(tried[0], tried) == "":
+            if choice.fields is None or not is_range(tried):
                 continue
             ranges += 1
             if edge_of(choice.fields[field], tried):

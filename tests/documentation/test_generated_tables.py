@@ -29,21 +29,9 @@ def test_the_page_of_tuning_is_current() -> None:
     assert (BENCHMARKS / "results" / "tuning_ranges.md").read_text() == script("tuning_ranges")["page"]()
 
 
-@pytest.mark.parametrize(
-    ("value", "tried", "mark"),
-    [
-        (0.1, (0.1, 0.2, 0.4), "↓"),
-        (0.2, (0.1, 0.2, 0.4), ""),
-        (0.4, (0.4, 0.1, 0.2), "↑"),
-        (0.1, (0.1, 0.2), ""),
-        (True, (True, False, True), ""),
-        ("mixed", ("mixed", "other", "third"), ""),
-    ],
-)
-def test_an_edge_is_the_end_of_three_or_more_numbers(
-    value: object, tried: tuple[object, ...], mark: str
-) -> None:
-    assert script("tuning_ranges")["edge_of"](value, tried) == mark
+def test_an_arrow_marks_the_edge_of_a_range() -> None:
+    arrow = script("tuning_ranges")["arrow"]
+    assert [arrow(value, (1, 2, 3)) for value in (1, 2, 3)] == ["↓", "", "↑"]
 
 
 def test_the_table_of_choices_is_current_and_names_methods_that_exist() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,11 +19,13 @@ from obliq.benchmark.report.ablations import AblationEffect, ablation_effects
 from obliq.benchmark.report.access import access_by_name, access_notes
 from obliq.benchmark.report.background import ABOUT, ABOUT_DOCUMENT, Background, read_background
 from obliq.benchmark.report.overview import Leaderboard, rank_methods
+from obliq.benchmark.report.settings import edges_in_words, settings_table
 from obliq.benchmark.report.statistics import CellRows, group_by_cell
 from obliq.benchmark.report.summaries import CellSummary, summarise
 from obliq.benchmark.report.tables import ablation_table, cell_tables, gap_matrix, leaderboard_table
 from obliq.benchmark.rows import ResultRow
 from obliq.benchmark.suite import Suite
+from obliq.benchmark.tuning import TUNED, TUNING_DOCUMENT, TuningChoice
 from obliq.errors import ObliqError
 from obliq.io.atomic import write_file
 from obliq.io.visible_text import visible_text
@@ -44,6 +46,7 @@ class ReportContent:
         board: all cells at once.
         effects: of the ablations.
         background: what the rows do not state.
+        choices: of tuning.
     """
 
     suite: str
@@ -52,6 +55,12 @@ class ReportContent:
     board: Leaderboard
     effects: Sequence[AblationEffect]
     background: Background
+    choices: Sequence[TuningChoice]
+
+    @property
+    def methods(self) -> Collection[str]:
+        """The names of the methods that have rows."""
+        return {one.method for summary in self.summaries for one in summary.methods if not one.reference}
 
     @property
     def failures(self) -> Sequence[ResultRow]:
@@ -65,7 +74,10 @@ class ReportContent:
 
 
 def render_benchmark_report(
-    rows: Sequence[ResultRow], suite: str, background: Background | None = None
+    rows: Sequence[ResultRow],
+    suite: str,
+    background: Background | None = None,
+    choices: Sequence[TuningChoice] = (),
 ) -> tuple[str, str]:
     """The report in Markdown and as one HTML document that fetches nothing and is readable without its one script.
 
@@ -76,6 +88,7 @@ def render_benchmark_report(
         rows: of every cell, method and seed.
         suite: its name.
         background: what is known besides the rows.
+        choices: what tuning chose; those of methods without rows are left out.
 
     Raises:
         ObliqError: when there are no rows, or two of one method, seed and cell.
@@ -92,6 +105,7 @@ def render_benchmark_report(
         board=rank_methods(groups, summaries),
         effects=ablation_effects(groups, background.follows),
         background=background,
+        choices=choices,
     )
     return _markdown(content), _page(content)
 
@@ -125,6 +139,8 @@ def _page(content: ReportContent) -> str:
         ablation_words=text.ABLATIONS,
         ablation_bars=figures.ablation_bars(content.effects),
         marks=text.marks(content.summaries, content.background),
+        settings=settings_table(content.choices, content.methods),
+        edges=edges_in_words(content.choices, content.methods),
         columns=[one for table in cell_tables(content.summaries[0], {}) for one in table.headings],
         cells=[
             {
@@ -170,6 +186,8 @@ def _markdown(content: ReportContent) -> str:
         "## How to read the tables",
         markdown.sentence_list(text.marks(content.summaries, content.background)),
     ]
+    if settings := settings_table(content.choices, content.methods):
+        parts += ["## Tuned settings", edges_in_words(content.choices, content.methods), table(settings)]
     for summary in content.summaries:
         parts += [f"## {escape(str(summary.cell))}", text.samples(summary)]
         parts += [table(one) for one in cell_tables(summary, content.notes)]
@@ -181,12 +199,14 @@ def _markdown(content: ReportContent) -> str:
 
 
 def write_benchmark_report(folder: Path, rows: Sequence[ResultRow], background: Background) -> None:
-    """Write the report, and the background that it rests on besides the rows.
+    """Write the report from rows, background and the `tuned.json` of the folder, and the background beside it.
 
     Raises:
-        ObliqError: when there are no rows, or the folder cannot be written.
+        ObliqError: when there are no rows, `tuned.json` is not as it was written, or the folder cannot be written.
     """
-    in_markdown, page = render_benchmark_report(rows, folder.name, background)
+    tuning = TUNING_DOCUMENT.read_if_present(folder / TUNED)
+    choices = () if tuning is None else tuning.choices
+    in_markdown, page = render_benchmark_report(rows, folder.name, background, choices)
     ABOUT_DOCUMENT.write(folder / ABOUT, background, overwrite=True)
     write_file(folder / MARKDOWN, in_markdown, overwrite=True)
     write_file(folder / PAGE, page, overwrite=True)

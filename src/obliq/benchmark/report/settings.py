@@ -1,0 +1,117 @@
+"""The settings that tuning chose, with the ranges that were tried and what lies at their edges."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from obliq.benchmark.report.tables import (
+    DASH,
+    ColumnHeading,
+    ReportTable,
+    TableCell,
+    TableRow,
+    counted,
+    shown,
+)
+from obliq.benchmark.tuning import TuningChoice
+
+INSIDE = 3
+"""Values from which a range has an inside; with fewer, every choice is at an edge."""
+LOWEST, HIGHEST = "lowest", "highest"
+
+
+def values_tried(trials: Sequence[str]) -> dict[str, list[Any]]:
+    """The different values of each field in trials (JSON text), in the order of the trials."""
+    values = defaultdict[str, list[Any]](list)
+    for trial in trials:
+        for field, value in json.loads(trial).items():
+            if value not in values[field]:
+                values[field].append(value)
+    return dict(values)
+
+
+def is_range(tried: Sequence[Any]) -> bool:
+    """Whether values are numbers, and enough of them that some lie inside."""
+    return len(tried) >= INSIDE and not any(
+        isinstance(value, bool) or not isinstance(value, int | float) for value in tried
+    )
+
+
+def edge_of(value: Any, tried: Sequence[Any]) -> str:
+    """`lowest` or `highest` for a value at the edge of a range; empty inside, and where there is no range."""
+    if not is_range(tried):
+        return ""
+    return LOWEST if value == min(tried) else HIGHEST if value == max(tried) else ""
+
+
+def setting_text(value: Any) -> str:
+    """A value of a field as people read it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_table(choices: Sequence[TuningChoice], methods: Collection[str]) -> ReportTable | None:
+    """What was chosen for each method that is reported; None where nothing was tuned."""
+    rows = [_row(one) for one in choices if one.contender in methods]
+    if not rows:
+        return None
+    return ReportTable(
+        caption="Settings that tuning chose",
+        first=ColumnHeading(label="Method"),
+        headings=(
+            ColumnHeading(label="Tuned on"),
+            ColumnHeading(label="Chosen", words="of the values in brackets"),
+            ColumnHeading(label="At an edge", words="a better value may lie beyond it"),
+            ColumnHeading(label="Gap in tuning", words="of the chosen trial", target="target: 0"),
+            ColumnHeading(label="Trials", words="with those beyond an edge"),
+        ),
+        rows=rows,
+    )
+
+
+def edges_in_words(choices: Sequence[TuningChoice], methods: Collection[str]) -> str:
+    """How many chosen values lie at the edge of a range, of how many ranges."""
+    ranges = at_edge = 0
+    for one in choices:
+        if one.contender in methods and one.fields is not None:
+            tried = values_tried(one.trials)
+            ranges += sum(map(is_range, tried.values()))
+            at_edge += sum(bool(edge_of(value, tried[field])) for field, value in one.fields.items())
+    return (
+        f"{at_edge} of {counted(ranges, 'chosen value')} with a range of {INSIDE} or more numbers "
+        f"{'lies' if at_edge == 1 else 'lie'} at its edge. One seed was tuned on, so small differences between trials "
+        "are chance."
+    )
+
+
+def _row(one: TuningChoice) -> TableRow:
+    tried = values_tried(one.trials)
+    place = f"{one.scenario}, {one.data}, {one.architecture} at {one.bits}"
+    trials = f"{len(one.trials)}" + (f" ({one.beyond} beyond)" if one.beyond else "")
+    if one.fields is None or one.chosen is None:
+        texts = [place, "every trial failed", DASH, DASH, trials]
+    else:
+        edges = {field: edge_of(value, tried[field]) for field, value in one.fields.items()}
+        texts = [
+            place,
+            "; ".join(_chosen(field, value, tried[field]) for field, value in one.fields.items()),
+            "; ".join(f"{_words(field)}: {edge}" for field, edge in edges.items() if edge) or DASH,
+            shown(one.gaps[one.chosen], 2),
+            trials,
+        ]
+    return TableRow(name=one.contender, cells=[TableCell(value=text) for text in texts])
+
+
+def _chosen(field: str, value: Any, tried: Sequence[Any]) -> str:
+    """For instance `learning rate 0.1 (0.01 to 0.3)`."""
+    text = f"{_words(field)} {setting_text(value)}"
+    if is_range(tried):
+        return f"{text} ({setting_text(min(tried))} to {setting_text(max(tried))})"
+    others = [setting_text(one) for one in tried if one != value]
+    return f"{text} (or {', '.join(others)})" if others else text
+
+
+def _words(field: str) -> str:
+    return field.replace("_", " ")
