@@ -1,5 +1,6 @@
 """The settings in a report: what was chosen, of which range, and what lies at an edge."""
 
+import dataclasses
 import html
 import json
 from pathlib import Path
@@ -79,7 +80,15 @@ def test_a_row_has_the_chosen_values_their_range_and_its_edge(
     table = settings_table([choice(gaps)], METHODS)
     assert table is not None
     ((name, cells),) = [(row.name, [cell.value for cell in row.cells]) for row in table.rows]
-    assert (name, *cells) == (METHODS[0], "class=0, digits, convnet at W4A4", *texts)
+    assert (name, *cells) == (METHODS[0], "class=0", *texts)
+    assert table.caption == "Settings that tuning chose on digits, convnet at W4A4"
+    elsewhere = dataclasses.replace(choice(gaps), data="watch")
+    table = settings_table([choice(gaps), elsewhere], METHODS)
+    assert table is not None
+    assert [row.cells[0].value for row in table.rows] == [
+        "class=0, digits, convnet at W4A4",
+        "class=0, watch, convnet at W4A4",
+    ]
 
 
 def test_edges_are_counted_over_ranges_alone() -> None:

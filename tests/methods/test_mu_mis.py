@@ -101,3 +101,10 @@ def test_the_samples_of_one_class_are_enough_and_no_loss_is_reported_after_the_s
     passes = sum("irrelevant_sensitivity" in row for row in trace.rows)
     assert 1 < passes < 10
     assert sum("loss" in row for row in trace.rows) == passes
+
+
+def test_every_pass_is_made_where_it_never_stops(original: nn.Module, splits: Splits) -> None:
+    trace = Trace()
+    method = MUMis(recovery=0, stop="never", epochs=7, learning_rate=0.001)
+    method.unlearn(original, splits, Run(seed=1, listen=trace))
+    assert sum("irrelevant_sensitivity" in row for row in trace.rows) == 7

@@ -155,6 +155,25 @@ def digits_targets_suite() -> Suite:
     )
 
 
+def no_retain_suite() -> Suite:
+    """Methods that read no retained sample, on digits and Fashion-MNIST; MU-Mis with its stop and without it."""
+    mu_mis, *others = variants_named("mu-mis", "jit", "calibrated-holdout")
+    every_pass = dataclasses.replace(
+        mu_mis,
+        name="mu-mis, every pass",
+        fixed={"stop": "never"},
+        tried={"learning_rate": (3e-5, 1e-4, 3e-4), "epochs": (10, 30)},
+    )
+    return Suite(
+        name="no-retain",
+        setups=(FASHION, DIGITS),
+        scenarios=scenarios("random=10%", "class=0"),
+        variants=(mu_mis, every_pass, *others),
+        beyond_edges=BEYOND_EDGES,
+        references=0,
+    )
+
+
 def watch_suite() -> Suite:
     """Motion of a smart watch at W4A4, ten people; forgets one person and one exercise."""
     return Suite(
@@ -219,6 +238,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "writers": writers_suite,
     "writers-ablations": writers_ablations_suite,
     "digits-targets": digits_targets_suite,
+    "no-retain": no_retain_suite,
     "watch": watch_suite,
     "fashion-default": fashion_default_suite,
     "fashion-long-default": fashion_long_default_suite,

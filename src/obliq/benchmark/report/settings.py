@@ -54,11 +54,13 @@ def setting_text(value: Any) -> str:
 
 def settings_table(choices: Sequence[TuningChoice], methods: Collection[str]) -> ReportTable | None:
     """What was chosen for each method that is reported; None where nothing was tuned."""
-    rows = [_row(one) for one in choices if one.contender in methods]
-    if not rows:
+    reported = [one for one in choices if one.contender in methods]
+    if not reported:
         return None
+    places = {_place(one) for one in reported}
+    where = f" on {places.pop()}" if len(places) == 1 else ""
     return ReportTable(
-        caption="Settings that tuning chose",
+        caption=f"Settings that tuning chose{where}",
         first=ColumnHeading(label="Method"),
         headings=(
             ColumnHeading(label="Tuned on"),
@@ -67,7 +69,7 @@ def settings_table(choices: Sequence[TuningChoice], methods: Collection[str]) ->
             ColumnHeading(label="Gap in tuning", words="of the chosen trial", target="target: 0"),
             ColumnHeading(label="Trials", words="with those beyond an edge"),
         ),
-        rows=rows,
+        rows=[_row(one, one.scenario if where else f"{one.scenario}, {_place(one)}") for one in reported],
     )
 
 
@@ -86,16 +88,19 @@ def edges_in_words(choices: Sequence[TuningChoice], methods: Collection[str]) ->
     )
 
 
-def _row(one: TuningChoice) -> TableRow:
+def _place(one: TuningChoice) -> str:
+    return f"{one.data}, {one.architecture} at {one.bits}"
+
+
+def _row(one: TuningChoice, tuned_on: str) -> TableRow:
     tried = values_tried(one.trials)
-    place = f"{one.scenario}, {one.data}, {one.architecture} at {one.bits}"
     trials = f"{len(one.trials)}" + (f" ({one.beyond} beyond)" if one.beyond else "")
     if one.fields is None or one.chosen is None:
-        texts = [place, "every trial failed", DASH, DASH, trials]
+        texts = [tuned_on, "every trial failed", DASH, DASH, trials]
     else:
         edges = {field: edge_of(value, tried[field]) for field, value in one.fields.items()}
         texts = [
-            place,
+            tuned_on,
             "; ".join(_chosen(field, value, tried[field]) for field, value in one.fields.items()),
             "; ".join(f"{_words(field)}: {edge}" for field, edge in edges.items() if edge) or DASH,
             shown(one.gaps[one.chosen], 2),
