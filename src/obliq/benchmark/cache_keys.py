@@ -56,7 +56,7 @@ from obliq.benchmark.tasks import (
 )
 from obliq.data import PartitionRule, load_dataset
 from obliq.errors import ModelError
-from obliq.io.strict_json import encode
+from obliq.io.strict_json import encode, is_omitted
 from obliq.io.user_code import first_line, import_function
 from obliq.methods import Method, Retrain, registered_name
 from obliq.models.architectures import is_import_path
@@ -201,7 +201,11 @@ def _users_source(architecture: str) -> dict[str, str]:
 def describe_method(method: Method) -> dict[str, Any]:
     """A method as text and numbers: its registered name (`module:class` without one), version and fields."""
     kind = type(method)
-    fields = {one.name: getattr(method, one.name) for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {
+        one.name: value
+        for one in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if not is_omitted(value := getattr(method, one.name), one)
+    }
     return {
         "name": registered_name(kind) or f"{kind.__module__}:{kind.__qualname__}",
         "version": kind.version,

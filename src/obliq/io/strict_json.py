@@ -41,7 +41,7 @@ def encode(value: object) -> Any:
         return {
             field.name: encode(getattr(value, field.name))
             for field in dataclasses.fields(value)
-            if not (_is_omissible(field) and getattr(value, field.name) == _default(field))
+            if not is_omitted(getattr(value, field.name), field)
         }
     if isinstance(value, Mapping):
         return {name: encode(inner) for name, inner in value.items()}
@@ -168,6 +168,11 @@ def _decode_fields(kind: Any, values: dict[str, Any], where: str) -> Any:
     return kind(
         **{name: _decode(kinds[name], values[name], f"{where}.{name}") for name in kinds if name in values}
     )
+
+
+def is_omitted(value: object, field: dataclasses.Field[Any]) -> bool:
+    """Whether a file leaves a field out, as it has its default value and may be missing."""
+    return _is_omissible(field) and value == _default(field)
 
 
 def _is_omissible(field: dataclasses.Field[Any]) -> bool:

@@ -86,7 +86,7 @@ class MUMis:
         )
 
     def count_passes(self, sizes: SetSizes) -> Passes:
-        """From two passes over the forget set, or all where it never stops; each costs `OF_SENSITIVITIES` usual ones."""
+        """From two passes over the forget set, or all of them; each costs `OF_SENSITIVITIES` usual ones."""
         one = OF_SENSITIVITIES * sizes.forget
         fewest = self.epochs if self.stop == "never" else min(2, self.epochs)
         return Passes(fewest * one, self.epochs * one)
