@@ -33,6 +33,7 @@ TABLE = Path(__file__).parent / "results" / "accelerator.md"
 RATIO, EPOCH_SECONDS, MEMORY = 1.25, 4.0, 8.0
 SIZE, CLASSES, BATCH = 32, 10, 256
 BITS = ("FP32", "W4A4")
+FEWEST = 2  # epochs
 LARGE, LARGE_IMAGES = 224, 400
 
 INTRODUCTION = """\
@@ -42,7 +43,7 @@ Written by `benchmarks/accelerator.py` with PyTorch {torch} on {device}. Random 
 and flips; median of {epochs} epochs after the first. Goals: at most {ratio} times the time of FP32, and at most
 {seconds:g} s for an epoch of ResNet-18 at W4A4 on 45,000 images.
 
-| network | precision | compiled | FP32: images/s | W4A4: images/s | time, W4A4 / FP32 | W4A4: s per epoch | MiB |
+| network | precision | compiled | FP32: images/s | W4A4: images/s | time, W4A4 / FP32 | W4A4: s per epoch | W4A4: MiB |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
 """
 MEMORY_HEAD = """
@@ -150,6 +151,8 @@ def main() -> None:
         "--skip-memory", action="store_true", help="leave out ResNet-50, which needs torchvision"
     )
     given = parser.parse_args()
+    if given.epochs < FEWEST:
+        parser.error(f"--epochs {given.epochs}; expected at least {FEWEST}, since the first one is left out")
     device = device_named(given.device)
     described = describe_machine(device.type)
     text = INTRODUCTION.format(

@@ -17,6 +17,7 @@ from obliq.workflow.cost import estimate_cost
 RESULTS = Path(__file__).parent / "results"
 LINK = "../benchmarks/results"
 SHORT, LONG = "verdicts", "verdicts_long"  # where retraining takes 20 epochs, and where it takes 182
+LARGE = "verdicts_large"  # on 45,000 images
 PASSED = "INDISTINGUISHABLE"
 NOTHING, AGAIN = "no unlearning", "retrained again"  # rows of verdicts.csv that no method produced
 OURS = "proxy-matching"

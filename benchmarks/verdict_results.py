@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from obliq.benchmark.cifar10_suites import cifar10_tenth_suite
+from obliq.benchmark.report.text import KINDER
 from obliq.benchmark.scenario import Scenario
 from obliq.benchmark.suite import Setup, Suite
 from obliq.benchmark.suites import fashion_long_suite, fashion_suite, writers_suite
@@ -45,7 +46,8 @@ beat. `proxy-matching` has its defaults. The other methods have the settings wit
 see the `tuned.json` of the suite. AUC distance is that to the middle of the retrained networks' interval. **IAM** and
 **RMIA** count the runs in which the AUC of these attacks lies within the interval of the retrained networks, of those
 in which it was computed. IAM is a part of the verdict and is not computed for a class. RMIA is no part of it, and its
-interval is one of 95 %. Time is relative to retraining."""
+interval is one of 95 %. Time is relative to retraining. **°** marks a method that is kinder to accuracy than its public
+code ([how](../../docs/methods.md#what-differs-from-public-code))."""
 EARLIER_RUNS = """\
 Eight runs ran before the range in which a network passes was widened, and have its question marks: a random tenth
 (W4A4, both seeds), 30 % (W4A4), 50 %, the least memorised tenth (W4A4), one writer (W4A4) and ten writers (W4A4, seed
@@ -128,7 +130,7 @@ class VerdictTable:
             own = [row for row in rows if row["method"] == name]
             count = Counter(row["verdict"] for row in own)
             words = " | ".join(str(count[word]) for word in WORDS)
-            lines.append(f"| {name} | {words} | {' | '.join(_summary(own))} |")
+            lines.append(f"| {name}{' °' * (name in KINDER)} | {words} | {' | '.join(_summary(own))} |")
         lines += ["", "## Every run", "", f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
         lines += [f"| {' | '.join(row.values())} |" for row in rows]
         return "\n".join(lines) + "\n"

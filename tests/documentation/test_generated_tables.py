@@ -68,12 +68,16 @@ def test_the_command_line_follows_the_figures_of_large_data() -> None:
     for request in ("random=10%", "random=50%", "class=0"):
         gaps = [mean("cifar10-cpu", request, name, "average_gap") for name in ("amun", "proxy-matching")]
         assert gaps[0] < gaps[1]
+    passed = script("decision_figures")["passes"](
+        "random=10%", registered_name(type(RECOMMENDED)), "verdicts_large"
+    )
+    assert passed[0] == 0 < passed[1]
     for samples in (FAR_MORE - 100, FAR_MORE + 100):
         collection = Collection("large", torch.zeros(2 * samples, 1, 1, 1), torch.arange(2 * samples) % 10)
         parts = partition(collection, PartitionRule(holdout=0.25, test=0.25))
         splits = parts.forgetting(parts.train.indices[: samples // 10], salt=b"1" * 32)
         found = reason_to_retrain(RECOMMENDED, splits)
-        assert ("no verdict was measured" in found) == (len(parts.train) > FAR_MORE) == (samples > FAR_MORE)
+        assert ("45,000 training samples" in found) == (len(parts.train) > FAR_MORE) == (samples > FAR_MORE)
 
 
 def test_requests_that_keep_coming_were_measured_with_the_method_as_it_is() -> None:
