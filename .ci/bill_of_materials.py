@@ -1,6 +1,6 @@
 """Write what a wheel is made of and needs, as a bill of materials in CycloneDX 1.6 (JSON) next to it, and read it back.
 
-    python .ci/bill_of_materials.py dist/obliq-0.3.0-py3-none-any.whl
+    python .ci/bill_of_materials.py dist/obliq-0.4.0-py3-none-any.whl
 
 The versions are those that are installed where this runs: the ones that the wheel was built and checked with. Packages
 of extras are left out. Equal wheels and environments give equal bytes, so there is no time in it.

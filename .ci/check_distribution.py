@@ -1,6 +1,6 @@
 """Install a wheel without extras where nothing else is installed, and run the demo from there.
 
-    python .ci/check_distribution.py dist/obliq-0.3.0-py3-none-any.whl
+    python .ci/check_distribution.py dist/obliq-0.4.0-py3-none-any.whl
 
 The new environment has exactly the packages that the wheel requires and what those require in turn. They are links
 to the packages of the environment that runs this script, so nothing is downloaded: the versions that an index offers
