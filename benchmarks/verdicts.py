@@ -1,4 +1,4 @@
-"""The verdict on several methods, in the cells of two suites: four retrained networks each, and a fifth as a candidate.
+"""The verdict on several methods, in cells of four suites: four retrained networks each, and a fifth as a candidate.
 
     python benchmarks/verdicts.py --data-folder DIR [--seeds 1 2] [--only fashion-mnist-W4A4]
         [--table long]

@@ -94,7 +94,7 @@ def test_a_row_has_the_chosen_values_their_range_and_its_edge(
 def test_edges_are_counted_over_ranges_alone() -> None:
     choices = [choice((2.0, 1.0, 4.0)), choice((2.0, 3.0, 4.0)), choice((None, None, None)), choice((1.0,))]
     assert edges_in_words(choices, METHODS).startswith(
-        "1 of 2 chosen values with a range of 3 or more numbers lies"
+        "Of 2 values chosen from 3 or more numbers, 1 lies at an edge"
     )
 
 

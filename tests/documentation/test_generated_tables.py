@@ -77,7 +77,7 @@ def test_the_command_line_follows_the_figures_of_large_data() -> None:
         parts = partition(collection, PartitionRule(holdout=0.25, test=0.25))
         splits = parts.forgetting(parts.train.indices[: samples // 10], salt=b"1" * 32)
         found = reason_to_retrain(RECOMMENDED, splits)
-        assert ("45,000 training samples" in found) == (len(parts.train) > FAR_MORE) == (samples > FAR_MORE)
+        assert ("On 45,000 (a random tenth" in found) == (len(parts.train) > FAR_MORE) == (samples > FAR_MORE)
 
 
 def test_requests_that_keep_coming_were_measured_with_the_method_as_it_is() -> None:

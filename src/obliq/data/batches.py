@@ -20,7 +20,9 @@ from obliq.errors import DataError
 Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
 PADDING = 4  # pixels on each side, as is usual for images of 28 and 32 pixels
 HELD = 2**30
-"""Bytes of samples that a pass holds on an accelerator, as a whole, from its start; CIFAR-10 has 0.14 of them.
+"""Bytes of samples that a pass holds on an accelerator, as a whole, from its start; CIFAR-10 takes 0.14 of this.
+
+Each set that a method reads at the same time may take as much.
 
 Larger passes, and samples that are read one by one, are gathered on the processor batch by batch."""
 

@@ -10,9 +10,9 @@ with the label y and another class c, drawn anew for each sample and step. Desce
 term, the sensitivity of irrelevant classes, has passed its minimum and risen from there by the share `recovery` of its
 first value.
 
-In quantized networks of the suites this sensitivity often rises from the start. Its minimum is then the first value,
-and the rule stops after few passes. `stop="never"` makes every pass. Tuned, it was not nearer to retraining
-(benchmarks/results/no-retain).
+Where a class is forgotten, this sensitivity often rose from the start in networks of the suites (W4A4). Its minimum is
+then the first value, and the rule stops after two or three passes. `stop="never"` makes every pass. Tuned, it was not
+nearer to retraining (benchmarks/results/no-retain).
 
 Deviations: `learning_rate`, `epochs` and `recovery` are unknown to us. The stop is judged after each pass over the
 forget set, and `epochs` limits the number of passes. Momentum and a cosine schedule. Batch-norm statistics are frozen,

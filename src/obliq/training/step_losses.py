@@ -21,7 +21,7 @@ class StepLosses:
 
     Attributes:
         first: the number of the first step, for messages.
-        learning_rate: the same.
+        learning_rate: for messages, too.
         device: where they are computed.
         values: those that were read.
     """

@@ -69,6 +69,7 @@ def settings_table(choices: Sequence[TuningChoice], methods: Collection[str]) ->
             ColumnHeading(label="Gap in tuning", words="of the chosen trial", target="target: 0"),
             ColumnHeading(label="Trials", words="with those beyond an edge"),
         ),
+        words=True,
         rows=[_row(one, one.scenario if where else f"{one.scenario}, {_place(one)}") for one in reported],
     )
 
@@ -82,9 +83,9 @@ def edges_in_words(choices: Sequence[TuningChoice], methods: Collection[str]) ->
             ranges += sum(map(is_range, tried.values()))
             at_edge += sum(bool(edge_of(value, tried[field])) for field, value in one.fields.items())
     return (
-        f"{at_edge} of {counted(ranges, 'chosen value')} with a range of {INSIDE} or more numbers "
-        f"{'lies' if at_edge == 1 else 'lie'} at its edge. One seed was tuned on, so small differences between trials "
-        "are chance."
+        f"Of {counted(ranges, 'value')} chosen from {INSIDE} or more numbers, {at_edge} "
+        f"{'lies' if at_edge == 1 else 'lie'} at an edge of what was tried. Of two values each is an edge, so these "
+        "are not counted. One seed was tuned on, so small differences between trials are chance."
     )
 
 
