@@ -18,6 +18,7 @@ from obliq.errors import ModelError
 from obliq.methods import (
     BUILT_IN,
     Calibrated,
+    FiCABU,
     Influence,
     JiT,
     Method,
@@ -40,6 +41,7 @@ from tests.methods.toy_methods import FixedNoise, Noisy, WholeAscent
 TOYS = {"noisy": Noisy, "whole-ascent": WholeAscent}
 SHORTENED: dict[type[Method], dict[str, object]] = {
     Calibrated: {"rounds": 1},
+    FiCABU: {"alpha": 1.0, "stop": "chance"},  # else some originals are left as they are
     Influence: {"samples": 40},
     JiT: {"copies": 3},
     NoT: {"epochs": 8, "learning_rate": 0.1, "batch_size": 16},

@@ -78,8 +78,10 @@ def made(method: Method, model: nn.Module, splits: Splits) -> tuple[int, int]:
 
 @pytest.mark.parametrize("method", COUNTED, ids=lambda method: type(method).__name__)
 def test_passes_are_counted_as_they_are_made(method: Method, original: nn.Module, splits: Splits) -> None:
-    if "record_every" in {one.name for one in dataclasses.fields(method)}:  # type: ignore[arg-type]
-        method = dataclasses.replace(method, record_every=0)  # type: ignore[type-var]
+    # A round that is repeated after damage is not counted, and whether one is depends on the processor's rounding.
+    given = {"record_every": 0, "restarts": 0}
+    known = {one.name for one in dataclasses.fields(method)}  # type: ignore[arg-type]
+    method = dataclasses.replace(method, **{name: given[name] for name in given.keys() & known})  # type: ignore[type-var]
     assert isinstance(method, Counted)
     least, most = method.count_passes(SetSizes.of(splits))
     with_gradients, without = made(method, original, splits)
