@@ -24,7 +24,7 @@ import torch
 
 import obliq
 from obliq.benchmark.result_files import describe_machine
-from obliq.data import Collection, Examples, Partition, PartitionRule
+from obliq.data import Collection, Examples, PartitionRule, partition
 from obliq.methods import Calibrated, Method, ProxyMatching
 from obliq.run import Run, device_named
 from obliq.training.loop import Recipe, fit
@@ -115,16 +115,8 @@ def unlearning(given: argparse.Namespace, device: torch.device) -> Iterator[str]
     """A row for each method and precision."""
     from torchvision.models import resnet50
 
-    examples = noise(given.large_images, LARGE)
-    trained = len(examples) * 4 // 5
-    train, unseen = examples.indices[:trained], examples.indices[trained:]
-    parts = Partition(
-        rule=PartitionRule(),
-        train=Examples(examples.collection, train),
-        holdout=Examples(examples.collection, unseen[::2]),
-        test=Examples(examples.collection, unseen[1::2]),
-    )
-    splits = parts.forgetting(train[: len(train) // 5], salt=b"0" * 32)
+    parts = partition(noise(given.large_images, LARGE).collection, PartitionRule(holdout=0.1, test=0.1))
+    splits = parts.forgetting(parts.train.take(len(parts.train) // 5).indices, salt=b"0" * 32)
     methods: dict[str, Method] = {
         "calibrated": Calibrated(epochs=1, rounds=1, restarts=0, record_every=0),
         "proxy-matching": ProxyMatching(
@@ -133,7 +125,7 @@ def unlearning(given: argparse.Namespace, device: torch.device) -> Iterator[str]
     }
     for name, autocast in itertools.product(methods, (False, True)):
         model = obliq.quantize(resnet50(num_classes=CLASSES), "W4A4")
-        obliq.calibrate(model, (parts.train.take(32).inputs(), parts.train.take(32).labels))
+        obliq.calibrate(model, parts.train.take(32))
         most_memory(device)
         methods[name].unlearn(model.eval(), splits, Run(device=device, autocast=autocast))
         yield f"| {name} | {'bfloat16' if autocast else 'float32'} | {most_memory(device) / 1024:.1f} |"

@@ -59,22 +59,28 @@ def verdict_time(*requests: str, table: str = SHORT) -> str:
     return f"{statistics.mean(float(row['time']) for row in found if row['method'] == OURS):.1f}"
 
 
-def mean(
+def by_seed(
     suite: str, scenario: str, method: str, column: str, bits: str = "W4A4", data: str | None = None
-) -> float:
-    """The mean over seeds of a column of a suite, on one of its data sets where it has several."""
-    found = [
+) -> list[float]:
+    """A column of a suite, one number for each seed; of one of its data sets where it has several."""
+    return [
         float(row[column])
         for row in table_of(f"{suite}/rows.csv")
         if (row["scenario"], row["method"], row["bits"]) == (scenario, method, bits)
         and data in (None, row["data"])
     ]
-    return statistics.mean(found)
 
 
-def gap(suite: str, scenario: str, method: str, bits: str = "W4A4") -> str:
+def mean(
+    suite: str, scenario: str, method: str, column: str, bits: str = "W4A4", data: str | None = None
+) -> float:
+    """The mean over seeds; arguments as for `by_seed`."""
+    return statistics.mean(by_seed(suite, scenario, method, column, bits, data))
+
+
+def gap(suite: str, scenario: str, method: str, bits: str = "W4A4", data: str | None = None) -> str:
     """The mean Avg. Gap."""
-    return f"{mean(suite, scenario, method, 'average_gap', bits):.1f}"
+    return f"{mean(suite, scenario, method, 'average_gap', bits, data):.1f}"
 
 
 def auc(suite: str, scenario: str, method: str) -> str:
@@ -170,11 +176,7 @@ def helped(request: str, method: str, *suites: str) -> tuple[int, int]:
 
 def with_range(suite: str, request: str, method: str) -> str:
     """The mean gap at W4A4, with the smallest and the largest of its seeds."""
-    found = [
-        float(row["average_gap"])
-        for row in table_of(f"{suite}/rows.csv")
-        if (row["scenario"], row["method"], row["bits"]) == (request, method, "W4A4")
-    ]
+    found = by_seed(suite, request, method, "average_gap")
     return f"{statistics.mean(found):.1f} ({min(found):.1f} to {max(found):.1f})"
 
 
@@ -189,7 +191,7 @@ def nearest(suite: str, request: str, access: Access, data: str | None = None) -
     return (
         f"the nearest of {len(found)} has a gap of {found[best]:.1f} (`{best}`, RA "
         f"{round(lost(suite, request, best, data)):+d}), doing nothing "
-        f"{mean(suite, request, 'original', 'average_gap', data=data):.1f} ([`{suite}`]({LINK}/{suite}/report.md))"
+        f"{gap(suite, request, 'original', data=data)} ([`{suite}`]({LINK}/{suite}/report.md))"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from obliq.benchmark.report.settings import HIGHEST, LOWEST, edge_of, is_range, setting_text, values_tried
+from obliq.benchmark.report.settings import HIGHEST, LOWEST, edge_of, edges_of, setting_text, values_tried
 from obliq.benchmark.tuning import TUNING_DOCUMENT, TuningChoice
 
 RESULTS = Path(__file__).parent / "results"
@@ -70,14 +70,14 @@ def table(choices: Mapping[Tried, Mapping[str, TuningChoice]], requests: Sequenc
         "| method | field | tried | " + " | ".join(requests) + " | best gap |",
         "| --- | --- | --- | " + "--- | " * len(requests) + "--- |",
     ]
-    for (method, trials), by_request in sorted(choices.items()):
+    for (method, _), by_request in sorted(choices.items()):
         gaps = " · ".join(gap_of(by_request[one]) if one in by_request else "-" for one in requests)
-        everything = [trial for choice in by_request.values() for trial in choice.trials]
-        for number, (field, tried) in enumerate(values_tried([*trials, *everything]).items()):
+        everything = (fields for choice in by_request.values() for fields in choice.every_fields)
+        for number, (field, tried) in enumerate(values_tried(everything).items()):
             best = []
             for request in requests:
                 fields = by_request[request].fields if request in by_request else None
-                own = values_tried(by_request[request].trials)[field] if request in by_request else ()
+                own = values_tried(by_request[request].every_fields)[field] if request in by_request else ()
                 best.append(
                     "-" if fields is None else setting_text(fields[field]) + " " + arrow(fields[field], own)
                 )
@@ -94,15 +94,8 @@ def table(choices: Mapping[Tried, Mapping[str, TuningChoice]], requests: Sequenc
 
 def at_edges(choices: Sequence[TuningChoice]) -> tuple[list[str], int]:
     """The names of methods whose best value was at an edge, one for each choice, and the number of ranges."""
-    names, ranges = [], 0
-    for choice in choices:
-        for field, tried in values_tried(choice.trials).items():
-            if choice.fields is None or not is_range(tried):
-                continue
-            ranges += 1
-            if edge_of(choice.fields[field], tried):
-                names.append(choice.contender)
-    return names, ranges
+    edges = [(choice.contender, edge) for choice in choices for edge in edges_of(choice).values()]
+    return [name for name, edge in edges if edge], len(edges)
 
 
 def rates_at_edges() -> list[str]:
@@ -113,9 +106,7 @@ def rates_at_edges() -> list[str]:
     ]
     for file in sorted(RESULTS.glob("*/tuned.json")):
         choices = [one for one in TUNING_DOCUMENT.read(file).choices if one.fields and RATE in one.fields]
-        at_edge = sum(
-            bool(edge_of(one.fields[RATE], values_tried(one.trials)[RATE])) for one in choices if one.fields
-        )
+        at_edge = sum(bool(edges_of(one).get(RATE)) for one in choices)
         beyond = "up to three" if any(one.beyond for one in choices) else "none"
         lines.append(f"| `{file.parent.name}` | {len(choices)} | {at_edge} | {beyond} |")
     return lines

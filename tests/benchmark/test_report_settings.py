@@ -11,7 +11,13 @@ from obliq.benchmark.report.background import Background
 from obliq.benchmark.report.render import MARKDOWN, PAGE, render_benchmark_report, write_benchmark_report
 from obliq.benchmark.report.settings import edge_of, edges_in_words, settings_table
 from obliq.benchmark.report.tables import DASH
-from obliq.benchmark.tuning import TUNED, TUNING_DOCUMENT, TuningChoice, TuningDocument
+from obliq.benchmark.tuning import (
+    TUNED,
+    TUNING_DOCUMENT,
+    TuningChoice,
+    TuningDocument,
+    position_of_smallest,
+)
 from tests.benchmark.synthetic_rows import CELLS, METHODS, synthetic_rows
 
 NASTY = '<script>alert("|")</script>'
@@ -30,11 +36,9 @@ def choice(gaps: tuple[float | None, ...], *, method: str = METHODS[0], word: st
             json.dumps({"learning_rate": rate, "order": word, "fast": rate > 0.1}) for rate in rates
         ),
         gaps=gaps,
-        chosen=min((gap, number) for number, gap in enumerate(gaps) if gap is not None)[1]
-        if any(gap is not None for gap in gaps)
-        else None,
+        chosen=position_of_smallest(gaps),
         beyond=1 if len(gaps) > 3 else 0,
-        error="" if any(gap is not None for gap in gaps) else "the loss became nan",
+        error="the loss became nan" if set(gaps) == {None} else "",
     )
 
 
@@ -77,13 +81,13 @@ def test_an_edge_is_the_end_of_three_or_more_numbers(
 def test_a_row_has_the_chosen_values_their_range_and_its_edge(
     gaps: tuple[float | None, ...], texts: tuple[str, ...]
 ) -> None:
-    table = settings_table([choice(gaps)], METHODS)
+    table = settings_table([choice(gaps)])
     assert table is not None
     ((name, cells),) = [(row.name, [cell.value for cell in row.cells]) for row in table.rows]
     assert (name, *cells) == (METHODS[0], "class=0", *texts)
     assert table.caption == "Settings that tuning chose on digits, convnet at W4A4"
     elsewhere = dataclasses.replace(choice(gaps), data="watch")
-    table = settings_table([choice(gaps), elsewhere], METHODS)
+    table = settings_table([choice(gaps), elsewhere])
     assert table is not None
     assert [row.cells[0].value for row in table.rows] == [
         "class=0, digits, convnet at W4A4",
@@ -93,9 +97,7 @@ def test_a_row_has_the_chosen_values_their_range_and_its_edge(
 
 def test_edges_are_counted_over_ranges_alone() -> None:
     choices = [choice((2.0, 1.0, 4.0)), choice((2.0, 3.0, 4.0)), choice((None, None, None)), choice((1.0,))]
-    assert edges_in_words(choices, METHODS).startswith(
-        "Of 2 values chosen from 3 or more numbers, 1 lies at an edge"
-    )
+    assert edges_in_words(choices).startswith("Of 2 values chosen from 3 or more numbers, 1 lies at an edge")
 
 
 def test_both_documents_have_what_the_folder_states_and_nothing_of_other_methods(tmp_path: Path) -> None:

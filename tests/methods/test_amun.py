@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from obliq.data import Collection, Examples, Splits
-from obliq.data.batches import RawValues
+from obliq.data.raw_values import RawValues
 from obliq.errors import ModelError
 from obliq.methods import AMUN, FineTune
 from obliq.methods.amun import UNCROSSED, clip_distance, closest_adversarial, unit_vectors

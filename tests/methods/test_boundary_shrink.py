@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from obliq.data import Collection, Examples, Splits
-from obliq.data.batches import eight_bit
+from obliq.data.raw_values import eight_bit
 from obliq.errors import ModelError
 from obliq.methods import BoundaryShrink
 from obliq.methods.boundary_shrink import adversarial, neighbouring_classes

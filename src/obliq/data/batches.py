@@ -6,7 +6,6 @@ Only the given generator decides the order and the augmentation; torch's global 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from obliq.data.collection import Collection, Examples, MapDataset
+from obliq.data.collection import Examples, MapDataset
 from obliq.errors import DataError
 
 Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
@@ -131,10 +130,7 @@ def _pass(
         order = torch.randperm(len(examples), generator=generator)
     positions = _divide(order, batch_size)
     chosen = [examples.indices[part] for part in positions]
-    if device.type != "cpu" and _can_be_held(examples):
-        read = _held(examples, positions, device)
-    else:
-        read = _read(collection, chosen, generator, workers)
+    read = _read(examples, positions, chosen, generator, device, workers)
     for raw, batch, part in zip(read, chosen, positions, strict=True):
         if augment and generator is not None:
             raw = crop_and_mirror(raw, generator)
@@ -151,15 +147,10 @@ def _divide(indices: Tensor, batch_size: int) -> list[Tensor]:
     return parts
 
 
-def _can_be_held(examples: Examples) -> bool:
-    inputs = examples.collection.inputs
-    return isinstance(inputs, Tensor) and inputs[:1].nbytes * len(examples) <= HELD
-
-
-def _held(examples: Examples, positions: list[Tensor], device: torch.device) -> Iterator[Tensor]:
+def _held(
+    inputs: Tensor, examples: Examples, positions: list[Tensor], device: torch.device
+) -> Iterator[Tensor]:
     """The raw inputs of each batch, picked on the device: all samples of the pass move there first, in one copy."""
-    inputs = examples.collection.inputs
-    assert isinstance(inputs, Tensor)
     held = inputs[examples.indices].to(device)
     order = torch.cat(positions).to(device) if positions else torch.arange(0)
     for part in torch.split(order, [len(part) for part in positions]):
@@ -167,12 +158,21 @@ def _held(examples: Examples, positions: list[Tensor], device: torch.device) -> 
 
 
 def _read(
-    collection: Collection, chosen: list[Tensor], generator: torch.Generator | None, workers: int
+    examples: Examples,
+    positions: list[Tensor],
+    chosen: list[Tensor],
+    generator: torch.Generator | None,
+    device: torch.device,
+    workers: int,
 ) -> Iterator[Tensor]:
-    if isinstance(collection.inputs, Tensor):
-        return (collection.inputs[batch] for batch in chosen)
+    """The raw inputs of each batch: where they lie in memory, or on the device that can hold all of them."""
+    inputs = examples.collection.inputs
+    if isinstance(inputs, Tensor):
+        if device.type != "cpu" and inputs[:1].nbytes * len(examples) <= HELD:
+            return _held(inputs, examples, positions, device)
+        return (inputs[batch] for batch in chosen)
     loader: DataLoader[Tensor] = DataLoader(
-        _InputsOnly(collection.inputs),
+        _InputsOnly(inputs),
         batch_sampler=[batch.tolist() for batch in chosen],
         collate_fn=_stack,
         num_workers=workers,
@@ -218,56 +218,6 @@ def crop_and_mirror(
     places = (torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :])
     cropped = padded[tuple(place.to(images.device, non_blocking=True) for place in places)]
     return cropped.permute(0, 3, 1, 2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RawValues:
-    """Conversion of standardised inputs to raw ones and back, for methods that change inputs.
-
-    Attributes:
-        mean: shaped to broadcast along the channels of a batch.
-        deviation: of the same shape.
-        eight_bit: whether raw inputs are bytes, scaled to 0..1; floats have no known range.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-    eight_bit: bool
-
-    @classmethod
-    def of(cls, collection: Collection, inputs: Float[Tensor, "batch ..."], eight_bit: bool) -> RawValues:
-        """The conversion for a collection, on the device of a batch of its standardised inputs."""
-        mean, deviation = _statistics(collection, inputs)
-        return cls(mean=mean, deviation=deviation, eight_bit=eight_bit)
-
-    def raw(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Convert standardised inputs to raw ones."""
-        return inputs * self.deviation + self.mean
-
-    def standardised(self, raw: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Convert raw inputs to standardised ones."""
-        return (raw - self.mean) / self.deviation
-
-    def possible(self, raw: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Clamp raw inputs to 0..1 where they are bytes; floats stay as they are."""
-        return raw.clamp(0, 1) if self.eight_bit else raw
-
-
-def eight_bit(examples: Examples) -> bool:
-    """Whether the raw inputs are bytes, so that their values lie in 0..255."""
-    inputs = examples.collection.inputs
-    first = inputs if isinstance(inputs, Tensor) else inputs[int(examples.indices[0])][0]
-    return first.dtype == torch.uint8
-
-
-def _statistics(collection: Collection, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    if not collection.mean:
-        return inputs.new_zeros(()), inputs.new_ones(())
-    along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
-    return (
-        inputs.new_tensor(collection.mean).view(along_channels),
-        inputs.new_tensor(collection.deviation).view(along_channels),
-    )
 
 
 def batches_by_distance(

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from obliq.data.source_options import SourceOptions
@@ -133,13 +133,20 @@ class Collection:
         inputs = raw.float().div_(255) if raw.dtype == torch.uint8 else raw.float()
         if not self.mean:
             return inputs
+        mean, deviation = self.scale_of(inputs)
+        return (inputs - mean) / deviation
+
+    def scale_of(self, inputs: Float[Tensor, "batch ..."]) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, on the device of a batch and shaped to broadcast along its channels."""
+        if not self.mean:
+            return inputs.new_zeros(()), inputs.new_ones(())
         along_channels = (1, -1) + (1,) * (inputs.dim() - 2)
         # Built on the processor and moved without waiting: an accelerator would finish all its work first.
         mean, deviation = (
-            torch.tensor(values).view(along_channels).to(raw.device, non_blocking=True)
+            torch.tensor(values, dtype=inputs.dtype).view(along_channels).to(inputs.device, non_blocking=True)
             for values in (self.mean, self.deviation)
         )
-        return (inputs - mean) / deviation
+        return mean, deviation
 
     @cached_property
     def digest(self) -> str:

@@ -41,7 +41,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from obliq.data import Examples, Splits
-from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
+from obliq.data.batches import batches, numbered_cycle
+from obliq.data.raw_values import RawValues, eight_bit
 from obliq.errors import ModelError
 from obliq.methods.method import Search
 from obliq.run import Run

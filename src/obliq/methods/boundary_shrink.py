@@ -31,7 +31,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from obliq.data import Collection, Examples, Splits
-from obliq.data.batches import RawValues, batches, eight_bit, numbered_cycle
+from obliq.data.batches import batches, numbered_cycle
+from obliq.data.raw_values import RawValues, eight_bit
 from obliq.methods.method import Access, Search
 from obliq.run import Run
 from obliq.training.descent import descend, require_descent, set_batch_norm_mode

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from obliq.data import Examples, MissingExamples, Splits
-from obliq.data.batches import eight_bit
 from obliq.data.collection import SCALES
+from obliq.data.raw_values import eight_bit
 from obliq.errors import DataError
 from obliq.exporting import ExportedFile
 from obliq.training.prediction import collect_logits

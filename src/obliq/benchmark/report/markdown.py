@@ -28,7 +28,7 @@ def markdown_table(content: ReportTable) -> str:
         f"**{escape_markdown(content.caption)}**",
         "",
         f"| {' | '.join(escape_markdown(text) for text in head)} |",
-        "| --- |" + (" --- |" if content.words else " ---: |") * len(content.headings),
+        "| --- |" + (" --- |" if content.of_words else " ---: |") * len(content.headings),
     ]
     for row in content.rows:
         name = f"*{escape_markdown(row.name)}*" if row.reference else escape_markdown(row.name)

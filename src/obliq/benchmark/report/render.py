@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -46,7 +46,7 @@ class ReportContent:
         board: all cells at once.
         effects: of the ablations.
         background: what the rows do not state.
-        choices: of tuning.
+        choices: of tuning, for methods that have rows.
     """
 
     suite: str
@@ -56,11 +56,6 @@ class ReportContent:
     effects: Sequence[AblationEffect]
     background: Background
     choices: Sequence[TuningChoice]
-
-    @property
-    def methods(self) -> Collection[str]:
-        """The names of the methods that have rows."""
-        return {one.method for summary in self.summaries for one in summary.methods if not one.reference}
 
     @property
     def failures(self) -> Sequence[ResultRow]:
@@ -98,14 +93,16 @@ def render_benchmark_report(
     background = background or Background()
     groups = group_by_cell(rows)
     summaries = tuple(summarise(group) for group in groups)
+    board = rank_methods(groups, summaries)
+    methods = {one.method for one in board.standings}
     content = ReportContent(
         suite=suite,
         groups=groups,
         summaries=summaries,
-        board=rank_methods(groups, summaries),
+        board=board,
         effects=ablation_effects(groups, background.follows),
         background=background,
-        choices=choices,
+        choices=[one for one in choices if one.contender in methods],
     )
     return _markdown(content), _page(content)
 
@@ -139,8 +136,8 @@ def _page(content: ReportContent) -> str:
         ablation_words=text.ABLATIONS,
         ablation_bars=figures.ablation_bars(content.effects),
         marks=text.marks(content.summaries, content.background),
-        settings=settings_table(content.choices, content.methods),
-        edges=edges_in_words(content.choices, content.methods),
+        settings=settings_table(content.choices),
+        edges=edges_in_words(content.choices),
         columns=[one for table in cell_tables(content.summaries[0], {}) for one in table.headings],
         cells=[
             {
@@ -186,8 +183,8 @@ def _markdown(content: ReportContent) -> str:
         "## How to read the tables",
         markdown.sentence_list(text.marks(content.summaries, content.background)),
     ]
-    if settings := settings_table(content.choices, content.methods):
-        parts += ["## Tuned settings", edges_in_words(content.choices, content.methods), table(settings)]
+    if settings := settings_table(content.choices):
+        parts += ["## Tuned settings", edges_in_words(content.choices), table(settings)]
     for summary in content.summaries:
         parts += [f"## {escape(str(summary.cell))}", text.samples(summary)]
         parts += [table(one) for one in cell_tables(summary, content.notes)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from obliq.benchmark.report.tables import (
@@ -23,11 +22,11 @@ INSIDE = 3
 LOWEST, HIGHEST = "lowest", "highest"
 
 
-def values_tried(trials: Sequence[str]) -> dict[str, list[Any]]:
-    """The different values of each field in trials (JSON text), in the order of the trials."""
+def values_tried(trials: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The different values of each field, in the order of the trials."""
     values = defaultdict[str, list[Any]](list)
     for trial in trials:
-        for field, value in json.loads(trial).items():
+        for field, value in trial.items():
             if value not in values[field]:
                 values[field].append(value)
     return dict(values)
@@ -47,17 +46,23 @@ def edge_of(value: Any, tried: Sequence[Any]) -> str:
     return LOWEST if value == min(tried) else HIGHEST if value == max(tried) else ""
 
 
+def edges_of(choice: TuningChoice) -> dict[str, str]:
+    """The edge at which each chosen value lies, or an empty text; without fields that have no range."""
+    tried = values_tried(choice.every_fields)
+    chosen = choice.fields or {}
+    return {field: edge_of(value, tried[field]) for field, value in chosen.items() if is_range(tried[field])}
+
+
 def setting_text(value: Any) -> str:
     """A value of a field as people read it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def settings_table(choices: Sequence[TuningChoice], methods: Collection[str]) -> ReportTable | None:
-    """What was chosen for each method that is reported; None where nothing was tuned."""
-    reported = [one for one in choices if one.contender in methods]
-    if not reported:
+def settings_table(choices: Sequence[TuningChoice]) -> ReportTable | None:
+    """What was chosen for each method; None where nothing was tuned."""
+    if not choices:
         return None
-    places = {_place(one) for one in reported}
+    places = {_place(one) for one in choices}
     where = f" on {places.pop()}" if len(places) == 1 else ""
     return ReportTable(
         caption=f"Settings that tuning chose{where}",
@@ -69,21 +74,17 @@ def settings_table(choices: Sequence[TuningChoice], methods: Collection[str]) ->
             ColumnHeading(label="Gap in tuning", words="of the chosen trial", target="target: 0"),
             ColumnHeading(label="Trials", words="with those beyond an edge"),
         ),
-        words=True,
-        rows=[_row(one, one.scenario if where else f"{one.scenario}, {_place(one)}") for one in reported],
+        of_words=True,
+        rows=[_row(one, one.scenario if where else f"{one.scenario}, {_place(one)}") for one in choices],
     )
 
 
-def edges_in_words(choices: Sequence[TuningChoice], methods: Collection[str]) -> str:
+def edges_in_words(choices: Sequence[TuningChoice]) -> str:
     """How many chosen values lie at the edge of a range, of how many ranges."""
-    ranges = at_edge = 0
-    for one in choices:
-        if one.contender in methods and one.fields is not None:
-            tried = values_tried(one.trials)
-            ranges += sum(map(is_range, tried.values()))
-            at_edge += sum(bool(edge_of(value, tried[field])) for field, value in one.fields.items())
+    edges = [edge for one in choices for edge in edges_of(one).values()]
+    at_edge = sum(map(bool, edges))
     return (
-        f"Of {counted(ranges, 'value')} chosen from {INSIDE} or more numbers, {at_edge} "
+        f"Of {counted(len(edges), 'value')} chosen from {INSIDE} or more numbers, {at_edge} "
         f"{'lies' if at_edge == 1 else 'lie'} at an edge of what was tried. Of two values each is an edge, so these "
         "are not counted. One seed was tuned on, so small differences between trials are chance."
     )
@@ -94,16 +95,15 @@ def _place(one: TuningChoice) -> str:
 
 
 def _row(one: TuningChoice, tuned_on: str) -> TableRow:
-    tried = values_tried(one.trials)
+    tried = values_tried(one.every_fields)
     trials = f"{len(one.trials)}" + (f" ({one.beyond} beyond)" if one.beyond else "")
     if one.fields is None or one.chosen is None:
         texts = [tuned_on, "every trial failed", DASH, DASH, trials]
     else:
-        edges = {field: edge_of(value, tried[field]) for field, value in one.fields.items()}
         texts = [
             tuned_on,
             "; ".join(_chosen(field, value, tried[field]) for field, value in one.fields.items()),
-            "; ".join(f"{_words(field)}: {edge}" for field, edge in edges.items() if edge) or DASH,
+            "; ".join(f"{_words(field)}: {edge}" for field, edge in edges_of(one).items() if edge) or DASH,
             shown(one.gaps[one.chosen], 2),
             trials,
         ]

@@ -56,13 +56,13 @@ class TableRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
-    """A caption, a heading for the names and for each column, and the rows; `words` where cells are no numbers."""
+    """A caption, a heading for the names and for each column, and the rows; `of_words` where cells are no numbers."""
 
     caption: str
     first: ColumnHeading
     headings: Sequence[ColumnHeading]
     rows: Sequence[TableRow]
-    words: bool = False
+    of_words: bool = False
 
 
 def cell_tables(summary: CellSummary, notes: Mapping[str, str]) -> Sequence[ReportTable]:
